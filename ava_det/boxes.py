@@ -1,0 +1,51 @@
+"""Pure functions on boxes: float tensors [N, 4], xyxy. Nothing here knows about frames, files or models."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def compute_area(boxes: Tensor) -> Tensor:
+    """Areas [N]; a box whose corners are swapped has area 0."""
+    size = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0)
+    return size[:, 0] * size[:, 1]
+
+
+def compute_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]; 0 where both areas are 0."""
+    top_left = torch.maximum(first[:, None, :2], second[None, :, :2])
+    bottom_right = torch.minimum(first[:, None, 2:], second[None, :, 2:])
+    size = (bottom_right - top_left).clamp(min=0)
+    intersection = size[..., 0] * size[..., 1]
+    union = compute_area(first)[:, None] + compute_area(second)[None, :] - intersection
+    return torch.where(union > 0, intersection / union, torch.zeros_like(union))
+
+
+def clip_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
+    """Moves the corners that stand outside [0, width] x [0, height] onto its edge."""
+    limits = boxes.new_tensor([width, height, width, height])
+    return boxes.clamp(min=0).minimum(limits)
+
+
+def scale_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
+    """Multiplies x by `width` and y by `height`: fractions to pixels, or pixels of one size to another."""
+    return boxes * boxes.new_tensor([width, height, width, height])
+
+
+def normalise_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
+    """Pixels of a [height, width] frame to fractions 0..1."""
+    return boxes / boxes.new_tensor([width, height, width, height])
+
+
+def flip_boxes(boxes: Tensor, width: float) -> Tensor:
+    """Mirrors boxes left to right in a frame of `width` (1.0 for normalised boxes)."""
+    x1, y1, x2, y2 = boxes.unbind(dim=1)
+    return torch.stack((width - x2, y1, width - x1, y2), dim=1)
+
+
+def jitter_boxes(boxes: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Moves every edge by a uniform share, at most `fraction`, of the box's own width or height."""
+    size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+    offset = torch.rand(boxes.shape, generator=generator, dtype=boxes.dtype) * 2 - 1
+    return boxes + offset * fraction * size

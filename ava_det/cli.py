@@ -1,0 +1,51 @@
+"""What every tool does the same way: arguments, and a user's mistake as one sentence with exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+Main = Callable[..., int]
+
+
+class ToolParser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line; `parse_args` lets options and key=value overrides mix."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+    def add_overrides(self) -> None:
+        """Trailing `key=value` arguments, as `args.overrides`."""
+        self.add_argument("overrides", nargs="*", metavar="key=value", help="config values, such as train.lr=0.1")
+
+
+def reports_mistakes(main: Main) -> Main:
+    """Ends a tool with 0, or with 2 and one sentence on stderr for a user's mistake (a ValueError or OSError).
+
+    Every other exception is a fault of ours and keeps its traceback.
+    """
+
+    @functools.wraps(main)
+    def run(argv: Sequence[str] | None = None) -> int:
+        try:
+            return main(argv)
+        except (ValueError, OSError) as error:
+            if os.environ.get("AVA_DET_TRACEBACK"):
+                raise
+            print(f"error: {_sentence(error)}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return 130
+
+    return run
+
+
+def _sentence(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())

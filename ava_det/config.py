@@ -1,0 +1,316 @@
+"""The experiment as dataclasses: schema, defaults, cross-field checks, and `load_config`.
+
+A YAML file states in full what makes an experiment; `key=value` overrides come after it. Defaults are the paper's
+SlowFast R50 4x16 on AVA (arXiv 1812.03982). Only `build.py` and `tools/` see a whole `Config`: every class in the
+other rooms takes plain values.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+BLOCKS_PER_STAGE = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+
+
+class ConfigError(ValueError):
+    """A sentence for the user: which file, override or key is wrong and what was expected."""
+
+
+def _require(condition: bool, key: str, expected: str, received: object) -> None:
+    if not condition:
+        raise ConfigError(f"{key}: expected {expected}, received {received!r}")
+
+
+def _require_one_of(key: str, received: str, allowed: Sequence[str]) -> None:
+    near = difflib.get_close_matches(str(received), allowed, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    _require(received in allowed, key, f"one of {', '.join(allowed)}{hint}", received)
+
+
+@dataclass
+class ModelConfig:
+    """The network. Strides count ticks of `data.clip_fps`; names follow the paper (T, tau, alpha, beta)."""
+
+    backbone: str = "slowfast"  # slowfast, slow_only, fast_only, i3d
+    depth: int = 50  # bottleneck blocks a stage: 14 = 1-1-1-1, 26 = 2-2-2-2, 50 = 3-4-6-3, 101 = 3-4-23-3
+    width: int = 64  # channels of the Slow stem; res2 ends at 4 * width
+    head: str = "roi"  # roi (detection, AVA) or classification (Kinetics)
+    num_classes: int = 80
+    num_slow_frames: int = 4  # T
+    slow_stride: int = 16  # tau
+    alpha: int = 8  # the Fast pathway sees alpha * T frames, tau / alpha ticks apart
+    beta_inv: int = 8  # 1 / beta: the Fast pathway has width / beta_inv channels
+    lateral: str = "t_conv"  # none, ttoc_sum, ttoc_concat, t_sample, t_conv
+    lateral_kernel: int = 5
+    lateral_norm: bool = True  # BN and ReLU after t_conv's convolution; false for MMAction2's AVA weights
+    res4_temporal_blocks: int | None = None  # blocks of res4 with a temporal kernel; null = all of them
+    res5_dilation: int = 2  # features have stride 16 under the roi head, 32 under the classification head
+    non_local_res4: list[int] = field(default_factory=list)  # a non-local block follows each of these, from 0
+    non_local_pool: list[int] = field(default_factory=lambda: [2, 2, 2])  # max pool (T, H, W) of phi and g
+    roi_aligned: bool = True  # RoIAlign's half-pixel shift; a property of weights
+    roi_resolution: int = 7  # cells per side of an aligned box; 8 for MMAction2's weights
+    roi_time_pool: str = "mean"  # mean, or max for some of MMAction2's weights
+    roi_context: bool = False  # append the whole clip's features to each box's (MMAction2)
+    roi_hidden_layer: bool = False  # one more linear layer before the last (MMAction2)
+    dropout: float = 0.5
+    zero_init_last_gamma: bool = True  # false for very shallow networks and short schedules
+
+    def __post_init__(self) -> None:
+        _require_one_of("model.backbone", self.backbone, ("slowfast", "slow_only", "fast_only", "i3d"))
+        _require_one_of("model.head", self.head, ("roi", "classification"))
+        _require_one_of("model.lateral", self.lateral, ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv"))
+        _require(self.depth in BLOCKS_PER_STAGE, "model.depth", f"one of {sorted(BLOCKS_PER_STAGE)}", self.depth)
+        _require_one_of("model.roi_time_pool", self.roi_time_pool, ("mean", "max"))
+        whole = ("width", "num_classes", "num_slow_frames", "slow_stride", "alpha", "beta_inv", "res5_dilation")
+        for key in (*whole, "roi_resolution"):
+            _require(getattr(self, key) >= 1, f"model.{key}", "a whole number of at least 1", getattr(self, key))
+        _require(self.lateral_kernel % 2 == 1, "model.lateral_kernel", "an odd number", self.lateral_kernel)
+        _require(0 <= self.dropout < 1, "model.dropout", "a fraction in [0, 1)", self.dropout)
+        if self.backbone in ("slowfast", "fast_only"):
+            divides = self.slow_stride % self.alpha == 0
+            _require(divides, "model.slow_stride", f"a multiple of model.alpha = {self.alpha}", self.slow_stride)
+            _require(
+                self.width >= self.beta_inv, "model.beta_inv", f"at most model.width = {self.width}", self.beta_inv
+            )
+        if self.backbone == "slowfast" and self.lateral == "ttoc_sum":
+            equal = self.alpha == self.beta_inv
+            _require(equal, "model.lateral", "alpha = beta_inv for ttoc_sum (the channels must fit)", self.lateral)
+        self.non_local_res4 = list(self.non_local_res4)
+        self.non_local_pool = list(self.non_local_pool)
+        _require(len(self.non_local_pool) == 3, "model.non_local_pool", "three numbers (T, H, W)", self.non_local_pool)
+
+
+@dataclass
+class SplitConfig:
+    """Which keyframes, and where their person boxes come from."""
+
+    annotations: str | None = None  # AVA CSV; two-column rows (video_id,timestamp) are keyframes without labels
+    excluded: str | None = None  # AVA exclusion CSV
+    boxes: str = "gt"  # gt, a detector's name, or a box file; in training: ground truth, plus these at proposal_iou
+
+
+@dataclass
+class DataConfig:
+    """From files to clips. Sizes are pixels; `start_second` is what the first frame of every file is worth."""
+
+    video_dir: str | None = None
+    label_map: str | None = None
+    start_second: float = 0.0  # 0 for whole AVA movies, 900 for those cut at 15:00
+    clip_fps: float = 30.0  # ticks a second
+    slow_frame_policy: str = "stride"  # stride (the paper) or linspace (PySlowFast's weights)
+    mean: list[float] = field(default_factory=lambda: [0.45, 0.45, 0.45])  # of RGB / 255
+    std: list[float] = field(default_factory=lambda: [0.225, 0.225, 0.225])
+    train_short_side: list[int] = field(default_factory=lambda: [256, 340])  # drawn between these two
+    crop_size: int | None = 224  # square training crop; null keeps the whole frame
+    test_short_side: int = 256
+    flip: bool = True
+    box_jitter: float = 0.0  # training: every box edge moves by up to this share of the box
+    min_person_score: float = 0.8  # boxes of a file or detector below this are not used
+    proposal_iou: float = 0.9  # training: a detected box this close to a labelled one takes its labels
+    cache_clips: bool = False  # keep decoded clips as uint8 in memory: for small sets only
+    train: SplitConfig = field(default_factory=SplitConfig)
+    val: SplitConfig = field(default_factory=SplitConfig)
+    test: SplitConfig = field(default_factory=SplitConfig)
+
+    def __post_init__(self) -> None:
+        _require_one_of("data.slow_frame_policy", self.slow_frame_policy, ("stride", "linspace"))
+        _require(self.clip_fps > 0, "data.clip_fps", "a positive number of ticks a second", self.clip_fps)
+        _require(self.test_short_side >= 16, "data.test_short_side", "at least 16 pixels", self.test_short_side)
+        self.mean, self.std, self.train_short_side = list(self.mean), list(self.std), list(self.train_short_side)
+        for key in ("mean", "std"):
+            _require(len(getattr(self, key)) == 3, f"data.{key}", "three numbers (R, G, B)", getattr(self, key))
+        sides = self.train_short_side
+        ordered = len(sides) == 2 and 16 <= sides[0] <= sides[1]
+        _require(ordered, "data.train_short_side", "two numbers, the smaller first and at least 16", sides)
+        fits = self.crop_size is None or 16 <= self.crop_size <= sides[0]
+        _require(fits, "data.crop_size", f"null or 16..{sides[0]} (the smallest data.train_short_side)", self.crop_size)
+        for key in ("box_jitter", "min_person_score", "proposal_iou"):
+            _require(0 <= getattr(self, key) <= 1, f"data.{key}", "a fraction 0..1", getattr(self, key))
+
+
+@dataclass
+class TrainConfig:
+    """The recipe. `batch_size` counts clips over all processes; `lr` belongs to that batch."""
+
+    batch_size: int = 64
+    lr: float = 0.1
+    epochs: int = 20
+    num_workers: int = 2
+    optimizer: str = "sgd"  # sgd or adamw
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-7  # on weights of convolutions and linear layers, not on norms or biases
+    warmup_epochs: float = 5.0
+    schedule: str = "steps"  # steps or cosine (half a period)
+    steps: list[float] = field(default_factory=lambda: [10.0, 15.0])  # epochs at which lr is divided by 10
+    clip_grad_norm: float | None = None
+    freeze_bn: bool = False  # keep the running statistics of the initial weights
+    log_every: int = 20  # steps
+    eval_every: int | None = None  # epochs; null evaluates at the end only
+
+    def __post_init__(self) -> None:
+        _require_one_of("train.optimizer", self.optimizer, ("sgd", "adamw"))
+        _require_one_of("train.schedule", self.schedule, ("steps", "cosine"))
+        _require(self.batch_size >= 1, "train.batch_size", "at least 1", self.batch_size)
+        _require(self.lr > 0, "train.lr", "a positive number", self.lr)
+        _require(self.epochs > 0, "train.epochs", "a positive number", self.epochs)
+        _require(self.num_workers >= 0, "train.num_workers", "0 or more", self.num_workers)
+        _require(self.log_every >= 1, "train.log_every", "at least 1", self.log_every)
+        _require(self.warmup_epochs >= 0, "train.warmup_epochs", "0 or more", self.warmup_epochs)
+        positive = self.eval_every is None or self.eval_every > 0
+        _require(positive, "train.eval_every", "null or a positive number of epochs", self.eval_every)
+        self.steps = sorted(self.steps)
+
+
+@dataclass
+class EvalConfig:
+    """How a trained model is scored."""
+
+    batch_size: int = 8  # clips
+    protocol: str = "activitynet-2020"
+
+    def __post_init__(self) -> None:
+        _require(self.batch_size >= 1, "eval.batch_size", "at least 1", self.batch_size)
+
+
+@dataclass
+class Config:
+    output_dir: str = "outputs/run"
+    seed: int = 0
+    device: str = "auto"  # auto, cpu, cuda, cuda:N
+    precision: str = "fp32"  # fp32, or bf16 by autocast
+    weights: str | None = None  # initial weights: a file, or a name of the model zoo
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+
+    def __post_init__(self) -> None:
+        _require_one_of("precision", self.precision, ("fp32", "bf16"))
+        named = self.device in ("auto", "cpu", "cuda") or self.device.removeprefix("cuda:").isdigit()
+        _require(named, "device", "auto, cpu, cuda or cuda:N", self.device)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a YAML file, then applies `key=value` overrides in order.
+
+    A path under `configs/` that does not exist on disk is looked for among the files shipped with the package.
+    Raises ConfigError naming the file or override, the key and what was expected.
+    """
+    merged = OmegaConf.structured(Config)
+    layers = [(str(path), _read_yaml(_find_config(path)))]
+    layers += [(f"override {text!r}", _parse_override(text)) for text in overrides]
+    for source, layer in layers:
+        _check_keys(source, layer)
+        try:
+            merged = OmegaConf.merge(merged, layer)
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"{source}: {error.full_key}: {_first_line(error)}") from None
+    try:
+        config = OmegaConf.to_object(merged)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{path}: {error}" if not overrides else f"{path} with {' '.join(overrides)}: {error}"
+        ) from None
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{path}: {error.full_key}: {_first_line(error)}") from None
+    assert isinstance(config, Config)
+    return config
+
+
+def config_from_dict(values: dict[str, Any], source: str) -> Config:
+    """A config from plain values, as a checkpoint carries it; `source` names it in errors."""
+    _check_keys(source, values)
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
+    assert isinstance(config, Config)
+    return config
+
+
+def config_to_dict(config: Config) -> dict[str, Any]:
+    """Plain nested dicts, lists, numbers and strings."""
+    values = OmegaConf.to_container(OmegaConf.structured(config))
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def config_to_yaml(config: Config) -> str:
+    """YAML that `load_config` reads back to the same config."""
+    return yaml.safe_dump(config_to_dict(config), sort_keys=False)
+
+
+def _find_config(path: str | Path) -> Path:
+    path = Path(path)
+    if path.is_file():
+        return path
+    package = Path(__file__).parent
+    for folder in (package, package.parent):  # installed; a checkout
+        if path.parts[:1] == ("configs",) and (folder / path).is_file():
+            return folder / path
+    raise ConfigError(f"{path}: no such config file")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = OmegaConf.to_container(OmegaConf.create(text)) if text.strip() else {}
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise ConfigError(f"{path}, line {line}: {error.problem or error.context} (expected YAML)") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{path}: {_first_line(error)} (expected YAML)") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys to values")
+    return {str(key): value for key, value in values.items()}
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, _ = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"override {text!r}: expected key=value, such as train.lr=0.1")
+    try:
+        values = OmegaConf.to_container(OmegaConf.from_dotlist([text]))
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        raise ConfigError(f"override {text!r}: {_first_line(error)}") from None
+    assert isinstance(values, dict)
+    return {str(name): value for name, value in values.items()}
+
+
+def _check_keys(source: str, values: dict[str, Any]) -> None:
+    known = schema_keys()
+    for key in _leaf_keys(values):
+        if any(name.startswith(f"{key}.") for name in known):
+            raise ConfigError(f"{source}: {key} is a section, expected {key}.<key> with one of its keys")
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            raise ConfigError(f"{source}: unknown key {key}; {hint}")
+
+
+def schema_keys(schema: Any = Config, prefix: str = "") -> list[str]:
+    """Every dotted key a config may set, in the order of the dataclasses."""
+    keys = []
+    for item in fields(schema):
+        section = item.default_factory
+        nested = isinstance(section, type) and is_dataclass(section)
+        keys += schema_keys(section, f"{prefix}{item.name}.") if nested else [prefix + item.name]
+    return keys
+
+
+def _leaf_keys(values: dict[str, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for name, value in values.items():
+        nested = isinstance(value, dict) and value
+        keys += _leaf_keys(value, f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
+    return keys
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,131 @@
+"""What passes between rooms: four dataclasses that check their own shapes.
+
+Boxes are float32 xyxy. They are *normalised* (fractions of the frame, 0..1) in `Keyframe` and `Detections`,
+and *pixels of the clip* in `Clip` and `ClipBatch`. Action columns are 0-based: column = AVA action id - 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+class _ShapeRepr:
+    """Shows shapes instead of values, so that a batch can be printed."""
+
+    def __repr__(self) -> str:
+        shown = []
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            text = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else repr(value)
+            shown.append(f"{field.name}={text}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _check(condition: bool, owner: object, expected: str, value: object) -> None:
+    if not condition:
+        received = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else repr(value)
+        raise ValueError(f"{type(owner).__name__}: expected {expected}, received {received}")
+
+
+@dataclass(repr=False)
+class Keyframe(_ShapeRepr):
+    """The one annotated frame of a second, with the persons on it.
+
+    timestamp: seconds, as the annotation counts them.
+    boxes: float32 [N, 4], xyxy, fractions of the frame.
+    labels: float32 [N, C] multi-hot, or None where nobody has labelled the actions.
+    person_scores: float32 [N]; 1 for ground truth, the detector's confidence otherwise.
+    """
+
+    video_id: str
+    timestamp: float
+    boxes: Tensor
+    labels: Tensor | None
+    person_scores: Tensor
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        _check(tuple(self.boxes.shape) == (count, 4), self, "boxes [N, 4]", self.boxes)
+        _check(self.boxes.dtype == torch.float32, self, "float32 boxes", self.boxes)
+        _check(tuple(self.person_scores.shape) == (count,), self, f"person_scores [{count}]", self.person_scores)
+        if self.labels is not None:
+            _check(self.labels.ndim == 2 and len(self.labels) == count, self, f"labels [{count}, C]", self.labels)
+
+
+@dataclass(repr=False)
+class Clip(_ShapeRepr):
+    """Frames around one keyframe, ready for the network.
+
+    slow: float [3, T, H, W] or None (Fast-only); fast: float [3, alpha * T, H, W] or None (Slow-only, I3D).
+    boxes: float32 [N, 4], xyxy, pixels of the clip. labels: float32 [N, C] or None.
+    keyframe: the keyframe with the boxes as they were before any resize, crop or flip, one row per clip box.
+    """
+
+    slow: Tensor | None
+    fast: Tensor | None
+    boxes: Tensor
+    labels: Tensor | None
+    keyframe: Keyframe
+
+    def __post_init__(self) -> None:
+        count = len(self.keyframe.boxes)
+        _check(self.slow is not None or self.fast is not None, self, "a slow or a fast clip", None)
+        for name, frames in (("slow", self.slow), ("fast", self.fast)):
+            if frames is not None:
+                _check(frames.ndim == 4 and frames.shape[0] == 3, self, f"{name} [3, T, H, W]", frames)
+        _check(tuple(self.boxes.shape) == (count, 4), self, f"boxes [{count}, 4]", self.boxes)
+        if self.labels is not None:
+            _check(self.labels.ndim == 2 and len(self.labels) == count, self, f"labels [{count}, C]", self.labels)
+
+
+@dataclass(repr=False)
+class ClipBatch(_ShapeRepr):
+    """Several clips side by side.
+
+    slow: float [B, 3, T, H, W] or None; fast: float [B, 3, alpha * T, H, W] or None.
+    rois: float32 [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, K persons over the whole batch.
+    labels: float32 [K, C], or None if any clip is unlabelled. keyframes: B of them, in clip order.
+    """
+
+    slow: Tensor | None
+    fast: Tensor | None
+    rois: Tensor
+    labels: Tensor | None
+    keyframes: list[Keyframe]
+
+    def __post_init__(self) -> None:
+        _check(self.rois.ndim == 2 and self.rois.shape[1] == 5, self, "rois [K, 5]", self.rois)
+        for name, frames in (("slow", self.slow), ("fast", self.fast)):
+            if frames is not None:
+                good = frames.ndim == 5 and len(frames) == len(self.keyframes)
+                _check(good, self, f"{name} [{len(self.keyframes)}, 3, T, H, W]", frames)
+        if self.labels is not None:
+            _check(len(self.labels) == len(self.rois), self, f"labels [{len(self.rois)}, C]", self.labels)
+
+
+@dataclass(repr=False)
+class Detections(_ShapeRepr):
+    """What the network says about the persons of one keyframe.
+
+    boxes: float32 [N, 4], xyxy, fractions of the frame.
+    action_scores: float32 [N, C], after the sigmoid. person_scores: float32 [N].
+    track_ids: int64 [N], or None where nobody tracked. keyframe: where and when.
+    """
+
+    boxes: Tensor
+    action_scores: Tensor
+    person_scores: Tensor
+    track_ids: Tensor | None
+    keyframe: Keyframe
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        _check(tuple(self.boxes.shape) == (count, 4), self, "boxes [N, 4]", self.boxes)
+        good = self.action_scores.ndim == 2 and len(self.action_scores) == count
+        _check(good, self, f"action_scores [{count}, C]", self.action_scores)
+        _check(tuple(self.person_scores.shape) == (count,), self, f"person_scores [{count}]", self.person_scores)
+        if self.track_ids is not None:
+            _check(tuple(self.track_ids.shape) == (count,), self, f"track_ids [{count}]", self.track_ids)

@@ -1,0 +1,69 @@
+"""What tests share: a small rendered dataset, the way to the real data, and tools run in this process."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("AVA_DET_SHARED", ROOT.parent / "shared"))
+
+torch.set_num_threads(1)  # small tensors: threads cost more than they bring, and results stay the same everywhere
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic dataset of 4 training videos, 2 validation videos and a demo video, 8 s each."""
+    return render_synthetic(tmp_path_factory.mktemp("synthetic"), "--num-train=4", "--num-val=2", "--seconds=8")
+
+
+def render_synthetic(folder: Path, *options: str) -> Path:
+    """Renders a synthetic dataset into `folder` and returns it."""
+    command = [sys.executable, str(ROOT / "data/synthetic/prepare.py"), "--output", str(folder), *options]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def synthetic_config(synthetic: Path, tmp_path: Path) -> list[str]:
+    """`--config FILE` and overrides that train the smallest network on `synthetic` in a second or two."""
+    data = [f"data.video_dir={synthetic}/videos", f"data.label_map={synthetic}/labelmap.pbtxt"]
+    for split in ("train", "val"):
+        data += [f"data.{split}.annotations={synthetic}/{split}.csv", f"data.{split}.boxes=gt"]
+        data += [f"data.{split}.excluded={synthetic}/{split}_excluded.csv"]
+    small = ["model.width=4", "data.train_short_side=[32,32]", "data.test_short_side=32", "train.batch_size=4"]
+    return [
+        "--config", str(ROOT / "configs/synthetic/slowfast.yaml"), f"output_dir={tmp_path}/run", "device=cpu",
+        "precision=fp32", "train.epochs=1", "train.log_every=1", *data, *small,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the checkout."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"needs the real data in {SHARED} (set AVA_DET_SHARED)")
+    return SHARED / "data"
+
+
+@pytest.fixture
+def run_tool(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a tool by name: `run_tool("train_ava", "--config", ...)` gives (exit code, stdout, stderr)."""
+
+    def run(name: str, *arguments: object) -> tuple[int, str, str]:
+        main = importlib.import_module(f"ava_det.tools.{name}").main
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
