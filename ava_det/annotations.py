@@ -1,0 +1,327 @@
+"""AVA's files in the house's terms: keyframes, label maps, exclusions, person boxes and result files.
+
+Action ids are 1-based here, in the CSV files and in the label map, and nowhere else: column = action id - 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ava_det.ava_csv import AvaRows, atomic_path, load_annotations, load_box_rows, load_detections, write_rows
+from ava_det.structures import Detections, Keyframe
+
+__all__ = [
+    "AvaRows",
+    "atomic_path",
+    "concatenate_rows",
+    "describe_label_map_form",
+    "format_timestamp",
+    "keyframes_from_annotations",
+    "load_annotations",
+    "load_boxes",
+    "load_detections",
+    "load_excluded",
+    "load_label_groups",
+    "load_label_map",
+    "rows_from_detections",
+    "rows_from_keyframes",
+    "timestamp_key",
+    "write_boxes",
+    "write_detections",
+    "write_submission",
+]
+
+Boxes = dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]
+
+
+def timestamp_key(timestamp: float) -> str:
+    """The form in which timestamps are compared: 902, 902.0 and 0902 are one keyframe, 902.5 another."""
+    return f"{timestamp:.6f}"
+
+
+def format_timestamp(timestamp: float) -> str:
+    """A timestamp as AVA writes it: whole seconds in four digits, others in the fewest that read back the same."""
+    timestamp = float(timestamp)
+    return f"{int(timestamp):04d}" if timestamp.is_integer() else repr(timestamp)
+
+
+def keyframes_from_annotations(
+    rows: AvaRows, num_classes: int, excluded: Collection[tuple[str, str]] = frozenset()
+) -> list[Keyframe]:
+    """The keyframes of an annotation file, in order of first appearance.
+
+    A person is one distinct (box, person id) of a keyframe; its actions are merged into one multi-hot row of
+    `num_classes` columns. Keyframes in `excluded` (from `load_excluded`) are left out; a keyframe whose rows have no
+    box is kept with none. Raises ValueError for an action id outside 0..num_classes, naming the row.
+    """
+    outside = np.flatnonzero((rows.action_ids < 0) | (rows.action_ids > num_classes))
+    if len(outside):
+        action_id = int(rows.action_ids[outside[0]])
+        raise ValueError(f"{rows.where(outside[0])}: expected an action id from 1 to {num_classes}, found {action_id}")
+    persons: dict[tuple[int, float], dict[tuple, list[int]]] = {}
+    has_box = ~np.isnan(rows.boxes).any(1)
+    person_ids = np.where(np.isnan(rows.column8), -1.0, rows.column8)
+    columns = (rows.video_index, rows.timestamps, rows.boxes, person_ids, rows.action_ids, has_box)
+    for video, timestamp, box, person_id, action_id, boxed in zip(*(c.tolist() for c in columns), strict=True):
+        keyframe = persons.setdefault((video, round(timestamp, 6)), {})
+        if boxed:
+            actions = keyframe.setdefault((*box, person_id), [])
+            if action_id:
+                actions.append(action_id - 1)
+    everybody = [person for keyframe in persons.values() for person in keyframe.items()]
+    labels = np.zeros((len(everybody), num_classes), np.float32)
+    for row, (_, actions) in enumerate(everybody):
+        labels[row, actions] = 1.0
+    boxes = np.array([key[:4] for key, _ in everybody], np.float32).reshape(-1, 4)
+    counts = [len(keyframe) for keyframe in persons.values()]
+    parts = zip(torch.from_numpy(boxes).split(counts), torch.from_numpy(labels).split(counts), strict=True)
+    return [
+        Keyframe(video_id, timestamp, keyframe_boxes, keyframe_labels, torch.ones(len(keyframe_boxes)))
+        for (video, timestamp), (keyframe_boxes, keyframe_labels) in zip(persons, parts, strict=True)
+        if ((video_id := rows.video_names[video]), timestamp_key(timestamp)) not in excluded
+    ]
+
+
+def rows_from_keyframes(keyframes: Sequence[Keyframe]) -> AvaRows:
+    """Labelled keyframes as ground-truth rows; a keyframe without any action becomes one row without box."""
+    videos: dict[str, int] = {}
+    index, timestamps, boxes, actions, persons = [], [], [], [], []
+    for keyframe in keyframes:
+        if keyframe.labels is None:
+            raise ValueError(
+                f"keyframe {keyframe.video_id} {format_timestamp(keyframe.timestamp)} has no labels to score"
+            )
+        person, column = torch.nonzero(keyframe.labels.cpu(), as_tuple=True)
+        empty = not len(person)
+        index += [videos.setdefault(keyframe.video_id, len(videos))] * max(len(person), 1)
+        timestamps += [keyframe.timestamp] * max(len(person), 1)
+        boxes.append(np.full((1, 4), np.nan) if empty else _as_decimals(keyframe.boxes)[person.numpy()])
+        actions.append(np.zeros(1, np.int64) if empty else column.numpy() + 1)
+        persons.append(np.full(1, np.nan) if empty else person.double().numpy())
+    return AvaRows(
+        list(videos),
+        np.array(index, dtype=np.int32),
+        np.array(timestamps, dtype=np.float64),
+        np.concatenate([np.zeros((0, 4)), *boxes]),
+        np.concatenate([np.zeros(0, np.int64), *actions]),
+        np.concatenate([np.zeros(0), *persons]),
+        path="the keyframes",
+    )
+
+
+def rows_from_detections(detections: Iterable[Detections], action_ids: Collection[int] | None = None) -> AvaRows:
+    """One row per (box, action), boxes outermost, scores in column 8; `action_ids`: write these only (default: all)."""
+    videos: dict[str, int] = {}
+    index, timestamps, boxes, actions, scores = [], [], [np.zeros((0, 4))], [], []
+    for detection in detections:
+        num_boxes, num_classes = detection.action_scores.shape
+        ids = np.arange(1, num_classes + 1)
+        ids = ids if action_ids is None else ids[np.isin(ids, list(action_ids))]
+        count = num_boxes * len(ids)
+        index.append(np.full(count, videos.setdefault(detection.keyframe.video_id, len(videos)), np.int32))
+        timestamps.append(np.full(count, detection.keyframe.timestamp, np.float64))
+        boxes.append(_as_decimals(detection.boxes).repeat(len(ids), 0))
+        actions.append(np.tile(ids, num_boxes))
+        scores.append(detection.action_scores.detach().cpu().float().numpy()[:, ids - 1].reshape(-1))
+    return AvaRows(
+        list(videos),
+        np.concatenate([np.zeros(0, np.int32), *index]),
+        np.concatenate([np.zeros(0), *timestamps]),
+        np.concatenate(boxes),
+        np.concatenate([np.zeros(0, np.int64), *actions]),
+        np.concatenate([np.zeros(0, np.float32), *scores]).astype(np.float64),
+        path="the detections",
+    )
+
+
+def _as_decimals(values: torch.Tensor) -> np.ndarray:
+    """float32 values as the float64 nearest to their shortest text.
+
+    That is what a CSV of them reads back as, and what 0.077 in a file was before it became a float32: scoring from
+    memory and scoring the written file are then the same computation.
+    """
+    return values.detach().cpu().float().numpy().astype(str).astype(np.float64)
+
+
+def concatenate_rows(parts: Sequence[AvaRows]) -> AvaRows:
+    """Rows of several sources, one after the other."""
+    videos: dict[str, int] = {}
+    index = [np.zeros(0, np.int32)]
+    for part in parts:
+        common = np.array([videos.setdefault(name, len(videos)) for name in part.video_names], dtype=np.int32)
+        index.append(common[part.video_index])
+    return AvaRows(
+        list(videos),
+        np.concatenate(index),
+        np.concatenate([np.zeros(0), *(part.timestamps for part in parts)]),
+        np.concatenate([np.zeros((0, 4)), *(part.boxes for part in parts)]),
+        np.concatenate([np.zeros(0, np.int64), *(part.action_ids for part in parts)]),
+        np.concatenate([np.zeros(0), *(part.column8 for part in parts)]),
+        path=parts[0].path if parts else "the detections",
+    )
+
+
+def write_detections(
+    path: str | Path, detections: Iterable[Detections], action_ids: Collection[int] | None = None
+) -> None:
+    """Writes an AVA result CSV, one row per (box, action), whole or not at all; `action_ids`: these only."""
+    rows = rows_from_detections(detections, action_ids)
+    times, inverse = np.unique(rows.timestamps, return_inverse=True)
+    texts = np.array([format_timestamp(time) for time in times], dtype=object)[inverse]
+    boxes, scores = rows.boxes.astype(np.float32), rows.column8.astype(np.float32)
+    write_rows(path, rows.video_ids, texts, boxes, rows.action_ids, scores)
+
+
+def write_submission(path: str | Path, detections: Iterable[Detections], label_map: Collection[int]) -> None:
+    """Writes the file the AVA test server takes: the result CSV restricted to the evaluated classes of `label_map`."""
+    write_detections(path, detections, action_ids=label_map)
+
+
+def load_boxes(path: str | Path, min_score: float) -> Boxes:
+    """Person boxes of a file: (video_id, timestamp_key) -> (boxes float32 [N, 4] normalised xyxy, scores float32 [N]).
+
+    Rows with a score below `min_score` are dropped. A box written several times in a keyframe (the lists of the
+    Long-Term Feature Banks have a row per action) is kept once, with its first score.
+    """
+    rows = load_box_rows(path)
+    keys = {time: timestamp_key(time) for time in np.unique(rows.timestamps).tolist()}
+    found: dict[tuple[str, str], dict[tuple[float, ...], float]] = {}
+    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.column8)
+    for video, timestamp, box, score in zip(*(column.tolist() for column in columns), strict=True):
+        if score >= min_score:
+            found.setdefault((rows.video_names[video], keys[timestamp]), {}).setdefault(tuple(box), score)
+    return {
+        key: (
+            torch.tensor(list(boxes), dtype=torch.float32),
+            torch.tensor(list(boxes.values()), dtype=torch.float32),
+        )
+        for key, boxes in found.items()
+    }
+
+
+def write_boxes(path: str | Path, boxes: Mapping[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Writes what `load_boxes` reads, whole or not at all."""
+    counts = [len(scores) for _, scores in boxes.values()]
+    video_ids = np.array([video_id for video_id, _ in boxes], dtype=object).repeat(counts)
+    timestamps = np.array([format_timestamp(float(key)) for _, key in boxes], dtype=object).repeat(counts)
+    all_boxes = [np.zeros((0, 4), np.float32), *(value.cpu().float().numpy() for value, _ in boxes.values())]
+    all_scores = [np.zeros(0, np.float32), *(scores.cpu().float().numpy() for _, scores in boxes.values())]
+    write_rows(path, video_ids, timestamps, np.concatenate(all_boxes), None, np.concatenate(all_scores))
+
+
+def load_excluded(path: str | Path) -> set[tuple[str, str]]:
+    """Keyframes that a protocol drops, `video_id,timestamp` per row, as (video_id, timestamp_key)."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file, expected the CSV of excluded keyframes")
+    excluded = set()
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            video_id, timestamp = line.split(",")
+            excluded.add((video_id, timestamp_key(float(timestamp))))
+        except ValueError:
+            raise ValueError(f"{path}, line {number}: expected video_id,timestamp, found {line!r}") from None
+    return excluded
+
+
+def load_label_map(path: str | Path) -> dict[int, str]:
+    """The action names of a label map by 1-based id, in file order.
+
+    Reads both of AVA's text forms, `item { name id }` and `label { name label_id label_type }`, however they are
+    broken into lines. Raises ValueError for anything else.
+    """
+    return {entry_id: entry["name"] for entry_id, entry in _label_entries(Path(path)).items()}
+
+
+def load_label_groups(path: str | Path) -> dict[int, str]:
+    """The group of every action of a label map by id: `label_type` where the map has it, else AVA's ranges of ids.
+
+    In AVA ids 1-14 are person movement, 15-63 object manipulation and 64-80 person interaction. A map without types
+    and with ids beyond 80 is not AVA's: it has no groups.
+    """
+    entries = _label_entries(Path(path))
+    if all("label_type" in entry for entry in entries.values()):
+        return {i: entry["label_type"].lower().replace("_", " ") for i, entry in entries.items()}
+    if max(entries) > 80:
+        return {}
+    ranges = ((15, "person movement"), (64, "object manipulation"), (81, "person interaction"))
+    return {i: next(name for end, name in ranges if i < end) for i in entries}
+
+
+def describe_label_map_form(path: str | Path) -> list[str]:
+    """A sentence if AVA's own tools, which read a label map line by line, could not read this one."""
+    text = Path(path).read_text(encoding="utf-8-sig")
+    names = re.findall(r'^  name: ".*"', text, re.MULTILINE)
+    ids = re.findall(r"^  (?:id|label_id): \d+\s*$", text, re.MULTILINE)
+    if len(names) == len(ids) == len(_label_entries(Path(path))):
+        return []
+    return [
+        f"{path}: the label map is not laid out as AVA's own, with name and id on lines of their own; read all the same"
+    ]
+
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|\#[^\n]*|[,;])|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<word>[\w.+-]+)|(?P<mark>[{}:])"""
+)
+
+
+def _label_entries(path: Path) -> dict[int, dict[str, str]]:
+    """{id: {"name", "label_type" where given}} of a label map."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file, expected a label map")
+    entries: dict[int, dict[str, str]] = {}
+    current: dict[str, str] | None = None
+    tokens = list(_tokens(path))
+    position = 0
+    while position < len(tokens):
+        line, token = tokens[position]
+        following = [text for _, text in tokens[position + 1 : position + 3]]
+        if current is None and token in ("item", "label") and following[:1] == ["{"]:
+            current, position = {}, position + 2
+        elif current is not None and token == "}":
+            _add_entry(entries, current, f"{path}, line {line}")
+            current, position = None, position + 1
+        elif current is not None and len(following) == 2 and following[0] == ":":
+            current[token], position = following[1], position + 3
+        else:
+            raise ValueError(
+                f"{path}, line {line}: expected item {{ name id }} or label {{ name label_id label_type }}"
+            )
+    if current is not None or not entries:
+        found = "an entry without its closing brace" if current is not None else "no entry"
+        raise ValueError(f"{path}: expected a label map of item {{ }} or label {{ }} entries, found {found}")
+    return entries
+
+
+def _add_entry(entries: dict[int, dict[str, str]], entry: dict[str, str], where: str) -> None:
+    number = entry.get("id", entry.get("label_id", ""))
+    if not number.isdecimal() or int(number) < 1 or "name" not in entry:
+        raise ValueError(f"{where}: expected an entry with a name and an id of 1 or more")
+    if int(number) in entries:
+        raise ValueError(f"{where}: expected every id once, found {number} twice")
+    entries[int(number)] = entry
+
+
+def _tokens(path: Path) -> Iterable[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: expected a label map in UTF-8 text") from None
+    position = 0
+    while position < len(text):
+        line = text.count("\n", 0, position) + 1
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ValueError(f"{path}, line {line}: expected a label map, found {text[position]!r}")
+        if match["text"]:
+            yield line, re.sub(r"\\(.)", r"\1", match["text"][1:-1])
+        elif not match["space"]:
+            yield line, match[0]
+        position = match.end()

@@ -1,0 +1,197 @@
+"""Frame mAP on tensors, CPU or CUDA: match detections to ground truth, rank them, average the precision.
+
+Per keyframe and class every detection is offered only the ground-truth box it overlaps most, the first such on ties.
+It is a true positive if that IoU reaches the threshold and no earlier detection took the box. So the true positive of
+a ground-truth box is the first detection in match order among those that chose it: no loop over detections is needed.
+
+Ranks within a class: descending score; of tied rows the later comes first; NaN comes first of all. Average precision
+is the area under the precision-recall curve with precision made monotone (PASCAL VOC 2010 and later).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class BoxRows:
+    """Boxes of one class each; R rows on one device.
+
+    keyframes: int32 or int64 [R], 0..K-1. classes: int32 or int64 [R], 0..C-1.
+    boxes: [R, 4] xyxy in any one unit; IoU is computed in their dtype. scores: float64 [R]; ground truth has none.
+    """
+
+    keyframes: Tensor
+    classes: Tensor
+    boxes: Tensor
+    scores: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+@dataclass
+class Overlaps:
+    """What each detection overlaps most among the ground truth of its keyframe and class.
+
+    ious: [R], -1 where there is no such ground truth. targets: int64 [R], rows of the ground truth, -1 for none.
+    """
+
+    ious: Tensor
+    targets: Tensor
+
+
+@dataclass
+class ClassRanks:
+    """The ranking of one class: all there is to know for its average precision.
+
+    ranks: int64 [T], 1-based, ascending: where the true positives stand. first, last: the same if among tied rows
+    the true positives came first, or last. scores: float64 [T], of the true positives. num_gt, num_det: rows.
+    """
+
+    ranks: Tensor
+    first: Tensor
+    last: Tensor
+    scores: Tensor
+    num_gt: int
+    num_det: int
+
+
+@dataclass
+class Ranking:
+    """All classes ranked. num_tied: detections that share class and score with another.
+
+    true_positive: bool [R] over the detections."""
+
+    classes: list[ClassRanks]
+    num_tied: int
+    true_positive: Tensor
+
+
+def compute_ious(boxes: Tensor, others: Tensor) -> Tensor:
+    """Intersection over union of boxes [R, 4] with others [R, 4], row by row; NaN where both have no area.
+
+    Written as I / (A + B - I), in this order: published evaluators decide IoU 0.5 by its last bit.
+    """
+    width = (torch.minimum(boxes[:, 2], others[:, 2]) - torch.maximum(boxes[:, 0], others[:, 0])).clamp_(min=0)
+    height = (torch.minimum(boxes[:, 3], others[:, 3]) - torch.maximum(boxes[:, 1], others[:, 1])).clamp_(min=0)
+    intersection = height * width
+    area = (boxes[:, 3] - boxes[:, 1]) * (boxes[:, 2] - boxes[:, 0])
+    other_area = (others[:, 3] - others[:, 1]) * (others[:, 2] - others[:, 0])
+    return intersection / (area + other_area - intersection)
+
+
+def compute_overlaps(ground_truth: BoxRows, detections: BoxRows, num_keyframes: int, num_classes: int) -> Overlaps:
+    """The most overlapped ground truth of every detection; of equal overlaps the first in ground-truth row order.
+
+    NaN is the largest overlap, as in numpy's argmax, and reaches no threshold.
+    """
+    device = detections.boxes.device
+    ious = torch.full((len(detections),), -1.0, dtype=detections.boxes.dtype, device=device)
+    targets = torch.full((len(detections),), -1, dtype=torch.int64, device=device)
+    if not len(ground_truth) or not len(detections):
+        return Overlaps(ious, targets)
+    group = ground_truth.keyframes.long() * num_classes + ground_truth.classes
+    group, order = torch.sort(group, stable=True)
+    group, sizes = torch.unique_consecutive(group, return_counts=True)
+    ends = sizes.cumsum(0)
+    lookup = torch.full((num_keyframes * num_classes,), -1, dtype=torch.int32, device=device)
+    lookup[group] = torch.arange(len(group), dtype=torch.int32, device=device)
+    found = lookup[detections.keyframes * num_classes + detections.classes]
+    rows = torch.nonzero(found >= 0).squeeze(1)
+    groups = found[rows].long()
+    boxes, targets_found = detections.boxes[rows], torch.full_like(rows, -1)
+    ious_found = torch.full((len(rows),), -1.0, dtype=boxes.dtype, device=device)
+    for place in range(int(sizes.max())):  # the largest number of ground-truth boxes in one keyframe and class
+        live = torch.nonzero(sizes[groups] > place).squeeze(1)
+        candidate = order[(ends - sizes)[groups[live]] + place]
+        iou = compute_ious(boxes[live], ground_truth.boxes[candidate])
+        better = (iou > ious_found[live]) | (iou.isnan() & ~ious_found[live].isnan())
+        ious_found[live[better]], targets_found[live[better]] = iou[better], candidate[better]
+    ious[rows], targets[rows] = ious_found, targets_found
+    return Overlaps(ious, targets)
+
+
+def match_detections(overlaps: Overlaps, num_gt: int, iou_threshold: float, scores: Tensor | None) -> Tensor:
+    """Which detections are true positives: bool [R]. `scores` [R] orders the matching; None for row order."""
+    hits = torch.nonzero(overlaps.ious >= iou_threshold).squeeze(1)
+    if scores is not None:
+        hits = hits[torch.argsort(sortable_scores(scores[hits]), descending=True, stable=True)]
+    places = torch.arange(len(hits), device=hits.device)
+    first = torch.full((num_gt,), len(hits), dtype=torch.int64, device=hits.device)
+    first.scatter_reduce_(0, overlaps.targets[hits], places, "amin")
+    true_positive = torch.zeros(len(overlaps.ious), dtype=torch.bool, device=hits.device)
+    true_positive[hits[first[first < len(hits)]]] = True
+    return true_positive
+
+
+def rank_detections(
+    detections: BoxRows, true_positive: Tensor, num_gt: Tensor, single_precision: bool = False
+) -> Ranking:
+    """Ranks every class's detections.
+
+    num_gt: int64 [C], the denominators of recall. single_precision: compare scores as float32.
+    """
+    assert detections.scores is not None
+    scores = detections.scores.float() if single_precision else detections.scores
+    narrow = torch.uint8 if len(num_gt) <= 256 else torch.int32  # torch sorts bytes in two thirds of the time
+    by_class = torch.sort(detections.classes.to(narrow), stable=True).indices
+    counts = torch.bincount(detections.classes, minlength=len(num_gt)).tolist()
+    columns = (sortable_scores(scores)[by_class], true_positive[by_class], by_class)
+    num_tied, classes = 0, []
+    for keys, hits, rows, denominator in zip(
+        *(column.split(counts) for column in columns), num_gt.tolist(), strict=True
+    ):
+        keys, order = torch.sort(keys, stable=True)
+        places = torch.nonzero(hits[order]).squeeze(1).flip(0)  # ascending keys: the best stands last
+        num_tied += _count_tied(keys)
+        first, last = _ranks_within_ties(keys, keys[places])
+        hit_scores = detections.scores[rows[order[places]]]
+        classes.append(ClassRanks(len(keys) - places, first, last, hit_scores, denominator, len(keys)))
+    return Ranking(classes, num_tied, true_positive)
+
+
+def _count_tied(keys: Tensor) -> int:
+    equal = torch.nn.functional.pad(keys[1:] == keys[:-1], (1, 1)) if len(keys) else keys.new_zeros(1, dtype=torch.bool)
+    return int((equal[1:] | equal[:-1]).sum())
+
+
+def _ranks_within_ties(keys: Tensor, hit_keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Ranks of the true positives if they came first, and last, among rows of equal score.
+
+    keys: int64 [R], ascending; hit_keys: int64 [T], descending: those of the true positives.
+    """
+    below, upto = torch.searchsorted(keys, hit_keys), torch.searchsorted(keys, hit_keys, right=True)
+    _, ties = torch.unique_consecutive(hit_keys, return_counts=True)
+    number = torch.arange(len(hit_keys), device=keys.device)
+    offset = number - (ties.cumsum(0) - ties).repeat_interleave(ties)  # 0, 1, ... among equal true positives
+    first = len(keys) - upto + 1 + offset
+    last = len(keys) - below - ties.repeat_interleave(ties) + 1 + offset
+    return first, last
+
+
+def compute_average_precision(ranks: Tensor, num_gt: int) -> float:
+    """The area under the monotone precision-recall curve; NaN without ground truth.
+
+    ranks: int64 [T], ascending, 1-based ranks of the true positives. Between true positives precision only falls, so
+    the curve's steps are all at true positives.
+    """
+    if num_gt == 0:
+        return float("nan")
+    return float(compute_precisions(ranks).sum() / num_gt)
+
+
+def compute_precisions(ranks: Tensor) -> Tensor:
+    """Precision at each true positive, made monotone from the right: float64 [T]."""
+    precision = torch.arange(1, len(ranks) + 1, dtype=torch.float64, device=ranks.device) / ranks
+    return precision.flip(0).cummax(0).values.flip(0) if len(ranks) else precision
+
+
+def sortable_scores(scores: Tensor) -> Tensor:
+    """int64 [R] in the order of float scores [R], NaN the largest; equal scores stay equal, also -0 and 0."""
+    bits = (scores.double() + 0.0).view(torch.int64)
+    bits = torch.where(bits < 0, bits ^ torch.iinfo(torch.int64).max, bits)
+    return torch.where(scores.isnan(), torch.iinfo(torch.int64).max, bits)

@@ -1,0 +1,169 @@
+"""Why a number is 0, undefined or suspiciously low: what the files themselves show, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from ava_det.annotations import AvaRows, format_timestamp
+from ava_det.evaluation.selection import ANNOTATIONS, DETECTIONS, Selection
+
+SUSPICIOUS_MAP = 0.05  # half of what a SlowFast without pretraining reaches on AVA
+LARGEST_FRACTION = 2.0  # boxes may leave the frame a little; pixels are beyond this at once
+WIDE_TIE_INTERVAL = 1e-3
+
+Rescore = Callable[[AvaRows], float | None]
+
+
+def find_symptoms(
+    annotations: AvaRows,
+    detections: AvaRows,
+    label_map: Mapping[int, str],
+    selection: Selection,
+    mean_ap: float | None,
+    largest_iou: float,
+    rescore: Rescore,
+) -> list[str]:
+    """What looks wrong, one sentence each, most telling first.
+
+    largest_iou: of any detection with ground truth of its class. rescore: mAP of other detections, all else the same;
+    called only if mAP is suspicious.
+    """
+    if not len(annotations) or not len(detections):
+        return [f"{rows.path}: no rows" for rows in (annotations, detections) if not len(rows)]
+    found = [
+        _unmatched_keyframes(selection),
+        _off_list(annotations, label_map, "ground-truth"),
+        _off_list(detections, label_map, "detection"),
+        _pixel_boxes(annotations),
+        _pixel_boxes(detections),
+        _equal_scores(detections),
+        _unusual_scores(detections),
+        _inverted_boxes(detections),
+    ]
+    if mean_ap is None or mean_ap < SUSPICIOUS_MAP:
+        low = mean_ap or 0.0
+        found += [
+            _no_ground_truth(selection),
+            _nothing_overlaps(selection, largest_iou),
+            _shifted_labels(detections, low, rescore),
+            _swapped_axes(detections, low, rescore),
+        ]
+    return [sentence for sentence in found if sentence]
+
+
+def describe_ties(interval: list[float | None]) -> str | None:
+    """A sentence if the order of equal scores moves mAP by more than a rounding error."""
+    low, high = interval
+    if low is None or high is None or high - low < WIDE_TIE_INTERVAL:
+        return None
+    return f"equal scores leave mAP undefined between {low:.4f} and {high:.4f}; write scores with more digits"
+
+
+def _unmatched_keyframes(selection: Selection) -> str | None:
+    annotated, detected = (selection.keyframes.occurring(file) for file in (ANNOTATIONS, DETECTIONS))
+    stray = np.flatnonzero(detected & ~annotated)
+    if len(stray) <= detected.sum() / 2:
+        return None
+    names = [
+        f"{video} {format_timestamp(float(key))}"
+        for video, key in (
+            selection.keyframes.key(int(np.flatnonzero(kind)[0])) for kind in (detected & ~annotated, annotated)
+        )
+    ]
+    share = (
+        "no detection keyframe matches"
+        if len(stray) == detected.sum()
+        else (f"{len(stray)} of {int(detected.sum())} detection keyframes do not match")
+    )
+    return f"{share} the ground truth: detections have {names[0]!r}, ground truth has {names[1]!r}"
+
+
+def _off_list(rows: AvaRows, label_map: Mapping[int, str], side: str) -> str | None:
+    ids, counts = np.unique(
+        rows.action_ids[rows.action_ids != 0] if side == "ground-truth" else rows.action_ids, return_counts=True
+    )
+    off = ~np.isin(ids, list(label_map))
+    if not off.any():
+        return None
+    beyond = ids[off & ((ids < 1) | (ids > max(label_map)))]
+    if not len(beyond) and counts[off].sum() <= counts.sum() / 2:
+        return None  # AVA itself has 80 actions and evaluates 60
+    example = int(beyond[0] if len(beyond) else ids[off][0])
+    where = rows.where(int(np.flatnonzero(rows.action_ids == example)[0]))
+    return (
+        f"{counts[off].sum()} of {counts.sum()} {side} rows have an action id outside the label map, "
+        f"such as {example} ({where}); the label map has ids {min(label_map)} to {max(label_map)}"
+    )
+
+
+def _pixel_boxes(rows: AvaRows) -> str | None:
+    largest = np.fmax.reduce(np.fmax.reduce(rows.boxes, axis=0))
+    if not largest > LARGEST_FRACTION:
+        return None
+    row = int(np.flatnonzero((rows.boxes == largest).any(1))[0])
+    return f"{rows.where(row)}: a coordinate of {largest:g} looks like pixels; boxes are expected as fractions 0..1"
+
+
+def _equal_scores(detections: AvaRows) -> str | None:
+    scores = detections.column8
+    if len(scores) < 2 or scores.min() != scores.max():
+        return None
+    return f"all {len(scores)} detection scores are {scores[0]:g}: their order is arbitrary"
+
+
+def _unusual_scores(detections: AvaRows) -> str | None:
+    odd = np.flatnonzero(~((detections.column8 >= 0) & (detections.column8 <= 1)))
+    if not len(odd):
+        return None
+    example = detections.column8[odd[0]]
+    return (
+        f"{len(odd)} detection scores are not within 0..1, such as {example:g} ({detections.where(int(odd[0]))}); "
+        f"logits rank the same, a NaN ranks first"
+    )
+
+
+def _inverted_boxes(detections: AvaRows) -> str | None:
+    boxes = detections.boxes
+    inverted = np.flatnonzero((boxes[:, 0] > boxes[:, 2]) | (boxes[:, 1] > boxes[:, 3]))
+    if len(inverted) <= len(boxes) / 10:
+        return None
+    return (
+        f"{len(inverted)} of {len(boxes)} detection boxes are inverted, such as {detections.where(int(inverted[0]))}; "
+        f"expected x1,y1,x2,y2"
+    )
+
+
+def _no_ground_truth(selection: Selection) -> str | None:
+    return None if len(selection.ground_truth) else "no ground-truth row has an action of the label map"
+
+
+def _nothing_overlaps(selection: Selection, largest_iou: float) -> str | None:
+    shared = selection.keyframes.occurring(ANNOTATIONS) & selection.keyframes.occurring(DETECTIONS)
+    if largest_iou > 0.1 or not shared.any() or not len(selection.ground_truth):
+        return None
+    return f"no box overlaps ground truth of its class: the largest IoU is {max(largest_iou, 0):.3f}"
+
+
+def _shifted_labels(detections: AvaRows, mean_ap: float, rescore: Rescore) -> str | None:
+    for shift, meaning in ((1, "one less than"), (-1, "one more than")):
+        shifted = rescore(replace(detections, action_ids=detections.action_ids + shift)) or 0.0
+        if _clearly_better(shifted, mean_ap):
+            return (
+                f"action ids look off by one: with ids {shift:+d} mAP is {shifted:.4f} instead of {mean_ap:.4f}, "
+                f"so the detections' ids seem {meaning} the annotations'"
+            )
+    return None
+
+
+def _swapped_axes(detections: AvaRows, mean_ap: float, rescore: Rescore) -> str | None:
+    swapped = rescore(replace(detections, boxes=detections.boxes[:, [1, 0, 3, 2]])) or 0.0
+    if not _clearly_better(swapped, mean_ap):
+        return None
+    return f"boxes look like y1,x1,y2,x2: with x and y exchanged mAP is {swapped:.4f} instead of {mean_ap:.4f}"
+
+
+def _clearly_better(value: float, than: float) -> bool:
+    return value > max(3 * than, than + 0.02)
