@@ -1,0 +1,172 @@
+"""Reading weight files without running them, and writing ours atomically.
+
+A file is recognised by its bytes, never by its name: published Caffe2 weights and torch weights share the
+extension `.pkl`. Everything is unpickled against an allow-list, so a file can hold tensors, numbers and text
+and nothing that acts.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+
+class WeightsError(ValueError):
+    """A weights file that cannot be used, and why, in one sentence."""
+
+
+def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
+    """Writes `state` (tensors, numbers, text, containers of them) in torch's format, whole or not at all.
+
+    Ours hold {"model": state_dict, "config": plain dict, "label_map": {id: name}, ...training state}.
+    """
+    write_atomically(Path(path), lambda temporary: torch.save(dict(state), temporary))
+
+
+def save_safetensors(path: str | Path, model: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Writes a state dict as safetensors; `facts` (config, label map, origin) go into its header as JSON."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.items()}
+    header = {name: json.dumps(value) for name, value in facts.items()}
+    write_atomically(Path(path), lambda temporary: safetensors.torch.save_file(tensors, temporary, header))
+
+
+def write_atomically(path: Path, write: Callable[[str], object]) -> None:
+    """Calls `write` with a temporary name beside `path` and renames the result: readers never see a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(str(temporary))
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_file(path: str | Path) -> dict[str, Any]:
+    """The dictionary inside a weights file: torch (zip or legacy), Caffe2 pickle, or safetensors.
+
+    Tensors stay on the CPU. Raises WeightsError in one sentence for a missing, foreign, truncated or unsafe file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    with open(path, "rb") as file:
+        start = file.read(64)
+    try:
+        content = _reader(start, path)(path)
+    except WeightsError:
+        raise
+    except pickle.UnpicklingError as error:
+        if "truncated" in str(error) or "Ran out of input" in str(error):
+            raise WeightsError(f"{path}: the file is truncated or damaged") from None
+        raise WeightsError(
+            f"{path}: refused, because it holds more than tensors, numbers and text ({_forbidden_name(error)}); "
+            f"nothing in it was run"
+        ) from None
+    except Exception as error:  # damaged bytes surface as almost any exception of the readers
+        raise WeightsError(f"{path}: the file is truncated or damaged ({type(error).__name__})") from None
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path}: expected a dictionary of weights, found {type(content).__name__}")
+    return content
+
+
+def _reader(start: bytes, path: Path) -> Callable[[Path], Any]:
+    if start.startswith(b"PK"):
+        return _read_torch
+    if len(start) > 8 and start[8:9] == b"{":
+        return _read_safetensors
+    if _LEGACY_MAGIC in start:
+        return _read_torch
+    if start[:1] == b"\x80" or start[:1] in b"(}":
+        return _read_caffe2
+    raise WeightsError(f"{path}: not a weights file, expected torch, Caffe2 pickle or safetensors")
+
+
+def _read_torch(path: Path) -> Any:
+    with torch.serialization.safe_globals(_INERT):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    with safetensors.safe_open(path, framework="pt") as file:
+        content: dict[str, Any] = {"model": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118
+        for name, text in (file.metadata() or {}).items():
+            try:
+                content[name] = json.loads(text)
+            except json.JSONDecodeError:
+                content[name] = text
+    if isinstance(content.get("label_map"), dict):
+        content["label_map"] = {int(action_id): name for action_id, name in content["label_map"].items()}
+    return content
+
+
+def _read_caffe2(path: Path) -> Any:
+    with open(path, "rb") as file:
+        return _ArrayUnpickler(file, encoding="latin1").load()
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Builds NumPy arrays, plain containers and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ARRAY_GLOBALS:
+            raise pickle.UnpicklingError(f"global {module}.{name}")
+        return _ARRAY_GLOBALS[module, name]
+
+
+def _forbidden_name(error: Exception) -> str:
+    """The global a reader refused, out of its message: torch says `Unsupported global: GLOBAL os.system was...`."""
+    for sentence in str(error).splitlines():
+        words = sentence.replace("`", " ").split()
+        for index, word in enumerate(words[:-1]):
+            if word in ("GLOBAL", "global") and "." in words[index + 1]:
+                return words[index + 1].rstrip(",.")
+    return "an unknown object"
+
+
+class _Ignored:
+    """Stands in for training logs that MMEngine pickles into its checkpoints; holds nothing, does nothing."""
+
+    def __new__(cls, *_arguments: object) -> _Ignored:
+        return object.__new__(cls)
+
+    def __setstate__(self, _state: object) -> None:
+        pass
+
+
+def _ignore(*_arguments: object) -> None:
+    return None
+
+
+_LEGACY_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # torch.serialization.MAGIC_NUMBER as a pickled integer
+_RECONSTRUCT: Any = np.zeros(1).__reduce__()[0]
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+_ARRAY_GLOBALS: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): codecs.encode,
+    ("collections", "OrderedDict"): OrderedDict,
+} | {
+    (f"numpy.{core}.multiarray", name): function
+    for core in ("core", "_core")
+    for name, function in (("_reconstruct", _RECONSTRUCT), ("scalar", _SCALAR))
+}
+_INERT: list[Any] = [
+    *((value, f"{module}.{name}") for (module, name), value in _ARRAY_GLOBALS.items()),
+    *{type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")},
+    (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
+    (_ignore, "builtins.getattr"),
+]

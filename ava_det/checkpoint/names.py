@@ -1,0 +1,225 @@
+"""Other people's parameter names in terms of ours: one table per source.
+
+A table is a list of (pattern, replacement); the first pattern that matches the whole name wins, and a name that
+none matches stays as it is, so that it is reported as unexpected. BN entries end in X = weight, bias,
+running_mean, running_var or num_batches_tracked; in our names a network is
+
+    backbone.{slow,fast}.stem.{conv.weight,bn.X}
+    backbone.{slow,fast}.res{2..5}.blocks.{i}.{a,b,c,shortcut}.weight, .{a,b,c,shortcut}_bn.X
+    backbone.{slow,fast}.res4.non_local.{i}.{theta,phi,g,out}.{weight,bias}, .bn.X
+    backbone.laterals.{0..3}.{conv.weight,bn.X}
+    head.projection.{weight,bias}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Replacement = str | Callable[[re.Match[str]], str]
+Table = list[tuple[str, Replacement]]
+
+
+def detect_source(names: Iterable[str]) -> str:
+    """Which of `SOURCES` wrote a state dict with these names; "ava_det" if none is recognised."""
+    found = list(names)
+    for source, pattern in _MARKS.items():
+        if any(re.match(pattern, name) for name in found):
+            return source
+    return "ava_det"
+
+
+def translate(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The tensors under our names; those of `source` that carry no weights (momentum and such) are left out.
+
+    Raises ValueError if two of them claim the same name.
+    """
+    table = _tables(list(tensors))[source]
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        ours = _rename(name, table)
+        if ours == _SKIP:
+            continue
+        if ours in renamed:
+            raise ValueError(f"two entries of the file stand for {ours}, the second is {name}")
+        renamed[ours] = tensor
+    return renamed
+
+
+def blobs_to_tensors(blobs: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Caffe2's NumPy blobs as tensors; entries that are no arrays (training state) are left out."""
+    return {
+        str(name): torch.from_numpy(blob.copy()) for name, blob in blobs.items() if hasattr(blob, "__array_interface__")
+    }
+
+
+def _rename(name: str, table: Table) -> str:
+    for pattern, replacement in table:
+        match = re.fullmatch(pattern, name)
+        if match:
+            return replacement(match) if callable(replacement) else match.expand(replacement)
+    return name
+
+
+def _pathway(digit: str) -> str:
+    return "backbone.fast" if digit == "1" else "backbone.slow"
+
+
+def _pyslowfast() -> Table:
+    def block(match: re.Match[str]) -> str:
+        stage, pathway, index, rest = match.groups()
+        rest = rest.removeprefix("branch2.").replace("branch1", "shortcut")
+        return f"{_pathway(pathway)}.res{stage}.blocks.{index}.{rest}"
+
+    return [
+        (r"s1\.pathway([01])_stem\.(.+)", lambda m: f"{_pathway(m[1])}.stem.{m[2]}"),
+        (r"s([2-5])\.pathway([01])_res(\d+)\.(.+)", block),
+        (
+            r"s([2-5])\.pathway([01])_nonlocal(\d+)\.(?:conv_)?(.+)",
+            lambda m: f"{_pathway(m[2])}.res{m[1]}.non_local.{m[3]}.{m[4]}",
+        ),
+        (r"s([1-4])_fuse\.(?:conv_f2s|(bn))\.(.+)", lambda m: f"{_lateral(m[1], -1)}.{m[2] or 'conv'}.{m[3]}"),
+    ]
+
+
+def _lateral(number: str, shift: int) -> str:
+    return f"backbone.laterals.{int(number) + shift}"
+
+
+def _caffe2() -> Table:
+    bn = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
+    parts = {"branch1": "shortcut", "branch2a": "a", "branch2b": "b", "branch2c": "c"}
+
+    def pathway(prefix: str | None) -> str:
+        return _pathway("1" if prefix else "0")
+
+    return [
+        (r".*momentum|lr|model_iter", _SKIP),
+        (r"(t_)?conv1_w", lambda m: f"{pathway(m[1])}.stem.conv.weight"),
+        (r"(t_)?res_conv1_bn_(s|b|rm|riv)", lambda m: f"{pathway(m[1])}.stem.bn.{bn[m[2]]}"),
+        (
+            r"(t_)?res(\d)_(\d+)_(branch1|branch2[abc])_w",
+            lambda m: f"{pathway(m[1])}.res{m[2]}.blocks.{m[3]}.{parts[m[4]]}.weight",
+        ),
+        (
+            r"(t_)?res(\d)_(\d+)_(branch1|branch2[abc])_bn_(s|b|rm|riv)",
+            lambda m: f"{pathway(m[1])}.res{m[2]}.blocks.{m[3]}.{parts[m[4]]}_bn.{bn[m[5]]}",
+        ),
+        (r"t_pool1_subsample_w", "backbone.laterals.0.conv.weight"),
+        (r"t_pool1_subsample_bn_(s|b|rm|riv)", lambda m: f"backbone.laterals.0.bn.{bn[m[1]]}"),
+        (r"t_res([2-4])_\d+_branch2c_bn_subsample_w", lambda m: f"{_lateral(m[1], -1)}.conv.weight"),
+        (
+            r"t_res([2-4])_\d+_branch2c_bn_subsample_bn_(s|b|rm|riv)",
+            lambda m: f"{_lateral(m[1], -1)}.bn.{bn[m[2]]}",
+        ),
+        (
+            r"(t_)?nonlocal_conv(\d)_(\d+)_(theta|phi|g|out)_(w|b)",
+            lambda m: f"{pathway(m[1])}.res{m[2]}.non_local.{m[3]}.{m[4]}.{'weight' if m[5] == 'w' else 'bias'}",
+        ),
+        (
+            r"(t_)?nonlocal_conv(\d)_(\d+)_bn_(s|b|rm|riv)",
+            lambda m: f"{pathway(m[1])}.res{m[2]}.non_local.{m[3]}.bn.{bn[m[4]]}",
+        ),
+        (r"pred_(w|b)", lambda m: f"head.projection.{'weight' if m[1] == 'w' else 'bias'}"),
+    ]
+
+
+def _pytorchvideo(names: list[str]) -> Table:
+    # Networks with a pooling stage (I3D) or without one number their stages differently: count those with blocks.
+    numbers = sorted(
+        {int(m[1]) for name in names if (m := re.match(r"(?:model\.)?blocks\.(\d+)\..*res_blocks\.", name))}
+    )
+    stages = {str(number): f"res{index + 2}" for index, number in enumerate(numbers)}
+
+    def block(match: re.Match[str]) -> str:
+        number, pathway, index, rest = match.groups()
+        rest = re.sub(r"^branch1_(conv|norm)\.", lambda m: "shortcut." if m[1] == "conv" else "shortcut_bn.", rest)
+        rest = re.sub(r"^branch2\.(conv|norm)_([abc])\.", lambda m: f"{m[2]}{'' if m[1] == 'conv' else '_bn'}.", rest)
+        return f"{_pathway(pathway or '0')}.{stages[number]}.blocks.{index}.{rest}"
+
+    def fusion(match: re.Match[str]) -> str:
+        part = "bn" if match[2] == "norm" else "conv"
+        return f"backbone.laterals.{match[1]}.{part}.{match[3]}"
+
+    def stem(match: re.Match[str]) -> str:
+        return f"{_pathway(match[1] or '0')}.stem.{'bn' if match[2] == 'norm' else 'conv'}.{match[3]}"
+
+    return [
+        (r"(?:model\.)?blocks\.(\d+)\.multipathway_fusion\.(conv_fast_to_slow|norm)\.(.+)", fusion),
+        (r"(?:model\.)?blocks\.0\.(?:multipathway_blocks\.([01])\.)?(conv|norm)\.(.+)", stem),
+        (r"(?:model\.)?blocks\.(\d+)\.(?:multipathway_blocks\.([01])\.)?res_blocks\.(\d+)\.(.+)", block),
+        (r"(?:(?:model\.)?blocks\.\d+|detection_head)\.proj\.(weight|bias)", r"head.projection.\1"),
+    ]
+
+
+def _mmaction2() -> Table:
+    parts = {"conv1": "a", "conv2": "b", "conv3": "c", "downsample": "shortcut"}
+
+    def pathway(prefix: str | None) -> str:
+        return _pathway("1" if prefix == "fast_path." else "0")
+
+    def block(match: re.Match[str]) -> str:
+        prefix, layer, index, part, kind, rest = match.groups()
+        name = parts[part] + ("_bn" if kind == "bn" else "")
+        return f"{pathway(prefix)}.res{int(layer) + 1}.blocks.{index}.{name}.{rest}"
+
+    return [
+        (
+            r"backbone\.(slow_path\.|fast_path\.)?conv1\.(conv|bn)\.(.+)",
+            lambda m: f"{pathway(m[1])}.stem.{m[2]}.{m[3]}",
+        ),
+        (r"backbone\.slow_path\.conv1_lateral\.(conv|bn)\.(.+)", r"backbone.laterals.0.\1.\2"),
+        (r"backbone\.slow_path\.layer([1-3])_lateral\.(conv|bn)\.(.+)", r"backbone.laterals.\1.\2.\3"),
+        (
+            r"backbone\.(slow_path\.|fast_path\.)?layer([1-4])\.(\d+)\.(conv[123]|downsample)\.(conv|bn)\.(.+)",
+            block,
+        ),
+        (r"(?:roi_head\.bbox_head|cls_head)\.fc_cls\.(weight|bias)", r"head.projection.\1"),
+        (r"roi_head\.bbox_head\.fc_cls\.0\.(weight|bias)", r"head.hidden.\1"),
+        (r"roi_head\.bbox_head\.fc_cls\.2\.(weight|bias)", r"head.projection.\1"),
+    ]
+
+
+def _imagenet() -> Table:
+    convs = {"1": "a", "2": "b", "3": "c"}
+    prefix = r"layer([1-4])\.(\d+)\."
+
+    def block(match: re.Match[str], part: str) -> str:
+        return f"backbone.slow.res{int(match[1]) + 1}.blocks.{match[2]}.{part}"
+
+    return [
+        (r"conv1\.weight", "backbone.slow.stem.conv.weight"),
+        (r"bn1\.(.+)", r"backbone.slow.stem.bn.\1"),
+        (prefix + r"conv([123])\.weight", lambda m: block(m, f"{convs[m[3]]}.weight")),
+        (prefix + r"bn([123])\.(.+)", lambda m: block(m, f"{convs[m[3]]}_bn.{m[4]}")),
+        (prefix + r"downsample\.0\.weight", lambda m: block(m, "shortcut.weight")),
+        (prefix + r"downsample\.1\.(.+)", lambda m: block(m, f"shortcut_bn.{m[3]}")),
+        (r"fc\.(weight|bias)", r"head.projection.\1"),
+    ]
+
+
+def _tables(names: list[str]) -> dict[str, Table]:
+    return {
+        "ava_det": [],
+        "pyslowfast": _pyslowfast(),
+        "caffe2": _caffe2(),
+        "pytorchvideo": _pytorchvideo(names),
+        "mmaction2": _mmaction2(),
+        "imagenet": _imagenet(),
+    }
+
+
+_SKIP = ""
+_MARKS = {
+    "ava_det": r"backbone\.(slow|fast)\.",
+    "pyslowfast": r"s\d\.pathway\d_",
+    "caffe2": r"(t_)?(conv1_w|res\d_\d+_branch)",
+    "pytorchvideo": r"(model\.)?blocks\.0\.(multipathway_blocks|conv|norm)",
+    "mmaction2": r"backbone\.((slow|fast)_path\.)?conv1\.conv\.",
+    "imagenet": r"layer1\.0\.conv1\.weight",
+}
+SOURCES = tuple(_MARKS)

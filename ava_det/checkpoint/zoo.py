@@ -1,0 +1,157 @@
+"""Published weights by name: where they are, under which licence, and a cache folder they are downloaded to.
+
+MODEL_ZOO.md says what each scored. `resolve_weights` is called by everything that reads weights, so a name works
+wherever a file does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ava_det.checkpoint.files import WeightsError, write_atomically
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """url: None where the model is published and its weights are not."""
+
+    url: str | None
+    licence: str
+
+
+_FACEBOOK = "https://dl.fbaipublicfiles.com"
+_PYSLOWFAST = f"{_FACEBOOK}/pyslowfast/model_zoo"
+_PYTORCHVIDEO = f"{_FACEBOOK}/pytorchvideo/model_zoo"
+_MMACTION2 = "https://download.openmmlab.com/mmaction/v1.0/detection"
+_APACHE = "Apache-2.0, as stated for the repository that publishes them"
+_BSD = "BSD-3-Clause, as stated for the repository that publishes them; trained on ImageNet"
+
+ZOO: dict[str, PublishedWeights] = {
+    name: PublishedWeights(url, _BSD if name.startswith("torchvision/") else _APACHE)
+    for name, url in {
+        # PySlowFast, AVA
+        "pyslowfast/SLOW_8x8_R50": f"{_PYSLOWFAST}/ava/C2D_8x8_R50.pkl",
+        "pyslowfast/SLOWFAST_32x2_R50_SHORT": None,
+        "pyslowfast/SLOWFAST_32x2_R101_50_50_v2.1": f"{_PYSLOWFAST}/ava/SLOWFAST_32x2_R101_50_50_v2.1.pkl",
+        "pyslowfast/SLOWFAST_32x2_R101_50_50": f"{_PYSLOWFAST}/ava/SLOWFAST_32x2_R101_50_50.pkl",
+        "pyslowfast/SLOWFAST_64x2_R101_50_50": f"{_PYSLOWFAST}/ava/SLOWFAST_64x2_R101_50_50.pkl",
+        # PySlowFast, the Kinetics weights those were trained from
+        "pyslowfast/pretrain/C2D_8x8_R50": f"{_PYSLOWFAST}/ava/pretrain/C2D_8x8_R50.pkl",
+        "pyslowfast/pretrain/SLOWFAST_32x2_R101_50_50_v2.1": (
+            f"{_PYSLOWFAST}/ava/pretrain/SLOWFAST_32x2_R101_50_50_v2.1.pkl"
+        ),
+        "pyslowfast/pretrain/SLOWFAST_32x2_R101_50_50": f"{_PYSLOWFAST}/ava/pretrain/SLOWFAST_32x2_R101_50_50.pkl",
+        "pyslowfast/pretrain/SLOWFAST_64x2_R101_50_50": f"{_PYSLOWFAST}/ava/pretrain/SLOWFAST_64x2_R101_50_50.pkl",
+        # PySlowFast, Kinetics
+        "pyslowfast/kinetics400/SLOW_4x16_R50": f"{_PYSLOWFAST}/kinetics400/SLOWONLY_4x16_R50.pkl",
+        "pyslowfast/kinetics400/SLOW_8x8_R50": f"{_PYSLOWFAST}/kinetics400/SLOWONLY_8x8_R50.pkl",
+        "pyslowfast/kinetics400/SLOWFAST_4x16_R50": f"{_PYSLOWFAST}/kinetics400/SLOWFAST_4x16_R50.pkl",
+        "pyslowfast/kinetics400/SLOWFAST_8x8_R50": f"{_PYSLOWFAST}/kinetics400/SLOWFAST_8x8_R50.pkl",
+        "pyslowfast/kinetics400/I3D_8x8_R50": f"{_PYSLOWFAST}/kinetics400/I3D_8x8_R50.pkl",
+        "pyslowfast/kinetics400/SLOWFAST_NLN_16x8_R101": None,
+        # pytorchvideo
+        "pytorchvideo/SLOWFAST_8x8_R50_DETECTION": f"{_PYTORCHVIDEO}/ava/SLOWFAST_8x8_R50_DETECTION.pyth",
+        "pytorchvideo/SLOW_4x16_R50_DETECTION": f"{_PYTORCHVIDEO}/ava/SLOW_4x16_R50_DETECTION.pyth",
+        "pytorchvideo/SLOW_4x16_R50": f"{_PYTORCHVIDEO}/kinetics/SLOW_4x16_R50.pyth",
+        "pytorchvideo/SLOW_8x8_R50": f"{_PYTORCHVIDEO}/kinetics/SLOW_8x8_R50.pyth",
+        "pytorchvideo/SLOWFAST_4x16_R50": f"{_PYTORCHVIDEO}/kinetics/SLOWFAST_4x16_R50.pyth",
+        "pytorchvideo/SLOWFAST_8x8_R50": f"{_PYTORCHVIDEO}/kinetics/SLOWFAST_8x8_R50.pyth",
+        "pytorchvideo/SLOWFAST_8x8_R101": f"{_PYTORCHVIDEO}/kinetics/SLOWFAST_8x8_R101.pyth",
+        "pytorchvideo/SLOWFAST_16x8_R101_50_50": f"{_PYTORCHVIDEO}/kinetics/SLOWFAST_16x8_R101_50_50.pyth",
+        # MMAction2, AVA and AVA-Kinetics
+        "mmaction2/slowfast_r50_4x16_v2.1": (
+            f"{_MMACTION2}/slowfast/slowfast_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb/"
+            "slowfast_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb_20220906-5180ea3c.pth"
+        ),
+        "mmaction2/slowfast_r50_8x8_v2.2": (
+            f"{_MMACTION2}/slowfast/slowfast_kinetics400-pretrained-r50_8xb6-8x8x1-cosine-10e_ava22-rgb/"
+            "slowfast_kinetics400-pretrained-r50_8xb6-8x8x1-cosine-10e_ava22-rgb_20220906-d934a48f.pth"
+        ),
+        "mmaction2/slowonly_r50_4x16_v2.1": (
+            f"{_MMACTION2}/slowonly/slowonly_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb/"
+            "slowonly_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb_20220906-953ef5fe.pth"
+        ),
+        "mmaction2/slowonly_r50_8x8_tricks_ava_kinetics": (
+            f"{_MMACTION2}/slowonly/"
+            "slowonly_k700-pre-r50-context-temporal-max-nl-head_8xb8-8x8x1-focal-10e_ava-kinetics-rgb/"
+            "slowonly_k700-pre-r50-context-temporal-max-nl-head_8xb8-8x8x1-focal-10e_ava-kinetics-rgb"
+            "_20221205-37aa8395.pth"
+        ),
+        "mmaction2/slowonly_r50_16x4_tricks_ava_kinetics": (
+            f"{_MMACTION2}/slowonly/slowonly_k700-pre-r50_8xb8-16x4x1-10e-tricks_ava-kinetics-rgb/"
+            "slowonly_k700-pre-r50_8xb8-16x4x1-10e-tricks_ava-kinetics-rgb_20221205-dd652f81.pth"
+        ),
+        # ImageNet, to be inflated
+        "torchvision/resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+        "torchvision/resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
+    }.items()
+}
+
+
+def resolve_weights(name_or_path: str | Path) -> Path:
+    """A path as it is; a name of `ZOO` as the path of its file in the cache, downloaded if it is not there yet.
+
+    The cache is $AVA_DET_CACHE, or ava_det under the user's cache folder. Raises WeightsError in one sentence for
+    a path or name that does not exist, for weights nobody published, and for a download that fails.
+    """
+    name = str(name_or_path)
+    if Path(name_or_path).exists():
+        return Path(name_or_path)
+    if name not in ZOO:
+        near = difflib.get_close_matches(name, ZOO, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise WeightsError(f"{name}: no such weights file, and no such name in MODEL_ZOO.md{hint}")
+    url = ZOO[name].url
+    if url is None:
+        raise WeightsError(f"{name}: its authors published the recipe and the result but no weights")
+    target = cache_folder() / name.rpartition("/")[0] / url.rpartition("/")[2]
+    if not target.is_file():
+        print(f"{name}: downloading {url} to {target}; licence: {ZOO[name].licence}", file=sys.stderr)
+        _download(url, target)
+    return target
+
+
+def cache_folder() -> Path:
+    """Where downloaded weights stay."""
+    chosen = os.environ.get("AVA_DET_CACHE")
+    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ava_det"
+
+
+def _download(url: str, target: Path) -> None:
+    advice = f"download {url} elsewhere and put it at {target}"
+    try:
+        write_atomically(target, lambda temporary: _fetch(url, temporary))
+    except urllib.error.HTTPError as error:
+        raise WeightsError(f"the server answered {error.code} {error.reason}; {advice}") from None
+    except OSError as error:  # no network, no route, a reset connection, a full disk
+        reason = getattr(error, "reason", error)
+        raise WeightsError(f"the download failed ({reason}); {advice}") from None
+
+
+def _fetch(url: str, path: str) -> None:
+    """Reads a URL into a file with a progress bar; raises OSError if it ends early or its name's hash differs."""
+    request = urllib.request.Request(url, headers={"User-Agent": "ava_det"})
+    digest, received = hashlib.sha256(), 0
+    with urllib.request.urlopen(request, timeout=30) as response, open(path, "wb") as file:
+        size = int(response.headers.get("Content-Length") or 0)
+        with tqdm(total=size or None, unit="B", unit_scale=True, desc=url.rpartition("/")[2]) as bar:
+            while chunk := response.read(1 << 20):
+                file.write(chunk)
+                digest.update(chunk)
+                received += len(chunk)
+                bar.update(len(chunk))
+    if size and received != size:
+        raise OSError(f"the connection closed after {received} of {size} bytes")
+    expected = re.search(r"-([0-9a-f]{8})\.pth$", url)
+    if expected and not digest.hexdigest().startswith(expected[1]):
+        raise OSError(f"the file's SHA-256 does not start with {expected[1]} as its name says")

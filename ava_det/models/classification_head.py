@@ -1,0 +1,31 @@
+"""The classification head of the Kinetics models (section 3.4 of the SlowFast paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ava_det.models.precision import full_precision
+
+
+class ClassificationHead(nn.Module):
+    """Global average pool of each pathway -> concat -> dropout -> linear; logits, never scores.
+
+    in_channels: of each pathway's features. The pool spans whatever area the features have, so any input
+    size gives one row per clip.
+    """
+
+    def __init__(self, in_channels: Sequence[int], num_classes: int, *, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(sum(in_channels), num_classes)
+        nn.init.normal_(self.projection.weight, std=0.01)
+        nn.init.zeros_(self.projection.bias)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """features: [B, C_i, T_i, h, w] each. Returns logits [B, num_classes]."""
+        with full_precision(features[0]):
+            pooled = torch.cat([feature.float().mean(dim=(2, 3, 4)) for feature in features], dim=1)
+            return self.projection(self.dropout(pooled.to(self.projection.weight.dtype)))

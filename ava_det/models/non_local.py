@@ -1,0 +1,40 @@
+"""Non-local block (Wang et al., CVPR 2018, section 3), in the dot-product form SlowFast uses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class NonLocal(nn.Module):
+    """x + BN(out(mean over positions p of <theta(x), phi(p)> g(p))), p running over a max-pooled copy of x.
+
+    channels: of x; theta, phi and g work on half of them.
+    pool: (time, height, width) window and stride of the max pooling before phi and g.
+    """
+
+    def __init__(self, channels: int, pool: tuple[int, int, int] = (2, 2, 2)) -> None:
+        super().__init__()
+        inner = channels // 2
+        self.pool = pool
+        self.theta = nn.Conv3d(channels, inner, kernel_size=1)
+        self.phi = nn.Conv3d(channels, inner, kernel_size=1)
+        self.g = nn.Conv3d(channels, inner, kernel_size=1)
+        self.out = nn.Conv3d(inner, channels, kernel_size=1)
+        self.bn = nn.BatchNorm3d(channels)
+        for conv in (self.theta, self.phi, self.g, self.out):
+            nn.init.normal_(conv.weight, std=0.01)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        # Zero gamma: the block starts as the identity, so it can join a pretrained network (section 4.1).
+        nn.init.zeros_(self.bn.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, C, T, H, W] -> the same shape."""
+        pooled = F.max_pool3d(x, kernel_size=self.pool) if self.pool != (1, 1, 1) else x
+        query = self.theta(x).flatten(2).transpose(1, 2)  # [B, positions, inner]
+        key = self.phi(pooled).flatten(2)  # [B, inner, pooled positions]
+        value = self.g(pooled).flatten(2).transpose(1, 2)  # [B, pooled positions, inner]
+        affinity = torch.bmm(query, key) / key.shape[2]
+        gathered = torch.bmm(affinity, value).transpose(1, 2).unflatten(2, x.shape[2:])
+        return x + self.bn(self.out(gathered))

@@ -1,0 +1,203 @@
+"""One stream of the network: a 3D bottleneck ResNet whose temporal kernels are given block by block.
+
+Feature maps are [B, C, T, H, W]. No stage strides in time (section 3 of the SlowFast paper); the one
+exception is I3D, which halves the frames once, after res2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ava_det.models.non_local import NonLocal
+
+STAGES = ("res2", "res3", "res4", "res5")
+
+
+class TimeConv3d(nn.Conv3d):
+    """A convolution over several frames, safe for clips shorter than its kernel.
+
+    oneDNN's bfloat16 weight gradient is wrong, often infinite, when the input has fewer frames than the kernel
+    and the convolution pads them itself (torch 2.15 on a CPU); padding beforehand avoids that kernel.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.shape[2] >= self.kernel_size[0]:
+            return super().forward(input)
+        time, height, width = (int(amount) for amount in self.padding)
+        padded = F.pad(input, (0, 0, 0, 0, time, time))
+        return F.conv3d(padded, self.weight, self.bias, self.stride, (0, height, width), self.dilation)
+
+
+class Bottleneck(nn.Module):
+    """`a` (t x 1 x 1) -> `b` (1 x 3 x 3, stride and dilation here) -> `c` (1 x 1 x 1), plus a shortcut.
+
+    The shortcut is a strided 1x1x1 convolution where the shape changes, and is never dilated.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        inner_channels: int,
+        out_channels: int,
+        temporal_kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+    ) -> None:
+        super().__init__()
+        self.a = TimeConv3d(
+            in_channels, inner_channels, (temporal_kernel, 1, 1), padding=(temporal_kernel // 2, 0, 0), bias=False
+        )
+        self.a_bn = nn.BatchNorm3d(inner_channels)
+        self.b = nn.Conv3d(
+            inner_channels,
+            inner_channels,
+            (1, 3, 3),
+            stride=(1, stride, stride),
+            padding=(0, dilation, dilation),
+            dilation=(1, dilation, dilation),
+            bias=False,
+        )
+        self.b_bn = nn.BatchNorm3d(inner_channels)
+        self.c = nn.Conv3d(inner_channels, out_channels, 1, bias=False)
+        self.c_bn = nn.BatchNorm3d(out_channels)
+        self.has_shortcut = in_channels != out_channels or stride != 1
+        if self.has_shortcut:
+            self.shortcut = nn.Conv3d(in_channels, out_channels, 1, stride=(1, stride, stride), bias=False)
+            self.shortcut_bn = nn.BatchNorm3d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.a_bn(self.a(x)), inplace=True)
+        y = F.relu(self.b_bn(self.b(y)), inplace=True)
+        y = self.c_bn(self.c(y))
+        residual = self.shortcut_bn(self.shortcut(x)) if self.has_shortcut else x
+        return F.relu(y + residual, inplace=True)
+
+
+class Stem(nn.Module):
+    """Convolution t x 7 x 7 with spatial stride 2, BN, ReLU, then a 1 x 3 x 3 max pool with stride 2."""
+
+    def __init__(self, out_channels: int, temporal_kernel: int) -> None:
+        super().__init__()
+        self.conv = TimeConv3d(
+            3,
+            out_channels,
+            (temporal_kernel, 7, 7),
+            stride=(1, 2, 2),
+            padding=(temporal_kernel // 2, 3, 3),
+            bias=False,
+        )
+        self.bn = nn.BatchNorm3d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, 3, T, H, W] -> [B, out_channels, T, H/4, W/4]."""
+        y = F.relu(self.bn(self.conv(x)), inplace=True)
+        return F.max_pool3d(y, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
+
+
+class Stage(nn.Module):
+    """Blocks of one resolution; only the first changes channels and size.
+
+    temporal_kernels: of each block's `a`, so their count is the number of blocks.
+    non_local: 0-based numbers of the blocks that a non-local block follows, with pool `non_local_pool`.
+    time_pool: max pool over pairs of frames at the end (I3D's res2).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        inner_channels: int,
+        out_channels: int,
+        temporal_kernels: Sequence[int],
+        *,
+        stride: int,
+        dilation: int,
+        non_local: Collection[int] = (),
+        non_local_pool: tuple[int, int, int] = (2, 2, 2),
+        time_pool: bool = False,
+    ) -> None:
+        super().__init__()
+        outside = [index for index in non_local if not 0 <= index < len(temporal_kernels)]
+        if outside:
+            raise ValueError(
+                f"non-local block after block {outside[0]}: this stage has blocks 0..{len(temporal_kernels) - 1}"
+            )
+        self.blocks = nn.ModuleList(
+            Bottleneck(
+                in_channels if index == 0 else out_channels,
+                inner_channels,
+                out_channels,
+                kernel,
+                stride if index == 0 else 1,
+                dilation,
+            )
+            for index, kernel in enumerate(temporal_kernels)
+        )
+        self.non_local = nn.ModuleDict(
+            {str(index): NonLocal(out_channels, non_local_pool) for index in sorted(set(non_local))}
+        )
+        self.time_pool = time_pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, in_channels, T, H, W] -> [B, out_channels, T, H/stride, W/stride], T halved by `time_pool`."""
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if str(index) in self.non_local:
+                x = self.non_local[str(index)](x)
+        return F.max_pool3d(x, (2, 1, 1)) if self.time_pool else x
+
+
+class Pathway(nn.Module):
+    """Stem and four stages of one stream; the caller may run them one by one, to fuse streams in between.
+
+    width: channels of the stem; res2..res5 put out 4, 8, 16 and 32 times as many. beta_inv divides each of these
+    numbers, and each block's inner one, rounded to the nearest whole number: the Fast pathway's beta.
+    extra_channels: what lateral connections add to the input of res2..res5 (nothing if empty).
+    stem_kernel, temporal_kernels: frames seen by the stem and by each block of res2..res5.
+    res5_stride, res5_dilation: 2 and 1 for classification (features at 1/32 of the clip), 1 and 2 for
+    detection (1/16). non_local_res4, non_local_pool: see `Stage`. time_pool_res2: I3D's pooling.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        stem_kernel: int,
+        temporal_kernels: Sequence[Sequence[int]],
+        *,
+        beta_inv: int = 1,
+        extra_channels: Sequence[int] = (),
+        res5_stride: int = 2,
+        res5_dilation: int = 1,
+        non_local_res4: Collection[int] = (),
+        non_local_pool: tuple[int, int, int] = (2, 2, 2),
+        time_pool_res2: bool = False,
+    ) -> None:
+        super().__init__()
+        inner = [max(1, round(width * factor / beta_inv)) for factor in (1, 2, 4, 8)]
+        self.stage_channels = [max(1, round(width * factor / beta_inv)) for factor in (1, 4, 8, 16, 32)]
+        self.stem = Stem(self.stage_channels[0], stem_kernel)
+        for index, name in enumerate(STAGES):
+            stage = Stage(
+                self.stage_channels[index] + (extra_channels[index] if extra_channels else 0),
+                inner[index],
+                self.stage_channels[index + 1],
+                temporal_kernels[index],
+                stride=(1, 2, 2, res5_stride)[index],
+                dilation=res5_dilation if name == "res5" else 1,
+                non_local=non_local_res4 if name == "res4" else (),
+                non_local_pool=non_local_pool,
+                time_pool=time_pool_res2 and name == "res2",
+            )
+            self.add_module(name, stage)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, 3, T, H, W] -> [B, stage_channels[4], T, h, w] after the stem and all stages."""
+        for index in range(1 + len(STAGES)):
+            x = self.stage(index, x)
+        return x
+
+    def stage(self, index: int, x: Tensor) -> Tensor:
+        """Runs the stem (index 0) or one of res2..res5 (index 1..4); it puts out stage_channels[index]."""
+        return self.get_submodule(("stem", *STAGES)[index])(x)
