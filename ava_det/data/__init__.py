@@ -1,0 +1,1 @@
+"""Files to clips: moments, frames, transforms, batches."""

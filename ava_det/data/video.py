@@ -1,0 +1,224 @@
+"""The one place that decodes video.
+
+Moments are seconds as the annotations count them: the first frame of a file is worth `start_second`, every other one
+that plus its presentation time. Frame numbers divided by a nominal rate are never used: they drift.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+# Decoding forward this far is cheaper than a seek, which falls back to the last key picture and decodes from there.
+SEEK_GAP_SECONDS = 4.0
+
+BT601 = {2, 5, 6}  # "unspecified", BT.470BG and SMPTE 170M in H.273: the matrix OpenCV's conversion assumes
+LIMITED_RANGE = {0, 1}
+
+
+class VideoError(ValueError):
+    """A sentence naming the file that cannot be read, and why."""
+
+
+def find_videos(video_dir: str | Path) -> dict[str, Path]:
+    """The video files of a folder by video id (the file name without its extension)."""
+    folder = Path(video_dir)
+    if not folder.is_dir():
+        raise VideoError(f"{folder}: no such folder of videos")
+    suffixes = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts"}
+    videos: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in suffixes:
+            if path.stem in videos:
+                raise VideoError(f"{path}: {videos[path.stem].name} has the same video id, expected one file for each")
+            videos[path.stem] = path
+    return videos
+
+
+class _Picture:
+    """A decoded frame that is converted to RGB at most once for each size."""
+
+    def __init__(self, frame: av.VideoFrame, seconds: float):
+        self.seconds = seconds
+        self._frame = frame
+        self._rgb: dict[int | None, np.ndarray] = {}
+
+    def rgb(self, short_side: int | None) -> np.ndarray:
+        if short_side not in self._rgb:
+            self._rgb[short_side] = resize_short_side(_to_rgb(self._frame), short_side)
+        return self._rgb[short_side]
+
+
+class VideoReader:
+    """Frames of one video by their moment, nearest presentation time first, clamped at both ends.
+
+    Reading in increasing order is one pass: frames that later clips share wait in a ring buffer, and nothing is decoded
+    twice. Reading backwards or far ahead seeks. The first video stream of the file is used.
+
+    width, height: of the upright picture, pixels. fps: average frames a second, as the file says. duration: seconds, or
+    None where the file does not say.
+    """
+
+    def __init__(self, path: str | Path, start_second: float = 0.0):
+        self.path = Path(path)
+        self.start_second = start_second
+        if not self.path.is_file():
+            raise VideoError(f"{self.path}: no such video file")
+        try:
+            self._container = av.open(str(self.path))
+        except (av.FFmpegError, OSError) as error:
+            raise VideoError(f"{self.path}: cannot be opened as a video ({_reason(error)})") from None
+        if not self._container.streams.video:
+            self._container.close()
+            raise VideoError(f"{self.path}: holds no video stream")
+        self._stream = self._container.streams.video[0]
+        self._stream.codec_context.thread_count = 1  # loaders run one reader per process; threads cost more CPU
+        self._first_pts: int | None = None
+        self._restart()
+        if not self._decode_next():
+            self._container.close()
+            raise VideoError(f"{self.path}: no frame of it can be decoded")
+        self.height, self.width = self._pictures[0].rgb(None).shape[:2]
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        self.fps = float(rate) if rate else 30.0
+        self.duration = self._find_duration()
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._pictures.clear()
+        self._container.close()
+
+    def read(self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None) -> np.ndarray:
+        """uint8 RGB [T, H, W, 3]: for each moment the frame nearest to it (the earlier of two equally near).
+
+        short_side: the shorter side of the result in pixels (bilinear, aspect kept); None keeps the video's size.
+        """
+        moments = np.asarray(seconds, dtype=np.float64)
+        self._fill(float(moments.min()), float(moments.max()))
+        times = np.array([picture.seconds for picture in self._pictures])
+        after = np.searchsorted(times, moments).clip(1, max(len(times) - 1, 1))
+        before_is_nearer = moments - times[after - 1] <= times[np.minimum(after, len(times) - 1)] - moments
+        chosen = np.where(before_is_nearer, after - 1, np.minimum(after, len(times) - 1))
+        return np.stack([self._pictures[index].rgb(short_side) for index in chosen])
+
+    def frames(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Every frame from the first: (moment in seconds, uint8 RGB [H, W, 3])."""
+        self._restart()
+        while self._decode_next():
+            picture = self._pictures.popleft()
+            yield picture.seconds, picture.rgb(None)
+
+    def sample(self, count: int) -> list[np.ndarray]:
+        """`count` frames (uint8 RGB [H, W, 3]) spread evenly over the video, in order."""
+        length = self.duration if self.duration is not None else self._measure_duration()
+        moments = self.start_second + (np.arange(count) + 0.5) * length / count
+        return [self.read([moment])[0] for moment in moments]
+
+    def _fill(self, first: float, last: float) -> None:
+        """Makes the ring buffer reach from at or before `first` to at or after `last`, as far as the file does."""
+        held = self._pictures
+        behind = not held or (first < held[0].seconds and held[0].seconds > self.start_second)
+        if behind or first > held[-1].seconds + SEEK_GAP_SECONDS:
+            self._seek(first)
+        while self._pictures[-1].seconds < last and self._decode_next():
+            # the frame before `first` may be the nearest one: keep it, drop those before
+            while len(self._pictures) > 1 and self._pictures[1].seconds <= first:
+                self._pictures.popleft()
+
+    def _seek(self, moment: float) -> None:
+        """Stands so that the ring buffer's first frame is at or before `moment`, or is the first of the file."""
+        time_base = self._stream.time_base
+        back_off = 0.0
+        while moment - back_off > self.start_second:
+            pts = int((moment - back_off - self.start_second) / time_base) + (self._first_pts or 0)
+            self._restart(pts)
+            if self._decode_next() and self._pictures[0].seconds <= moment:
+                return
+            back_off = 2 * back_off + 1.0  # some containers land after the moment asked for
+        self._restart()
+        self._decode_next()
+
+    def _restart(self, pts: int | None = None) -> None:
+        """Empties the ring buffer and puts the decoder before the key picture at or before `pts` (None: the start)."""
+        self._pictures: deque[_Picture] = deque()
+        if self._first_pts is not None:
+            try:
+                self._container.seek(self._first_pts if pts is None else pts, stream=self._stream, backward=True)
+            except av.FFmpegError as error:
+                raise VideoError(f"{self.path}: cannot seek ({_reason(error)})") from None
+        self._decoder = self._decode()
+
+    def _decode_next(self) -> bool:
+        """Appends the next frame to the ring buffer; False at the end of the file."""
+        for frame in self._decoder:
+            if self._first_pts is None:
+                self._first_pts = frame.pts
+            seconds = self.start_second + float((frame.pts - self._first_pts) * self._stream.time_base)
+            if (
+                not self._pictures or seconds > self._pictures[-1].seconds
+            ):  # a repeated or backward pts is no new moment
+                self._pictures.append(_Picture(frame, seconds))
+                return True
+        return False
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        """Frames with a pts, in presentation order; a damaged packet costs its own frames only."""
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    frames = packet.decode()
+                except av.error.InvalidDataError:
+                    continue
+                yield from (frame for frame in frames if frame.pts is not None)
+        except av.FFmpegError:
+            return  # a truncated file ends here
+
+    def _measure_duration(self) -> float:
+        """By decoding to the end, for files whose header does not say."""
+        self._restart()
+        while self._decode_next() and len(self._pictures) > 1:
+            self._pictures.popleft()
+        return self._pictures[-1].seconds - self.start_second
+
+    def _find_duration(self) -> float | None:
+        if self._stream.duration is not None:
+            return float(self._stream.duration * self._stream.time_base)
+        return self._container.duration / av.time_base if self._container.duration else None
+
+
+def resize_short_side(picture: np.ndarray, short_side: int | None) -> np.ndarray:
+    """uint8 [H, W, 3] with its shorter side `short_side`, the longer one rounded down (bilinear, no antialiasing)."""
+    height, width = picture.shape[:2]
+    if short_side is None or min(height, width) == short_side:
+        return picture
+    if height < width:
+        size = (int(width * short_side / height), short_side)
+    else:
+        size = (short_side, int(height * short_side / width))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """uint8 RGB [H, W, 3], upright, in the colours the file's tags ask for."""
+    even = frame.width % 2 == 0 and frame.height % 2 == 0
+    plain = frame.format.name == "yuv420p" and frame.colorspace in BT601 and frame.color_range in LIMITED_RANGE
+    if plain and even:  # a fifth of swscale's time
+        picture = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
+    else:
+        picture = frame.to_ndarray(format="rgb24")
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).strip()
