@@ -1,0 +1,36 @@
+"""torchvision's Faster R-CNN v2 pretrained on COCO. Its weights are downloaded on first use: needs a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torchvision.models.detection import FasterRCNN_ResNet50_FPN_V2_Weights, fasterrcnn_resnet50_fpn_v2
+
+COCO_PERSON = 1
+
+
+class TorchvisionDetector:
+    """COCO persons with a score of at least ``min_score``; follows :class:`~ava_det.detectors.PersonDetector`."""
+
+    name = "torchvision"
+
+    def __init__(self, device: str = "cpu", min_score: float = 0.05) -> None:
+        self.device = torch.device(device)
+        weights = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1
+        self.model = fasterrcnn_resnet50_fpn_v2(weights=weights, box_score_thresh=min_score).to(self.device).eval()
+
+    def begin_video(self, samples: Sequence[np.ndarray]) -> None:
+        """Nothing to learn: every frame is judged by itself."""
+
+    @torch.inference_mode()
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """RGB uint8 [H, W, 3] frames to (boxes [N, 4] xyxy pixels, scores [N]) per frame."""
+        results = []
+        for frame in frames:
+            image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device).permute(2, 0, 1).float() / 255
+            found = self.model([image])[0]
+            person = found["labels"] == COCO_PERSON
+            results.append((found["boxes"][person].cpu().numpy(), found["scores"][person].cpu().numpy()))
+        return results
