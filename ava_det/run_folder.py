@@ -1,0 +1,92 @@
+"""What a run leaves in its output folder, each file whole or absent.
+
+config.yaml        resolved; loads again as a config      checkpoints/last.pt   model, config, label map, state
+environment.json   versions and git revision              detections.csv        AVA result rows
+log.jsonl          one JSON object per interval           metrics.json          mAP, per class and overall
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ava_det.annotations import atomic_path, write_detections
+from ava_det.checkpoint import save_checkpoint
+from ava_det.config import Config, config_to_dict, config_to_yaml
+from ava_det.structures import Detections
+
+
+class RunFolder:
+    """Writes the files of one run; `path` is made if it is not there."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.last_checkpoint = self.path / "checkpoints" / "last.pt"
+        self.log = self.path / "log.jsonl"
+
+    def write_description(self, config: Config) -> None:
+        """config.yaml and environment.json."""
+        _write_text(self.path / "config.yaml", config_to_yaml(config))
+        _write_text(self.path / "environment.json", json.dumps(describe_environment(), indent=2) + "\n")
+
+    def save_training_state(self, state: Mapping[str, Any], config: Config, label_map: Mapping[int, str]) -> None:
+        """checkpoints/last.pt: the training state, with the config and the label map that test and demo need."""
+        content = {**state, "config": config_to_dict(config), "label_map": dict(label_map)}
+        self.last_checkpoint.parent.mkdir(exist_ok=True)
+        save_checkpoint(self.last_checkpoint, content)
+
+    def write_results(
+        self, detections: Sequence[Detections], metrics: Mapping[str, Any], classes: Sequence[int]
+    ) -> None:
+        """detections.csv, rows of the action ids in `classes` only, and metrics.json."""
+        write_detections(self.path / "detections.csv", detections, action_ids=classes)
+        _write_text(self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, hardware and the git revision of the code, for whoever wants to repeat a run."""
+    packages = ("ava_det", "torch", "torchvision", "av", "opencv-python-headless", "pandas", "numpy", "omegaconf")
+    cuda = torch.cuda.is_available()
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "git_revision": _git_revision(),
+        "packages": {name: _version(name) for name in packages},
+        "cuda": torch.version.cuda if cuda else None,
+        "device": torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
+        "num_threads": torch.get_num_threads(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_revision() -> str | None:
+    """The commit the package's own checkout stands at, `-dirty` after it when files differ; None outside a checkout."""
+    folder = Path(__file__).resolve().parent
+    if not (folder.parent / ".git").exists():
+        return None
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        Path(temporary).write_text(text, encoding="utf-8")

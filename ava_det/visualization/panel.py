@@ -1,0 +1,130 @@
+"""One person's panel: a header in the person's colour, then its actions, each over a bar as long as its score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+Colour = tuple[int, int, int]
+
+# Eight hues told apart by most kinds of colour vision (after Okabe and Ito), lightened for video.
+PERSON_COLOURS: tuple[Colour, ...] = (
+    (86, 180, 233), (240, 173, 40), (50, 190, 145), (225, 135, 185),
+    (240, 228, 90), (250, 120, 60), (120, 150, 255), (170, 220, 110),
+)  # fmt: skip
+# AVA v2.2's label types by the largest action id of each.
+GROUP_COLOURS: tuple[tuple[int, str, Colour], ...] = (
+    (14, "pose", (94, 201, 255)),
+    (63, "object manipulation", (255, 186, 73)),
+    (80, "person interaction", (255, 125, 160)),
+)
+OTHER_COLOUR: Colour = (190, 195, 205)
+PANEL_COLOUR: Colour = (20, 22, 28)
+PANEL_OPACITY = 0.7
+
+
+@dataclass(frozen=True)
+class Row:
+    """One action of a panel."""
+
+    name: str
+    score: float
+    colour: Colour
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A drawn panel in 8-bit fixed point: picture = (picture * keep + ink) / 256, both uint16 [h, w, 3]."""
+
+    ink: np.ndarray
+    keep: np.ndarray
+
+
+def compute_text_size(width: int, height: int) -> int:
+    """Text height in pixels for a frame: 2.6 % of its short side, and never below what can be read (11)."""
+    return max(11, round(0.026 * min(width, height)))
+
+
+def person_colour(person: int) -> Colour:
+    """The colour of a track id, the same in every frame and every video."""
+    return PERSON_COLOURS[(person - 1) % len(PERSON_COLOURS)]
+
+
+def group_colour(action_id: int) -> Colour:
+    """The colour of an AVA action id's group; grey beyond AVA's 80."""
+    return next((colour for last, _, colour in GROUP_COLOURS if action_id <= last), OTHER_COLOUR)
+
+
+@lru_cache(maxsize=1)
+def _font() -> cv2.FontFace:
+    return cv2.FontFace("sans")
+
+
+def text_width(text: str, size: int, weight: int = 450) -> int:
+    """Pixels a line of text is wide."""
+    return int(cv2.getTextSize((0, 0), text, (0, 0), _font(), size, weight)[2])
+
+
+def put_text(image: np.ndarray, text: str, x: int, baseline: int, colour: Colour, size: int, weight: int = 450) -> None:
+    """Writes one antialiased line, in place."""
+    cv2.putText(image, text, (x, baseline), colour, _font(), size, weight)
+
+
+@lru_cache(maxsize=256)
+def render_panel(header: tuple[str, str], rows: tuple[Row, ...], colour: Colour, text: int) -> Panel:
+    """A panel with `header` (left, right) on `colour`, and `rows` below in letters of `text` pixels.
+
+    Drawn once for every change of content, not once a frame: text is most of the cost of an overlay.
+    """
+    pad, bar = max(3, round(0.4 * text)), max(2, round(0.18 * text))
+    head, step = round(1.45 * text), round(1.5 * text) + bar
+    small = max(10, round(0.85 * text))
+    scores = [f"{row.score:.2f}" for row in rows]
+    left = [text_width(header[0], text, 650), *(text_width(row.name, text) for row in rows)]
+    right = [text_width(score, small) for score in (header[1], *scores)]
+    width = max(a + b for a, b in zip(left, right, strict=True)) + 4 * pad
+    height = head + len(rows) * step + (pad if rows else 0)
+    image = np.full((height, width, 3), PANEL_COLOUR, np.uint8)
+    image[:head] = colour
+    dark = (10, 12, 16)
+    baseline = round(head / 2 + 0.35 * text)  # the font's capitals are 0.7 of its size
+    put_text(image, header[0], pad, baseline, dark, text, 650)
+    put_text(image, header[1], width - pad - text_width(header[1], small), baseline, dark, small)
+    for index, (row, score) in enumerate(zip(rows, scores, strict=True)):
+        top = head + index * step
+        baseline = top + round(1.2 * text)
+        put_text(image, row.name, pad, baseline, (255, 255, 255), text)
+        put_text(image, score, width - pad - text_width(score, small), baseline, (205, 210, 220), small)
+        y1, y2 = top + round(1.5 * text), top + round(1.5 * text) + bar
+        image[y1:y2, pad : width - pad] = (62, 66, 76)
+        image[y1:y2, pad : pad + round(row.score * (width - 2 * pad))] = row.colour
+    contrast = np.abs(image.astype(np.float32) - np.array(PANEL_COLOUR, np.float32)).max(axis=2) / 110
+    alpha = PANEL_OPACITY + (1 - PANEL_OPACITY) * contrast.clip(max=1)  # letters and bars stay solid
+    alpha[:head] = 1
+    alpha = alpha * _rounded_mask(height, width, max(2, round(0.3 * text)))
+    keep = np.repeat(np.rint(256 * (1 - alpha)).astype(np.uint16)[..., None], 3, axis=2)
+    return Panel(image * (256 - keep) + np.uint16(128), keep)
+
+
+def _rounded_mask(height: int, width: int, radius: int) -> np.ndarray:
+    """float32 [height, width] in 0..1: a rectangle with round, antialiased corners."""
+    sharp = 4
+    big = np.zeros((height * sharp, width * sharp), np.uint8)
+    reach, right, bottom = radius * sharp, width * sharp - 1, height * sharp - 1
+    cv2.rectangle(big, (reach, 0), (right - reach, bottom), 255, cv2.FILLED)
+    cv2.rectangle(big, (0, reach), (right, bottom - reach), 255, cv2.FILLED)
+    for x in (reach, right - reach):
+        for y in (reach, bottom - reach):
+            cv2.circle(big, (x, y), reach, 255, cv2.FILLED)
+    return cv2.resize(big, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+
+
+def blend(picture: np.ndarray, panel: Panel, corner: tuple[int, int]) -> None:
+    """Lays a panel over `picture` with its top left corner at (x, y) = `corner`, in place."""
+    x, y = corner
+    area = picture[y : y + panel.ink.shape[0], x : x + panel.ink.shape[1]]  # smaller than the panel on a tiny frame
+    height, width = area.shape[:2]
+    area[:] = (area * panel.keep[:height, :width] + panel.ink[:height, :width]) >> 8

@@ -1,0 +1,182 @@
+"""The contract of train_ava and test_ava, on the small synthetic set."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from ava_det.checkpoint import load_checkpoint
+from ava_det.config import load_config
+
+RunTool = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def trained(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> Path:
+    code, out, err = run_tool("train_ava", *synthetic_config)
+    assert code == 0, err
+    assert "frame mAP" in out
+    return tmp_path / "run"
+
+
+def assert_mistake(result: tuple[int, str, str], *words: str) -> None:
+    code, _, err = result
+    sentence = err.strip().splitlines()[-1]
+    assert code == 2
+    assert "Traceback" not in err
+    for word in words:
+        assert word in sentence
+
+
+def test_training_leaves_what_it_promises(trained: Path) -> None:
+    config = load_config(trained / "config.yaml")
+    assert config.model.width == 4
+    environment = json.loads((trained / "environment.json").read_text())
+    assert (
+        environment["packages"]["torch"] == torch.__version__.split("+")[0] or "+" in environment["packages"]["torch"]
+    )
+    lines = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    assert lines[0]["step"] == 1
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert metrics["protocol"] == "activitynet-2020"
+    assert metrics["boxes"] == "gt"
+    assert 0 <= metrics["mAP"] <= 1
+    assert metrics["num_keyframes"] > 5
+    assert metrics["per_class"]["14"]["name"] == "walk"
+    checkpoint = load_checkpoint(trained / "checkpoints" / "last.pt")
+    assert checkpoint["label_map"][14] == "walk"
+    assert not list(trained.rglob("*.tmp"))
+
+
+def test_detections_are_ava_rows_of_the_label_map(trained: Path, synthetic: Path) -> None:
+    labels = set(load_checkpoint(trained / "checkpoints" / "last.pt")["label_map"])
+    with open(trained / "detections.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert {len(row) for row in rows} == {8}
+    assert {int(row[6]) for row in rows} == labels
+    assert all(0 <= float(row[7]) <= 1 and row[1].startswith("09") for row in rows)
+
+
+def test_scoring_the_checkpoint_again_gives_the_same_map(
+    trained: Path, run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
+) -> None:
+    first = json.loads((trained / "metrics.json").read_text())
+    weights = trained / "checkpoints" / "last.pt"
+    overrides = [*synthetic_config, f"output_dir={tmp_path}/again", "data.label_map=null"]  # it is in the checkpoint
+    code, out, err = run_tool("test_ava", *overrides[:2], "--weights", weights, *overrides[2:])
+    assert code == 0, err
+    again = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    assert again["mAP"] == pytest.approx(first["mAP"], abs=1e-6)
+    assert "frame mAP" in out
+    code, out, err = run_tool("train_ava", *synthetic_config, "--eval-only", f"weights={weights}")
+    assert code == 0, err
+    assert json.loads((trained / "metrics.json").read_text())["mAP"] == pytest.approx(first["mAP"], abs=1e-6)
+
+
+def test_resume_goes_on_where_it_stopped(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> None:
+    last = Path("checkpoints/last.pt")
+    two = [*synthetic_config, "train.epochs=2", "train.schedule=steps", f"output_dir={tmp_path}/two"]
+    assert run_tool("train_ava", *two)[0] == 0
+    one = [*synthetic_config, "train.schedule=steps", f"output_dir={tmp_path}/one"]
+    assert run_tool("train_ava", *one)[0] == 0
+    assert run_tool("train_ava", *one, "--resume", "train.epochs=2")[0] == 0
+    whole, resumed = (load_checkpoint(tmp_path / name / last)["model"] for name in ("two", "one"))
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name]), name
+    steps = [json.loads(line).get("step") for line in (tmp_path / "one/log.jsonl").read_text().splitlines()]
+    assert [step for step in steps if step] == sorted({step for step in steps if step})
+
+
+def test_a_split_without_labels_gives_a_submission_and_no_map(
+    trained: Path, run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, synthetic: Path
+) -> None:
+    rows = [line.split(",")[:2] for line in (synthetic / "val.csv").read_text().splitlines()]
+    listed = tmp_path / "test.csv"
+    listed.write_text("".join(f"{video},{second}\n" for video, second in sorted({tuple(row) for row in rows})))
+    arguments = [*synthetic_config, f"data.test.annotations={listed}", f"output_dir={tmp_path}/test"]
+    weights = ["--weights", trained / "checkpoints" / "last.pt", "--split", "test"]
+    code, out, err = run_tool("test_ava", *arguments, *weights, "--boxes", "motion", "data.min_person_score=0.1")
+    assert code == 0, err
+    assert "no mAP" in out
+    metrics = json.loads((tmp_path / "test/metrics.json").read_text())
+    assert metrics["mAP"] is None
+    assert metrics["boxes"] == "motion"
+    assert all(entry["AP"] is None for entry in metrics["per_class"].values())
+    assert (tmp_path / "test/detections.csv").stat().st_size > 0
+    assert_mistake(run_tool("test_ava", *arguments, *weights, "--boxes", "gt"), "data.test.boxes")
+
+
+def test_a_box_file_is_used_as_it_stands(
+    trained: Path, run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, synthetic: Path
+) -> None:
+    ground_truth = [line.split(",") for line in (synthetic / "val.csv").read_text().splitlines()]
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("".join(",".join(row[:6]) + ",,0.95\n" for row in ground_truth))
+    weights = ["--weights", trained / "checkpoints" / "last.pt", "--boxes", boxes]
+    code, _, err = run_tool("test_ava", *synthetic_config, *weights, f"output_dir={tmp_path}/file")
+    assert code == 0, err
+    metrics = json.loads((tmp_path / "file/metrics.json").read_text())
+    expected = json.loads((trained / "metrics.json").read_text())
+    assert metrics["boxes"] == str(boxes)
+    assert metrics["mAP"] == pytest.approx(expected["mAP"], abs=1e-4)
+
+
+def test_initial_weights_may_have_another_head(trained: Path, run_tool: RunTool, synthetic_config: list[str]) -> None:
+    weights = f"weights={trained}/checkpoints/last.pt"
+    other = [*synthetic_config, weights, "model.num_classes=90", f"output_dir={trained}_other"]
+    assert run_tool("train_ava", *other)[0] == 0
+    assert_mistake(run_tool("train_ava", *other, "--eval-only"), "head")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train.learning=1"], ["train.learning", "unknown"]),
+        (["data.val.annotations=nowhere.csv"], ["nowhere.csv"]),
+        (["data.label_map=nowhere.pbtxt"], ["nowhere.pbtxt"]),
+        (["data.video_dir=nowhere"], ["nowhere"]),
+        (["data.val.boxes=detectron9"], ["detectron9", "motion"]),
+        (["weights=nowhere.pt"], ["nowhere.pt"]),
+        (["model.num_classes=10"], ["10"]),
+        (["train.batch_size=5000"], ["train.batch_size"]),
+        (["device=cuda:77"], ["device"]),
+        (["--resume"], ["last.pt"]),
+        (["--eval-only"], ["weights"]),
+        (["--frobnicate"], ["--frobnicate"]),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    assert_mistake(run_tool("train_ava", *synthetic_config, *arguments), *words)
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_a_malformed_row_names_file_and_line(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("v,0902,0.1,0.1,0.5,0.5,12,0\nv,0903,0.1,zero,0.5,0.5,12,0\n")
+    assert_mistake(run_tool("train_ava", *synthetic_config, f"data.train.annotations={bad}"), "bad.csv", "line 2")
+
+
+def test_an_undecodable_video_is_named(
+    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, synthetic: Path
+) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for path in (synthetic / "videos").iterdir():
+        (videos / path.name).write_bytes(b"not a video" * 50)
+    result = run_tool("train_ava", *synthetic_config, f"data.video_dir={videos}")
+    assert_mistake(result, ".mp4", "cannot be opened")
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("tool", ["train_ava", "test_ava"])
+def test_help(run_tool: RunTool, tool: str) -> None:
+    code, out, _ = run_tool(tool, "--help")
+    assert code == 0
+    assert "--config" in out
