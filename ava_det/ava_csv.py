@@ -88,7 +88,7 @@ def load_detections(path: str | Path) -> AvaRows:
 
 
 def load_box_rows(path: str | Path) -> AvaRows:
-    """Person boxes `video_id,timestamp,x1,y1,x2,y2,,score`: column 8 is the person score; column 7 may hold an action."""
+    """Person boxes `video_id,timestamp,x1,y1,x2,y2,,score`: column 8 is the score; column 7 is not needed."""
     return _load(path, _BOXES)
 
 

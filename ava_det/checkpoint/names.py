@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,9 +53,7 @@ def translate(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
 
 def blobs_to_tensors(blobs: Mapping[str, Any]) -> dict[str, Tensor]:
     """Caffe2's NumPy blobs as tensors; entries that are no arrays (training state) are left out."""
-    return {
-        str(name): torch.from_numpy(blob.copy()) for name, blob in blobs.items() if hasattr(blob, "__array_interface__")
-    }
+    return {str(name): torch.from_numpy(blob.copy()) for name, blob in blobs.items() if isinstance(blob, np.ndarray)}
 
 
 def _rename(name: str, table: Table) -> str:

@@ -16,27 +16,42 @@ import numpy as np
 _WORKING_SIDE = 384  # frames are compared at this length of the long side at most: finer costs time, not recall
 
 
+NUM_STRETCHES = 8
+SAME_LEVEL = 12.0
+
+
 def _compute_gain(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
     """[3] brightness of ``frame`` against ``background`` per channel: the median ratio, blind to persons."""
-    sample = (slice(None, None, 2), slice(None, None, 2))
-    return np.median((frame[sample] + 1.0) / (background[sample] + 1.0), axis=(0, 1))
+    return np.median((frame + 1.0) / (background + 1.0), axis=(0, 1))
 
 
 def compute_background(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The empty room of a video.
 
     Args:
-        samples: float32 [N, H, W, 3] frames spread over the video.
+        samples: float32 [N, H, W, 3] frames spread over the video, in order of time.
 
     Returns:
-        background float32 [H, W, 3], the median frame, and noise float32 [H, W], the median absolute deviation
-        from it in grey levels (largest of the channels).
+        background float32 [H, W, 3], and noise float32 [H, W]: how much the background moves by itself, in grey
+        levels (mean absolute deviation, largest of the channels).
     """
-    background = np.median(samples, axis=0)
-    gains = np.stack([_compute_gain(frame, background) for frame in samples])
-    level = np.clip(samples / gains[:, None, None, :], 0, 255)
-    background = np.median(level, axis=0)
-    noise = np.median(np.abs(level - background), axis=0).max(axis=2)
+    reference = np.median(samples[:, ::2, ::2], axis=0)
+    gains = np.stack([_compute_gain(frame[::2, ::2], reference) for frame in samples])
+    level = np.clip(samples / gains[:, None, None, :], 0, 255).astype(np.float32)
+    stretch = np.arange(len(level)) * min(NUM_STRETCHES, len(level)) // len(level)
+    best_votes = np.full(level.shape[1:3], -1.0, np.float32)
+    chosen = np.zeros(level.shape[1:3], np.intp)
+    for candidate in range(len(level)):
+        near = np.abs(level - level[candidate]).max(axis=3) < SAME_LEVEL
+        votes = sum(np.sqrt(near[stretch == i].sum(axis=0, dtype=np.float32)) for i in range(stretch[-1] + 1))
+        better = votes > best_votes
+        best_votes[better] = votes[better]
+        chosen[better] = candidate
+    value = np.take_along_axis(level, chosen[None, :, :, None], axis=0)
+    near = (np.abs(level - value).max(axis=3) < SAME_LEVEL)[..., None]
+    count = near.sum(axis=0)
+    background = (level * near).sum(axis=0) / count
+    noise = ((np.abs(level - background) * near).sum(axis=0) / count).max(axis=2)
     return background.astype(np.float32), noise.astype(np.float32)
 
 
@@ -79,7 +94,7 @@ class MotionDetector:
         """What of a shrunken float32 frame is not background: mask uint8 0/1 [H, W], difference float32 [H, W]."""
         background, noise = self._background, self._noise
         assert background is not None and noise is not None
-        level = frame / _compute_gain(frame, background)[None, None, :].astype(np.float32)
+        level = frame / _compute_gain(frame[::2, ::2], background[::2, ::2])[None, None, :].astype(np.float32)
         change = cv2.GaussianBlur(level - background, (0, 0), 0.7)
         difference = np.abs(change).max(axis=2)
         # Shadow: darker, and all channels by nearly the same factor.
@@ -155,15 +170,38 @@ def _split(part: np.ndarray) -> list[np.ndarray]:
 
 
 JOIN_GAP = 0.03
-VALLEY, PEAK, APART = 0.5, 0.4, 0.2
+VALLEY, PEAK, APART = 0.6, 0.5, 0.2
+FLAT = 1.6
+LOW, LONG, UPRIGHT, LYING = 0.5, 0.4, 1.3, 1.0
 
 
 def _find_cut(blob: np.ndarray) -> int | None:
     """The column at which to cut a tight blob [h, w] in two, or None if it looks like one person."""
+    cut = _find_step(blob)
+    if cut is None and blob.shape[1] < FLAT * blob.shape[0]:
+        cut = _find_valley(blob)
+    return cut
+
+
+def _find_step(blob: np.ndarray) -> int | None:
+    """Where somebody upright ends and somebody lying beside begins: the outline falls, and stays low for long."""
     h, w = blob.shape
-    filled = cv2.blur(
-        blob.sum(axis=0, dtype=np.float32)[None], (max(1, h // 24) * 2 + 1, 1), borderType=cv2.BORDER_CONSTANT
-    )[0]
+    tall = np.flatnonzero((h - blob.argmax(axis=0)) * blob.any(axis=0) > LOW * h)
+    first, last = int(tall[0]), int(tall[-1]) + 1
+    for cut, low in ((first, blob[:, :first]), (last, blob[:, last:])):
+        if low.shape[1] < LONG * h:
+            continue
+        rows = np.flatnonzero(low.any(axis=1))
+        lying = len(rows) > 0 and low.shape[1] > LYING * (rows[-1] + 1 - rows[0])
+        if lying and last - first < h / UPRIGHT:
+            return cut
+    return None
+
+
+def _find_valley(blob: np.ndarray) -> int | None:
+    """The emptiest column between two persons upright side by side."""
+    h, w = blob.shape
+    filled = cv2.blur(blob.sum(axis=0, dtype=np.float32)[None], (max(1, h // 24) * 2 + 1, 1), borderType=cv2.BORDER_CONSTANT)[0]
     best, best_ratio = None, VALLEY
     left_peak = np.maximum.accumulate(filled)
     right_peak = np.maximum.accumulate(filled[::-1])[::-1]

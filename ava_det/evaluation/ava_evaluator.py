@@ -202,15 +202,30 @@ def summarise(ranking: Ranking, label_map: Mapping[int, str], protocol: Protocol
     per_class = {}
     values: list[tuple[float, float, float]] = []
     for (action_id, name), ranks in zip(label_map.items(), ranking.classes, strict=True):
-        precisions = tuple(compute_average_precision(r, ranks.num_gt) for r in (ranks.ranks, ranks.last, ranks.first))
+        average, lowest, highest = (
+            compute_average_precision(order, ranks.num_gt) for order in (ranks.ranks, ranks.last, ranks.first)
+        )
         counted = ranks.num_gt > 0 and (protocol.undetected_is_zero or ranks.num_det > 0)
         if counted:
-            values.append(precisions)
+            values.append((average, lowest, highest))
         per_class[str(action_id)] = {
             "name": name,
-            "AP": precisions[0] if counted else None,
+            "AP": average if counted else None,
             "num_gt": ranks.num_gt,
             "num_det": ranks.num_det,
         }
     means = [math.fsum(column) / len(values) for column in zip(*values, strict=True)] if values else [None] * 3
     return {"mAP": means[0], "tie_interval": [means[1], means[2]], "per_class": per_class}
+
+
+def compute_group_means(
+    per_class: Mapping[str, Mapping[str, Any]], groups: Mapping[int, str]
+) -> dict[str, float | None]:
+    """Mean AP of each group of classes; None for a group without a defined AP. groups: action id -> group name."""
+    means = {}
+    for group in dict.fromkeys(groups.values()):
+        values = [
+            row["AP"] for key, row in per_class.items() if groups.get(int(key)) == group and row["AP"] is not None
+        ]
+        means[group] = math.fsum(values) / len(values) if values else None
+    return means

@@ -184,6 +184,22 @@ def compute_average_precision(ranks: Tensor, num_gt: int) -> float:
     return float(compute_precisions(ranks).sum() / num_gt)
 
 
+def compute_frame_map(
+    ground_truth: BoxRows, detections: BoxRows, num_keyframes: int, num_classes: int, iou_threshold: float = 0.5
+) -> tuple[float, Tensor]:
+    """Frame mAP of boxes in memory, every row scored: (mean over classes with ground truth, AP float64 [C]).
+
+    NaN where there is no ground truth. The AVA protocols, with their caps and exclusions, are in `ava_evaluator`.
+    """
+    overlaps = compute_overlaps(ground_truth, detections, num_keyframes, num_classes)
+    matched = match_detections(overlaps, len(ground_truth), iou_threshold, detections.scores)
+    num_gt = torch.bincount(ground_truth.classes, minlength=num_classes)
+    ranking = rank_detections(detections, matched, num_gt)
+    values = [compute_average_precision(ranks.ranks, ranks.num_gt) for ranks in ranking.classes]
+    average_precisions = torch.tensor(values, dtype=torch.float64)
+    return float(average_precisions.nanmean()), average_precisions
+
+
 def compute_precisions(ranks: Tensor) -> Tensor:
     """Precision at each true positive, made monotone from the right: float64 [T]."""
     precision = torch.arange(1, len(ranks) + 1, dtype=torch.float64, device=ranks.device) / ranks

@@ -82,20 +82,20 @@ def _unmatched_keyframes(selection: Selection) -> str | None:
 
 
 def _off_list(rows: AvaRows, label_map: Mapping[int, str], side: str) -> str | None:
-    ids, counts = np.unique(
-        rows.action_ids[rows.action_ids != 0] if side == "ground-truth" else rows.action_ids, return_counts=True
-    )
-    off = ~np.isin(ids, list(label_map))
-    if not off.any():
-        return None
-    beyond = ids[off & ((ids < 1) | (ids > max(label_map)))]
-    if not len(beyond) and counts[off].sum() <= counts.sum() / 2:
+    largest = max(label_map)
+    counts = np.bincount(np.clip(rows.action_ids, 0, largest + 1), minlength=largest + 2)
+    if side == "ground-truth":
+        counts[0] = 0  # an empty action id is a keyframe or a box without action
+    off = np.ones(len(counts), dtype=bool)
+    off[list(label_map)] = False
+    beyond = counts[0] + counts[-1] > 0
+    if not beyond and counts[off].sum() <= counts.sum() / 2:
         return None  # AVA itself has 80 actions and evaluates 60
-    example = int(beyond[0] if len(beyond) else ids[off][0])
-    where = rows.where(int(np.flatnonzero(rows.action_ids == example)[0]))
+    kind = off & (counts > 0) & (np.isin(np.arange(len(counts)), (0, largest + 1)) | (not beyond))
+    row = int(np.flatnonzero(np.isin(np.clip(rows.action_ids, 0, largest + 1), np.flatnonzero(kind)))[0])
     return (
         f"{counts[off].sum()} of {counts.sum()} {side} rows have an action id outside the label map, "
-        f"such as {example} ({where}); the label map has ids {min(label_map)} to {max(label_map)}"
+        f"such as {rows.action_ids[row]} ({rows.where(row)}); the label map has ids {min(label_map)} to {largest}"
     )
 
 

@@ -163,6 +163,7 @@ class _Interval:
             "epoch": round(epoch, 4),
             "loss": loss,
             "lr": lr,
+            "seconds": round(seconds, 3),
             "clips_per_second": round(self._num_clips * world_size() / seconds, 2),
             "data_wait": round(self._waited / seconds, 4),
         }

@@ -73,7 +73,7 @@ def put_text(image: np.ndarray, text: str, x: int, baseline: int, colour: Colour
     cv2.putText(image, text, (x, baseline), colour, _font(), size, weight)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def render_panel(header: tuple[str, str], rows: tuple[Row, ...], colour: Colour, text: int) -> Panel:
     """A panel with `header` (left, right) on `colour`, and `rows` below in letters of `text` pixels.
 

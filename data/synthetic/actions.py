@@ -90,14 +90,14 @@ def _build_segment(rng: np.random.Generator, start: float, end: float, movement:
 def _choose_block(rng: np.random.Generator, moving: bool) -> list[tuple[int, int, int]]:
     """A few (movement, arms, whole seconds): something on the way, or something on the spot."""
     if moving:
-        arms = int(rng.choice([NOTHING, CARRY, READ, WAVE, POINT], p=[0.14, 0.2, 0.2, 0.23, 0.23]))
-        return [(int(rng.choice([WALK, RUN])), arms, int(rng.integers(2, 5)))]
-    if rng.random() < 0.3:
+        arms = int(rng.choice([NOTHING, CARRY, READ], p=[0.2, 0.4, 0.4]))
+        return [(int(rng.choice([WALK, RUN])), arms, int(rng.integers(2, 4)))]
+    if rng.random() < 0.25:
         down = [(STAND, NOTHING, 1), (FALL, NOTHING, 2), (LIE, NOTHING, 1)]
         up = [(LIE, NOTHING, 1), (GET_UP, NOTHING, 2), (STAND, NOTHING, 1)]
         return down + up
-    arms = int(rng.choice([WAVE, POINT, HIT, PUSH, CARRY, READ], p=[0.12, 0.12, 0.29, 0.29, 0.09, 0.09]))
-    return [(STAND, arms, int(rng.integers(2, 5)))]
+    arms = int(rng.choice([WAVE, POINT, HIT, PUSH]))
+    return [(STAND, arms, int(rng.integers(3, 6)))]
 
 
 def plan(rng: np.random.Generator, seconds: int) -> list[Segment]:
@@ -169,8 +169,8 @@ def _compute_arms(segment: Segment, times: np.ndarray) -> dict[int, np.ndarray]:
     swing = segment.amplitude * np.sin(2 * np.pi * segment.frequency * times + segment.phase)
     flat = np.ones_like(times)
     if segment.arms in (WAVE, POINT):
-        upper = 2.3 + 0.15 * segment.center + 0.4 * swing
-        return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: 2.8 + 0.15 * segment.center + 0.9 * swing}
+        upper = 2.3 + 0.15 * segment.center + 0.5 * swing
+        return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: 2.8 + 0.15 * segment.center + 1.0 * swing}
     if segment.arms in (HIT, PUSH):
         upper, fore = 0.7 + 0.1 * segment.center + 0.75 * swing, 1.75 + 0.1 * segment.center - 0.2 * swing
         return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: fore, FAR_UPPER_ARM: upper - 0.1, FAR_FOREARM: fore - 0.12}

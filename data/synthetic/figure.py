@@ -147,8 +147,8 @@ def _draw_held(image: np.ndarray, hands: Point, facing: float, look: Look, held:
     if held == "parcel":
         _rectangle(image, center, half, (-0.3, -1, 0.3, 1), look.ink)
     else:
-        for row in (-0.55, 0.0, 0.55):
-            _rectangle(image, center, half, (-0.85, row - 0.14, 0.85, row + 0.14), look.ink)
+        for row in (-0.45, 0.45):
+            _rectangle(image, center, half, (-0.85, row - 0.2, 0.85, row + 0.2), look.ink)
 
 
 def draw_figure(image: np.ndarray, joints: np.ndarray, facing: float, look: Look, held: str, held_size: float) -> None:

@@ -17,7 +17,7 @@ START_SECOND = 900  # the first frame of a cut AVA movie is worth second 900
 FIRST_KEYFRAME = 2  # seconds from the start of the video; as in AVA (902..1798), the edges are not annotated
 MIN_VISIBLE = 0.4  # a figure hidden more than this cannot be judged: its keyframe is excluded
 NUM_CANDIDATES = 32  # roles tried for each further figure, see build_actors
-CROWDING = (0.0, 0.2)  # share of the time a further figure meets another one, as far as a candidate reaches it
+CROWDING = (0.0, 0.15)  # share of the time a further figure meets another one, as far as a candidate reaches it
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _draw_distinct(
 
 def _draw_look(rng: np.random.Generator, palette: Palette, height: float) -> Look:
     skin = np.array([236, 188, 160]) * (1 - rng.uniform(0, 0.6)) + np.array([20, 14, 10])
-    light, dark = draw_color(rng, (0.0, 0.6), (0.75, 1.0)), draw_color(rng, (0.2, 1.0), (0.1, 0.45))
+    light, dark = draw_color(rng, (0.0, 0.6), (0.8, 1.0)), draw_color(rng, (0.2, 1.0), (0.05, 0.3))
     paper, ink = (light, dark) if rng.random() < 0.5 else (dark, light)
     return Look(
         height=height,

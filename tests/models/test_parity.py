@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from parity import BOXES, load_fixture, make_clips, make_state_dict
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -16,9 +16,6 @@ from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.slowfast import SlowFast
-
-sys.path.insert(0, str(Path(__file__).parent))
-from parity import BOXES, load_fixture, make_clips, make_state_dict
 
 
 def deviation(logits: Tensor, expected: list[object]) -> float:

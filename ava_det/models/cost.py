@@ -1,0 +1,92 @@
+"""What a network costs: multiply-accumulates and parameters, stage by stage, without running it.
+
+The network must stand on the meta device, which knows shapes and holds no numbers:
+
+    with torch.device("meta"):
+        model = build_model(config)
+    cost = compute_cost(model, num_slow_frames=8, alpha=4, size=256)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """One part of the network. output_shape: without the batch. channels: of its output. Millions and billions."""
+
+    name: str
+    output_shape: list[int]
+    channels: int
+    params_m: float
+    gmacs: float
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """gmacs: backbone and head, one clip (and one box, if the head reads boxes). params_m: every parameter."""
+
+    gmacs: float
+    params_m: float
+    backbone_gmacs: float
+    per_stage: list[StageCost]
+
+
+def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int = 256) -> ModelCost:
+    """Counts the convolutions, linear layers and matrix products of one clip of size x size pixels.
+
+    model: an `ActionDetector` or `ActionClassifier` on the meta device. Its stages are the pathways' stem and
+    res2..res5, the lateral connections and the head.
+    Raises ValueError if the model holds numbers, or if the clip is too small for it.
+    """
+    if any(not parameter.is_meta for parameter in model.parameters()):
+        raise ValueError("compute_cost: expected a model built under torch.device('meta')")
+    stages = {name: module for name, module in model.named_modules() if _is_stage(name)}
+    shapes: dict[str, list[int]] = {}
+    hooks = [
+        module.register_forward_hook(lambda _m, _i, output, name=name: _record(shapes, name, output))
+        for name, module in stages.items()
+    ]
+    clip = torch.empty(1, 3, num_slow_frames, size, size, device="meta")
+    fast = torch.empty(1, 3, num_slow_frames * alpha, size, size, device="meta")
+    counter = FlopCounterMode(display=False)
+    try:
+        with counter, torch.no_grad():
+            model.eval()(clip, fast, torch.empty(1, 5, device="meta"))
+    except RuntimeError as error:
+        raise ValueError(f"size {size}: too small for this network ({str(error).splitlines()[0]})") from None
+    finally:
+        for hook in hooks:
+            hook.remove()
+    flops = counter.get_flop_counts()
+    root = type(model).__name__
+
+    def gmacs(name: str) -> float:
+        return sum(flops.get(f"{root}.{name}", {}).values()) / 2e9
+
+    per_stage = [
+        StageCost(_short(name), shape, shape[0], _params_m(stages[name]), gmacs(name)) for name, shape in shapes.items()
+    ]
+    return ModelCost(counter.get_total_flops() / 2e9, _params_m(model), gmacs("backbone"), per_stage)
+
+
+def _is_stage(name: str) -> bool:
+    parts = name.split(".")
+    return name == "head" or (len(parts) == 3 and parts[0] == "backbone")
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("backbone.").replace("laterals", "lateral")
+
+
+def _record(shapes: dict[str, list[int]], name: str, output: Tensor) -> None:
+    shapes[name] = list(output.shape[1:])
+
+
+def _params_m(module: nn.Module) -> float:
+    return sum(parameter.numel() for parameter in module.parameters()) / 1e6

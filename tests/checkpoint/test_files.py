@@ -1,0 +1,107 @@
+"""Files that are whole, hostile, cut short or not weights at all."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ava_det.checkpoint import WeightsError, load_checkpoint, load_weights, save_checkpoint, save_safetensors
+
+
+class Malicious:
+    """Pickles into a call that would create a file."""
+
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.victim),)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "pickle0", "pickle4"])
+def test_a_malicious_file_is_refused_and_nothing_runs(tmp_path: Path, form: str) -> None:
+    victim, path = tmp_path / "created", tmp_path / "evil.pth"
+    content = {"model": {"x": torch.zeros(1)}, "blobs": Malicious(victim)}
+    if form.startswith("pickle"):
+        path.write_bytes(pickle.dumps({"blobs": Malicious(victim)}, int(form[-1])))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
+    with pytest.raises(WeightsError, match=r"mkdir.*nothing in it was run") as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+    assert not victim.exists()
+
+
+def test_the_logs_in_an_mmengine_checkpoint_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class HistoryBuffer:
+        pass
+
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = "mmengine.logging.history_buffer", "HistoryBuffer"
+    with monkeypatch.context() as patch:
+        for name in ("mmengine", "mmengine.logging", "mmengine.logging.history_buffer"):
+            patch.setitem(sys.modules, name, types.ModuleType(name))
+        vars(sys.modules["mmengine.logging.history_buffer"])["HistoryBuffer"] = HistoryBuffer
+        buffer = HistoryBuffer()
+        vars(buffer)["history"] = np.arange(3.0)
+        torch.save({"message_hub": {"loss": buffer}, "state_dict": {"w": torch.ones(2)}}, tmp_path / "mm.pth")
+    assert torch.equal(load_checkpoint(tmp_path / "mm.pth")["state_dict"]["w"], torch.ones(2))
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "caffe2", "safetensors"])
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.98])
+def test_a_truncated_file_is_one_sentence(tmp_path: Path, form: str, share: float) -> None:
+    path = tmp_path / "weights.bin"
+    tensors = {f"layer{index}": torch.randn(40, 40) for index in range(8)}
+    if form == "caffe2":
+        path.write_bytes(pickle.dumps({"blobs": {name: tensor.numpy() for name, tensor in tensors.items()}}, 2))
+    elif form == "safetensors":
+        save_safetensors(path, tensors, {})
+    else:
+        torch.save({"model": tensors}, path, _use_new_zipfile_serialization=form == "zip")
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(WeightsError, match=r"weights\.bin: the file is truncated or damaged") as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\x89PNG\r\n\x1a\n" + bytes(64), b"\x00" * 100])
+def test_a_foreign_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"weights\.pth: (not a weights file|the file is truncated)"):
+        load_checkpoint(path)
+
+
+def test_a_dictionary_without_tensors_is_named(tmp_path: Path) -> None:
+    torch.save({"epoch": 3}, tmp_path / "empty.pt")
+    with pytest.raises(WeightsError, match="no weights inside"):
+        load_weights(nn.Linear(1, 1), tmp_path / "empty.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(WeightsError, match="expected a dictionary of weights, found list"):
+        load_weights(nn.Linear(1, 1), tmp_path / "list.pt")
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / "last.pt"
+    save_checkpoint(path, {"model": {"x": torch.ones(1)}})
+    with pytest.raises((AttributeError, TypeError, pickle.PicklingError)):
+        save_checkpoint(path, {"model": {"x": torch.zeros(1)}, "bad": lambda: None})
+    assert torch.equal(load_checkpoint(path)["model"]["x"], torch.ones(1))
+    assert [file.name for file in path.parent.iterdir()] == ["last.pt"]
+
+
+def test_safetensors_carry_the_label_map(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_safetensors(path, {"x": torch.ones(2, 3).t()}, {"config": {"seed": 1}, "label_map": {12: "stand"}})
+    content = load_checkpoint(path)
+    assert content["label_map"] == {12: "stand"}
+    assert content["config"] == {"seed": 1}
+    assert torch.equal(content["model"]["x"], torch.ones(3, 2))

@@ -1,0 +1,72 @@
+"""What `pip install .` leaves behind works from any folder: configs, tools, types, version."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import ava_det
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel of this checkout unpacked, as `pip install` would."""
+    if importlib.util.find_spec("setuptools") is None:
+        pytest.skip("needs setuptools to build a wheel without a network")
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("needs a git checkout to know its files")
+    for name in listed.stdout.splitlines():
+        if name.split("/")[0] in ("ava_det", "tools", "configs") or "/" not in name:
+            target = source / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    [wheel] = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def run_python(installed: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    return subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def test_configs_and_types_travel_with_the_package(installed: Path) -> None:
+    shipped = {str(path.relative_to(installed / "ava_det")) for path in installed.rglob("*.yaml")}
+    assert shipped == {str(path.relative_to(ROOT)) for path in ROOT.glob("configs/**/*.yaml")}
+    assert (installed / "ava_det" / "py.typed").exists()
+
+
+def test_tools_run_from_another_folder(installed: Path, tmp_path: Path) -> None:
+    code = "import ava_det.config as c; print(c.__file__, c.load_config('configs/synthetic/slowfast.yaml').model.depth)"
+    finished = run_python(installed, tmp_path, "-c", code)
+    assert finished.stdout.split()[1] == "14", finished.stderr
+    assert finished.stdout.startswith(str(installed))
+    finished = run_python(installed, tmp_path, "-m", "ava_det.tools.train_ava", "--config", "configs/nowhere.yaml")
+    assert finished.returncode == 2
+    assert "configs/nowhere.yaml" in finished.stderr.splitlines()[-1]
+
+
+def test_every_tool_with_an_entry_point_exists(installed: Path) -> None:
+    [entries] = installed.glob("*.dist-info/entry_points.txt")
+    modules = [line.split("=")[1].split(":")[0].strip() for line in entries.read_text().splitlines() if "=" in line]
+    assert modules
+    for module in modules:
+        assert (installed / (module.replace(".", "/") + ".py")).exists(), module
+
+
+def test_version() -> None:
+    assert ava_det.__version__.count(".") == 2
