@@ -26,6 +26,7 @@ from ava_det.annotations import (
     load_excluded,
     load_label_map,
 )
+from ava_det.checkpoint import load_weights
 from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.loader import ClipLoader, TrainBatchSampler, VideoBatchSampler
@@ -35,6 +36,7 @@ from ava_det.data.video import find_videos
 from ava_det.detectors import MotionDetector, PersonDetector
 from ava_det.distributed import gather_objects, is_main_process, local_rank, rank, world_size
 from ava_det.evaluation import AvaEvaluator
+from ava_det.inference import Predictor
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.roi_head import RoIHead
@@ -336,3 +338,25 @@ def compute_metrics(
         evaluator.process(list(detections))
         metrics = evaluator.evaluate()
     return {**metrics, "boxes": split.boxes}
+
+
+def build_predictor(
+    config: Config, weights: str | Path, persons: PersonDetector | PersonBoxes, device: torch.device
+) -> Predictor:
+    """The model of `config` with trained weights, and all it needs to run on a video."""
+    if config.model.head != "roi":
+        raise ConfigError(f"model.head: expected roi, which scores each person, received {config.model.head!r}")
+    model = build_model(config)
+    load_weights(model, weights)
+    return Predictor(
+        model.to(device).to(memory_format=torch.channels_last_3d),
+        persons,
+        build_clip_reader(config),
+        config.data.test_short_side,
+        partial(normalise_batch, mean=config.data.mean, std=config.data.std, device=device),
+        config.model.num_classes,
+        config.data.min_person_score,
+        config.data.start_second,
+        config.eval.batch_size,
+        config.precision,
+    )

@@ -81,7 +81,7 @@ class Predictor:
 
     def _grid(self, reader: VideoReader, every: float) -> Iterator[float]:
         """Keyframes of a video whose persons are still to be found."""
-        end = _find_end(reader)
+        end = reader.find_end()
         moments = (round(self._start_second + index * every, 6) for index in itertools.count())
         return itertools.takewhile(lambda moment: moment < end, moments)
 
@@ -92,7 +92,7 @@ class Predictor:
             raise ValueError(
                 f"the box file has no row of video id {video_id} (the video's file name without extension)"
             )
-        first, last = self._start_second, _find_end(reader)
+        first, last = self._start_second, reader.find_end()
         inside = [timestamp for timestamp in own if first <= timestamp <= last]
         if not inside:
             raise ValueError(

@@ -8,16 +8,27 @@ import numpy as np
 import pytest
 import torch
 
-from ava_det.build import build_clip_reader, build_detector, build_split, compute_metrics, load_label_map_for, prepare_torch
+from ava_det.build import (
+    build_clip_reader,
+    build_detector,
+    build_split,
+    compute_metrics,
+    load_label_map_for,
+    prepare_torch,
+)
 from ava_det.config import Config, ConfigError, DataConfig, ModelConfig, load_config
 from ava_det.run_folder import describe_environment
 
 CPU = torch.device("cpu")
 
 
-def test_a_driver_that_is_too_old_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_driver_that_is_too_old_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def is_available() -> bool:
-        warnings.warn("CUDA initialization: The NVIDIA driver on your system is too old (found version 11040).", stacklevel=1)
+        warnings.warn(
+            "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040).", stacklevel=1
+        )
         return False
 
     monkeypatch.setattr(torch.cuda, "is_available", is_available)
@@ -113,5 +124,3 @@ def test_the_environment_is_described() -> None:
     assert environment["packages"]["torch"]
     assert environment["git_revision"] is None or len(environment["git_revision"].removesuffix("-dirty")) == 40
     json.dumps(environment)
-
-

@@ -13,7 +13,6 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,16 +21,14 @@ from tqdm import tqdm
 from ava_det.annotations import load_boxes, write_detections
 from ava_det.build import (
     DETECTORS,
-    build_clip_reader,
     build_detector,
-    build_model,
+    build_predictor,
     load_label_map_for,
     prepare_torch,
 )
-from ava_det.checkpoint import load_checkpoint, load_weights
+from ava_det.checkpoint import load_checkpoint
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import Config, ConfigError, load_config
-from ava_det.data.transforms import normalise_batch
+from ava_det.config import ConfigError, load_config
 from ava_det.data.video import VideoReader
 from ava_det.detectors import PersonDetector
 from ava_det.inference import Predictor
@@ -108,28 +105,6 @@ def load_persons(source: str, device: torch.device) -> PersonDetector | PersonBo
     if Path(source).is_file():
         return load_boxes(source, min_score=0.0)
     raise ConfigError(f"--boxes: expected a box file or one of {', '.join(DETECTORS)}, received {source!r}")
-
-
-def build_predictor(
-    config: Config, weights: str, persons: PersonDetector | PersonBoxes, device: torch.device
-) -> Predictor:
-    """The model of `config` with trained weights, and all it needs to run on a video."""
-    if config.model.head != "roi":
-        raise ConfigError(f"model.head: expected roi, which scores each person, received {config.model.head!r}")
-    model = build_model(config)
-    load_weights(model, weights)
-    return Predictor(
-        model.to(device).to(memory_format=torch.channels_last_3d),
-        persons,
-        build_clip_reader(config),
-        config.data.test_short_side,
-        partial(normalise_batch, mean=config.data.mean, std=config.data.std, device=device),
-        config.model.num_classes,
-        config.data.min_person_score,
-        config.data.start_second,
-        config.eval.batch_size,
-        config.precision,
-    )
 
 
 def overlay_video(

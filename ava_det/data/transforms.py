@@ -39,7 +39,7 @@ def draw_training_view(
     """A random view: short side with 1 / side uniform between its bounds (as the released models), crop, flip."""
     draw = torch.rand(4, generator=generator).tolist()
     low, high = 1 / short_sides[1], 1 / short_sides[0]
-    short_side = int(round(1 / (low + draw[0] * (high - low))))
+    short_side = round(1 / (low + draw[0] * (high - low)))
     return View(short_side, crop_size, draw[1], draw[2], flip and draw[3] < 0.5, box_jitter)
 
 
@@ -55,8 +55,8 @@ def apply_view(frames: np.ndarray, boxes: Tensor, view: View, generator: torch.G
     if view.box_jitter:
         boxes = jitter_boxes(boxes, view.box_jitter, generator)
     if view.crop_size is not None:
-        left = int(round(view.crop_x * (width - view.crop_size)))
-        top = int(round(view.crop_y * (height - view.crop_size)))
+        left = round(view.crop_x * (width - view.crop_size))
+        top = round(view.crop_y * (height - view.crop_size))
         frames = frames[:, top : top + view.crop_size, left : left + view.crop_size]
         boxes = boxes - boxes.new_tensor([left, top, left, top])
         height, width = view.crop_size, view.crop_size

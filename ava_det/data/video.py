@@ -115,13 +115,23 @@ class VideoReader:
         """Every frame from the first: (moment in seconds, uint8 RGB [H, W, 3])."""
         self._restart()
         while self._decode_next():
-            picture = self._pictures.popleft()
-            yield picture.seconds, picture.rgb(None)
+            while len(self._pictures) > 1:
+                self._pictures.popleft()
+            yield self._pictures[0].seconds, self._pictures[0].rgb(None)
+
+    def find_end(self) -> float:
+        """The moment at which the last frame ends; a file whose header does not tell is decoded through once."""
+        if self.duration is not None:
+            return self.start_second + self.duration
+        self._restart()
+        while self._decode_next():
+            while len(self._pictures) > 1:
+                self._pictures.popleft()
+        return self._pictures[0].seconds + 1 / self.fps
 
     def sample(self, count: int) -> list[np.ndarray]:
         """`count` frames (uint8 RGB [H, W, 3]) spread evenly over the video, in order."""
-        length = self.duration if self.duration is not None else self._measure_duration()
-        moments = self.start_second + (np.arange(count) + 0.5) * length / count
+        moments = self.start_second + (np.arange(count) + 0.5) * (self.find_end() - self.start_second) / count
         return [self.read([moment])[0] for moment in moments]
 
     def _fill(self, first: float, last: float) -> None:
@@ -182,13 +192,6 @@ class VideoReader:
                 yield from (frame for frame in frames if frame.pts is not None)
         except av.FFmpegError:
             return  # a truncated file ends here
-
-    def _measure_duration(self) -> float:
-        """By decoding to the end, for files whose header does not say."""
-        self._restart()
-        while self._decode_next() and len(self._pictures) > 1:
-            self._pictures.popleft()
-        return self._pictures[-1].seconds - self.start_second
 
     def _find_duration(self) -> float | None:
         if self._stream.duration is not None:

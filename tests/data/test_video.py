@@ -170,3 +170,14 @@ def test_pixels_agree_with_ffmpeg(tmp_path: Path) -> None:
         ours = np.stack([picture for _, picture in reader.frames()])
     assert len(ours) == len(theirs) == 30
     assert np.abs(ours.astype(int) - theirs.astype(int)).mean() < 2  # two roundings of the same matrix
+
+
+def test_a_header_without_a_duration_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    write_numbered_video(path, [Fraction(i, 25) for i in range(50)])
+    with VideoReader(path, start_second=900) as reader:
+        reader.duration = None
+        assert reader.find_end() == pytest.approx(902, abs=0.01)
+        numbers = [read_number(picture) for picture in reader.sample(5)]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] > 40
