@@ -142,7 +142,10 @@ def _read_frame(path: Path, form: _Form) -> tuple[pl.DataFrame | None, bool]:
             continue
         if form is _BOXES:
             frame = frame.with_columns(pl.col("action_id").fill_null(0))
-        return (None if sum(frame.null_count().row(0)) else frame), fractional
+        needs_a_closer_look = sum(frame.null_count().row(0)) or (
+            fractional and not frame["timestamp"].is_finite().all()
+        )
+        return (None if needs_a_closer_look else frame), fractional
     return None, False
 
 

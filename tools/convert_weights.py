@@ -3,7 +3,7 @@
     python tools/convert_weights.py SLOWFAST_32x2_R101_50_50.pkl slowfast.safetensors \\
         --config configs/ava/pyslowfast/SLOWFAST_32x2_R101_50_50.yaml
 
-SRC is a file or a name of MODEL_ZOO.md. Every entry must fit the config's network; the report says what came from where.
+SRC is a file or a name of MODEL_ZOO.md. Every entry must fit the config's network; the report says whose names it had.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from ava_det.build import build_model
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, load_config
 from ava_det.models.cost import ModelCost, compute_cost
-from ava_det.models.resnet3d import Stage, Stem
+from ava_det.models.resnet3d import Bottleneck, Stage, Stem
 from ava_det.models.slowfast import LateralConnection
 
 
@@ -50,7 +50,9 @@ def format_table(config: Config, model: nn.Module, cost: ModelCost, size: int) -
         shape = " x ".join(map(str, stage.output_shape))
         layers = describe_layers(names[stage.name])
         rows.append((stage.name, layers, shape, f"{stage.params_m:.3f}", f"{stage.gmacs:.3f}"))
-    rows.append(("backbone", "", "", f"{cost.params_m - cost.per_stage[-1].params_m:.3f}", f"{cost.backbone_gmacs:.2f}"))
+    rows.append(
+        ("backbone", "", "", f"{cost.params_m - cost.per_stage[-1].params_m:.3f}", f"{cost.backbone_gmacs:.2f}")
+    )
     rows.append(("all", "", "", f"{cost.params_m:.3f}", f"{cost.gmacs:.2f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = [
@@ -64,14 +66,16 @@ def format_table(config: Config, model: nn.Module, cost: ModelCost, size: int) -
 def describe_layers(module: nn.Module) -> str:
     """Kernels as T x S^2 and channels, in the paper's notation."""
     if isinstance(module, Stem):
-        return f"{module.conv.kernel_size[0]}x7^2, {module.conv.out_channels}, stride 1,2^2; max pool 1x3^2, stride 1,2^2"
+        return (
+            f"{module.conv.kernel_size[0]}x7^2, {module.conv.out_channels}, stride 1,2^2; max pool 1x3^2, stride 1,2^2"
+        )
     if isinstance(module, Stage):
-        first = module.blocks[0]
-        times = [block.a.kernel_size[0] for block in module.blocks]
+        blocks = [block for block in module.blocks if isinstance(block, Bottleneck)]
+        first, times = blocks[0], [int(block.a.kernel_size[0]) for block in blocks]
         kernels = ",".join(map(str, times)) if len(set(times)) > 1 and len(times) < 7 else _runs(times)
         block = f"[{kernels}x1^2, {first.a.out_channels}; 1x3^2, {first.b.out_channels}; 1x1^2, {first.c.out_channels}]"
         extra = f" + non-local after {','.join(module.non_local)}" if module.non_local else ""
-        dilated = f", dilation {first.b.dilation[1]}" if first.b.dilation[1] > 1 else ""
+        dilated = f", dilation {first.b.dilation[1]}" if int(first.b.dilation[1]) > 1 else ""
         return f"{block} x{len(times)}{dilated}{extra}{'; max pool 2x1^2' if module.time_pool else ''}"
     if isinstance(module, LateralConnection):
         if module.kind == "t_conv":

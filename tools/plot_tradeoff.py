@@ -50,7 +50,7 @@ def load_literature(path: Path) -> pd.DataFrame:
     Raises ValueError naming the file and what is wrong with it.
     """
     try:
-        table = pd.read_csv(path, dtype={name: str for name in COLUMNS}, keep_default_na=False)
+        table = pd.read_csv(path, dtype=dict.fromkeys(COLUMNS, str), keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error} (expected a CSV with the columns {', '.join(COLUMNS)})") from None
     if tuple(table.columns) != COLUMNS:
@@ -60,11 +60,15 @@ def load_literature(path: Path) -> pd.DataFrame:
         wrong = numbers.isna() & (table[column] != "")
         if wrong.any():
             line = int(wrong.idxmax()) + 2
-            raise ValueError(f"{path}, line {line}: {column} is {table[column][line - 2]!r}, expected a number or nothing")
+            raise ValueError(
+                f"{path}, line {line}: {column} is {table[column][line - 2]!r}, expected a number or nothing"
+            )
         table[column] = numbers
     for index, row in table.iterrows():
         if row.benchmark not in TITLES:
-            raise ValueError(f"{path}, line {index + 2}: benchmark is {row.benchmark!r}, expected one of {', '.join(TITLES)}")
+            raise ValueError(
+                f"{path}, line {index + 2}: benchmark is {row.benchmark!r}, expected one of {', '.join(TITLES)}"
+            )
         if not row.source:
             raise ValueError(f"{path}, line {index + 2}: {row.system} has no source")
     return table
@@ -85,12 +89,15 @@ def draw(table: pd.DataFrame, output: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, len(TITLES), figsize=(6 * len(TITLES), 5.5), layout="constrained")
+    figure, panels = pyplot.subplots(1, len(TITLES), figsize=(7 * len(TITLES), 7.5), layout="constrained")
     for panel, (benchmark, (title, label)) in zip(panels, TITLES.items(), strict=True):
         rows = table[(table.benchmark == benchmark) & table.gmacs.notna()]
         _draw_panel(panel, rows)
-        panel.set(title=title, xlabel="GMACs of one clip, 256 x 256", ylabel=label, xscale="log")
+        panel.set(title=title, xlabel="GMACs of one clip, 256 x 256", ylabel=label)
     panels[0].legend(loc="lower right", frameon=False)
+    figure.canvas.draw()
+    for panel, benchmark in zip(panels, TITLES, strict=True):
+        _label(panel, table[(table.benchmark == benchmark) & table.gmacs.notna()])
     temporary = output.with_name(f".{output.stem}.tmp{output.suffix or '.png'}")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -104,13 +111,26 @@ def draw(table: pd.DataFrame, output: Path) -> None:
 def _draw_panel(panel: Any, rows: pd.DataFrame) -> None:
     panel.scatter(rows.gmacs, rows.published, s=36, color="0.6", label="published")
     ours = rows[rows.measured.notna()]
-    panel.scatter(ours.gmacs, ours.measured, s=60, color="tab:red", marker="*", label="measured by us")
-    for row in rows.itertuples():
-        value = row.published if pd.notna(row.published) else row.measured
-        panel.annotate(row.system, (row.gmacs, value), xytext=(5, 3), textcoords="offset points", fontsize=7)
-    panel.margins(x=0.25)
+    if len(ours):
+        panel.scatter(ours.gmacs, ours.measured, s=60, color="tab:red", marker="*", label="measured by us")
+    panel.set_xscale("log")
+    panel.margins(x=0.3, y=0.08)
     panel.grid(color="0.92")
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _label(panel: Any, rows: pd.DataFrame) -> None:
+    """Names beside their points, each at the first of a few places where it covers no other name."""
+    renderer = panel.figure.canvas.get_renderer()
+    taken: list[Any] = []
+    for row in rows.sort_values("published", ascending=False).itertuples():
+        value = row.published if pd.notna(row.published) else row.measured
+        text = panel.annotate(row.system, (row.gmacs, value), textcoords="offset points", fontsize=7, xytext=(6, -2))
+        for offset, side in (((6, -2), "left"), ((-6, -2), "right"), ((6, -10), "left"), ((-6, 6), "right")):
+            text.set(position=offset, horizontalalignment=side)
+            if not any(text.get_window_extent(renderer).overlaps(other) for other in taken):
+                break
+        taken.append(text.get_window_extent(renderer))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,13 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ava_det.annotations import atomic_path, keyframes_from_annotations, load_annotations, load_detections, timestamp_key
+from ava_det.annotations import (
+    atomic_path,
+    keyframes_from_annotations,
+    load_annotations,
+    load_detections,
+    timestamp_key,
+)
 from ava_det.boxes import compute_iou
 from ava_det.build import build_clip_reader, build_model
 from ava_det.cli import ToolParser, reports_mistakes
@@ -164,7 +170,9 @@ def format_table(runs: Sequence[Run], names: Sequence[str], jobs: int) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     threads = max(1, (os.cpu_count() or 1) // jobs)
     seeds = len({run.seed for run in runs})
-    lines.append(f"\n{seeds} seeds, mean ± standard deviation; training with {threads} thread(s), {jobs} run(s) at a time.")
+    lines.append(
+        f"\n{seeds} seeds, mean ± standard deviation; training with {threads} thread(s), {jobs} run(s) at a time."
+    )
     return "\n".join(lines) + "\n"
 
 

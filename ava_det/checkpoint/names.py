@@ -97,7 +97,7 @@ def _caffe2() -> Table:
         return _pathway("1" if prefix else "0")
 
     return [
-        (r".*momentum|lr|model_iter", _SKIP),
+        (r".*(momentum|model_iter).*|(.*_)?lr(_.*)?", _SKIP),
         (r"(t_)?conv1_w", lambda m: f"{pathway(m[1])}.stem.conv.weight"),
         (r"(t_)?res_conv1_bn_(s|b|rm|riv)", lambda m: f"{pathway(m[1])}.stem.bn.{bn[m[2]]}"),
         (

@@ -20,7 +20,7 @@ from torch import Tensor
 class BoxRows:
     """Boxes of one class each; R rows on one device.
 
-    keyframes: int32 or int64 [R], 0..K-1. classes: int32 or int64 [R], 0..C-1.
+    keyframes: int32 or int64 [R], 0..K-1. classes: int16, int32 or int64 [R], 0..C-1.
     boxes: [R, 4] xyxy in any one unit; IoU is computed in their dtype. scores: float64 [R]; ground truth has none.
     """
 
@@ -100,7 +100,7 @@ def compute_overlaps(ground_truth: BoxRows, detections: BoxRows, num_keyframes: 
     ends = sizes.cumsum(0)
     lookup = torch.full((num_keyframes * num_classes,), -1, dtype=torch.int32, device=device)
     lookup[group] = torch.arange(len(group), dtype=torch.int32, device=device)
-    found = lookup[detections.keyframes * num_classes + detections.classes]
+    found = lookup[detections.keyframes.long() * num_classes + detections.classes]
     rows = torch.nonzero(found >= 0).squeeze(1)
     groups = found[rows].long()
     boxes, targets_found = detections.boxes[rows], torch.full_like(rows, -1)
@@ -208,6 +208,8 @@ def compute_precisions(ranks: Tensor) -> Tensor:
 
 def sortable_scores(scores: Tensor) -> Tensor:
     """int64 [R] in the order of float scores [R], NaN the largest; equal scores stay equal, also -0 and 0."""
-    bits = (scores.double() + 0.0).view(torch.int64)
-    bits = torch.where(bits < 0, bits ^ torch.iinfo(torch.int64).max, bits)
-    return torch.where(scores.isnan(), torch.iinfo(torch.int64).max, bits)
+    bits = scores.double().add(0.0).view(torch.int64)  # adding 0 makes -0 a 0
+    if len(bits) and int(bits.min()) < 0:
+        bits = torch.where(bits < 0, bits ^ torch.iinfo(torch.int64).max, bits)
+    missing = scores.isnan()
+    return bits.masked_fill_(missing, torch.iinfo(torch.int64).max) if bool(missing.any()) else bits

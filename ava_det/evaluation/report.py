@@ -155,8 +155,10 @@ def _groups_and_counts(result: Mapping[str, Any]) -> str:
 
 def _legend(groups: Mapping[int, str], colours: Mapping[str, str]) -> str:
     used = [name for name in colours if name in groups.values()]
-    return "".join(f'<span class="legend"><span class="key" style="background:{colours[name]}"></span>{escape(name)}</span> '
-        for name in used)
+    return "".join(
+        f'<span class="legend"><span class="key" style="background:{colours[name]}"></span>{escape(name)}</span> '
+        for name in used
+    )
 
 
 def _class_table(result: Mapping[str, Any], compared: Mapping[str, Any] | None, bound: Mapping[str, Any] | None) -> str:

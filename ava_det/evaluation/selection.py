@@ -126,8 +126,8 @@ def _cap_and_check(
         scores, host_keep = scores[keep], keep.cpu().numpy()
         rows, numbers = rows[host_keep], numbers[host_keep]
     boxes = _boxes(protocol, detections, rows, device)
-    frames = torch.from_numpy(numbers).to(device).long()
-    columns = [frames, torch.from_numpy(classes[rows]).to(device).long(), boxes, scores]
+    frames, labels = torch.from_numpy(numbers).to(device), torch.from_numpy(classes[rows]).to(device)
+    columns = [frames, labels, boxes, scores]
     valid = _valid(protocol, detections, rows, boxes, scores)
     if valid is not None and not bool(valid.all()):
         counts["invalid"] = len(rows) - int(valid.sum())
@@ -186,7 +186,7 @@ def _refuse_inverted(
         return
     compared = torch.isin(
         truth.keyframes[inverted] * num_classes + truth.classes[inverted],
-        detected.keyframes * num_classes + detected.classes,
+        detected.keyframes.long() * num_classes + detected.classes,
     )
     if bool(compared.any()):
         where = annotations.where(int(rows[int(inverted[compared][0])]))

@@ -32,7 +32,8 @@ def find_symptoms(
     called only if mAP is suspicious.
     """
     if not len(annotations) or not len(detections):
-        return [f"{rows.path}: no rows" for rows in (annotations, detections) if not len(rows)]
+        empty = [f"{rows.path}: no rows" for rows in (annotations, detections) if not len(rows)]
+        return empty + [sentence for sentence in [_no_ground_truth(selection)] if sentence and len(annotations)]
     found = [
         _unmatched_keyframes(selection),
         _off_list(annotations, label_map, "ground-truth"),

@@ -6,7 +6,7 @@ pair, by construction:
 * **fall down / get up** are the same movement run backwards, with the same distribution of durations, between the
   same idle standing and the same lying.
 * **walk / run** use one pose cycle, one lean and one range of places; only the speed differs.
-* **hand wave / point to** and **hit / push** are swings of the arms with one distribution of centres, amplitudes
+* **hand wave / point to** and **hit / lift** are swings of the arms with one distribution of centres, amplitudes
   and phases. The slow member swings at f = 0.2..0.7 Hz, the fast one at f + 1.875 Hz. 1.875 Hz is the rate at which
   the four slow frames are taken (every 16 ticks of 1/30 s): what they see of the fast swing is its alias, the slow
   swing of the other class, so the pair can be told apart only by the frames in between.
@@ -43,13 +43,13 @@ ACTION_NAMES = {
     14: "walk",
     17: "carry/hold (an object)",
     34: "hit (an object)",
+    36: "lift/pick up",
     43: "point to (an object)",
-    46: "push (an object)",
     48: "read",
     69: "hand wave",
 }
 FALL, GET_UP, LIE, RUN, STAND, WALK = 5, 6, 8, 10, 12, 14
-CARRY, HIT, POINT, PUSH, READ, WAVE = 17, 34, 43, 46, 48, 69
+CARRY, HIT, LIFT, POINT, READ, WAVE = 17, 34, 36, 43, 48, 69
 NOTHING = 0
 
 SLOW_FRAME_RATE = 30 / 16  # Hz: slow frames are 16 ticks of 1/30 s apart
@@ -96,7 +96,7 @@ def _choose_block(rng: np.random.Generator, moving: bool) -> list[tuple[int, int
         down = [(STAND, NOTHING, 1), (FALL, NOTHING, 2), (LIE, NOTHING, 1)]
         up = [(LIE, NOTHING, 1), (GET_UP, NOTHING, 2), (STAND, NOTHING, 1)]
         return down + up
-    arms = int(rng.choice([WAVE, POINT, HIT, PUSH]))
+    arms = int(rng.choice([WAVE, POINT, HIT, LIFT]))
     return [(STAND, arms, int(rng.integers(3, 6)))]
 
 
@@ -171,8 +171,8 @@ def _compute_arms(segment: Segment, times: np.ndarray) -> dict[int, np.ndarray]:
     if segment.arms in (WAVE, POINT):
         upper = 2.3 + 0.15 * segment.center + 0.5 * swing
         return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: 2.8 + 0.15 * segment.center + 1.0 * swing}
-    if segment.arms in (HIT, PUSH):
-        upper, fore = 0.7 + 0.1 * segment.center + 0.75 * swing, 1.75 + 0.1 * segment.center - 0.2 * swing
+    if segment.arms in (HIT, LIFT):
+        upper, fore = 1.05 + 0.1 * segment.center + 0.6 * swing, 1.5 + 0.1 * segment.center + 0.9 * swing
         return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: fore, FAR_UPPER_ARM: upper - 0.1, FAR_FOREARM: fore - 0.12}
     if segment.arms in (CARRY, READ):
         upper, fore = 0.45 + 0.15 * segment.center, 1.75 + 0.15 * segment.center

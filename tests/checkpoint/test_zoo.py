@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ava_det.checkpoint import WeightsError, load_checkpoint, resolve_weights, zoo
+from ava_det.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "pyslowfast/SLOWFAST_32x2_R101_50_50"
@@ -72,3 +73,9 @@ def test_the_table_for_people_lists_every_name_and_url() -> None:
     for name, entry in zoo.ZOO.items():
         assert f"`{name}`" in text
         assert entry.url is None or entry.url in text
+
+
+def test_every_name_in_the_configs_is_in_the_zoo() -> None:
+    named = [load_config(path).weights for path in sorted((ROOT / "configs").rglob("*.yaml"))]
+    assert {name for name in named if name} <= set(zoo.ZOO)
+    assert all(zoo.ZOO[name].url for name in named if name)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from ava_det.tools.synthetic_table import Run, compute_auc, compute_gmacs, format_table, main
 
 

@@ -1,0 +1,74 @@
+"""A low number comes with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ava_det.evaluation import evaluate_csv
+
+WarningsOf = Callable[[list[str], list[str]], list[str]]
+MAP = "".join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate("abcd", 1))
+
+
+@pytest.fixture
+def warnings_of(tmp_path: Path) -> WarningsOf:
+    def evaluate(truth: list[str], detections: list[str]) -> list[str]:
+        for name, lines in (("gt.csv", truth), ("det.csv", detections), ("map.pbtxt", [MAP])):
+            (tmp_path / name).write_text("\n".join(lines) + "\n" * bool(lines))
+        paths = (tmp_path / "gt.csv", tmp_path / "det.csv", tmp_path / "map.pbtxt")
+        return evaluate_csv(*paths)["warnings"]
+
+    return evaluate
+
+
+BOX = "0.1,0.2,0.5,0.8"
+TRUTH = [f"v,{second:04d},{BOX},{second % 3 + 1},0" for second in range(902, 932)]
+
+
+def detections(second_of: str = "{:04d}", box: str = BOX, shift: int = 0, score: str = "") -> list[str]:
+    return [
+        f"v,{second_of.format(second)},{box},{second % 3 + 1 + shift},{score or second / 1000}"
+        for second in range(902, 932)
+    ]
+
+
+def test_good_files_give_no_warning(warnings_of: WarningsOf) -> None:
+    assert warnings_of(TRUTH, detections()) == []
+
+
+@pytest.mark.parametrize(
+    ("truth", "found", "sentence"),
+    [
+        (TRUTH, detections("9{:04d}"), "no detection keyframe matches the ground truth: detections have 'v 90902'"),
+        (TRUTH, [row.replace("v,", "v.mp4,") for row in detections()], "'v.mp4 0902', ground truth has 'v 0902'"),
+        (TRUTH, detections(shift=-1), "10 of 30 detection rows have an action id outside the label map, such as 0"),
+        (TRUTH, detections(shift=-1), "action ids look off by one: with ids +1 mAP is 1.0000 instead of 0.0000"),
+        (TRUTH, detections(shift=1), "action ids look off by one: with ids -1 mAP is 1.0000"),
+        (TRUTH, detections(box="32,48,160,192"), "a coordinate of 192 looks like pixels"),
+        (TRUTH, detections(box="0.2,0.1,0.8,0.5"), "boxes look like y1,x1,y2,x2"),
+        (TRUTH, detections(box="0.6,0.85,0.9,0.9"), "no box overlaps ground truth of its class"),
+        (TRUTH, detections(box="0.5,0.8,0.1,0.2"), "30 of 30 detection boxes are inverted"),
+        (TRUTH, detections(score="0.5"), "all 30 detection scores are 0.5"),
+        (TRUTH, detections(score="-3.2"), "30 detection scores are not within 0..1, such as -3.2"),
+        (TRUTH, detections(score="nan"), "30 detection scores are not within 0..1, such as nan"),
+        (TRUTH, [], "det.csv: no rows"),
+        ([], detections(), "gt.csv: no rows"),
+        ([f"v,0902,{BOX},9,0"], detections(), "1 of 1 ground-truth rows have an action id outside the label map"),
+        ([f"v,0902,{BOX},9,0"], detections(), "no ground-truth row has an action of the label map"),
+        (
+            TRUTH,
+            [f"v,{s:04d},{box},1,0.5" for s in range(902, 932) for box in (BOX, "0,0,0.1,0.1")],
+            "equal scores leave mAP undefined between",
+        ),
+    ],
+)
+def test_what_looks_wrong_is_said(truth: list[str], found: list[str], sentence: str, warnings_of: WarningsOf) -> None:
+    assert any(sentence in warning for warning in warnings_of(truth, found)), warnings_of(truth, found)
+
+
+def test_off_list_classes_of_ava_itself_are_no_symptom(warnings_of: WarningsOf) -> None:
+    rows = [row for row in detections() for _ in range(3)]
+    assert not any("label map" in warning for warning in warnings_of(TRUTH, rows))

@@ -1,0 +1,42 @@
+"""The benchmark measures what it says, on files small enough for a test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ava_det.tools.benchmark import write_large_case
+
+from ava_det.annotations import load_annotations, load_detections
+from ava_det.evaluation import evaluate_csv
+
+RunTool = Callable[..., tuple[int, str, str]]
+
+
+def test_the_generated_files_have_the_proportions_of_ava(tmp_path: Path) -> None:
+    write_large_case(tmp_path, videos=2, frames=200)
+    truth, found = load_annotations(tmp_path / "gt.csv"), load_detections(tmp_path / "det.csv")
+    assert 1000 < len(truth) < 3000
+    assert 30_000 < len(found) < 60_000
+    result = evaluate_csv(tmp_path / "gt.csv", tmp_path / "det.csv", tmp_path / "labelmap.pbtxt")
+    assert 0.05 < result["mAP"] < 0.5
+    assert result["counts"]["capped"] > 0
+    before = (tmp_path / "det.csv").read_bytes()
+    write_large_case(tmp_path, videos=2, frames=200)
+    assert (tmp_path / "det.csv").read_bytes() == before
+
+
+def test_it_prints_the_ratios(tmp_path: Path, run_tool: RunTool) -> None:
+    write_large_case(tmp_path, videos=1, frames=50)
+    files = ("--annotations", tmp_path / "gt.csv", "--detections", tmp_path / "det.csv")
+    code, out, err = run_tool("benchmark", "evaluate", *files, "--label-map", tmp_path / "labelmap.pbtxt")
+    assert (code, err) == (0, "")
+    assert re.search(r"CSV to mAP +\d+\.\d\d +\d+\.\d\d x pandas", out)
+    assert re.search(r"peak memory, torch included +0\.\d\d GB", out)
+
+
+def test_half_of_the_files_is_refused(tmp_path: Path, run_tool: RunTool) -> None:
+    code, _, err = run_tool("benchmark", "evaluate", "--detections", tmp_path / "det.csv")
+    assert code == 2
+    assert "expected --annotations, --detections and --label-map together" in err
