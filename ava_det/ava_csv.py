@@ -156,16 +156,26 @@ def _rows_from_frame(frame: pl.DataFrame, path: Path) -> AvaRows:
     dense[present] = np.arange(len(present))
     boxes = np.empty((len(frame), 4), order="F")  # columns lie together: they arrive and are compared one by one
     for column, name in enumerate(("x1", "y1", "x2", "y2")):
-        boxes[:, column] = frame[name].to_numpy()
+        _copy_chunks(frame[name], boxes[:, column])
+    timestamps = np.empty(len(frame))
+    _copy_chunks(frame["timestamp"], timestamps)
     return AvaRows(
         video_names=videos.cast(pl.String).to_list(),
         video_index=dense[frame["video_id"].to_physical().to_numpy()],
-        timestamps=frame["timestamp"].to_numpy().astype(np.float64, copy=False),
+        timestamps=timestamps,
         boxes=boxes,
         action_ids=frame["action_id"].to_numpy(),
         column8=frame["column8"].to_numpy(),
         path=str(path),
     )
+
+
+def _copy_chunks(column: pl.Series, target: np.ndarray) -> None:
+    """Copies a column as it lies in memory, in pieces, without making one piece of it first."""
+    start = 0
+    for chunk in column.get_chunks():
+        target[start : start + len(chunk)] = chunk.to_numpy()
+        start += len(chunk)
 
 
 def _first_fractional_line(path: Path) -> int:

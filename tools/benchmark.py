@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,7 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--annotations", metavar="CSV", help="with --detections and --label-map: existing files")
     parser.add_argument("--detections", metavar="CSV")
     parser.add_argument("--label-map", metavar="PBTXT")
+    parser.add_argument("--repeat", type=int, default=3, help="take medians of so many runs (default: %(default)s)")
     parser.set_defaults(run=benchmark_evaluate)
 
 
@@ -55,26 +57,28 @@ def benchmark_evaluate(args: argparse.Namespace) -> int:
             print(f"writing a result file of {args.videos} videos")
             write_large_case(Path(folder), args.videos)
             given = [f"{folder}/gt.csv", f"{folder}/det.csv", f"{folder}/labelmap.pbtxt"]
-        pandas_seconds = float(_measure("pandas", *given)[0])
-        mean_ap, rows, seconds, in_memory, megabytes = _measure("evaluator", *given)
-    million, ratio = float(rows) / 1e6, float(seconds) / pandas_seconds
+        measured = [(_measure("pandas", *given), _measure("evaluator", *given)) for _ in range(args.repeat)]
+    pandas_seconds = statistics.median(pandas for (pandas,), _ in measured)
+    columns = zip(*(ours for _, ours in measured), strict=True)
+    mean_ap, rows, seconds, in_memory, megabytes = map(statistics.median, columns)
+    million, ratio = rows / 1e6, seconds / pandas_seconds
     official = OFFICIAL_SECONDS_PER_MILLION * million
-    print(f"mAP {float(mean_ap):.5f}, {int(rows):,} result rows; CPU seconds")
+    print(f"mAP {mean_ap:.5f}, {int(rows):,} result rows; CPU seconds")
     print(f"  pandas.read_csv of the result file {pandas_seconds:8.2f}")
-    print(f"  CSV to mAP                         {float(seconds):8.2f}   {ratio:.2f} x pandas")
-    print(f"  the official code, as once measured{official:8.2f}   {official / float(seconds):.0f} x CSV to mAP")
-    each = float(in_memory) / million
-    print(f"  arrays in memory to mAP            {float(in_memory):8.2f}   {each:.2f} per million rows")
-    print(f"peak memory, torch included          {float(megabytes) / 1024:8.2f} GB")
+    print(f"  CSV to mAP                         {seconds:8.2f}   {ratio:.2f} x pandas")
+    print(f"  the official code, as once measured{official:8.2f}   {official / seconds:.0f} x CSV to mAP")
+    each = in_memory / million
+    print(f"  arrays in memory to mAP            {in_memory:8.2f}   {each:.2f} per million rows")
+    print(f"peak memory, torch included          {megabytes / 1024:8.2f} GB")
     return 0
 
 
-def _measure(what: str, *arguments: str) -> list[str]:
+def _measure(what: str, *arguments: str) -> list[float]:
     command = [sys.executable, __file__, "--measure", what, *arguments]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
         raise ValueError(finished.stderr.strip().splitlines()[-1])
-    return finished.stdout.split()
+    return [float(word) for word in finished.stdout.split()]
 
 
 def measure_pandas(annotations: str, detections: str, label_map: str) -> None:

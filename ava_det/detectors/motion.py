@@ -97,13 +97,18 @@ def compute_foreground(
     shadow = (most < 1) & (least > SHADOW_DARKEST) & (most - least < SHADOW_TINT)
     strong = (difference > threshold + 3 * noise) & ~shadow
     weak = (difference > 0.5 * threshold + 2 * noise) & ~shadow
-    mask = _keep_seeded(weak.astype(np.uint8), strong)
-    return cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), difference
+    return _open(_keep_seeded(weak.astype(np.uint8), strong)), difference
 
 
 def _largest(image: np.ndarray) -> np.ndarray:
     """Largest of three channels, [H, W, 3] to [H, W]: several times faster than max(axis=2)."""
     return np.maximum(np.maximum(image[:, :, 0], image[:, :, 1]), image[:, :, 2])
+
+
+def _open(mask: np.ndarray) -> np.ndarray:
+    """Drops what is only one pixel thin. OpenCV's own opening by an even kernel shifts the rest by one pixel."""
+    kernel = np.ones((2, 2), np.uint8)
+    return cv2.dilate(cv2.erode(mask, kernel, anchor=(0, 0)), kernel, anchor=(1, 1))
 
 
 def _keep_seeded(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:

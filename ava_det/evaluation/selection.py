@@ -54,19 +54,18 @@ def select_boxes(
     classes = _classes(detections.action_ids, label_map)
     truth_classes = _classes(annotations.action_ids, label_map)
     counts = dict.fromkeys(("ignored", "excluded", "capped", "invalid"), 0)
-    rows = np.flatnonzero(classes >= 0)
-    counts["off_list"] = len(classes) - len(rows)
-    keyframes = number_keyframes(((detections, None if len(rows) == len(classes) else rows), (annotations, None)))
+    on_list = None if (classes >= 0).all() else np.flatnonzero(classes >= 0)
+    counts["off_list"] = 0 if on_list is None else len(classes) - len(on_list)
+    keyframes = number_keyframes(((detections, on_list), (annotations, None)))
     skipped = keyframes.mark(excluded if protocol.exclusion != "nothing" else ())
     annotated = keyframes.occurring(ANNOTATIONS)
     scored = _scored_keyframes(protocol, keyframes, annotated, truth_classes) & ~skipped
 
     numbers = keyframes.numbers[DETECTIONS]
-    keep = scored[numbers]
-    if not keep.all():
-        counts["excluded"] = int(skipped[numbers].sum())
-        counts["ignored"] = len(rows) - int(keep.sum()) - counts["excluded"]
-        rows, numbers = rows[keep], numbers[keep]
+    kept = np.flatnonzero(scored[numbers])
+    counts["excluded"] = int(skipped[numbers].sum()) if skipped.any() else 0
+    counts["ignored"] = len(numbers) - len(kept) - counts["excluded"]
+    rows, numbers = kept if on_list is None else on_list[kept], numbers[kept]
     detected, rows = _cap_and_check(protocol, detections, classes, rows, numbers, counts, device)
     truth, truth_rows = _ground_truth(
         protocol, annotations, truth_classes, keyframes.numbers[ANNOTATIONS], skipped, device
@@ -90,7 +89,7 @@ def _classes(action_ids: np.ndarray, label_map: Mapping[int, str]) -> np.ndarray
     ids = np.array(sorted(label_map), dtype=np.int64)
     table = np.full(ids.max(initial=0) + 2, -1, dtype=np.int16)  # the last entry stands for every larger id
     table[ids] = np.arange(len(ids))
-    return table[np.clip(action_ids, 0, len(table) - 1)]
+    return table.take(action_ids, mode="clip")
 
 
 def _scored_keyframes(

@@ -7,7 +7,7 @@ pair, by construction:
   same idle standing and the same lying.
 * **walk / run** use one pose cycle, one lean and one range of places; only the speed differs.
 * **hand wave / point to** and **hit / lift** are swings of the arms with one distribution of centres, amplitudes
-  and phases. The slow member swings at f = 0.2..0.7 Hz, the fast one at f + 1.875 Hz. 1.875 Hz is the rate at which
+  and phases. The slow member swings at f = 0.15..0.45 Hz, the fast one at f + 1.875 Hz. 1.875 Hz is the rate at which
   the four slow frames are taken (every 16 ticks of 1/30 s): what they see of the fast swing is its alias, the slow
   swing of the other class, so the pair can be told apart only by the frames in between.
 
@@ -77,7 +77,7 @@ class Segment:
 
 
 def _build_segment(rng: np.random.Generator, start: float, end: float, movement: int, arms: int) -> Segment:
-    frequency = rng.uniform(0.2, 0.7) + (SLOW_FRAME_RATE if arms in (WAVE, HIT) else 0.0)
+    frequency = rng.uniform(0.15, 0.45) + (SLOW_FRAME_RATE if arms in (WAVE, HIT) else 0.0)
     speed, cadence = 0.0, 0.0
     if movement == WALK:
         speed, cadence = rng.uniform(0.16, 0.30), rng.uniform(0.6, 0.85)
@@ -169,19 +169,14 @@ def _compute_arms(segment: Segment, times: np.ndarray) -> dict[int, np.ndarray]:
     swing = segment.amplitude * np.sin(2 * np.pi * segment.frequency * times + segment.phase)
     flat = np.ones_like(times)
     if segment.arms in (WAVE, POINT):
-        upper = 2.3 + 0.15 * segment.center + 0.5 * swing
-        return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: 2.8 + 0.15 * segment.center + 1.0 * swing}
+        upper = 2.3 + 0.15 * segment.center + 0.55 * swing
+        return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: 2.8 + 0.15 * segment.center + 1.1 * swing}
     if segment.arms in (HIT, LIFT):
         upper, fore = 1.05 + 0.1 * segment.center + 0.6 * swing, 1.5 + 0.1 * segment.center + 0.9 * swing
         return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: fore, FAR_UPPER_ARM: upper - 0.1, FAR_FOREARM: fore - 0.12}
     if segment.arms in (CARRY, READ):
-        upper, fore = 0.45 + 0.15 * segment.center, 1.75 + 0.15 * segment.center
-        return {
-            NEAR_UPPER_ARM: upper * flat,
-            NEAR_FOREARM: fore * flat,
-            FAR_UPPER_ARM: (upper + 0.2) * flat,
-            FAR_FOREARM: (fore + 0.1) * flat,
-        }
+        upper, fore = (0.45 + 0.15 * segment.center) * flat, (1.75 + 0.15 * segment.center) * flat
+        return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: fore, FAR_UPPER_ARM: upper + 0.2, FAR_FOREARM: fore + 0.1}
     return {}
 
 

@@ -37,7 +37,7 @@ _LIMBS = (
     (FAR_KNEE, FAR_ANKLE, FAR_SHIN, 0.23),
 )
 # How far the drawn body reaches below each joint, as a fraction of the height: who touches the ground.
-_RADII = np.array([0.065, 0.065, 0.085, 0.03, 0.035, 0.03, 0.035, 0.04, 0.035, 0.04, 0.035])
+_RADII = np.array([0.065, 0.065, 0.085, 0.04, 0.055, 0.04, 0.055, 0.04, 0.035, 0.04, 0.035])
 
 _SHIFT = 4  # OpenCV draws at 1/16 pixel, so slow motion is smooth instead of stepping by whole pixels.
 _ONE = 1 << _SHIFT
@@ -134,9 +134,9 @@ def _draw_leg(
 
 def _draw_arm(image: np.ndarray, shoulder: Point, elbow: Point, hand: Point, look: Look, sleeve: Color) -> None:
     unit = look.height * look.girth
-    _line(image, shoulder, elbow, sleeve, 0.07 * unit)
-    _line(image, elbow, hand, sleeve, 0.06 * unit)
-    _disc(image, hand, 0.042 * unit, look.skin)
+    _line(image, shoulder, elbow, sleeve, 0.08 * unit)
+    _line(image, elbow, hand, sleeve, 0.07 * unit)
+    _disc(image, hand, 0.055 * unit, look.skin)
 
 
 def _draw_held(image: np.ndarray, hands: Point, facing: float, look: Look, held: str, size: float) -> None:

@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import av
@@ -24,7 +25,7 @@ from actions import ACTION_NAMES
 from room import draw_palette
 from tqdm import tqdm
 
-VERSION = 1  # raise it when the rendered pixels or rows change, so that older folders are rendered again
+VERSION = 2  # raise it when the rendered pixels or rows change, so that older folders are rendered again
 SPLITS = ("train", "val", "demo")
 STAMP = "complete.json"
 
@@ -38,7 +39,7 @@ def write_text(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def write_video(path: Path, frames, width: int, height: int) -> None:
+def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: int) -> None:
     """H.264 at 15 fps with a key picture every second and no B frames, so that seeking is cheap."""
     temporary = path.with_name(path.stem + ".part.mp4")
     options = {"crf": "24", "preset": "ultrafast", "bf": "0", "sc_threshold": "0", "threads": "1"}
@@ -110,7 +111,7 @@ def _parse_size(text: str) -> tuple[int, int]:
     return size
 
 
-def _parse_count(minimum: int):
+def _parse_count(minimum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or int(text) < minimum:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")

@@ -71,7 +71,7 @@ def build_background(rng: np.random.Generator, palette: Palette, width: int, hei
 
 
 def build_lighting(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """[F, 256, 3] uint8 tables at ``times`` (seconds): drifting brightness and tint, and now and then somebody dims the light."""
+    """[F, 256, 3] uint8 tables at ``times`` (seconds): drifting brightness and tint, at times a dimmer."""
     gain = 1 + rng.uniform(0.03, 0.12) * np.sin(2 * np.pi * rng.uniform(0.02, 0.12) * times + rng.uniform(0, 6.3))
     if rng.random() < 0.5:
         moment, factor = rng.uniform(0.2, 0.8) * times[-1], rng.uniform(0.75, 1.2)

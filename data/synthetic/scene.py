@@ -205,10 +205,12 @@ def compute_ground_truth(actors: list[Actor], width: int, height: int, seconds: 
     rows: list[Row] = []
     excluded: list[int] = []
     for second in compute_keyframe_seconds(seconds):
+        frame = second * FPS
         masks = [
-            compute_mask((height, width), a.joints[f], a.facing[f], a.role.look, a.held[f], a.held_size[f])
+            compute_mask(
+                (height, width), a.joints[frame], a.facing[frame], a.role.look, a.held[frame], a.held_size[frame]
+            )
             for a in actors
-            for f in [second * FPS]
         ]
         here: list[Row] = []
         for person_id, actor in enumerate(actors):
