@@ -14,15 +14,14 @@ from __future__ import annotations
 import codecs
 import csv
 import math
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+
+from ava_det.files import atomic_path
 
 TWO_COLUMNS = "two columns"
 SEVEN_COLUMNS = "seven columns"
@@ -336,21 +335,3 @@ def write_rows(
     frame = pl.DataFrame([column.alias(name) for column, name in zip(columns, _COLUMNS, strict=True)])
     with atomic_path(path) as temporary:
         frame.write_csv(temporary, include_header=False, quote_style="necessary" if action_ids is not None else "never")
-
-
-@contextmanager
-def atomic_path(path: str | Path) -> Iterator[str]:
-    """A temporary file beside `path` that takes its name when the block ends well and vanishes when it does not."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes the file private
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -1,7 +1,7 @@
 """The experiment as dataclasses: schema, defaults, cross-field checks, and `load_config`.
 
 A YAML file states in full what makes an experiment; `key=value` overrides come after it. Defaults are the paper's
-SlowFast R50 4x16 on AVA (arXiv 1812.03982). Only `build.py` and `tools/` see a whole `Config`: every class in the
+SlowFast R50 4x16 on AVA (arXiv 1812.03982). Only `build/` and `tools/` see a whole `Config`: every class in the
 other rooms takes plain values.
 """
 

@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 
-from ava_det.annotations import atomic_path, write_detections
+from ava_det.annotations import write_detections
 from ava_det.checkpoint import save_checkpoint
 from ava_det.config import Config, config_to_dict, config_to_yaml
+from ava_det.files import atomic_path
 from ava_det.structures import Detections
 
 

@@ -14,15 +14,12 @@ from hypothesis import strategies as st
 from ava_det.annotations import (
     AvaRows,
     concatenate_rows,
-    describe_label_map_form,
     format_timestamp,
     keyframes_from_annotations,
     load_annotations,
     load_boxes,
     load_detections,
     load_excluded,
-    load_label_groups,
-    load_label_map,
     rows_from_detections,
     rows_from_keyframes,
     timestamp_key,
@@ -30,6 +27,7 @@ from ava_det.annotations import (
     write_detections,
     write_submission,
 )
+from ava_det.label_map import describe_label_map_form, load_label_groups, load_label_map
 from ava_det.structures import Detections, Keyframe
 
 ROW = "v,0902,0.1,0.2,0.5,0.6,1,0"

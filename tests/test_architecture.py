@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "ava_det"
 
 GROUND = {"structures", "boxes", "config", "distributed", "models", "files"}
-FILES = GROUND - {"config"} | {"annotations", "ava_csv"}
+FILES = GROUND - {"config"} | {"annotations", "ava_csv", "label_map"}
 ROOMS: dict[str, set[str]] = {
     "structures": set(),
     "boxes": set(),
@@ -22,6 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "cli": set(),
     "files": set(),
     "tracking": {"structures", "boxes"},
+    "label_map": {"files"},
     "ava_csv": {"structures", "files"},
     "annotations": {"structures", "files", "ava_csv"},
     "data": FILES,

@@ -90,8 +90,9 @@ def measure_pandas(annotations: str, detections: str, label_map: str) -> None:
 def measure_evaluator(annotations: str, detections: str, label_map: str) -> None:
     import torch
 
-    from ava_det.annotations import load_annotations, load_detections, load_label_map
+    from ava_det.annotations import load_annotations, load_detections
     from ava_det.evaluation import evaluate_csv, evaluate_rows
+    from ava_det.label_map import load_label_map
 
     torch.set_num_threads(1)
     results: list[float] = []

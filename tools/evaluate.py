@@ -16,19 +16,13 @@ from typing import Any
 
 import torch
 
-from ava_det.annotations import (
-    AvaRows,
-    atomic_path,
-    load_annotations,
-    load_detections,
-    load_excluded,
-    load_label_groups,
-    load_label_map,
-)
+from ava_det.annotations import AvaRows, load_annotations, load_detections, load_excluded
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.evaluation import PROTOCOLS, Evaluation, evaluate_rows
 from ava_det.evaluation.ava_evaluator import compute_group_means, describe_inputs
 from ava_det.evaluation.report import COUNT_MEANINGS, Sources, write_report
+from ava_det.files import atomic_path
+from ava_det.label_map import load_label_groups, load_label_map
 
 
 @reports_mistakes

@@ -22,17 +22,12 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ava_det.annotations import (
-    atomic_path,
-    keyframes_from_annotations,
-    load_annotations,
-    load_detections,
-    timestamp_key,
-)
+from ava_det.annotations import keyframes_from_annotations, load_annotations, load_detections, timestamp_key
 from ava_det.boxes import compute_iou
 from ava_det.build import build_clip_reader, build_model
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, load_config
+from ava_det.files import atomic_path
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("single_frame", "slow_only", "fast_only", "slowfast_no_lateral", "slowfast")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import json
-import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -22,6 +21,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ava_det.files import atomic_path
+
 
 class WeightsError(ValueError):
     """A weights file that cannot be used, and why, in one sentence."""
@@ -32,27 +33,16 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
 
     Ours hold {"model": state_dict, "config": plain dict, "label_map": {id: name}, ...training state}.
     """
-    write_atomically(Path(path), lambda temporary: torch.save(dict(state), temporary))
+    with atomic_path(path) as temporary:
+        torch.save(dict(state), temporary)
 
 
 def save_safetensors(path: str | Path, model: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Writes a state dict as safetensors; `facts` (config, label map, origin) go into its header as JSON."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.items()}
     header = {name: json.dumps(value) for name, value in facts.items()}
-    write_atomically(Path(path), lambda temporary: safetensors.torch.save_file(tensors, temporary, header))
-
-
-def write_atomically(path: Path, write: Callable[[str], object]) -> None:
-    """Calls `write` with a temporary name beside `path` and renames the result: readers never see a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(str(temporary))
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, header)
 
 
 def read_file(path: str | Path) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ava_det.checkpoint.files import WeightsError, write_atomically
+from ava_det.checkpoint.files import WeightsError
+from ava_det.files import atomic_path
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def cache_folder() -> Path:
 def _download(url: str, target: Path) -> None:
     advice = f"download {url} elsewhere and put it at {target}"
     try:
-        write_atomically(target, lambda temporary: _fetch(url, temporary))
+        with atomic_path(target) as temporary:
+            _fetch(url, temporary)
     except urllib.error.HTTPError as error:
         raise WeightsError(f"the server answered {error.code} {error.reason}; {advice}") from None
     except OSError as error:  # no network, no route, a reset connection, a full disk

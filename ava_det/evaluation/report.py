@@ -8,9 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ava_det.ava_csv import atomic_path
 from ava_det.evaluation.ava_evaluator import Evaluation
 from ava_det.evaluation.diagnosis import diagnose
+from ava_det.files import atomic_path
 
 COUNT_MEANINGS = {
     "ignored": "on keyframes without ground truth",

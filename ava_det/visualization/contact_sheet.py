@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ava_det.annotations import atomic_path
+from ava_det.files import atomic_path
 from ava_det.structures import Detections
 from ava_det.visualization.overlay import Overlay
 from ava_det.visualization.panel import GROUP_COLOURS, PANEL_COLOUR, put_text, text_width

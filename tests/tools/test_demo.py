@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from ava_det.annotations import load_annotations, load_detections, load_label_map
+from ava_det.annotations import load_annotations, load_detections
 from ava_det.build import build_model
 from ava_det.checkpoint import load_checkpoint, save_checkpoint
 from ava_det.config import config_to_dict, load_config
 from ava_det.data.video import VideoReader
+from ava_det.label_map import load_label_map
 from ava_det.visualization import VideoWriter
 
 RunTool = Callable[..., tuple[int, str, str]]

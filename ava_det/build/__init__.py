@@ -1,0 +1,28 @@
+"""The composition root: a config becomes a model, loaders, an optimizer, an evaluation, a predictor.
+
+Only this room and the tools see a whole config; what is built here takes plain values.
+"""
+
+from ava_det.build.device import prepare_torch
+from ava_det.build.model import DETECTORS, build_clip_reader, build_detector, build_model, build_predictor
+from ava_det.build.run import build_evaluation, build_loop_settings, build_optimizer, build_schedule, compute_metrics
+from ava_det.build.splits import Split, build_eval_loader, build_split, build_train_loader, load_label_map_for
+
+__all__ = [
+    "DETECTORS",
+    "Split",
+    "build_clip_reader",
+    "build_detector",
+    "build_eval_loader",
+    "build_evaluation",
+    "build_loop_settings",
+    "build_model",
+    "build_optimizer",
+    "build_predictor",
+    "build_schedule",
+    "build_split",
+    "build_train_loader",
+    "compute_metrics",
+    "load_label_map_for",
+    "prepare_torch",
+]

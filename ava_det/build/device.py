@@ -1,0 +1,49 @@
+"""The device of this process, and torch's switches."""
+
+from __future__ import annotations
+
+import random
+import warnings
+
+import numpy as np
+import torch
+
+from ava_det.config import Config, ConfigError
+from ava_det.distributed import is_main_process, local_rank
+
+
+def prepare_torch(config: Config) -> torch.device:
+    """Seeds the generators, sets torch's switches and returns the device of this process.
+
+    Raises ConfigError where a CUDA device is asked for and cannot be used; `auto` falls back to the CPU and says why.
+    """
+    device = _select_device(config.device)
+    random.seed(config.seed)
+    np.random.seed(config.seed)
+    torch.manual_seed(config.seed)
+    torch.set_flush_denormal(True)  # vanishing values cost a CPU a hundred times an ordinary one
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.benchmark = True
+    return device
+
+
+def _select_device(name: str) -> torch.device:
+    if name == "cpu":
+        return torch.device("cpu")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        usable = torch.cuda.is_available() and torch.cuda.device_count() > 0
+    reason = next((str(warning.message).splitlines()[0] for warning in caught), "no CUDA device was found")
+    if "driver" in reason and "old" in reason:
+        reason = f"the NVIDIA driver is too old for this torch, built for CUDA {torch.version.cuda}: update the driver"
+    if not usable:
+        if name != "auto":
+            raise ConfigError(f"device: {name} cannot be used: {reason}")
+        if caught and is_main_process():
+            print(f"running on the CPU: {reason}")
+        return torch.device("cpu")
+    index = int(name.partition(":")[2] or local_rank())
+    if index >= torch.cuda.device_count():
+        raise ConfigError(f"device: expected cuda:0..{torch.cuda.device_count() - 1}, received cuda:{index}")
+    return torch.device("cuda", index)

@@ -1,0 +1,107 @@
+"""A config to a network, the clips it reads, a detector, a predictor."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ava_det.checkpoint import load_weights
+from ava_det.config import Config, ConfigError
+from ava_det.data.dataset import ClipReader
+from ava_det.data.sampling import compute_slow_indices
+from ava_det.data.transforms import normalise_batch
+from ava_det.detectors import MotionDetector, PersonDetector
+from ava_det.inference import Predictor
+from ava_det.models.action_detector import ActionClassifier, ActionDetector
+from ava_det.models.classification_head import ClassificationHead
+from ava_det.models.roi_head import RoIHead
+from ava_det.models.slowfast import SlowFast
+from ava_det.person_boxes import PersonBoxes
+
+DETECTORS = ("motion", "torchvision")
+
+
+def build_model(config: Config) -> nn.Module:
+    """The network of `config.model`, float32 on the CPU: `model(slow=None, fast=None, rois=None)` gives logits."""
+    model = config.model
+    backbone = SlowFast(
+        backbone=model.backbone,
+        depth=model.depth,
+        width=model.width,
+        alpha=model.alpha,
+        beta_inv=model.beta_inv,
+        lateral=model.lateral,
+        lateral_kernel=model.lateral_kernel,
+        lateral_norm=model.lateral_norm,
+        res4_temporal_blocks=model.res4_temporal_blocks,
+        res5_stride=2 if model.head == "classification" else 1,
+        res5_dilation=model.res5_dilation,
+        non_local_res4=model.non_local_res4,
+        non_local_pool=(model.non_local_pool[0], model.non_local_pool[1], model.non_local_pool[2]),
+        zero_init_last_gamma=model.zero_init_last_gamma,
+    )
+    if model.head == "classification":
+        head = ClassificationHead(backbone.out_channels, model.num_classes, dropout=model.dropout)
+        return ActionClassifier(backbone, head)
+    roi_head = RoIHead(
+        backbone.out_channels,
+        model.num_classes,
+        backbone.feature_stride,
+        aligned=model.roi_aligned,
+        resolution=model.roi_resolution,
+        dropout=model.dropout,
+        time_pool=model.roi_time_pool,
+        context=model.roi_context,
+        hidden_layer=model.roi_hidden_layer,
+    )
+    return ActionDetector(backbone, roi_head)
+
+
+def build_clip_reader(config: Config) -> ClipReader:
+    """Which frames the network of this config reads around a keyframe."""
+    model, data = config.model, config.data
+    if model.backbone in ("slow_only", "i3d"):
+        every = np.arange(model.num_slow_frames)
+        return ClipReader(model.num_slow_frames, model.slow_stride, data.clip_fps, every, None)
+    num_fast_frames = model.alpha * model.num_slow_frames
+    slow = compute_slow_indices(num_fast_frames, model.alpha, data.slow_frame_policy)
+    slow_indices = slow if model.backbone == "slowfast" else None
+    fast_stride = model.slow_stride // model.alpha
+    return ClipReader(num_fast_frames, fast_stride, data.clip_fps, slow_indices, np.arange(num_fast_frames))
+
+
+def build_detector(name: str, device: torch.device) -> PersonDetector:
+    """A person detector by its name; a detector's libraries are loaded only when it is asked for."""
+    if name == "motion":
+        return MotionDetector()
+    if name == "torchvision":
+        from ava_det.detectors.torchvision_rcnn import TorchvisionDetector
+
+        return TorchvisionDetector(str(device))
+    raise ConfigError(f"boxes: expected gt, a box file or one of {', '.join(DETECTORS)}, received {name!r}")
+
+
+def build_predictor(
+    config: Config, weights: str | Path, persons: PersonDetector | PersonBoxes, device: torch.device
+) -> Predictor:
+    """The model of `config` with trained weights, and all it needs to run on a video."""
+    if config.model.head != "roi":
+        raise ConfigError(f"model.head: expected roi, which scores each person, received {config.model.head!r}")
+    model = build_model(config)
+    load_weights(model, weights)
+    return Predictor(
+        model.to(device).to(memory_format=torch.channels_last_3d),
+        persons,
+        build_clip_reader(config),
+        config.data.test_short_side,
+        partial(normalise_batch, mean=config.data.mean, std=config.data.std, device=device),
+        config.model.num_classes,
+        config.data.min_person_score,
+        config.data.start_second,
+        config.eval.batch_size,
+        config.precision,
+    )

@@ -1,0 +1,89 @@
+"""A config to what training and evaluation are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from ava_det.build.splits import Split, build_eval_loader
+from ava_det.config import Config
+from ava_det.data.transforms import normalise_batch
+from ava_det.distributed import gather_objects, is_main_process
+from ava_det.evaluation import AvaEvaluator
+from ava_det.prediction import predict_batch
+from ava_det.run_folder import RunFolder
+from ava_det.structures import Detections
+from ava_det.training.loop import LoopSettings
+from ava_det.training.optimizer import build_optimizer as build_plain_optimizer
+from ava_det.training.optimizer import compute_lr
+
+
+def build_optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
+    train = config.train
+    return build_plain_optimizer(model, train.optimizer, train.lr, train.momentum, train.nesterov, train.weight_decay)
+
+
+def build_schedule(config: Config) -> Callable[[float], float]:
+    """Fractional epoch -> learning rate."""
+    train = config.train
+    return partial(
+        compute_lr,
+        lr=train.lr,
+        num_epochs=train.epochs,
+        warmup_epochs=train.warmup_epochs,
+        schedule=train.schedule,
+        steps=train.steps,
+    )
+
+
+def build_loop_settings(config: Config) -> LoopSettings:
+    train = config.train
+    return LoopSettings(
+        train.epochs, train.clip_grad_norm, train.freeze_bn, config.precision, train.log_every, train.eval_every
+    )
+
+
+def build_evaluation(
+    config: Config, split: Split, label_map: dict[int, str], run_folder: RunFolder, device: torch.device
+) -> Callable[[nn.Module], dict[str, Any]]:
+    """A function that scores a model on a split, writes detections.csv and metrics.json, and returns the metrics.
+
+    Without labels mAP is null: the detections are written all the same.
+    """
+    loader = build_eval_loader(config, split)
+    data = config.data
+
+    def evaluate(model: nn.Module) -> dict[str, Any]:
+        model.eval()
+        detections: list[Detections] = []
+        bar = tqdm(loader, desc=f"evaluate ({split.name})", unit="batch", disable=not is_main_process(), leave=False)
+        for batch in bar:
+            ready = normalise_batch(batch, data.mean, data.std, device)
+            detections += predict_batch(model, ready, config.precision)
+        gathered = [detection for part in gather_objects(detections) for detection in part]
+        gathered.sort(key=lambda detection: (detection.keyframe.video_id, detection.keyframe.timestamp))
+        metrics = compute_metrics(gathered, split, label_map, config.eval.protocol)
+        if is_main_process():
+            run_folder.write_results(gathered, metrics, list(label_map))
+        return metrics
+
+    return evaluate
+
+
+def compute_metrics(
+    detections: Sequence[Detections], split: Split, label_map: dict[int, str], protocol: str
+) -> dict[str, Any]:
+    """The content of metrics.json."""
+    if split.annotations is None or not split.is_labelled:
+        per_class = {str(i): {"name": name, "AP": None, "num_gt": 0} for i, name in label_map.items()}
+        metrics: dict[str, Any] = {"mAP": None, "protocol": protocol, "per_class": per_class, "num_keyframes": 0}
+    else:
+        evaluator = AvaEvaluator(split.annotations, label_map, split.excluded, protocol=protocol)
+        evaluator.process(list(detections))
+        metrics = evaluator.evaluate()
+    return {**metrics, "boxes": split.boxes}

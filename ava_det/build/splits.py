@@ -1,0 +1,148 @@
+"""A config to the keyframes of a split, with their person boxes, and to loaders of their clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from ava_det.annotations import AvaRows, keyframes_from_annotations, load_annotations, load_boxes, load_excluded
+from ava_det.build.model import DETECTORS, build_clip_reader, build_detector
+from ava_det.config import Config, ConfigError, SplitConfig
+from ava_det.data.dataset import ClipDataset
+from ava_det.data.loader import ClipLoader, TrainBatchSampler, VideoBatchSampler
+from ava_det.data.transforms import View, draw_training_view
+from ava_det.data.video import find_videos
+from ava_det.distributed import is_main_process, rank, world_size
+from ava_det.label_map import load_label_map
+from ava_det.person_boxes import PersonBoxes, add_proposals, detect_persons, replace_boxes
+from ava_det.structures import Keyframe
+
+
+def load_label_map_for(config: Config) -> dict[int, str]:
+    """Action id -> name, checked against model.num_classes."""
+    if config.data.label_map is None:
+        raise ConfigError("data.label_map: expected the path of a label map (.pbtxt)")
+    label_map = load_label_map(config.data.label_map)
+    if max(label_map) > config.model.num_classes:
+        raise ConfigError(
+            f"model.num_classes: expected at least {max(label_map)}, the largest id in {config.data.label_map}, "
+            f"received {config.model.num_classes}"
+        )
+    return label_map
+
+
+@dataclass
+class Split:
+    """One split, ready to be read. name: train, val or test. keyframes: with the boxes to classify.
+    annotations: the rows of its file, None where it has none. excluded: keyframes the protocol may drop.
+    boxes: where the boxes came from (gt, a detector's name or a file)."""
+
+    name: str
+    keyframes: list[Keyframe]
+    annotations: AvaRows | None
+    excluded: set[tuple[str, str]]
+    boxes: str
+
+    @property
+    def is_labelled(self) -> bool:
+        return self.annotations is not None and bool((self.annotations.action_ids > 0).any())
+
+
+def build_split(config: Config, name: str, device: torch.device, boxes: str | None = None) -> Split:
+    """Reads the annotations of a split and gives its keyframes their boxes.
+
+    boxes: as `data.<split>.boxes`, which it overrides. In training the labelled boxes always stay, and others join
+    them where they overlap by data.proposal_iou; in evaluation they take their place.
+    """
+    section: SplitConfig = getattr(config.data, name)
+    source = boxes or section.boxes
+    excluded = load_excluded(section.excluded) if section.excluded else set()
+    minimum = config.data.min_person_score
+    if section.annotations is None:
+        return Split(name, _keyframes_of_box_file(name, source, excluded, minimum), None, excluded, source)
+    rows = load_annotations(section.annotations)
+    # in evaluation the protocol says what an exclusion means, and the evaluator follows it
+    left_out = excluded if name == "train" else frozenset()
+    keyframes = keyframes_from_annotations(rows, config.model.num_classes, excluded=left_out)
+    if source == "gt":
+        if name != "train" and not any(len(keyframe.boxes) for keyframe in keyframes):
+            raise ConfigError(
+                f"data.{name}.boxes: {section.annotations} has no boxes, expected a box file or a detector"
+            )
+        return Split(name, keyframes, rows, excluded, source)
+    person_boxes = _load_person_boxes(config, name, keyframes, source, device)
+    if name == "train":
+        keyframes = add_proposals(keyframes, person_boxes, minimum, config.data.proposal_iou)
+    else:
+        keyframes = replace_boxes(keyframes, person_boxes, minimum)
+    return Split(name, keyframes, rows, excluded, source)
+
+
+def _keyframes_of_box_file(name: str, path: str, excluded: set[tuple[str, str]], min_score: float) -> list[Keyframe]:
+    """Without annotations a box file says which keyframes there are."""
+    if path == "gt" or not Path(path).is_file():
+        raise ConfigError(
+            f"data.{name}.annotations: expected an AVA CSV (video_id,timestamp rows are enough to predict)"
+        )
+    return [
+        Keyframe(video_id, float(key), boxes, None, scores)
+        for (video_id, key), (boxes, scores) in load_boxes(path, min_score).items()
+        if (video_id, key) not in excluded
+    ]
+
+
+def _load_person_boxes(
+    config: Config, name: str, keyframes: Sequence[Keyframe], source: str, device: torch.device
+) -> PersonBoxes:
+    if source not in DETECTORS:
+        if not Path(source).is_file():
+            build_detector(source, device)  # raises: neither a detector nor a file
+        return load_boxes(source, config.data.min_person_score)
+    detector = build_detector(source, device)
+    bar = partial(tqdm, desc=f"persons ({name}, {detector.name})", unit="keyframe", disable=not is_main_process())
+    return detect_persons(detector, _videos(config), keyframes, config.data.start_second, bar)
+
+
+def _videos(config: Config) -> dict[str, Path]:
+    if config.data.video_dir is None:
+        raise ConfigError("data.video_dir: expected the folder of the videos")
+    return find_videos(config.data.video_dir)
+
+
+def build_train_loader(config: Config, split: Split) -> ClipLoader:
+    """Shuffled, augmented batches of this rank; keyframes without a box are left out."""
+    data = config.data
+    keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
+    if not keyframes:
+        raise ConfigError(f"data.train.annotations: {data.train.annotations} has no labelled box to train on")
+    sides = (data.train_short_side[0], data.train_short_side[1])
+    view_for = partial(draw_training_view, sides, data.crop_size, data.flip, data.box_jitter)
+    sampler = TrainBatchSampler(len(keyframes), config.train.batch_size, config.seed, rank(), world_size())
+    dataset = ClipDataset(
+        keyframes,
+        _videos(config),
+        data.start_second,
+        build_clip_reader(config),
+        view_for,
+        config.seed,
+        cache_side=max(sides) if data.cache_clips else None,
+    )
+    if data.cache_clips:
+        dataset.fill_cache(partial(tqdm, desc="read clips", unit="clip", disable=not is_main_process()))
+    return ClipLoader(dataset, sampler, config.train.num_workers)
+
+
+def build_eval_loader(config: Config, split: Split) -> ClipLoader:
+    """This rank's share of the split, every keyframe with a box once, whole frames at data.test_short_side."""
+    data = config.data
+    keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
+    view = View(data.test_short_side)
+    reader = build_clip_reader(config)
+    dataset = ClipDataset(keyframes, _videos(config), data.start_second, reader, lambda _: view, config.seed)
+    sampler = VideoBatchSampler(keyframes, config.eval.batch_size, rank(), world_size())
+    return ClipLoader(dataset, sampler, num_workers=0 if data.cache_clips else config.train.num_workers)
