@@ -15,7 +15,7 @@ from ava_det.build.model import DETECTORS, build_clip_reader, build_detector
 from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader, TrainBatchSampler, VideoBatchSampler
-from ava_det.data.transforms import View, draw_training_view
+from ava_det.data.transforms import draw_training_view, evaluation_view
 from ava_det.data.video import find_videos
 from ava_det.distributed import is_main_process, rank, world_size
 from ava_det.label_map import load_label_map
@@ -141,8 +141,8 @@ def build_eval_loader(config: Config, split: Split) -> ClipLoader:
     """This rank's share of the split, every keyframe with a box once, whole frames at data.test_short_side."""
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
-    view = View(data.test_short_side)
+    view_for = partial(evaluation_view, short_side=data.test_short_side)
     reader = build_clip_reader(config)
-    dataset = ClipDataset(keyframes, _videos(config), data.start_second, reader, lambda _: view, config.seed)
+    dataset = ClipDataset(keyframes, _videos(config), data.start_second, reader, view_for, config.seed)
     sampler = VideoBatchSampler(keyframes, config.eval.batch_size, rank(), world_size())
     return ClipLoader(dataset, sampler, num_workers=0 if data.cache_clips else config.train.num_workers)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from ava_det.data.dataset import ClipDataset
+from ava_det.data.video import VideoError
 from ava_det.structures import Clip, ClipBatch, Keyframe
 
 
@@ -111,4 +112,8 @@ class ClipLoader:
             num_workers=self._num_workers,
             pin_memory=torch.cuda.is_available(),
         )
-        return iter(loader)
+        try:
+            yield from loader
+        except VideoError as error:
+            # a worker's exception arrives with its whole traceback as text: the last line is the sentence
+            raise VideoError(str(error).strip().splitlines()[-1].rpartition("VideoError: ")[2]) from None

@@ -33,6 +33,11 @@ class View:
     box_jitter: float = 0.0
 
 
+def evaluation_view(generator: torch.Generator, short_side: int) -> View:
+    """The whole frame at `short_side`, whatever the generator: the paper's test-time view."""
+    return View(short_side)
+
+
 def draw_training_view(
     short_sides: tuple[int, int], crop_size: int | None, flip: bool, box_jitter: float, generator: torch.Generator
 ) -> View:

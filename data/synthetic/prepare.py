@@ -63,7 +63,9 @@ def render_video(job: Job) -> tuple[str, str]:
         np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), index, use])) for use in (0, 1)
     )
     palette = draw_palette(plan_rng)
-    actors = scene.build_actors(plan_rng, palette, (width, height), seconds)
+    # Somebody alone would be a dull demonstration.
+    count = 2 if split == "demo" else scene.draw_num_persons(plan_rng)
+    actors = scene.build_actors(plan_rng, palette, count, (width, height), seconds)
     rows, excluded = scene.compute_ground_truth(actors, width, height, seconds)
     frames = scene.render_frames(paint_rng, palette, actors, width, height)
     write_video(folder / f"{video_id}.mp4", frames, width, height)

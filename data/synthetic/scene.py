@@ -137,13 +137,19 @@ def _compute_crowding(mine: np.ndarray, others: list[np.ndarray]) -> float:
     return float(meets.mean())
 
 
-def build_actors(rng: np.random.Generator, palette: Palette, size: tuple[int, int], seconds: int) -> list[Actor]:
-    """One to three figures in a frame of ``size`` (width, height), ordered from back to front.
+def draw_num_persons(rng: np.random.Generator) -> int:
+    """One to three, most often two."""
+    return int(rng.choice([1, 2, 3], p=[0.35, 0.45, 0.2]))
+
+
+def build_actors(
+    rng: np.random.Generator, palette: Palette, count: int, size: tuple[int, int], seconds: int
+) -> list[Actor]:
+    """``count`` (1..3) figures in a frame of ``size`` (width, height), ordered from back to front.
 
     Left to chance, two or three figures in so small a room would cover each other half of the time. So several
     roles are drawn for each further figure, and the one whose crowding is nearest to a drawn target is taken.
     """
-    count = int(rng.choice([1, 2, 3], p=[0.35, 0.45, 0.2]))
     roles: list[Role] = []
     extents: list[np.ndarray] = []
     for index in range(count):

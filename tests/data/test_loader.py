@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from ava_det.annotations import keyframes_from_annotations, load_annotations
 from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.loader import ClipLoader, TrainBatchSampler, VideoBatchSampler, collate
-from ava_det.data.transforms import View, draw_training_view
+from ava_det.data.transforms import View, draw_training_view, evaluation_view
 from ava_det.data.video import VideoError, find_videos
 from ava_det.structures import Clip, Keyframe
 
@@ -127,6 +129,23 @@ def test_the_cache_changes_nothing_at_its_own_size(synthetic: Path) -> None:
         dataset._view_for = lambda _: View(40)
     for index in (0, 5, 11):
         torch.testing.assert_close(plain[index].fast, cached[index].fast)
+
+
+def test_a_dataset_travels_to_workers_that_share_no_memory(synthetic: Path) -> None:
+    dataset = make_dataset(synthetic)
+    dataset._view_for = partial(evaluation_view, short_side=32)
+    first = dataset[0].fast  # a decoder is open now, and stays here
+    torch.testing.assert_close(pickle.loads(pickle.dumps(dataset))[0].fast, first)
+
+
+def test_a_bad_video_in_a_worker_is_still_one_sentence(synthetic: Path, tmp_path: Path) -> None:
+    dataset = make_dataset(synthetic)
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"not a video" * 50)
+    dataset._videos = dict.fromkeys(dataset._videos, bad)
+    dataset._view_for = partial(evaluation_view, short_side=32)
+    with pytest.raises(VideoError, match=r"^\S*bad\.mp4: cannot be opened as a video \([^\n]*\)$"):
+        list(ClipLoader(dataset, TrainBatchSampler(len(dataset), 4, 0), num_workers=1))
 
 
 def test_a_missing_video_is_named(synthetic: Path) -> None:

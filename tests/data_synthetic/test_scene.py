@@ -18,7 +18,8 @@ SIZE, SECONDS = (192, 144), 30
 
 def build(split: str, index: int, seed: int = 0) -> list[scene.Actor]:
     rng = np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), index, 0]))
-    return scene.build_actors(rng, draw_palette(rng), SIZE, SECONDS)
+    palette = draw_palette(rng)
+    return scene.build_actors(rng, palette, scene.draw_num_persons(rng), SIZE, SECONDS)
 
 
 @pytest.fixture(scope="module")
