@@ -25,7 +25,7 @@ from actions import ACTION_NAMES
 from room import draw_palette
 from tqdm import tqdm
 
-VERSION = 2  # raise it when the rendered pixels or rows change, so that older folders are rendered again
+VERSION = 3  # raise it when the rendered pixels or rows change, so that older folders are rendered again
 SPLITS = ("train", "val", "demo")
 STAMP = "complete.json"
 
