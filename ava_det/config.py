@@ -102,10 +102,13 @@ class DataConfig:
     """From files to clips. Sizes are pixels; `start_second` is what the first frame of every file is worth."""
 
     video_dir: str | None = None
+    ava_version: str = "2.2"  # of AVA's annotations, 2.1 or 2.2; file names may name it as ${data.ava_version}
     label_map: str | None = None
     start_second: float = 0.0  # 0 for whole AVA movies, 900 for those cut at 15:00
     clip_fps: float = 30.0  # ticks a second
     slow_frame_policy: str = "stride"  # stride (the paper) or linspace (PySlowFast's weights)
+    frame_grid: str = "seconds"  # seconds, or what published weights saw: pyslowfast, mmaction2; a property of weights
+    grid_start_second: float = 900.0  # where those cut the movies; read by the grids other than seconds
     mean: list[float] = field(default_factory=lambda: [0.45, 0.45, 0.45])  # of RGB / 255
     std: list[float] = field(default_factory=lambda: [0.225, 0.225, 0.225])
     train_short_side: list[int] = field(default_factory=lambda: [256, 340])  # drawn between these two
@@ -122,6 +125,10 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _require_one_of("data.slow_frame_policy", self.slow_frame_policy, ("stride", "linspace"))
+        _require_one_of("data.frame_grid", self.frame_grid, ("seconds", "pyslowfast", "mmaction2"))
+        _require_one_of("data.ava_version", self.ava_version, ("2.1", "2.2"))
+        fits = self.frame_grid == "seconds" or self.clip_fps == 30
+        _require(fits, "data.clip_fps", f"30, of which data.frame_grid {self.frame_grid} is made", self.clip_fps)
         _require(self.clip_fps > 0, "data.clip_fps", "a positive number of ticks a second", self.clip_fps)
         _require(self.test_short_side >= 16, "data.test_short_side", "at least 16 pixels", self.test_short_side)
         self.mean, self.std, self.train_short_side = list(self.mean), list(self.std), list(self.train_short_side)

@@ -32,7 +32,7 @@ from ava_det.files import atomic_path
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("single_frame", "slow_only", "fast_only", "slowfast_no_lateral", "slowfast")
 # AVA ids: pairs that only motion separates, the last two faster than four slow frames can follow
-MOTION_PAIRS = ((5, 6), (10, 14), (69, 43), (34, 46))
+MOTION_PAIRS = ((5, 6), (10, 14), (69, 43), (34, 36))
 FAST_CLASSES = (69, 34)
 CLIP_SIZE = (96, 128)
 

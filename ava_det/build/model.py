@@ -64,14 +64,15 @@ def build_model(config: Config) -> nn.Module:
 def build_clip_reader(config: Config) -> ClipReader:
     """Which frames the network of this config reads around a keyframe."""
     model, data = config.model, config.data
+    grid = data.frame_grid, data.grid_start_second
     if model.backbone in ("slow_only", "i3d"):
         every = np.arange(model.num_slow_frames)
-        return ClipReader(model.num_slow_frames, model.slow_stride, data.clip_fps, every, None)
+        return ClipReader(model.num_slow_frames, model.slow_stride, data.clip_fps, every, None, *grid)
     num_fast_frames = model.alpha * model.num_slow_frames
     slow = compute_slow_indices(num_fast_frames, model.alpha, data.slow_frame_policy)
     slow_indices = slow if model.backbone == "slowfast" else None
     fast_stride = model.slow_stride // model.alpha
-    return ClipReader(num_fast_frames, fast_stride, data.clip_fps, slow_indices, np.arange(num_fast_frames))
+    return ClipReader(num_fast_frames, fast_stride, data.clip_fps, slow_indices, np.arange(num_fast_frames), *grid)
 
 
 def build_detector(name: str, device: torch.device) -> PersonDetector:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ava_det.data.sampling import compute_clip_seconds
+from ava_det.data.sampling import (
+    EXTRACTED_GRIDS,
+    compute_clip_seconds,
+    compute_grid_moments,
+    compute_grid_origin,
+)
 from ava_det.data.transforms import View, apply_view
 from ava_det.data.video import VideoError, VideoReader
 from ava_det.structures import Clip, Keyframe
@@ -23,7 +29,9 @@ class ClipReader:
     """Reads the clip around a keyframe: which moments, and which of its frames go to which pathway.
 
     num_frames frames `stride` ticks of 1 / clip_fps apart. slow_indices, fast_indices: which of them each pathway sees,
-    None where the network lacks it.
+    None where the network lacks it. frame_grid: "seconds" takes for each tick the frame nearest to it; "pyslowfast" and
+    "mmaction2" take the frames the weights of those projects saw, which cut movies at `grid_start_second` and wrote 30
+    pictures a second.
     """
 
     def __init__(
@@ -33,17 +41,46 @@ class ClipReader:
         clip_fps: float,
         slow_indices: np.ndarray | None,
         fast_indices: np.ndarray | None,
+        frame_grid: str = "seconds",
+        grid_start_second: float = 900.0,
     ):
         self.num_frames = num_frames
         self.stride = stride
         self.clip_fps = clip_fps
         self.slow_indices = slow_indices
         self.fast_indices = fast_indices
+        self.frame_grid = frame_grid
+        self.grid_start_second = grid_start_second
+        self._origins: dict[Path, Fraction] = {}
 
     def read_frames(self, reader: VideoReader, timestamp: float, short_side: int | None) -> np.ndarray:
-        """uint8 RGB [num_frames, H, W, 3] around `timestamp`."""
+        """uint8 RGB [num_frames, H, W, 3] around `timestamp`.
+
+        Raises VideoError for a keyframe or a video outside the grid.
+        """
+        if self.frame_grid in EXTRACTED_GRIDS:
+            origin = self._grid_origin(reader, timestamp)
+            grid = self.frame_grid, origin, self.grid_start_second
+            return reader.read_at_or_after(
+                compute_grid_moments(*grid, timestamp, self.num_frames, self.stride), short_side
+            )
         moments = compute_clip_seconds(timestamp, self.num_frames, self.stride, self.clip_fps)
         return reader.read(moments, short_side)
+
+    def _grid_origin(self, reader: VideoReader, timestamp: float) -> Fraction:
+        """Of this video: found once, as readers are opened again and again."""
+        advice = f"data.frame_grid {self.frame_grid} counts from data.grid_start_second = {self.grid_start_second:g}"
+        if timestamp < self.grid_start_second:
+            raise VideoError(f"{reader.path}: {advice}, expected no keyframe before it, received {timestamp:g}")
+        if reader.path not in self._origins:
+            cut = Fraction(self.grid_start_second) - reader.delay  # the file's clock starts with its sound
+            first = reader.find_at_or_after(cut)
+            if first is None:
+                raise VideoError(f"{reader.path}: {advice}, expected a video that reaches it")
+            self._origins[reader.path] = compute_grid_origin(
+                self.frame_grid, first, cut, reader.frame_rate, reader.has_audio, reader.path.suffix.lower()
+            )
+        return self._origins[reader.path]
 
     def make_clip(self, frames: np.ndarray, boxes: Tensor, keyframe: Keyframe) -> Clip:
         """A uint8 Clip from frames [num_frames, H, W, 3] and pixel boxes [N, 4]."""

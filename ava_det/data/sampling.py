@@ -10,7 +10,22 @@ are tau / alpha ticks apart; the Slow pathway T of those. With T x tau = 4 x 16,
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
+
+# The grids of published weights count 30 pictures a second from where AVA movies are cut (`compute_grid_origin`).
+EXTRACTED_GRIDS = ("pyslowfast", "mmaction2")
+EXTRACTED_FPS = 30
+
+# By how much a cut file's audio begins before the cut: its encoder's lead-in (Vorbis in Matroska, Opus in WebM; MP4
+# hides it by an edit list). The file's clock starts there, so the pictures come later. Measured with ffmpeg 5.1.
+AUDIO_LEAD = {
+    ("pyslowfast", ".mkv"): Fraction(3, 1000),
+    ("pyslowfast", ".webm"): Fraction(14, 1000),
+    ("mmaction2", ".webm"): Fraction(14, 1000),
+}
 
 
 def compute_clip_ticks(num_frames: int, stride: int) -> np.ndarray:
@@ -37,3 +52,36 @@ def compute_slow_indices(num_fast_frames: int, alpha: int, policy: str) -> np.nd
 def compute_clip_seconds(timestamp: float, num_frames: int, stride: int, clip_fps: float) -> np.ndarray:
     """float64 [num_frames]: the moments of a clip around `timestamp`, in the annotation's seconds; may lie outside."""
     return timestamp + compute_clip_ticks(num_frames, stride) / clip_fps
+
+
+def compute_grid_origin(
+    grid: str, first_frame: Fraction, cut: Fraction, rate: Fraction, has_audio: bool, suffix: str
+) -> Fraction:
+    """The moment (seconds, exact) of picture 0 that the published extraction of a movie begins with.
+
+    Both recipes cut the movie, encoding it anew, then write `EXTRACTED_FPS` pictures a second with `ffmpeg -r 30`. The
+    cut rounds the moment of its first frame to its own clock: the movie's frame rate for "pyslowfast", 30 a second for
+    "mmaction2", which cuts with `-r 30`. The second step counts from the file's start: from the audio, which begins at
+    the cut, or without one from that first frame. Measured with ffmpeg 5.1 on videos with numbered frames.
+
+    first_frame: moment of the first frame at or after `cut`. rate: frames a second of the movie.
+    """
+    clock = rate if grid == "pyslowfast" else Fraction(EXTRACTED_FPS)
+    rounded = math.floor((first_frame - cut) * clock + Fraction(1, 2)) / clock  # of the first frame, since the cut
+    start = first_frame - rounded if grid == "pyslowfast" else cut  # what the cut file calls 0
+    return start - AUDIO_LEAD.get((grid, suffix), 0) if has_audio else start + rounded
+
+
+def compute_grid_moments(
+    grid: str, origin: Fraction, grid_start_second: float, timestamp: float, num_frames: int, stride: int
+) -> list[Fraction]:
+    """[num_frames] moments (seconds, exact): the first frame at or after each is what the published weights saw.
+
+    A frame at t seconds after `origin` becomes picture floor(30 t + 1/2), and gaps are filled from behind: picture k is
+    the first frame at or after origin + (k - 1/2) / 30. The keyframe is picture 30 (timestamp - grid_start_second), in
+    MMAction2 one later, which adds 1 twice for pictures numbered from 1. No picture precedes picture 0.
+    """
+    since_start = Fraction(timestamp) - Fraction(grid_start_second)
+    keyframe = round(EXTRACTED_FPS * since_start) + (1 if grid == "mmaction2" else 0)
+    pictures = (max(keyframe + int(tick), 0) for tick in compute_clip_ticks(num_frames, stride))
+    return [origin + (picture - Fraction(1, 2)) / EXTRACTED_FPS for picture in pictures]

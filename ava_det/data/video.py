@@ -6,8 +6,11 @@ that plus its presentation time. Frame numbers divided by a nominal rate are nev
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -43,7 +46,8 @@ def find_videos(video_dir: str | Path) -> dict[str, Path]:
 class _Picture:
     """A decoded frame that is converted to RGB at most once for each size."""
 
-    def __init__(self, frame: av.VideoFrame, seconds: float):
+    def __init__(self, frame: av.VideoFrame, pts: int, seconds: float):
+        self.pts = pts  # since the first frame
         self.seconds = seconds
         self._frame = frame
         self._rgb: dict[int | None, np.ndarray] = {}
@@ -55,13 +59,14 @@ class _Picture:
 
 
 class VideoReader:
-    """Frames of one video by their moment, nearest presentation time first, clamped at both ends.
+    """Frames of one video by their moment, clamped at both ends.
 
     Reading in increasing order is one pass: frames that later clips share wait in a ring buffer, and nothing is decoded
     twice. Reading backwards or far ahead seeks. The first video stream of the file is used.
 
     width, height: of the upright picture, pixels. fps: average frames a second, as the file says. duration: seconds, or
-    None where the file does not say.
+    None where the file does not say. frame_rate: the constant rate the file is meant to have, exact. has_audio: whether
+    it has sound. delay: seconds from the start of the file, its sound included, to its first frame, exact.
     """
 
     def __init__(self, path: str | Path, start_second: float = 0.0):
@@ -78,6 +83,7 @@ class VideoReader:
             raise VideoError(f"{self.path}: holds no video stream")
         self._stream = self._container.streams.video[0]
         self._stream.codec_context.thread_count = 1  # loaders run one reader per process; threads cost more CPU
+        self._start, self._time_base = Fraction(start_second), Fraction(self._stream.time_base or 1)
         self._first_pts: int | None = None
         self._restart()
         if not self._decode_next():
@@ -86,6 +92,9 @@ class VideoReader:
         self.height, self.width = self._pictures[0].rgb(None).shape[:2]
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(rate) if rate else 30.0
+        self.frame_rate = Fraction(self._stream.guessed_rate or rate or 30)
+        self.has_audio = bool(self._container.streams.audio)
+        self.delay = self._find_delay()
         self.duration = self._find_duration()
 
     def __enter__(self) -> VideoReader:
@@ -111,6 +120,15 @@ class VideoReader:
         chosen = np.where(before_is_nearer, after - 1, np.minimum(after, len(times) - 1))
         return np.stack([self._pictures[index].rgb(short_side) for index in chosen])
 
+    def read_at_or_after(self, moments: Sequence[Fraction], short_side: int | None = None) -> np.ndarray:
+        """uint8 RGB [T, H, W, 3]: for each exact moment the first frame at or after it, the last one past the end."""
+        return np.stack([picture.rgb(short_side) for picture in self._find_at_or_after(moments)])
+
+    def find_at_or_after(self, moment: Fraction) -> Fraction | None:
+        """The exact moment of the first frame at or after `moment`; None past the last frame."""
+        found = self._start + self._find_at_or_after([moment])[0].pts * self._time_base
+        return found if found >= moment else None
+
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
         """Every frame from the first: (moment in seconds, uint8 RGB [H, W, 3])."""
         self._restart()
@@ -133,6 +151,13 @@ class VideoReader:
         """`count` frames (uint8 RGB [H, W, 3]) spread evenly over the video, in order."""
         moments = self.start_second + (np.arange(count) + 0.5) * (self.find_end() - self.start_second) / count
         return [self.read([moment])[0] for moment in moments]
+
+    def _find_at_or_after(self, moments: Sequence[Fraction]) -> list[_Picture]:
+        # whole pts, not floats: where 24 fps meets a grid of 30, every fourth frame lies on a boundary
+        wanted = [math.ceil((moment - self._start) / self._time_base) for moment in moments]
+        self._fill(float(min(moments)), float(max(moments)) + 1e-6)
+        held = list(self._pictures)
+        return [held[min(bisect_left(held, pts, key=lambda picture: picture.pts), len(held) - 1)] for pts in wanted]
 
     def _fill(self, first: float, last: float) -> None:
         """Makes the ring buffer reach from at or before `first` to at or after `last`, as far as the file does."""
@@ -173,11 +198,12 @@ class VideoReader:
         for frame in self._decoder:
             if self._first_pts is None:
                 self._first_pts = frame.pts
-            seconds = self.start_second + float((frame.pts - self._first_pts) * self._stream.time_base)
+            pts = frame.pts - self._first_pts
+            seconds = self.start_second + float(pts * self._stream.time_base)
             if (
                 not self._pictures or seconds > self._pictures[-1].seconds
             ):  # a repeated or backward pts is no new moment
-                self._pictures.append(_Picture(frame, seconds))
+                self._pictures.append(_Picture(frame, pts, seconds))
                 return True
         return False
 
@@ -192,6 +218,12 @@ class VideoReader:
                 yield from (frame for frame in frames if frame.pts is not None)
         except av.FFmpegError:
             return  # a truncated file ends here
+
+    def _find_delay(self) -> Fraction:
+        if self._container.start_time is None or self._first_pts is None:
+            return Fraction(0)
+        start = round(Fraction(self._container.start_time, av.time_base) / self._time_base)
+        return max(self._first_pts - start, 0) * self._time_base
 
     def _find_duration(self) -> float | None:
         if self._stream.duration is not None:

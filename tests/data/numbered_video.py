@@ -1,4 +1,4 @@
-"""Videos whose every frame carries its own number as eight black and white stripes."""
+"""Videos whose every frame carries its own number as sixteen black and white stripes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-STRIPES = 8
+STRIPES = 16
 
 
 def draw_number(number: int, width: int = 64, height: int = 48) -> np.ndarray:
@@ -30,11 +30,12 @@ def write_numbered_video(
     codec: str = "libx264",
     options: dict[str, str] | None = None,
     rotation: int = 0,
+    rate: Fraction | int = 30,
 ) -> None:
-    """One frame for each moment (seconds); the first need not be at 0."""
+    """One frame for each moment (seconds); the first need not be at 0. rate: frames a second, as the header says."""
     ticks = 30 if codec == "mpeg4" else 90000  # a second; MPEG-4's own clock is coarse, and an AVI counts frames
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=30, options=options or {})
+        stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.time_base = Fraction(1, ticks)
         if rotation:
