@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from ava_det.data.sampling import (
     EXTRACTED_GRIDS,
+    GridOrigin,
     compute_clip_seconds,
     compute_grid_moments,
     compute_grid_origin,
@@ -51,7 +52,7 @@ class ClipReader:
         self.fast_indices = fast_indices
         self.frame_grid = frame_grid
         self.grid_start_second = grid_start_second
-        self._origins: dict[Path, Fraction] = {}
+        self._origins: dict[Path, GridOrigin] = {}
 
     def read_frames(self, reader: VideoReader, timestamp: float, short_side: int | None) -> np.ndarray:
         """uint8 RGB [num_frames, H, W, 3] around `timestamp`.
@@ -67,7 +68,7 @@ class ClipReader:
         moments = compute_clip_seconds(timestamp, self.num_frames, self.stride, self.clip_fps)
         return reader.read(moments, short_side)
 
-    def _grid_origin(self, reader: VideoReader, timestamp: float) -> Fraction:
+    def _grid_origin(self, reader: VideoReader, timestamp: float) -> GridOrigin:
         """Of this video: found once, as readers are opened again and again."""
         advice = f"data.frame_grid {self.frame_grid} counts from data.grid_start_second = {self.grid_start_second:g}"
         if timestamp < self.grid_start_second:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
@@ -54,10 +55,17 @@ def compute_clip_seconds(timestamp: float, num_frames: int, stride: int, clip_fp
     return timestamp + compute_clip_ticks(num_frames, stride) / clip_fps
 
 
+class GridOrigin(NamedTuple):
+    """Where the grid of one movie begins, in exact seconds: the moment of picture 0, and the first frame there is."""
+
+    zero: Fraction
+    first_frame: Fraction
+
+
 def compute_grid_origin(
     grid: str, first_frame: Fraction, cut: Fraction, rate: Fraction, has_audio: bool, suffix: str
-) -> Fraction:
-    """The moment (seconds, exact) of picture 0 that the published extraction of a movie begins with.
+) -> GridOrigin:
+    """Where the pictures begin that the published extraction makes of a movie.
 
     Both recipes cut the movie, encoding it anew, then write `EXTRACTED_FPS` pictures a second with `ffmpeg -r 30`. The
     cut rounds the moment of its first frame to its own clock: the movie's frame rate for "pyslowfast", 30 a second for
@@ -69,19 +77,21 @@ def compute_grid_origin(
     clock = rate if grid == "pyslowfast" else Fraction(EXTRACTED_FPS)
     rounded = math.floor((first_frame - cut) * clock + Fraction(1, 2)) / clock  # of the first frame, since the cut
     start = first_frame - rounded if grid == "pyslowfast" else cut  # what the cut file calls 0
-    return start - AUDIO_LEAD.get((grid, suffix), 0) if has_audio else start + rounded
+    zero = start - AUDIO_LEAD.get((grid, suffix), 0) if has_audio else start + rounded
+    return GridOrigin(zero, first_frame)
 
 
 def compute_grid_moments(
-    grid: str, origin: Fraction, grid_start_second: float, timestamp: float, num_frames: int, stride: int
+    grid: str, origin: GridOrigin, grid_start_second: float, timestamp: float, num_frames: int, stride: int
 ) -> list[Fraction]:
     """[num_frames] moments (seconds, exact): the first frame at or after each is what the published weights saw.
 
-    A frame at t seconds after `origin` becomes picture floor(30 t + 1/2), and gaps are filled from behind: picture k is
-    the first frame at or after origin + (k - 1/2) / 30. The keyframe is picture 30 (timestamp - grid_start_second), in
+    A frame t seconds after the origin becomes picture floor(30 t + 1/2), and the next frame fills a gap: picture k is
+    the first frame at or after (k - 1/2) / 30. The keyframe is picture 30 (timestamp - grid_start_second), in
     MMAction2 one later, which adds 1 twice for pictures numbered from 1. No picture precedes picture 0.
     """
     since_start = Fraction(timestamp) - Fraction(grid_start_second)
     keyframe = round(EXTRACTED_FPS * since_start) + (1 if grid == "mmaction2" else 0)
     pictures = (max(keyframe + int(tick), 0) for tick in compute_clip_ticks(num_frames, stride))
-    return [origin + (picture - Fraction(1, 2)) / EXTRACTED_FPS for picture in pictures]
+    moments = (origin.zero + (picture - Fraction(1, 2)) / EXTRACTED_FPS for picture in pictures)
+    return [max(moment, origin.first_frame) for moment in moments]

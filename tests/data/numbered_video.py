@@ -1,4 +1,4 @@
-"""Videos whose every frame carries its own number as sixteen black and white stripes."""
+"""Videos whose every frame carries its own number as eight black and white stripes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-STRIPES = 16
+STRIPES = 8
 
 
 def draw_number(number: int, width: int = 64, height: int = 48) -> np.ndarray:
