@@ -2,7 +2,7 @@
 # make test         lint and every test that needs neither minutes, a GPU nor an extra
 # make test-all     the slow tests too
 #
-# PIP_ARGS chooses another torch build: make quickstart PIP_ARGS="--index-url URL --extra-index-url URL"
+# PIP_ARGS chooses another torch build: make quickstart PIP_ARGS="--extra-index-url URL"
 
 PYTHON ?= python3
 PIP_ARGS ?=
@@ -15,7 +15,7 @@ quickstart: $(VENV)/.installed
 	$(BIN)/python tools/quickstart.py
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -m "not slow and not gpu and not needs_shared"
 
 test-all: lint
 	$(BIN)/python -m pytest

@@ -58,6 +58,7 @@ def keyframes_from_annotations(
     if len(outside):
         action_id = int(rows.action_ids[outside[0]])
         raise ValueError(f"{rows.where(outside[0])}: expected an action id from 1 to {num_classes}, found {action_id}")
+    _check_fractions(rows)
     persons: dict[tuple[int, float], dict[tuple, list[int]]] = {}
     has_box = ~np.isnan(rows.boxes).any(1)
     person_ids = np.where(np.isnan(rows.column8), -1.0, rows.column8)
@@ -80,6 +81,17 @@ def keyframes_from_annotations(
         for (video, timestamp), (keyframe_boxes, keyframe_labels) in zip(persons, parts, strict=True)
         if ((video_id := rows.video_names[video]), timestamp_key(timestamp)) not in excluded
     ]
+
+
+def _check_fractions(rows: AvaRows) -> None:
+    """Refuses boxes that nobody can have meant: pixels, swapped corners, infinities. Boxes may leave the frame."""
+    has_box = ~np.isnan(rows.boxes).all(1)
+    sane = np.isfinite(rows.boxes).all(1) & (np.abs(rows.boxes - 0.5) <= 1).all(1)
+    sane &= (rows.boxes[:, 2:] >= rows.boxes[:, :2]).all(1)
+    wrong = np.flatnonzero(has_box & ~sane)
+    if len(wrong):
+        box = ",".join(f"{value:g}" for value in rows.boxes[wrong[0]])
+        raise ValueError(f"{rows.where(wrong[0])}: expected a box x1,y1,x2,y2 in fractions of the frame, found {box}")
 
 
 def rows_from_keyframes(keyframes: Sequence[Keyframe]) -> AvaRows:
@@ -184,6 +196,10 @@ def load_boxes(path: str | Path, min_score: float) -> Boxes:
     Long-Term Feature Banks have a row per action) is kept once, with its first score.
     """
     rows = load_box_rows(path)
+    _check_fractions(rows)
+    wrong = np.flatnonzero(~np.isfinite(rows.column8))
+    if len(wrong):
+        raise ValueError(f"{rows.where(wrong[0])}: expected a finite score, found {rows.column8[wrong[0]]}")
     keys = {time: timestamp_key(time) for time in np.unique(rows.timestamps).tolist()}
     found: dict[tuple[str, str], dict[tuple[float, ...], float]] = {}
     columns = (rows.video_index, rows.timestamps, rows.boxes, rows.column8)
@@ -215,7 +231,11 @@ def load_excluded(path: str | Path) -> set[tuple[str, str]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, expected the CSV of excluded keyframes")
     excluded = set()
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: expected a text file of video_id,timestamp rows") from None
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:

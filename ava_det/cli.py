@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -34,8 +33,6 @@ def reports_mistakes(main: Main) -> Main:
         try:
             return main(argv)
         except (ValueError, OSError) as error:
-            if os.environ.get("AVA_DET_TRACEBACK"):
-                raise
             print(f"error: {_sentence(error)}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:

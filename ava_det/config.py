@@ -8,6 +8,7 @@ other rooms takes plain values.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -72,7 +73,14 @@ class ModelConfig:
         whole = ("width", "num_classes", "num_slow_frames", "slow_stride", "alpha", "beta_inv", "res5_dilation")
         for key in (*whole, "roi_resolution"):
             _require(getattr(self, key) >= 1, f"model.{key}", "a whole number of at least 1", getattr(self, key))
-        _require(self.lateral_kernel % 2 == 1, "model.lateral_kernel", "an odd number", self.lateral_kernel)
+        odd = self.lateral_kernel >= 1 and self.lateral_kernel % 2 == 1
+        _require(odd, "model.lateral_kernel", "an odd number of at least 1", self.lateral_kernel)
+        num_res4 = BLOCKS_PER_STAGE[self.depth][2]
+        temporal = self.res4_temporal_blocks
+        fits = temporal is None or 0 <= temporal <= num_res4
+        _require(fits, "model.res4_temporal_blocks", f"null or 0..{num_res4} at depth {self.depth}", temporal)
+        inside = all(0 <= block < num_res4 for block in self.non_local_res4)
+        _require(inside, "model.non_local_res4", f"blocks 0..{num_res4 - 1} at depth {self.depth}", self.non_local_res4)
         _require(0 <= self.dropout < 1, "model.dropout", "a fraction in [0, 1)", self.dropout)
         if self.backbone in ("slowfast", "fast_only"):
             divides = self.slow_stride % self.alpha == 0
@@ -139,6 +147,9 @@ class DataConfig:
         _require(ordered, "data.train_short_side", "two numbers, the smaller first and at least 16", sides)
         fits = self.crop_size is None or 16 <= self.crop_size <= sides[0]
         _require(fits, "data.crop_size", f"null or 16..{sides[0]} (the smallest data.train_short_side)", self.crop_size)
+        _require(all(value > 0 for value in self.std), "data.std", "three positive numbers", self.std)
+        _require(math.isfinite(self.start_second), "data.start_second", "a finite number", self.start_second)
+        _require(math.isfinite(self.clip_fps), "data.clip_fps", "a finite number", self.clip_fps)
         for key in ("box_jitter", "min_person_score", "proposal_iou"):
             _require(0 <= getattr(self, key) <= 1, f"data.{key}", "a fraction 0..1", getattr(self, key))
 
@@ -168,6 +179,11 @@ class TrainConfig:
         _require_one_of("train.schedule", self.schedule, ("steps", "cosine"))
         _require(self.batch_size >= 1, "train.batch_size", "at least 1", self.batch_size)
         _require(self.lr > 0, "train.lr", "a positive number", self.lr)
+        _require(0 <= self.momentum < 1, "train.momentum", "a fraction in [0, 1)", self.momentum)
+        _require(not self.nesterov or self.momentum > 0, "train.nesterov", "false where momentum is 0", self.nesterov)
+        _require(self.weight_decay >= 0, "train.weight_decay", "0 or more", self.weight_decay)
+        clips = self.clip_grad_norm is None or self.clip_grad_norm > 0
+        _require(clips, "train.clip_grad_norm", "null or a positive number", self.clip_grad_norm)
         _require(self.epochs > 0, "train.epochs", "a positive number", self.epochs)
         _require(self.num_workers >= 0, "train.num_workers", "0 or more", self.num_workers)
         _require(self.log_every >= 1, "train.log_every", "at least 1", self.log_every)
@@ -202,6 +218,7 @@ class Config:
 
     def __post_init__(self) -> None:
         _require_one_of("precision", self.precision, ("fp32", "bf16"))
+        _require(0 <= self.seed < 2**32, "seed", "a whole number 0..2**32 - 1", self.seed)
         named = self.device in ("auto", "cpu", "cuda") or self.device.removeprefix("cuda:").isdigit()
         _require(named, "device", "auto, cpu, cuda or cuda:N", self.device)
 
@@ -224,19 +241,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     try:
         config = OmegaConf.to_object(merged)
     except ConfigError as error:
-        raise ConfigError(
-            f"{path}: {error}" if not overrides else f"{path} with {' '.join(overrides)}: {error}"
-        ) from None
+        raise ConfigError(f"{path}: {error}") from None
     except OmegaConfBaseException as error:
         raise ConfigError(f"{path}: {error.full_key}: {_first_line(error)}") from None
-    assert isinstance(config, Config)
-    return config
-
-
-def config_from_dict(values: dict[str, Any], source: str) -> Config:
-    """A config from plain values, as a checkpoint carries it; `source` names it in errors."""
-    _check_keys(source, values)
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
     assert isinstance(config, Config)
     return config
 

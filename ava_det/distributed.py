@@ -6,7 +6,7 @@ With one process and no torchrun every function here does the obvious thing, so 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -65,6 +65,8 @@ def gather_objects(value: Value) -> list[Value]:
     return gathered
 
 
-def wait_for_all() -> None:
+def broadcast_from_main(tensors: Iterable[Tensor]) -> None:
+    """Overwrites each tensor with the main process's, in place."""
     if world_size() > 1:
-        dist.barrier()
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ava_det.annotations import timestamp_key
-from ava_det.boxes import clip_boxes, normalise_boxes
 from ava_det.data.dataset import ClipReader
 from ava_det.data.loader import collate
 from ava_det.data.transforms import View, apply_view
 from ava_det.data.video import VideoReader
 from ava_det.detectors import PersonDetector
-from ava_det.person_boxes import NUM_SAMPLES, PersonBoxes
+from ava_det.person_boxes import NUM_SAMPLES, PersonBoxes, find_persons
 from ava_det.prediction import predict_batch
 from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
 from ava_det.tracking import TrackLinker
@@ -114,9 +113,7 @@ class Predictor:
         """Boxes float32 [N, 4] as fractions of the frame, and person scores [N]."""
         if not isinstance(self._persons, PersonDetector):
             return self._persons[video_id, timestamp_key(timestamp)]
-        boxes, scores = self._persons(list(reader.read([timestamp])))[0]
-        pixels = clip_boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4), reader.width, reader.height)
-        return normalise_boxes(pixels, reader.width, reader.height), torch.as_tensor(scores, dtype=torch.float32)
+        return find_persons(self._persons, reader, timestamp)
 
     def _predict(self, clips: list[Clip]) -> list[Detections]:
         """One Detections per clip; those without a person never reach the model."""
@@ -129,10 +126,3 @@ class Predictor:
             else Detections(clip.keyframe.boxes, nothing, clip.keyframe.person_scores, None, clip.keyframe)
             for clip in clips
         ]
-
-
-def _find_end(reader: VideoReader) -> float:
-    """The moment after the last frame; a file that does not tell its duration is read through once."""
-    if reader.duration is not None:
-        return reader.start_second + reader.duration
-    return max(seconds for seconds, _ in reader.frames()) + 1 / reader.fps

@@ -37,11 +37,16 @@ def detect_persons(
         with VideoReader(videos[video_id], start_second) as reader:
             detector.begin_video(reader.sample(NUM_SAMPLES))
             for keyframe in group:
-                boxes, scores = detector(list(reader.read([keyframe.timestamp])))[0]
-                pixels = clip_boxes(torch.as_tensor(boxes).reshape(-1, 4), reader.width, reader.height)
-                normalised = normalise_boxes(pixels, reader.width, reader.height)
-                found[video_id, timestamp_key(keyframe.timestamp)] = normalised, torch.as_tensor(scores)
+                reader.require(keyframe.timestamp)
+                found[video_id, timestamp_key(keyframe.timestamp)] = find_persons(detector, reader, keyframe.timestamp)
     return found
+
+
+def find_persons(detector: PersonDetector, reader: VideoReader, timestamp: float) -> tuple[Tensor, Tensor]:
+    """Runs a detector on one frame: normalised boxes float32 [N, 4], within the frame, and person scores [N]."""
+    boxes, scores = detector(list(reader.read([timestamp])))[0]
+    pixels = clip_boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4), reader.width, reader.height)
+    return normalise_boxes(pixels, reader.width, reader.height), torch.as_tensor(scores, dtype=torch.float32)
 
 
 def replace_boxes(keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float) -> list[Keyframe]:
@@ -84,15 +89,17 @@ def add_proposals(
     return extended
 
 
-def compute_recall(keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float) -> tuple[float, float]:
-    """Recall of the labelled boxes and precision of the detected ones, both at IoU 0.5; NaN without any."""
+def compute_recall(
+    keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float
+) -> tuple[float | None, float | None]:
+    """Recall of the labelled boxes and precision of the detected ones, both at IoU 0.5; None where there are none."""
     labelled = hit = detected = correct = 0
     for keyframe in keyframes:
         boxes, _ = _boxes_of(keyframe, person_boxes, min_score)
         close = compute_iou(keyframe.boxes, boxes) >= 0.5
         labelled, detected = labelled + len(keyframe.boxes), detected + len(boxes)
         hit, correct = hit + int(close.any(dim=1).sum()), correct + int(close.any(dim=0).sum())
-    return hit / labelled if labelled else float("nan"), correct / detected if detected else float("nan")
+    return hit / labelled if labelled else None, correct / detected if detected else None
 
 
 def _boxes_of(keyframe: Keyframe, person_boxes: PersonBoxes, min_score: float) -> tuple[Tensor, Tensor]:

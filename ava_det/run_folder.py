@@ -30,6 +30,8 @@ class RunFolder:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"output_dir: expected a folder, {self.path} is a file")
         self.path.mkdir(parents=True, exist_ok=True)
         self.last_checkpoint = self.path / "checkpoints" / "last.pt"
         self.log = self.path / "log.jsonl"
@@ -38,6 +40,11 @@ class RunFolder:
         """config.yaml and environment.json."""
         _write_text(self.path / "config.yaml", config_to_yaml(config))
         _write_text(self.path / "environment.json", json.dumps(describe_environment(), indent=2) + "\n")
+
+    def remove_results(self) -> None:
+        """Takes away an earlier run's results, so that none of them can be taken for this run's."""
+        for name in ("detections.csv", "metrics.json"):
+            (self.path / name).unlink(missing_ok=True)
 
     def save_training_state(self, state: Mapping[str, Any], config: Config, label_map: Mapping[int, str]) -> None:
         """checkpoints/last.pt: the training state, with the config and the label map that test and demo need."""
@@ -51,6 +58,17 @@ class RunFolder:
         """detections.csv, rows of the action ids in `classes` only, and metrics.json."""
         write_detections(self.path / "detections.csv", detections, action_ids=classes)
         _write_text(self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def describe_metrics(metrics: Mapping[str, Any], folder: str | Path) -> str:
+    """The line a run ends with."""
+    written = f"detections.csv and metrics.json are in {folder}"
+    if metrics["mAP"] is None and metrics["num_keyframes"]:
+        return f"no mAP exists: no keyframe has a label of the label map; {written}"
+    if metrics["mAP"] is None:
+        return f"no mAP exists: the keyframes have no labels; {written}"
+    how = f"IoU 0.5, {metrics['protocol']}, boxes: {metrics['boxes']}, {metrics['num_keyframes']} keyframes"
+    return f"frame mAP {metrics['mAP']:.4f} ({how}); {written}"
 
 
 def describe_environment() -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from rendering import render_synthetic
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("AVA_DET_SHARED", ROOT.parent / "shared"))
@@ -18,17 +17,17 @@ SHARED = Path(os.environ.get("AVA_DET_SHARED", ROOT.parent / "shared"))
 torch.set_num_threads(1)  # small tensors: threads cost more than they bring, and results stay the same everywhere
 
 
+@pytest.fixture(autouse=True)
+def _keep_denormals() -> Iterator[None]:
+    """The tools flush denormals in their process; here that would reach hypothesis, which refuses to work so."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 @pytest.fixture(scope="session")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic dataset of 4 training videos, 2 validation videos and a demo video, 8 s each."""
     return render_synthetic(tmp_path_factory.mktemp("synthetic"), "--num-train=4", "--num-val=2", "--seconds=8")
-
-
-def render_synthetic(folder: Path, *options: str) -> Path:
-    """Renders a synthetic dataset into `folder` and returns it."""
-    command = [sys.executable, str(ROOT / "data/synthetic/prepare.py"), "--output", str(folder), *options]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture

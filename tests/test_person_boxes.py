@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import render_synthetic
+from rendering import render_synthetic
 
 from ava_det.annotations import keyframes_from_annotations, load_annotations, timestamp_key
 from ava_det.data.video import VideoError, find_videos

@@ -24,9 +24,9 @@ from ava_det.build import (
     build_detector,
     build_predictor,
     load_label_map_for,
+    load_trained_model,
     prepare_torch,
 )
-from ava_det.checkpoint import load_checkpoint
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import ConfigError, load_config
 from ava_det.data.video import VideoReader
@@ -46,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         pass
     device = prepare_torch(config)
     persons = load_persons(args.boxes, device)
-    label_map = load_checkpoint(args.weights).get("label_map") or load_label_map_for(config)
-    predictor = build_predictor(config, args.weights, persons, device)
+    model, carried = load_trained_model(config, args.weights, device)
+    label_map = carried or load_label_map_for(config)
+    predictor = build_predictor(config, model, persons, device)
     detections = overlay_video(args, predictor, label_map, config.data.start_second)
     if args.csv:
         write_detections(args.csv, detections, action_ids=list(label_map))
@@ -72,8 +73,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     for option, path, suffix in (("--output", args.output, ".mp4"), ("--sheet", args.sheet, ".png")):
         if path is not None and path.suffix.lower() != suffix:
             parser.error(f"argument {option}: expected a file name that ends in {suffix}, received {str(path)!r}")
-    if args.output.resolve() == args.video.resolve():
-        parser.error("argument --output: expected another file than --video")
+    targets = [path.resolve() for path in (args.video, args.output, args.csv, args.sheet) if path is not None]
+    if len(set(targets)) < len(targets):
+        parser.error("arguments --video, --output, --csv, --sheet: expected different files")
+    for path in targets[1:]:
+        if path.is_dir():
+            parser.error(f"expected a file name to write, {path} is a folder")
     return args
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ava_det.cli import ToolParser, reports_mistakes
+from ava_det.files import atomic_path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "synthetic" / "slowfast.yaml"
@@ -40,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     gt_output = args.output / "gt_boxes"
     test = ("tools/test_ava.py", "--config", CONFIG, "--weights", weights, "--boxes", "gt")
     run(*test, f"output_dir={gt_output}", *data, *args.overrides)
-    shutil.copyfile(gt_output / "metrics.json", args.output / "metrics_gt_boxes.json")
+    with atomic_path(args.output / "metrics_gt_boxes.json") as temporary:
+        shutil.copyfile(gt_output / "metrics.json", temporary)
     video = next((args.dataset / "videos").glob("demo_*.mp4"))
     overlay = ("--output", args.output / "overlay.mp4", "--sheet", args.output / "overlay.png")
     demo = ("tools/demo.py", "--video", video, *overlay, "--config", CONFIG, "--weights", weights)
@@ -67,11 +69,12 @@ def run(script: str, *arguments: object) -> None:
 
 def summary(output: Path, seconds: float) -> str:
     """Both numbers and where to look."""
-    detected = json.loads((output / "metrics.json").read_text())["mAP"]
-    labelled = json.loads((output / "metrics_gt_boxes.json").read_text())["mAP"]
+    detected = json.loads((output / "metrics.json").read_text())
+    labelled = json.loads((output / "metrics_gt_boxes.json").read_text())
     return f"""
-frame mAP with detected boxes      {detected:.3f}   {output}/metrics.json
-frame mAP with ground-truth boxes  {labelled:.3f}   {output}/metrics_gt_boxes.json
+frame mAP with detected boxes      {detected["mAP"]:.3f}   {output}/metrics.json
+frame mAP with ground-truth boxes  {labelled["mAP"]:.3f}   {output}/metrics_gt_boxes.json
+persons found by the detector      {detected["person_recall"]:.3f}   (recall at IoU 0.5)
 every detection                    {output}/detections.csv
 the trained detector               {output}/checkpoints/last.pt
 what it looks like                 {output}/overlay.mp4, {output}/overlay.png

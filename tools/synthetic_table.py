@@ -73,7 +73,9 @@ def train_and_score(output: Path, name: str, seed: int, jobs: int, overrides: Se
     """Trains one config with one seed unless that was done before, and reads its numbers."""
     folder = output / f"{name}_{seed}"
     config_file = str(ROOT / "configs" / "synthetic" / f"{name}.yaml")
-    if not (folder / "gt_boxes" / "metrics.json").exists():
+    wanted = load_config(config_file, [*overrides, f"seed={seed}", f"output_dir={folder}"])
+    finished = (folder / "gt_boxes" / "metrics.json").exists()
+    if not finished or load_config(folder / "config.yaml") != wanted:
         common = ["--config", config_file, *overrides, f"seed={seed}"]
         run_tool("train_ava.py", [*common, f"output_dir={folder}"], jobs, folder)
         weights = ["--weights", str(folder / "checkpoints" / "last.pt"), "--boxes", "gt"]

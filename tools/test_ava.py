@@ -10,14 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import torch
-
-from ava_det.build import build_evaluation, build_model, build_split, load_label_map_for, prepare_torch
-from ava_det.checkpoint import load_checkpoint, load_weights
+from ava_det.build import build_evaluation, build_split, load_label_map_for, load_trained_model, prepare_torch
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import load_config
 from ava_det.distributed import is_main_process, process_group
-from ava_det.run_folder import RunFolder
+from ava_det.run_folder import RunFolder, describe_metrics
 
 
 @reports_mistakes
@@ -32,21 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_config(args.config, args.overrides)
     device = prepare_torch(config)
     with process_group(device):
-        model = build_model(config)
-        load_weights(model, args.weights)
-        label_map = load_checkpoint(args.weights).get("label_map") or load_label_map_for(config)
-        model = model.to(device).to(memory_format=torch.channels_last_3d)
+        model, carried = load_trained_model(config, args.weights, device)
+        label_map = carried or load_label_map_for(config)
         split = build_split(config, args.split, device, boxes=args.boxes)
         evaluate = build_evaluation(config, split, label_map, RunFolder(config.output_dir), device)
         metrics = evaluate(model)
     if is_main_process():
-        written = f"detections.csv and metrics.json are in {config.output_dir}"
-        if metrics["mAP"] is None:
-            print(f"no mAP exists: split {args.split} has no labels; {written}")
-        else:
-            print(
-                f"frame mAP {metrics['mAP']:.4f} (IoU 0.5, {metrics['protocol']}, boxes: {metrics['boxes']}); {written}"
-            )
+        print(describe_metrics(metrics, config.output_dir))
     return 0
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ava_det.build import (
     build_evaluation,
@@ -27,13 +27,14 @@ from ava_det.build import (
     build_train_loader,
     load_label_map_for,
     prepare_torch,
+    to_device,
 )
 from ava_det.checkpoint import load_checkpoint, load_weights
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import Config, load_config
+from ava_det.config import Config, ConfigError, load_config
 from ava_det.data.transforms import normalise_batch
 from ava_det.distributed import is_main_process, process_group
-from ava_det.run_folder import RunFolder
+from ava_det.run_folder import RunFolder, describe_metrics
 from ava_det.training.log import JsonLog
 from ava_det.training.loop import train
 
@@ -51,46 +52,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     with process_group(device):
         metrics = run(config, device, resume=args.resume, eval_only=args.eval_only)
     if is_main_process():
-        print(describe(metrics, config))
+        print(describe_metrics(metrics, config.output_dir))
     return 0
 
 
 def run(config: Config, device: torch.device, resume: bool, eval_only: bool) -> dict[str, Any]:
     """Trains (or with `eval_only` just loads) and returns the metrics on data.val."""
+    folder = RunFolder(config.output_dir)
+    state = load_training_state(config, folder.last_checkpoint) if resume else None
     label_map = load_label_map_for(config)
-    val = build_split(config, "val", device)
     model = build_model(config)
-    if config.weights is not None and not resume:
+    if resume:
+        load_weights(model, folder.last_checkpoint)
+    elif config.weights is not None:
         report = load_weights(model, config.weights, allow_missing=() if eval_only else ("head",))
         if is_main_process():
             print(f"{config.weights}: {report}")
-    elif eval_only and not resume:
-        raise ValueError("weights: expected a file or a name of the model zoo for --eval-only")
-    model = model.to(device).to(memory_format=torch.channels_last_3d)
-    folder = RunFolder(config.output_dir)
-    state = load_checkpoint(folder.last_checkpoint) if resume else None
-    evaluate = build_evaluation(config, val, label_map, folder, device)
+    elif eval_only:
+        raise ConfigError("weights: expected a file or a name of the model zoo for --eval-only")
+    model = to_device(model, device)
+    evaluate = build_evaluation(config, build_split(config, "val", device), label_map, folder, device)
+    if is_main_process():
+        folder.write_description(config)
     if eval_only:
-        if state is not None:
-            model.load_state_dict(state["model"])
         return evaluate(model)
-    return train_from(config, device, model, label_map, folder, state, evaluate)
-
-
-def train_from(
-    config: Config,
-    device: torch.device,
-    model: nn.Module,
-    label_map: dict[int, str],
-    folder: RunFolder,
-    state: dict[str, Any] | None,
-    evaluate: Any,
-) -> dict[str, Any]:
-    """From data and weights at hand to the last metrics."""
     loader = build_train_loader(config, build_split(config, "train", device))
     log = JsonLog(folder.log)
     if is_main_process():
-        folder.write_description(config)
+        folder.remove_results()
         log.cut_after(state["epoch"] if state else -1)
 
     def save(training_state: dict[str, Any]) -> None:
@@ -111,14 +100,18 @@ def train_from(
     )
 
 
-def describe(metrics: dict[str, Any], config: Config) -> str:
-    """The line a run ends with."""
-    if metrics["mAP"] is None:
-        return f"no mAP: the keyframes have no labels. Detections in {config.output_dir}/detections.csv"
-    return (
-        f"frame mAP {metrics['mAP']:.4f} (IoU 0.5, {metrics['protocol']}, boxes: {metrics['boxes']}, "
-        f"{metrics['num_keyframes']} keyframes) in {config.output_dir}"
-    )
+def load_training_state(config: Config, path: Path) -> dict[str, Any]:
+    """The state --resume goes on from; the optimizer must be the one that wrote it."""
+    if not path.is_file():
+        raise ConfigError(f"--resume: expected the checkpoint {path} of a run that was begun")
+    state = load_checkpoint(path)
+    missing = [key for key in ("epoch", "model", "optimizer", "rng", "config") if key not in state]
+    if missing:
+        raise ConfigError(f"{path}: expected a checkpoint that train_ava wrote, found none of its {missing[0]}")
+    before = state["config"]["train"]["optimizer"]
+    if before != config.train.optimizer:
+        raise ConfigError(f"train.optimizer: expected {before}, with which {path} was trained, for --resume")
+    return state
 
 
 if __name__ == "__main__":

@@ -4,7 +4,15 @@ Only this room and the tools see a whole config; what is built here takes plain 
 """
 
 from ava_det.build.device import prepare_torch
-from ava_det.build.model import DETECTORS, build_clip_reader, build_detector, build_model, build_predictor
+from ava_det.build.model import (
+    DETECTORS,
+    build_clip_reader,
+    build_detector,
+    build_model,
+    build_predictor,
+    load_trained_model,
+    to_device,
+)
 from ava_det.build.run import build_evaluation, build_loop_settings, build_optimizer, build_schedule, compute_metrics
 from ava_det.build.splits import Split, build_eval_loader, build_split, build_train_loader, load_label_map_for
 
@@ -24,5 +32,7 @@ __all__ = [
     "build_train_loader",
     "compute_metrics",
     "load_label_map_for",
+    "load_trained_model",
     "prepare_torch",
+    "to_device",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ava_det.checkpoint import load_weights
+from ava_det.checkpoint import load_checkpoint, load_weights
 from ava_det.config import Config, ConfigError
 from ava_det.data.dataset import ClipReader
 from ava_det.data.sampling import compute_slow_indices
@@ -86,16 +86,31 @@ def build_detector(name: str, device: torch.device) -> PersonDetector:
     raise ConfigError(f"boxes: expected gt, a box file or one of {', '.join(DETECTORS)}, received {name!r}")
 
 
-def build_predictor(
-    config: Config, weights: str | Path, persons: PersonDetector | PersonBoxes, device: torch.device
-) -> Predictor:
-    """The model of `config` with trained weights, and all it needs to run on a video."""
-    if config.model.head != "roi":
-        raise ConfigError(f"model.head: expected roi, which scores each person, received {config.model.head!r}")
+def load_trained_model(
+    config: Config, weights: str | Path, device: torch.device
+) -> tuple[nn.Module, dict[int, str] | None]:
+    """The network of `config` with trained weights, on the device, and the label map the checkpoint carries, if any."""
     model = build_model(config)
     load_weights(model, weights)
+    label_map = load_checkpoint(weights).get("label_map")
+    if label_map is not None and not (isinstance(label_map, dict) and all(isinstance(key, int) for key in label_map)):
+        raise ConfigError(f"{weights}: expected its label_map to give a name for each action id")
+    return to_device(model, device), label_map
+
+
+def to_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """Channels last in memory: several times faster under bf16, on CPU and GPU alike."""
+    return model.to(device).to(memory_format=torch.channels_last_3d)
+
+
+def build_predictor(
+    config: Config, model: nn.Module, persons: PersonDetector | PersonBoxes, device: torch.device
+) -> Predictor:
+    """A trained model of `config` and all it needs to run on a video."""
+    if config.model.head != "roi":
+        raise ConfigError(f"model.head: expected roi, which scores each person, received {config.model.head!r}")
     return Predictor(
-        model.to(device).to(memory_format=torch.channels_last_3d),
+        model,
         persons,
         build_clip_reader(config),
         config.data.test_short_side,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -10,11 +11,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from ava_det.annotations import timestamp_key
 from ava_det.build.splits import Split, build_eval_loader
-from ava_det.config import Config
+from ava_det.config import Config, ConfigError
 from ava_det.data.transforms import normalise_batch
 from ava_det.distributed import gather_objects, is_main_process
-from ava_det.evaluation import AvaEvaluator
+from ava_det.evaluation import AvaEvaluator, protocol_named
 from ava_det.prediction import predict_batch
 from ava_det.run_folder import RunFolder
 from ava_det.structures import Detections
@@ -55,21 +57,28 @@ def build_evaluation(
 
     Without labels mAP is null: the detections are written all the same.
     """
+    try:
+        protocol_named(config.eval.protocol)
+    except ValueError as error:
+        raise ConfigError(f"eval.protocol: {error}") from None
     loader = build_eval_loader(config, split)
     data = config.data
 
     def evaluate(model: nn.Module) -> dict[str, Any]:
         model.eval()
         detections: list[Detections] = []
-        bar = tqdm(loader, desc=f"evaluate ({split.name})", unit="batch", disable=not is_main_process(), leave=False)
-        for batch in bar:
-            ready = normalise_batch(batch, data.mean, data.std, device)
-            detections += predict_batch(model, ready, config.precision)
+        title = f"evaluate ({split.name})"
+        with tqdm(loader, desc=title, unit="batch", disable=not is_main_process(), leave=False) as bar:
+            for batch in bar:
+                ready = normalise_batch(batch, data.mean, data.std, device)
+                detections += predict_batch(model, ready, config.precision)
         gathered = [detection for part in gather_objects(detections) for detection in part]
         gathered.sort(key=lambda detection: (detection.keyframe.video_id, detection.keyframe.timestamp))
         metrics = compute_metrics(gathered, split, label_map, config.eval.protocol)
         if is_main_process():
             run_folder.write_results(gathered, metrics, list(label_map))
+            for warning in metrics["warnings"]:
+                print(f"warning: {warning}", file=sys.stderr)
         return metrics
 
     return evaluate
@@ -82,8 +91,14 @@ def compute_metrics(
     if split.annotations is None or not split.is_labelled:
         per_class = {str(i): {"name": name, "AP": None, "num_gt": 0} for i, name in label_map.items()}
         metrics: dict[str, Any] = {"mAP": None, "protocol": protocol, "per_class": per_class, "num_keyframes": 0}
+        metrics["warnings"] = []
     else:
         evaluator = AvaEvaluator(split.annotations, label_map, split.excluded, protocol=protocol)
         evaluator.process(list(detections))
         metrics = evaluator.evaluate()
-    return {**metrics, "boxes": split.boxes}
+        ignored = split.excluded & {(k.video_id, timestamp_key(k.timestamp)) for k in split.keyframes}
+        if ignored and protocol_named(protocol).exclusion == "nothing":
+            metrics["warnings"].append(
+                f"{protocol} uses no exclusion list: the {len(ignored)} annotated keyframes on it were scored"
+            )
+    return {**metrics, "boxes": split.boxes, "person_recall": split.recall, "person_precision": split.precision}

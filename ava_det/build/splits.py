@@ -10,16 +10,24 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from ava_det.annotations import AvaRows, keyframes_from_annotations, load_annotations, load_boxes, load_excluded
+from ava_det.annotations import (
+    AvaRows,
+    format_timestamp,
+    keyframes_from_annotations,
+    load_annotations,
+    load_boxes,
+    load_excluded,
+    timestamp_key,
+)
 from ava_det.build.model import DETECTORS, build_clip_reader, build_detector
 from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader, TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import draw_training_view, evaluation_view
-from ava_det.data.video import find_videos
-from ava_det.distributed import is_main_process, rank, world_size
+from ava_det.data.video import VideoReader, find_videos
+from ava_det.distributed import gather_objects, is_main_process, rank, world_size
 from ava_det.label_map import load_label_map
-from ava_det.person_boxes import PersonBoxes, add_proposals, detect_persons, replace_boxes
+from ava_det.person_boxes import PersonBoxes, add_proposals, compute_recall, detect_persons, replace_boxes
 from ava_det.structures import Keyframe
 
 
@@ -40,13 +48,16 @@ def load_label_map_for(config: Config) -> dict[int, str]:
 class Split:
     """One split, ready to be read. name: train, val or test. keyframes: with the boxes to classify.
     annotations: the rows of its file, None where it has none. excluded: keyframes the protocol may drop.
-    boxes: where the boxes came from (gt, a detector's name or a file)."""
+    boxes: where the boxes came from (gt, a detector's name or a file). recall, precision: of these boxes against the
+    labelled ones at IoU 0.5; None where the boxes are the labels, or there are none."""
 
     name: str
     keyframes: list[Keyframe]
     annotations: AvaRows | None
     excluded: set[tuple[str, str]]
     boxes: str
+    recall: float | None = None
+    precision: float | None = None
 
     @property
     def is_labelled(self) -> bool:
@@ -59,11 +70,15 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
     boxes: as `data.<split>.boxes`, which it overrides. In training the labelled boxes always stay, and others join
     them where they overlap by data.proposal_iou; in evaluation they take their place.
     """
+    if config.model.head != "roi":
+        raise ConfigError(f"model.head: expected roi, which scores each person, received {config.model.head!r}")
     section: SplitConfig = getattr(config.data, name)
     source = boxes or section.boxes
     excluded = load_excluded(section.excluded) if section.excluded else set()
     minimum = config.data.min_person_score
     if section.annotations is None:
+        if name == "train":
+            raise ConfigError("data.train.annotations: expected the AVA CSV to train on")
         return Split(name, _keyframes_of_box_file(name, source, excluded, minimum), None, excluded, source)
     rows = load_annotations(section.annotations)
     # in evaluation the protocol says what an exclusion means, and the evaluator follows it
@@ -76,11 +91,12 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
             )
         return Split(name, keyframes, rows, excluded, source)
     person_boxes = _load_person_boxes(config, name, keyframes, source, device)
+    recall, precision = compute_recall(keyframes, person_boxes, minimum)
     if name == "train":
         keyframes = add_proposals(keyframes, person_boxes, minimum, config.data.proposal_iou)
     else:
         keyframes = replace_boxes(keyframes, person_boxes, minimum)
-    return Split(name, keyframes, rows, excluded, source)
+    return Split(name, keyframes, rows, excluded, source, recall, precision)
 
 
 def _keyframes_of_box_file(name: str, path: str, excluded: set[tuple[str, str]], min_score: float) -> list[Keyframe]:
@@ -99,13 +115,27 @@ def _keyframes_of_box_file(name: str, path: str, excluded: set[tuple[str, str]],
 def _load_person_boxes(
     config: Config, name: str, keyframes: Sequence[Keyframe], source: str, device: torch.device
 ) -> PersonBoxes:
-    if source not in DETECTORS:
-        if not Path(source).is_file():
-            build_detector(source, device)  # raises: neither a detector nor a file
-        return load_boxes(source, config.data.min_person_score)
-    detector = build_detector(source, device)
-    bar = partial(tqdm, desc=f"persons ({name}, {detector.name})", unit="keyframe", disable=not is_main_process())
-    return detect_persons(detector, _videos(config), keyframes, config.data.start_second, bar)
+    """From a file, or from a detector that runs on this rank's share of the videos."""
+    minimum = config.data.min_person_score
+    if source in DETECTORS:
+        detector, videos = build_detector(source, device), _videos(config)
+        bar = partial(tqdm, desc=f"persons ({name}, {detector.name})", unit="keyframe", disable=not is_main_process())
+        mine = set(sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()])
+        own = [keyframe for keyframe in keyframes if keyframe.video_id in mine]
+        found = detect_persons(detector, videos, own, config.data.start_second, bar)
+        return {key: boxes for part in gather_objects(found) for key, boxes in part.items()}
+    if not Path(source).is_file():
+        choices = f"gt, a box file or one of {', '.join(DETECTORS)}"
+        raise ConfigError(f"data.{name}.boxes (or --boxes): expected {choices}, received {source!r}")
+    boxes = load_boxes(source, minimum)
+    wanted = [(keyframe.video_id, timestamp_key(keyframe.timestamp)) for keyframe in keyframes]
+    if wanted and not any(key in boxes for key in wanted):
+        example = f"{wanted[0][0]},{format_timestamp(float(wanted[0][1]))}"
+        raise ConfigError(
+            f"{source}: expected person boxes for the keyframes of data.{name}, such as {example}, "
+            f"found none with a score of at least data.min_person_score = {minimum:g}"
+        )
+    return boxes
 
 
 def _videos(config: Config) -> dict[str, Path]:
@@ -118,7 +148,7 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
     """Shuffled, augmented batches of this rank; keyframes without a box are left out."""
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
-    if not keyframes:
+    if not any(keyframe.labels is not None and bool(keyframe.labels.any()) for keyframe in keyframes):
         raise ConfigError(f"data.train.annotations: {data.train.annotations} has no labelled box to train on")
     sides = (data.train_short_side[0], data.train_short_side[1])
     view_for = partial(draw_training_view, sides, data.crop_size, data.flip, data.box_jitter)
@@ -142,7 +172,10 @@ def build_eval_loader(config: Config, split: Split) -> ClipLoader:
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
     view_for = partial(evaluation_view, short_side=data.test_short_side)
-    reader = build_clip_reader(config)
-    dataset = ClipDataset(keyframes, _videos(config), data.start_second, reader, view_for, config.seed)
+    reader, videos = build_clip_reader(config), _videos(config)
+    for video_id in sorted({keyframe.video_id for keyframe in keyframes} & set(videos)):
+        VideoReader(videos[video_id], data.start_second).close()  # a bad file is said before hours of training
+    dataset = ClipDataset(keyframes, videos, data.start_second, reader, view_for, config.seed)
     sampler = VideoBatchSampler(keyframes, config.eval.batch_size, rank(), world_size())
+    # a set small enough to be kept in memory is read faster than workers start
     return ClipLoader(dataset, sampler, num_workers=0 if data.cache_clips else config.train.num_workers)

@@ -149,7 +149,9 @@ class ClipDataset(Dataset[Clip]):
 
     def _decode(self, index: int, short_side: int) -> np.ndarray:
         keyframe = self.keyframes[index]
-        return self._clip_reader.read_frames(self._reader(keyframe.video_id), keyframe.timestamp, short_side)
+        reader = self._reader(keyframe.video_id)
+        reader.require(keyframe.timestamp)
+        return self._clip_reader.read_frames(reader, keyframe.timestamp, short_side)
 
     def _reader(self, video_id: str) -> VideoReader:
         if video_id not in self._open:

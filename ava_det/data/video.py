@@ -96,6 +96,7 @@ class VideoReader:
         self.has_audio = bool(self._container.streams.audio)
         self.delay = self._find_delay()
         self.duration = self._find_duration()
+        self._end: float | None = None
 
     def __enter__(self) -> VideoReader:
         return self
@@ -137,15 +138,26 @@ class VideoReader:
                 self._pictures.popleft()
             yield self._pictures[0].seconds, self._pictures[0].rgb(None)
 
+    def require(self, timestamp: float) -> None:
+        """Raises VideoError unless the video has that moment, give or take a second."""
+        first, last = self.start_second, self.find_end()
+        if not first - 1 <= timestamp <= last + 1:
+            raise VideoError(
+                f"{self.path}: expected keyframes within {first:g}..{last:.1f} s, received {timestamp:g} "
+                "(data.start_second is what the first frame is worth)"
+            )
+
     def find_end(self) -> float:
         """The moment at which the last frame ends; a file whose header does not tell is decoded through once."""
-        if self.duration is not None:
-            return self.start_second + self.duration
-        self._restart()
-        while self._decode_next():
-            while len(self._pictures) > 1:
-                self._pictures.popleft()
-        return self._pictures[0].seconds + 1 / self.fps
+        if self._end is None and self.duration is not None:
+            self._end = self.start_second + self.duration
+        if self._end is None:
+            self._restart()
+            while self._decode_next():
+                while len(self._pictures) > 1:
+                    self._pictures.popleft()
+            self._end = self._pictures[0].seconds + 1 / self.fps
+        return self._end
 
     def sample(self, count: int) -> list[np.ndarray]:
         """`count` frames (uint8 RGB [H, W, 3]) spread evenly over the video, in order."""

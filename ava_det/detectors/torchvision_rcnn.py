@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +20,15 @@ class TorchvisionDetector:
     def __init__(self, device: str = "cpu", min_score: float = 0.05) -> None:
         self.device = torch.device(device)
         weights = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1
-        self.model = fasterrcnn_resnet50_fpn_v2(weights=weights, box_score_thresh=min_score).to(self.device).eval()
+        try:
+            model = fasterrcnn_resnet50_fpn_v2(weights=weights, weights_backbone=None, box_score_thresh=min_score)
+        except OSError as error:  # no network
+            folder = Path(torch.hub.get_dir()) / "checkpoints"
+            raise ValueError(
+                f"the torchvision detector's weights could not be downloaded ({error}): "
+                f"download {weights.url} elsewhere and put it into {folder}"
+            ) from None
+        self.model = model.to(self.device).eval()
 
     def begin_video(self, samples: Sequence[np.ndarray]) -> None:
         """Nothing to learn: every frame is judged by itself."""

@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ava_det.files import atomic_path
+
 
 class JsonLog:
     """Appends one JSON object a line to a file; each line is on disk before `write` returns."""
@@ -20,10 +22,13 @@ class JsonLog:
             file.write(json.dumps(clean) + "\n")
 
     def cut_after(self, epoch: int) -> None:
-        """Drops the lines after `epoch` full epochs: a resumed run writes them again."""
-        if self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if json.loads(line).get("epoch", 0) <= epoch]
-            temporary = self.path.with_name(self.path.name + ".tmp")
-            temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-            temporary.replace(self.path)
+        """Drops the lines after `epoch` full epochs, which a resumed run writes again, and a last line cut short."""
+        kept = []
+        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []:
+            try:
+                if json.loads(line).get("epoch", 0) <= epoch:
+                    kept.append(line + "\n")
+            except json.JSONDecodeError:
+                continue  # a crash in the middle of a line
+        with atomic_path(self.path) as temporary:
+            Path(temporary).write_text("".join(kept), encoding="utf-8")

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from ava_det.distributed import is_main_process, sum_over_ranks, world_size
+from ava_det.distributed import broadcast_from_main, is_main_process, sum_over_ranks, world_size
 from ava_det.structures import ClipBatch
 from ava_det.training.log import JsonLog
 
@@ -70,43 +70,48 @@ def train(
     first_epoch = _restore(model, optimizer, resume_from) if resume_from else 0
     replicas = world_size() > 1
     parallel = DistributedDataParallel(model, [device] if device.type == "cuda" else None) if replicas else model
-    metrics: dict[str, Any] = {}
-    bar = tqdm(total=settings.num_epochs * len(loader), initial=first_epoch * len(loader), desc="train", unit="step",
-               disable=not is_main_process(), mininterval=1.0)  # fmt: skip
-    for epoch in range(first_epoch, settings.num_epochs):
-        model.train()
-        if settings.freeze_bn:
-            freeze_batch_norm(model)
-        loader.set_epoch(epoch)
-        interval = _Interval(device)
-        for index, batch in enumerate(loader):
-            interval.data_arrived()
-            lr = lr_at(epoch + index / len(loader))
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            loss = compute_loss(parallel, to_device(batch), settings.precision)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if settings.clip_grad_norm is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), settings.clip_grad_norm)
-            optimizer.step()
-            interval.add(loss.detach(), len(batch.keyframes))
-            bar.update()
-            if (index + 1) % settings.log_every == 0 or index + 1 == len(loader):
-                step = epoch * len(loader) + index + 1
-                line = interval.close(step, epoch + (index + 1) / len(loader), lr)
-                bar.set_postfix(loss=f"{line['loss']:.4f}", lr=f"{lr:.2g}")
-                if is_main_process():
-                    log.write(**line)
-        done = epoch + 1
-        save({"epoch": done, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": _rng_state()})
-        due = settings.eval_every is not None and done % settings.eval_every == 0
-        if due or done == settings.num_epochs:
-            metrics = evaluate(model)
-            if is_main_process():
-                log.write(epoch=done, mAP=metrics["mAP"])
-    bar.close()
-    return metrics or evaluate(model)
+    steps = {"initial": first_epoch * len(loader), "total": settings.num_epochs * len(loader)}
+    with tqdm(desc="train", unit="step", disable=not is_main_process(), mininterval=1.0, **steps) as bar:
+        for epoch in range(first_epoch, settings.num_epochs):
+            model.train()
+            if settings.freeze_bn:
+                freeze_batch_norm(model)
+            loader.set_epoch(epoch)
+            interval = _Interval(device)
+            for index, batch in enumerate(loader):
+                interval.data_arrived()
+                lr = lr_at(epoch + index / len(loader))
+                for group in optimizer.param_groups:
+                    group["lr"] = lr
+                loss = compute_loss(parallel, to_device(batch), settings.precision)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                if settings.clip_grad_norm is not None:
+                    nn.utils.clip_grad_norm_(model.parameters(), settings.clip_grad_norm)
+                optimizer.step()
+                interval.add(loss.detach(), len(batch.keyframes))
+                bar.update()
+                if (index + 1) % settings.log_every == 0 or index + 1 == len(loader):
+                    step = epoch * len(loader) + index + 1
+                    line = interval.close(step, epoch + (index + 1) / len(loader), lr)
+                    bar.set_postfix(loss=f"{line['loss']:.4f}", lr=f"{lr:.2g}")
+                    if is_main_process():
+                        log.write(**line)
+            done = epoch + 1
+            save({"epoch": done, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": _rng_state()})
+            # each rank's batch norms saw other clips: all must score with the statistics that were saved
+            broadcast_from_main(model.buffers())
+            if settings.eval_every is not None and done % settings.eval_every == 0 and done < settings.num_epochs:
+                log_metrics(log, done, evaluate(model))
+    metrics = evaluate(model)
+    log_metrics(log, settings.num_epochs, metrics)
+    return metrics
+
+
+def log_metrics(log: JsonLog, epoch: int, metrics: dict[str, Any]) -> None:
+    """One line of the log, written by the main process."""
+    if is_main_process():
+        log.write(epoch=epoch, mAP=metrics["mAP"])
 
 
 def compute_loss(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:

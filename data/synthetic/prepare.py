@@ -25,6 +25,8 @@ from actions import ACTION_NAMES
 from room import draw_palette
 from tqdm import tqdm
 
+from ava_det.cli import ToolParser, reports_mistakes
+
 VERSION = 3  # raise it when the rendered pixels or rows change, so that older folders are rendered again
 SPLITS = ("train", "val", "demo")
 STAMP = "complete.json"
@@ -122,8 +124,9 @@ def _parse_count(minimum: int) -> Callable[[str], int]:
     return parse
 
 
+@reports_mistakes
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--seed", type=_parse_count(0), default=0)
     parser.add_argument("--num-train", type=_parse_count(1), default=48, metavar="N", help="training videos (48)")
@@ -132,11 +135,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--size", type=_parse_size, default=(192, 144), metavar="WxH", help="frame size (192x144)")
     options = parser.parse_args(argv)
     counts = {"train": options.num_train, "val": options.num_val, "demo": 1}
-    try:
-        render_dataset(options.output, options.seed, counts, options.seconds, *options.size)
-    except OSError as error:
-        print(f"--output {options.output}: {error.strerror or error}", file=sys.stderr)
-        return 2
+    render_dataset(options.output, options.seed, counts, options.seconds, *options.size)
     return 0
 
 
