@@ -148,6 +148,11 @@ def test_initial_weights_may_have_another_head(trained: Path, run_tool: RunTool,
         (["--resume"], ["last.pt"]),
         (["--eval-only"], ["weights"]),
         (["--frobnicate"], ["--frobnicate"]),
+        (["eval.protocol=coco"], ["eval.protocol", "activitynet-2020"]),
+        (["data.start_second=0"], [".mp4", "data.start_second"]),
+        (["model.head=classification"], ["model.head", "roi"]),
+        (["data.train.annotations=null"], ["data.train.annotations"]),
+        (["data.val.annotations=null"], ["data.val.annotations"]),
     ],
 )
 def test_a_mistake_is_one_sentence(
@@ -155,6 +160,54 @@ def test_a_mistake_is_one_sentence(
 ) -> None:
     assert_mistake(run_tool("train_ava", *synthetic_config, *arguments), *words)
     assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_a_resume_that_does_not_fit_says_what_differs(
+    trained: Path, run_tool: RunTool, synthetic_config: list[str]
+) -> None:
+    resume = [*synthetic_config, "train.epochs=2", "--resume"]
+    assert_mistake(run_tool("train_ava", *resume, "train.optimizer=sgd"), "train.optimizer", "adamw")
+    assert_mistake(run_tool("train_ava", *resume, "model.width=8"), "last.pt", "shape")
+    with open(trained / "log.jsonl", "a") as log:
+        log.write('{"step": 99, "epo')  # a crash in the middle of a line
+    assert run_tool("train_ava", *resume)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("{video},0903,12,20,80,140,12,0", ["line 1", "fractions"]),
+        ("{video},0903,0.5,0.5,0.1,0.9,12,0", ["line 1", "fractions"]),
+        ("{video},0903,0.1,0.1,0.5,0.9,,0", ["no labelled box"]),
+    ],
+)
+def test_boxes_nobody_can_have_meant_are_refused(
+    run_tool: RunTool, synthetic_config: list[str], synthetic: Path, tmp_path: Path, row: str, words: list[str]
+) -> None:
+    video = next((synthetic / "videos").glob("train_*.mp4")).stem
+    bad = tmp_path / "bad.csv"
+    bad.write_text(row.format(video=video) + "\n")
+    assert_mistake(run_tool("train_ava", *synthetic_config, f"data.train.annotations={bad}"), "bad.csv", *words)
+
+
+def test_a_box_file_for_other_keyframes_is_refused(
+    run_tool: RunTool, synthetic_config: list[str], synthetic: Path, tmp_path: Path
+) -> None:
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("elsewhere,0903,0.1,0.1,0.5,0.9,,0.9\n")
+    result = run_tool("train_ava", *synthetic_config, f"data.val.boxes={boxes}")
+    assert_mistake(result, "boxes.csv", "expected person boxes for the keyframes of data.val")
+
+
+def test_excluded_keyframes_that_were_scored_are_said(
+    run_tool: RunTool, synthetic_config: list[str], synthetic: Path, tmp_path: Path
+) -> None:
+    rows = {tuple(line.split(",")[:2]) for line in (synthetic / "val.csv").read_text().splitlines()}
+    excluded = tmp_path / "excluded.csv"
+    excluded.write_text("".join(f"{video},{second}\n" for video, second in sorted(rows)))
+    code, _, err = run_tool("train_ava", *synthetic_config, f"data.val.excluded={excluded}")
+    assert code == 0
+    assert "uses no exclusion list" in err
 
 
 def test_a_malformed_row_names_file_and_line(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import copy
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,13 @@ def make_batch(clips: list[int]) -> ClipBatch:
 
 
 def run(
-    folder: Path, epochs: int, total: int, state: dict[str, Any] | None = None, frozen: bool = False, lr: float = 0.5
+    folder: Path,
+    epochs: int,
+    total: int,
+    state: dict[str, Any] | None = None,
+    frozen: bool = False,
+    lr: float = 0.5,
+    evaluate: Callable[[nn.Module], dict[str, Any]] = lambda _: {"mAP": 0.5},
 ) -> dict[str, Any]:
     """Trains `epochs` of a schedule of `total`; returns the last saved state."""
     model = ToyDetector(dropout=0.0 if frozen else 0.3)
@@ -79,7 +85,7 @@ def run(
     settings = LoopSettings(epochs, 5.0, frozen, "fp32", 2, None)
     schedule = functools.partial(compute_lr, lr=lr, num_epochs=total, warmup_epochs=0.5, schedule="cosine", steps=[])
     train(
-        model, ToyLoader(), optimizer, schedule, lambda batch: batch, lambda _: {"mAP": 0.5},
+        model, ToyLoader(), optimizer, schedule, lambda batch: batch, evaluate,
         lambda new: saved.append(copy.deepcopy(new)), JsonLog(folder / "log.jsonl"), settings, state,
     )  # fmt: skip
     return saved[-1]
@@ -155,6 +161,32 @@ def _rank_main(index: int, folder: Path, port: int) -> None:
         assert gather_objects(index) == [0, 1]
     if index == 0:
         torch.save(state["model"], folder / "two.pt")
+
+
+def _score_on_every_rank(index: int, folder: Path, port: int) -> None:
+    os.environ.update(
+        RANK=str(index), LOCAL_RANK=str(index), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
+    torch.set_num_threads(1)
+    scored: dict[str, Tensor] = {}
+
+    def evaluate(model: nn.Module) -> dict[str, Any]:
+        scored.update(copy.deepcopy(model.state_dict()))
+        return {"mAP": 0.5}
+
+    with process_group(torch.device("cpu")):
+        state = run(folder, 2, 2, evaluate=evaluate)
+        first, second = gather_objects(scored)
+    if index == 0:
+        for name, value in first.items():
+            assert torch.equal(value, second[name]), name
+            assert torch.equal(value, state["model"][name]), name
+        (folder / "compared").touch()
+
+
+def test_every_rank_scores_the_model_that_is_saved(tmp_path: Path) -> None:
+    mp.spawn(_score_on_every_rank, args=(tmp_path, 30600 + os.getpid() % 1000), nprocs=2)
+    assert (tmp_path / "compared").exists()
 
 
 def test_two_ranks_equal_one(tmp_path: Path) -> None:
