@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -123,7 +124,15 @@ def _load_person_boxes(
         mine = set(sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()])
         own = [keyframe for keyframe in keyframes if keyframe.video_id in mine]
         found = detect_persons(detector, videos, own, config.data.start_second, bar)
-        return {key: boxes for part in gather_objects(found) for key, boxes in part.items()}
+        found = {key: boxes for part in gather_objects(found) for key, boxes in part.items()}
+        best = max((float(scores.max()) for _, scores in found.values() if len(scores)), default=0.0)
+        if best < minimum and is_main_process():
+            print(
+                f"warning: {source} is not sure of any person: its highest score is {best:.2f}, below "
+                f"data.min_person_score = {minimum:g}",
+                file=sys.stderr,
+            )
+        return found
     if not Path(source).is_file():
         choices = f"gt, a box file or one of {', '.join(DETECTORS)}"
         raise ConfigError(f"data.{name}.boxes (or --boxes): expected {choices}, received {source!r}")

@@ -199,6 +199,12 @@ def test_a_box_file_for_other_keyframes_is_refused(
     assert_mistake(result, "boxes.csv", "expected person boxes for the keyframes of data.val")
 
 
+def test_a_detector_that_is_never_sure_enough_is_said(run_tool: RunTool, synthetic_config: list[str]) -> None:
+    code, _, err = run_tool("train_ava", *synthetic_config, "data.val.boxes=motion", "data.min_person_score=1.0")
+    assert code == 0
+    assert "motion is not sure of any person" in err
+
+
 def test_excluded_keyframes_that_were_scored_are_said(
     run_tool: RunTool, synthetic_config: list[str], synthetic: Path, tmp_path: Path
 ) -> None:
