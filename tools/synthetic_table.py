@@ -32,8 +32,8 @@ from ava_det.files import atomic_path
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("single_frame", "slow_only", "fast_only", "slowfast_no_lateral", "slowfast")
 # AVA ids: pairs that only motion separates, the last two faster than four slow frames can follow
-MOTION_PAIRS = ((5, 6), (10, 14), (69, 43), (34, 36))
-FAST_CLASSES = (69, 34)
+MOTION_PAIRS = {"fall / get up": (5, 6), "run / walk": (10, 14), "wave / point": (69, 43), "hit / lift": (34, 36)}
+FAST_CLASSES = {"hand wave": 69, "hit": 34}
 CLIP_SIZE = (96, 128)
 
 
@@ -123,7 +123,7 @@ def compute_pair_auc(config: Config, detections: Path) -> list[float]:
         for person, labels in zip(keyframe.boxes, keyframe.labels, strict=True):
             own = compute_iou(person[None], boxes)[0] > 0.999
             by_id = {found[i][1]: found[i][2] for i in own.nonzero().flatten().tolist()}
-            for (first, second), margin in zip(MOTION_PAIRS, margins, strict=True):
+            for (first, second), margin in zip(MOTION_PAIRS.values(), margins, strict=True):
                 if bool(labels[first - 1]) != bool(labels[second - 1]):
                     margin[0 if labels[first - 1] else 1].append(by_id[first] - by_id[second])
     return [compute_auc(torch.tensor(positive), torch.tensor(negative)) for positive, negative in margins]
@@ -152,15 +152,17 @@ def format_table(runs: Sequence[Run], names: Sequence[str], jobs: int) -> str:
     def spread(values: Sequence[float]) -> str:
         return f"{mean(values):.3f} ± {stdev(values):.3f}" if len(values) > 1 else f"{mean(values):.3f}"
 
-    pairs = " | ".join(f"{first}/{second}" for first, second in MOTION_PAIRS)
-    fast = " | ".join(f"AP {action_id}" for action_id in FAST_CLASSES)
+    pairs, fast = " | ".join(MOTION_PAIRS), " | ".join(f"AP {name}" for name in FAST_CLASSES)
     lines = [
         f"| config | frame mAP, detected boxes | ground-truth boxes | {fast} | AUC {pairs} | GMACs | training |",
         "|" + "---|" * (6 + len(FAST_CLASSES) + len(MOTION_PAIRS) - 1),
     ]
     for name in names:
         own = [run for run in runs if run.name == name]
-        aps = [spread([run.detected["per_class"][str(action_id)]["AP"] for run in own]) for action_id in FAST_CLASSES]
+        aps = [
+            spread([run.detected["per_class"][str(action_id)]["AP"] for run in own])
+            for action_id in FAST_CLASSES.values()
+        ]
         aucs = [f"{mean(run.pair_auc[i] for run in own):.2f}" for i in range(len(MOTION_PAIRS))]
         cells = [name, spread([run.detected["mAP"] for run in own]), spread([run.labelled["mAP"] for run in own])]
         cells += [*aps, *aucs, f"{compute_gmacs(name):.2f}", f"{mean(run.train_seconds for run in own):.0f} s"]
