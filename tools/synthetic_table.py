@@ -149,8 +149,11 @@ def compute_gmacs(name: str) -> float:
 def format_table(runs: Sequence[Run], names: Sequence[str], jobs: int) -> str:
     """Markdown: means and standard deviations over seeds."""
 
-    def spread(values: Sequence[float]) -> str:
-        return f"{mean(values):.3f} ± {stdev(values):.3f}" if len(values) > 1 else f"{mean(values):.3f}"
+    def spread(values: Sequence[float | None]) -> str:
+        known = [value for value in values if value is not None]
+        if not known:
+            return "undefined"  # a class without a labelled box
+        return f"{mean(known):.3f} ± {stdev(known):.3f}" if len(known) > 1 else f"{mean(known):.3f}"
 
     pairs, fast = " | ".join(MOTION_PAIRS), " | ".join(f"AP {name}" for name in FAST_CLASSES)
     lines = [
