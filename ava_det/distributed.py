@@ -26,6 +26,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+        dist.barrier()  # nobody takes the connections down while another still uses them
     finally:
         dist.destroy_process_group()
 
