@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from rendering import render_synthetic
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("AVA_DET_SHARED", ROOT.parent / "shared"))
 
+settings.register_profile("house", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("house")
 torch.set_num_threads(1)  # small tensors: threads cost more than they bring, and results stay the same everywhere
 
 
