@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -18,12 +19,15 @@ Value = TypeVar("Value")
 
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[None]:
-    """Joins torchrun's group (nccl on CUDA, gloo on CPU) for the length of the block; nothing without torchrun."""
+def process_group(device: torch.device, patience: timedelta | None = None) -> Iterator[None]:
+    """Joins torchrun's group (nccl on CUDA, gloo on CPU) for the length of the block; nothing without torchrun.
+
+    patience: how long a process waits for the others where they meet; None for torch's minutes.
+    """
     if "WORLD_SIZE" not in os.environ:
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
     try:
         yield
         dist.barrier()  # nobody takes the connections down while another still uses them

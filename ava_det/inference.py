@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from ava_det.data.loader import collate
 from ava_det.data.transforms import View, apply_view
 from ava_det.data.video import VideoReader
 from ava_det.detectors import PersonDetector
-from ava_det.person_boxes import NUM_SAMPLES, PersonBoxes, find_persons
+from ava_det.person_boxes import NUM_SAMPLES, PersonBoxes, find_persons, keyframe_grid
 from ava_det.prediction import predict_batch
 from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
 from ava_det.tracking import TrackLinker
@@ -67,7 +66,7 @@ class Predictor:
         with VideoReader(video, self._start_second) as reader:
             if isinstance(self._persons, PersonDetector):
                 self._persons.begin_video(reader.sample(NUM_SAMPLES))
-                timestamps: Iterable[float] = self._grid(reader, every)
+                timestamps: Iterable[float] = keyframe_grid(self._start_second, reader.find_end(), every)
             else:
                 timestamps = self._timestamps_of_boxes(reader, video_id, self._persons)
             pending: list[Clip] = []
@@ -77,12 +76,6 @@ class Predictor:
                     yield from map(linker.link, self._predict(pending))
                     pending = []
             yield from map(linker.link, self._predict(pending))
-
-    def _grid(self, reader: VideoReader, every: float) -> Iterator[float]:
-        """Keyframes of a video whose persons are still to be found."""
-        end = reader.find_end()
-        moments = (round(self._start_second + index * every, 6) for index in itertools.count())
-        return itertools.takewhile(lambda moment: moment < end, moments)
 
     def _timestamps_of_boxes(self, reader: VideoReader, video_id: str, boxes: PersonBoxes) -> Sequence[float]:
         """The keyframes of this video in a box file."""

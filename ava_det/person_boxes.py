@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +21,10 @@ from ava_det.structures import Keyframe
 # (video id, timestamp key) -> normalised boxes float32 [N, 4] and person scores float32 [N]
 PersonBoxes = Mapping[tuple[str, str], tuple[Tensor, Tensor]]
 
+Found = tuple[float, Tensor, Tensor]  # timestamp, normalised boxes float32 [N, 4], person scores float32 [N]
+
 NUM_SAMPLES = 32  # frames of each video a detector may look at before its keyframes
+BATCH_SIZE = 8  # keyframes that a detector is handed together
 
 
 def detect_persons(
@@ -26,25 +32,57 @@ def detect_persons(
     videos: Mapping[str, Path],
     keyframes: Sequence[Keyframe],
     start_second: float,
-    progress: Callable[[Iterable[Keyframe]], Iterable[Keyframe]],
+    progress: Callable[[Iterable[Found]], Iterable[Found]],
 ) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
-    """Runs a detector on every keyframe, one pass over each video; `progress` wraps the keyframes to show a bar."""
+    """Runs a detector on every keyframe, one pass over each video; `progress` wraps what is found to show a bar."""
+
+    def find() -> Iterator[Found]:
+        ordered = sorted(keyframes, key=lambda keyframe: (keyframe.video_id, keyframe.timestamp))
+        for video_id, group in groupby(ordered, key=lambda keyframe: keyframe.video_id):
+            if video_id not in videos:
+                raise VideoError(f"data.video_dir: no video file for video id {video_id} of the annotations")
+            with VideoReader(videos[video_id], start_second) as reader:
+                for timestamp, boxes, scores in detect_in_video(detector, reader, [k.timestamp for k in group]):
+                    found[video_id, timestamp_key(timestamp)] = boxes, scores
+                    yield timestamp, boxes, scores
+
     found: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
-    ordered = sorted(keyframes, key=lambda keyframe: (keyframe.video_id, keyframe.timestamp))
-    for video_id, group in groupby(progress(ordered), key=lambda keyframe: keyframe.video_id):
-        if video_id not in videos:
-            raise VideoError(f"data.video_dir: no video file for video id {video_id} of the annotations")
-        with VideoReader(videos[video_id], start_second) as reader:
-            detector.begin_video(reader.sample(NUM_SAMPLES))
-            for keyframe in group:
-                reader.require(keyframe.timestamp)
-                found[video_id, timestamp_key(keyframe.timestamp)] = find_persons(detector, reader, keyframe.timestamp)
+    for _ in progress(find()):
+        pass
     return found
+
+
+def detect_in_video(detector: PersonDetector, reader: VideoReader, timestamps: Sequence[float]) -> Iterator[Found]:
+    """Runs a detector on the frames at `timestamps` (ascending) in one pass over a video, some of them at a time.
+
+    Raises VideoError for a timestamp the video does not reach, whatever its header says.
+    """
+    detector.begin_video(reader.sample(NUM_SAMPLES))
+    for start in range(0, len(timestamps), BATCH_SIZE):
+        batch = timestamps[start : start + BATCH_SIZE]
+        frames = []
+        for timestamp in batch:
+            reader.require(timestamp)
+            if timestamp == timestamps[-1] and reader.find_at_or_after(Fraction(timestamp) - 1) is None:
+                raise VideoError(f"{reader.path}: its frames end more than a second before the keyframe {timestamp:g}")
+            frames.append(reader.read([timestamp])[0])
+        for timestamp, (boxes, scores) in zip(batch, detector(frames), strict=True):
+            yield timestamp, *_normalise(reader, boxes, scores)
+
+
+def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[float]:
+    """Keyframes of a video nobody has annotated: its first frame, then one each `every` seconds before its end."""
+    moments = (round(start_second + index * every, 6) for index in itertools.count())
+    return itertools.takewhile(lambda moment: moment < end, moments)
 
 
 def find_persons(detector: PersonDetector, reader: VideoReader, timestamp: float) -> tuple[Tensor, Tensor]:
     """Runs a detector on one frame: normalised boxes float32 [N, 4], within the frame, and person scores [N]."""
-    boxes, scores = detector(list(reader.read([timestamp])))[0]
+    return _normalise(reader, *detector(list(reader.read([timestamp])))[0])
+
+
+def _normalise(reader: VideoReader, boxes: np.ndarray, scores: np.ndarray) -> tuple[Tensor, Tensor]:
+    """A detector's boxes in pixels as fractions of the frame, within it, and its scores, as tensors."""
     pixels = clip_boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4), reader.width, reader.height)
     return normalise_boxes(pixels, reader.width, reader.height), torch.as_tensor(scores, dtype=torch.float32)
 

@@ -31,6 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "detectors": FILES,
     "visualization": FILES,
     "training": FILES - {"models"},
+    "box_parts": {"annotations", "files"},
     "person_boxes": FILES | {"data", "detectors"},
     "prediction": {"structures"},
     "inference": FILES | {"data", "detectors", "person_boxes", "prediction", "tracking"},

@@ -120,9 +120,10 @@ def _load_person_boxes(
     minimum = config.data.min_person_score
     if source in DETECTORS:
         detector, videos = build_detector(source, device), _videos(config)
-        bar = partial(tqdm, desc=f"persons ({name}, {detector.name})", unit="keyframe", disable=not is_main_process())
         mine = set(sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()])
         own = [keyframe for keyframe in keyframes if keyframe.video_id in mine]
+        title = f"persons ({name}, {detector.name})"
+        bar = partial(tqdm, desc=title, total=len(own), unit="keyframe", disable=not is_main_process())
         found = detect_persons(detector, videos, own, config.data.start_second, bar)
         found = {key: boxes for part in gather_objects(found) for key, boxes in part.items()}
         best = max((float(scores.max()) for _, scores in found.values() if len(scores)), default=0.0)

@@ -1,0 +1,70 @@
+"""How good person boxes are, whatever the persons do: COCO's average precision, with its own library, on keyframes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from torch import Tensor
+
+from ava_det.annotations import timestamp_key
+from ava_det.structures import Keyframe
+
+MAX_BOXES = 100  # of a keyframe, the surest: COCO's rule
+PERSON = 1
+
+
+def compute_person_ap(
+    keyframes: Sequence[Keyframe], person_boxes: Mapping[tuple[str, str], tuple[Tensor, Tensor]]
+) -> dict[str, float | None]:
+    """`AP` (mean over IoU 0.5, 0.55 .. 0.95), `AP50` and `AP75` of detected boxes against the labelled ones.
+
+    keyframes: with their labelled boxes, fractions of the frame; detections on other keyframes are not looked at.
+    person_boxes: (video id, timestamp key) -> normalised boxes [N, 4] and scores [N]; an absent keyframe has none.
+    Values are None where no keyframe has a box.
+    """
+    labelled: list[dict] = []
+    detected: list[dict] = []
+    for image_id, keyframe in enumerate(keyframes, 1):
+        for box in _as_coco(keyframe.boxes):
+            entry = {"bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+            labelled.append({"id": len(labelled) + 1, "image_id": image_id, "category_id": PERSON, **entry})
+        boxes, scores = person_boxes.get((keyframe.video_id, timestamp_key(keyframe.timestamp)), ([], []))
+        for box, score in zip(_as_coco(boxes), scores, strict=True):
+            detected.append({"image_id": image_id, "category_id": PERSON, "bbox": box, "score": float(score)})
+    if not labelled:
+        return {"AP": None, "AP50": None, "AP75": None}
+    if not detected:
+        return {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}
+    precision = _compute_precision(len(keyframes), labelled, detected)
+    return {"AP": precision.mean(), "AP50": precision[0].mean(), "AP75": precision[5].mean()}
+
+
+def _compute_precision(num_images: int, labelled: list[dict], detected: list[dict]) -> np.ndarray:
+    """Precision float64 [10 IoU thresholds, 101 recalls]."""
+    with contextlib.redirect_stdout(io.StringIO()):  # the library reports its progress
+        truth = COCO()
+        images = [{"id": image_id} for image_id in range(1, num_images + 1)]
+        truth.dataset = {"images": images, "annotations": labelled, "categories": [{"id": PERSON, "name": "person"}]}
+        truth.createIndex()
+        found = COCO()
+        found.dataset = {**truth.dataset, "annotations": [{**row, "id": i} for i, row in enumerate(detected, 1)]}
+        for row in found.dataset["annotations"]:
+            row.update(area=row["bbox"][2] * row["bbox"][3], iscrowd=0)
+        found.createIndex()
+        evaluation = COCOeval(truth, found, "bbox")
+        evaluation.params.maxDets = [MAX_BOXES]
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e5**2]], ["all"]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return np.asarray(evaluation.eval["precision"])[:, :, 0, 0, 0]
+
+
+def _as_coco(boxes: Tensor | list) -> list[list[float]]:
+    """xyxy [N, 4] to COCO's x, y, width, height."""
+    corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    return np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1).tolist()
