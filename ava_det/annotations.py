@@ -5,6 +5,8 @@ Action ids are 1-based here, in the CSV files and in the label map, and nowhere 
 
 from __future__ import annotations
 
+import csv
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import numpy as np
 import torch
 
 from ava_det.ava_csv import AvaRows, load_annotations, load_box_rows, load_detections, write_rows
+from ava_det.files import atomic_path
+from ava_det.proposal_pickle import is_pickle, load_proposals
 from ava_det.structures import Detections, Keyframe
 
 __all__ = [
@@ -26,6 +30,7 @@ __all__ = [
     "rows_from_detections",
     "rows_from_keyframes",
     "timestamp_key",
+    "write_annotations",
     "write_boxes",
     "write_detections",
     "write_submission",
@@ -59,28 +64,40 @@ def keyframes_from_annotations(
         action_id = int(rows.action_ids[outside[0]])
         raise ValueError(f"{rows.where(outside[0])}: expected an action id from 1 to {num_classes}, found {action_id}")
     _check_fractions(rows)
-    persons: dict[tuple[int, float], dict[tuple, list[int]]] = {}
-    has_box = ~np.isnan(rows.boxes).any(1)
+    timestamps = rows.timestamps.round(6)
+    keyframe_of_row = _number_by_appearance(rows.video_index, timestamps)
+    boxed = np.flatnonzero(~np.isnan(rows.boxes).any(1))
+    boxed = boxed[np.argsort(keyframe_of_row[boxed], kind="stable")]
     person_ids = np.where(np.isnan(rows.column8), -1.0, rows.column8)
-    columns = (rows.video_index, rows.timestamps, rows.boxes, person_ids, rows.action_ids, has_box)
-    for video, timestamp, box, person_id, action_id, boxed in zip(*(c.tolist() for c in columns), strict=True):
-        keyframe = persons.setdefault((video, round(timestamp, 6)), {})
-        if boxed:
-            actions = keyframe.setdefault((*box, person_id), [])
-            if action_id:
-                actions.append(action_id - 1)
-    everybody = [person for keyframe in persons.values() for person in keyframe.items()]
-    labels = np.zeros((len(everybody), num_classes), np.float32)
-    for row, (_, actions) in enumerate(everybody):
-        labels[row, actions] = 1.0
-    boxes = np.array([key[:4] for key, _ in everybody], np.float32).reshape(-1, 4)
-    counts = [len(keyframe) for keyframe in persons.values()]
-    parts = zip(torch.from_numpy(boxes).split(counts), torch.from_numpy(labels).split(counts), strict=True)
+    person_of_row = _number_by_appearance(keyframe_of_row[boxed], *rows.boxes[boxed].T, person_ids[boxed])
+    _, first_of_person = np.unique(person_of_row, return_index=True)
+    action_ids = rows.action_ids[boxed]
+    labels = torch.zeros(len(first_of_person), num_classes)
+    labels[person_of_row[action_ids > 0], action_ids[action_ids > 0] - 1] = 1.0
+    boxes = torch.from_numpy(rows.boxes[boxed[first_of_person]].astype(np.float32))
+    _, first_of_keyframe = np.unique(keyframe_of_row, return_index=True)
+    counts = np.bincount(keyframe_of_row[boxed[first_of_person]], minlength=len(first_of_keyframe)).tolist()
+    parts = (tensor.split(counts) for tensor in (boxes, labels, torch.ones(len(boxes))))
+    names = [rows.video_names[index] for index in rows.video_index[first_of_keyframe]]
+    keyframes = map(Keyframe, names, timestamps[first_of_keyframe].tolist(), *parts)
+    if not excluded:
+        return list(keyframes)
     return [
-        Keyframe(video_id, timestamp, keyframe_boxes, keyframe_labels, torch.ones(len(keyframe_boxes)))
-        for (video, timestamp), (keyframe_boxes, keyframe_labels) in zip(persons, parts, strict=True)
-        if ((video_id := rows.video_names[video]), timestamp_key(timestamp)) not in excluded
+        keyframe for keyframe in keyframes if (keyframe.video_id, timestamp_key(keyframe.timestamp)) not in excluded
     ]
+
+
+def _number_by_appearance(*columns: np.ndarray) -> np.ndarray:
+    """Numbers distinct rows from 0 in the order they first appear: columns [R] -> int [R], equal for equal rows."""
+    order = np.lexsort(columns)  # stable: the first of equal rows stays the first
+    starts = np.zeros(len(order), dtype=bool)
+    starts[:1] = True
+    for column in columns:
+        starts[1:] |= np.diff(column[order]) != 0
+    by_appearance = np.argsort(np.argsort(order[starts]))
+    numbers = np.empty(len(order), dtype=np.int64)
+    numbers[order] = by_appearance[np.cumsum(starts) - 1]
+    return numbers
 
 
 def _check_fractions(rows: AvaRows) -> None:
@@ -119,6 +136,26 @@ def rows_from_keyframes(keyframes: Sequence[Keyframe]) -> AvaRows:
         np.concatenate([np.zeros(0), *persons]),
         path="the keyframes",
     )
+
+
+def write_annotations(path: str | Path, rows: AvaRows) -> None:
+    """Writes ground truth as AVA has it, whole or not at all, so that `load_annotations` reads the same rows.
+
+    A row without a box becomes `video_id,timestamp`, one without a person id has seven columns. Boxes have AVA's three
+    decimals where these are exact for all of them, else as many as each number needs.
+    """
+    three = bool((np.round(rows.boxes, 3) == rows.boxes)[~np.isnan(rows.boxes)].all())
+    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
+    texts = {time: format_timestamp(time) for time in np.unique(rows.timestamps).tolist()}
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for video, timestamp, box, action_id, person_id in zip(*(c.tolist() for c in columns), strict=True):
+            row = [rows.video_names[video], texts[timestamp]]
+            if not math.isnan(box[0]):
+                row += [f"{value:.3f}" if three else repr(value) for value in box]
+                row += [str(action_id) if action_id else ""]
+                row += [] if math.isnan(person_id) else [f"{person_id:.0f}"]
+            writer.writerow(row)
 
 
 def rows_from_detections(detections: Iterable[Detections], action_ids: Collection[int] | None = None) -> AvaRows:
@@ -192,14 +229,15 @@ def write_submission(path: str | Path, detections: Iterable[Detections], label_m
 def load_boxes(path: str | Path, min_score: float) -> Boxes:
     """Person boxes of a file: (video_id, timestamp_key) -> (boxes float32 [N, 4] normalised xyxy, scores float32 [N]).
 
-    Rows with a score below `min_score` are dropped. A box written several times in a keyframe (the lists of the
-    Long-Term Feature Banks have a row per action) is kept once, with its first score.
+    The file is a CSV with the score in column 8 (ours, and the lists of the Long-Term Feature Banks and PySlowFast,
+    whose column 7 is empty, -1 or an action id), or a pickle of MMAction2's, told by its bytes. Rows with a score below
+    `min_score` are dropped; a box written several times in a keyframe (once per action) is kept once, with its first
+    score. Raises ValueError for a row that is no box, and for scores that are none: 0..1, and not person ids.
     """
-    rows = load_box_rows(path)
+    path = Path(path)
+    rows = load_proposals(path) if path.is_file() and is_pickle(path) else load_box_rows(path)
     _check_fractions(rows)
-    wrong = np.flatnonzero(~np.isfinite(rows.column8))
-    if len(wrong):
-        raise ValueError(f"{rows.where(wrong[0])}: expected a finite score, found {rows.column8[wrong[0]]}")
+    _check_scores(rows)
     keys = {time: timestamp_key(time) for time in np.unique(rows.timestamps).tolist()}
     found: dict[tuple[str, str], dict[tuple[float, ...], float]] = {}
     columns = (rows.video_index, rows.timestamps, rows.boxes, rows.column8)
@@ -213,6 +251,19 @@ def load_boxes(path: str | Path, min_score: float) -> Boxes:
         )
         for key, boxes in found.items()
     }
+
+
+def _check_scores(rows: AvaRows) -> None:
+    """Refuses a column 8 that is no score: in annotations it holds person ids, and those of two persons are 0 and 1."""
+    scores = rows.column8
+    wrong = np.flatnonzero(~((scores >= 0) & (scores <= 1 + 1e-6)))
+    if not len(wrong) and len(scores) and (scores % 1 == 0).all() and not (scores == 1).all():
+        wrong = np.flatnonzero(scores == 0)
+    if len(wrong):
+        raise ValueError(
+            f"{rows.where(wrong[0])}: expected a person's score from 0 to 1 in column 8, found {scores[wrong[0]]:g}; "
+            "annotations have person ids there, which are no scores"
+        )
 
 
 def write_boxes(path: str | Path, boxes: Mapping[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]) -> None:

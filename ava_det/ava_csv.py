@@ -42,7 +42,7 @@ class AvaRows:
     column8: float64 [R]; person id or score as the loader says, NaN where absent.
     path: the file, for messages. lines: int64 [R], 1-based, or None where row i stands on line i + 1.
     forms: unusual but legal row forms -> the line of the first one; protocols differ in which they accept.
-    repairs: what was repaired while reading, one sentence each.
+    repairs: what was repaired while reading, one sentence each. row_noun: what a row is in that file, for messages.
     """
 
     video_names: list[str]
@@ -55,6 +55,7 @@ class AvaRows:
     lines: np.ndarray | None = None
     forms: dict[str, int] = field(default_factory=dict)
     repairs: list[str] = field(default_factory=list)
+    row_noun: str = "line"
 
     def __len__(self) -> int:
         return len(self.action_ids)
@@ -66,7 +67,7 @@ class AvaRows:
 
     def where(self, row: int) -> str:
         """The place of a row, for messages."""
-        return f"{self.path}, line {row + 1 if self.lines is None else int(self.lines[row])}"
+        return f"{self.path}, {self.row_noun} {row + 1 if self.lines is None else int(self.lines[row])}"
 
 
 def load_annotations(path: str | Path) -> AvaRows:
@@ -87,7 +88,10 @@ def load_detections(path: str | Path) -> AvaRows:
 
 
 def load_box_rows(path: str | Path) -> AvaRows:
-    """Person boxes `video_id,timestamp,x1,y1,x2,y2,,score`: column 8 is the score; column 7 is not needed."""
+    """Person boxes `video_id,timestamp,x1,y1,x2,y2,,score`: column 8 is the score.
+
+    Column 7 may be empty, -1 or an action id: it is not read for boxes.
+    """
     return _load(path, _BOXES)
 
 
@@ -328,10 +332,11 @@ def write_rows(
     action_ids: int [R], 1-based, or None for an empty column; scores: [R]. Floats are written in the fewest digits
     that read back as the same float32 or float64, so that a written and re-read file keeps its order and its ties.
     """
-    actions = pl.Series(np.asarray(action_ids)) if action_ids is not None else pl.repeat("", len(scores), eager=True)
+    nothing = pl.repeat(None, len(scores), dtype=pl.String, eager=True)
+    actions = nothing if action_ids is None else pl.Series(np.asarray(action_ids))
     columns = [pl.Series(list(video_ids), dtype=pl.String), pl.Series(list(timestamps), dtype=pl.String)]
     columns += [pl.Series(np.ascontiguousarray(boxes[:, column])) for column in range(4)]
     columns += [actions, pl.Series(np.asarray(scores))]
     frame = pl.DataFrame([column.alias(name) for column, name in zip(columns, _COLUMNS, strict=True)])
     with atomic_path(path) as temporary:
-        frame.write_csv(temporary, include_header=False, quote_style="necessary" if action_ids is not None else "never")
+        frame.write_csv(temporary, include_header=False, quote_style="necessary")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from ava_det.annotations import (
     rows_from_detections,
     rows_from_keyframes,
     timestamp_key,
+    write_annotations,
     write_boxes,
     write_detections,
     write_submission,
@@ -198,6 +200,59 @@ def test_keyframes_and_rows_are_the_same_ground_truth(tmp_path: Path) -> None:
         rows_from_keyframes([unlabelled])
 
 
+def test_persons_keep_their_order_though_their_rows_are_scattered(tmp_path: Path) -> None:
+    row = "{},{},0.{},0.2,0.5,0.6,{},{}".format
+    lines = [row("w", "0003", 4, 1, 7), row("v", "902.5", 3, 2, 1), row("w", "0003", 1, 2, 9), row("v", 902.5, 3, 3, 1)]
+    lines += [row("v", "902.50", 3, 1, 2), row("w", "0003", 4, 3, 7), row("w", 3, 4, 3, 7), row("v", "902", 1, 1, 0)]
+    keyframes = keyframes_from_annotations(load_annotations(save(tmp_path, *lines)), 3)
+    assert [(k.video_id, k.timestamp) for k in keyframes] == [("w", 3.0), ("v", 902.5), ("v", 902.0)]
+    labels = [k.labels.tolist() for k in keyframes if k.labels is not None]
+    assert labels == [[[1, 0, 1], [0, 1, 0]], [[0, 1, 1], [1, 0, 0]], [[1, 0, 0]]]
+    assert [round(x, 3) for x in keyframes[0].boxes[:, 0].tolist()] == [0.4, 0.1]
+
+
+KINETICS = ["abc,005.005,0.1,0.2,0.5,0.6,12", "abc,005.005,0.1,0.2,0.5,0.6,80", "-de_f,17.25"]
+
+
+def test_the_kinetics_rows_of_ava_kinetics(tmp_path: Path) -> None:
+    rows = load_annotations(save(tmp_path, *KINETICS))
+    first, second = keyframes_from_annotations(rows, 80)
+    assert (first.video_id, first.timestamp, second.timestamp, len(second.boxes)) == ("abc", 5.005, 17.25, 0)
+    assert first.labels is not None
+    assert first.labels.nonzero().tolist() == [[0, 11], [0, 79]]
+    assert len(keyframes_from_annotations(rows, 80, excluded={("abc", "5.005000")})) == 1
+
+
+fractions = st.floats(0, 1) | st.integers(0, 1000).map(lambda thousandth: thousandth / 1000)
+annotation_rows = st.tuples(
+    st.sampled_from(["v", "-w_1", 'a "b", c']),
+    st.integers(0, 1799).map(float) | st.floats(0, 1e4, width=32),
+    st.none() | st.tuples(fractions, fractions, fractions, fractions),
+    st.integers(0, 700),
+    st.none() | st.integers(0, 90),
+)
+
+
+@settings(max_examples=100)
+@given(listed=st.lists(annotation_rows, max_size=6))
+def test_written_annotations_read_back_the_same(listed: list, tmp_path_factory: pytest.TempPathFactory) -> None:
+    names = sorted({row[0] for row in listed})
+    rows = AvaRows(
+        names,
+        np.array([names.index(row[0]) for row in listed], np.int32),
+        np.array([row[1] for row in listed], float),
+        np.array([row[2] or [math.nan] * 4 for row in listed]).reshape(-1, 4),
+        np.array([row[3] if row[2] else 0 for row in listed], np.int64),
+        np.array([math.nan if row[4] is None or row[2] is None else row[4] for row in listed], float),
+    )
+    path = tmp_path_factory.getbasetemp() / "written.csv"
+    write_annotations(path, rows)
+    again = load_annotations(path)
+    assert again.video_ids.tolist() == rows.video_ids.tolist()
+    for name in ("timestamps", "boxes", "action_ids", "column8"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(rows, name))
+
+
 def some_detections(seed: int = 0) -> list[Detections]:
     generator = torch.Generator().manual_seed(seed)
     found = []
@@ -343,7 +398,7 @@ def test_the_place_of_a_row() -> None:
 def test_the_official_files_are_read(shared_data: Path) -> None:
     folder = shared_data / "ava"
     rows = load_annotations(folder / "ava_train_v2.2_29videos.csv")
-    assert (len(rows), len(keyframes_from_annotations(rows, 80))) == (94625, 22051)
+    assert len(rows) == 94625
     assert len(load_label_map(folder / "ava_action_list_v2.2.pbtxt")) == 80
     evaluated = load_label_map(folder / "ava_action_list_v2.2_for_activitynet_2019.pbtxt")
     assert len(evaluated) == 60
@@ -351,3 +406,23 @@ def test_the_official_files_are_read(shared_data: Path) -> None:
     ranges = load_label_groups(folder / "ava_action_list_v2.2_for_activitynet_2019.pbtxt")
     assert all(types[action_id] == group for action_id, group in ranges.items())
     assert not describe_label_map_form(folder / "ava_action_list_v2.2.pbtxt")
+
+
+@pytest.mark.needs_shared
+@pytest.mark.parametrize("name", ["ava/ava_train_v2.2_29videos.csv", "mini_ava/train.csv", "mini_ava/val.csv"])
+def test_real_rows_come_back_byte_for_byte(shared_data: Path, tmp_path: Path, name: str) -> None:
+    write_annotations(tmp_path / "again.csv", load_annotations(shared_data / name))
+    assert (tmp_path / "again.csv").read_bytes() == (shared_data / name).read_bytes()
+
+
+@pytest.mark.needs_shared
+def test_all_real_rows_become_keyframes_within_a_second(shared_data: Path) -> None:
+    def load() -> tuple[int, int, float]:
+        start = time.process_time()  # of this process: a busy machine is no fault of the code
+        rows = load_annotations(shared_data / "ava" / "ava_train_v2.2_29videos.csv")
+        keyframes = keyframes_from_annotations(rows, 80)
+        return len(rows), len(keyframes), time.process_time() - start
+
+    runs = [load() for _ in range(3)]
+    assert {run[:2] for run in runs} == {(94625, 22051)}
+    assert min(run[2] for run in runs) < 1.0

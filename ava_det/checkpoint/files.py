@@ -7,10 +7,7 @@ and nothing that acts.
 
 from __future__ import annotations
 
-import codecs
 import json
-import pickle
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ava_det.files import atomic_path
+from ava_det.safe_pickle import ARRAY_GLOBALS, describe_unpickling, load_arrays
 
 
 class WeightsError(ValueError):
@@ -59,15 +57,8 @@ def read_file(path: str | Path) -> dict[str, Any]:
         content = _reader(start, path)(path)
     except WeightsError:
         raise
-    except pickle.UnpicklingError as error:
-        if "truncated" in str(error) or "Ran out of input" in str(error):
-            raise WeightsError(f"{path}: the file is truncated or damaged") from None
-        raise WeightsError(
-            f"{path}: refused, because it holds more than tensors, numbers and text ({_forbidden_name(error)}); "
-            f"nothing in it was run"
-        ) from None
     except Exception as error:  # damaged bytes surface as almost any exception of the readers
-        raise WeightsError(f"{path}: the file is truncated or damaged ({type(error).__name__})") from None
+        raise WeightsError(f"{path}: {describe_unpickling(error)}") from None
     if not isinstance(content, dict):
         raise WeightsError(f"{path}: expected a dictionary of weights, found {type(content).__name__}")
     return content
@@ -81,7 +72,7 @@ def _reader(start: bytes, path: Path) -> Callable[[Path], Any]:
     if _LEGACY_MAGIC in start:
         return _read_torch
     if start[:1] == b"\x80" or start[:1] in b"(}":
-        return _read_caffe2
+        return load_arrays
     raise WeightsError(f"{path}: not a weights file, expected torch, Caffe2 pickle or safetensors")
 
 
@@ -103,30 +94,6 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_caffe2(path: Path) -> Any:
-    with open(path, "rb") as file:
-        return _ArrayUnpickler(file, encoding="latin1").load()
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Builds NumPy arrays, plain containers and nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ARRAY_GLOBALS:
-            raise pickle.UnpicklingError(f"global {module}.{name}")
-        return _ARRAY_GLOBALS[module, name]
-
-
-def _forbidden_name(error: Exception) -> str:
-    """The global a reader refused, out of its message: torch says `Unsupported global: GLOBAL os.system was...`."""
-    for sentence in str(error).splitlines():
-        words = sentence.replace("`", " ").split()
-        for index, word in enumerate(words[:-1]):
-            if word in ("GLOBAL", "global") and "." in words[index + 1]:
-                return words[index + 1].rstrip(",.")
-    return "an unknown object"
-
-
 class _Ignored:
     """Stands in for training logs that MMEngine pickles into its checkpoints; holds nothing, does nothing."""
 
@@ -142,20 +109,8 @@ def _ignore(*_arguments: object) -> None:
 
 
 _LEGACY_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # torch.serialization.MAGIC_NUMBER as a pickled integer
-_RECONSTRUCT: Any = np.zeros(1).__reduce__()[0]
-_SCALAR: Any = np.float64(0).__reduce__()[0]
-_ARRAY_GLOBALS: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): codecs.encode,
-    ("collections", "OrderedDict"): OrderedDict,
-} | {
-    (f"numpy.{core}.multiarray", name): function
-    for core in ("core", "_core")
-    for name, function in (("_reconstruct", _RECONSTRUCT), ("scalar", _SCALAR))
-}
 _INERT: list[Any] = [
-    *((value, f"{module}.{name}") for (module, name), value in _ARRAY_GLOBALS.items()),
+    *((value, f"{module}.{name}") for (module, name), value in ARRAY_GLOBALS.items()),
     *{type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")},
     (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
     (_ignore, "builtins.getattr"),

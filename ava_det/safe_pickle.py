@@ -1,0 +1,74 @@
+"""Unpickling against an allow-list: arrays, numbers, text and plain containers, and nothing that acts.
+
+A pickle is a program that may call any function it names. Published weights and person boxes come as pickles, so they
+are read by an unpickler that knows the few names NumPy arrays are made of and refuses every other.
+"""
+
+from __future__ import annotations
+
+import codecs
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def _empty_bytes() -> bytes:
+    """What old protocols call to make the contents of an array without elements."""
+    return b""
+
+
+_RECONSTRUCT: Any = np.zeros(1).__reduce__()[0]
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+ARRAY_GLOBALS: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): codecs.encode,
+    ("__builtin__", "bytes"): _empty_bytes,
+    ("collections", "OrderedDict"): OrderedDict,
+} | {
+    (f"numpy.{core}.multiarray", name): function
+    for core in ("core", "_core")
+    for name, function in (("_reconstruct", _RECONSTRUCT), ("scalar", _SCALAR))
+}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ARRAY_GLOBALS:
+            raise pickle.UnpicklingError(f"global {module}.{name}")
+        return ARRAY_GLOBALS[module, name]
+
+
+def load_arrays(path: str | Path) -> Any:
+    """What a pickle of arrays and plain containers holds, of any protocol, Python 2's included.
+
+    Raises pickle.UnpicklingError naming the first other thing it asks for, of which nothing is run; damaged bytes
+    surface as almost any exception of the unpickler.
+    """
+    with open(path, "rb") as file:
+        return _ArrayUnpickler(file, encoding="latin1").load()
+
+
+def describe_unpickling(error: Exception) -> str:
+    """Why a pickle could not be read, for a sentence that begins with the file's name."""
+    text = str(error)
+    if not isinstance(error, pickle.UnpicklingError):
+        return f"the file is truncated or damaged ({type(error).__name__})"
+    if "truncated" in text or "Ran out of input" in text:
+        return "the file is truncated or damaged"
+    return (
+        f"refused, because it holds more than arrays, numbers and text ({_forbidden_name(text)}); nothing in it was run"
+    )
+
+
+def _forbidden_name(message: str) -> str:
+    """The global a reader refused: `GLOBAL os.system` in torch's message, `global os.system` in ours."""
+    for sentence in message.splitlines():
+        words = sentence.replace("`", " ").split()
+        for index, word in enumerate(words[:-1]):
+            if word in ("GLOBAL", "global") and "." in words[index + 1]:
+                return words[index + 1].rstrip(",.")
+    return "an unknown object"
