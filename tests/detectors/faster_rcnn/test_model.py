@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ava_det.boxes import compute_iou
 from ava_det.detectors.faster_rcnn import FasterRCNN
 from ava_det.detectors.faster_rcnn.anchors import make_anchors
 from ava_det.detectors.faster_rcnn.box_coder import PROPOSAL_WEIGHTS, decode_boxes, encode_boxes
@@ -52,22 +53,23 @@ def test_images_without_a_box_are_all_background() -> None:
 
 
 def test_one_image_is_learnt_by_heart() -> None:
-    model = make_model("gn", pixel_std=(57.0, 57.0, 57.0))
+    model = make_model("gn", channels=32, hidden=64, pixel_std=(57.0, 57.0, 57.0))
     image = torch.full((3, 64, 96), 90, dtype=torch.uint8)
     boxes, classes = torch.tensor([[10.0, 8, 30, 56], [50, 20, 90, 44]]), torch.tensor([0, 1])
     for (x1, y1, x2, y2), color in zip(boxes.long().tolist(), (220, 20), strict=True):
         image[:, y1:y2, x1:x2] = color
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    for _ in range(120):
+    optimizer = torch.optim.AdamW(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, 60)
+    for _ in range(60):
         optimizer.zero_grad()
         sum(model([image], [(boxes, classes)]).values()).backward()
         optimizer.step()
-    model.eval()
+        schedule.step()
     with torch.inference_mode():
-        [(found, scores, labels)] = model([image])
+        [(found, scores, labels)] = model.eval()([image])
     sure = scores > 0.5
     assert sorted(labels[sure].tolist()) == [0, 1]
-    torch.testing.assert_close(found[sure][labels[sure].argsort()], boxes, atol=3.0, rtol=0)
+    assert compute_iou(found[sure][labels[sure].argsort()], boxes).diagonal().min() > 0.75
 
 
 @pytest.mark.parametrize("norm", ["frozen_bn", "gn"])
