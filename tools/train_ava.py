@@ -32,8 +32,9 @@ from ava_det.build import (
 from ava_det.checkpoint import load_checkpoint, load_weights
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, ConfigError, load_config
+from ava_det.data.loader import ClipLoader
 from ava_det.data.transforms import normalise_batch
-from ava_det.distributed import is_main_process, process_group
+from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.run_folder import RunFolder, describe_metrics
 from ava_det.training.log import JsonLog
 from ava_det.training.loop import train
@@ -82,22 +83,47 @@ def run(config: Config, device: torch.device, resume: bool, eval_only: bool) -> 
         folder.remove_results()
         log.cut_after(state["epoch"] if state else -1)
 
+    def warn(sentence: str) -> None:
+        print(f"warning: {sentence}", file=sys.stderr)
+        if is_main_process():
+            log.write(warning=sentence)
+
     def save(training_state: dict[str, Any]) -> None:
         if is_main_process():
             folder.save_training_state(training_state, config, label_map)
 
-    return train(
-        model,
-        loader,
-        build_optimizer(config, model),
-        build_schedule(config),
-        partial(normalise_batch, mean=config.data.mean, std=config.data.std, device=device),
-        evaluate,
-        save,
-        log,
-        build_loop_settings(config),
-        resume_from=state,
-    )
+    loader.warn = warn
+    with loader.failures_named():
+        metrics = train(
+            model,
+            loader,
+            build_optimizer(config, model),
+            build_schedule(config),
+            partial(normalise_batch, mean=config.data.mean, std=config.data.std, device=device),
+            evaluate,
+            save,
+            log,
+            build_loop_settings(config),
+            resume_from=state,
+        )
+    report_lost_clips(loader, log)
+    return metrics
+
+
+def report_lost_clips(loader: ClipLoader, log: JsonLog) -> None:
+    """One sentence for every video of any process whose clips could not be read, on stderr and in the log."""
+    counts: dict[str, int] = {}
+    reasons: dict[str, str] = {}
+    for part in gather_objects(loader.count_lost()):
+        for video_id, (count, reason) in part.items():
+            counts[video_id] = counts.get(video_id, 0) + count
+            reasons.setdefault(video_id, reason)
+    if not counts or not is_main_process():
+        return
+    log.write(left_out=counts)
+    print(f"warning: {sum(counts.values())} clips of {len(counts)} videos were left out of training:", file=sys.stderr)
+    for video_id, count in sorted(counts.items()):
+        print(f"warning:   {count} of {video_id}: {reasons[video_id]}", file=sys.stderr)
 
 
 def load_training_state(config: Config, path: Path) -> dict[str, Any]:

@@ -68,13 +68,18 @@ def build_evaluation(
         model.eval()
         detections: list[Detections] = []
         title = f"evaluate ({split.name})"
-        with tqdm(loader, desc=title, unit="batch", disable=not is_main_process(), leave=False) as bar:
+        bar = tqdm(loader, desc=title, unit="batch", disable=not is_main_process(), leave=False)
+        with bar, loader.failures_named():
             for batch in bar:
                 ready = normalise_batch(batch, data.mean, data.std, device)
                 detections += predict_batch(model, ready, config.precision)
         gathered = [detection for part in gather_objects(detections) for detection in part]
         gathered.sort(key=lambda detection: (detection.keyframe.video_id, detection.keyframe.timestamp))
         metrics = compute_metrics(gathered, split, label_map, config.eval.protocol)
+        lost = {video_id: loss for part in gather_objects(loader.count_lost()) for video_id, loss in part.items()}
+        metrics["warnings"] += [
+            f"{count} keyframes of {video_id} got no detections: {reason}" for video_id, (count, reason) in lost.items()
+        ]
         if is_main_process():
             run_folder.write_results(gathered, metrics, list(label_map))
             for warning in metrics["warnings"]:

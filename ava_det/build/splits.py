@@ -23,9 +23,10 @@ from ava_det.annotations import (
 from ava_det.build.model import DETECTORS, build_clip_reader, build_detector
 from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.dataset import ClipDataset
-from ava_det.data.loader import ClipLoader, TrainBatchSampler, VideoBatchSampler
+from ava_det.data.loader import ClipLoader
+from ava_det.data.order import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import draw_training_view, evaluation_view
-from ava_det.data.video import VideoReader, find_videos
+from ava_det.data.video import find_videos
 from ava_det.distributed import gather_objects, is_main_process, rank, world_size
 from ava_det.label_map import load_label_map
 from ava_det.person_boxes import PersonBoxes, add_proposals, compute_recall, detect_persons, replace_boxes
@@ -158,6 +159,7 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
     """Shuffled, augmented batches of this rank; keyframes without a box are left out."""
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
+    keyframes.sort(key=lambda keyframe: (keyframe.video_id, keyframe.timestamp))
     if not any(keyframe.labels is not None and bool(keyframe.labels.any()) for keyframe in keyframes):
         raise ConfigError(f"data.train.annotations: {data.train.annotations} has no labelled box to train on")
     sides = (data.train_short_side[0], data.train_short_side[1])
@@ -172,6 +174,7 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
         config.seed,
         cache_side=max(sides) if data.cache_clips else None,
     )
+    dataset.require_a_readable_clip()
     if data.cache_clips:
         dataset.fill_cache(partial(tqdm, desc="read clips", unit="clip", disable=not is_main_process()))
     return ClipLoader(dataset, sampler, config.train.num_workers)
@@ -182,10 +185,9 @@ def build_eval_loader(config: Config, split: Split) -> ClipLoader:
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
     view_for = partial(evaluation_view, short_side=data.test_short_side)
-    reader, videos = build_clip_reader(config), _videos(config)
-    for video_id in sorted({keyframe.video_id for keyframe in keyframes} & set(videos)):
-        VideoReader(videos[video_id], data.start_second).close()  # a bad file is said before hours of training
-    dataset = ClipDataset(keyframes, videos, data.start_second, reader, view_for, config.seed)
+    reader = build_clip_reader(config)
+    dataset = ClipDataset(keyframes, _videos(config), data.start_second, reader, view_for, config.seed)
+    dataset.require_a_readable_clip()  # a wrong folder or start_second is said before hours of training
     sampler = VideoBatchSampler(keyframes, config.eval.batch_size, rank(), world_size())
     # a set small enough to be kept in memory is read faster than workers start
     return ClipLoader(dataset, sampler, num_workers=0 if data.cache_clips else config.train.num_workers)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,11 +21,30 @@ from ava_det.data.sampling import (
     compute_grid_moments,
     compute_grid_origin,
 )
-from ava_det.data.transforms import View, apply_view
+from ava_det.data.transforms import MID_GREY, View, apply_view
 from ava_det.data.video import VideoError, VideoReader
 from ava_det.structures import Clip, Keyframe
 
-NUM_OPEN_VIDEOS = 4  # decoders a process keeps: their buffers are the memory of a loader
+BLANK_SIZE = (64, 64)  # height, width
+NUM_OPEN_VIDEOS = 8  # decoders a process keeps open, each with some megabytes of its own pictures
+
+
+@dataclass
+class ReadClip:
+    """What a process of the loader sends: the dataset's clip `index`, its frames uint8 [T, H, W, 3] as its view asks,
+    and its boxes, float32 [N, 4], pixels. All else about the clip, the receiver has."""
+
+    index: int
+    frames: Tensor
+    boxes: np.ndarray
+
+
+@dataclass
+class LostClip:
+    """A clip that could not be read, and the sentence that says why."""
+
+    index: int
+    reason: str
 
 
 class ClipReader:
@@ -127,18 +148,59 @@ class ClipDataset(Dataset[Clip]):
         return len(self.keyframes)
 
     def __getitem__(self, index: int) -> Clip:
-        keyframe = self.keyframes[index]
+        """Raises VideoError where the video cannot be read there."""
+        return self.make_clip(self.read(index, self.epoch))
+
+    def read(self, index: int, epoch: int) -> ReadClip:
+        """Decodes a clip as this epoch looks at it. Raises VideoError where the video cannot be read there."""
         # seeded by sample, not by worker or rank: the same clip looks the same however the work is shared out
-        generator = torch.Generator().manual_seed(hash((self._seed, self.epoch, index)) & 0x7FFF_FFFF_FFFF_FFFF)
+        generator = torch.Generator().manual_seed(hash((self._seed, epoch, index)) & 0x7FFF_FFFF_FFFF_FFFF)
         view = self._view_for(generator)
+        keyframe = self.keyframes[index]
         frames, boxes = apply_view(self._read(index, view.short_side), keyframe.boxes, view, generator)
-        return self._clip_reader.make_clip(frames, boxes, keyframe)
+        return ReadClip(index, torch.from_numpy(frames), boxes.numpy())
+
+    def make_clip(self, read: ReadClip) -> Clip:
+        """What was read, divided between the pathways, with the labels."""
+        return self._clip_reader.make_clip(
+            read.frames.numpy(), torch.from_numpy(read.boxes), self.keyframes[read.index]
+        )
+
+    def make_blank_clip(self) -> Clip:
+        """A small grey clip without a person: it takes a lost one's place where a batch may not be empty."""
+        first = self.keyframes[0]
+        labels = None if first.labels is None else first.labels[:0]
+        nobody = Keyframe(first.video_id, first.timestamp, first.boxes[:0], labels, first.person_scores[:0])
+        frames = np.full((self._clip_reader.num_frames, *BLANK_SIZE, 3), MID_GREY, np.uint8)
+        return self._clip_reader.make_clip(frames, nobody.boxes, nobody)
+
+    def describe(self, index: int) -> str:
+        """Which clip that is, for a person to find it: file and second."""
+        keyframe = self.keyframes[index]
+        return f"{self._videos[keyframe.video_id]} around {keyframe.timestamp:g} s"
+
+    def require_a_readable_clip(self) -> None:
+        """Raises the first video's VideoError if no video can be read at its first keyframe.
+
+        One bad video costs its own clips; when every one is bad, a path or `start_second` is wrong, or the grid.
+        """
+        first_of_each = {keyframe.video_id: index for index, keyframe in reversed(list(enumerate(self.keyframes)))}
+        failure: VideoError | None = None
+        for index in sorted(first_of_each.values()):
+            try:
+                self._decode(index, short_side=None)
+                return
+            except VideoError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def fill_cache(self, progress: Callable[[Sequence[int]], Sequence[int]]) -> None:
         """Decodes every clip once, in the order of the videos; `progress` wraps the indices to show a bar."""
         order = sorted(range(len(self)), key=lambda i: (self.keyframes[i].video_id, self.keyframes[i].timestamp))
         for index in progress(order):
-            self._read(index, 0)
+            with suppress(VideoError):  # whoever asks for the clip will be told
+                self._read(index, 0)
 
     def _read(self, index: int, short_side: int) -> np.ndarray:
         if self._cache_side is None:
@@ -147,13 +209,18 @@ class ClipDataset(Dataset[Clip]):
             self._cached[index] = self._decode(index, self._cache_side)
         return self._cached[index]
 
-    def _decode(self, index: int, short_side: int) -> np.ndarray:
+    def _decode(self, index: int, short_side: int | None) -> np.ndarray:
         keyframe = self.keyframes[index]
         reader = self._reader(keyframe.video_id)
         reader.require(keyframe.timestamp)
-        return self._clip_reader.read_frames(reader, keyframe.timestamp, short_side)
+        frames = self._clip_reader.read_frames(reader, keyframe.timestamp, short_side)
+        reader.require(keyframe.timestamp)  # a header may promise more than the file turned out to hold
+        return frames
 
     def _reader(self, video_id: str) -> VideoReader:
+        """This video's open reader; of the others the last used stay open, without their pictures."""
+        if self._open and next(reversed(self._open)) != video_id:
+            next(reversed(self._open.values())).rest()
         if video_id not in self._open:
             if len(self._open) == NUM_OPEN_VIDEOS:
                 self._open.popitem(last=False)[1].close()

@@ -1,17 +1,29 @@
-"""Clips side by side, and the order they come in: shuffled and cut to the rank in training, by video in evaluation."""
+"""Clips side by side, and the processes that read them.
+
+Each process reads its own stretch of the videos, batch after batch, so that its few decoders stay open. What a batch
+holds, and how each clip looks, depends on (seed, epoch) alone, not on how many processes read it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
-from ava_det.data.dataset import ClipDataset
-from ava_det.data.video import VideoError
-from ava_det.structures import Clip, ClipBatch, Keyframe
+from ava_det.data.dataset import ClipDataset, LostClip, ReadClip
+from ava_det.data.order import TrainBatchSampler, VideoBatchSampler
+from ava_det.data.transforms import MID_GREY
+from ava_det.data.watch import LoadingError, WatchedDataset
+from ava_det.structures import Clip, ClipBatch
+
+PREFETCH = 3  # parts of a batch that each process reads ahead
+WAIT_SECONDS = 300.0  # for one part; a clip takes 0.1 s, and no disk is this slow
 
 
 def collate(clips: Sequence[Clip]) -> ClipBatch:
@@ -26,94 +38,118 @@ def collate(clips: Sequence[Clip]) -> ClipBatch:
 
 
 def _stack(clips: list[Tensor]) -> Tensor | None:
-    """[B, 3, T, H, W], channels last in memory, or None for no clips. Padding is mid-grey: nearly 0 when normalised."""
+    """[B, 3, T, H, W], channels last in memory, pinned where there is CUDA; None for no clips. Padding is mid-grey."""
     if not clips:
         return None
     height, width = max(clip.shape[2] for clip in clips), max(clip.shape[3] for clip in clips)
-    frames = torch.full((len(clips), clips[0].shape[1], height, width, 3), 115, dtype=clips[0].dtype)
+    size = (len(clips), clips[0].shape[1], height, width, 3)
+    frames = torch.full(size, MID_GREY, dtype=clips[0].dtype, pin_memory=torch.cuda.is_available())
     for row, clip in zip(frames, clips, strict=True):
         row[:, : clip.shape[2], : clip.shape[3]] = clip.permute(1, 2, 3, 0)
     return frames.permute(0, 4, 1, 2, 3)
 
 
-class TrainBatchSampler(Sampler[list[int]]):
-    """Shuffled batches for one rank: the order depends on (seed, epoch) alone, the last incomplete batch is left out.
-
-    `batch_size` is the global batch; each rank takes every world_size-th clip of it.
-    """
-
-    def __init__(self, num_clips: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1):
-        if batch_size % world_size:
-            raise ValueError(
-                f"train.batch_size: expected a multiple of the {world_size} processes, received {batch_size}"
-            )
-        if num_clips < batch_size:
-            raise ValueError(
-                f"train.batch_size: expected at most the {num_clips} training keyframes, received {batch_size}"
-            )
-        self.epoch = 0
-        self._num_clips, self._batch_size, self._seed = num_clips, batch_size, seed
-        self._rank, self._world_size = rank, world_size
-
-    def __len__(self) -> int:
-        return self._num_clips // self._batch_size
-
-    def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self._num_clips, generator=generator).tolist()
-        for step in range(len(self)):
-            batch = order[step * self._batch_size : (step + 1) * self._batch_size]
-            yield batch[self._rank :: self._world_size]
-
-
-class VideoBatchSampler(Sampler[list[int]]):
-    """Every keyframe exactly once over all ranks, in the order of time; a batch stays within one video.
-
-    So each video is decoded in one pass, by one rank, and clips of a batch have one size. (A sampler that repeats clips
-    to even out the ranks would add false positives.)
-    """
-
-    def __init__(self, keyframes: Sequence[Keyframe], batch_size: int, rank: int = 0, world_size: int = 1):
-        order = sorted(range(len(keyframes)), key=lambda i: (keyframes[i].video_id, keyframes[i].timestamp))
-        videos = [list(group) for _, group in groupby(order, key=lambda i: keyframes[i].video_id)]
-        self._batches = [
-            video[start : start + batch_size]
-            for video in videos[rank::world_size]
-            for start in range(0, len(video), batch_size)
-        ]
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self._batches)
+def _warn(sentence: str) -> None:
+    print(f"warning: {sentence}", file=sys.stderr)
 
 
 class ClipLoader:
-    """A DataLoader whose `set_epoch` reaches both the sampler's order and the dataset's random views."""
+    """Batches of a dataset's clips, read by `num_workers` processes (0: by this one).
 
-    def __init__(self, dataset: ClipDataset, sampler: TrainBatchSampler | VideoBatchSampler, num_workers: int):
-        self.dataset, self.sampler, self._num_workers = dataset, sampler, num_workers
+    A clip that cannot be read is left out of its batch, and of no other; `warn` is told once for each video, and
+    `count_lost` says at the end what is missing. A training batch that lost all its clips is one grey clip without a
+    person: this process must still take its step beside the others. In evaluation such a batch does not come.
+    A process that delivers nothing for WAIT_SECONDS, or dies, ends the loading with a LoadingError.
+    """
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        sampler: TrainBatchSampler | VideoBatchSampler,
+        num_workers: int,
+        warn: Callable[[str], None] = _warn,
+    ):
+        self.dataset, self.sampler, self.warn = dataset, sampler, warn
+        self._training = isinstance(sampler, TrainBatchSampler)
+        self._num_parts = max(min(num_workers, sampler.max_parts), 1)
+        self._num_workers = self._num_parts if num_workers else 0
+        self._watched = WatchedDataset(dataset, self._num_parts)
+        self._loader: DataLoader[ReadClip | LostClip] | None = None
+        self._lost: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def set_epoch(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        """Which epoch comes next; `first_batch` leaves out the batches before it, as a resumed run wants."""
         self.dataset.epoch = epoch
         if isinstance(self.sampler, TrainBatchSampler):
-            self.sampler.epoch = epoch
+            self.sampler.epoch, self.sampler.first_batch = epoch, first_batch
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        # workers start anew each epoch, so that they carry the dataset's epoch
-        loader = DataLoader(
-            self.dataset,
-            batch_sampler=self.sampler,
-            collate_fn=collate,
-            num_workers=self._num_workers,
-            pin_memory=torch.cuda.is_available(),
-        )
+        if self._loader is None:
+            self._loader = self._start()
+        with self.failures_named():
+            parts = iter(self._loader)
+            together = self._num_parts if self._training else 1
+            while batch := list(islice(parts, together)):
+                read = [clip for part in batch for clip in part]
+                clips = [self.dataset.make_clip(clip) for clip in read if isinstance(clip, ReadClip)]
+                for clip in read:
+                    if isinstance(clip, LostClip):
+                        self._note(clip)
+                if not clips and self._training:
+                    clips = [self.dataset.make_blank_clip()]
+                if clips:
+                    yield collate(clips)
+        if not self._training:
+            self._loader = None  # its processes end; those of training wait for the next epoch
+
+    def count_lost(self) -> dict[str, tuple[int, str]]:
+        """Video id -> how many of its keyframes could not be read so far, and why the first of them."""
+        video_ids = {index: self.dataset.keyframes[index].video_id for index in self._lost}
+        reasons = {video_ids[index]: reason for index, reason in reversed(self._lost.items())}
+        return {video_id: (count, reasons[video_id]) for video_id, count in sorted(Counter(video_ids.values()).items())}
+
+    @contextmanager
+    def failures_named(self) -> Iterator[None]:
+        """Makes the failure of a reading process one sentence; it may strike whatever runs while batches are read."""
         try:
-            yield from loader
-        except VideoError as error:
-            # a worker's exception arrives with its whole traceback as text: the last line is the sentence
-            raise VideoError(str(error).strip().splitlines()[-1].rpartition("VideoError: ")[2]) from None
+            yield
+        except RuntimeError as error:
+            sentence = self._watched.describe_failure(str(error), WAIT_SECONDS)
+            if sentence is None:
+                raise
+            self._loader = None  # ends the processes that are left
+            raise LoadingError(sentence) from None
+
+    def _start(self) -> DataLoader[ReadClip | LostClip]:
+        workers = self._num_workers
+        return DataLoader(
+            self._watched,
+            batch_sampler=_Requests(self),
+            collate_fn=list,
+            num_workers=workers,
+            persistent_workers=workers > 0 and self._training,
+            prefetch_factor=PREFETCH if workers else None,
+            timeout=WAIT_SECONDS if workers else 0,
+        )
+
+    def _note(self, lost: LostClip) -> None:
+        video_id = self.dataset.keyframes[lost.index].video_id
+        if video_id not in {self.dataset.keyframes[index].video_id for index in self._lost}:
+            self.warn(f"{lost.reason}; clips of it that cannot be read are left out")
+        self._lost.setdefault(lost.index, lost.reason)
+
+
+class _Requests:
+    """(epoch, index) of every clip, in parts: the processes take turns, so part k of each round goes to process k."""
+
+    def __init__(self, loader: ClipLoader):
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch = self._loader.dataset.epoch
+        for parts in self._loader.sampler.rounds(self._loader._num_parts):
+            for part in parts:
+                yield [(epoch, index) for index in part]

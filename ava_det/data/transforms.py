@@ -16,6 +16,8 @@ from ava_det.boxes import clip_boxes, flip_boxes, jitter_boxes, scale_boxes
 from ava_det.data.video import resize_short_side
 from ava_det.structures import ClipBatch
 
+MID_GREY = 115  # nearly 0 when normalised
+
 
 @dataclass
 class View:

@@ -20,6 +20,9 @@ import numpy as np
 # Decoding forward this far is cheaper than a seek, which falls back to the last key picture and decodes from there.
 SEEK_GAP_SECONDS = 4.0
 
+# In a file with damaged packets a frame this far from the moment asked for is not the one that was there.
+DAMAGE_SECONDS = 0.5
+
 BT601 = {2, 5, 6}  # "unspecified", BT.470BG and SMPTE 170M in H.273: the matrix OpenCV's conversion assumes
 LIMITED_RANGE = {0, 1}
 
@@ -49,6 +52,7 @@ class _Picture:
     def __init__(self, frame: av.VideoFrame, pts: int, seconds: float):
         self.pts = pts  # since the first frame
         self.seconds = seconds
+        self.duration = frame.duration  # ticks of the stream, or None
         self._frame = frame
         self._rgb: dict[int | None, np.ndarray] = {}
 
@@ -69,23 +73,18 @@ class VideoReader:
     it has sound. delay: seconds from the start of the file, its sound included, to its first frame, exact.
     """
 
+    _container: av.container.InputContainer
+    _stream: av.VideoStream
+
     def __init__(self, path: str | Path, start_second: float = 0.0):
         self.path = Path(path)
         self.start_second = start_second
         if not self.path.is_file():
             raise VideoError(f"{self.path}: no such video file")
-        try:
-            self._container = av.open(str(self.path))
-        except (av.FFmpegError, OSError) as error:
-            raise VideoError(f"{self.path}: cannot be opened as a video ({_reason(error)})") from None
-        if not self._container.streams.video:
-            self._container.close()
-            raise VideoError(f"{self.path}: holds no video stream")
-        self._stream = self._container.streams.video[0]
-        self._stream.codec_context.thread_count = 1  # loaders run one reader per process; threads cost more CPU
-        self._start, self._time_base = Fraction(start_second), Fraction(self._stream.time_base or 1)
         self._first_pts: int | None = None
-        self._restart()
+        self._damaged = False
+        self._start = Fraction(start_second)
+        self._rewind()
         if not self._decode_next():
             self._container.close()
             raise VideoError(f"{self.path}: no frame of it can be decoded")
@@ -108,10 +107,15 @@ class VideoReader:
         self._pictures.clear()
         self._container.close()
 
+    def rest(self) -> None:
+        """Frees the pictures that are held; the file and its decoder stay open."""
+        self._pictures.clear()
+
     def read(self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None) -> np.ndarray:
         """uint8 RGB [T, H, W, 3]: for each moment the frame nearest to it (the earlier of two equally near).
 
         short_side: the shorter side of the result in pixels (bilinear, aspect kept); None keeps the video's size.
+        Raises VideoError where the file is damaged.
         """
         moments = np.asarray(seconds, dtype=np.float64)
         self._fill(float(moments.min()), float(moments.max()))
@@ -119,6 +123,7 @@ class VideoReader:
         after = np.searchsorted(times, moments).clip(1, max(len(times) - 1, 1))
         before_is_nearer = moments - times[after - 1] <= times[np.minimum(after, len(times) - 1)] - moments
         chosen = np.where(before_is_nearer, after - 1, np.minimum(after, len(times) - 1))
+        self._refuse_damage(moments, times[chosen])
         return np.stack([self._pictures[index].rgb(short_side) for index in chosen])
 
     def read_at_or_after(self, moments: Sequence[Fraction], short_side: int | None = None) -> np.ndarray:
@@ -132,7 +137,7 @@ class VideoReader:
 
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
         """Every frame from the first: (moment in seconds, uint8 RGB [H, W, 3])."""
-        self._restart()
+        self._rewind()
         while self._decode_next():
             while len(self._pictures) > 1:
                 self._pictures.popleft()
@@ -148,15 +153,18 @@ class VideoReader:
             )
 
     def find_end(self) -> float:
-        """The moment at which the last frame ends; a file whose header does not tell is decoded through once."""
+        """The moment at which the last frame ends: as seen, where the end has been read, or as the header says.
+
+        A file whose header does not tell is decoded through once.
+        """
         if self._end is None and self.duration is not None:
             self._end = self.start_second + self.duration
         if self._end is None:
-            self._restart()
+            self._rewind()
             while self._decode_next():
                 while len(self._pictures) > 1:
                     self._pictures.popleft()
-            self._end = self._pictures[0].seconds + 1 / self.fps
+        assert self._end is not None
         return self._end
 
     def sample(self, count: int) -> list[np.ndarray]:
@@ -169,7 +177,20 @@ class VideoReader:
         wanted = [math.ceil((moment - self._start) / self._time_base) for moment in moments]
         self._fill(float(min(moments)), float(max(moments)) + 1e-6)
         held = list(self._pictures)
-        return [held[min(bisect_left(held, pts, key=lambda picture: picture.pts), len(held) - 1)] for pts in wanted]
+        found = [held[min(bisect_left(held, pts, key=lambda picture: picture.pts), len(held) - 1)] for pts in wanted]
+        self._refuse_damage(np.array(moments, dtype=np.float64), np.array([picture.seconds for picture in found]))
+        return found
+
+    def _refuse_damage(self, moments: np.ndarray, found: np.ndarray) -> None:
+        """Raises VideoError where frames between the first and the last are missing because packets are damaged.
+
+        A long gap alone is no fault: recordings of variable rate have them.
+        """
+        if self._damaged:
+            inside = moments.clip(self.start_second, self._pictures[-1].seconds)
+            far = np.abs(found - inside) > DAMAGE_SECONDS
+            if far.any():
+                raise VideoError(f"{self.path}: damaged around {inside[far][0]:.1f} s, no frame can be decoded there")
 
     def _fill(self, first: float, last: float) -> None:
         """Makes the ring buffer reach from at or before `first` to at or after `last`, as far as the file does."""
@@ -188,21 +209,37 @@ class VideoReader:
         back_off = 0.0
         while moment - back_off > self.start_second:
             pts = int((moment - back_off - self.start_second) / time_base) + (self._first_pts or 0)
-            self._restart(pts)
+            self._seek_key_picture(pts)
             if self._decode_next() and self._pictures[0].seconds <= moment:
                 return
             back_off = 2 * back_off + 1.0  # some containers land after the moment asked for
-        self._restart()
+        self._rewind()
         self._decode_next()
 
-    def _restart(self, pts: int | None = None) -> None:
-        """Empties the ring buffer and puts the decoder before the key picture at or before `pts` (None: the start)."""
+    def _rewind(self) -> None:
+        """Opens the file, again where it is open: not every container can seek back to its first frame."""
         self._pictures: deque[_Picture] = deque()
         if self._first_pts is not None:
-            try:
-                self._container.seek(self._first_pts if pts is None else pts, stream=self._stream, backward=True)
-            except av.FFmpegError as error:
-                raise VideoError(f"{self.path}: cannot seek ({_reason(error)})") from None
+            self._container.close()
+        try:
+            self._container = av.open(str(self.path))
+        except (av.FFmpegError, OSError) as error:
+            raise VideoError(f"{self.path}: cannot be opened as a video ({_reason(error)})") from None
+        if not self._container.streams.video:
+            self._container.close()
+            raise VideoError(f"{self.path}: holds no video stream")
+        self._stream = self._container.streams.video[0]
+        self._stream.codec_context.thread_count = 1  # loaders run one reader per process; threads cost more CPU
+        self._time_base = Fraction(self._stream.time_base or 1)
+        self._decoder = self._decode()
+
+    def _seek_key_picture(self, pts: int) -> None:
+        """Empties the ring buffer and puts the decoder before the key picture at or before `pts`."""
+        self._pictures.clear()
+        try:
+            self._container.seek(pts, stream=self._stream, backward=True)
+        except av.FFmpegError as error:
+            raise VideoError(f"{self.path}: cannot seek ({_reason(error)})") from None
         self._decoder = self._decode()
 
     def _decode_next(self) -> bool:
@@ -217,17 +254,26 @@ class VideoReader:
             ):  # a repeated or backward pts is no new moment
                 self._pictures.append(_Picture(frame, pts, seconds))
                 return True
+        if self._pictures:  # the file's real end, whatever its header promised
+            length = float((self._pictures[-1].duration or 0) * self._stream.time_base)
+            self._end = self._pictures[-1].seconds + (length or 1 / self.fps)
         return False
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """Frames with a pts, in presentation order; a damaged packet costs its own frames only."""
+        """Whole frames with a pts, in presentation order; a damaged packet costs its own frames only."""
+        whole = True  # after damage pictures are patched up from others, until the next key picture
         try:
             for packet in self._container.demux(self._stream):
                 try:
                     frames = packet.decode()
                 except av.error.InvalidDataError:
-                    continue
-                yield from (frame for frame in frames if frame.pts is not None)
+                    whole, frames = False, []
+                    self._damaged = True
+                for frame in frames:
+                    whole = (whole or frame.key_frame) and not frame.is_corrupt
+                    self._damaged |= not whole
+                    if whole and frame.pts is not None:
+                        yield frame
         except av.FFmpegError:
             return  # a truncated file ends here
 

@@ -73,13 +73,13 @@ def train(
     steps = {"initial": first_epoch * len(loader), "total": settings.num_epochs * len(loader)}
     with tqdm(desc="train", unit="step", disable=not is_main_process(), mininterval=1.0, **steps) as bar:
         for epoch in range(first_epoch, settings.num_epochs):
-            model.train()
-            if settings.freeze_bn:
-                freeze_batch_norm(model)
             loader.set_epoch(epoch)
-            interval = _Interval(device)
+            interval, loss_of_epoch = _Interval(device), 0.0
             for index, batch in enumerate(loader):
                 interval.data_arrived()
+                model.train()
+                if settings.freeze_bn or len(batch.rois) == 0:  # clips that could not be read teach a norm nothing
+                    freeze_batch_norm(model)
                 lr = lr_at(epoch + index / len(loader))
                 for group in optimizer.param_groups:
                     group["lr"] = lr
@@ -94,9 +94,12 @@ def train(
                 if (index + 1) % settings.log_every == 0 or index + 1 == len(loader):
                     step = epoch * len(loader) + index + 1
                     line = interval.close(step, epoch + (index + 1) / len(loader), lr)
+                    loss_of_epoch += line["loss"]
                     bar.set_postfix(loss=f"{line['loss']:.4f}", lr=f"{lr:.2g}")
                     if is_main_process():
                         log.write(**line)
+            if loss_of_epoch == 0:
+                raise TrainingError(f"epoch {epoch}: expected clips to learn from, not one of them could be read")
             done = epoch + 1
             save({"epoch": done, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": _rng_state()})
             # each rank's batch norms saw other clips: all must score with the statistics that were saved

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ava_det.annotations import keyframes_from_annotations, load_annotations
 from ava_det.data.dataset import ClipDataset, ClipReader
-from ava_det.data.loader import ClipLoader, TrainBatchSampler, VideoBatchSampler, collate
+from ava_det.data.loader import ClipLoader, collate
+from ava_det.data.order import TrainBatchSampler
 from ava_det.data.transforms import View, draw_training_view, evaluation_view
 from ava_det.data.video import VideoError, find_videos
 from ava_det.structures import Clip, Keyframe
@@ -40,44 +39,6 @@ def test_collate_keeps_persons_and_pads_to_the_right() -> None:
 
 def test_one_unlabelled_clip_makes_the_batch_unlabelled() -> None:
     assert collate([make_clip(1, 8), make_clip(1, 8, labelled=False)]).labels is None
-
-
-@given(st.integers(8, 60), st.sampled_from([2, 4, 8]), st.integers(0, 5))
-def test_ranks_share_a_global_batch(num_clips: int, batch_size: int, epoch: int) -> None:
-    def batches(rank: int, world_size: int) -> list[list[int]]:
-        sampler = TrainBatchSampler(num_clips, batch_size, 7, rank, world_size)
-        sampler.epoch = epoch
-        return list(sampler)
-
-    alone = batches(0, 1)
-    shared = [sorted(first + second) for first, second in zip(batches(0, 2), batches(1, 2), strict=True)]
-    assert shared == [sorted(batch) for batch in alone]
-    seen = [index for batch in alone for index in batch]
-    assert len(set(seen)) == len(seen) == num_clips // batch_size * batch_size
-
-
-def test_epochs_differ_and_too_large_batches_are_refused() -> None:
-    sampler = TrainBatchSampler(32, 8, 0)
-    first = list(sampler)
-    sampler.epoch = 1
-    assert list(sampler) != first
-    with pytest.raises(ValueError, match=r"train\.batch_size: expected at most the 5"):
-        TrainBatchSampler(5, 8, 0)
-    with pytest.raises(ValueError, match="multiple of the 3 processes"):
-        TrainBatchSampler(50, 8, 0, 0, 3)
-
-
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.integers(1, 5), st.integers(1, 4))
-def test_evaluation_shards_are_exact(sizes: list[int], batch_size: int, world_size: int) -> None:
-    empty = torch.zeros(0, 4), None, torch.zeros(0)
-    keyframes = [Keyframe(f"v{v}", float(t), *empty) for v, size in enumerate(sizes) for t in reversed(range(size))]
-    seen = []
-    for rank in range(world_size):
-        for batch in VideoBatchSampler(keyframes, batch_size, rank, world_size):
-            assert len({keyframes[index].video_id for index in batch}) == 1
-            assert [keyframes[index].timestamp for index in batch] == sorted(keyframes[i].timestamp for i in batch)
-            seen += batch
-    assert sorted(seen) == list(range(len(keyframes)))
 
 
 def make_dataset(synthetic: Path, cache_side: int | None = None) -> ClipDataset:
@@ -136,16 +97,6 @@ def test_a_dataset_travels_to_workers_that_share_no_memory(synthetic: Path) -> N
     dataset._view_for = partial(evaluation_view, short_side=32)
     first = dataset[0].fast  # a decoder is open now, and stays here
     torch.testing.assert_close(pickle.loads(pickle.dumps(dataset))[0].fast, first)
-
-
-def test_a_bad_video_in_a_worker_is_still_one_sentence(synthetic: Path, tmp_path: Path) -> None:
-    dataset = make_dataset(synthetic)
-    bad = tmp_path / "bad.mp4"
-    bad.write_bytes(b"not a video" * 50)
-    dataset._videos = dict.fromkeys(dataset._videos, bad)
-    dataset._view_for = partial(evaluation_view, short_side=32)
-    with pytest.raises(VideoError, match=r"^\S*bad\.mp4: cannot be opened as a video \([^\n]*\)$"):
-        list(ClipLoader(dataset, TrainBatchSampler(len(dataset), 4, 0), num_workers=1))
 
 
 def test_a_missing_video_is_named(synthetic: Path) -> None:

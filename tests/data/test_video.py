@@ -113,16 +113,6 @@ def test_a_rotated_phone_video_is_upright(tmp_path: Path) -> None:
     assert read_number(np.rot90(turned, -1)) == 5
 
 
-def test_a_truncated_file_ends_where_it_was_cut(tmp_path: Path) -> None:
-    whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
-    write_numbered_video(whole, [Fraction(i, 30) for i in range(120)], options={"g": "10"})
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    with VideoReader(cut) as reader:
-        frames = list(reader.frames())
-        assert 20 < len(frames) < 120
-        assert read_number(reader.read([3.9])[0]) == len(frames) - 1
-
-
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [(b"", "cannot be opened"), (b"not a video at all" * 100, "cannot be opened"), (None, "no such")],

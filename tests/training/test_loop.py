@@ -22,6 +22,7 @@ from ava_det.training.loop import LoopSettings, TrainingError, compute_loss, fre
 from ava_det.training.optimizer import compute_lr
 
 NUM_CLIPS, BATCH, CLASSES = 12, 4, 3
+TOY = Keyframe("toy", 0.0, torch.zeros(0, 4), None, torch.zeros(0))
 
 
 class ToyDetector(nn.Module):
@@ -40,10 +41,13 @@ class ToyDetector(nn.Module):
 
 
 class ToyLoader:
-    """Clip i has 1 + i % 3 boxes, so that ranks get unequal numbers of them."""
+    """Clip i has 1 + i % 3 boxes, so that ranks get unequal numbers of them.
 
-    def __init__(self) -> None:
-        self.epoch = 0
+    lossy: every second clip of every second batch cannot be read: of two ranks, the second has none left.
+    """
+
+    def __init__(self, lossy: bool = False) -> None:
+        self.epoch, self.lossy = 0, lossy
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -54,10 +58,13 @@ class ToyLoader:
     def __iter__(self) -> Iterator[ClipBatch]:
         order = torch.randperm(NUM_CLIPS, generator=torch.Generator().manual_seed(self.epoch)).tolist()
         for start in range(0, NUM_CLIPS, BATCH):
-            yield make_batch(order[start : start + BATCH][rank() :: world_size()])
+            places = range(rank(), BATCH, world_size())
+            lost = self.lossy and start % (2 * BATCH) == 0
+            yield make_batch([order[start + place] for place in places if not (lost and place % 2)])
 
 
 def make_batch(clips: list[int]) -> ClipBatch:
+    """Without a clip: one blank one without a person, as the loader makes."""
     rois, labels, frames = [], [], []
     for position, clip in enumerate(clips):
         generator = torch.Generator().manual_seed(clip)
@@ -65,8 +72,9 @@ def make_batch(clips: list[int]) -> ClipBatch:
         frames.append(torch.rand(3, 2, 4, 4, generator=generator))
         rois.append(torch.cat((torch.full((count, 1), position), torch.rand(count, 4, generator=generator)), dim=1))
         labels.append((torch.rand(count, CLASSES, generator=generator) > 0.5).float())
-    keyframe = Keyframe("toy", 0.0, torch.zeros(0, 4), None, torch.zeros(0))
-    return ClipBatch(None, torch.stack(frames), torch.cat(rois), torch.cat(labels), [keyframe] * len(clips))
+    if not clips:
+        return ClipBatch(None, torch.zeros(1, 3, 2, 4, 4), torch.zeros(0, 5), torch.zeros(0, CLASSES), [TOY])
+    return ClipBatch(None, torch.stack(frames), torch.cat(rois), torch.cat(labels), [TOY] * len(clips))
 
 
 def run(
@@ -76,6 +84,7 @@ def run(
     state: dict[str, Any] | None = None,
     frozen: bool = False,
     lr: float = 0.5,
+    lossy: bool = False,
     evaluate: Callable[[nn.Module], dict[str, Any]] = lambda _: {"mAP": 0.5},
 ) -> dict[str, Any]:
     """Trains `epochs` of a schedule of `total`; returns the last saved state."""
@@ -85,7 +94,7 @@ def run(
     settings = LoopSettings(epochs, 5.0, frozen, "fp32", 2, None)
     schedule = functools.partial(compute_lr, lr=lr, num_epochs=total, warmup_epochs=0.5, schedule="cosine", steps=[])
     train(
-        model, ToyLoader(), optimizer, schedule, lambda batch: batch, evaluate,
+        model, ToyLoader(lossy), optimizer, schedule, lambda batch: batch, evaluate,
         lambda new: saved.append(copy.deepcopy(new)), JsonLog(folder / "log.jsonl"), settings, state,
     )  # fmt: skip
     return saved[-1]
@@ -157,10 +166,10 @@ def _rank_main(index: int, folder: Path, port: int) -> None:
     )
     torch.set_num_threads(1)
     with process_group(torch.device("cpu")):
-        state = run(folder, 3, 3, frozen=True)
+        states = {name: run(folder, 3, 3, frozen=True, lossy=name == "lossy")["model"] for name in ("whole", "lossy")}
         assert gather_objects(index) == [0, 1]
     if index == 0:
-        torch.save(state["model"], folder / "two.pt")
+        torch.save(states, folder / "two.pt")
     os._exit(0)  # gloo's threads sometimes abort an interpreter that ends as usual
 
 
@@ -191,9 +200,30 @@ def test_every_rank_scores_the_model_that_is_saved(tmp_path: Path) -> None:
     assert (tmp_path / "compared").exists()
 
 
-def test_two_ranks_equal_one(tmp_path: Path) -> None:
-    alone = run(tmp_path, 3, 3, frozen=True)["model"]
+def test_two_ranks_equal_one_also_when_one_of_them_loses_all_clips_of_a_step(tmp_path: Path) -> None:
     mp.spawn(_rank_main, args=(tmp_path, 29500 + os.getpid() % 1000), nprocs=2)
     together = torch.load(tmp_path / "two.pt", weights_only=True)
-    for name, value in alone.items():
-        torch.testing.assert_close(together[name], value, rtol=0, atol=1e-6)
+    for kind in ("whole", "lossy"):
+        alone = run(tmp_path, 3, 3, frozen=True, lossy=kind == "lossy")["model"]
+        for name, value in alone.items():
+            torch.testing.assert_close(together[kind][name], value, rtol=0, atol=1e-6)
+    assert not torch.equal(together["whole"]["linear.weight"], together["lossy"]["linear.weight"])
+
+
+def test_a_step_without_a_clip_leaves_batch_norm_alone_and_an_epoch_of_them_stops(tmp_path: Path) -> None:
+    seen: list[Tensor] = []
+
+    class Nothing(ToyLoader):
+        def __iter__(self) -> Iterator[ClipBatch]:
+            yield from (make_batch([]) for _ in range(3))
+
+    model = ToyDetector()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.norm.register_forward_hook(lambda norm, *_: seen.append(norm.running_mean.clone()))
+    with pytest.raises(TrainingError, match="epoch 0: expected clips to learn from"):
+        train(
+            model, Nothing(), optimizer, lambda _: 0.1, lambda batch: batch, lambda _: {"mAP": 0.0},
+            lambda _: None, JsonLog(tmp_path / "log.jsonl"), LoopSettings(1, None, False, "fp32", 1, None),
+        )  # fmt: skip
+    assert len(seen) == 3
+    assert all(torch.equal(mean, torch.zeros(7)) for mean in seen)
