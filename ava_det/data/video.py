@@ -26,6 +26,9 @@ DAMAGE_SECONDS = 0.5
 BT601 = {2, 5, 6}  # "unspecified", BT.470BG and SMPTE 170M in H.273: the matrix OpenCV's conversion assumes
 LIMITED_RANGE = {0, 1}
 
+# What data/ava/transcode.py writes into the file: smaller pictures at another rate than published weights have seen.
+PREPARED_TAG = "ava_det_prepared"
+
 
 class VideoError(ValueError):
     """A sentence naming the file that cannot be read, and why."""
@@ -70,7 +73,8 @@ class VideoReader:
 
     width, height: of the upright picture, pixels. fps: average frames a second, as the file says. duration: seconds, or
     None where the file does not say. frame_rate: the constant rate the file is meant to have, exact. has_audio: whether
-    it has sound. delay: seconds from the start of the file, its sound included, to its first frame, exact.
+    it has sound. is_prepared: whether data/ava/transcode.py made it. delay: seconds from the start of the file, its
+    sound included, to its first frame, exact.
     """
 
     _container: av.container.InputContainer
@@ -93,6 +97,7 @@ class VideoReader:
         self.fps = float(rate) if rate else 30.0
         self.frame_rate = Fraction(self._stream.guessed_rate or rate or 30)
         self.has_audio = bool(self._container.streams.audio)
+        self.is_prepared = PREPARED_TAG in self._container.metadata
         self.delay = self._find_delay()
         self.duration = self._find_duration()
         self._end: float | None = None

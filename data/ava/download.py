@@ -1,0 +1,285 @@
+"""Files over HTTP: several at a time, going on where a broken connection stopped, whole or absent.
+
+A file grows as `.NAME.XXXXXXXX.part` beside its place, where XXXXXXXX stands for the version the server has (its ETag),
+and takes its name when it is as long as the server says. Standard library: what counts here (resuming, deciding what is
+worth another try, one sentence without network) is not what HTTP libraries bring.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import shutil
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+WAITS = (1, 2, 4, 8, 15)  # seconds before another try; progress starts them anew
+TIMEOUT = 30  # seconds without a byte
+CHUNK = 1 << 18
+RESERVE = 1 << 28  # bytes of the disk that stay free
+
+T = TypeVar("T")
+
+
+class DownloadError(ValueError):
+    """A sentence naming the address or file, and what is wrong with it."""
+
+
+class NoNetworkError(DownloadError):
+    """The server cannot be reached at all: no other file is worth a try."""
+
+
+class _UnreachableError(ConnectionError):
+    """No connection came about; a ConnectionError otherwise is one that broke, or a server that is overloaded."""
+
+
+class _StoppedError(Exception):
+    """Another file's failure, or Ctrl-C, ends this one."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """What a server says of a file: its length in bytes, and a tag that changes with its content."""
+
+    size: int
+    tag: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file to fetch. blob: its git blob id, where it is known."""
+
+    url: str
+    target: Path
+    blob: str | None = None
+
+
+def git_blob_id(path: Path) -> str:
+    """What `git hash-object` says of a file."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def check_blob(path: Path, blob: str | None, name: object) -> None:
+    """Raises DownloadError, about `name`, unless the file has that git blob id (None: any)."""
+    if blob is not None and (found := git_blob_id(path)) != blob:
+        raise DownloadError(f"{name}: expected the official file, git blob {blob}, found {found}")
+
+
+def probe(url: str) -> Remote:
+    """Asks for the length of a file without fetching it."""
+
+    def ask() -> Remote:
+        with _open(url, method="HEAD") as response:
+            size = response.headers.get("Content-Length", "")
+            if not size.isdecimal():
+                raise DownloadError(f"{url}: the server does not say how long the file is")
+            return Remote(int(size), response.headers.get("ETag", ""))
+
+    return _persist(url, ask)
+
+
+def probe_all(urls: Iterable[str], num_jobs: int) -> dict[str, Remote | DownloadError]:
+    """`probe` of many, in parallel; NoNetworkError for one is raised for all."""
+
+    def ask(url: str) -> Remote | DownloadError:
+        try:
+            return probe(url)
+        except NoNetworkError:
+            raise
+        except DownloadError as error:
+            return error
+
+    urls = list(dict.fromkeys(urls))
+    pool = ThreadPoolExecutor(num_jobs)
+    try:
+        return dict(zip(urls, pool.map(ask, urls), strict=True))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def fetch_text(url: str) -> str:
+    """A small text file, not written anywhere."""
+
+    def read() -> str:
+        with _open(url) as response:
+            return response.read(1 << 20).decode("utf-8")
+
+    return _persist(url, read)
+
+
+def fetch_all(items: Sequence[Item], num_jobs: int) -> list[DownloadError]:
+    """Fetches files in parallel with one progress bar; returns what went wrong with single ones.
+
+    Raises NoNetworkError when there is no way to the server and OSError for a full or unwritable disk; what has been
+    received stays, and another call goes on from there.
+    """
+    if not items:
+        return []
+    remotes = probe_all([item.url for item in items], num_jobs)
+    failures = [remote for remote in remotes.values() if isinstance(remote, DownloadError)]
+    known = [(item, remote) for item in items if isinstance(remote := remotes[item.url], Remote)]
+    _check_space(known)
+    stopped = threading.Event()
+    total = sum(remote.size for _, remote in known)
+    with (
+        ThreadPoolExecutor(num_jobs) as pool,
+        tqdm(total=total, unit="B", unit_scale=True, desc=f"0/{len(known)} files", disable=not known) as bar,
+    ):
+        lock = threading.Lock()
+
+        def report(num_bytes: int) -> None:
+            with lock:
+                bar.update(num_bytes)
+
+        futures = [pool.submit(fetch_file, item, remote, report, stopped) for item, remote in known]
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                try:
+                    future.result()
+                except NoNetworkError:
+                    raise
+                except DownloadError as error:
+                    failures.append(error)
+                bar.set_description(f"{number}/{len(known)} files")
+        except BaseException:
+            stopped.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return failures
+
+
+def fetch_file(item: Item, remote: Remote, report: Callable[[int], object], stopped: threading.Event) -> None:
+    """Fetches one file. report: called with each number of bytes (also those of an earlier try, and negative ones for
+    bytes that must be fetched again). Raises DownloadError, or OSError for the disk."""
+    target = item.target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = part_path(target, remote)
+    for stale in target.parent.glob(f".{target.name}.*.part"):
+        if stale != part:
+            stale.unlink()
+    if part.exists():
+        report(_size(part))
+
+    def go_on() -> None:
+        if _size(part) != remote.size:
+            _append(item.url, remote, part, report, stopped)
+
+    part.touch()
+    try:
+        _persist(item.url, go_on, lambda: _size(part))
+    except OSError as error:
+        error.filename = error.filename or str(target)  # a full disk does not say which
+        raise
+    try:
+        check_blob(part, item.blob, item.url)
+    except DownloadError:
+        part.unlink()
+        raise
+    with open(part, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(part, target)
+
+
+def part_path(target: Path, remote: Remote) -> Path:
+    """Where a file grows: another version on the server has another place, so that two are never joined."""
+    version = hashlib.sha256(f"{remote.size} {remote.tag}".encode()).hexdigest()[:8]
+    return target.with_name(f".{target.name}.{version}.part")
+
+
+def _append(url: str, remote: Remote, part: Path, report: Callable[[int], object], stopped: threading.Event) -> None:
+    """Fetches what the part lacks; from the start where the server does not send ranges."""
+    have = _size(part)
+    with _open(url, headers={"Range": f"bytes={have}-"} if 0 < have < remote.size else {}) as response:
+        if have and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            report(-have)
+            have = 0
+        size = have + int(response.headers.get("Content-Length") or -1)
+        if size != remote.size:
+            part.unlink()
+            raise DownloadError(f"{url}: the server announced {remote.size} bytes, then {size}; try again later")
+        with open(part, "r+b") as file:
+            file.seek(have)
+            file.truncate()
+            while have < size:
+                if stopped.is_set():
+                    raise _StoppedError
+                chunk = _read(response)
+                file.write(chunk)
+                have += len(chunk)
+                report(len(chunk))
+
+
+def _read(response: Any) -> bytes:
+    """The next bytes; ConnectionError when there are none, so that a fault of the disk is never taken for it."""
+    try:
+        chunk = response.read(CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise ConnectionError(_reason(error)) from None
+    if not chunk:
+        raise ConnectionError("the connection was closed early")
+    return chunk
+
+
+def _open(url: str, method: str = "GET", headers: dict[str, str] | None = None) -> Any:
+    """An answer of 200 or 206; ConnectionError for what may pass, DownloadError for what will not."""
+    request = urllib.request.Request(url, headers={"User-Agent": "ava_det", **(headers or {})}, method=method)
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        answer = f"the server answered {error.code} {error.reason}"
+        if error.code in (408, 429) or error.code >= 500:
+            raise ConnectionError(answer) from None
+        raise DownloadError(f"{url}: {answer}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise _UnreachableError(_reason(error)) from None
+
+
+def _persist(url: str, attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0) -> T:
+    """Tries again after a ConnectionError, as long as `progress` grows or for len(WAITS) times without."""
+    failures, best = 0, progress()
+    while True:
+        try:
+            return attempt()
+        except ConnectionError as error:
+            failures, best = (0 if progress() > best else failures + 1), max(best, progress())
+            if failures > len(WAITS):
+                kind = NoNetworkError if isinstance(error, _UnreachableError) else DownloadError
+                raise kind(f"{url} cannot be fetched ({error})") from None
+            time.sleep(WAITS[max(failures - 1, 0)])
+
+
+def _check_space(items: Sequence[tuple[Item, Remote]]) -> None:
+    """Raises DownloadError before the first byte when the disk cannot hold them all."""
+    if not items:
+        return
+    folder = items[0][0].target.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = (part_path(item.target, remote) for item, remote in items)
+    needed = sum(remote.size for _, remote in items) - sum(_size(part) for part in parts if part.exists()) + RESERVE
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DownloadError(f"{folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", error)
+    return str(getattr(reason, "strerror", None) or reason or type(error).__name__)

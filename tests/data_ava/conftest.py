@@ -1,0 +1,60 @@
+"""A web server; and the scripts of data/ava, which import one another from their own folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from range_server import Server, build_handler
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "ava"
+sys.path.insert(0, str(FOLDER))
+
+
+@pytest.fixture(scope="session")
+def prepare() -> ModuleType:
+    """data/ava/prepare.py; data/synthetic has a module of that name too."""
+    spec = importlib.util.spec_from_file_location("prepare_ava", FOLDER / "prepare.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    state = Server()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), build_handler(state))
+    state.url = f"http://127.0.0.1:{http.server_address[1]}"
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield state
+    http.shutdown()
+    thread.join()
+    http.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    import download
+
+    monkeypatch.setattr(download, "WAITS", (0, 0, 0))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def fetch(tmp_path: Path, server: Server) -> Callable[..., list[Exception]]:
+    """Fetches paths of the server into tmp_path, two at a time."""
+    from download import Item, fetch_all
+
+    def run(*paths: str, blob: str | None = None) -> list[Exception]:
+        items = [Item(server.url + path, tmp_path / path.removeprefix("/"), blob) for path in paths]
+        return list(fetch_all(items, 2))
+
+    return run
