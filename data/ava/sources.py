@@ -13,6 +13,7 @@ AVA_LICENCE = "CC BY 4.0 (research.google.com/ava)"
 MOVIE_LICENCE = "no licence stated; films from YouTube, hosted by CVDF for research"
 LFB_LICENCE = "none stated for the file; the repository that links it is Apache-2.0 (video-long-term-feature-banks)"
 PYSLOWFAST_LICENCE = "none stated for the file; the repository that links it is Apache-2.0 (PySlowFast)"
+MMACTION2_LICENCE = "none stated for the file; the repository that links it is Apache-2.0 (MMAction2)"
 
 S3 = "https://s3.amazonaws.com/ava-dataset"
 FACEBOOK = "https://dl.fbaipublicfiles.com"
@@ -94,6 +95,12 @@ def _lfb_boxes(split: str) -> Source:
     return Source("boxes", url, f"annotations/{name}", f"person boxes of {split}, for scores above 0.9", LFB_LICENCE)
 
 
+def _mmaction2_boxes(split: str) -> Source:
+    name = f"ava_dense_proposals_{split}.FAIR.recall_93.9.pkl"
+    url = f"https://download.openmmlab.com/mmaction/dataset/ava/{name}"
+    return Source("boxes", url, f"annotations/{name}", f"MMAction2's person boxes of {split}", MMACTION2_LICENCE)
+
+
 # The 60 evaluated classes are the same file in v2.1 and v2.2.
 _LABEL_MAP = "5e2c485682830919a09300ac851e6b0e4bdf3efb"
 _PERSON_BOXES = "person_box_67091280_iou90/ava_detection"
@@ -120,6 +127,7 @@ AVA = Table(
             Member("ava_action_list_v2.1_for_activitynet_2018.pbtxt", _LABEL_MAP, required=False),
         ),
         *(_lfb_boxes(split) for split in ("train", "val", "test")),
+        *(_mmaction2_boxes(split) for split in ("train", "val", "test")),
         Source(
             "boxes",
             f"{FACEBOOK}/pyslowfast/annotation/ava/ava_annotations.tar",

@@ -80,7 +80,7 @@ def test_one_command_makes_what_the_configs_read(run: Run, server: Server, tmp_p
         data = yaml.safe_load(config.read_text())["data"]
         paths = [data["video_dir"], data["label_map"], *(data[split][key] for split in MOVIES for key in data[split])]
         for path in paths:
-            if path in (None, "gt") or "dense_proposals" in path:  # MMAction2's list is theirs to convert
+            if path in (None, "gt"):
                 continue
             for version in ("2.1", "2.2"):
                 assert Path(path.replace("${data.ava_version}", version)).exists(), (config.name, path)
@@ -239,7 +239,7 @@ def test_a_folder_in_the_way_is_one_line(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_table_says_everything_of_every_address() -> None:
-    assert len({source.url for source in AVA.sources}) == len(AVA.sources) == 9
+    assert len({source.url for source in AVA.sources}) == len(AVA.sources) == 12
     for source in AVA.sources:
         assert source.url.startswith("https://") and source.licence and source.what
     assert {kind: entry.count for kind, entry in AVA.movies.items()} == {"trainval": 299, "test": 131}

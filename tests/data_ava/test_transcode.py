@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import transcode
 from numbered_video import STRIPES, read_number, write_numbered_video
 from transcode import Form, TranscodeError, main, transcode_folder, transcode_video
 
@@ -111,19 +112,27 @@ def test_thirty_frames_a_second_have_their_own_entries(tmp_path: Path) -> None:
     assert keys == [0, *range(28, 150, 30)]  # a clip starts at 30 s - 32
 
 
-def test_a_whole_movie_keeps_its_times_and_loses_what_nobody_annotated(tmp_path: Path) -> None:
-    source = make(tmp_path / "a.mkv", [Fraction(n) for n in range(1900)], rate=1)
+@pytest.mark.parametrize(
+    ("first", "last", "margin"), [(32, 52, 12), pytest.param(902, 1798, 12, marks=pytest.mark.slow)]
+)
+def test_a_whole_movie_keeps_its_times_and_loses_what_nobody_annotated(
+    first: int, last: int, margin: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert transcode.ANNOTATED == (902, 1798) and margin == transcode.MARGIN
+    monkeypatch.setattr(transcode, "ANNOTATED", (first, last))
+    source = make(tmp_path / "a.mkv", [Fraction(n) for n in range(last + 100)], rate=1)
     target = tmp_path / "b.mp4"
     transcode_video(source, target, Form())
-    packets = packets_of(target)
-    assert packets[0] == (0, True) and packets[1][1] and packets[1][0] % 15 == 14
-    assert [number for number, _ in packets[1:]] == list(range(packets[1][0], 1810 * 15 + 1))
-    assert packets[1][0] == 890 * 15 - 1
+    kept = range((first - margin) * 15 - 1, (last + margin) * 15 + 1)  # a key picture comes first
+    assert packets_of(target) == [(0, True), *((number, number % 15 == 14) for number in kept)]
     with VideoReader(source) as original, VideoReader(target) as prepared:
         assert prepared.is_prepared and not original.is_prepared
-        for second in (902, 1300, 1798):
+        for second in (first, (first + last) // 2, last):
             assert read_number(prepared.read([second])[0]) == read_number(original.read([second])[0]) == second % 256
-        prepared.require(1798)
+        prepared.require(last)
+    short = make(tmp_path / "c.mkv", [Fraction(n) for n in range(last - 2)], rate=1)  # one that somebody cut
+    transcode_video(short, target, Form())
+    assert [number for number, _ in packets_of(target)][: 15 * (last - 5)] == list(range(15 * (last - 5)))
 
 
 def test_pictures_are_shrunk_to_even_sides_and_never_enlarged(tmp_path: Path) -> None:
