@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from ava_det.annotations import timestamp_key
 from ava_det.data.dataset import ClipReader
+from ava_det.data.frame_folder import open_video
 from ava_det.data.loader import collate
+from ava_det.data.reader import FrameReader
 from ava_det.data.transforms import View, apply_view
-from ava_det.data.video import VideoReader
 from ava_det.detectors import PersonDetector
 from ava_det.person_boxes import NUM_SAMPLES, PersonBoxes, find_persons, keyframe_grid
 from ava_det.prediction import predict_batch
@@ -63,7 +64,7 @@ class Predictor:
         """
         linker = TrackLinker()
         video_id = Path(video).stem
-        with VideoReader(video, self._start_second) as reader:
+        with open_video(video, self._start_second) as reader:
             if isinstance(self._persons, PersonDetector):
                 self._persons.begin_video(reader.sample(NUM_SAMPLES))
                 timestamps: Iterable[float] = keyframe_grid(self._start_second, reader.find_end(), every)
@@ -77,7 +78,7 @@ class Predictor:
                     pending = []
             yield from map(linker.link, self._predict(pending))
 
-    def _timestamps_of_boxes(self, reader: VideoReader, video_id: str, boxes: PersonBoxes) -> Sequence[float]:
+    def _timestamps_of_boxes(self, reader: FrameReader, video_id: str, boxes: PersonBoxes) -> Sequence[float]:
         """The keyframes of this video in a box file."""
         own = sorted(float(key) for name, key in boxes if name == video_id)
         if not own:
@@ -93,7 +94,7 @@ class Predictor:
             )
         return inside
 
-    def _read_clip(self, reader: VideoReader, video_id: str, timestamp: float) -> Clip:
+    def _read_clip(self, reader: FrameReader, video_id: str, timestamp: float) -> Clip:
         # the clip first: it begins before the keyframe, and a reader that has gone past it would have to seek back
         frames = self._clip_reader.read_frames(reader, timestamp, self._view.short_side)
         boxes, scores = self._find_persons(reader, video_id, timestamp)
@@ -102,7 +103,7 @@ class Predictor:
         frames, pixel_boxes = apply_view(frames, keyframe.boxes, self._view, torch.Generator())
         return self._clip_reader.make_clip(frames, pixel_boxes, keyframe)
 
-    def _find_persons(self, reader: VideoReader, video_id: str, timestamp: float) -> tuple[Tensor, Tensor]:
+    def _find_persons(self, reader: FrameReader, video_id: str, timestamp: float) -> tuple[Tensor, Tensor]:
         """Boxes float32 [N, 4] as fractions of the frame, and person scores [N]."""
         if not isinstance(self._persons, PersonDetector):
             return self._persons[video_id, timestamp_key(timestamp)]

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ava_det.annotations import timestamp_key
 from ava_det.boxes import clip_boxes, compute_iou, normalise_boxes
-from ava_det.data.video import VideoError, VideoReader
+from ava_det.data.frame_folder import open_video
+from ava_det.data.reader import FrameReader, VideoError
 from ava_det.detectors import PersonDetector
 from ava_det.structures import Keyframe
 
@@ -41,7 +42,7 @@ def detect_persons(
         for video_id, group in groupby(ordered, key=lambda keyframe: keyframe.video_id):
             if video_id not in videos:
                 raise VideoError(f"data.video_dir: no video file for video id {video_id} of the annotations")
-            with VideoReader(videos[video_id], start_second) as reader:
+            with open_video(videos[video_id], start_second) as reader:
                 for timestamp, boxes, scores in detect_in_video(detector, reader, [k.timestamp for k in group]):
                     found[video_id, timestamp_key(timestamp)] = boxes, scores
                     yield timestamp, boxes, scores
@@ -52,7 +53,7 @@ def detect_persons(
     return found
 
 
-def detect_in_video(detector: PersonDetector, reader: VideoReader, timestamps: Sequence[float]) -> Iterator[Found]:
+def detect_in_video(detector: PersonDetector, reader: FrameReader, timestamps: Sequence[float]) -> Iterator[Found]:
     """Runs a detector on the frames at `timestamps` (ascending) in one pass over a video, some of them at a time.
 
     Raises VideoError for a timestamp the video does not reach, whatever its header says.
@@ -76,12 +77,12 @@ def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[flo
     return itertools.takewhile(lambda moment: moment < end, moments)
 
 
-def find_persons(detector: PersonDetector, reader: VideoReader, timestamp: float) -> tuple[Tensor, Tensor]:
+def find_persons(detector: PersonDetector, reader: FrameReader, timestamp: float) -> tuple[Tensor, Tensor]:
     """Runs a detector on one frame: normalised boxes float32 [N, 4], within the frame, and person scores [N]."""
     return _normalise(reader, *detector(list(reader.read([timestamp])))[0])
 
 
-def _normalise(reader: VideoReader, boxes: np.ndarray, scores: np.ndarray) -> tuple[Tensor, Tensor]:
+def _normalise(reader: FrameReader, boxes: np.ndarray, scores: np.ndarray) -> tuple[Tensor, Tensor]:
     """A detector's boxes in pixels as fractions of the frame, within it, and its scores, as tensors."""
     pixels = clip_boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4), reader.width, reader.height)
     return normalise_boxes(pixels, reader.width, reader.height), torch.as_tensor(scores, dtype=torch.float32)

@@ -27,7 +27,8 @@ from ava_det.box_parts import BoxParts
 from ava_det.build import DETECTORS, build_detector, prepare_torch
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config
-from ava_det.data.video import VideoError, VideoReader, find_videos
+from ava_det.data.frame_folder import open_video
+from ava_det.data.video import VideoError, find_videos
 from ava_det.detectors import PersonDetector
 from ava_det.distributed import gather_objects, is_main_process, process_group, rank, world_size
 from ava_det.evaluation.person_ap import compute_person_ap
@@ -170,7 +171,7 @@ def detect_video(
 ) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
     """The boxes of a video's keyframes, those with a score of at least --min-score; moves the bar by 1."""
     boxes = {}
-    with VideoReader(path, args.start_second) as reader:
+    with open_video(path, args.start_second) as reader:
         if timestamps is None:
             timestamps = list(keyframe_grid(args.start_second, reader.find_end(), args.every))
         for timestamp, found, scores in detect_in_video(detector, reader, timestamps):

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ava_det.data.frame_folder import open_video
+from ava_det.data.reader import FrameReader, VideoError
 from ava_det.data.sampling import (
     EXTRACTED_GRIDS,
     GridOrigin,
@@ -22,7 +24,6 @@ from ava_det.data.sampling import (
     compute_grid_origin,
 )
 from ava_det.data.transforms import MID_GREY, View, apply_view
-from ava_det.data.video import VideoError, VideoReader
 from ava_det.structures import Clip, Keyframe
 
 BLANK_SIZE = (64, 64)  # height, width
@@ -75,7 +76,7 @@ class ClipReader:
         self.grid_start_second = grid_start_second
         self._origins: dict[Path, GridOrigin] = {}
 
-    def read_frames(self, reader: VideoReader, timestamp: float, short_side: int | None) -> np.ndarray:
+    def read_frames(self, reader: FrameReader, timestamp: float, short_side: int | None) -> np.ndarray:
         """uint8 RGB [num_frames, H, W, 3] around `timestamp`.
 
         Raises VideoError for a keyframe or a video outside the grid.
@@ -89,7 +90,7 @@ class ClipReader:
         moments = compute_clip_seconds(timestamp, self.num_frames, self.stride, self.clip_fps)
         return reader.read(moments, short_side)
 
-    def _grid_origin(self, reader: VideoReader, timestamp: float) -> GridOrigin:
+    def _grid_origin(self, reader: FrameReader, timestamp: float) -> GridOrigin:
         """Of this video: found once, as readers are opened again and again."""
         advice = f"data.frame_grid {self.frame_grid} counts from data.grid_start_second = {self.grid_start_second:g}"
         if timestamp < self.grid_start_second:
@@ -142,7 +143,7 @@ class ClipDataset(Dataset[Clip]):
         self._seed = seed
         self._cache_side = cache_side
         self._cached: dict[int, np.ndarray] = {}
-        self._open: OrderedDict[str, VideoReader] = OrderedDict()
+        self._open: OrderedDict[str, FrameReader] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.keyframes)
@@ -217,14 +218,14 @@ class ClipDataset(Dataset[Clip]):
         reader.require(keyframe.timestamp)  # a header may promise more than the file turned out to hold
         return frames
 
-    def _reader(self, video_id: str) -> VideoReader:
+    def _reader(self, video_id: str) -> FrameReader:
         """This video's open reader; of the others the last used stay open, without their pictures."""
         if self._open and next(reversed(self._open)) != video_id:
             next(reversed(self._open.values())).rest()
         if video_id not in self._open:
             if len(self._open) == NUM_OPEN_VIDEOS:
                 self._open.popitem(last=False)[1].close()
-            self._open[video_id] = VideoReader(self._videos[video_id], self._start_second)
+            self._open[video_id] = open_video(self._videos[video_id], self._start_second)
         self._open.move_to_end(video_id)
         return self._open[video_id]
 

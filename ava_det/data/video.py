@@ -7,6 +7,7 @@ that plus its presentation time. Frame numbers divided by a nominal rate are nev
 from __future__ import annotations
 
 import math
+import os
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+
+from ava_det.data.reader import FrameReader, VideoError
 
 # Decoding forward this far is cheaper than a seek, which falls back to the last key picture and decodes from there.
 SEEK_GAP_SECONDS = 4.0
@@ -29,24 +32,28 @@ LIMITED_RANGE = {0, 1}
 # What data/ava/transcode.py writes into the file: smaller pictures at another rate than published weights have seen.
 PREPARED_TAG = "ava_det_prepared"
 
-
-class VideoError(ValueError):
-    """A sentence naming the file that cannot be read, and why."""
+VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts"}
 
 
 def find_videos(video_dir: str | Path) -> dict[str, Path]:
-    """The video files of a folder by video id (the file name without its extension)."""
+    """The videos of a folder by video id: files (their name without its extension) and folders of pictures."""
     folder = Path(video_dir)
     if not folder.is_dir():
         raise VideoError(f"{folder}: no such folder of videos")
-    suffixes = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts"}
     videos: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in suffixes:
-            if path.stem in videos:
-                raise VideoError(f"{path}: {videos[path.stem].name} has the same video id, expected one file for each")
-            videos[path.stem] = path
+        is_folder = path.is_dir()
+        if path.suffix.lower() in VIDEO_SUFFIXES or (is_folder and _holds_pictures(path)):
+            video_id = path.name if is_folder else path.stem
+            if video_id in videos:
+                raise VideoError(f"{path}: {videos[video_id].name} has the same video id, expected one file for each")
+            videos[video_id] = path
     return videos
+
+
+def _holds_pictures(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.name.lower().endswith((".jpg", ".jpeg", ".png")) for entry in entries)
 
 
 class _Picture:
@@ -65,17 +72,8 @@ class _Picture:
         return self._rgb[short_side]
 
 
-class VideoReader:
-    """Frames of one video by their moment, clamped at both ends.
-
-    Reading in increasing order is one pass: frames that later clips share wait in a ring buffer, and nothing is decoded
-    twice. Reading backwards or far ahead seeks. The first video stream of the file is used.
-
-    width, height: of the upright picture, pixels. fps: average frames a second, as the file says. duration: seconds, or
-    None where the file does not say. frame_rate: the constant rate the file is meant to have, exact. has_audio: whether
-    it has sound. is_prepared: whether data/ava/transcode.py made it. delay: seconds from the start of the file, its
-    sound included, to its first frame, exact.
-    """
+class VideoReader(FrameReader):
+    """Frames of one video file. Reading backwards or far ahead seeks. The first video stream of the file is used."""
 
     _container: av.container.InputContainer
     _stream: av.VideoStream
@@ -102,26 +100,14 @@ class VideoReader:
         self.duration = self._find_duration()
         self._end: float | None = None
 
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         self._pictures.clear()
         self._container.close()
 
     def rest(self) -> None:
-        """Frees the pictures that are held; the file and its decoder stay open."""
         self._pictures.clear()
 
     def read(self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None) -> np.ndarray:
-        """uint8 RGB [T, H, W, 3]: for each moment the frame nearest to it (the earlier of two equally near).
-
-        short_side: the shorter side of the result in pixels (bilinear, aspect kept); None keeps the video's size.
-        Raises VideoError where the file is damaged.
-        """
         moments = np.asarray(seconds, dtype=np.float64)
         self._fill(float(moments.min()), float(moments.max()))
         times = np.array([picture.seconds for picture in self._pictures])
@@ -132,33 +118,21 @@ class VideoReader:
         return np.stack([self._pictures[index].rgb(short_side) for index in chosen])
 
     def read_at_or_after(self, moments: Sequence[Fraction], short_side: int | None = None) -> np.ndarray:
-        """uint8 RGB [T, H, W, 3]: for each exact moment the first frame at or after it, the last one past the end."""
         return np.stack([picture.rgb(short_side) for picture in self._find_at_or_after(moments)])
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
-        """The exact moment of the first frame at or after `moment`; None past the last frame."""
         found = self._start + self._find_at_or_after([moment])[0].pts * self._time_base
         return found if found >= moment else None
 
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
-        """Every frame from the first: (moment in seconds, uint8 RGB [H, W, 3])."""
         self._rewind()
         while self._decode_next():
             while len(self._pictures) > 1:
                 self._pictures.popleft()
             yield self._pictures[0].seconds, self._pictures[0].rgb(None)
 
-    def require(self, timestamp: float) -> None:
-        """Raises VideoError unless the video has that moment, give or take a second."""
-        first, last = self.start_second, self.find_end()
-        if not first - 1 <= timestamp <= last + 1:
-            raise VideoError(
-                f"{self.path}: expected keyframes within {first:g}..{last:.1f} s, received {timestamp:g} "
-                "(data.start_second is what the first frame is worth)"
-            )
-
     def find_end(self) -> float:
-        """The moment at which the last frame ends: as seen, where the end has been read, or as the header says.
+        """As seen, where the end has been read, or as the header says.
 
         A file whose header does not tell is decoded through once.
         """
@@ -171,11 +145,6 @@ class VideoReader:
                     self._pictures.popleft()
         assert self._end is not None
         return self._end
-
-    def sample(self, count: int) -> list[np.ndarray]:
-        """`count` frames (uint8 RGB [H, W, 3]) spread evenly over the video, in order."""
-        moments = self.start_second + (np.arange(count) + 0.5) * (self.find_end() - self.start_second) / count
-        return [self.read([moment])[0] for moment in moments]
 
     def _find_at_or_after(self, moments: Sequence[Fraction]) -> list[_Picture]:
         # whole pts, not floats: where 24 fps meets a grid of 30, every fourth frame lies on a boundary

@@ -16,8 +16,8 @@ from ava_det.data import loader as loader_module
 from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.loader import ClipLoader
 from ava_det.data.order import TrainBatchSampler, VideoBatchSampler
+from ava_det.data.reader import VideoError
 from ava_det.data.transforms import View
-from ava_det.data.video import VideoError
 from ava_det.data.watch import LoadingError
 from ava_det.structures import Keyframe
 
@@ -30,7 +30,7 @@ KEYFRAMES = [
 
 
 class FakeReader:
-    """Stands for VideoReader: pictures tell video, second and process; "b" does as `trouble` says."""
+    """Stands for a FrameReader: pictures tell video, second and process; "b" does as `trouble` says."""
 
     trouble: Callable[[float], None] | None = None
 
@@ -60,7 +60,7 @@ def make_loader(num_workers: int, training: bool = True, batch_size: int = 8) ->
 
 @pytest.fixture(autouse=True)
 def fake_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ava_det.data.dataset.VideoReader", FakeReader)
+    monkeypatch.setattr("ava_det.data.dataset.open_video", FakeReader)
     monkeypatch.setattr(FakeReader, "trouble", None)
 
 

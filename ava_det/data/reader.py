@@ -1,0 +1,96 @@
+"""What everything that gives frames by their moment has in common: a video file, a folder of pictures.
+
+Moments are seconds as the annotations count them: the first frame is worth `start_second`, every other one that plus
+its presentation time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+
+class VideoError(ValueError):
+    """A sentence naming the file that cannot be read, and why."""
+
+
+class FrameReader(ABC):
+    """Frames by their moment, clamped at both ends.
+
+    Reading in increasing order is one pass: frames that later clips share wait in a ring buffer, and nothing is decoded
+    twice.
+
+    path: the file or folder. start_second: what the first frame is worth. width, height: of the upright picture,
+    pixels. fps: average frames a second. duration: seconds, or None where the file does not say. frame_rate: the
+    constant rate the file is meant to have, exact. has_audio: whether it has sound. is_prepared: whether
+    data/ava/transcode.py made it. delay: seconds from the start of the file, its sound included, to its first frame,
+    exact.
+    """
+
+    path: Path
+    start_second: float
+    width: int
+    height: int
+    fps: float
+    frame_rate: Fraction
+    has_audio: bool
+    is_prepared: bool
+    delay: Fraction
+    duration: float | None
+
+    @abstractmethod
+    def read(self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None) -> np.ndarray:
+        """uint8 RGB [T, H, W, 3]: for each moment the frame nearest to it (the earlier of two equally near).
+
+        short_side: the shorter side of the result in pixels (bilinear, aspect kept); None keeps the video's size.
+        Raises VideoError where the file is damaged.
+        """
+
+    @abstractmethod
+    def read_at_or_after(self, moments: Sequence[Fraction], short_side: int | None = None) -> np.ndarray:
+        """uint8 RGB [T, H, W, 3]: for each exact moment the first frame at or after it, the last one past the end."""
+
+    @abstractmethod
+    def find_at_or_after(self, moment: Fraction) -> Fraction | None:
+        """The exact moment of the first frame at or after `moment`; None past the last frame."""
+
+    @abstractmethod
+    def frames(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Every frame from the first: (moment in seconds, uint8 RGB [H, W, 3])."""
+
+    @abstractmethod
+    def find_end(self) -> float:
+        """The moment at which the last frame ends."""
+
+    @abstractmethod
+    def rest(self) -> None:
+        """Frees the pictures that are held; the reader stays open."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Frees everything."""
+
+    def require(self, timestamp: float) -> None:
+        """Raises VideoError unless the video has that moment, give or take a second."""
+        first, last = self.start_second, self.find_end()
+        if not first - 1 <= timestamp <= last + 1:
+            raise VideoError(
+                f"{self.path}: expected keyframes within {first:g}..{last:.1f} s, received {timestamp:g} "
+                "(data.start_second is what the first frame is worth)"
+            )
+
+    def sample(self, count: int) -> list[np.ndarray]:
+        """`count` frames (uint8 RGB [H, W, 3]) spread evenly over the video, in order."""
+        moments = self.start_second + (np.arange(count) + 0.5) * (self.find_end() - self.start_second) / count
+        return [self.read([moment])[0] for moment in moments]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
