@@ -18,6 +18,7 @@ from ava_det.detectors import MotionDetector, PersonDetector
 from ava_det.inference import Predictor
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.classification_head import ClassificationHead
+from ava_det.models.inference_form import optimise_for_inference
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.slowfast import SlowFast
 from ava_det.person_boxes import PersonBoxes
@@ -89,13 +90,15 @@ def build_detector(name: str, device: torch.device) -> PersonDetector:
 def load_trained_model(
     config: Config, weights: str | Path, device: torch.device
 ) -> tuple[nn.Module, dict[int, str] | None]:
-    """The network of `config` with trained weights, on the device, and the label map the checkpoint carries, if any."""
+    """The network of `config` with trained weights, in its form for inference on the device at `config.precision`, and
+    the label map the checkpoint carries, if any."""
     model = build_model(config)
     load_weights(model, weights)
     label_map = load_checkpoint(weights).get("label_map")
     if label_map is not None and not (isinstance(label_map, dict) and all(isinstance(key, int) for key in label_map)):
         raise ConfigError(f"{weights}: expected its label_map to give a name for each action id")
-    return to_device(model, device), label_map
+    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    return optimise_for_inference(model, device, dtype), label_map
 
 
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:
