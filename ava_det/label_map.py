@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from ava_det.files import atomic_path
 
 
 def load_label_map(path: str | Path) -> dict[int, str]:
@@ -14,6 +16,14 @@ def load_label_map(path: str | Path) -> dict[int, str]:
     broken into lines. Raises ValueError for anything else.
     """
     return {entry_id: entry["name"] for entry_id, entry in _label_entries(Path(path)).items()}
+
+
+def write_label_map(path: str | Path, names: Mapping[int, str]) -> None:
+    """Writes the action names by 1-based id as AVA's `item { name id }`, whole or not at all."""
+    escaped = ((action_id, re.sub(r'(["\\])', r"\\\1", name)) for action_id, name in sorted(names.items()))
+    items = (f'item {{\n  name: "{name}"\n  id: {action_id}\n}}\n' for action_id, name in escaped)
+    with atomic_path(path) as temporary:
+        Path(temporary).write_text("".join(items), encoding="utf-8")
 
 
 def load_label_groups(path: str | Path) -> dict[int, str]:

@@ -34,6 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "visualization": FILES,
     "training": FILES - {"models"},
     "box_parts": {"annotations", "files"},
+    "interchange": FILES | {"data", "tracking"},
     "person_boxes": FILES | {"data", "detectors"},
     "prediction": {"structures"},
     "inference": FILES | {"data", "detectors", "person_boxes", "prediction", "tracking"},

@@ -131,6 +131,21 @@ class VideoReader(FrameReader):
                 self._pictures.popleft()
             yield self._pictures[0].seconds, self._pictures[0].rgb(None)
 
+    def frame_seconds(self) -> np.ndarray:
+        """The moment of every frame in decoding order, repeated ones too: float64 [F]; the file is decoded through."""
+        self._restart()
+        pts = np.array([frame.pts for frame in self._decode()], dtype=np.float64)
+        return self.start_second + (pts - (self._first_pts or 0)) * float(self._time_base)
+
+    def require(self, timestamp: float) -> None:
+        """Raises VideoError unless the video has that moment, give or take a second."""
+        first, last = self.start_second, self.find_end()
+        if not first - 1 <= timestamp <= last + 1:
+            raise VideoError(
+                f"{self.path}: expected keyframes within {first:g}..{last:.1f} s, received {timestamp:g} "
+                "(data.start_second is what the first frame is worth)"
+            )
+
     def find_end(self) -> float:
         """As seen, where the end has been read, or as the header says.
 

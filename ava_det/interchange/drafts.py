@@ -1,0 +1,78 @@
+"""AVA's files as labelled boxes, to be corrected by hand: annotations, detections, persons without actions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import torch
+
+from ava_det.annotations import AvaRows, format_timestamp
+from ava_det.interchange.labelled import Corners, LabelledBox
+from ava_det.structures import Detections, Keyframe
+from ava_det.tracking import TrackLinker
+
+
+def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[LabelledBox]:
+    """Ground truth: column 8 is the person id; where it is empty, persons are followed from keyframe to keyframe."""
+    persons: dict[tuple[str, float, Corners, float], tuple[int, list[str]]] = {}
+    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
+    for row, (video, timestamp, box, action_id, person) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+        if not math.isnan(box[0]):
+            key = rows.video_names[video], timestamp, tuple(box), -1.0 if math.isnan(person) else person
+            _, actions = persons.setdefault(key, (row, []))
+            actions += [_name_of(rows, row, action_id, label_map)] if action_id else []
+    boxes = [
+        LabelledBox(video_id, timestamp, box, tuple(actions), None if person < 0 else int(person), rows.where(row))
+        for (video_id, timestamp, box, person), (row, actions) in persons.items()
+    ]
+    return boxes if all(box.person_id is not None for box in boxes) else follow_persons(boxes)
+
+
+def boxes_from_detections(rows: AvaRows, label_map: Mapping[int, str], min_score: float) -> list[LabelledBox]:
+    """A model's results: column 8 is the action's score. Every detected person, with its actions of `min_score`."""
+    persons: dict[tuple[str, float, Corners], tuple[int, list[str]]] = {}
+    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
+    for row, (video, timestamp, box, action_id, score) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+        _, actions = persons.setdefault((rows.video_names[video], timestamp, tuple(box)), (row, []))
+        actions += [_name_of(rows, row, action_id, label_map)] if score >= min_score else []
+    return follow_persons(
+        LabelledBox(video_id, timestamp, box, tuple(actions), None, rows.where(row))
+        for (video_id, timestamp, box), (row, actions) in persons.items()
+    )
+
+
+def boxes_from_persons(
+    persons: Mapping[tuple[str, str], tuple[torch.Tensor, torch.Tensor]], path: str
+) -> list[LabelledBox]:
+    """The persons of a box file (from `load_boxes`), doing nothing yet."""
+    boxes = []
+    for (video_id, key), (corners, _) in persons.items():
+        where = f"{path}, keyframe {video_id} {format_timestamp(float(key))}"
+        for x1, y1, x2, y2 in corners.tolist():
+            boxes.append(LabelledBox(video_id, float(key), (x1, y1, x2, y2), (), None, where))
+    return follow_persons(boxes)
+
+
+def follow_persons(boxes: Iterable[LabelledBox]) -> list[LabelledBox]:
+    """The same boxes, with person ids by where they are from one keyframe to the next; ordered by video and time."""
+    keyframes: dict[tuple[str, float], list[LabelledBox]] = {}
+    for box in boxes:
+        keyframes.setdefault((box.video_id, box.timestamp), []).append(box)
+    linkers: dict[str, TrackLinker] = {}
+    followed = []
+    for (video_id, timestamp), present in sorted(keyframes.items()):
+        corners = torch.tensor([box.corners for box in present], dtype=torch.float32).reshape(-1, 4)
+        keyframe = Keyframe(video_id, timestamp, corners, None, torch.ones(len(corners)))
+        detections = Detections(corners, torch.zeros(len(corners), 0), keyframe.person_scores, None, keyframe)
+        ids = linkers.setdefault(video_id, TrackLinker()).link(detections).track_ids
+        assert ids is not None
+        followed += [replace(box, person_id=person) for box, person in zip(present, ids.tolist(), strict=True)]
+    return followed
+
+
+def _name_of(rows: AvaRows, row: int, action_id: int, label_map: Mapping[int, str]) -> str:
+    if action_id not in label_map:
+        raise ValueError(f"{rows.where(row)}: expected an action id of the label map, found {action_id}")
+    return label_map[action_id]
