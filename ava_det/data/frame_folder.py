@@ -62,6 +62,9 @@ class FrameFolder(FrameReader):
         for index in range(len(self._names)):
             yield self.start_second + index / self.fps, self._load(index)
 
+    def frame_seconds(self) -> np.ndarray:
+        return self.start_second + np.arange(len(self._names)) / self.fps
+
     def find_end(self) -> float:
         return self.start_second + len(self._names) / self.fps
 

@@ -64,6 +64,13 @@ class FrameReader(ABC):
         """Every frame from the first: (moment in seconds, uint8 RGB [H, W, 3])."""
 
     @abstractmethod
+    def frame_seconds(self) -> np.ndarray:
+        """The moment of every frame as decoders count them, repeated ones too: float64 [F], never decreasing.
+
+        A file is decoded through. Raises VideoError where damage makes the count uncertain.
+        """
+
+    @abstractmethod
     def find_end(self) -> float:
         """The moment at which the last frame ends."""
 

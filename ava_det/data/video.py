@@ -132,19 +132,16 @@ class VideoReader(FrameReader):
             yield self._pictures[0].seconds, self._pictures[0].rgb(None)
 
     def frame_seconds(self) -> np.ndarray:
-        """The moment of every frame in decoding order, repeated ones too: float64 [F]; the file is decoded through."""
-        self._restart()
-        pts = np.array([frame.pts for frame in self._decode()], dtype=np.float64)
-        return self.start_second + (pts - (self._first_pts or 0)) * float(self._time_base)
-
-    def require(self, timestamp: float) -> None:
-        """Raises VideoError unless the video has that moment, give or take a second."""
-        first, last = self.start_second, self.find_end()
-        if not first - 1 <= timestamp <= last + 1:
-            raise VideoError(
-                f"{self.path}: expected keyframes within {first:g}..{last:.1f} s, received {timestamp:g} "
-                "(data.start_second is what the first frame is worth)"
-            )
+        self._rewind()
+        pts: list[int] = []
+        for frame in self._decode():
+            if self._damaged:
+                raise VideoError(f"{self.path}: damaged, so frames cannot be counted beyond {len(pts)}")
+            pts.append(frame.pts or 0)
+        seconds = self.start_second + (np.array(pts, dtype=np.float64) - (self._first_pts or 0)) * float(
+            self._time_base
+        )
+        return np.maximum.accumulate(seconds)
 
     def find_end(self) -> float:
         """As seen, where the end has been read, or as the header says.

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ava_det.data.video import VideoError, VideoReader, find_videos
+from ava_det.data.frame_folder import open_video
+from ava_det.data.reader import VideoError
+from ava_det.data.video import find_videos
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,19 @@ class FrameClock:
         if not len(times):
             return {}
         reach = float(np.median(np.diff(times))) / 2 if len(times) > 1 else 0.0
-        chosen: dict[int, float] = {}
+        chosen: dict[int, tuple[tuple[bool, float], float]] = {}
         for step in range(int((times[-1] + reach - self.seconds[0]) // every) + 1):
             moment = round(float(self.seconds[0]) + step * every, 6)
             at = nearest(times, moment)
             if abs(times[at] - moment) > reach + 1e-6:
                 continue
             frame = int(listed[at])
-            if self.frame_at(moment) == frame:
-                chosen[frame] = moment
-            else:
-                chosen.setdefault(frame, self.second_of(frame))
-        return dict(sorted(chosen.items()))
+            shows = self.frame_at(moment) == frame
+            timestamp = moment if shows else self.second_of(frame)
+            # of several moments of one frame, the nearest that it shows
+            rank = not shows, abs(timestamp - float(self.seconds[frame]))
+            chosen[frame] = min(chosen.get(frame, (rank, timestamp)), (rank, timestamp))
+        return {frame: timestamp for frame, (_, timestamp) in sorted(chosen.items())}
 
 
 def nearest(times: np.ndarray, moment: float) -> int:
@@ -67,7 +70,7 @@ def nearest(times: np.ndarray, moment: float) -> int:
 
 def read_clock(video: str | Path, start_second: float) -> FrameClock:
     """The clock of a video file, which is decoded through once. start_second: what its first frame is worth."""
-    with VideoReader(video, start_second) as reader:
+    with open_video(video, start_second) as reader:
         return FrameClock(str(video), reader.frame_seconds(), (reader.width, reader.height))
 
 
