@@ -70,13 +70,14 @@ class AvaRows:
         return f"{self.path}, {self.row_noun} {row + 1 if self.lines is None else int(self.lines[row])}"
 
 
-def load_annotations(path: str | Path) -> AvaRows:
+def load_annotations(path: str | Path, refused: dict[int, str] | None = None) -> AvaRows:
     """Ground truth: column 8 is the person id, NaN where empty or absent.
 
     A row of two columns (a keyframe without action), of seven columns, or with an empty box or action is accepted and
-    noted in `forms`. Raises ValueError for any other malformed row, FileNotFoundError for a missing file.
+    noted in `forms`. Raises ValueError for any other malformed row, FileNotFoundError for a missing file. Given a
+    dictionary `refused`, malformed rows are left out instead and explained there by line.
     """
-    return _load(path, _ANNOTATIONS)
+    return _load(path, _ANNOTATIONS, refused)
 
 
 def load_detections(path: str | Path) -> AvaRows:
@@ -87,12 +88,12 @@ def load_detections(path: str | Path) -> AvaRows:
     return _load(path, _DETECTIONS)
 
 
-def load_box_rows(path: str | Path) -> AvaRows:
+def load_box_rows(path: str | Path, refused: dict[int, str] | None = None) -> AvaRows:
     """Person boxes `video_id,timestamp,x1,y1,x2,y2,,score`: column 8 is the score.
 
-    Column 7 may be empty, -1 or an action id: it is not read for boxes.
+    Column 7 may be empty, -1 or an action id: it is not read for boxes. refused: as for `load_annotations`.
     """
-    return _load(path, _BOXES)
+    return _load(path, _BOXES, refused)
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,13 @@ _DETECTIONS = _Form("detections", "score", (2, 7, 8), frozenset(), absent_column
 _BOXES = _Form("person boxes", "score", (8,), frozenset({"action_id"}))
 
 
-def _load(path: str | Path, form: _Form) -> AvaRows:
+def _load(path: str | Path, form: _Form, refused: dict[int, str] | None = None) -> AvaRows:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, expected the AVA CSV of {form.noun}")
     frame, fractional = _read_frame(path, form)
     if frame is None:
-        return _read_row_by_row(path, form)
+        return _read_row_by_row(path, form, refused)
     rows = _rows_from_frame(frame, path)
     if fractional:
         rows.forms[FRACTIONAL_TIMESTAMP] = _first_fractional_line(path)
@@ -201,7 +202,7 @@ def _bom_sentence(path: Path) -> str:
     return f"{path}: a byte order mark before the first row was skipped"
 
 
-def _read_row_by_row(path: Path, form: _Form) -> AvaRows:
+def _read_row_by_row(path: Path, form: _Form, refused: dict[int, str] | None) -> AvaRows:
     parser = _RowParser(path, form)
     videos: dict[str, int] = {}
     index: list[int] = []
@@ -211,7 +212,13 @@ def _read_row_by_row(path: Path, form: _Form) -> AvaRows:
         if raw.read(3) == codecs.BOM_UTF8:
             parser.repairs["byte order mark"] = _bom_sentence(path)
     for line, row in _numbered_rows(path):
-        numbers = parser.parse(line, row)
+        try:
+            numbers = parser.parse(line, row)
+        except ValueError as error:
+            if refused is None:
+                raise
+            refused[line] = str(error)
+            continue
         if numbers is not None:
             index.append(videos.setdefault(row[0], len(videos)))
             values.append(numbers)

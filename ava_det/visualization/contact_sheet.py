@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ava_det.files import atomic_path
 from ava_det.structures import Detections
 from ava_det.visualization.overlay import Overlay
 from ava_det.visualization.panel import GROUP_COLOURS, PANEL_COLOUR, put_text, text_width
+from ava_det.visualization.png import write_png
 
 TILE_AREA = 480 * 270  # pixels
 SHEET_ASPECT = 1.5
@@ -92,15 +92,7 @@ class ContactSheet:
 
     def save(self, path: str | Path) -> None:
         """Writes the sheet as a PNG, complete or not at all. Raises ValueError where that is not possible."""
-        path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise ValueError(f"{path}: expected a file name that ends in .png")
-        data = cv2.imencode(".png", cv2.cvtColor(self.draw(), cv2.COLOR_RGB2BGR))[1]
-        try:
-            with atomic_path(path) as temporary:
-                Path(temporary).write_bytes(data.tobytes())
-        except OSError as error:
-            raise ValueError(f"{path}: cannot be written ({error.strerror})") from None
+        write_png(path, self.draw())
 
 
 def _shrink(frame: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ class Overlay:
         ids = range(1, len(boxes) + 1) if detections.track_ids is None else detections.track_ids.tolist()
         text = compute_text_size(width, height)
         for box, person in zip(boxes, ids, strict=True):
-            _draw_box(picture, box, person_colour(person), text)
+            draw_box(picture, box, person_colour(person), text)
         # the surest person chooses a place first
         order = detections.person_scores.argsort(descending=True, stable=True).tolist()
         taken = np.zeros((0, 4))
@@ -83,8 +83,9 @@ class Overlay:
         return sorted(rows, key=lambda row: -row.score)[: self._topk]
 
 
-def _draw_box(picture: np.ndarray, box: np.ndarray, colour: Colour, text: int) -> None:
-    """A thin outline with stronger corners, on a dark seam that keeps it visible on any background."""
+def draw_box(picture: np.ndarray, box: np.ndarray, colour: Colour, text: int) -> None:
+    """Draws a box (pixels, xyxy) in place: a thin outline with stronger corners, on a dark seam that keeps it visible
+    on any background."""
     fixed = 16  # cv2's fixed point: 4 bits below the pixel, so that an interpolated box glides
     height, width = picture.shape[:2]
     line = max(1, round(text / 12))

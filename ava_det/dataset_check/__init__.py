@@ -1,0 +1,20 @@
+"""The data set doctor: what is wrong with annotations, videos and boxes before anything is trained on them."""
+
+from ava_det.dataset_check.doctor import DatasetFiles, Examination, check_dataset
+from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding
+from ava_det.dataset_check.report import format_examination
+from ava_det.dataset_check.sheet import choose_tiles
+from ava_det.dataset_check.split_rows import SplitFiles
+
+__all__ = [
+    "ERROR",
+    "NOTE",
+    "WARNING",
+    "DatasetFiles",
+    "Examination",
+    "Finding",
+    "SplitFiles",
+    "check_dataset",
+    "choose_tiles",
+    "format_examination",
+]

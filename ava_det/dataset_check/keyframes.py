@@ -1,0 +1,105 @@
+"""Rows and keyframes that contradict one another: duplicates, persons twice, leaks between splits, exclusions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+
+from ava_det.annotations import format_timestamp
+from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, find_rows, quote_first
+from ava_det.dataset_check.overlaps import BOX, KEYFRAME, compute_overlaps
+from ava_det.dataset_check.split_rows import SplitRows
+
+SAME_PERSON = 0.9  # IoU of two boxes that hardly two persons have
+
+
+def check_persons(split: SplitRows) -> list[Finding]:
+    """Duplicate rows, boxes of one person drawn twice, one person id in two places, scores for person ids."""
+    rows, table = split.rows, split.table
+    findings: list[Finding] = []
+
+    def add(severity: str, faulty: pl.DataFrame, problem: str, remedy: str) -> None:
+        mask = np.zeros(len(rows), dtype=bool)
+        mask[faulty["row"].to_numpy()] = True
+        findings.extend(find_rows(severity, split.name, rows, mask, problem, remedy))
+
+    person_ids = rows.column8[~np.isnan(rows.column8)]
+    if len(person_ids) and (person_ids != np.round(person_ids)).any():
+        scores = table.filter(pl.col("column8") != pl.col("column8").round())
+        remedy = "write a whole number for each person; a score belongs in result and box files"
+        add(ERROR, scores, f"person ids that look like scores: {person_ids[person_ids % 1 != 0][0]:g}", remedy)
+        table = table.with_columns(column8=pl.lit(None, pl.Float64))  # one person in what follows, whatever the score
+    boxed = table.filter(pl.col("x1").is_not_nan())
+    copies = boxed.filter(pl.struct(*KEYFRAME, *BOX, "action_id", "column8").is_first_distinct().not_())
+    add(ERROR, copies, "rows that repeat an earlier row: evaluators count each as a person to find", "delete them")
+    persons = boxed.unique([*KEYFRAME, *BOX, "column8"], keep="first", maintain_order=True)
+    twice = persons.filter(pl.struct(*KEYFRAME, *BOX).is_first_distinct().not_())
+    add(ERROR, twice, "the same box under another person id", "give the rows of one person one person id")
+    persons = persons.join(twice.select("row"), on="row", how="anti", maintain_order="left")
+    known = persons.filter(pl.col("column8").is_not_null() & pl.col("column8").is_not_nan())
+    moved = known.filter(pl.struct(*KEYFRAME, "column8").is_first_distinct().not_())
+    add(ERROR, moved, "one person id with two different boxes on one keyframe",
+        "give every person a person id of its own, or all rows of a person one box")  # fmt: skip
+    near = _nearly_the_same(persons.join(moved.select("row"), on="row", how="anti"))
+    add(WARNING, near, f"two boxes with IoU of {SAME_PERSON:g} or more on one keyframe: one person twice?", "keep one")
+    return findings
+
+
+def _nearly_the_same(persons: pl.DataFrame) -> pl.DataFrame:
+    """The later one of two persons of a keyframe whose boxes are almost one."""
+    pairs = compute_overlaps(persons, persons).filter(pl.col("row") < pl.col("row_b"), pl.col("iou") >= SAME_PERSON)
+    return pairs.select(row="row_b").unique().sort("row")
+
+
+def check_leaks(splits: Sequence[SplitRows]) -> list[Finding]:
+    """Keyframes, or at least videos, that two splits share."""
+    findings = []
+    for first, second in combinations(splits, 2):
+        shared = second.table.join(first.keyframes, on=KEYFRAME, how="semi")
+        keyframes = shared.unique(KEYFRAME, maintain_order=True)
+        rows = np.zeros(len(second.rows), dtype=bool)
+        rows[keyframes["row"].to_numpy()] = True
+        problem = f"keyframes of {second.name} that are also in {first.name}"
+        same = first.files.annotations == second.files.annotations
+        remedy = "give each split a file of its own" if same else f"take them out of {first.name} or of {second.name}"
+        leaks = find_rows(ERROR, second.name, second.rows, rows, problem, remedy)
+        findings += leaks
+        videos = sorted(set(first.keyframes["video_id"]) & set(second.keyframes["video_id"]))
+        if videos and not leaks:
+            problem = f"videos in {first.name} and in {second.name}, at different seconds: {quote_first(videos)}"
+            remedy = "neighbouring seconds look alike; splitting by video measures more honestly"
+            findings.append(Finding(NOTE, second.name, problem, remedy, len(videos)))
+    return findings
+
+
+def check_excluded(split: SplitRows) -> list[Finding]:
+    """Exclusions that name nothing, or everything."""
+    if not split.excluded or split.files.excluded is None:
+        return []
+    keyframes = set(split.keyframes.iter_rows())
+    excluded = {(video_id, float(key)) for video_id, key in split.excluded}
+    where = split.files.excluded.name
+    findings = []
+    videos = {video_id for video_id, _ in keyframes}
+    strangers = sorted(key for key in excluded if key[0] not in videos)
+    if strangers:
+        problem = (
+            f"excluded keyframes of videos that {split.name} has no rows of: {quote_first(map(_show, strangers), 3)}"
+        )
+        remedy = "harmless in part of a data set; otherwise mend the video ids"
+        findings.append(Finding(WARNING, where, problem, remedy, len(strangers)))
+    unlabelled = sorted(key for key in excluded - keyframes if key[0] in videos)
+    if unlabelled:
+        problem = f"excluded keyframes without rows in {split.name}: {quote_first(map(_show, unlabelled), 3)}"
+        findings.append(Finding(NOTE, where, problem, "nothing to do", len(unlabelled)))
+    if keyframes and keyframes <= excluded:
+        problem = f"every keyframe of {split.name} is excluded"
+        findings.append(Finding(ERROR, where, problem, "take the labelled ones out of the list", len(keyframes)))
+    return findings
+
+
+def _show(keyframe: tuple[str, float]) -> str:
+    return f"{keyframe[0]},{format_timestamp(keyframe[1])}"

@@ -1,0 +1,86 @@
+"""An examination as text: the findings, what the splits hold, the classes, and a verdict."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from ava_det.dataset_check.doctor import Examination
+from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding
+from ava_det.dataset_check.labels import count_classes
+from ava_det.dataset_check.overlaps import BOX, KEYFRAME
+
+NUM_CLASSES_SHOWN = 12  # the most and the least frequent; a label map of 80 would push the findings off the screen
+
+
+def format_examination(examination: Examination, width: int = 120) -> str:
+    """All there is to say, in lines of at most `width` characters where words allow it."""
+    parts = [_format_findings(examination.findings, width)] if examination.findings else []
+    parts += [_format_splits(examination), _format_classes(examination), _verdict(examination.findings)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _format_findings(findings: Sequence[Finding], width: int) -> str:
+    rows = [(f.severity, f.where, f"{f.count:,}", f.problem, f.remedy) for f in findings]
+    heads = ("severity", "where", "count", "what is wrong", "how to mend it")
+    fixed = [8, min(34, max(len(row[1]) for row in [heads, *rows])), max(len(row[2]) for row in [heads, *rows])]
+    rest = max(width - sum(fixed) - 8, 50)
+    widths = [*fixed, rest * 3 // 5, rest - rest * 3 // 5]
+    lines = [*_wrap_row(heads, widths), "  ".join("-" * column for column in widths)]
+    for row in rows:
+        lines += _wrap_row(row, widths)
+    return "\n".join(lines)
+
+
+def _wrap_row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    wrapped = [textwrap.wrap(cell, room, break_on_hyphens=False) for cell, room in zip(cells, widths, strict=True)]
+    height = max(len(lines) for lines in wrapped)
+    columns = [lines + [""] * (height - len(lines)) for lines in wrapped]
+    return ["  ".join(cell.rjust(room) if column == 2 else cell.ljust(room)
+                      for column, (cell, room) in enumerate(zip(line, widths, strict=True))).rstrip()
+            for line in zip(*columns, strict=True)]  # fmt: skip
+
+
+def _format_splits(examination: Examination) -> str:
+    lines = []
+    for split in examination.splits:
+        videos = split.keyframes["video_id"].n_unique()
+        boxes = len(split.table.filter(split.has_box).unique([*KEYFRAME, *BOX, "column8"]))
+        counts = f"{videos:,} videos, {len(split.keyframes):,} keyframes ({len(split.excluded):,} excluded)"
+        classes = f"{boxes:,} boxes, {len(split.rows):,} rows, {len(count_classes(split))} classes"
+        source = split.files.annotations or split.files.boxes
+        lines.append(f"{split.name + ':':6} {counts}, {classes}; {source}")
+    return "\n".join(lines)
+
+
+def _format_classes(examination: Examination) -> str:
+    """Labelled boxes of each class by split; of many classes the most and the least frequent."""
+    splits = [split for split in examination.splits if len(split.rows)]
+    counts = {split.name: count_classes(split) for split in splits}
+    names = examination.label_map
+    total = {action_id: sum(count.get(action_id, 0) for count in counts.values()) for action_id in names}
+    order = sorted((i for i in names if total[i]), key=lambda i: (-total[i], i))
+    if not order or not splits:
+        return ""
+    half = NUM_CLASSES_SHOWN // 2
+    left_out = len(order) - 2 * half
+    lines = ["".join(f"{split.name:>9}" for split in splits) + "  boxes labelled"]
+    for place, action_id in enumerate(order):
+        if left_out > 1 and place == half:
+            lines.append(f"{'...':>{9 * len(splits)}}  {left_out} classes in between")
+        if left_out <= 1 or place < half or place >= len(order) - half:
+            numbers = "".join(f"{counts[split.name].get(action_id, 0):9,}" for split in splits)
+            lines.append(f"{numbers}  {action_id} {names[action_id]}")
+    return "\n".join(lines)
+
+
+def _verdict(findings: Sequence[Finding]) -> str:
+    errors, warnings, notes = (sum(f.severity == kind for f in findings) for kind in (ERROR, WARNING, NOTE))
+
+    def say(count: int, noun: str) -> str:
+        return f"{count} {noun}{'' if count == 1 else 's'}"
+
+    rest = f"{say(warnings, 'warning')}, {say(notes, 'note')}"
+    if errors:
+        return f"Not ready: {say(errors, 'error')} would spoil training or evaluation ({rest})."
+    return f"Nothing here would spoil training or evaluation ({rest})."

@@ -1,0 +1,103 @@
+"""Which keyframes to look at: those with findings, or random ones where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from ava_det.annotations import format_timestamp
+from ava_det.data.video import VideoError, VideoReader
+from ava_det.dataset_check.boxes import PIXELS
+from ava_det.dataset_check.doctor import Examination
+from ava_det.dataset_check.findings import NOTE
+from ava_det.dataset_check.overlaps import BOX, KEYFRAME
+from ava_det.dataset_check.split_rows import SplitRows
+from ava_det.dataset_check.videos import VideoFacts
+from ava_det.visualization import LabelledTile
+
+NUM_TILES = 12
+
+Moment = tuple[str, str, float]  # split, video id, timestamp
+
+
+def choose_tiles(examination: Examination, start_second: float, seed: int = 0) -> list[LabelledTile]:
+    """At most `NUM_TILES` keyframes to draw, of videos that can be read: those of errors, then of warnings; random
+    ones where nothing is wrong that a picture could show."""
+    splits = {split.name: split for split in examination.splits}
+    chosen = _choose_faulty(examination, splits) or _choose_random(examination, seed)
+    tiles = []
+    for (name, video_id, timestamp), (reasons, rows) in chosen.items():
+        facts = examination.videos[video_id]
+        tiles.append(
+            _make_tile(splits[name], facts, video_id, timestamp, reasons, rows, examination.label_map, start_second)
+        )
+    return tiles
+
+
+def _choose_faulty(
+    examination: Examination, splits: Mapping[str, SplitRows]
+) -> dict[Moment, tuple[list[str], set[int]]]:
+    """Keyframe -> what is wrong there and in which rows; the findings take turns until the sheet is full."""
+    queues = []
+    for finding in examination.findings:
+        if finding.severity != NOTE and finding.rows:
+            rows = splits[finding.split].rows
+            moments: dict[Moment, set[int]] = {}
+            for row in finding.rows:
+                moment = (finding.split, rows.video_names[rows.video_index[row]], round(float(rows.timestamps[row]), 6))
+                if moment[1] in examination.videos:
+                    moments.setdefault(moment, set()).add(row)
+            spread = np.linspace(0, len(moments) - 1, min(NUM_TILES, len(moments))).round().astype(int)
+            items = list(moments.items())
+            queues.append((finding, [items[index] for index in spread]))
+    chosen: dict[Moment, tuple[list[str], set[int]]] = {}
+    for turn in range(NUM_TILES):
+        for finding, queue in queues:
+            if turn < len(queue) and (queue[turn][0] in chosen or len(chosen) < NUM_TILES):
+                reasons, faulty = chosen.setdefault(queue[turn][0], ([], set()))
+                reasons.append(f"{finding.severity}: {finding.problem.split(':')[0]}")
+                faulty |= queue[turn][1]
+    return chosen
+
+
+def _choose_random(examination: Examination, seed: int) -> dict[Moment, tuple[list[str], set[int]]]:
+    """Keyframes with boxes in the order of time, of every split its share."""
+    generator = np.random.default_rng(seed)
+    moments: list[Moment] = []
+    shown = [split for split in examination.splits if split.has_box.any()]
+    for split in shown:
+        boxed = split.table.filter(split.has_box, pl.col("video_id").is_in(list(examination.videos)))
+        keyframes = boxed.select(KEYFRAME).unique().sort(KEYFRAME)
+        count = min(len(keyframes), NUM_TILES // len(shown))
+        picked = np.sort(generator.permutation(len(keyframes))[:count])
+        moments += [(split.name, *keyframes.row(int(index))) for index in picked]
+    return {moment: ([], set()) for moment in moments}
+
+
+def _make_tile(
+    split: SplitRows, facts: VideoFacts, video_id: str, timestamp: float, reasons: list[str], rows: set[int],
+    label_map: Mapping[int, str], start_second: float,
+) -> LabelledTile:  # fmt: skip
+    """The picture of a keyframe (the nearest there is) and its persons, one a distinct box."""
+    here = split.table.filter(split.has_box).filter(video_id=video_id, timestamp=timestamp)
+    persons = here.group_by(*BOX, "column8", maintain_order=True).agg("row", "action_id")
+    boxes = persons.select(BOX).to_numpy().reshape(-1, 4)
+    boxes = np.nan_to_num(np.where((np.abs(boxes) > PIXELS).any(1, keepdims=True),
+                                   boxes / [facts.width, facts.height, facts.width, facts.height], boxes))  # fmt: skip
+    labels = [", ".join(_name(i, label_map) for i in ids) for ids in persons["action_id"].to_list()]
+    faulty = np.array([bool(rows & set(own)) for own in persons["row"].to_list()], dtype=bool)
+    try:
+        with VideoReader(facts.path, start_second) as reader:
+            picture = reader.read([timestamp])[0]
+    except VideoError:
+        picture = None
+    title = f"{split.name}  {video_id}  {format_timestamp(timestamp)} s"
+    return LabelledTile(picture, boxes.clip(-1, 2), labels, faulty, title, "\n".join(dict.fromkeys(reasons)))
+
+
+def _name(action_id: int, label_map: Mapping[int, str]) -> str:
+    if action_id == 0:
+        return "no action"
+    return f"{action_id} {label_map.get(action_id, '(not in the label map)')}"

@@ -1,0 +1,126 @@
+"""The files of one split, read as far as they can be read; what could not be is found and said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ava_det.annotations import AvaRows, concatenate_rows, load_annotations, load_excluded
+from ava_det.ava_csv import load_box_rows
+from ava_det.dataset_check.findings import ERROR, NOTE, Finding, quote_first
+
+Loader = Callable[[Path, dict[int, str]], AvaRows]
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """Where a split lies. name: train, val or test. boxes: a file, `gt` or a detector's name, as in the config."""
+
+    name: str
+    annotations: Path | None
+    excluded: Path | None
+    boxes: str
+
+
+@dataclass
+class SplitRows:
+    """What could be read of a split.
+
+    rows: annotations (none where the split has no such file). excluded: (video id, timestamp key).
+    boxes: person boxes of a file, None where they come from elsewhere or cannot be read.
+    """
+
+    files: SplitFiles
+    rows: AvaRows
+    excluded: set[tuple[str, str]]
+    boxes: AvaRows | None
+
+    @property
+    def name(self) -> str:
+        return self.files.name
+
+    @cached_property
+    def has_box(self) -> np.ndarray:
+        """bool [R]: rows with any coordinate at all."""
+        return ~np.isnan(self.rows.boxes).all(axis=1)
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """The rows as columns: row, video_id, timestamp (to the microsecond), x1, y1, x2, y2, action_id, column8."""
+        return tabulate(self.rows)
+
+    @cached_property
+    def keyframes(self) -> pl.DataFrame:
+        """Its keyframes, once each: video_id, timestamp. Without annotations those of the box file."""
+        table = self.table if self.files.annotations or self.boxes is None else tabulate(self.boxes)
+        return table.select("video_id", "timestamp").unique(maintain_order=True)
+
+
+def tabulate(rows: AvaRows) -> pl.DataFrame:
+    columns = dict(zip(("x1", "y1", "x2", "y2"), rows.boxes.T, strict=True))
+    return pl.DataFrame(
+        {
+            "row": np.arange(len(rows)),
+            "video_id": pl.Series(rows.video_ids, dtype=pl.String),
+            "timestamp": rows.timestamps.round(6),
+            **{name: np.ascontiguousarray(values) for name, values in columns.items()},
+            "action_id": rows.action_ids,
+            "column8": rows.column8,
+        }
+    )
+
+
+def read_split(files: SplitFiles, detectors: tuple[str, ...]) -> tuple[SplitRows, list[Finding]]:
+    """Everything of a split that can be read, and a finding for everything that cannot."""
+    findings: list[Finding] = []
+    rows = concatenate_rows([])
+    if files.annotations is not None:
+        rows = _read_rows(files.annotations, load_annotations, findings) or rows
+        if files.annotations.is_file() and not len(rows) and not findings:
+            findings.append(Finding(ERROR, files.annotations.name, "no rows", "write the annotations again"))
+    excluded: set[tuple[str, str]] = set()
+    if files.excluded is not None:
+        try:
+            excluded = load_excluded(files.excluded)
+        except (ValueError, OSError) as error:
+            remedy = f"mend the file, or take data.{files.name}.excluded out of the config"
+            findings.append(Finding(ERROR, files.excluded.name, _without_place(error, files.excluded), remedy))
+    boxes = None
+    if files.boxes in detectors:
+        problem = f"persons of {files.name} come from the detector {files.boxes}: its recall is not measured here"
+        remedy = "training and tools/test_ava.py print its recall and precision"
+        findings.append(Finding(NOTE, f"data.{files.name}.boxes", problem, remedy))
+    elif files.boxes != "gt":
+        boxes = _read_rows(Path(files.boxes), load_box_rows, findings)
+    return SplitRows(files, rows, excluded, boxes), findings
+
+
+def _read_rows(path: Path, load: Loader, findings: list[Finding]) -> AvaRows | None:
+    refused: dict[int, str] = {}
+    try:
+        rows = load(path, refused)
+    except (ValueError, OSError) as error:
+        findings.append(
+            Finding(ERROR, path.name, _without_place(error, path), "mend the file or its path in the config")
+        )
+        return None
+    kinds: dict[str, list[int]] = {}
+    for line, sentence in refused.items():
+        kinds.setdefault(sentence.split(": ", 1)[-1].split(", found")[0], []).append(line)
+    for lines in kinds.values():
+        problem = _without_place(refused[lines[0]], path)
+        if len(lines) > 1:
+            problem += f"; the same on lines {quote_first(lines[1:], 8)}"
+        findings.append(Finding(ERROR, f"{path.name}:{lines[0]}", problem, "mend or delete these rows", len(lines)))
+    return rows
+
+
+def _without_place(error: Exception | str, path: Path) -> str:
+    """The sentence of an error without the file and line it starts with: those stand in another column."""
+    return re.sub(rf"^{re.escape(str(path))}(, (after )?line \d+)?: ", "", str(error))

@@ -1,0 +1,176 @@
+"""Video files: there, readable, whole, and covering the seconds of the annotations."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ava_det.annotations import format_timestamp
+from ava_det.data.video import VideoError, VideoReader
+from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, find_rows, quote_first
+from ava_det.dataset_check.split_rows import SplitRows
+
+MAX_MISSING = 2.0  # seconds by which the frames may end before the header says: sound often goes on that long
+SLACK = 1.0  # seconds that `VideoReader.require` lets a keyframe stand outside
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a file holds. seconds: from its first frame to the end of its last. promised: what its header says.
+
+    fps: average frames a second; frame_rate: what the file is meant to have. They differ where the rate varies.
+    """
+
+    path: Path
+    seconds: float
+    promised: float
+    fps: float
+    frame_rate: float
+    width: int
+    height: int
+
+    @property
+    def is_truncated(self) -> bool:
+        return self.seconds < self.promised - MAX_MISSING
+
+
+Probed = Mapping[str, VideoFacts | str]  # video id -> facts, or why there are none
+
+
+def probe_videos(
+    videos: Mapping[str, Path], progress: Callable[[Iterable[str]], Iterable[str]]
+) -> dict[str, VideoFacts | str]:
+    """Opens every video, decodes its first frames and its last; several at a time. `progress` wraps the video ids."""
+    with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
+        pending = {video_id: pool.submit(_probe, path) for video_id, path in videos.items()}
+        return {video_id: pending[video_id].result() for video_id in progress(list(pending))}
+
+
+def _probe(path: Path) -> VideoFacts | str:
+    try:
+        with VideoReader(path) as reader:
+            promised = reader.find_end()
+            seconds = _find_last_second(reader, promised)
+            rate = float(reader.frame_rate)
+            return VideoFacts(path, seconds, promised, reader.fps, rate, reader.width, reader.height)
+    except VideoError as error:
+        return str(error).removeprefix(f"{path}: ")
+
+
+def _find_last_second(reader: VideoReader, promised: float) -> float:
+    """The end of the frames: what the header promises, or where decoding ends long before that, to half a second."""
+    if promised <= MAX_MISSING or reader.find_at_or_after(Fraction(promised - MAX_MISSING)) is not None:
+        return promised
+    there, gone = 0.0, promised - MAX_MISSING
+    while gone - there > 0.5:
+        middle = (there + gone) / 2
+        found = reader.find_at_or_after(Fraction(middle))
+        there, gone = (there, middle) if found is None else (max(middle, float(found)), gone)
+    return there
+
+
+def check_video_files(splits: Sequence[SplitRows], videos: Mapping[str, Path], probed: Probed) -> list[Finding]:
+    """Files that are missing, unreadable or cut short, and files that nobody refers to."""
+    findings = []
+    for split in splits:
+        wanted = split.keyframes["video_id"].unique(maintain_order=True).to_list()
+        missing = [video_id for video_id in wanted if video_id not in videos]
+        if missing:
+            problem = f"video ids of {split.name} without a file: {quote_first(missing)}"
+            findings.append(Finding(ERROR, split.name, problem, _missing_remedy(missing[0], videos), len(missing)))
+    wanted_anywhere = {video_id for split in splits for video_id in split.keyframes["video_id"]}
+    unused = sorted(set(videos) - wanted_anywhere)
+    if unused:
+        problem = f"video files that no split refers to: {quote_first(unused)}"
+        findings.append(Finding(NOTE, "data.video_dir", problem, "nothing to do, if that is meant", len(unused)))
+    for video_id, facts in probed.items():
+        if video_id not in wanted_anywhere:
+            continue
+        if isinstance(facts, str):
+            findings.append(Finding(ERROR, f"video {video_id}", facts, "fetch or encode the file again"))
+            continue
+        if facts.is_truncated:
+            problem = f"frames end after {facts.seconds:.1f} s, the header says {facts.promised:.1f} s"
+            remedy = "the file is cut short: fetch it again (if only its sound goes on, this is harmless)"
+            findings.append(Finding(WARNING, f"video {video_id}", problem, remedy))
+    varying = [f"{video_id} ({facts.fps:.2f})" for video_id, facts in probed.items()
+               if isinstance(facts, VideoFacts) and abs(facts.fps / facts.frame_rate - 1) > 0.02]  # fmt: skip
+    if varying:
+        problem = f"videos whose frame rate varies: {quote_first(varying)}"
+        findings.append(
+            Finding(NOTE, "data.video_dir", problem, "nothing to do: frames are found by their time", len(varying))
+        )
+    return findings
+
+
+def _missing_remedy(video_id: str, videos: Mapping[str, Path]) -> str:
+    if not videos:
+        return "data.video_dir is where the videos lie"
+    if Path(video_id).stem in videos:
+        return f"a video id is the file's name without folder and extension: {Path(video_id).stem}"
+    near = difflib.get_close_matches(video_id.lower(), [name.lower() for name in videos], 1, 0.8)
+    names = [name for name in videos if near and name.lower() == near[0]]
+    return f"is it {names[0]}?" if names else "fetch the videos, or take their rows out"
+
+
+def check_seconds(splits: Sequence[SplitRows], probed: Probed, start_second: float) -> list[Finding]:
+    """Keyframes outside their video, with the value of data.start_second, or the unit of time, that would mend it."""
+    lengths = pl.DataFrame(
+        [(name, facts.seconds, facts.fps) for name, facts in probed.items() if isinstance(facts, VideoFacts)],
+        {"video_id": pl.String, "seconds": pl.Float64, "fps": pl.Float64},
+        orient="row",
+    )
+    everything = [split.keyframes.join(lengths, on="video_id") for split in splits]
+    together = pl.concat([*everything, lengths.head(0).with_columns(timestamp=pl.lit(0.0)).select(
+        "video_id", "timestamp", "seconds", "fps")])  # fmt: skip
+    findings = []
+    for split, keyframes in zip(splits, everything, strict=True):
+        outside = keyframes.filter(~_fits(start_second))
+        if not len(outside):
+            continue
+        mask = np.zeros(len(split.rows), dtype=bool)
+        rows = split.table.join(outside, on=["video_id", "timestamp"], how="semi").unique(["video_id", "timestamp"])
+        mask[rows["row"].to_numpy()] = True
+        video_id, timestamp, seconds, _ = outside.row(0)
+        problem = (
+            f"keyframes outside their video, such as {video_id} {format_timestamp(timestamp)}: "
+            f"it has {start_second:g}..{start_second + seconds:.1f} s"
+        )
+        remedy = _seconds_remedy(together, start_second)
+        if mask.any():
+            findings += find_rows(ERROR, split.name, split.rows, mask, problem, remedy)
+        else:
+            findings.append(Finding(ERROR, Path(split.files.boxes).name, problem, remedy, len(outside)))
+    return findings
+
+
+def _fits(start: float, unit: pl.Expr | float = 1.0) -> pl.Expr:
+    moment = pl.col("timestamp") * unit
+    return (moment >= start - SLACK) & (moment <= start + pl.col("seconds") + SLACK)
+
+
+def _seconds_remedy(keyframes: pl.DataFrame, start_second: float) -> str:
+    def count_outside(start: float, unit: pl.Expr | float = 1.0) -> int:
+        return len(keyframes) - int(keyframes.select(_fits(start, unit).sum()).item())
+
+    now = count_outside(start_second)
+    ends = keyframes.select((pl.col("timestamp") - pl.col("seconds")).max(), pl.col("timestamp").min()).row(0)
+    earliest, latest = ends[0] - SLACK, ends[1] + SLACK
+    starts = [0.0, 900.0] + ([float(np.ceil(earliest))] if earliest <= np.ceil(earliest) <= latest else [])
+    best = min(starts, key=count_outside)
+    if count_outside(best) <= 0.2 * now:
+        left = count_outside(best)
+        return f"data.start_second={best:g}" + (f" ({left} keyframes stay outside)" if left else "")
+    if count_outside(start_second, 1 / pl.col("fps")) <= 0.2 * now:
+        return "timestamps look like frame numbers: divide them by the video's frames a second"
+    if count_outside(start_second, 0.001) <= 0.2 * now:
+        return "timestamps look like milliseconds: divide them by 1000"
+    return "delete these rows, or fetch the whole video; data.start_second is what a video's first frame is worth"

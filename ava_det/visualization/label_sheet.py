@@ -1,0 +1,113 @@
+"""Labelled keyframes side by side on one picture, with what is written about each person, and what is wrong with it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ava_det.visualization.overlay import draw_box
+from ava_det.visualization.panel import PANEL_COLOUR, Colour, put_text, text_width
+
+WIDTH, HEIGHT, GAP, TEXT, LINE = 480, 300, 14, 15, 21
+COLUMNS = 3
+SOUND: Colour = (86, 180, 233)
+FAULTY: Colour = (255, 96, 84)
+TITLE: Colour = (240, 243, 248)
+PLAIN: Colour = (190, 196, 208)
+MAX_REASON_LINES, MAX_PERSONS = 4, 4
+
+
+@dataclass(frozen=True)
+class LabelledTile:
+    """One keyframe of a label sheet.
+
+    picture: RGB uint8 [H, W, 3], None where there is none to show. boxes: float [N, 4], fractions of the frame.
+    labels: what is written about each box. faulty: which boxes are wrong, bool [N]. title: where it is from.
+    reason: what is wrong, or nothing.
+    """
+
+    picture: np.ndarray | None
+    boxes: np.ndarray
+    labels: Sequence[str]
+    faulty: np.ndarray
+    title: str
+    reason: str = ""
+
+
+def draw_label_sheet(tiles: Sequence[LabelledTile]) -> np.ndarray:
+    """RGB uint8 [H, W, 3]: the tiles in rows, each with its text below. Raises ValueError for no tile."""
+    if not tiles:
+        raise ValueError("a label sheet needs at least one keyframe, received none")
+    columns = min(COLUMNS, len(tiles))
+    drawn = [(_draw_picture(tile), _lines(tile)) for tile in tiles]
+    strips = []
+    for start in range(0, len(drawn), columns):
+        row = drawn[start : start + columns]
+        height = GAP + HEIGHT + max(len(lines) for _, lines in row) * LINE + 6
+        strip = np.full((height, columns * (WIDTH + GAP) + GAP, 3), PANEL_COLOUR, np.uint8)
+        for column, (picture, lines) in enumerate(row):
+            x = GAP + column * (WIDTH + GAP)
+            strip[GAP : GAP + HEIGHT, x : x + WIDTH] = picture
+            for number, (text, colour) in enumerate(lines, 1):
+                put_text(strip, text, x, GAP + HEIGHT + number * LINE - 4, colour, TEXT)
+        strips.append(strip)
+    return np.concatenate(strips)
+
+
+def _draw_picture(tile: LabelledTile) -> np.ndarray:
+    """The keyframe with its numbered boxes, in its own aspect in the middle of [HEIGHT, WIDTH]."""
+    canvas = np.full((HEIGHT, WIDTH, 3), (36, 40, 48), np.uint8)
+    if tile.picture is None:
+        put_text(canvas, "no picture", (WIDTH - text_width("no picture", TEXT)) // 2, HEIGHT // 2, PLAIN, TEXT)
+        return canvas
+    height, width = tile.picture.shape[:2]
+    scale = min(WIDTH / width, HEIGHT / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(tile.picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    pixels = tile.boxes * np.array([*size, *size])
+    corners = np.hstack((np.minimum(pixels[:, :2], pixels[:, 2:]), np.maximum(pixels[:, :2], pixels[:, 2:])))
+    for index in np.argsort(tile.faulty, kind="stable"):  # the faulty ones on top
+        colour = FAULTY if tile.faulty[index] else SOUND
+        draw_box(small, corners[index], colour, TEXT)
+        _draw_number(small, f"#{index + 1}", corners[index], colour)
+    x, y = (WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2
+    canvas[y : y + size[1], x : x + size[0]] = small
+    return canvas
+
+
+def _draw_number(picture: np.ndarray, text: str, box: np.ndarray, colour: Colour) -> None:
+    """A small chip in the upper left corner of a box, or as near to it as the picture reaches."""
+    width, height = text_width(text, TEXT - 1, 650) + 8, TEXT + 4
+    x = int(np.clip(box[0], 0, max(picture.shape[1] - width, 0)))
+    y = int(np.clip(box[1], 0, max(picture.shape[0] - height, 0)))
+    picture[y : y + height, x : x + width] = colour
+    put_text(picture, text, x + 4, y + height - 5, (10, 12, 16), TEXT - 1, 650)
+
+
+def _lines(tile: LabelledTile) -> list[tuple[str, Colour]]:
+    """What stands below a picture: title, reason, and one line a person, the faulty ones first."""
+    reasons = [line for part in tile.reason.splitlines() for line in _wrap(part)]
+    lines = [(_cut(tile.title), TITLE), *((line, FAULTY) for line in reasons[:MAX_REASON_LINES])]
+    order = np.argsort(~tile.faulty, kind="stable")
+    for index in order[:MAX_PERSONS]:
+        lines.append((_cut(f"#{index + 1} {tile.labels[index]}"), PLAIN))
+    if len(order) > MAX_PERSONS:
+        lines.append((f"and {len(order) - MAX_PERSONS} more", PLAIN))
+    return lines
+
+
+def _wrap(text: str) -> list[str]:
+    """Lines that fit below a picture."""
+    fits = max(int(len(text) * WIDTH / max(text_width(text, TEXT), 1) * 0.95), 10)
+    return textwrap.wrap(text, fits)
+
+
+def _cut(text: str) -> str:
+    """A line shortened with an ellipsis where it would leave its tile."""
+    while len(text) > 4 and text_width(text, TEXT) > WIDTH:
+        text = text.removesuffix("...")[:-1].rstrip() + "..."
+    return text
