@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.sheet and Path(args.sheet).suffix.lower() != ".png":
         raise ValueError(f"--sheet: expected a file name that ends in .png, received {args.sheet}")
     config = load_config(args.config, args.overrides)
-    examination = check_dataset(_list_files(config), partial(tqdm, desc="open videos", unit="video"))
+    examination = check_dataset(list_files(config), partial(tqdm, desc="open videos", unit="video"))
     width = shutil.get_terminal_size((140, 0)).columns
     print(format_examination(examination, max(width, 100)))
     if args.sheet:
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if examination.has_errors else 0
 
 
-def _list_files(config: Config) -> DatasetFiles:
+def list_files(config: Config) -> DatasetFiles:
     """What the config names, in plain values."""
     data = config.data
     splits = []

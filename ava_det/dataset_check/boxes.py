@@ -15,9 +15,9 @@ MANY_WHOLE_FRAMES = 0.1
 
 def check_boxes(split: str, rows: AvaRows, pictured: bool = True) -> list[Finding]:
     """Findings about the box columns of annotations or of a box file; a row is in one finding at most."""
-    boxes = rows.boxes
-    has_box = ~np.isnan(boxes).all(axis=1)
-    finite = np.isfinite(boxes).all(axis=1)
+    has_box = ~np.isnan(rows.boxes).all(axis=1)
+    finite = np.isfinite(rows.boxes).all(axis=1)
+    boxes = np.where(finite[:, None], rows.boxes, 0)
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     pixels = finite & (np.abs(boxes) > PIXELS).any(axis=1)
     inverted = finite & ~pixels & ((width < 0) | (height < 0))
@@ -44,7 +44,7 @@ def check_boxes(split: str, rows: AvaRows, pictured: bool = True) -> list[Findin
     add(WARNING, outside & (beyond <= SLIGHT), "boxes slightly outside the frame", "clip them to 0..1")
     many = whole.sum() > MANY_WHOLE_FRAMES * max(int(has_box.sum()), 1) and whole.sum() > 2
     remedy = "annotate the persons; a box made up where none was found teaches nothing" if many else "look at them"
-    add(ERROR if many else NOTE, whole, "boxes of the whole frame", remedy)
+    add(ERROR if many else NOTE, whole, "boxes of the whole frame or nearly", remedy)
     return found
 
 

@@ -61,7 +61,7 @@ def check_dataset(files: DatasetFiles, progress: Progress) -> Examination:
     if videos is not None:
         wanted = {video_id for split in splits for video_id in split.keyframes["video_id"]}
         probed = probe_videos({name: path for name, path in videos.items() if name in wanted}, progress)
-        findings += check_video_files(splits, videos, probed)
+        findings += check_video_files(splits, videos, probed, files.start_second)
         findings += check_seconds(splits, probed, files.start_second)
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     readable = {name: facts for name, facts in probed.items() if isinstance(facts, VideoFacts)}

@@ -85,15 +85,13 @@ def check_excluded(split: SplitRows) -> list[Finding]:
     findings = []
     videos = {video_id for video_id, _ in keyframes}
     strangers = sorted(key for key in excluded if key[0] not in videos)
-    if strangers:
-        problem = (
-            f"excluded keyframes of videos that {split.name} has no rows of: {quote_first(map(_show, strangers), 3)}"
-        )
+    if strangers and videos:
+        problem = f"excluded keyframes of videos that {split.name} has no rows of, such as {_show(strangers[0])}"
         remedy = "harmless in part of a data set; otherwise mend the video ids"
         findings.append(Finding(WARNING, where, problem, remedy, len(strangers)))
     unlabelled = sorted(key for key in excluded - keyframes if key[0] in videos)
     if unlabelled:
-        problem = f"excluded keyframes without rows in {split.name}: {quote_first(map(_show, unlabelled), 3)}"
+        problem = f"excluded keyframes without rows in {split.name}, such as {_show(unlabelled[0])}"
         findings.append(Finding(NOTE, where, problem, "nothing to do", len(unlabelled)))
     if keyframes and keyframes <= excluded:
         problem = f"every keyframe of {split.name} is excluded"

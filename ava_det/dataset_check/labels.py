@@ -48,8 +48,8 @@ def check_labels(split: SplitRows, label_map: Mapping[int, str], num_classes: in
         problem = (
             f"action ids look off by one: with {shift:+d} every id is in the label map (found {_ids(rows, unknown)})"
         )
-        remedy = f"write id{shift:+d}; ids count from 1" if shift == 1 else f"write id{shift:+d}, as in the label map"
-        return find_rows(ERROR, split.name, rows, unknown, problem, remedy)
+        remedy = f"write id{shift:+d} in every row" + ("; ids count from 1" if shift == 1 else "")
+        return find_rows(ERROR, split.name, rows, labelled, problem, remedy)
     findings = find_rows(
         ERROR, split.name, rows, zero, "action id 0: ids count from 1", "write the id of the label map; empty for none"
     )

@@ -46,10 +46,11 @@ def _format_splits(examination: Examination) -> str:
     for split in examination.splits:
         videos = split.keyframes["video_id"].n_unique()
         boxes = len(split.table.filter(split.has_box).unique([*KEYFRAME, *BOX, "column8"]))
-        counts = f"{videos:,} videos, {len(split.keyframes):,} keyframes ({len(split.excluded):,} excluded)"
-        classes = f"{boxes:,} boxes, {len(split.rows):,} rows, {len(count_classes(split))} classes"
+        counts = f"{_say(videos, 'video')}, {_say(len(split.keyframes), 'keyframe')} ({len(split.excluded):,} excluded)"
+        labelled = len(examination.label_map.keys() & count_classes(split).keys())
+        known = f"{labelled} of {len(examination.label_map)} classes"
         source = split.files.annotations or split.files.boxes
-        lines.append(f"{split.name + ':':6} {counts}, {classes}; {source}")
+        lines.append(f"{split.name + ':':6} {counts}, {boxes:,} boxes, {len(split.rows):,} rows, {known}; {source}")
     return "\n".join(lines)
 
 
@@ -77,10 +78,11 @@ def _format_classes(examination: Examination) -> str:
 def _verdict(findings: Sequence[Finding]) -> str:
     errors, warnings, notes = (sum(f.severity == kind for f in findings) for kind in (ERROR, WARNING, NOTE))
 
-    def say(count: int, noun: str) -> str:
-        return f"{count} {noun}{'' if count == 1 else 's'}"
-
-    rest = f"{say(warnings, 'warning')}, {say(notes, 'note')}"
+    rest = f"{_say(warnings, 'warning')}, {_say(notes, 'note')}"
     if errors:
-        return f"Not ready: {say(errors, 'error')} would spoil training or evaluation ({rest})."
+        return f"Not ready: {_say(errors, 'error')} would spoil training or evaluation ({rest})."
     return f"Nothing here would spoil training or evaluation ({rest})."
+
+
+def _say(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

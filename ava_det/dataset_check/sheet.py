@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -57,22 +58,24 @@ def _choose_faulty(
         for finding, queue in queues:
             if turn < len(queue) and (queue[turn][0] in chosen or len(chosen) < NUM_TILES):
                 reasons, faulty = chosen.setdefault(queue[turn][0], ([], set()))
-                reasons.append(f"{finding.severity}: {finding.problem.split(':')[0]}")
+                reasons.append(f"{finding.severity}: {re.split(':|, such as', finding.problem)[0]}")
                 faulty |= queue[turn][1]
     return chosen
 
 
 def _choose_random(examination: Examination, seed: int) -> dict[Moment, tuple[list[str], set[int]]]:
-    """Keyframes with boxes in the order of time, of every split its share."""
+    """Keyframes with boxes: of every split its share, and the videos of a split take turns."""
     generator = np.random.default_rng(seed)
     moments: list[Moment] = []
     shown = [split for split in examination.splits if split.has_box.any()]
     for split in shown:
         boxed = split.table.filter(split.has_box, pl.col("video_id").is_in(list(examination.videos)))
         keyframes = boxed.select(KEYFRAME).unique().sort(KEYFRAME)
-        count = min(len(keyframes), NUM_TILES // len(shown))
-        picked = np.sort(generator.permutation(len(keyframes))[:count])
-        moments += [(split.name, *keyframes.row(int(index))) for index in picked]
+        shuffled = keyframes[generator.permutation(len(keyframes))]
+        turns = shuffled.with_columns(turn=pl.int_range(pl.len()).over("video_id")).sort("turn", maintain_order=True)
+        moments += [
+            (split.name, *row) for row in turns.head(NUM_TILES // len(shown)).select(KEYFRAME).sort(KEYFRAME).rows()
+        ]
     return {moment: ([], set()) for moment in moments}
 
 
@@ -84,6 +87,7 @@ def _make_tile(
     here = split.table.filter(split.has_box).filter(video_id=video_id, timestamp=timestamp)
     persons = here.group_by(*BOX, "column8", maintain_order=True).agg("row", "action_id")
     boxes = persons.select(BOX).to_numpy().reshape(-1, 4)
+    # boxes in pixels are drawn as such: whether they fit the person is seen all the same
     boxes = np.nan_to_num(np.where((np.abs(boxes) > PIXELS).any(1, keepdims=True),
                                    boxes / [facts.width, facts.height, facts.width, facts.height], boxes))  # fmt: skip
     labels = [", ".join(_name(i, label_map) for i in ids) for ids in persons["action_id"].to_list()]
@@ -94,10 +98,10 @@ def _make_tile(
     except VideoError:
         picture = None
     title = f"{split.name}  {video_id}  {format_timestamp(timestamp)} s"
-    return LabelledTile(picture, boxes.clip(-1, 2), labels, faulty, title, "\n".join(dict.fromkeys(reasons)))
+    return LabelledTile(picture, boxes.clip(-1, 2), labels, faulty, title, "\n".join(sorted(set(reasons))))
 
 
 def _name(action_id: int, label_map: Mapping[int, str]) -> str:
     if action_id == 0:
         return "no action"
-    return f"{action_id} {label_map.get(action_id, '(not in the label map)')}"
+    return f"{label_map.get(action_id, 'not in the label map')} ({action_id})"

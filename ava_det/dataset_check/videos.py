@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +11,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from ava_det.annotations import format_timestamp
 from ava_det.data.video import VideoError, VideoReader
-from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, find_rows, quote_first
+from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, place, quote_first
+from ava_det.dataset_check.overlaps import KEYFRAME
 from ava_det.dataset_check.split_rows import SplitRows
 
-MAX_MISSING = 2.0  # seconds by which the frames may end before the header says: sound often goes on that long
+MAX_MISSING = 0.5  # seconds by which the frames may end before the header says: sound often goes on a little
 SLACK = 1.0  # seconds that `VideoReader.require` lets a keyframe stand outside
 
 
@@ -66,19 +67,22 @@ def _probe(path: Path) -> VideoFacts | str:
 
 
 def _find_last_second(reader: VideoReader, promised: float) -> float:
-    """The end of the frames: what the header promises, or where decoding ends long before that, to half a second."""
+    """The end of the frames: what the header promises, or where decoding ends before that."""
     if promised <= MAX_MISSING or reader.find_at_or_after(Fraction(promised - MAX_MISSING)) is not None:
         return promised
     there, gone = 0.0, promised - MAX_MISSING
-    while gone - there > 0.5:
+    while gone - there > 0.1:
         middle = (there + gone) / 2
         found = reader.find_at_or_after(Fraction(middle))
         there, gone = (there, middle) if found is None else (max(middle, float(found)), gone)
-    return there
+    return there + 1 / reader.fps
 
 
-def check_video_files(splits: Sequence[SplitRows], videos: Mapping[str, Path], probed: Probed) -> list[Finding]:
+def check_video_files(
+    splits: Sequence[SplitRows], videos: Mapping[str, Path], probed: Probed, start_second: float
+) -> list[Finding]:
     """Files that are missing, unreadable or cut short, and files that nobody refers to."""
+    keyframes = [keyframe for split in splits for keyframe in split.keyframes.iter_rows()]
     findings = []
     for split in splits:
         wanted = split.keyframes["video_id"].unique(maintain_order=True).to_list()
@@ -86,7 +90,7 @@ def check_video_files(splits: Sequence[SplitRows], videos: Mapping[str, Path], p
         if missing:
             problem = f"video ids of {split.name} without a file: {quote_first(missing)}"
             findings.append(Finding(ERROR, split.name, problem, _missing_remedy(missing[0], videos), len(missing)))
-    wanted_anywhere = {video_id for split in splits for video_id in split.keyframes["video_id"]}
+    wanted_anywhere = {video_id for video_id, _ in keyframes}
     unused = sorted(set(videos) - wanted_anywhere)
     if unused:
         problem = f"video files that no split refers to: {quote_first(unused)}"
@@ -99,8 +103,9 @@ def check_video_files(splits: Sequence[SplitRows], videos: Mapping[str, Path], p
             continue
         if facts.is_truncated:
             problem = f"frames end after {facts.seconds:.1f} s, the header says {facts.promised:.1f} s"
-            remedy = "the file is cut short: fetch it again (if only its sound goes on, this is harmless)"
-            findings.append(Finding(WARNING, f"video {video_id}", problem, remedy))
+            lost = any(video_id == name and timestamp > start_second + facts.seconds for name, timestamp in keyframes)
+            remedy = "the file is cut short: fetch it again" + ("" if lost else " (harmless if only its sound goes on)")
+            findings.append(Finding(ERROR if lost else WARNING, f"video {video_id}", problem, remedy))
     varying = [f"{video_id} ({facts.fps:.2f})" for video_id, facts in probed.items()
                if isinstance(facts, VideoFacts) and abs(facts.fps / facts.frame_rate - 1) > 0.02]  # fmt: skip
     if varying:
@@ -113,7 +118,7 @@ def check_video_files(splits: Sequence[SplitRows], videos: Mapping[str, Path], p
 
 def _missing_remedy(video_id: str, videos: Mapping[str, Path]) -> str:
     if not videos:
-        return "data.video_dir is where the videos lie"
+        return "there is no video in data.video_dir: name the folder where they lie"
     if Path(video_id).stem in videos:
         return f"a video id is the file's name without folder and extension: {Path(video_id).stem}"
     near = difflib.get_close_matches(video_id.lower(), [name.lower() for name in videos], 1, 0.8)
@@ -128,49 +133,49 @@ def check_seconds(splits: Sequence[SplitRows], probed: Probed, start_second: flo
         {"video_id": pl.String, "seconds": pl.Float64, "fps": pl.Float64},
         orient="row",
     )
-    everything = [split.keyframes.join(lengths, on="video_id") for split in splits]
-    together = pl.concat([*everything, lengths.head(0).with_columns(timestamp=pl.lit(0.0)).select(
-        "video_id", "timestamp", "seconds", "fps")])  # fmt: skip
+    keyframes = [split.keyframes.join(lengths, on="video_id") for split in splits]
     findings = []
-    for split, keyframes in zip(splits, everything, strict=True):
-        outside = keyframes.filter(~_fits(start_second))
+    for split, own in zip(splits, keyframes, strict=True):
+        outside = own.filter(~_fits(start_second))
         if not len(outside):
             continue
-        mask = np.zeros(len(split.rows), dtype=bool)
-        rows = split.table.join(outside, on=["video_id", "timestamp"], how="semi").unique(["video_id", "timestamp"])
-        mask[rows["row"].to_numpy()] = True
         video_id, timestamp, seconds, _ = outside.row(0)
         problem = (
             f"keyframes outside their video, such as {video_id} {format_timestamp(timestamp)}: "
             f"it has {start_second:g}..{start_second + seconds:.1f} s"
         )
-        remedy = _seconds_remedy(together, start_second)
-        if mask.any():
-            findings += find_rows(ERROR, split.name, split.rows, mask, problem, remedy)
-        else:
-            findings.append(Finding(ERROR, Path(split.files.boxes).name, problem, remedy, len(outside)))
+        rows = split.table.join(outside, on=KEYFRAME, how="semi").unique(KEYFRAME)["row"].sort().to_list()
+        where = place(split.rows, rows[0]) if rows else Path(split.files.boxes).name
+        remedy = _find_remedy(pl.concat(keyframes), start_second)
+        findings.append(Finding(ERROR, where, problem, remedy, len(outside), split.name, tuple(rows)))
     return findings
 
 
 def _fits(start: float, unit: pl.Expr | float = 1.0) -> pl.Expr:
+    """Whether keyframes stand in their video, give or take `SLACK`, if its first frame is worth `start`."""
     moment = pl.col("timestamp") * unit
     return (moment >= start - SLACK) & (moment <= start + pl.col("seconds") + SLACK)
 
 
-def _seconds_remedy(keyframes: pl.DataFrame, start_second: float) -> str:
-    def count_outside(start: float, unit: pl.Expr | float = 1.0) -> int:
-        return len(keyframes) - int(keyframes.select(_fits(start, unit).sum()).item())
+def _find_remedy(keyframes: pl.DataFrame, start_second: float) -> str:
+    """What brings most of the keyframes [video_id, timestamp, seconds, fps] that stand outside into their videos."""
 
-    now = count_outside(start_second)
-    ends = keyframes.select((pl.col("timestamp") - pl.col("seconds")).max(), pl.col("timestamp").min()).row(0)
-    earliest, latest = ends[0] - SLACK, ends[1] + SLACK
-    starts = [0.0, 900.0] + ([float(np.ceil(earliest))] if earliest <= np.ceil(earliest) <= latest else [])
-    best = min(starts, key=count_outside)
-    if count_outside(best) <= 0.2 * now:
-        left = count_outside(best)
-        return f"data.start_second={best:g}" + (f" ({left} keyframes stay outside)" if left else "")
-    if count_outside(start_second, 1 / pl.col("fps")) <= 0.2 * now:
-        return "timestamps look like frame numbers: divide them by the video's frames a second"
-    if count_outside(start_second, 0.001) <= 0.2 * now:
-        return "timestamps look like milliseconds: divide them by 1000"
+    def count_outside(start: float, unit: pl.Expr | float = 1.0) -> int:
+        return len(keyframes.filter(~_fits(start, unit)))
+
+    outside = count_outside(start_second)
+    few = 0.2 * outside
+    for start in sorted((0.0, 900.0), key=count_outside):
+        left = count_outside(start)
+        if left <= few:
+            return f"data.start_second={start:g}" + (f" ({left} keyframes stay outside)" if left else "")
+    first = math.ceil(keyframes.select((pl.col("timestamp") - pl.col("seconds")).max()).item())
+    last = math.floor(keyframes.select(pl.col("timestamp").min()).item())
+    if first <= last:
+        return f"data.start_second from {first} to {last} would hold them all: --sheet shows which is right"
+    if outside > len(keyframes) / 2:  # a unit is wrong in most rows or in none
+        if count_outside(start_second, 1 / pl.col("fps")) <= few:
+            return "timestamps look like frame numbers: divide them by the video's frames a second"
+        if count_outside(start_second, 0.001) <= few:
+            return "timestamps look like milliseconds: divide them by 1000"
     return "delete these rows, or fetch the whole video; data.start_second is what a video's first frame is worth"

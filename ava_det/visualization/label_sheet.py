@@ -80,10 +80,10 @@ def _draw_picture(tile: LabelledTile) -> np.ndarray:
 
 
 def _draw_number(picture: np.ndarray, text: str, box: np.ndarray, colour: Colour) -> None:
-    """A small chip in the upper left corner of a box, or as near to it as the picture reaches."""
+    """A small chip above the upper left corner of a box, where it hides no face; within the picture."""
     width, height = text_width(text, TEXT - 1, 650) + 8, TEXT + 4
     x = int(np.clip(box[0], 0, max(picture.shape[1] - width, 0)))
-    y = int(np.clip(box[1], 0, max(picture.shape[0] - height, 0)))
+    y = int(np.clip(box[1] - height, 0, max(picture.shape[0] - height, 0)))
     picture[y : y + height, x : x + width] = colour
     put_text(picture, text, x + 4, y + height - 5, (10, 12, 16), TEXT - 1, 650)
 
@@ -94,7 +94,7 @@ def _lines(tile: LabelledTile) -> list[tuple[str, Colour]]:
     lines = [(_cut(tile.title), TITLE), *((line, FAULTY) for line in reasons[:MAX_REASON_LINES])]
     order = np.argsort(~tile.faulty, kind="stable")
     for index in order[:MAX_PERSONS]:
-        lines.append((_cut(f"#{index + 1} {tile.labels[index]}"), PLAIN))
+        lines.append((_cut(f"#{index + 1}: {tile.labels[index]}"), PLAIN))
     if len(order) > MAX_PERSONS:
         lines.append((f"and {len(order) - MAX_PERSONS} more", PLAIN))
     return lines
