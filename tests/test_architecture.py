@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
     "box_parts": {"annotations", "files"},
     "interchange": FILES | {"data", "tracking"},
     "person_boxes": FILES | {"data", "detectors"},
-    "dataset_check": FILES | {"data", "visualization"},
+    "dataset_check": FILES | {"data", "visualization", "proposal_pickle"},
     "prediction": {"structures"},
     "inference": FILES | {"data", "detectors", "person_boxes", "prediction", "tracking"},
     "run_folder": FILES | {"config", "checkpoint"},

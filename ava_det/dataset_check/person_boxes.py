@@ -48,15 +48,16 @@ def check_person_boxes(split: SplitRows, min_score: float) -> list[Finding]:
 
 def _check_scores(split: str, boxes: AvaRows) -> list[Finding]:
     scores = boxes.column8
-    outside = ~((scores >= 0) & (scores <= 1))
-    if not outside.any():
-        return []
     known = scores[np.isfinite(scores)]
-    if len(known) and (known == np.round(known)).all():
+    outside = ~((scores >= 0) & (scores <= 1 + 1e-6))  # a score may round to a little more than 1
+    whole = bool(len(known)) and bool((known == np.round(known)).all())
+    if whole and not (known == 1).all():
         problem = "column 8 holds whole numbers: person ids, where a box file has scores"
         outside = np.isfinite(scores)
-    else:
+    elif outside.any():
         problem = f"scores outside 0..1, such as {scores[outside][0]:g}"
+    else:
+        return []
     remedy = "write the detector's confidence 0..1 into column 8 (1 where there is none)"
     return find_rows(ERROR, split, boxes, outside, problem, remedy, pictured=False)
 

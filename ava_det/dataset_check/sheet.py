@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from ava_det.annotations import format_timestamp
-from ava_det.data.video import VideoError, VideoReader
+from ava_det.data.frame_folder import open_video
+from ava_det.data.reader import VideoError
 from ava_det.dataset_check.boxes import PIXELS
 from ava_det.dataset_check.doctor import Examination
 from ava_det.dataset_check.findings import NOTE
@@ -93,7 +94,7 @@ def _make_tile(
     labels = [", ".join(_name(i, label_map) for i in ids) for ids in persons["action_id"].to_list()]
     faulty = np.array([bool(rows & set(own)) for own in persons["row"].to_list()], dtype=bool)
     try:
-        with VideoReader(facts.path, start_second) as reader:
+        with open_video(facts.path, start_second) as reader:
             picture = reader.read([timestamp])[0]
     except VideoError:
         picture = None

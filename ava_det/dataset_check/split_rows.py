@@ -14,6 +14,7 @@ import polars as pl
 from ava_det.annotations import AvaRows, concatenate_rows, load_annotations, load_excluded
 from ava_det.ava_csv import load_box_rows
 from ava_det.dataset_check.findings import ERROR, NOTE, Finding, quote_first
+from ava_det.proposal_pickle import is_pickle, load_proposals
 
 Loader = Callable[[Path, dict[int, str]], AvaRows]
 
@@ -97,8 +98,13 @@ def read_split(files: SplitFiles, detectors: tuple[str, ...]) -> tuple[SplitRows
         remedy = "training and tools/test_ava.py print its recall and precision"
         findings.append(Finding(NOTE, f"data.{files.name}.boxes", problem, remedy))
     elif files.boxes != "gt":
-        boxes = _read_rows(Path(files.boxes), load_box_rows, findings)
+        boxes = _read_rows(Path(files.boxes), _load_boxes, findings)
     return SplitRows(files, rows, excluded, boxes), findings
+
+
+def _load_boxes(path: Path, refused: dict[int, str]) -> AvaRows:
+    is_list = path.is_file() and is_pickle(path)
+    return load_proposals(path) if is_list else load_box_rows(path, refused)
 
 
 def _read_rows(path: Path, load: Loader, findings: list[Finding]) -> AvaRows | None:

@@ -14,13 +14,14 @@ from pathlib import Path
 import polars as pl
 
 from ava_det.annotations import format_timestamp
-from ava_det.data.video import VideoError, VideoReader
+from ava_det.data.frame_folder import open_video
+from ava_det.data.reader import FrameReader, VideoError
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, place, quote_first
 from ava_det.dataset_check.overlaps import KEYFRAME
 from ava_det.dataset_check.split_rows import SplitRows
 
 MAX_MISSING = 0.5  # seconds by which the frames may end before the header says: sound often goes on a little
-SLACK = 1.0  # seconds that `VideoReader.require` lets a keyframe stand outside
+SLACK = 1.0  # seconds that `FrameReader.require` lets a keyframe stand outside
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def probe_videos(
 
 def _probe(path: Path) -> VideoFacts | str:
     try:
-        with VideoReader(path) as reader:
+        with open_video(path) as reader:
             promised = reader.find_end()
             seconds = _find_last_second(reader, promised)
             rate = float(reader.frame_rate)
@@ -66,7 +67,7 @@ def _probe(path: Path) -> VideoFacts | str:
         return str(error).removeprefix(f"{path}: ")
 
 
-def _find_last_second(reader: VideoReader, promised: float) -> float:
+def _find_last_second(reader: FrameReader, promised: float) -> float:
     """The end of the frames: what the header promises, or where decoding ends before that."""
     if promised <= MAX_MISSING or reader.find_at_or_after(Fraction(promised - MAX_MISSING)) is not None:
         return promised

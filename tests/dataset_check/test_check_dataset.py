@@ -3,11 +3,13 @@ either without them."""
 
 from __future__ import annotations
 
+import pickle
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ava_det.tools.check_dataset import list_files
 from small_dataset import (
@@ -196,6 +198,14 @@ def test_recall_of_a_box_file_is_measured(clean: Path, tmp_path: Path) -> None:
     assert "val: 0.800 at IoU 0.5, 0.600 at IoU 0.9" in next(f.problem for f in findings if "recall" in f.problem)
     assert next(f for f in findings if "no person box" in f.problem).problem.startswith("20.0% of the keyframes")
     assert not [f for f in findings if f.severity == ERROR]
+
+
+def test_boxes_of_a_pickle_are_checked_too(clean: Path, tmp_path: Path) -> None:
+    boxes = {f"c,{second:04d}": np.array([[0.1, 0.2, 0.4, 0.9, 0.95]]) for second in range(901, 911)}
+    boxes["c,0905"] = boxes["c,0905"] * 300
+    (tmp_path / "boxes.pkl").write_bytes(pickle.dumps(boxes))
+    findings = examine([*overrides(clean, 900), f"data.val.boxes={tmp_path}/boxes.pkl"]).findings
+    assert {"boxes.pkl, box 5"} == {finding.where for finding in findings if finding.severity == ERROR}
 
 
 @pytest.mark.parametrize(
