@@ -2,6 +2,7 @@
 
 Keyframes may be a second apart, and in a second a walking person leaves his own box behind: likeness is therefore
 IoU less the distance of the centres (Distance-IoU, arXiv 1911.08287), which still compares boxes that do not touch.
+It is measured from where a Kalman filter expects a person, not from where he was.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ava_det.boxes import compute_area, compute_iou
+from ava_det.kalman import MovingBox
 from ava_det.structures import Detections
 
 MIN_LIKENESS = -0.3  # a standing person (0.15 x 0.4 of the frame) may be up to 0.35 of the frame's width further on
@@ -32,34 +35,55 @@ def compute_likeness(first: Tensor, second: Tensor) -> Tensor:
 
 
 class TrackLinker:
-    """Gives the persons of successive keyframes of one video their track ids, counted from 1."""
+    """Gives the persons of successive keyframes of one video their track ids, counted from 1.
+
+    Each person known is moved to where he should be by now (kalman.py), and compared there with the boxes that are.
+    """
 
     def __init__(self) -> None:
         self._next_id = 1
-        self._seen: dict[int, tuple[float, Tensor]] = {}  # track id -> when and where last
+        self._now = -math.inf
+        self._known: dict[int, MovingBox] = {}
+        self._last_seen: dict[int, float] = {}
 
     def link(self, detections: Detections) -> Detections:
-        """The same detections with `track_ids`; the most alike pairs of old and new boxes are joined first."""
-        now = detections.keyframe.timestamp
-        self._seen = {i: seen for i, seen in self._seen.items() if now - seen[0] <= MAX_GAP_SECONDS}
-        known = list(self._seen)
-        ids = [0] * len(detections.boxes)
-        if known and ids:
-            old_boxes = torch.stack([box for _, box in self._seen.values()])
-            likeness = compute_likeness(old_boxes, detections.boxes)
-            growth = (
-                (compute_area(old_boxes)[:, None] / compute_area(detections.boxes)[None].clamp(min=1e-12)).log().abs()
-            )
-            likeness[growth > math.log(MAX_AREA_RATIO)] = -2.0
-            while float(likeness.max()) >= MIN_LIKENESS:
-                old, new = divmod(int(likeness.argmax()), len(ids))
-                ids[new] = known[old]
-                likeness[old], likeness[:, new] = -2.0, -2.0
+        """The same detections with `track_ids`; the most alike pairs of known persons and boxes are joined first."""
+        boxes = detections.boxes.cpu().numpy()
+        self._advance(detections.keyframe.timestamp)
+        ids = self._find_ids(detections.boxes.cpu())
         for index in range(len(ids)):
             if not ids[index]:
                 ids[index], self._next_id = self._next_id, self._next_id + 1
-            self._seen[ids[index]] = now, detections.boxes[index]
+                self._known[ids[index]] = MovingBox(boxes[index])
+            else:
+                self._known[ids[index]].correct(boxes[index])
+            self._last_seen[ids[index]] = self._now
         return replace(detections, track_ids=torch.tensor(ids, dtype=torch.int64))
+
+    def _advance(self, now: float) -> None:
+        """Moves everybody on to `now`, and forgets who has not been seen for long."""
+        for track_id, last_seen in list(self._last_seen.items()):
+            if now - last_seen > MAX_GAP_SECONDS:
+                del self._known[track_id], self._last_seen[track_id]
+        for known in self._known.values():
+            known.advance(now - self._now)
+        self._now = now
+
+    def _find_ids(self, boxes: Tensor) -> list[int]:
+        """The track id of each box [N, 4], 0 for somebody new."""
+        ids = [0] * len(boxes)
+        if not self._known or not ids:
+            return ids
+        track_ids = list(self._known)
+        expected = torch.from_numpy(np.stack([known.box for known in self._known.values()])).float()
+        likeness = compute_likeness(expected, boxes)
+        growth = (compute_area(expected)[:, None] / compute_area(boxes)[None].clamp(min=1e-12)).log().abs()
+        likeness[growth > math.log(MAX_AREA_RATIO)] = -2.0
+        while float(likeness.max()) >= MIN_LIKENESS:
+            known, box = divmod(int(likeness.argmax()), len(ids))
+            ids[box] = track_ids[known]
+            likeness[known], likeness[:, box] = -2.0, -2.0
+        return ids
 
 
 def interpolate(before: Detections | None, after: Detections | None, timestamp: float) -> Detections | None:

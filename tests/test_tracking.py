@@ -9,10 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ava_det.kalman import MovingBox
 from ava_det.structures import Detections, Keyframe
 from ava_det.tracking import Timeline, TrackLinker, compute_likeness, interpolate
 
 LEFT, MIDDLE, RIGHT = [0.1, 0.3, 0.25, 0.8], [0.4, 0.3, 0.55, 0.8], [0.8, 0.3, 0.95, 0.8]
+
+
+FURTHER_BACK = [0.83, 0.31, 0.96, 0.77]
 
 
 def at(
@@ -70,6 +74,42 @@ def test_far_away_or_of_another_size_is_somebody_else() -> None:
 def test_a_person_missed_once_keeps_the_id_and_one_gone_long_does_not() -> None:
     assert linked(at(0, [LEFT]), at(1, []), at(2, [LEFT])) == [[1], [], [1]]
     assert linked(at(0, [LEFT]), at(1, []), at(2.5, [LEFT])) == [[1], [], [2]]
+
+
+def walk(step: float, *walkers: tuple[list[float], float], until: float = 3.0) -> list[Detections]:
+    """Keyframes `step` seconds apart of (first box, speed in frames a second) walkers, the order of boxes turning."""
+    keyframes = []
+    for index in range(round(until / step) + 1):
+        found = [moved(box, speed * index * step) for box, speed in walkers]
+        keyframes.append(at(index * step, found[index % len(found) :] + found[: index % len(found)]))
+    return keyframes
+
+
+@pytest.mark.parametrize("step", [1.0, 0.5, 0.2, 1 / 15])
+def test_people_who_cross_keep_their_ids(step: float) -> None:
+    keyframes = walk(step, (moved(LEFT, -0.1), 0.2), (FURTHER_BACK, -0.2))
+    for index, ids in enumerate(linked(*keyframes)):
+        assert ids == ([1, 2] if index % 2 == 0 else [2, 1]), f"{index * step:g} s"
+
+
+def test_without_prediction_they_would_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyframes = walk(1.0, (moved(LEFT, -0.1), 0.2), (FURTHER_BACK, -0.2))
+    monkeypatch.setattr(MovingBox, "advance", lambda self, seconds: None)
+    assert linked(*keyframes)[-1] != [2, 1]
+
+
+def test_a_walker_who_is_missed_once_is_found_further_on() -> None:
+    keyframes = walk(0.5, (moved(LEFT, -0.1), 0.3), until=2.5)
+    keyframes[3] = at(1.5, [])
+    assert linked(*keyframes) == [[1], [1], [1], [], [1], [1]]
+
+
+def test_who_leaves_takes_the_id_along_and_who_enters_gets_a_new_one() -> None:
+    gone, there = at(1, [MIDDLE]), at(1, [MIDDLE, moved(LEFT, -0.05)])
+    assert linked(at(0, [MIDDLE, RIGHT]), gone, at(2, [MIDDLE]), at(3, [MIDDLE]), at(4, [RIGHT, MIDDLE])) == [
+        [1, 2], [1], [1], [1], [3, 1],
+    ]  # fmt: skip
+    assert linked(at(0, [MIDDLE, RIGHT]), there, at(2, [LEFT, MIDDLE])) == [[1, 2], [1, 3], [3, 1]]
 
 
 @given(st.lists(st.lists(boxes, max_size=4), min_size=1, max_size=4))
