@@ -23,7 +23,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-WAITS = (1, 2, 4, 8, 15)  # seconds before another try; progress starts them anew
+FIRST_WAITS = (1, 2)  # seconds before another try, when nothing says that there is a network
+WAITS = (1, 2, 4, 8, 15, 30, 60)  # of a download that has begun; progress starts them anew
 TIMEOUT = 30  # seconds without a byte
 CHUNK = 1 << 18
 RESERVE = 1 << 28  # bytes of the disk that stay free
@@ -89,7 +90,7 @@ def probe(url: str) -> Remote:
                 raise DownloadError(f"{url}: the server does not say how long the file is")
             return Remote(int(size), response.headers.get("ETag", ""))
 
-    return _persist(url, ask)
+    return _persist(url, ask, FIRST_WAITS)
 
 
 def probe_all(urls: Iterable[str], num_jobs: int) -> dict[str, Remote | DownloadError]:
@@ -118,7 +119,7 @@ def fetch_text(url: str) -> str:
         with _open(url) as response:
             return response.read(1 << 20).decode("utf-8")
 
-    return _persist(url, read)
+    return _persist(url, read, FIRST_WAITS)
 
 
 def fetch_all(items: Sequence[Item], num_jobs: int) -> list[DownloadError]:
@@ -180,7 +181,7 @@ def fetch_file(item: Item, remote: Remote, report: Callable[[int], object], stop
 
     part.touch()
     try:
-        _persist(item.url, go_on, lambda: _size(part))
+        _persist(item.url, go_on, WAITS, lambda: _size(part))
     except OSError as error:
         error.filename = error.filename or str(target)  # a full disk does not say which
         raise
@@ -226,7 +227,7 @@ def _append(url: str, remote: Remote, part: Path, report: Callable[[int], object
 def _read(response: Any) -> bytes:
     """The next bytes; ConnectionError when there are none, so that a fault of the disk is never taken for it."""
     try:
-        chunk = response.read(CHUNK)
+        chunk = response.read1(CHUNK)  # what there is: little is lost when it breaks off
     except (OSError, http.client.HTTPException) as error:
         raise ConnectionError(_reason(error)) from None
     if not chunk:
@@ -249,18 +250,18 @@ def _open(url: str, method: str = "GET", headers: dict[str, str] | None = None) 
         raise _UnreachableError(_reason(error)) from None
 
 
-def _persist(url: str, attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0) -> T:
-    """Tries again after a ConnectionError, as long as `progress` grows or for len(WAITS) times without."""
+def _persist(url: str, attempt: Callable[[], T], waits: Sequence[float], progress: Callable[[], int] = lambda: 0) -> T:
+    """Tries again after a ConnectionError, as long as `progress` grows or for len(waits) times without."""
     failures, best = 0, progress()
     while True:
         try:
             return attempt()
         except ConnectionError as error:
             failures, best = (0 if progress() > best else failures + 1), max(best, progress())
-            if failures > len(WAITS):
+            if failures > len(waits):
                 kind = NoNetworkError if isinstance(error, _UnreachableError) else DownloadError
                 raise kind(f"{url} cannot be fetched ({error})") from None
-            time.sleep(WAITS[max(failures - 1, 0)])
+            time.sleep(waits[max(failures - 1, 0)])
 
 
 def _check_space(items: Sequence[tuple[Item, Remote]]) -> None:

@@ -30,6 +30,7 @@ from download import (
     probe_all,
 )
 from sources import AVA, Movies, Source, Table
+from tqdm import tqdm
 
 from ava_det.cli import ToolParser, reports_mistakes
 
@@ -53,7 +54,7 @@ def prepare(output: Path, parts: Sequence[str], num_jobs: int, table: Table) -> 
         failures += _fetch([item for split in splits if split in parts for item in splits[split]], num_jobs)
     except NoNetworkError as error:
         raise NoNetworkError(f"{error}: {BY_HAND}") from None
-    for split, items in splits.items():
+    for split, items in ((split, items) for split, items in splits.items() if split in parts):
         print(f"{split}: {sum(item.target.is_file() for item in items)} of {len(items)} videos in {output / 'videos'}")
     _report(failures)
 
@@ -196,7 +197,7 @@ def describe(output: Path, parts: Sequence[str], num_jobs: int, table: Table) ->
             yield f"  {source.folder}/{member.name}  from {source.path}, {there}"
     if not online:
         yield f"no network: {BY_HAND}"
-    yield f"to fetch: {needed / 1e9:.2f} GB" if online else "to fetch: unknown"
+    yield f"to fetch: {tqdm.format_sizeof(needed, 'B')}" if online else "to fetch: unknown"
 
 
 def _movies_of_parts(output: Path, kind: str, parts: Sequence[str], table: Table, online: bool) -> list[Item]:

@@ -68,15 +68,11 @@ def transcode_video(source: Path, target: Path, form: Form) -> bool:
     if _read_tag(target) == tag:
         return False
     try:
-        with av.open(str(source)) as container, atomic_path(target) as temporary:
-            if not container.streams.video:
-                raise TranscodeError(f"{source}: holds no video stream")
-            video = _Source(source, container)
+        with _Source(source) as video, atomic_path(target) as temporary:
             first, last = video.choose_span()
             numbers = _write(Path(temporary), _pick(video, form, first, last), video, form, tag)
             if video.end < min(last, video.duration or 0) - 2:
-                times = f"{float(video.end):.1f} s of {video.duration:.1f} s"
-                raise TranscodeError(f"{source}: its pictures end at {times}, it is cut off or damaged")
+                raise video.damage()
             _check(Path(temporary), numbers, form, source)
     except av.FFmpegError as error:
         raise TranscodeError(f"{source}: cannot be transcoded ({error.strerror or error})") from None
@@ -86,27 +82,26 @@ def transcode_video(source: Path, target: Path, form: Form) -> bool:
 class _Source:
     """The frames of a video with their exact seconds since the first, as ava_det.data.video counts them.
 
-    duration: seconds, or None where the file does not say. end: seconds of the last frame read so far.
+    duration: seconds, or None where the file does not say. end: seconds of the last frame read so far. Pictures that
+    damage has touched are an error: a copy of them would look like whole ones.
     """
 
-    def __init__(self, path: Path, container: av.container.InputContainer):
-        self._container, self._stream = container, container.streams.video[0]
-        self._stream.codec_context.thread_count = 1  # one process a video
-        self.end = Fraction(-1)
+    def __init__(self, path: Path):
+        self.path = path
+        self._open()
         first = next(self._decode(), None)
         if first is None:
             raise TranscodeError(f"{path}: no frame of it can be decoded")
         self.first, self._first_pts = first, first.pts
-        stream, tagged = self._stream, self._stream.metadata.get("DURATION", "")
-        if stream.duration is not None:
-            self.duration: float | None = float(stream.duration * stream.time_base)
-        elif tagged.count(":") == 2:  # Matroska says it of each stream in words
-            hours, minutes, seconds = tagged.split(":")
-            self.duration = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        else:
-            self.duration = container.duration / av.time_base if container.duration else None
+        self.duration = self._find_duration()
 
-    def choose_span(self) -> tuple[float, float]:
+    def __enter__(self) -> _Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def choose_span(self) -> tuple[int, float]:
         """The seconds to keep, besides the first frame."""
         if self.duration is not None and self.duration >= ANNOTATED[1]:
             return ANNOTATED[0] - MARGIN, ANNOTATED[1] + MARGIN
@@ -114,36 +109,63 @@ class _Source:
 
     def frames_from(self, second: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """Every frame from the last one at or before `second`, give or take: (seconds, frame)."""
-        base = self._stream.time_base
-        self._container.seek(self._first_pts + math.floor(second / base), stream=self._stream, backward=True)
-        frames = self._timed()
-        head = next(frames, None)
-        if head is None or head[0] > second:  # some containers land after the moment asked for
-            self._container.seek(self._first_pts, stream=self._stream, backward=True)
-            frames = self._timed()
-        else:
-            yield head
-        yield from frames
+        if second > 0:
+            pts = self._first_pts + math.floor(second / self._stream.time_base)
+            self._container.seek(pts, stream=self._stream, backward=True)
+            frames = self._timed(second)
+            head = next(frames, None)
+            if head is not None and head[0] <= second:
+                yield head
+                yield from frames
+                return
+            # some containers land after the moment asked for
+        self._container.close()
+        self._open()
+        yield from self._timed(second)
 
-    def _timed(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    def damage(self) -> TranscodeError:
+        where = f"after {float(self.end):.1f} s" + (f" of {self.duration:.1f} s" if self.duration else "")
+        return TranscodeError(f"{self.path}: is cut off or damaged {where}")
+
+    def _open(self) -> None:
+        self._container = av.open(str(self.path))
+        if not self._container.streams.video:
+            self._container.close()
+            raise TranscodeError(f"{self.path}: holds no video stream")
+        self._stream = self._container.streams.video[0]
+        self._stream.codec_context.thread_count = 1  # one process a video
+        self.end = Fraction(-1)
+
+    def _timed(self, begin: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+        """Whole frames after a seek for `begin`; what comes before it may be incomplete."""
         self.end = Fraction(-1)
         for frame in self._decode():
             seconds = (frame.pts - self._first_pts) * self._stream.time_base
-            if seconds > self.end and seconds >= 0:  # a repeated or backward pts is no new moment
+            if frame.is_corrupt:
+                if seconds >= begin:
+                    raise self.damage()
+            elif seconds > self.end and seconds >= 0:  # a repeated or backward pts is no new moment
                 self.end = seconds
                 yield seconds, frame
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """Frames with a pts; a damaged packet costs its own frames only, a truncated file ends early."""
+        """Frames with a pts; a truncated file ends early."""
         try:
             for packet in self._container.demux(self._stream):
-                try:
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
-                    continue
-                yield from (frame for frame in frames if frame.pts is not None)
+                yield from (frame for frame in packet.decode() if frame.pts is not None)
+        except av.error.InvalidDataError:
+            raise self.damage() from None
         except av.FFmpegError:
             return
+
+    def _find_duration(self) -> float | None:
+        stream, tagged = self._stream, self._stream.metadata.get("DURATION", "")
+        if stream.duration is not None:
+            return float(stream.duration * stream.time_base)
+        if tagged.count(":") == 2:  # Matroska says it of each stream in words
+            hours, minutes, seconds = tagged.split(":")
+            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        return self._container.duration / av.time_base if self._container.duration else None
 
 
 def _pick(video: _Source, form: Form, first: float, last: float) -> Iterator[tuple[int, av.VideoFrame]]:

@@ -44,6 +44,7 @@ def server() -> Iterator[Server]:
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     import download
 
+    monkeypatch.setattr(download, "FIRST_WAITS", (0, 0))
     monkeypatch.setattr(download, "WAITS", (0, 0, 0))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 

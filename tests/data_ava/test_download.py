@@ -104,7 +104,7 @@ def test_a_server_that_is_overloaded_is_asked_again(fetch: Fetch, server: Server
     server.status[one] = 503
     (error,) = fetch(one)
     assert "503" in str(error)
-    assert len(server.log) == 1 + len(download.WAITS)
+    assert len(server.log) == 1 + len(download.FIRST_WAITS)
 
 
 def test_no_network_is_one_error(tmp_path: Path) -> None:

@@ -207,7 +207,11 @@ def test_files_that_cannot_be_prepared_leave_nothing(tmp_path: Path) -> None:
     body = source.read_bytes()
     index = body.index(b"moov") - 4  # the index stands at the end: put zeros where the second half of the pictures was
     (tmp_path / "cut.mp4").write_bytes(body[:middle] + bytes(index - middle) + body[index:])
-    for name, reason in (("sound", "holds no video stream"), ("text", "cannot be transcoded"), ("cut", "cut off")):
+    for name, reason in (
+        ("sound", "holds no video stream"),
+        ("text", "cannot be transcoded"),
+        ("cut", "is cut off or damaged"),
+    ):
         with pytest.raises(TranscodeError, match=rf"{name}\.mp4.*{reason}"):
             transcode_video(tmp_path / f"{name}.mp4", target, Form())
     assert not target.parent.exists() or list(target.parent.iterdir()) == []
