@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
+
+from torch.distributed.elastic.multiprocessing.errors import record
+
+from ava_det.distributed import has_met, local_rank
 
 Main = Callable[..., int]
 
@@ -25,15 +30,18 @@ class ToolParser(argparse.ArgumentParser):
 def reports_mistakes(main: Main) -> Main:
     """Ends a tool with 0, or with 2 and one sentence on stderr for a user's mistake (a ValueError or OSError).
 
-    Every other exception is a fault of ours and keeps its traceback.
+    Every other exception is a fault of ours and keeps its traceback. Under torchrun a mistake that all processes make
+    alike, before they have met, is said once a machine.
     """
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
         try:
-            return main(argv)
+            # torchrun's own summary then says the reason too
+            return (record(main) if "TORCHELASTIC_RUN_ID" in os.environ else main)(argv) or 0
         except (ValueError, OSError) as error:
-            print(f"error: {_sentence(error)}", file=sys.stderr)
+            if has_met() or local_rank() == 0:
+                print(f"error: {_sentence(error)}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)

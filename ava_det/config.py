@@ -173,6 +173,8 @@ class TrainConfig:
     freeze_bn: bool = False  # keep the running statistics of the initial weights
     log_every: int = 20  # steps
     eval_every: int | None = None  # epochs; null evaluates at the end only
+    save_every: float = 15.0  # minutes between checkpoints within an epoch; every epoch ends with one
+    keep_checkpoints: int = 2  # full epochs whose checkpoints stay, besides the last and the best
 
     def __post_init__(self) -> None:
         _require_one_of("train.optimizer", self.optimizer, ("sgd", "adamw"))
@@ -190,6 +192,8 @@ class TrainConfig:
         _require(self.warmup_epochs >= 0, "train.warmup_epochs", "0 or more", self.warmup_epochs)
         positive = self.eval_every is None or self.eval_every > 0
         _require(positive, "train.eval_every", "null or a positive number of epochs", self.eval_every)
+        _require(self.save_every >= 0, "train.save_every", "0 (every step) or more minutes", self.save_every)
+        _require(self.keep_checkpoints >= 0, "train.keep_checkpoints", "0 or more", self.keep_checkpoints)
         self.steps = sorted(self.steps)
 
 

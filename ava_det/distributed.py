@@ -15,24 +15,54 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ava_det.rank_watch import LostRankError, RankWatch
+
 Value = TypeVar("Value")
+PATIENCE = timedelta(hours=2)
+_has_met = False
 
 
 @contextmanager
-def process_group(device: torch.device, patience: timedelta | None = None) -> Iterator[None]:
-    """Joins torchrun's group (nccl on CUDA, gloo on CPU) for the length of the block; nothing without torchrun.
+def process_group(device: torch.device, patience: timedelta = PATIENCE) -> Iterator[None]:
+    """Joins torchrun's group for the length of the block; nothing without torchrun.
 
-    patience: how long a process waits for the others where they meet; None for torch's minutes.
+    CPU tensors travel by gloo, CUDA tensors by nccl. A process that stops within the block stops the others too, within
+    a minute: the first one's exception goes on, those that follow it leave without a word. A block that ends because
+    another process is gone raises LostRankError.
+
+    patience: how long a process waits for a slow one where they meet; one that is gone is noticed long before.
     """
     if "WORLD_SIZE" not in os.environ:
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=patience)
+    watch = RankWatch(rank(), world_size())
+    global _has_met
+    _has_met = True
     try:
         yield
-        dist.barrier()  # nobody takes the connections down while another still uses them
+        sum_over_ranks(torch.zeros(1))  # nobody takes the connections down while another still uses them
+    except BaseException as error:
+        lost = LostRankError(watch.find_lost()) if _is_broken_collective(error) else None
+        sentence = " ".join(str(lost or error).split()) or type(error).__name__
+        if not watch.stop_others(sentence, getattr(error, "exit_code", 2)):
+            raise SystemExit(2) from None
+        if lost is not None:
+            raise lost from None
+        raise
     finally:
+        watch.close()
         dist.destroy_process_group()
+
+
+def _is_broken_collective(error: BaseException) -> bool:
+    """Gloo raises a plain RuntimeError that names its own source file."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+
+
+def has_met() -> bool:
+    """Whether this process has ever joined a group: from then on only one of several that stop speaks."""
+    return _has_met
 
 
 def local_rank() -> int:

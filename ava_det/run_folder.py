@@ -1,8 +1,10 @@
 """What a run leaves in its output folder, each file whole or absent.
 
-config.yaml        resolved; loads again as a config      checkpoints/last.pt   model, config, label map, state
-environment.json   versions and git revision              detections.csv        AVA result rows
-log.jsonl          one JSON object per interval           metrics.json          mAP, per class and overall
+config.yaml        resolved; loads again as a config      checkpoints/last.pt        model, config, label map, state
+environment.json   versions and git revision              checkpoints/best.pt        of the highest mAP on data.val
+log.jsonl          one JSON object per interval           checkpoints/epoch_N.pt     of the last full epochs
+bad_batch.pt       the clips of a loss that is no number  detections.csv             AVA result rows
+                                                          metrics.json               mAP, per class and overall
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ import torch
 from ava_det.annotations import write_detections
 from ava_det.checkpoint import save_checkpoint
 from ava_det.config import Config, config_to_dict, config_to_yaml
-from ava_det.files import atomic_path
-from ava_det.structures import Detections
+from ava_det.files import atomic_path, link_or_copy
+from ava_det.structures import ClipBatch, Detections
 
 
 class RunFolder:
@@ -33,7 +35,8 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"output_dir: expected a folder, {self.path} is a file")
         self.path.mkdir(parents=True, exist_ok=True)
-        self.last_checkpoint = self.path / "checkpoints" / "last.pt"
+        self.checkpoints = self.path / "checkpoints"
+        self.last_checkpoint = self.checkpoints / "last.pt"
         self.log = self.path / "log.jsonl"
 
     def write_description(self, config: Config) -> None:
@@ -43,14 +46,48 @@ class RunFolder:
 
     def remove_results(self) -> None:
         """Takes away an earlier run's results, so that none of them can be taken for this run's."""
-        for name in ("detections.csv", "metrics.json"):
+        for name in ("detections.csv", "metrics.json", "bad_batch.pt"):
             (self.path / name).unlink(missing_ok=True)
 
-    def save_training_state(self, state: Mapping[str, Any], config: Config, label_map: Mapping[int, str]) -> None:
-        """checkpoints/last.pt: the training state, with the config and the label map that test and demo need."""
+    def remove_checkpoints(self) -> None:
+        """Takes away an earlier run's best.pt and epoch_N.pt; its last.pt stays until this run has one of its own."""
+        for path in (self.checkpoints / "best.pt", *self.checkpoints.glob("epoch_[0-9]*.pt")):
+            path.unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Takes away what a process killed in the middle of a write left behind."""
+        for folder in (self.path, self.checkpoints):
+            for path in folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)
+
+    def save_training_state(
+        self, state: Mapping[str, Any], config: Config, label_map: Mapping[int, str], num_kept: int
+    ) -> None:
+        """checkpoints/last.pt: the training state, with the config and the label map that test and demo need.
+
+        At the end of an epoch also epoch_N.pt, of which the last `num_kept` stay, and best.pt where the state says that
+        no other epoch's mAP was higher. They are second names of the same file as long as last.pt is that epoch's.
+        """
         content = {**state, "config": config_to_dict(config), "label_map": dict(label_map)}
-        self.last_checkpoint.parent.mkdir(exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
         save_checkpoint(self.last_checkpoint, content)
+        if state["batch"]:
+            return
+        if num_kept:
+            link_or_copy(self.last_checkpoint, self.checkpoints / f"epoch_{state['epoch']:04d}.pt")
+        for path in sorted(self.checkpoints.glob("epoch_[0-9]*.pt"))[: -num_kept or None]:
+            path.unlink()
+        mean_aps = {epoch: value for epoch, value in state["mean_aps"].items() if value is not None}
+        if state["epoch"] in mean_aps and mean_aps[state["epoch"]] == max(mean_aps.values()):
+            link_or_copy(self.last_checkpoint, self.checkpoints / "best.pt")
+
+    def save_bad_batch(self, batch: ClipBatch) -> Path:
+        """bad_batch.pt: uint8 clips as the network got them, boxes, labels, and which clips they are."""
+        path = self.path / "bad_batch.pt"
+        clips = [(keyframe.video_id, keyframe.timestamp) for keyframe in batch.keyframes]
+        tensors = {"slow": batch.slow, "fast": batch.fast, "rois": batch.rois, "labels": batch.labels}
+        save_checkpoint(path, {**tensors, "clips": clips})
+        return path
 
     def write_results(
         self, detections: Sequence[Detections], metrics: Mapping[str, Any], classes: Sequence[int]

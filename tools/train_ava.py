@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ava_det.build import (
     build_evaluation,
@@ -34,10 +35,13 @@ from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, ConfigError, load_config
 from ava_det.data.loader import ClipLoader
 from ava_det.data.transforms import normalise_batch
-from ava_det.distributed import gather_objects, is_main_process, process_group
+from ava_det.distributed import gather_objects, is_main_process, process_group, rank
 from ava_det.run_folder import RunFolder, describe_metrics
-from ava_det.training.log import JsonLog
+from ava_det.training.interval import DivergedError
+from ava_det.training.log import ConsoleLog, JsonLog, Logs
 from ava_det.training.loop import train
+from ava_det.training.state import TrainingError
+from ava_det.training.stop import Preempted, StopRequest
 
 
 @reports_mistakes
@@ -50,67 +54,95 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     device = prepare_torch(config)
-    with process_group(device):
-        metrics = run(config, device, resume=args.resume, eval_only=args.eval_only)
+    try:
+        with StopRequest().listening() as stop, process_group(device):
+            metrics = run(config, device, stop, resume=args.resume, eval_only=args.eval_only)
+    except Preempted as stopped:
+        print(stopped, file=sys.stderr)
+        return 0
     if is_main_process():
         print(describe_metrics(metrics, config.output_dir))
     return 0
 
 
-def run(config: Config, device: torch.device, resume: bool, eval_only: bool) -> dict[str, Any]:
+def run(config: Config, device: torch.device, stop: StopRequest, resume: bool, eval_only: bool) -> dict[str, Any]:
     """Trains (or with `eval_only` just loads) and returns the metrics on data.val."""
     folder = RunFolder(config.output_dir)
     state = load_training_state(config, folder.last_checkpoint) if resume else None
     label_map = load_label_map_for(config)
-    model = build_model(config)
-    if resume:
-        load_weights(model, folder.last_checkpoint)
-    elif config.weights is not None:
-        report = load_weights(model, config.weights, allow_missing=() if eval_only else ("head",))
-        if is_main_process():
-            print(f"{config.weights}: {report}")
-    elif eval_only:
-        raise ConfigError("weights: expected a file or a name of the model zoo for --eval-only")
-    model = to_device(model, device)
+    model = build_initial_model(config, device, folder.last_checkpoint if resume else None, eval_only)
     evaluate = build_evaluation(config, build_split(config, "val", device), label_map, folder, device)
     if is_main_process():
         folder.write_description(config)
     if eval_only:
         return evaluate(model)
     loader = build_train_loader(config, build_split(config, "train", device))
-    log = JsonLog(folder.log)
-    if is_main_process():
-        folder.remove_results()
-        log.cut_after(state["epoch"] if state else -1)
+    log = prepare_log(folder, state)
 
     def warn(sentence: str) -> None:
         print(f"warning: {sentence}", file=sys.stderr)
-        if is_main_process():
-            log.write(warning=sentence)
+        log.write(warning=sentence)
 
     def save(training_state: dict[str, Any]) -> None:
         if is_main_process():
-            folder.save_training_state(training_state, config, label_map)
+            folder.save_training_state(training_state, config, label_map, config.train.keep_checkpoints)
 
     loader.warn = warn
-    with loader.failures_named():
-        metrics = train(
-            model,
-            loader,
-            build_optimizer(config, model),
-            build_schedule(config),
-            partial(normalise_batch, mean=config.data.mean, std=config.data.std, device=device),
-            evaluate,
-            save,
-            log,
-            build_loop_settings(config),
-            resume_from=state,
-        )
+    try:
+        with loader.failures_named():
+            metrics = train(
+                model,
+                loader,
+                build_optimizer(config, model),
+                build_schedule(config),
+                partial(normalise_batch, mean=config.data.mean, std=config.data.std, device=device),
+                evaluate,
+                save,
+                log,
+                build_loop_settings(config),
+                state,
+                stop,
+            )
+    except DivergedError as error:
+        kept = None if error.batch is None else folder.save_bad_batch(error.batch)
+        where = next((path for path in gather_objects(kept) if path), None)
+        raise TrainingError(f"{error}; they are kept in {where}" if where else str(error)) from None
     report_lost_clips(loader, log)
     return metrics
 
 
-def report_lost_clips(loader: ClipLoader, log: JsonLog) -> None:
+def build_initial_model(config: Config, device: torch.device, resume_from: Path | None, eval_only: bool) -> nn.Module:
+    """The network on `device`, with the weights training begins or goes on with."""
+    model = build_model(config)
+    if resume_from is not None:
+        load_weights(model, resume_from)
+    elif config.weights is not None:
+        report = load_weights(model, config.weights, allow_missing=() if eval_only else ("head",))
+        if is_main_process():
+            print(f"{config.weights}: {report}")
+    elif eval_only:
+        raise ConfigError("weights: expected a file or a name of the model zoo for --eval-only")
+    if rank():
+        torch.manual_seed(config.seed + rank())  # so that each process drops out other features
+    return to_device(model, device)
+
+
+def prepare_log(folder: RunFolder, state: dict[str, Any] | None) -> Logs:
+    """The logs of the main process, cut to where training goes on; the others keep none."""
+    if not is_main_process():
+        return Logs()
+    folder.remove_results()
+    folder.remove_leftovers()
+    log = JsonLog(folder.log)
+    if state is None:
+        folder.remove_checkpoints()
+        log.cut_after(-1)
+    else:
+        log.cut_after(state["epoch"] * state["num_batches"] + state["batch"], state["mean_aps"])
+    return Logs(log, ConsoleLog())
+
+
+def report_lost_clips(loader: ClipLoader, log: Logs) -> None:
     """One sentence for every video of any process whose clips could not be read, on stderr and in the log."""
     counts: dict[str, int] = {}
     reasons: dict[str, str] = {}
@@ -131,7 +163,7 @@ def load_training_state(config: Config, path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"--resume: expected the checkpoint {path} of a run that was begun")
     state = load_checkpoint(path)
-    missing = [key for key in ("epoch", "model", "optimizer", "rng", "config") if key not in state]
+    missing = [key for key in ("epoch", "batch", "model", "optimizer", "rng", "config") if key not in state]
     if missing:
         raise ConfigError(f"{path}: expected a checkpoint that train_ava wrote, found none of its {missing[0]}")
     before = state["config"]["train"]["optimizer"]

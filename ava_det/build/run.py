@@ -46,7 +46,13 @@ def build_schedule(config: Config) -> Callable[[float], float]:
 def build_loop_settings(config: Config) -> LoopSettings:
     train = config.train
     return LoopSettings(
-        train.epochs, train.clip_grad_norm, train.freeze_bn, config.precision, train.log_every, train.eval_every
+        num_epochs=train.epochs,
+        clip_grad_norm=train.clip_grad_norm,
+        freeze_bn=train.freeze_bn,
+        precision=config.precision,
+        log_every=train.log_every,
+        eval_every=train.eval_every,
+        save_every=train.save_every,
     )
 
 

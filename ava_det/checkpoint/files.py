@@ -30,9 +30,19 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
     """Writes `state` (tensors, numbers, text, containers of them) in torch's format, whole or not at all.
 
     Ours hold {"model": state_dict, "config": plain dict, "label_map": {id: name}, ...training state}.
+
+    Raises OSError naming the file and the reason where the disk is full; the file before it stays.
     """
-    with atomic_path(path) as temporary:
-        torch.save(dict(state), temporary)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        try:
+            torch.save(dict(state), file)
+            file.flush()
+        except (RuntimeError, OSError) as error:
+            cause = error if isinstance(error, OSError) else error.__context__  # the zip writer hides what it met
+            if not isinstance(cause, OSError):
+                raise
+            reason = f"cannot be written ({cause.strerror}); the file before it, if any, is whole"
+            raise OSError(cause.errno, reason, str(path)) from None
 
 
 def save_safetensors(path: str | Path, model: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

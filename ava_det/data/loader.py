@@ -6,6 +6,8 @@ holds, and how each clip looks, depends on (seed, epoch) alone, not on how many 
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -133,6 +135,8 @@ class ClipLoader:
             persistent_workers=workers > 0 and self._training,
             prefetch_factor=PREFETCH if workers else None,
             timeout=WAIT_SECONDS if workers else 0,
+            worker_init_fn=_leave_stopping_to_parent,
+            generator=torch.Generator().manual_seed(0),  # or each epoch would draw from the model's random state
         )
 
     def _note(self, lost: LostClip) -> None:
@@ -153,3 +157,9 @@ class _Requests:
         for parts in self._loader.sampler.rounds(self._loader._num_parts):
             for part in parts:
                 yield [(epoch, index) for index in part]
+
+
+def _leave_stopping_to_parent(worker: int) -> None:
+    """Schedulers tell a whole process group to stop: the parent still needs its workers for the step it is in."""
+    os.setpgrp()
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -1,13 +1,20 @@
-"""What a run leaves to be read: a line of JSON per interval, and a progress bar."""
+"""What a run leaves to be read: a line of JSON per interval in its folder, and a sentence on the console."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Container
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ava_det.files import atomic_path
+
+
+class Log(Protocol):
+    """Takes what happened: an interval of training (with `step`, `loss`), an evaluation (`epoch`, `mAP`), a warning."""
+
+    def write(self, **values: Any) -> None: ...
 
 
 class JsonLog:
@@ -18,17 +25,67 @@ class JsonLog:
 
     def write(self, **values: Any) -> None:
         clean = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in values.items()}
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(clean) + "\n")
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(clean) + "\n")
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from None  # a full disk names no file
 
-    def cut_after(self, epoch: int) -> None:
-        """Drops the lines after `epoch` full epochs, which a resumed run writes again, and a last line cut short."""
+    def cut_after(self, step: int, evaluated: Container[int] = ()) -> None:
+        """Drops what a resumed run writes again: intervals after `step`, evaluations of epochs not in `evaluated`, and
+        a last line cut short. A run that begins anew, step -1, drops everything."""
         kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []:
+        for text in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []:
             try:
-                if json.loads(line).get("epoch", 0) <= epoch:
-                    kept.append(line + "\n")
+                line = json.loads(text)
             except json.JSONDecodeError:
                 continue  # a crash in the middle of a line
+            again = line["step"] > step if "step" in line else "mAP" in line and line["epoch"] not in evaluated
+            if not again and step >= 0:
+                kept.append(text + "\n")
         with atomic_path(self.path) as temporary:
             Path(temporary).write_text("".join(kept), encoding="utf-8")
+
+
+class ConsoleLog:
+    """A sentence for each interval and evaluation, to standard output."""
+
+    def write(self, **values: Any) -> None:
+        if "loss" in values or "mAP" in values:
+            print(describe_line(values), flush=True)
+
+
+class Logs:
+    """Several logs as one."""
+
+    def __init__(self, *logs: Log):
+        self._logs = logs
+
+    def write(self, **values: Any) -> None:
+        for log in self._logs:
+            log.write(**values)
+
+
+def describe_line(line: dict[str, Any]) -> str:
+    """The line of a log for people."""
+    if "loss" not in line:
+        scored = "no mAP exists" if line["mAP"] is None else f"frame mAP {line['mAP']:.4f}"
+        return f"epoch {line['epoch']:g}: {scored}"
+    memory = f", memory {line['host_gb']:.2f} GB" if line["host_gb"] is not None else ""
+    memory += f" + CUDA {line['cuda_gb']:.1f} GB" if line["cuda_gb"] is not None else ""
+    return (
+        f"epoch {line['epoch']:.2f}, step {line['step']}: loss {line['loss']:.4f}, lr {line['lr']:.3g}, "
+        f"{line['clips_per_second']:.1f} clips/s, waiting for data {line['data_wait']:.0%}{memory}, "
+        f"{format_duration(line['seconds_left'])} left"
+    )
+
+
+def format_duration(seconds: float) -> str:
+    """Such as 45 s, 12 min, 3 h 20 min, 2 d 3 h."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{round(seconds)} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

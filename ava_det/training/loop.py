@@ -1,38 +1,34 @@
 """The training loop, read top to bottom.
 
-    python tools/train_ava.py --config configs/synthetic/slowfast.yaml                          one process
-    torchrun --nproc-per-node 8 tools/train_ava.py --config configs/ava/slowfast_r50_8x8.yaml   one node of 8 GPUs
-
-The loss is the sum over every box of the global batch divided by their number: with a mean per process, processes
-with few boxes would weigh as much as those with many.
+python tools/train_ava.py --config configs/synthetic/slowfast.yaml                          one process
+torchrun --nproc-per-node 8 tools/train_ava.py --config configs/ava/slowfast_r50_8x8.yaml   one node of 8 GPUs
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from ava_det.distributed import broadcast_from_main, is_main_process, sum_over_ranks, world_size
 from ava_det.structures import ClipBatch
-from ava_det.training.log import JsonLog
-
-
-class TrainingError(ValueError):
-    """Training cannot go on: says at which step, with which learning rate, and what to try."""
+from ava_det.training.interval import FIRST_LOOK, DivergedError, Interval
+from ava_det.training.log import Log
+from ava_det.training.loss import compute_loss, split_batch
+from ava_det.training.state import Position, TrainingError, capture_state, is_finite, restore_state
+from ava_det.training.stop import StopRequest
 
 
 class EpochLoader(Protocol):
-    """What the loop asks of a loader."""
+    """What the loop asks of a loader: the same batches for the same epoch, from any of them on."""
 
-    def set_epoch(self, epoch: int) -> None: ...
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[ClipBatch]: ...
 
@@ -40,7 +36,9 @@ class EpochLoader(Protocol):
 @dataclass
 class LoopSettings:
     """num_epochs; clip_grad_norm: largest norm of the gradient, or None; precision: fp32 or bf16 (autocast);
-    log_every: steps between looks at the loss; eval_every: epochs between evaluations, or None for the end only."""
+    log_every: steps between looks at the loss; eval_every: epochs between evaluations, or None for the end only;
+    save_every: minutes between checkpoints within an epoch; micro_batches: parts of a step's batch, one after another.
+    """
 
     num_epochs: int
     clip_grad_norm: float | None
@@ -48,6 +46,8 @@ class LoopSettings:
     precision: str
     log_every: int
     eval_every: int | None
+    save_every: float
+    micro_batches: int = 1
 
 
 def train(
@@ -58,76 +58,88 @@ def train(
     to_device: Callable[[ClipBatch], ClipBatch],
     evaluate: Callable[[nn.Module], dict[str, Any]],
     save: Callable[[dict[str, Any]], None],
-    log: JsonLog,
+    log: Log,
     settings: LoopSettings,
     resume_from: dict[str, Any] | None = None,
+    stop: StopRequest | None = None,
 ) -> dict[str, Any]:
     """Trains `model` and returns the metrics of its last evaluation.
 
-    lr_at: fractional epoch -> learning rate. save: writes a training state; `resume_from` is one that was read back.
+    lr_at: fractional epoch -> learning rate. save: writes a training state, called on every rank; `resume_from` is one
+    that was read back. Raises Preempted, the state saved, after a step in which `stop` was received.
     """
+    position, stop = Position(len(loader)), stop or StopRequest()
+    if resume_from is not None:
+        position = restore_state(model, optimizer, resume_from, len(loader))
     device = next(model.parameters()).device
-    first_epoch = _restore(model, optimizer, resume_from) if resume_from else 0
     replicas = world_size() > 1
     parallel = DistributedDataParallel(model, [device] if device.type == "cuda" else None) if replicas else model
-    steps = {"initial": first_epoch * len(loader), "total": settings.num_epochs * len(loader)}
-    with tqdm(desc="train", unit="step", disable=not is_main_process(), mininterval=1.0, **steps) as bar:
-        for epoch in range(first_epoch, settings.num_epochs):
-            loader.set_epoch(epoch)
-            interval, loss_of_epoch = _Interval(device), 0.0
-            for index, batch in enumerate(loader):
-                interval.data_arrived()
-                model.train()
-                if settings.freeze_bn or len(batch.rois) == 0:  # clips that could not be read teach a norm nothing
-                    freeze_batch_norm(model)
-                lr = lr_at(epoch + index / len(loader))
-                for group in optimizer.param_groups:
-                    group["lr"] = lr
-                loss = compute_loss(parallel, to_device(batch), settings.precision)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                if settings.clip_grad_norm is not None:
-                    nn.utils.clip_grad_norm_(model.parameters(), settings.clip_grad_norm)
-                optimizer.step()
-                interval.add(loss.detach(), len(batch.keyframes))
-                bar.update()
-                if (index + 1) % settings.log_every == 0 or index + 1 == len(loader):
-                    step = epoch * len(loader) + index + 1
-                    line = interval.close(step, epoch + (index + 1) / len(loader), lr)
-                    loss_of_epoch += line["loss"]
-                    bar.set_postfix(loss=f"{line['loss']:.4f}", lr=f"{lr:.2g}")
-                    if is_main_process():
-                        log.write(**line)
-            if loss_of_epoch == 0:
-                raise TrainingError(f"epoch {epoch}: expected clips to learn from, not one of them could be read")
-            done = epoch + 1
-            save({"epoch": done, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "rng": _rng_state()})
-            # each rank's batch norms saw other clips: all must score with the statistics that were saved
-            broadcast_from_main(model.buffers())
-            if settings.eval_every is not None and done % settings.eval_every == 0 and done < settings.num_epochs:
-                log_metrics(log, done, evaluate(model))
-    metrics = evaluate(model)
-    log_metrics(log, settings.num_epochs, metrics)
-    return metrics
+    num_steps, saved_at = settings.num_epochs * len(loader), time.monotonic()
+    while position.epoch < settings.num_epochs:
+        if _is_evaluation_due(position, settings.eval_every):
+            _score(model, optimizer, position, evaluate, save, log, stop)
+        epoch, boxes_of_epoch = position.epoch, 0.0
+        loader.set_epoch(epoch, position.batch)
+        interval = Interval(device, position)
+        stop.in_steps = True
+        for batch in loader:
+            interval.data_arrived()
+            lr = lr_at(position.fractional_epoch)
+            is_late = time.monotonic() - saved_at >= settings.save_every * 60
+            num_boxes, is_stopped, is_save_due = _agree(len(batch.rois), stop.received is not None, is_late)
+            interval.add(*take_step(parallel, batch, num_boxes, lr, optimizer, to_device, settings), batch.keyframes)
+            position.advance()
+            boxes_of_epoch += num_boxes
+            saves = is_save_due or is_stopped or position.batch == 0
+            if saves or position.batch % settings.log_every == 0 or position.step == FIRST_LOOK:
+                try:
+                    log.write(**interval.close(position, lr, num_steps))
+                except DivergedError as error:
+                    if error.is_own:  # the very same clips can be read again: their augmentation is seeded
+                        loader.set_epoch(epoch, error.batch_index)
+                        error.batch = next(iter(loader))
+                    raise
+                interval = Interval(device, position)
+            if saves:
+                _save_sound(model, optimizer, position, save)
+                saved_at = time.monotonic()
+            if is_stopped:
+                stop.end(f"step {position.step}")
+        if not boxes_of_epoch:
+            raise TrainingError(f"epoch {epoch}: expected clips to learn from, not one of them could be read")
+    return _score(model, optimizer, position, evaluate, save, log, stop)
 
 
-def log_metrics(log: JsonLog, epoch: int, metrics: dict[str, Any]) -> None:
-    """One line of the log, written by the main process."""
-    if is_main_process():
-        log.write(epoch=epoch, mAP=metrics["mAP"])
-
-
-def compute_loss(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:
-    """Binary cross-entropy per action (logits, float32), averaged over classes and over the boxes of all processes.
-
-    A batch without a box anywhere gives 0 with a gradient of zeros.
-    """
-    assert batch.labels is not None
-    with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(batch.slow, batch.fast, batch.rois)
-    summed = F.binary_cross_entropy_with_logits(logits.float(), batch.labels, reduction="sum")
-    num_boxes = sum_over_ranks(torch.tensor(float(len(logits)), device=logits.device)).clamp(min=1)
-    return summed * world_size() / (num_boxes * logits.shape[1])  # DDP averages over processes: undo it
+def take_step(
+    model: nn.Module,
+    batch: ClipBatch,
+    num_boxes: float,
+    lr: float,
+    optimizer: torch.optim.Optimizer,
+    to_device: Callable[[ClipBatch], ClipBatch],
+    settings: LoopSettings,
+) -> tuple[Tensor, Tensor]:
+    """One step of the optimizer on a batch of this rank, `num_boxes` over all ranks; its loss and mean |logit|."""
+    model.train()
+    if settings.freeze_bn or len(batch.rois) == 0:  # clips that could not be read teach a norm nothing
+        freeze_batch_norm(model)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.zero_grad(set_to_none=True)
+    parts = split_batch(batch, settings.micro_batches)
+    losses, logits = [], []
+    for part in parts:
+        # gradients travel between ranks once a step, with the last part
+        waits = isinstance(model, DistributedDataParallel) and part is not parts[-1]
+        with cast(DistributedDataParallel, model).no_sync() if waits else nullcontext():
+            loss, mean_logit = compute_loss(model, to_device(part), settings.precision, num_boxes)
+            loss.backward()
+        losses.append(loss.detach())
+        logits.append(mean_logit)
+    if settings.clip_grad_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), settings.clip_grad_norm)
+    optimizer.step()
+    return torch.stack(losses).sum(), torch.stack(logits).mean()
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
@@ -137,60 +149,49 @@ def freeze_batch_norm(model: nn.Module) -> None:
             module.eval()
 
 
-class _Interval:
-    """Loss and speed between two lines of the log; the loss leaves the device once per interval."""
+def _agree(num_boxes: int, is_stopped: bool, is_late: bool) -> tuple[float, bool, bool]:
+    """Over all ranks: the boxes of a step, whether any was asked to stop, whether the main one wants to save.
 
-    def __init__(self, device: torch.device):
-        self._device = device
-        self._reset()
-
-    def _reset(self) -> None:
-        self._losses: list[Tensor] = []
-        self._num_clips = 0
-        self._waited = 0.0
-        self._start = self._last = time.perf_counter()
-
-    def data_arrived(self) -> None:
-        self._waited += time.perf_counter() - self._last
-
-    def add(self, loss: Tensor, num_clips: int) -> None:
-        self._losses.append(loss)
-        self._num_clips += num_clips
-        self._last = time.perf_counter()
-
-    def close(self, step: int, epoch: float, lr: float) -> dict[str, Any]:
-        loss = float(sum_over_ranks(torch.stack(self._losses).mean()) / world_size())
-        if not loss == loss or loss in (float("inf"), float("-inf")):
-            raise TrainingError(
-                f"step {step} (epoch {epoch:.2f}): the loss is {loss} at lr {lr:.4g}; expected a finite number, "
-                "try a lower train.lr or train.clip_grad_norm"
-            )
-        seconds = time.perf_counter() - self._start
-        line = {
-            "step": step,
-            "epoch": round(epoch, 4),
-            "loss": loss,
-            "lr": lr,
-            "seconds": round(seconds, 3),
-            "clips_per_second": round(self._num_clips * world_size() / seconds, 2),
-            "data_wait": round(self._waited / seconds, 4),
-        }
-        self._reset()
-        return line
+    Counts and wishes are known before the step, on the host, so that no device is waited for.
+    """
+    told = torch.tensor([num_boxes, is_stopped, is_late and is_main_process()], dtype=torch.float64)
+    boxes, stopped, late = sum_over_ranks(told).tolist()
+    return boxes, stopped > 0, late > 0
 
 
-def _rng_state() -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
+def _is_evaluation_due(position: Position, eval_every: int | None) -> bool:
+    """At the start of an epoch, where the epochs before it have not been scored yet (a resumed run may stand there)."""
+    if eval_every is None or position.batch or not position.epoch:
+        return False
+    return position.epoch % eval_every == 0 and position.epoch not in position.mean_aps
 
 
-def _restore(model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> int:
-    """Puts a saved training state back; returns the number of full epochs it had."""
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["rng"]["cpu"])
-    if "cuda" in state["rng"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["rng"]["cuda"])
-    return int(state["epoch"])
+def _score(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    position: Position,
+    evaluate: Callable[[nn.Module], dict[str, Any]],
+    save: Callable[[dict[str, Any]], None],
+    log: Log,
+    stop: StopRequest,
+) -> dict[str, Any]:
+    """Evaluates between two epochs; the state, saved before, is saved again with the mAP."""
+    stop.leave_steps()
+    broadcast_from_main(model.buffers())  # each rank's batch norms saw other clips: all score what was saved
+    metrics = evaluate(model)
+    log.write(epoch=position.epoch, mAP=metrics["mAP"])
+    position.mean_aps[position.epoch] = metrics["mAP"]
+    save(capture_state(model, optimizer, position))
+    return metrics
+
+
+def _save_sound(
+    model: nn.Module, optimizer: torch.optim.Optimizer, position: Position, save: Callable[[dict[str, Any]], None]
+) -> None:
+    """Saves, unless the last step broke a weight: its loss was computed before it."""
+    if not is_finite(model):
+        raise TrainingError(
+            f"step {position.step} (epoch {position.fractional_epoch:.2f}): a weight is no finite number any more, so "
+            "the checkpoint before it was kept; try a lower train.lr or train.clip_grad_norm"
+        )
+    save(capture_state(model, optimizer, position))

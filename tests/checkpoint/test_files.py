@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import resource
 import sys
 import types
 from pathlib import Path
@@ -105,3 +106,17 @@ def test_safetensors_carry_the_label_map(tmp_path: Path) -> None:
     assert content["label_map"] == {12: "stand"}
     assert content["config"] == {"seed": 1}
     assert torch.equal(content["model"]["x"], torch.ones(3, 2))
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_the_file_before(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"model": {"a": torch.ones(3)}})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))  # a file may not grow: as if the disk were full
+    try:
+        with pytest.raises(OSError, match=r"cannot be written \(File too large\); the file before it.*last\.pt"):
+            save_checkpoint(path, {"model": {"a": torch.ones(100_000)}})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert torch.equal(load_checkpoint(path)["model"]["a"], torch.ones(3))
+    assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]

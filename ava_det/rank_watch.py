@@ -1,0 +1,117 @@
+"""Notices when another process of a run has stopped, and passes on why.
+
+A process that waits in a collective for one that is gone would wait for hours. So a thread of every process beats once
+a second in torchrun's store and watches the beat of the rank before it: whole machines may vanish, and the first
+survivor after them notices. The first process to stop leaves its reason in the store, and the others follow it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import torch.distributed as dist
+
+PERIOD = 1.0  # seconds between two beats
+PATIENCE = 40.0  # seconds without a beat: longer than any pause of a process that is busy but alive
+
+
+class LostRankError(ConnectionError):
+    """Another process of the run is gone: says which, in one sentence."""
+
+
+class RankWatch:
+    """Watches the other processes until `close`; ends this one when one of them stops.
+
+    To be made on every rank after the group was joined, with torchrun's environment.
+    """
+
+    def __init__(self, rank: int, world_size: int):
+        self._rank, self._world_size = rank, world_size
+        self._node = os.environ.get("GROUP_RANK", "0")
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        store = dist.TCPStore(address, port, is_master=False, timeout=timedelta(seconds=20))
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # a restarted run finds its old store
+        self._store = dist.PrefixStore(f"ava_det/{attempt}", store)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="rank watch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join(timeout=5 * PERIOD)
+
+    def stop_others(self, sentence: str, exit_code: int) -> bool:
+        """Leaves the reason this process stops; False where another had stopped before, whose reason counts."""
+        self._closed.set()
+        reason = json.dumps({"rank": self._rank, "node": self._node, "sentence": sentence, "exit_code": exit_code})
+        try:
+            return bool(self._store.compare_set("stopped", "", reason).decode() == reason)
+        except (RuntimeError, OSError):  # the store went with the main process, which spoke if it ended well
+            return exit_code != 0
+
+    def find_lost(self) -> str:
+        """After a collective failed: waits for a reason another left, which ends this process, or says who is gone."""
+        try:
+            before = self._beats()
+            for _ in range(5):
+                time.sleep(PERIOD)
+            lost = [rank for rank, (old, new) in enumerate(zip(before, self._beats(), strict=True)) if old == new]
+        except (RuntimeError, OSError):
+            return self._store_is_gone()
+        others = [str(rank) for rank in lost if rank != self._rank]
+        return _describe_lost(others) if others else "the connection between two processes broke"
+
+    def _watch(self) -> None:
+        neighbour = (self._rank - 1) % self._world_size
+        beat, seen, seen_at = 0, "", time.monotonic()
+        while not self._closed.wait(PERIOD):
+            beat += 1
+            try:
+                self._store.set(f"beat/{self._rank}", str(beat))
+                if self._store.check(["stopped"]):
+                    self._follow(json.loads(self._store.get("stopped")))
+                now = self._beat_of(neighbour)
+            except (RuntimeError, OSError):
+                if not self._closed.wait(2 * PERIOD):  # at the end of a run the store goes first
+                    self._end(self._store_is_gone())
+                return
+            if now != seen:
+                seen, seen_at = now, time.monotonic()
+            elif time.monotonic() - seen_at > PATIENCE:
+                self._end(_describe_lost([str(neighbour)]))
+
+    def _follow(self, reason: dict[str, Any]) -> None:
+        """Ends as another process did; on each other machine one process repeats the reason."""
+        if self._closed.is_set():
+            return
+        first_here = os.environ.get("LOCAL_RANK", "0") == "0"
+        if first_here and reason["node"] != self._node:
+            print(f"stopped, because rank {reason['rank']} did: {reason['sentence']}", file=sys.stderr, flush=True)
+        os._exit(reason["exit_code"])
+
+    def _end(self, sentence: str) -> None:
+        """Ends this process from its thread: the main one is stuck in a collective that nothing else ends."""
+        if not self._closed.is_set() and self.stop_others(sentence, 2):
+            print(f"error: {sentence}", file=sys.stderr, flush=True)
+            os._exit(2)
+
+    def _beats(self) -> list[str]:
+        return [self._beat_of(rank) for rank in range(self._world_size)]
+
+    def _beat_of(self, rank: int) -> str:
+        key = f"beat/{rank}"
+        return self._store.get(key).decode() if self._store.check([key]) else ""
+
+    def _store_is_gone(self) -> str:
+        return "lost the machine of rank 0 (its torchrun was ended, or the network broke), so this process stops"
+
+
+def _describe_lost(ranks: list[str]) -> str:
+    which = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {', '.join(ranks)}"
+    return f"lost {which} (killed, out of memory, or a machine that went away), so the run stops"

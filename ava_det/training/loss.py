@@ -1,0 +1,49 @@
+"""The loss of one step, exact however its clips are shared out over processes and micro-batches.
+
+It is the sum over every box of the global batch divided by their number: with a mean per process (or micro-batch),
+those with few boxes would weigh as much as those with many.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ava_det.distributed import world_size
+from ava_det.structures import ClipBatch
+
+
+def compute_loss(model: nn.Module, batch: ClipBatch, precision: str, num_boxes: float) -> tuple[Tensor, Tensor]:
+    """This batch's share of the loss of a step of `num_boxes` boxes over all processes, and its largest |logit|.
+
+    Binary cross-entropy per action on float32 logits, averaged over classes and boxes. A batch without a box gives 0
+    with a gradient of zeros. Both are scalars on the model's device; the second has no gradient.
+    """
+    assert batch.labels is not None
+    with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        logits = model(batch.slow, batch.fast, batch.rois).float()
+    summed = F.binary_cross_entropy_with_logits(logits, batch.labels, reduction="sum")
+    loss = summed * world_size() / (max(num_boxes, 1.0) * logits.shape[1])  # DDP averages over processes: undo it
+    return loss, logits.detach().abs().mean()
+
+
+def split_batch(batch: ClipBatch, num_parts: int) -> list[ClipBatch]:
+    """Consecutive clips of a batch as `num_parts` batches of nearly equal size, none of them empty."""
+    num_clips = len(batch.keyframes)
+    if num_parts == 1:
+        return [batch]
+    edges = [round(part * num_clips / num_parts) for part in range(num_parts + 1)]
+    parts = []
+    for first, last in pairwise(edges):
+        if first == last:
+            continue
+        inside = (batch.rois[:, 0] >= first) & (batch.rois[:, 0] < last)
+        rois = batch.rois[inside].clone()
+        rois[:, 0] -= first
+        slow, fast = (None if clips is None else clips[first:last] for clips in (batch.slow, batch.fast))
+        labels = None if batch.labels is None else batch.labels[inside]
+        parts.append(ClipBatch(slow, fast, rois, labels, batch.keyframes[first:last]))
+    return parts
