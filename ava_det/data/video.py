@@ -29,6 +29,9 @@ DAMAGE_SECONDS = 0.5
 BT601 = {2, 5, 6}  # "unspecified", BT.470BG and SMPTE 170M in H.273: the matrix OpenCV's conversion assumes
 LIMITED_RANGE = {0, 1}
 
+# Seconds by which a moment computed in floats may miss the frame it means: one frame early is a whole group decoded.
+ROUNDING = 1e-6
+
 # What data/ava/transcode.py writes into the file: smaller pictures at another rate than published weights have seen.
 PREPARED_TAG = "ava_det_prepared"
 
@@ -161,7 +164,7 @@ class VideoReader(FrameReader):
     def _find_at_or_after(self, moments: Sequence[Fraction]) -> list[_Picture]:
         # whole pts, not floats: where 24 fps meets a grid of 30, every fourth frame lies on a boundary
         wanted = [math.ceil((moment - self._start) / self._time_base) for moment in moments]
-        self._fill(float(min(moments)), float(max(moments)) + 1e-6)
+        self._fill(float(min(moments)), float(max(moments)) + 2 * ROUNDING)
         held = list(self._pictures)
         found = [held[min(bisect_left(held, pts, key=lambda picture: picture.pts), len(held) - 1)] for pts in wanted]
         self._refuse_damage(np.array(moments, dtype=np.float64), np.array([picture.seconds for picture in found]))
@@ -180,6 +183,7 @@ class VideoReader(FrameReader):
 
     def _fill(self, first: float, last: float) -> None:
         """Makes the ring buffer reach from at or before `first` to at or after `last`, as far as the file does."""
+        first, last = first + ROUNDING, last - ROUNDING
         held = self._pictures
         behind = not held or (first < held[0].seconds and held[0].seconds > self.start_second)
         if behind or first > held[-1].seconds + SEEK_GAP_SECONDS:

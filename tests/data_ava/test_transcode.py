@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -100,6 +101,26 @@ def test_a_clip_is_entered_at_its_first_frame(tmp_path: Path) -> None:
             for _, packet in zip(range(32), container.demux(stream), strict=False):
                 numbers += [int(frame.pts * stream.time_base * 15) for frame in packet.decode()]
             assert numbers == list(range(first, first + 32))
+
+
+@pytest.mark.parametrize("start_second", [0.0, 890.0, 900.0])
+def test_the_reader_decodes_nothing_else(start_second: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = make(tmp_path / "a.mp4", [n / Fraction(10) for n in range(300)]), tmp_path / "b.mp4"
+    transcode_video(source, target, Form())
+    decoded: list[object] = []
+    decode = VideoReader._decode
+
+    def counted(reader: VideoReader) -> Iterator[av.VideoFrame]:
+        for frame in decode(reader):
+            decoded.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(VideoReader, "_decode", counted)
+    for second in range(6, 29):  # close to the start it decodes on from there
+        with VideoReader(target, start_second) as reader:
+            decoded.clear()
+            reader.read(compute_clip_seconds(start_second + second, 32, 2, 30))
+        assert len(decoded) == 32, second
 
 
 def test_thirty_frames_a_second_have_their_own_entries(tmp_path: Path) -> None:
