@@ -119,7 +119,8 @@ def build_initial_model(config: Config, device: torch.device, resume_from: Path 
     elif config.weights is not None:
         report = load_weights(model, config.weights, allow_missing=() if eval_only else ("head",))
         if is_main_process():
-            print(f"{config.weights}: {report}")
+            lacks = report.missing or report.wrong_shape
+            print(f"{config.weights}: {report}{'; what did not fit starts untrained' if lacks else ''}")
     elif eval_only:
         raise ConfigError("weights: expected a file or a name of the model zoo for --eval-only")
     if rank():
