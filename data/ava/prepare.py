@@ -218,7 +218,9 @@ def _movies_of_parts(output: Path, kind: str, parts: Sequence[str], table: Table
 @reports_mistakes
 def main(argv: list[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=Path(__file__).resolve().parent, metavar="DIR")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).resolve().parent, metavar="DIR", help="folder to fill (data/ava)"
+    )
     parser.add_argument(
         "--parts", nargs="+", choices=PARTS, default=DEFAULT_PARTS, metavar="PART", help=", ".join(PARTS)
     )

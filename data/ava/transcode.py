@@ -88,6 +88,7 @@ class _Source:
 
     def __init__(self, path: Path):
         self.path = path
+        self.duration: float | None = None
         self._open()
         first = next(self._decode(), None)
         if first is None:
@@ -268,9 +269,15 @@ def parse_count(text: str) -> int:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The form, as options."""
-    parser.add_argument("--fps", type=parse_count, default=Form.fps, help=f"frames a second ({Form.fps})")
     parser.add_argument(
-        "--short-side", type=parse_count, default=Form.short_side, metavar="PIXELS", help=f"({Form.short_side})"
+        "--fps", type=parse_count, default=Form.fps, help=f"of the prepared form, frames a second ({Form.fps})"
+    )
+    parser.add_argument(
+        "--short-side",
+        type=parse_count,
+        default=Form.short_side,
+        metavar="PIXELS",
+        help=f"of the prepared form ({Form.short_side}; nothing is enlarged)",
     )
 
 

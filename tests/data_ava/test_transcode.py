@@ -228,7 +228,11 @@ def test_files_that_cannot_be_prepared_leave_nothing(tmp_path: Path) -> None:
     body = source.read_bytes()
     index = body.index(b"moov") - 4  # the index stands at the end: put zeros where the second half of the pictures was
     (tmp_path / "cut.mp4").write_bytes(body[:middle] + bytes(index - middle) + body[index:])
+    with av.open(str(source)) as container:
+        first = next(packet.pos for packet in container.demux(video=0) if packet.size)
+    (tmp_path / "dead.mp4").write_bytes(body[:first] + bytes(index - first) + body[index:])
     for name, reason in (
+        ("dead", "is cut off or damaged|no frame of it can be decoded"),
         ("sound", "holds no video stream"),
         ("text", "cannot be transcoded"),
         ("cut", "is cut off or damaged"),
