@@ -159,12 +159,15 @@ class TrainConfig:
     """The recipe. `batch_size` counts clips over all processes; `lr` belongs to that batch."""
 
     batch_size: int = 64
+    micro_batches: int = 1  # parts of each process's share, one after another: less memory, the same gradient
     lr: float = 0.1
     epochs: int = 20
     num_workers: int = 2
     optimizer: str = "sgd"  # sgd or adamw
     momentum: float = 0.9
     nesterov: bool = False
+    focal_gamma: float = 0.0  # of the focal loss, which dwells on what is still wrong; 0 is the paper's cross-entropy
+    action_ids: list[int] | None = None  # AVA ids to train on, score and save; null for all
     weight_decay: float = 1e-7  # on weights of convolutions and linear layers, not on norms or biases
     warmup_epochs: float = 5.0
     schedule: str = "steps"  # steps or cosine (half a period)
@@ -180,6 +183,9 @@ class TrainConfig:
         _require_one_of("train.optimizer", self.optimizer, ("sgd", "adamw"))
         _require_one_of("train.schedule", self.schedule, ("steps", "cosine"))
         _require(self.batch_size >= 1, "train.batch_size", "at least 1", self.batch_size)
+        _require(self.micro_batches >= 1, "train.micro_batches", "at least 1", self.micro_batches)
+        _require(self.focal_gamma >= 0, "train.focal_gamma", "0 or more", self.focal_gamma)
+        _require(self.action_ids != [], "train.action_ids", "null or a list of ids", self.action_ids)
         _require(self.lr > 0, "train.lr", "a positive number", self.lr)
         _require(0 <= self.momentum < 1, "train.momentum", "a fraction in [0, 1)", self.momentum)
         _require(not self.nesterov or self.momentum > 0, "train.nesterov", "false where momentum is 0", self.nesterov)
@@ -195,6 +201,7 @@ class TrainConfig:
         _require(self.save_every >= 0, "train.save_every", "0 (every step) or more minutes", self.save_every)
         _require(self.keep_checkpoints >= 0, "train.keep_checkpoints", "0 or more", self.keep_checkpoints)
         self.steps = sorted(self.steps)
+        self.action_ids = None if self.action_ids is None else sorted(set(self.action_ids))
 
 
 @dataclass

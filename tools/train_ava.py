@@ -26,6 +26,7 @@ from ava_det.build import (
     build_schedule,
     build_split,
     build_train_loader,
+    describe_lr_mismatch,
     load_label_map_for,
     prepare_torch,
     to_device,
@@ -35,7 +36,7 @@ from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, ConfigError, load_config
 from ava_det.data.loader import ClipLoader
 from ava_det.data.transforms import normalise_batch
-from ava_det.distributed import gather_objects, is_main_process, process_group, rank
+from ava_det.distributed import gather_objects, is_main_process, local_rank, process_group, rank
 from ava_det.run_folder import RunFolder, describe_metrics
 from ava_det.training.interval import DivergedError
 from ava_det.training.log import ConsoleLog, JsonLog, Logs
@@ -53,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
+    mismatch = describe_lr_mismatch(config, load_config(args.config))
+    if mismatch and not args.eval_only and local_rank() == 0:
+        print(f"WARNING: {mismatch}", file=sys.stderr)
     device = prepare_torch(config)
     try:
         with StopRequest().listening() as stop, process_group(device):

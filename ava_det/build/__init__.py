@@ -13,6 +13,7 @@ from ava_det.build.model import (
     load_trained_model,
     to_device,
 )
+from ava_det.build.recipe import describe_lr_mismatch
 from ava_det.build.run import build_evaluation, build_loop_settings, build_optimizer, build_schedule, compute_metrics
 from ava_det.build.splits import Split, build_eval_loader, build_split, build_train_loader, load_label_map_for
 
@@ -31,6 +32,7 @@ __all__ = [
     "build_split",
     "build_train_loader",
     "compute_metrics",
+    "describe_lr_mismatch",
     "load_label_map_for",
     "load_trained_model",
     "prepare_torch",

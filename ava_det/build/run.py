@@ -21,6 +21,7 @@ from ava_det.prediction import predict_batch
 from ava_det.run_folder import RunFolder
 from ava_det.structures import Detections
 from ava_det.training.loop import LoopSettings
+from ava_det.training.loss import LossSettings
 from ava_det.training.optimizer import build_optimizer as build_plain_optimizer
 from ava_det.training.optimizer import compute_lr
 
@@ -45,14 +46,16 @@ def build_schedule(config: Config) -> Callable[[float], float]:
 
 def build_loop_settings(config: Config) -> LoopSettings:
     train = config.train
+    columns = None if train.action_ids is None else [action_id - 1 for action_id in train.action_ids]
     return LoopSettings(
         num_epochs=train.epochs,
         clip_grad_norm=train.clip_grad_norm,
         freeze_bn=train.freeze_bn,
-        precision=config.precision,
+        loss=LossSettings(config.precision, columns, train.focal_gamma),
         log_every=train.log_every,
         eval_every=train.eval_every,
         save_every=train.save_every,
+        micro_batches=train.micro_batches,
     )
 
 

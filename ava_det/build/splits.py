@@ -34,7 +34,7 @@ from ava_det.structures import Keyframe
 
 
 def load_label_map_for(config: Config) -> dict[int, str]:
-    """Action id -> name, checked against model.num_classes."""
+    """Action id -> name, checked against model.num_classes; those of train.action_ids where it is set."""
     if config.data.label_map is None:
         raise ConfigError("data.label_map: expected the path of a label map (.pbtxt)")
     label_map = load_label_map(config.data.label_map)
@@ -43,7 +43,13 @@ def load_label_map_for(config: Config) -> dict[int, str]:
             f"model.num_classes: expected at least {max(label_map)}, the largest id in {config.data.label_map}, "
             f"received {config.model.num_classes}"
         )
-    return label_map
+    wanted = config.train.action_ids
+    if wanted is None:
+        return label_map
+    unknown = [action_id for action_id in wanted if action_id not in label_map]
+    if unknown:
+        raise ConfigError(f"train.action_ids: expected ids of {config.data.label_map}, received {unknown[0]}")
+    return {action_id: label_map[action_id] for action_id in wanted}
 
 
 @dataclass

@@ -20,7 +20,7 @@ from ava_det.distributed import broadcast_from_main, is_main_process, sum_over_r
 from ava_det.structures import ClipBatch
 from ava_det.training.interval import FIRST_LOOK, DivergedError, Interval
 from ava_det.training.log import Log
-from ava_det.training.loss import compute_loss, split_batch
+from ava_det.training.loss import LossSettings, compute_loss, split_batch
 from ava_det.training.state import Position, TrainingError, capture_state, is_finite, restore_state
 from ava_det.training.stop import StopRequest
 
@@ -35,7 +35,7 @@ class EpochLoader(Protocol):
 
 @dataclass
 class LoopSettings:
-    """num_epochs; clip_grad_norm: largest norm of the gradient, or None; precision: fp32 or bf16 (autocast);
+    """num_epochs; clip_grad_norm: largest norm of the gradient, or None; loss: which actions count, and how;
     log_every: steps between looks at the loss; eval_every: epochs between evaluations, or None for the end only;
     save_every: minutes between checkpoints within an epoch; micro_batches: parts of a step's batch, one after another.
     """
@@ -43,7 +43,7 @@ class LoopSettings:
     num_epochs: int
     clip_grad_norm: float | None
     freeze_bn: bool
-    precision: str
+    loss: LossSettings
     log_every: int
     eval_every: int | None
     save_every: float
@@ -132,7 +132,7 @@ def take_step(
         # gradients travel between ranks once a step, with the last part
         waits = isinstance(model, DistributedDataParallel) and part is not parts[-1]
         with cast(DistributedDataParallel, model).no_sync() if waits else nullcontext():
-            loss, mean_logit = compute_loss(model, to_device(part), settings.precision, num_boxes)
+            loss, mean_logit = compute_loss(model, to_device(part), num_boxes, settings.loss)
             loss.backward()
         losses.append(loss.detach())
         logits.append(mean_logit)

@@ -6,6 +6,7 @@ those with few boxes would weigh as much as those with many.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -16,18 +17,34 @@ from ava_det.distributed import world_size
 from ava_det.structures import ClipBatch
 
 
-def compute_loss(model: nn.Module, batch: ClipBatch, precision: str, num_boxes: float) -> tuple[Tensor, Tensor]:
-    """This batch's share of the loss of a step of `num_boxes` boxes over all processes, and its largest |logit|.
+@dataclass
+class LossSettings:
+    """precision: fp32 or bf16 (autocast). columns: 0-based actions that count, None for all. focal_gamma: 0 for plain
+    cross-entropy; above, a score p of what is true counts (1 - p) ** focal_gamma of it (Lin et al. 2017, equation 4).
+    """
+
+    precision: str = "fp32"
+    columns: list[int] | None = None
+    focal_gamma: float = 0.0
+
+
+def compute_loss(model: nn.Module, batch: ClipBatch, num_boxes: float, settings: LossSettings) -> tuple[Tensor, Tensor]:
+    """This batch's share of the loss of a step of `num_boxes` boxes over all processes, and its mean |logit|.
 
     Binary cross-entropy per action on float32 logits, averaged over classes and boxes. A batch without a box gives 0
     with a gradient of zeros. Both are scalars on the model's device; the second has no gradient.
     """
     assert batch.labels is not None
-    with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(batch.slow, batch.fast, batch.rois).float()
-    summed = F.binary_cross_entropy_with_logits(logits, batch.labels, reduction="sum")
-    loss = summed * world_size() / (max(num_boxes, 1.0) * logits.shape[1])  # DDP averages over processes: undo it
-    return loss, logits.detach().abs().mean()
+    with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        logits, labels = model(batch.slow, batch.fast, batch.rois).float(), batch.labels
+    if settings.columns is not None:
+        logits, labels = logits[:, settings.columns], labels[:, settings.columns]
+    losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    if settings.focal_gamma:
+        losses = losses * (1 - torch.exp(-losses)) ** settings.focal_gamma  # exp(-loss) is the score of what is true
+    loss = losses.sum() * world_size() / (max(num_boxes, 1.0) * logits.shape[1])  # DDP averages over processes: undo it
+    mean_logit = logits.detach().abs().sum() / max(logits.numel(), 1)
+    return loss, mean_logit
 
 
 def split_batch(batch: ClipBatch, num_parts: int) -> list[ClipBatch]:

@@ -16,7 +16,7 @@ from toy import CLASSES, ToyDetector, ToyLoader, make_batch, run
 from ava_det.structures import ClipBatch
 from ava_det.training.interval import DivergedError
 from ava_det.training.loop import freeze_batch_norm
-from ava_det.training.loss import compute_loss, split_batch
+from ava_det.training.loss import LossSettings, compute_loss, split_batch
 from ava_det.training.state import TrainingError
 
 
@@ -33,16 +33,38 @@ def test_the_loss_is_the_mean_over_boxes_and_classes() -> None:
     model, batch = ToyDetector(dropout=0.0).eval(), make_batch([0, 1, 2])
     logits = model(None, batch.fast, batch.rois)
     expected = nn.functional.binary_cross_entropy_with_logits(logits, batch.labels)
-    loss, mean_logit = compute_loss(model, batch, "fp32", len(logits))
+    loss, mean_logit = compute_loss(model, batch, len(logits), LossSettings())
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(mean_logit, logits.abs().mean())
+
+
+def test_focal_loss_is_its_definition_and_dwells_on_what_is_wrong() -> None:
+    model, batch = ToyDetector(dropout=0.0).eval(), make_batch([0, 1, 2])
+    scores = model(None, batch.fast, batch.rois).sigmoid()
+    true = torch.where(batch.labels > 0, scores, 1 - scores)
+    expected = (-((1 - true) ** 2) * true.log()).mean()
+    loss, _ = compute_loss(model, batch, len(true), LossSettings(focal_gamma=2.0))
+    torch.testing.assert_close(loss, expected)
+    plain, _ = compute_loss(model, batch, len(true), LossSettings())
+    assert loss < plain
+
+
+def test_only_the_chosen_actions_count() -> None:
+    model, batch = ToyDetector(dropout=0.0).eval(), make_batch([0, 1, 2])
+    logits = model(None, batch.fast, batch.rois)[:, [2]]
+    loss, _ = compute_loss(model, batch, len(logits), LossSettings(columns=[2]))
+    torch.testing.assert_close(loss, nn.functional.binary_cross_entropy_with_logits(logits, batch.labels[:, [2]]))
+    loss.backward()
+    moved = model.linear.weight.grad.abs().sum(dim=1)
+    assert moved[2] > 0
+    assert moved[:2].sum() == 0
 
 
 def test_a_batch_without_boxes_gives_no_gradient() -> None:
     batch = make_batch([0])
     empty = ClipBatch(None, batch.fast, torch.zeros(0, 5), torch.zeros(0, CLASSES), batch.keyframes)
     model = ToyDetector(dropout=0.0).eval()
-    loss, _ = compute_loss(model, empty, "fp32", 0)
+    loss, _ = compute_loss(model, empty, 0, LossSettings())
     loss.backward()
     assert loss.item() == 0
     assert model.linear.weight.grad is not None
@@ -113,7 +135,7 @@ def test_frozen_batch_norm_keeps_its_statistics() -> None:
     model = ToyDetector().train()
     freeze_batch_norm(model)
     before = model.norm.running_mean.clone()
-    compute_loss(model, make_batch([0, 1]), "fp32", 3)[0].backward()
+    compute_loss(model, make_batch([0, 1]), 3, LossSettings())[0].backward()
     torch.testing.assert_close(model.norm.running_mean, before, rtol=0, atol=0)
     assert model.norm.weight.grad is not None
 

@@ -15,6 +15,7 @@ from ava_det.distributed import rank, world_size
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.training.log import JsonLog
 from ava_det.training.loop import LoopSettings, train
+from ava_det.training.loss import LossSettings
 from ava_det.training.optimizer import compute_lr
 from ava_det.training.stop import StopRequest
 
@@ -93,7 +94,7 @@ def run(
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     saved = [] if saved is None else saved
     chosen = {
-        "num_epochs": epochs, "clip_grad_norm": 5.0, "freeze_bn": frozen, "precision": "fp32", "log_every": 2,
+        "num_epochs": epochs, "clip_grad_norm": 5.0, "freeze_bn": frozen, "loss": LossSettings(), "log_every": 2,
         "eval_every": None, "save_every": 1e9, **settings,
     }  # fmt: skip
     schedule = functools.partial(compute_lr, lr=lr, num_epochs=total, warmup_epochs=0.5, schedule="cosine", steps=[])
