@@ -210,9 +210,15 @@ class EvalConfig:
 
     batch_size: int = 8  # clips
     protocol: str = "activitynet-2020"
+    short_sides: list[int] | None = None  # pixels; scores are averaged over them; null: data.test_short_side alone
+    flip: bool = False  # and over every clip mirrored left to right
 
     def __post_init__(self) -> None:
         _require(self.batch_size >= 1, "eval.batch_size", "at least 1", self.batch_size)
+        sides = self.short_sides
+        fits = sides is None or (len(sides) > 0 and min(sides) >= 16)
+        _require(fits, "eval.short_sides", "null or numbers of at least 16 pixels", sides)
+        self.short_sides = None if sides is None else list(sides)
 
 
 @dataclass

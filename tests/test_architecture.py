@@ -39,7 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "interchange": FILES | {"data", "tracking"},
     "person_boxes": FILES | {"data", "detectors"},
     "dataset_check": FILES | {"data", "visualization", "proposal_pickle"},
-    "prediction": {"structures"},
+    "prediction": {"structures", "boxes"},
     "inference": FILES | {"data", "detectors", "person_boxes", "prediction", "tracking"},
     "run_folder": FILES | {"config", "checkpoint"},
 }

@@ -14,10 +14,11 @@ from tqdm import tqdm
 from ava_det.annotations import timestamp_key
 from ava_det.build.splits import Split, build_eval_loader
 from ava_det.config import Config, ConfigError
+from ava_det.data.loader import ClipLoader
 from ava_det.data.transforms import normalise_batch
 from ava_det.distributed import gather_objects, is_main_process
 from ava_det.evaluation import AvaEvaluator, protocol_named
-from ava_det.prediction import predict_batch
+from ava_det.prediction import average_views, predict_batch
 from ava_det.run_folder import RunFolder
 from ava_det.structures import Detections
 from ava_det.training.loop import LoopSettings
@@ -70,22 +71,28 @@ def build_evaluation(
         protocol_named(config.eval.protocol)
     except ValueError as error:
         raise ConfigError(f"eval.protocol: {error}") from None
-    loader = build_eval_loader(config, split)
-    data = config.data
+    data, flip = config.data, config.eval.flip
+    short_sides = config.eval.short_sides or [data.test_short_side]
+    loaders = [build_eval_loader(config, split, short_side) for short_side in short_sides]
 
-    def evaluate(model: nn.Module) -> dict[str, Any]:
-        model.eval()
+    def score(model: nn.Module, loader: ClipLoader, short_side: int) -> list[Detections]:
         detections: list[Detections] = []
-        title = f"evaluate ({split.name})"
+        title = f"evaluate ({split.name}, short side {short_side})"
         bar = tqdm(loader, desc=title, unit="batch", disable=not is_main_process(), leave=False)
         with bar, loader.failures_named():
             for batch in bar:
                 ready = normalise_batch(batch, data.mean, data.std, device)
-                detections += predict_batch(model, ready, config.precision)
-        gathered = [detection for part in gather_objects(detections) for detection in part]
+                detections += predict_batch(model, ready, config.precision, flip)
+        return detections
+
+    def evaluate(model: nn.Module) -> dict[str, Any]:
+        model.eval()
+        views = [score(model, loader, side) for loader, side in zip(loaders, short_sides, strict=True)]
+        gathered = [detection for part in gather_objects(average_views(views)) for detection in part]
         gathered.sort(key=lambda detection: (detection.keyframe.video_id, detection.keyframe.timestamp))
         metrics = compute_metrics(gathered, split, label_map, config.eval.protocol)
-        lost = {video_id: loss for part in gather_objects(loader.count_lost()) for video_id, loss in part.items()}
+        metrics |= {"short_sides": short_sides, "flip": flip}
+        lost = {video_id: loss for part in gather_objects(loaders[0].count_lost()) for video_id, loss in part.items()}
         metrics["warnings"] += [
             f"{count} keyframes of {video_id} got no detections: {reason}" for video_id, (count, reason) in lost.items()
         ]

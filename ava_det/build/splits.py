@@ -186,11 +186,11 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
     return ClipLoader(dataset, sampler, config.train.num_workers)
 
 
-def build_eval_loader(config: Config, split: Split) -> ClipLoader:
-    """This rank's share of the split, every keyframe with a box once, whole frames at data.test_short_side."""
+def build_eval_loader(config: Config, split: Split, short_side: int) -> ClipLoader:
+    """This rank's share of the split, every keyframe with a box once, whole frames at `short_side`."""
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
-    view_for = partial(evaluation_view, short_side=data.test_short_side)
+    view_for = partial(evaluation_view, short_side=short_side)
     reader = build_clip_reader(config)
     dataset = ClipDataset(keyframes, _videos(config), data.start_second, reader, view_for, config.seed)
     dataset.require_a_readable_clip()  # a wrong folder or start_second is said before hours of training

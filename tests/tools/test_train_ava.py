@@ -78,6 +78,55 @@ def test_scoring_the_checkpoint_again_gives_the_same_map(
     assert json.loads((trained / "metrics.json").read_text())["mAP"] == pytest.approx(first["mAP"], abs=1e-6)
 
 
+def test_several_scales_and_flips_are_averaged(
+    trained: Path, run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
+) -> None:
+    """Each view alone, then all of them: the scores of the last are the mean of the others'."""
+    weights = ["--weights", trained / "checkpoints/last.pt"]
+    scores = {}
+    for name, overrides in {
+        "small": ["data.test_short_side=32"],
+        "large": ["eval.short_sides=[40]"],
+        "both": ["eval.short_sides=[32,40]"],
+        "flip": ["eval.short_sides=[32,40]", "eval.flip=true"],
+    }.items():
+        code, _, err = run_tool("test_ava", *synthetic_config, *weights, *overrides, f"output_dir={tmp_path}/{name}")
+        assert code == 0, err
+        with open(tmp_path / name / "detections.csv", newline="") as file:
+            scores[name] = torch.tensor([float(row[7]) for row in csv.reader(file)])
+    torch.testing.assert_close(scores["both"], (scores["small"] + scores["large"]) / 2, atol=2e-4, rtol=0)
+    assert not torch.equal(scores["both"], scores["flip"])
+    metrics = json.loads((tmp_path / "flip/metrics.json").read_text())
+    assert (metrics["short_sides"], metrics["flip"]) == ([32, 40], True)
+
+
+def test_chosen_actions_alone_are_trained_scored_and_saved(
+    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
+) -> None:
+    code, _, err = run_tool("train_ava", *synthetic_config, "train.action_ids=[14,10]", "train.focal_gamma=2")
+    assert code == 0, err
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert sorted(metrics["per_class"]) == ["10", "14"]
+    checkpoint = load_checkpoint(tmp_path / "run/checkpoints/last.pt")
+    assert sorted(checkpoint["label_map"]) == [10, 14]
+    assert_mistake(run_tool("train_ava", *synthetic_config, "train.action_ids=[77]"), "train.action_ids", "77")
+
+
+def test_a_learning_rate_without_its_batch_is_a_loud_warning(run_tool: RunTool, synthetic_config: list[str]) -> None:
+    code, _, err = run_tool("train_ava", *synthetic_config)  # a batch of 4 in place of 8
+    assert code == 0
+    assert "WARNING: train.batch_size is 4" in err
+    assert "expected train.lr=0.001" in err
+    assert "WARNING" not in run_tool("train_ava", *synthetic_config, "train.lr=0.001")[2]
+
+
+def test_a_hundred_times_the_learning_rate_is_caught(run_tool: RunTool, synthetic_config: list[str]) -> None:
+    overrides = ["train.lr=0.2", "train.clip_grad_norm=null", "train.warmup_epochs=0", "train.epochs=10"]
+    result = run_tool("train_ava", *synthetic_config, *overrides, "train.log_every=50")
+    assert_mistake(result, "lr 0.", "train.lr")
+    assert int(result[2].rpartition("step ")[2].split()[0]) <= 50
+
+
 def test_resume_goes_on_where_it_stopped(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> None:
     last = Path("checkpoints/last.pt")
     two = [*synthetic_config, "train.epochs=2", "train.schedule=steps", f"output_dir={tmp_path}/two"]
