@@ -30,6 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "proposal_pickle": {"ava_csv", "safe_pickle"},
     "annotations": {"structures", "files", "ava_csv", "proposal_pickle"},
     "data": FILES,
+    "exported": {"files"},
     "evaluation": FILES,
     "checkpoint": FILES | {"safe_pickle"},
     "detectors": FILES,

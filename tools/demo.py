@@ -31,6 +31,7 @@ from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import ConfigError, load_config
 from ava_det.data.video import VideoReader
 from ava_det.detectors import PersonDetector
+from ava_det.exported import RUNTIMES
 from ava_det.inference import Predictor
 from ava_det.person_boxes import PersonBoxes
 from ava_det.structures import Detections
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         pass
     device = prepare_torch(config)
     persons = load_persons(args.boxes, device)
-    model, carried = load_trained_model(config, args.weights, device)
+    model, carried = load_trained_model(config, args.weights, device, args.runtime)
     label_map = carried or load_label_map_for(config)
     predictor = build_predictor(config, model, persons, device)
     detections = overlay_video(args, predictor, label_map, config.data.start_second)
@@ -62,6 +63,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, help="the overlay, an .mp4 file (H.264)")
     parser.add_argument("--config", required=True, help="the experiment the weights were trained by")
     parser.add_argument("--weights", required=True, help="a checkpoint, or a name of the model zoo")
+    parser.add_argument("--runtime", choices=("torch", *RUNTIMES), default="torch", help="of an exported --weights")
     parser.add_argument("--boxes", default="motion", help=f"{', '.join(DETECTORS)} or a box file (default: motion)")
     parser.add_argument("--csv", type=Path, help="also write every score, as an AVA result CSV")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet, a .png file")

@@ -14,6 +14,7 @@ from ava_det.build import build_evaluation, build_split, load_label_map_for, loa
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import load_config
 from ava_det.distributed import is_main_process, process_group
+from ava_det.exported import RUNTIMES
 from ava_det.run_folder import RunFolder, describe_metrics
 
 
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True, help="the experiment the weights were trained by")
     parser.add_argument("--weights", required=True, help="a checkpoint, or a name of the model zoo")
+    parser.add_argument("--runtime", choices=("torch", *RUNTIMES), default="torch", help="of an exported --weights")
     parser.add_argument("--split", choices=("val", "test"), default="val")
     parser.add_argument("--boxes", help="gt, a box file or a detector's name; default: data.<split>.boxes")
     parser.add_overrides()
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_config(args.config, args.overrides)
     device = prepare_torch(config)
     with process_group(device):
-        model, carried = load_trained_model(config, args.weights, device)
+        model, carried = load_trained_model(config, args.weights, device, args.runtime)
         label_map = carried or load_label_map_for(config)
         split = build_split(config, args.split, device, boxes=args.boxes)
         evaluate = build_evaluation(config, split, label_map, RunFolder(config.output_dir), device)

@@ -10,6 +10,7 @@ from ava_det.build.model import (
     build_detector,
     build_model,
     build_predictor,
+    load_plain_model,
     load_trained_model,
     to_device,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "compute_metrics",
     "describe_lr_mismatch",
     "load_label_map_for",
+    "load_plain_model",
     "load_trained_model",
     "prepare_torch",
     "to_device",

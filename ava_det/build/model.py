@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from ava_det.checkpoint import load_checkpoint, load_weights
-from ava_det.config import Config, ConfigError
+from ava_det.config import Config, ConfigError, config_to_dict
 from ava_det.data.dataset import ClipReader
 from ava_det.data.sampling import compute_slow_indices
 from ava_det.data.transforms import normalise_batch
 from ava_det.detectors import MotionDetector, PersonDetector
+from ava_det.exported import load_exported
 from ava_det.inference import Predictor
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.classification_head import ClassificationHead
@@ -88,17 +90,38 @@ def build_detector(name: str, device: torch.device) -> PersonDetector:
 
 
 def load_trained_model(
-    config: Config, weights: str | Path, device: torch.device
+    config: Config, weights: str | Path, device: torch.device, runtime: str = "torch"
 ) -> tuple[nn.Module, dict[int, str] | None]:
-    """The network of `config` with trained weights, in its form for inference on the device at `config.precision`, and
-    the label map the checkpoint carries, if any."""
+    """The network of `config` as it runs fastest on the device at `config.precision`, and the label map that came with
+    its weights, if any. runtime: torch, or onnx or openvino with `weights` a file of tools/export_model.py."""
+    if runtime != "torch":
+        exported = load_exported(weights, runtime, device, config.precision)
+        _check_exported(config, exported.facts["config"], weights)
+        return exported, exported.facts["label_map"]
+    model, label_map = load_plain_model(config, weights)
+    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    return optimise_for_inference(model, device, dtype), label_map
+
+
+def load_plain_model(config: Config, weights: str | Path) -> tuple[nn.Module, dict[int, str] | None]:
+    """The network of `config` as it is trained, on the CPU, with the weights of a checkpoint and its label map."""
     model = build_model(config)
     load_weights(model, weights)
     label_map = load_checkpoint(weights).get("label_map")
     if label_map is not None and not (isinstance(label_map, dict) and all(isinstance(key, int) for key in label_map)):
         raise ConfigError(f"{weights}: expected its label_map to give a name for each action id")
-    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-    return optimise_for_inference(model, device, dtype), label_map
+    return model, label_map
+
+
+def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) -> None:
+    """An exported network brings its own layers and wants its own clips: the config must mean the same."""
+    ours = config_to_dict(config)
+    seen = ("mean", "std", "clip_fps", "frame_grid", "grid_start_second", "slow_frame_policy")
+    keys = [("model", key) for key in ours["model"]] + [("data", key) for key in seen]
+    for section, key in keys:
+        was, now = exported.get(section, {}).get(key), ours[section][key]
+        if was != now:
+            raise ConfigError(f"{section}.{key}: expected {was!r}, as {path} was exported with, received {now!r}")
 
 
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:

@@ -1,0 +1,130 @@
+"""Exported networks, called as the ones they were exported from.
+
+Beside the network a file carries facts, as JSON under the key `ava_det`: the config it was built from (which has the
+frame grid, mean and std its clips must have) and the label map.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+RUNTIMES = ("onnx", "openvino")
+FACTS = "ava_det"
+
+
+Run = Callable[[dict[str, np.ndarray]], np.ndarray]
+Shapes = dict[str, list[int | None]]
+
+
+class ExportedModel(nn.Module):
+    """A network that another runtime executes.
+
+    run: arrays by name to logits. shapes: of the inputs it reads, None where any size goes. facts: what its file says.
+    """
+
+    def __init__(self, run: Run, shapes: Shapes, facts: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._run = run
+        self._shapes = shapes
+        self.facts = dict(facts)
+
+    def forward(self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None) -> Tensor:
+        """As `ActionDetector` or `ActionClassifier`: clips [B, 3, frames, H, W] and rois [K, 5] to logits, float32.
+
+        Raises ValueError naming an input that is missing or that the exported network was not made for.
+        """
+        given = {"slow": slow, "fast": fast, "rois": rois}
+        arrays = {name: _to_array(name, given[name], shape) for name, shape in self._shapes.items()}
+        device = next(value.device for value in given.values() if value is not None)
+        return torch.from_numpy(self._run(arrays)).float().to(device)
+
+
+def load_exported(path: str | Path, runtime: str, device: torch.device, precision: str = "fp32") -> ExportedModel:
+    """A file of `export_model` under one of `RUNTIMES`.
+
+    ONNX runs at the file's own precision, on CUDA where the installed onnxruntime has it and `device` asks for it;
+    OpenVINO runs on the CPU, its arithmetic at `precision`, fp32 or bf16.
+    Raises ValueError for a missing extra or a file that is not one of ours.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file, expected one written by tools/export_model.py --format {runtime}")
+    return _load_onnx(path, device) if runtime == "onnx" else _load_openvino(path, precision)
+
+
+def _load_onnx(path: str | Path, device: torch.device) -> ExportedModel:
+    onnxruntime = import_extra("onnxruntime", "onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors
+    wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
+    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=[*providers, "CPUExecutionProvider"])
+    except Exception as error:  # its errors share no base class
+        raise _not_ours(path, "an ONNX file", error) from None
+    facts = _read_facts(path, session.get_modelmeta().custom_metadata_map.get(FACTS))
+    shapes = {item.name: [n if isinstance(n, int) else None for n in item.shape] for item in session.get_inputs()}
+    return ExportedModel(lambda arrays: session.run(None, arrays)[0], shapes, facts)
+
+
+def _load_openvino(path: str | Path, precision: str) -> ExportedModel:
+    openvino = import_extra("openvino", "openvino")
+    core = openvino.Core()
+    hints = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
+    try:
+        network = core.read_model(str(path))
+        compiled = core.compile_model(network, "CPU", hints)
+    except RuntimeError as error:
+        raise _not_ours(path, "OpenVINO's .xml file, with its .bin beside it,", error) from None
+    facts = _read_facts(path, network.get_rt_info([FACTS]).astype(str) if network.has_rt_info([FACTS]) else None)
+    shapes = {
+        item.any_name: [size.get_length() if size.is_static else None for size in item.partial_shape]
+        for item in compiled.inputs
+    }
+    return ExportedModel(lambda arrays: compiled(arrays)[0], shapes, facts)
+
+
+def import_extra(module: str, extra: str) -> ModuleType:
+    """Imports a library of an extra; raises ValueError with the command that installs it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ValueError(f'{module} is not installed: pip install "ava_det[{extra}]"') from None
+
+
+def _to_array(name: str, value: Tensor | None, shape: list[int | None]) -> np.ndarray:
+    if value is None:
+        raise ValueError(f"the {name} {'are' if name == 'rois' else 'clip is'} missing: this network needs {name}")
+    if value.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, value.shape, strict=True)):
+        wanted = " x ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(
+            f"{name}: the exported network was made for {wanted}, received {' x '.join(map(str, value.shape))}"
+        )
+    return np.ascontiguousarray(value.detach().float().cpu().numpy())
+
+
+def _read_facts(path: str | Path, text: str | None) -> dict[str, Any]:
+    try:
+        facts = json.loads(text or "")
+    except ValueError:
+        raise ValueError(f"{path}: expected a file written by tools/export_model.py, found no facts of it") from None
+    facts["label_map"] = {int(key): name for key, name in facts["label_map"].items()} if facts["label_map"] else None
+    return facts
+
+
+def _not_ours(path: str | Path, expected: str, error: Exception) -> ValueError:
+    said = re.sub(r"\s+", " ", str(error)).strip()[:200]
+    return ValueError(f"{path}: expected {expected} written by tools/export_model.py ({said})")
