@@ -124,6 +124,8 @@ class DataConfig:
     test_short_side: int = 256
     flip: bool = True
     box_jitter: float = 0.0  # training: every box edge moves by up to this share of the box
+    colour_jitter: float = 0.0  # training: brightness, contrast, saturation by up to this share (PySlowFast: 0.4)
+    lighting: float = 0.0  # training: PCA lighting, standard deviation of its amount (PySlowFast: 0.1)
     min_person_score: float = 0.8  # boxes of a file or detector below this are not used
     proposal_iou: float = 0.9  # training: a detected box this close to a labelled one takes its labels
     cache_clips: bool = False  # keep decoded clips as uint8 in memory: for small sets only
@@ -150,7 +152,7 @@ class DataConfig:
         _require(all(value > 0 for value in self.std), "data.std", "three positive numbers", self.std)
         _require(math.isfinite(self.start_second), "data.start_second", "a finite number", self.start_second)
         _require(math.isfinite(self.clip_fps), "data.clip_fps", "a finite number", self.clip_fps)
-        for key in ("box_jitter", "min_person_score", "proposal_iou"):
+        for key in ("box_jitter", "colour_jitter", "lighting", "min_person_score", "proposal_iou"):
             _require(0 <= getattr(self, key) <= 1, f"data.{key}", "a fraction 0..1", getattr(self, key))
 
 

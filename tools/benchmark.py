@@ -2,6 +2,7 @@
 
 python tools/benchmark.py evaluate                          (1.5 M result rows; --videos 64 for AVA-val scale)
 python tools/benchmark.py evaluate --detections CSV --annotations CSV --label-map PBTXT
+python tools/benchmark.py decode [--video FILE] [--json FILE]                      (how clips are read from video)
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from ava_det.tools.benchmark_decode import add_decode
 
 from ava_det.ava_csv import write_rows
 from ava_det.cli import ToolParser, reports_mistakes
@@ -33,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(title="what to measure", required=True, metavar="WHAT")
     add_evaluate(commands)
+    add_decode(commands)
     args = parser.parse_args(argv)
     return args.run(args)
 

@@ -169,7 +169,15 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
     if not any(keyframe.labels is not None and bool(keyframe.labels.any()) for keyframe in keyframes):
         raise ConfigError(f"data.train.annotations: {data.train.annotations} has no labelled box to train on")
     sides = (data.train_short_side[0], data.train_short_side[1])
-    view_for = partial(draw_training_view, sides, data.crop_size, data.flip, data.box_jitter)
+    view_for = partial(
+        draw_training_view,
+        sides,
+        data.crop_size,
+        data.flip,
+        data.box_jitter,
+        colour_jitter=data.colour_jitter,
+        lighting=data.lighting,
+    )
     sampler = TrainBatchSampler(len(keyframes), config.train.batch_size, config.seed, rank(), world_size())
     dataset = ClipDataset(
         keyframes,

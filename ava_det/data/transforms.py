@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ava_det.boxes import clip_boxes, flip_boxes, jitter_boxes, scale_boxes
+from ava_det.data.colour import ColourChange, change_colours, draw_colour_change
 from ava_det.data.video import resize_short_side
 from ava_det.structures import ClipBatch
 
@@ -25,6 +26,7 @@ class View:
 
     short_side: pixels. crop_size: of a square crop, or None for the whole frame. crop_x, crop_y: 0..1, where the crop
     stands between left (top) and right (bottom). flip: mirrored left to right. box_jitter: share of a box's own size.
+    colour: of all frames alike, or None for the colours there are.
     """
 
     short_side: int
@@ -33,6 +35,7 @@ class View:
     crop_y: float = 0.5
     flip: bool = False
     box_jitter: float = 0.0
+    colour: ColourChange | None = None
 
 
 def evaluation_view(generator: torch.Generator, short_side: int) -> View:
@@ -41,13 +44,21 @@ def evaluation_view(generator: torch.Generator, short_side: int) -> View:
 
 
 def draw_training_view(
-    short_sides: tuple[int, int], crop_size: int | None, flip: bool, box_jitter: float, generator: torch.Generator
+    short_sides: tuple[int, int],
+    crop_size: int | None,
+    flip: bool,
+    box_jitter: float,
+    generator: torch.Generator,
+    colour_jitter: float = 0.0,
+    lighting: float = 0.0,
 ) -> View:
-    """A random view: short side with 1 / side uniform between its bounds (as the released models), crop, flip."""
+    """A random view: short side with 1 / side uniform between its bounds (as the released models), crop, flip,
+    and colours (`draw_colour_change`)."""
     draw = torch.rand(4, generator=generator).tolist()
     low, high = 1 / short_sides[1], 1 / short_sides[0]
     short_side = round(1 / (low + draw[0] * (high - low)))
-    return View(short_side, crop_size, draw[1], draw[2], flip and draw[3] < 0.5, box_jitter)
+    colour = draw_colour_change(colour_jitter, lighting, generator)
+    return View(short_side, crop_size, draw[1], draw[2], flip and draw[3] < 0.5, box_jitter, colour)
 
 
 def apply_view(frames: np.ndarray, boxes: Tensor, view: View, generator: torch.Generator) -> tuple[np.ndarray, Tensor]:
@@ -70,6 +81,8 @@ def apply_view(frames: np.ndarray, boxes: Tensor, view: View, generator: torch.G
     if view.flip:
         frames = frames[:, :, ::-1]
         boxes = flip_boxes(boxes, width)
+    if view.colour is not None:
+        frames = change_colours(frames, view.colour)
     return np.ascontiguousarray(frames), clip_boxes(boxes, width, height)
 
 

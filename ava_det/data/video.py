@@ -23,6 +23,9 @@ from ava_det.data.reader import FrameReader, VideoError
 # Decoding forward this far is cheaper than a seek, which falls back to the last key picture and decodes from there.
 SEEK_GAP_SECONDS = 4.0
 
+# Moments this near are the same one: a key picture that stands where a clip begins is not passed by for the one before.
+SAME_MOMENT = 1e-3
+
 # In a file with damaged packets a frame this far from the moment asked for is not the one that was there.
 DAMAGE_SECONDS = 0.5
 
@@ -62,16 +65,16 @@ def _holds_pictures(folder: Path) -> bool:
 class _Picture:
     """A decoded frame that is converted to RGB at most once for each size."""
 
-    def __init__(self, frame: av.VideoFrame, pts: int, seconds: float):
+    def __init__(self, frame: av.VideoFrame, pts: int, seconds: float, converter: _Converter):
         self.pts = pts  # since the first frame
         self.seconds = seconds
         self.duration = frame.duration  # ticks of the stream, or None
-        self._frame = frame
+        self._frame, self._converter = frame, converter
         self._rgb: dict[int | None, np.ndarray] = {}
 
     def rgb(self, short_side: int | None) -> np.ndarray:
         if short_side not in self._rgb:
-            self._rgb[short_side] = resize_short_side(_to_rgb(self._frame), short_side)
+            self._rgb[short_side] = self._converter(self._frame, short_side)
         return self._rgb[short_side]
 
 
@@ -89,6 +92,7 @@ class VideoReader(FrameReader):
         self._first_pts: int | None = None
         self._damaged = False
         self._start = Fraction(start_second)
+        self._converter = _Converter()
         self._rewind()
         if not self._decode_next():
             self._container.close()
@@ -185,7 +189,7 @@ class VideoReader(FrameReader):
         """Makes the ring buffer reach from at or before `first` to at or after `last`, as far as the file does."""
         first, last = first + ROUNDING, last - ROUNDING
         held = self._pictures
-        behind = not held or (first < held[0].seconds and held[0].seconds > self.start_second)
+        behind = not held or (first < held[0].seconds - SAME_MOMENT and held[0].seconds > self.start_second)
         if behind or first > held[-1].seconds + SEEK_GAP_SECONDS:
             self._seek(first)
         while self._pictures[-1].seconds < last and self._decode_next():
@@ -198,9 +202,9 @@ class VideoReader(FrameReader):
         time_base = self._stream.time_base
         back_off = 0.0
         while moment - back_off > self.start_second:
-            pts = int((moment - back_off - self.start_second) / time_base) + (self._first_pts or 0)
+            pts = int((moment + SAME_MOMENT - back_off - self.start_second) / time_base) + (self._first_pts or 0)
             self._seek_key_picture(pts)
-            if self._decode_next() and self._pictures[0].seconds <= moment:
+            if self._decode_next() and self._pictures[0].seconds <= moment + SAME_MOMENT:
                 return
             back_off = 2 * back_off + 1.0  # some containers land after the moment asked for
         self._rewind()
@@ -242,7 +246,7 @@ class VideoReader(FrameReader):
             if (
                 not self._pictures or seconds > self._pictures[-1].seconds
             ):  # a repeated or backward pts is no new moment
-                self._pictures.append(_Picture(frame, pts, seconds))
+                self._pictures.append(_Picture(frame, pts, seconds, self._converter))
                 return True
         if self._pictures:  # the file's real end, whatever its header promised
             length = float((self._pictures[-1].duration or 0) * self._stream.time_base)
@@ -291,16 +295,29 @@ def resize_short_side(picture: np.ndarray, short_side: int | None) -> np.ndarray
     return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
 
 
-def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """uint8 RGB [H, W, 3], upright, in the colours the file's tags ask for."""
-    even = frame.width % 2 == 0 and frame.height % 2 == 0
-    plain = frame.format.name == "yuv420p" and frame.colorspace in BT601 and frame.color_range in LIMITED_RANGE
-    if plain and even:  # a fifth of swscale's time
-        picture = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
-    else:
-        picture = frame.to_ndarray(format="rgb24")
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+class _Converter:
+    """Decoded frames to upright uint8 RGB [H, W, 3], in the colours the file's tags ask for, and resized.
+
+    Pictures that are resized pass through one buffer: fresh memory for each costs more than the conversion itself.
+    """
+
+    def __init__(self) -> None:
+        self._buffer: np.ndarray | None = None
+
+    def __call__(self, frame: av.VideoFrame, short_side: int | None) -> np.ndarray:
+        turns = round(frame.rotation / 90) % 4
+        resized = short_side is not None and min(frame.width, frame.height) != short_side
+        even = frame.width % 2 == 0 and frame.height % 2 == 0
+        plain = frame.format.name == "yuv420p" and frame.colorspace in BT601 and frame.color_range in LIMITED_RANGE
+        if plain and even:  # a fifth of swscale's time
+            out = self._buffer if resized else None
+            picture = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420, dst=out)
+            self._buffer = picture if resized else self._buffer
+        else:
+            picture = frame.to_ndarray(format="rgb24")
+        if turns:
+            picture = np.ascontiguousarray(np.rot90(picture, turns))
+        return resize_short_side(picture, short_side)
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,8 @@ import subprocess
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
 from numbered_video import read_number, write_numbered_video
@@ -51,13 +53,42 @@ def test_variable_rate_and_a_late_first_frame(tmp_path: Path) -> None:
             assert [read_number(picture) for picture in reader.read(wanted)] == nearest(times, wanted)
 
 
-@pytest.mark.parametrize(("codec", "suffix"), [("mpeg4", "avi"), ("libvpx-vp9", "webm")])
-def test_other_codecs(tmp_path: Path, codec: str, suffix: str) -> None:
-    path = tmp_path / f"video.{suffix}"
-    write_numbered_video(path, [Fraction(i, 30) for i in range(60)], codec=codec)
+def full_decode(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Every frame without our reader: seconds since the first, and RGB by the same conversion of the planes."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+    seconds = np.array([frame.time - frames[0].time for frame in frames])
+    return seconds, [cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420) for frame in frames]
+
+
+FILES = [  # codec, container, and options with and without B-frames
+    ("libx264", "mp4", {"g": "250", "bf": "3"}),
+    ("libx264", "mkv", {"g": "24", "bf": "2", "x264-params": "open-gop=1"}),
+    ("libx264", "avi", {"g": "60", "bf": "0"}),
+    ("mpeg4", "avi", {"g": "60"}),
+    ("mpeg4", "mp4", {"g": "60", "bf": "2"}),
+    ("libvpx", "webm", {"g": "60", "deadline": "realtime", "cpu-used": "8"}),
+    ("libvpx-vp9", "webm", {"g": "60", "deadline": "realtime", "cpu-used": "8"}),
+    ("libvpx-vp9", "mkv", {"g": "60", "deadline": "realtime", "cpu-used": "8"}),
+]
+
+
+@pytest.mark.parametrize("rate", [*RATES, "30"])
+@pytest.mark.parametrize(("codec", "suffix", "options"), FILES, ids=[f"{codec}-{end}" for codec, end, _ in FILES])
+def test_pixels_equal_a_full_decode_at_start_middle_and_end(
+    tmp_path: Path, codec: str, suffix: str, options: dict[str, str], rate: str
+) -> None:
+    path, exact = tmp_path / f"video.{suffix}", RATES.get(rate, Fraction(30))
+    moments = [i / exact for i in range(150)]
+    if codec == "mpeg4" or suffix == "avi":  # an AVI counts frames, MPEG-4 has a coarse clock: both need whole ticks
+        moments = [Fraction(round(moment * 30), 30) for moment in moments] if exact != 10 else moments
+    write_numbered_video(path, moments, codec=codec, options=options, rate=30 if suffix == "avi" else exact)
+    times, pictures = full_decode(path)
     with VideoReader(path) as reader:
-        wanted = np.array([0, 7, 31, 59]) / 30
-        assert [read_number(picture) for picture in reader.read(wanted)] == [0, 7, 31, 59]
+        for centre in (times[-1], 0.0, times[-1] / 2, 0.3 * times[-1], times[-1] + 1):
+            wanted = centre + np.arange(-16, 16, 4) / 30 + 1e-4
+            expected = np.stack([pictures[index] for index in nearest(times, wanted)])
+            np.testing.assert_array_equal(reader.read(wanted), expected)
 
 
 def test_one_pass_decodes_every_frame_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
