@@ -23,9 +23,6 @@ from ava_det.data.reader import FrameReader, VideoError
 # Decoding forward this far is cheaper than a seek, which falls back to the last key picture and decodes from there.
 SEEK_GAP_SECONDS = 4.0
 
-# Moments this near are the same one: a key picture that stands where a clip begins is not passed by for the one before.
-SAME_MOMENT = 1e-3
-
 # In a file with damaged packets a frame this far from the moment asked for is not the one that was there.
 DAMAGE_SECONDS = 0.5
 
@@ -189,7 +186,7 @@ class VideoReader(FrameReader):
         """Makes the ring buffer reach from at or before `first` to at or after `last`, as far as the file does."""
         first, last = first + ROUNDING, last - ROUNDING
         held = self._pictures
-        behind = not held or (first < held[0].seconds - SAME_MOMENT and held[0].seconds > self.start_second)
+        behind = not held or (first < held[0].seconds and held[0].seconds > self.start_second)
         if behind or first > held[-1].seconds + SEEK_GAP_SECONDS:
             self._seek(first)
         while self._pictures[-1].seconds < last and self._decode_next():
@@ -202,9 +199,9 @@ class VideoReader(FrameReader):
         time_base = self._stream.time_base
         back_off = 0.0
         while moment - back_off > self.start_second:
-            pts = int((moment + SAME_MOMENT - back_off - self.start_second) / time_base) + (self._first_pts or 0)
+            pts = int((moment - back_off - self.start_second) / time_base) + (self._first_pts or 0)
             self._seek_key_picture(pts)
-            if self._decode_next() and self._pictures[0].seconds <= moment + SAME_MOMENT:
+            if self._decode_next() and self._pictures[0].seconds <= moment:
                 return
             back_off = 2 * back_off + 1.0  # some containers land after the moment asked for
         self._rewind()
