@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "exported": {"files"},
     "evaluation": FILES,
     "checkpoint": FILES | {"safe_pickle"},
-    "detectors": FILES,
+    "detectors": FILES | {"checkpoint"},
     "visualization": FILES,
     "training": FILES - {"models"},
     "box_parts": {"annotations", "files"},

@@ -9,6 +9,8 @@ running_mean, running_var or num_batches_tracked; in our names a network is
     backbone.{slow,fast}.res4.non_local.{i}.{theta,phi,g,out}.{weight,bias}, .bn.X
     backbone.laterals.{0..3}.{conv.weight,bn.X}
     head.projection.{weight,bias}
+
+Our Faster R-CNN keeps Detectron2's names.
 """
 
 from __future__ import annotations
@@ -201,6 +203,11 @@ def _imagenet() -> Table:
     ]
 
 
+def _detectron2() -> Table:
+    # constants of the configuration that some files carry along
+    return [(r"proposal_generator\.anchor_generator\..+|pixel_(mean|std)", _SKIP)]
+
+
 def _tables(names: list[str]) -> dict[str, Table]:
     return {
         "ava_det": [],
@@ -209,6 +216,7 @@ def _tables(names: list[str]) -> dict[str, Table]:
         "pytorchvideo": _pytorchvideo(names),
         "mmaction2": _mmaction2(),
         "imagenet": _imagenet(),
+        "detectron2": _detectron2(),
     }
 
 
@@ -220,5 +228,6 @@ _MARKS = {
     "pytorchvideo": r"(model\.)?blocks\.0\.(multipathway_blocks|conv|norm)",
     "mmaction2": r"backbone\.((slow|fast)_path\.)?conv1\.conv\.",
     "imagenet": r"layer1\.0\.conv1\.weight",
+    "detectron2": r"(backbone|proposal_generator|roi_heads)\.",
 }
 SOURCES = tuple(_MARKS)

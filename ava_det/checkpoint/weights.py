@@ -63,7 +63,7 @@ def load_weights(model: nn.Module, file: str | Path, allow_missing: Sequence[str
     """Copies the weights in `file` into `model`, or changes nothing and raises.
 
     file: a path, or a name of the model zoo; any format `read_file` knows, holding our names or those of
-    PySlowFast, pytorchvideo, MMAction2, Caffe2 or a 2D ImageNet ResNet (inflated over time).
+    PySlowFast, pytorchvideo, MMAction2, Caffe2, Detectron2 or a 2D ImageNet ResNet (inflated over time).
     allow_missing: prefixes of our names that may be missing, unexpected or of another shape, such as ("head",)
     when a Kinetics checkpoint initialises a detector.
     Raises WeightsError naming every entry that does not fit, in one sentence.
@@ -73,6 +73,13 @@ def load_weights(model: nn.Module, file: str | Path, allow_missing: Sequence[str
         tensors, source = find_tensors(content)
     except ValueError as error:
         raise WeightsError(f"{file}: {error}") from None
+    return copy_weights(model, tensors, source, file, allow_missing)
+
+
+def copy_weights(
+    model: nn.Module, tensors: Mapping[str, Tensor], source: str, file: str | Path, allow_missing: Sequence[str] = ()
+) -> WeightsReport:
+    """The second half of `load_weights`: what `find_tensors` found goes into `model`; `file` is for the message."""
     targets = model.state_dict()
     fitted, report = _match(tensors, targets, source)
     problems = [
@@ -99,6 +106,7 @@ def find_tensors(content: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
     else:
         inner = next((content[key] for key in _CONTAINERS if isinstance(content.get(key), Mapping)), content)
         tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
+        tensors |= blobs_to_tensors(inner)  # Detectron2's zoo keeps NumPy arrays
     if not tensors:
         raise ValueError("no weights inside, expected a state dict of tensors")
     if all(name.startswith("module.") for name in tensors):

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ _FACEBOOK = "https://dl.fbaipublicfiles.com"
 _PYSLOWFAST = f"{_FACEBOOK}/pyslowfast/model_zoo"
 _PYTORCHVIDEO = f"{_FACEBOOK}/pytorchvideo/model_zoo"
 _MMACTION2 = "https://download.openmmlab.com/mmaction/v1.0/detection"
+_DETECTRON2 = f"{_FACEBOOK}/detectron2"
 _APACHE = "Apache-2.0, as stated for the repository that publishes them"
 _BSD = "BSD-3-Clause, as stated for the repository that publishes them; trained on ImageNet"
 
@@ -92,6 +94,16 @@ ZOO: dict[str, PublishedWeights] = {
             f"{_MMACTION2}/slowonly/slowonly_k700-pre-r50_8xb8-16x4x1-10e-tricks_ava-kinetics-rgb/"
             "slowonly_k700-pre-r50_8xb8-16x4x1-10e-tricks_ava-kinetics-rgb_20221205-dd652f81.pth"
         ),
+        # Detectron2, person detectors for `faster_rcnn`
+        "detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x": (
+            f"{_DETECTRON2}/COCO-Detection/faster_rcnn_R_50_FPN_3x/137849458/model_final_280758.pkl"
+        ),
+        "detectron2/COCO-Detection/faster_rcnn_R_101_FPN_3x": (
+            f"{_DETECTRON2}/COCO-Detection/faster_rcnn_R_101_FPN_3x/137851257/model_final_f6e8b1.pkl"
+        ),
+        "detectron2/COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x": (
+            f"{_DETECTRON2}/COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x/139173657/model_final_68b088.pkl"
+        ),
         # ImageNet, to be inflated
         "torchvision/resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
         "torchvision/resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
@@ -100,14 +112,22 @@ ZOO: dict[str, PublishedWeights] = {
 
 
 def resolve_weights(name_or_path: str | Path) -> Path:
-    """A path as it is; a name of `ZOO` as the path of its file in the cache, downloaded if it is not there yet.
+    """A path as it is; a name of `ZOO` or a URL as the path of its file in the cache, downloaded on first use.
 
-    The cache is $AVA_DET_CACHE, or ava_det under the user's cache folder. Raises WeightsError in one sentence for
-    a path or name that does not exist, for weights nobody published, and for a download that fails.
+    The cache is $AVA_DET_CACHE, or ava_det under the user's cache folder. URLs are https:// or detectron2://, as
+    Detectron2's configurations write them. Raises WeightsError in one sentence for a path or name that does not exist,
+    for weights nobody published, and for a download that fails.
     """
     name = str(name_or_path)
     if Path(name_or_path).exists():
         return Path(name_or_path)
+    if name.startswith("detectron2://"):
+        name = name.replace("detectron2:/", _DETECTRON2, 1)
+    if name.startswith("https://"):
+        known = next((entry for entry, published in ZOO.items() if published.url == name), None)
+        if known is None:
+            return _keep(name, name, urllib.parse.urlsplit(name).path.strip("/"), "see where it is published")
+        name = known
     if name not in ZOO:
         near = difflib.get_close_matches(name, ZOO, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
@@ -115,9 +135,14 @@ def resolve_weights(name_or_path: str | Path) -> Path:
     url = ZOO[name].url
     if url is None:
         raise WeightsError(f"{name}: its authors published the recipe and the result but no weights")
-    target = cache_folder() / name.rpartition("/")[0] / url.rpartition("/")[2]
+    return _keep(name, url, f"{name.rpartition('/')[0]}/{url.rpartition('/')[2]}", ZOO[name].licence)
+
+
+def _keep(name: str, url: str, place: str, licence: str) -> Path:
+    """The file of `url` at `place` in the cache."""
+    target = cache_folder() / place
     if not target.is_file():
-        print(f"{name}: downloading {url} to {target}; licence: {ZOO[name].licence}", file=sys.stderr)
+        print(f"{name}: downloading {url} to {target}; licence: {licence}", file=sys.stderr)
         _download(url, target)
     return target
 

@@ -2,9 +2,11 @@
 
 Parameters carry Detectron2's names and every number is the library's, so its published weights give its boxes.
 
-    resize -> normalise, pad -> resnet -> pyramid -> proposals -> box_head -> boxes
+    frame -> resize -> normalise, pad -> resnet -> pyramid -> proposals -> box_head -> boxes
 """
 
+from ava_det.detectors.faster_rcnn.detector import FasterRCNNDetector
 from ava_det.detectors.faster_rcnn.model import FasterRCNN
+from ava_det.detectors.faster_rcnn.weights import InputRule, load_faster_rcnn, save_faster_rcnn
 
-__all__ = ["FasterRCNN"]
+__all__ = ["FasterRCNN", "FasterRCNNDetector", "InputRule", "load_faster_rcnn", "save_faster_rcnn"]

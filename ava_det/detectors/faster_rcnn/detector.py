@@ -1,0 +1,91 @@
+"""The network as a person detector: frames of any size in, boxes in their own pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+
+from ava_det.boxes import clip_boxes, scale_boxes
+from ava_det.detectors.faster_rcnn.model import FasterRCNN
+from ava_det.detectors.faster_rcnn.resize import LONG_SIDE, SHORT_SIDE, resize_frame
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class FasterRCNNDetector:
+    """Persons of single frames; follows :class:`~ava_det.detectors.PersonDetector`.
+
+    Args:
+        model: put into eval mode and onto `device`.
+        short_side, long_side: the size the network sees, see resize.py.
+        channel_order: of the images the weights were trained on, BGR for all of Detectron2's zoo.
+        person_class: the class whose boxes are kept.
+        precision: fp32, or bf16 or fp16 by autocast; results are float32 anyway.
+        batch_size: frames that go through the network together, padded to the largest of them.
+    """
+
+    name = "faster_rcnn"
+
+    def __init__(
+        self,
+        model: FasterRCNN,
+        device: str | torch.device = "cpu",
+        short_side: int = SHORT_SIDE,
+        long_side: int = LONG_SIDE,
+        channel_order: str = "BGR",
+        person_class: int = 0,
+        precision: str = "fp32",
+        batch_size: int = 8,
+    ) -> None:
+        num_classes = model.architecture["num_classes"]
+        if not 0 <= person_class < num_classes:
+            raise ValueError(f"person_class: expected 0..{num_classes - 1}, received {person_class}")
+        self.device = torch.device(device)
+        self.model = model.to(self.device).eval()
+        self.short_side = short_side
+        self.long_side = long_side
+        self.channel_order = channel_order
+        self.person_class = person_class
+        self.precision = precision
+        self.batch_size = batch_size
+
+    def begin_video(self, samples: Sequence[np.ndarray]) -> None:
+        """Nothing to learn: every frame is judged by itself."""
+
+    @torch.inference_mode()
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """RGB uint8 [H, W, 3] frames, here of any sizes, to (boxes [N, 4] xyxy pixels, person_scores [N]) per frame."""
+        results = []
+        for start in range(0, len(frames), self.batch_size):
+            results += self._detect(frames[start : start + self.batch_size])
+        return results
+
+    def _detect(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        images = [self._prepare(frame) for frame in frames]
+        with autocast(self.device, self.precision):
+            found = self.model.detect(images)
+        results = []
+        for frame, image, (boxes, scores, classes) in zip(frames, images, found, strict=True):
+            height, width = frame.shape[:2]
+            boxes = clip_boxes(scale_boxes(boxes, width / image.shape[2], height / image.shape[1]), width, height)
+            person = classes == self.person_class
+            results.append((boxes[person].cpu().numpy(), scores[person].cpu().numpy()))
+        return results
+
+    def _prepare(self, frame: np.ndarray) -> torch.Tensor:
+        """uint8 [3, H', W'] in the channel order of the weights, on the device."""
+        resized = resize_frame(frame, self.short_side, self.long_side)
+        if self.channel_order == "BGR":
+            resized = resized[:, :, ::-1]
+        return torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1))).to(self.device)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Half precision where the network gains by it, or nothing for fp32."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, received {precision!r}")
+    dtype = PRECISIONS[precision]
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
