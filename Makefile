@@ -15,7 +15,7 @@ quickstart: $(VENV)/.installed
 	$(BIN)/python tools/quickstart.py
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow and not gpu and not needs_shared"
+	$(BIN)/python -m pytest -m "not slow and not gpu and not needs_shared and not needs_detectron2"
 
 test-all: lint
 	$(BIN)/python -m pytest

@@ -73,7 +73,9 @@ def test_pyslowfast_s_slow_frames_are_a_choice() -> None:
 
 
 def test_an_unknown_detector_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="one of motion, torchvision, received 'detectron9'"):
+    with pytest.raises(
+        ConfigError, match="one of auto, detectron2, faster_rcnn, motion, torchvision, received 'detectron9'"
+    ):
         build_detector("detectron9", CPU)
 
 

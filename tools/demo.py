@@ -25,6 +25,7 @@ from ava_det.build import (
     build_predictor,
     load_label_map_for,
     load_trained_model,
+    names_detector,
     prepare_torch,
 )
 from ava_det.cli import ToolParser, reports_mistakes
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with VideoReader(args.video):  # a file that is no video is said before minutes go into the weights
         pass
     device = prepare_torch(config)
-    persons = load_persons(args.boxes, device)
+    persons = load_persons(args.boxes, device, config.precision)
     model, carried = load_trained_model(config, args.weights, device, args.runtime)
     label_map = carried or load_label_map_for(config)
     predictor = build_predictor(config, model, persons, device)
@@ -64,7 +65,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", required=True, help="the experiment the weights were trained by")
     parser.add_argument("--weights", required=True, help="a checkpoint, or a name of the model zoo")
     parser.add_argument("--runtime", choices=("torch", *RUNTIMES), default="torch", help="of an exported --weights")
-    parser.add_argument("--boxes", default="motion", help=f"{', '.join(DETECTORS)} or a box file (default: motion)")
+    parser.add_argument("--boxes", default="auto", help=f"{', '.join(DETECTORS)} or a box file (default: auto)")
     parser.add_argument("--csv", type=Path, help="also write every score, as an AVA result CSV")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet, a .png file")
     parser.add_argument("--every", type=positive, default=1.0, help="seconds between predictions (default: 1.0)")
@@ -105,10 +106,10 @@ def count(text: str) -> int:
     return value
 
 
-def load_persons(source: str, device: torch.device) -> PersonDetector | PersonBoxes:
+def load_persons(source: str, device: torch.device, precision: str = "fp32") -> PersonDetector | PersonBoxes:
     """The detector of that name, or the boxes of that file."""
-    if source in DETECTORS:
-        return build_detector(source, device)
+    if names_detector(source):
+        return build_detector(source, device, precision)
     if Path(source).is_file():
         return load_boxes(source, min_score=0.0)
     raise ConfigError(f"--boxes: expected a box file or one of {', '.join(DETECTORS)}, received {source!r}")

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from ava_det.annotations import keyframes_from_annotations, load_annotations, load_boxes, timestamp_key
 from ava_det.box_parts import BoxParts
-from ava_det.build import DETECTORS, build_detector, prepare_torch
+from ava_det.build import DETECTORS, build_detector, names_detector, prepare_torch
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config
 from ava_det.data.frame_folder import open_video
@@ -61,7 +61,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument("--videos", type=Path, nargs="+", required=True, metavar="DIR|FILE", help="folders and files")
     parser.add_argument("--output", type=Path, required=True, help="the box file to write, a CSV")
-    parser.add_argument("--detector", choices=DETECTORS, default="motion", help="who looks (default: motion)")
+    parser.add_argument("--detector", type=detector, default="auto", help=f"{', '.join(DETECTORS)} (default: auto)")
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--at", type=Path, metavar="CSV", help="an AVA CSV: look at its keyframes")
     when.add_argument("--every", type=positive, default=1.0, help="seconds between looks, from the first frame (1.0)")
@@ -72,6 +72,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     if args.output.is_dir():
         parser.error(f"argument --output: expected a file name to write, {args.output} is a folder")
     return args
+
+
+def detector(text: str) -> str:
+    if not names_detector(text):
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(DETECTORS)}, or NAME:WEIGHTS, received {text!r}")
+    return text
 
 
 def positive(text: str) -> float:

@@ -3,11 +3,10 @@
 Only this room and the tools see a whole config; what is built here takes plain values.
 """
 
+from ava_det.build.detectors import DETECTORS, build_detector, names_detector
 from ava_det.build.device import prepare_torch
 from ava_det.build.model import (
-    DETECTORS,
     build_clip_reader,
-    build_detector,
     build_model,
     build_predictor,
     load_plain_model,
@@ -37,6 +36,7 @@ __all__ = [
     "load_label_map_for",
     "load_plain_model",
     "load_trained_model",
+    "names_detector",
     "prepare_torch",
     "to_device",
 ]

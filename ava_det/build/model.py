@@ -1,4 +1,4 @@
-"""A config to a network, the clips it reads, a detector, a predictor."""
+"""A config to a network, the clips it reads, a predictor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ava_det.config import Config, ConfigError, config_to_dict
 from ava_det.data.dataset import ClipReader
 from ava_det.data.sampling import compute_slow_indices
 from ava_det.data.transforms import normalise_batch
-from ava_det.detectors import MotionDetector, PersonDetector
+from ava_det.detectors import PersonDetector
 from ava_det.exported import load_exported
 from ava_det.inference import Predictor
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
@@ -24,8 +24,6 @@ from ava_det.models.inference_form import optimise_for_inference
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.slowfast import SlowFast
 from ava_det.person_boxes import PersonBoxes
-
-DETECTORS = ("motion", "torchvision")
 
 
 def build_model(config: Config) -> nn.Module:
@@ -76,17 +74,6 @@ def build_clip_reader(config: Config) -> ClipReader:
     slow_indices = slow if model.backbone == "slowfast" else None
     fast_stride = model.slow_stride // model.alpha
     return ClipReader(num_fast_frames, fast_stride, data.clip_fps, slow_indices, np.arange(num_fast_frames), *grid)
-
-
-def build_detector(name: str, device: torch.device) -> PersonDetector:
-    """A person detector by its name; a detector's libraries are loaded only when it is asked for."""
-    if name == "motion":
-        return MotionDetector()
-    if name == "torchvision":
-        from ava_det.detectors.torchvision_rcnn import TorchvisionDetector
-
-        return TorchvisionDetector(str(device))
-    raise ConfigError(f"boxes: expected gt, a box file or one of {', '.join(DETECTORS)}, received {name!r}")
 
 
 def load_trained_model(

@@ -20,7 +20,8 @@ from ava_det.annotations import (
     load_excluded,
     timestamp_key,
 )
-from ava_det.build.model import DETECTORS, build_clip_reader, build_detector
+from ava_det.build.detectors import DETECTORS, build_detector, names_detector
+from ava_det.build.model import build_clip_reader
 from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
@@ -125,8 +126,8 @@ def _load_person_boxes(
 ) -> PersonBoxes:
     """From a file, or from a detector that runs on this rank's share of the videos."""
     minimum = config.data.min_person_score
-    if source in DETECTORS:
-        detector, videos = build_detector(source, device), _videos(config)
+    if names_detector(source):
+        detector, videos = build_detector(source, device, config.precision), _videos(config)
         mine = set(sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()])
         own = [keyframe for keyframe in keyframes if keyframe.video_id in mine]
         title = f"persons ({name}, {detector.name})"

@@ -45,7 +45,7 @@ def demo(run_tool: RunTool, synthetic_config: list[str], weights: Path, video: P
 
     def run(*arguments: object) -> tuple[int, str, str]:
         given = [str(argument) for argument in arguments]
-        defaults = {"--video": video, "--output": tmp_path / "out.mp4", "--weights": weights}
+        defaults = {"--video": video, "--output": tmp_path / "out.mp4", "--weights": weights, "--boxes": "motion"}
         options = [str(text) for key, value in defaults.items() if key not in given for text in (key, value)]
         return run_tool("demo", *synthetic_config, "data.label_map=null", *options, *given)
 

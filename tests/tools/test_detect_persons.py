@@ -30,7 +30,7 @@ def test_motion_finds_nine_of_ten_synthetic_persons(run_tool: Run, tmp_path: Pat
     synthetic = render_synthetic(tmp_path / "set", "--num-train=1", "--num-val=3")  # 30 s: enough for a background
     output = tmp_path / "boxes.csv"
     code, out, _ = run_tool(
-        "detect_persons", "--videos", synthetic / "videos", "--output", output,
+        "detect_persons", "--detector", "motion", "--videos", synthetic / "videos", "--output", output,
         "--at", synthetic / "val.csv", "--start-second", 900,
     )  # fmt: skip
     assert code == 0
@@ -45,7 +45,9 @@ def test_motion_finds_nine_of_ten_synthetic_persons(run_tool: Run, tmp_path: Pat
 
 def test_every_half_second_from_the_first_frame(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
     output = tmp_path / "boxes.csv"
-    code, out, _ = run_tool("detect_persons", "--videos", *few(synthetic), "--output", output, "--every", 0.5)
+    code, out, _ = run_tool(
+        "detect_persons", "--detector", "motion", "--videos", *few(synthetic), "--output", output, "--every", 0.5
+    )
     assert code == 0
     assert "in 3 videos" in out
     times = {float(key) for _, key in load_boxes(output, 0.0)}
@@ -61,7 +63,9 @@ def test_a_run_that_dies_at_any_write_goes_on_to_the_same_bytes(
     run_tool: Run, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(output: Path) -> tuple[int, str, str]:
-        return run_tool("detect_persons", "--videos", *few(synthetic)[:2], "--output", output, "--every", 2)
+        return run_tool(
+            "detect_persons", "--detector", "motion", "--videos", *few(synthetic)[:2], "--output", output, "--every", 2
+        )
 
     whole = tmp_path / "whole.csv"
     assert run(whole)[0] == 0
@@ -96,7 +100,7 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
 
 
 def test_kill_9_in_the_middle_and_two_ranks_give_the_same_bytes(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
-    options = ["--videos", synthetic / "videos", "--every", 0.5]
+    options = ["--detector", "motion", "--videos", synthetic / "videos", "--every", 0.5]
     whole, killed, shared = (tmp_path / f"{name}.csv" for name in ("whole", "killed", "shared"))
     assert run_tool("detect_persons", *options, "--output", whole)[0] == 0
     process = start(*options, "--output", killed)
@@ -128,7 +132,18 @@ def test_a_bad_video_is_named_and_passed_over_and_tried_again(run_tool: Run, syn
     shutil.copy(good, videos)
     (videos / "broken.mp4").write_bytes(b"no video")
     (videos / cut.name).write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
-    arguments = ["--videos", videos, "--output", output, "--at", synthetic / "train.csv", "--start-second", 900]
+    arguments = [
+        "--detector",
+        "motion",
+        "--videos",
+        videos,
+        "--output",
+        output,
+        "--at",
+        synthetic / "train.csv",
+        "--start-second",
+        900,
+    ]
     code, out, err = run_tool("detect_persons", *arguments)
     assert code == 1
     assert "in 1 videos" in out
@@ -141,7 +156,7 @@ def test_a_bad_video_is_named_and_passed_over_and_tried_again(run_tool: Run, syn
     code, _, _ = run_tool("detect_persons", *arguments)
     assert code == 0
     assert len({video for video, _ in load_boxes(output, 0.0)}) == 4
-    code, _, err = run_tool("detect_persons", "--videos", videos, "--output", output)
+    code, _, err = run_tool("detect_persons", "--detector", "motion", "--videos", videos, "--output", output)
     assert code == 1
     assert "broken.mp4: cannot be opened as a video" in err
 
@@ -175,7 +190,7 @@ def test_mistakes_are_one_sentence(
 
 def test_a_begun_run_with_other_options_is_refused(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    arguments = ["--videos", tmp_path / "broken.mp4", "--output", tmp_path / "boxes.csv"]
+    arguments = ["--detector", "motion", "--videos", tmp_path / "broken.mp4", "--output", tmp_path / "boxes.csv"]
     assert run_tool("detect_persons", *arguments)[0] == 1
     code, _, err = run_tool("detect_persons", *arguments, "--min-score", 0.5)
     assert code == 2

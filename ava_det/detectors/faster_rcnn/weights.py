@@ -54,8 +54,10 @@ def load_faster_rcnn(file: str | Path) -> tuple[FasterRCNN, InputRule]:
             model, rule = FasterRCNN(**facts["architecture"]), InputRule(**facts["input"])
     except WeightsError:
         raise
-    except (ValueError, TypeError, KeyError) as error:
+    except ValueError as error:
         raise WeightsError(f"{file}: {error}") from None
+    except (TypeError, KeyError) as error:
+        raise WeightsError(f"{file}: its description of the detector is not one of ours ({error})") from None
     copy_weights(model, tensors, source, file)
     return model, rule
 

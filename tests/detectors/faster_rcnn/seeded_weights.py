@@ -18,20 +18,24 @@ VECTORS = (
     ("conv3.norm.weight", 0.3, 0.02),  # residual branches add a little each, or 33 in a row would overflow
     ("norm.running_var", 1.0, 0.0),
     ("norm.weight", 1.0, 0.1),
+    ("norm.bias", -0.3, 0.3),  # sparse features differ more from place to place
     ("", 0.0, 0.1),
 )
 # The end of a name -> gain; the deviation is gain / sqrt(fan in).
 MATRICES = (
     ("objectness_logits.weight", 1.0),
-    ("anchor_deltas.weight", 0.3),
-    ("cls_score.weight", 3.0),
-    ("bbox_pred.weight", 1.0),
+    ("anchor_deltas.weight", 0.1),
+    ("cls_score.weight", 1.5),
+    ("bbox_pred.weight", 0.5),
     ("fpn_lateral2.weight", 0.7),
     ("fpn_lateral3.weight", 0.7),
     ("fpn_lateral4.weight", 0.7),
     ("fpn_lateral5.weight", 0.7),
     ("", 2**0.5),  # He et al., 2015
 )
+
+
+PERSON_BIAS = 5.0  # of class 0, so that there are persons among the boxes
 
 
 def fill(model: nn.Module) -> None:
@@ -42,10 +46,12 @@ def fill(model: nn.Module) -> None:
                 tensor.copy_(draw(name, tensor))
             if name.endswith("stem.conv1.weight"):
                 tensor.mul_(model.get_buffer("pixel_std").mean() / 57)  # the images' deviation becomes one
+            if name.endswith("cls_score.bias"):
+                tensor[0] += PERSON_BIAS
 
 
 def draw(name: str, like: Tensor) -> Tensor:
-    """The value of one entry of the state dict, without the stem's scale."""
+    """The value of one entry of the state dict, without what `fill` adds."""
     offset = 0.0
     if like.ndim == 1:
         offset, deviation = next((start, scale) for end, start, scale in VECTORS if name.endswith(end))

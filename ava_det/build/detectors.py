@@ -1,0 +1,78 @@
+"""A name to a person detector."""
+
+from __future__ import annotations
+
+import torch
+
+from ava_det.checkpoint import WeightsError
+from ava_det.config import ConfigError
+from ava_det.detectors import MotionDetector, PersonDetector
+from ava_det.distributed import is_main_process
+
+DETECTORS = ("auto", "detectron2", "faster_rcnn", "motion", "torchvision")
+DEFAULT_WEIGHTS = "detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x"
+
+
+def names_detector(source: str) -> bool:
+    """Whether boxes come from a detector: one of DETECTORS, alone or as NAME:WHAT."""
+    return source.partition(":")[0] in DETECTORS
+
+
+def build_detector(source: str, device: torch.device, precision: str = "fp32") -> PersonDetector:
+    """A person detector by its name; a detector's libraries are loaded only when it is asked for.
+
+    source: one of DETECTORS, or `faster_rcnn:WEIGHTS` (a file, a name of the model zoo or a URL),
+        `detectron2:CONFIG` or `detectron2:CONFIG:WEIGHTS`. `auto` is detectron2 where it imports and faster_rcnn with
+        the same weights elsewhere, and says which; `auto:WEIGHTS` is `faster_rcnn:WEIGHTS`.
+    precision: fp32, or bf16 or fp16 by autocast; not read by motion and torchvision.
+    """
+    name, _, choice = source.partition(":")
+    if choice and name in ("motion", "torchvision"):
+        raise ConfigError(f"{source}: {name} stands alone; weights follow faster_rcnn: or detectron2:CONFIG:")
+    if name == "motion":
+        return MotionDetector()
+    if name == "torchvision":
+        from ava_det.detectors.torchvision_rcnn import TorchvisionDetector
+
+        return TorchvisionDetector(str(device))
+    if name not in DETECTORS:
+        raise ConfigError(f"boxes: expected gt, a box file or one of {', '.join(DETECTORS)}, received {source!r}")
+    try:
+        if name == "auto" and not choice:
+            return _build_best(device, precision)
+        if name == "detectron2":
+            return _build_detectron2(choice, device, precision)
+        return _build_faster_rcnn(choice or DEFAULT_WEIGHTS, device, precision)
+    except WeightsError as error:
+        if choice:
+            raise
+        advice = "or choose the detector motion, which needs no weights, or faster_rcnn:FILE with weights of your own"
+        raise WeightsError(f"{error}; {advice}") from None
+
+
+def _build_best(device: torch.device, precision: str) -> PersonDetector:
+    from ava_det.detectors.detectron2_detector import Detectron2Unavailable, import_detectron2
+
+    try:
+        version = import_detectron2().__version__
+    except Detectron2Unavailable as error:
+        detector, what = _build_faster_rcnn(DEFAULT_WEIGHTS, device, precision), f"{DEFAULT_WEIGHTS} ({error})"
+    else:
+        detector, what = _build_detectron2("", device, precision), f"{version}, {DEFAULT_WEIGHTS}"
+    if is_main_process():
+        print(f"person detector: {detector.name}, {what}")
+    return detector
+
+
+def _build_detectron2(choice: str, device: torch.device, precision: str) -> PersonDetector:
+    from ava_det.detectors.detectron2_detector import DEFAULT_CONFIG, Detectron2Detector
+
+    config, _, weights = choice.partition(":")
+    return Detectron2Detector(config or DEFAULT_CONFIG, weights or None, device, precision=precision)
+
+
+def _build_faster_rcnn(weights: str, device: torch.device, precision: str) -> PersonDetector:
+    from ava_det.detectors.faster_rcnn import FasterRCNNDetector, load_faster_rcnn
+
+    model, rule = load_faster_rcnn(weights)
+    return FasterRCNNDetector(model, device, rule.short_side, rule.long_side, rule.channel_order, precision=precision)
