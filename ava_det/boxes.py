@@ -33,6 +33,17 @@ def scale_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
     return boxes * boxes.new_tensor([width, height, width, height])
 
 
+def place_as_pyslowfast(boxes: Tensor, width: int, height: int, new_width: int, new_height: int) -> Tensor:
+    """The rounding that PySlowFast's weights saw: fractions of a `width` x `height` picture to fractions of it resized.
+
+    Corners are kept within the last pixel (width - 1, height - 1) before and after, and both axes grow by the ratio of
+    the longer sides, of which the resized one was rounded down.
+    """
+    ratio = new_width / width if height < width else new_height / height
+    pixels = clip_boxes(scale_boxes(boxes, width, height), width - 1, height - 1) * ratio
+    return normalise_boxes(clip_boxes(pixels, new_width - 1, new_height - 1), new_width, new_height)
+
+
 def normalise_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
     """Pixels of a [height, width] frame to fractions 0..1."""
     return boxes / boxes.new_tensor([width, height, width, height])

@@ -117,6 +117,8 @@ class DataConfig:
     slow_frame_policy: str = "stride"  # stride (the paper) or linspace (PySlowFast's weights)
     frame_grid: str = "seconds"  # seconds, or what published weights saw: pyslowfast, mmaction2; a property of weights
     grid_start_second: float = 900.0  # where those cut the movies; read by the grids other than seconds
+    frame_colour: str = "tagged"  # as each file asks, or bt601 for all, which published weights saw
+    box_arithmetic: str = "exact"  # exact, or pyslowfast: the rounding of boxes its weights saw
     mean: list[float] = field(default_factory=lambda: [0.45, 0.45, 0.45])  # of RGB / 255
     std: list[float] = field(default_factory=lambda: [0.225, 0.225, 0.225])
     train_short_side: list[int] = field(default_factory=lambda: [256, 340])  # drawn between these two
@@ -136,6 +138,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         _require_one_of("data.slow_frame_policy", self.slow_frame_policy, ("stride", "linspace"))
         _require_one_of("data.frame_grid", self.frame_grid, ("seconds", "pyslowfast", "mmaction2"))
+        _require_one_of("data.frame_colour", self.frame_colour, ("tagged", "bt601"))
+        _require_one_of("data.box_arithmetic", self.box_arithmetic, ("exact", "pyslowfast"))
         _require_one_of("data.ava_version", self.ava_version, ("2.1", "2.2"))
         fits = self.frame_grid == "seconds" or self.clip_fps == 30
         _require(fits, "data.clip_fps", f"30, of which data.frame_grid {self.frame_grid} is made", self.clip_fps)

@@ -100,7 +100,8 @@ class Predictor:
         boxes, scores = self._find_persons(reader, video_id, timestamp)
         sure = scores >= self._min_person_score
         keyframe = Keyframe(video_id, timestamp, boxes[sure], None, scores[sure])
-        frames, pixel_boxes = apply_view(frames, keyframe.boxes, self._view, torch.Generator())
+        seen = self._clip_reader.place_boxes(keyframe.boxes, reader.width, reader.height, self._view.short_side)
+        frames, pixel_boxes = apply_view(frames, seen, self._view, torch.Generator())
         return self._clip_reader.make_clip(frames, pixel_boxes, keyframe)
 
     def _find_persons(self, reader: FrameReader, video_id: str, timestamp: float) -> tuple[Tensor, Tensor]:

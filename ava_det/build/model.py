@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,13 @@ import torch
 from torch import nn
 
 from ava_det.checkpoint import load_checkpoint, load_weights
+from ava_det.checkpoint.zoo import SEEN_BY_DETECTORS, ZOO
 from ava_det.config import Config, ConfigError, config_to_dict
 from ava_det.data.dataset import ClipReader
 from ava_det.data.sampling import compute_slow_indices
 from ava_det.data.transforms import normalise_batch
 from ava_det.detectors import PersonDetector
+from ava_det.distributed import is_main_process
 from ava_det.exported import load_exported
 from ava_det.inference import Predictor
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
@@ -65,15 +69,15 @@ def build_model(config: Config) -> nn.Module:
 def build_clip_reader(config: Config) -> ClipReader:
     """Which frames the network of this config reads around a keyframe."""
     model, data = config.model, config.data
-    grid = data.frame_grid, data.grid_start_second
+    seen = data.frame_grid, data.grid_start_second, data.frame_colour, data.box_arithmetic
     if model.backbone in ("slow_only", "i3d"):
         every = np.arange(model.num_slow_frames)
-        return ClipReader(model.num_slow_frames, model.slow_stride, data.clip_fps, every, None, *grid)
+        return ClipReader(model.num_slow_frames, model.slow_stride, data.clip_fps, every, None, *seen)
     num_fast_frames = model.alpha * model.num_slow_frames
     slow = compute_slow_indices(num_fast_frames, model.alpha, data.slow_frame_policy)
     slow_indices = slow if model.backbone == "slowfast" else None
     fast_stride = model.slow_stride // model.alpha
-    return ClipReader(num_fast_frames, fast_stride, data.clip_fps, slow_indices, np.arange(num_fast_frames), *grid)
+    return ClipReader(num_fast_frames, fast_stride, data.clip_fps, slow_indices, np.arange(num_fast_frames), *seen)
 
 
 def load_trained_model(
@@ -94,7 +98,11 @@ def load_plain_model(config: Config, weights: str | Path) -> tuple[nn.Module, di
     """The network of `config` as it is trained, on the CPU, with the weights of a checkpoint and its label map."""
     model = build_model(config)
     load_weights(model, weights)
-    label_map = load_checkpoint(weights).get("label_map")
+    content = load_checkpoint(weights)
+    if is_main_process():
+        for sentence in describe_unlike_input(config, weights, content):
+            print(f"warning: {sentence}", file=sys.stderr)
+    label_map = content.get("label_map")
     if label_map is not None and not (isinstance(label_map, dict) and all(isinstance(key, int) for key in label_map)):
         raise ConfigError(f"{weights}: expected its label_map to give a name for each action id")
     return model, label_map
@@ -103,12 +111,33 @@ def load_plain_model(config: Config, weights: str | Path) -> tuple[nn.Module, di
 def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) -> None:
     """An exported network brings its own layers and wants its own clips: the config must mean the same."""
     ours = config_to_dict(config)
-    seen = ("mean", "std", "clip_fps", "frame_grid", "grid_start_second", "slow_frame_policy")
+    seen = ["clip_fps", "grid_start_second", *SEEN_BY_DETECTORS["pyslowfast"]]
     keys = [("model", key) for key in ours["model"]] + [("data", key) for key in seen]
     for section, key in keys:
         was, now = exported.get(section, {}).get(key), ours[section][key]
         if was != now:
             raise ConfigError(f"{section}.{key}: expected {was!r}, as {path} was exported with, received {now!r}")
+
+
+def describe_unlike_input(config: Config, weights: str | Path, content: Mapping[str, Any]) -> list[str]:
+    """How the frames of this config differ from those the weights were trained on, one sentence a key.
+
+    content: of the weights file; a checkpoint of ours carries its config. Weights that do not say give no sentence.
+    """
+    name = str(weights)
+    if name in ZOO:
+        seen: Mapping[str, Any] = SEEN_BY_DETECTORS.get(name.partition("/")[0], {})
+    else:
+        carried = content.get("config")
+        data = carried.get("data") if isinstance(carried, Mapping) else None
+        seen = data if isinstance(data, Mapping) else {}
+    keys = [key for key in SEEN_BY_DETECTORS["pyslowfast"] if key in seen and seen[key] != getattr(config.data, key)]
+    if config.model.backbone != "slowfast" and "slow_frame_policy" in keys:
+        keys.remove("slow_frame_policy")  # one pathway reads every frame
+    return [
+        f"{name} was trained with data.{key}={seen[key]}, here it is {getattr(config.data, key)}: expect lower scores"
+        for key in keys
+    ]
 
 
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:

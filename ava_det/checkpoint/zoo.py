@@ -111,6 +111,29 @@ ZOO: dict[str, PublishedWeights] = {
 }
 
 
+# What frames and boxes each project's detectors saw, as keys of `data` in a config: on others they score lower.
+_SEEN_BY_PYSLOWFAST: dict[str, object] = {
+    "slow_frame_policy": "linspace",
+    "frame_grid": "pyslowfast",
+    "frame_colour": "bt601",
+    "box_arithmetic": "pyslowfast",
+    "mean": [0.45, 0.45, 0.45],
+    "std": [0.225, 0.225, 0.225],
+}
+SEEN_BY_DETECTORS: dict[str, dict[str, object]] = {
+    "pyslowfast": _SEEN_BY_PYSLOWFAST,
+    "pytorchvideo": _SEEN_BY_PYSLOWFAST,  # published from PySlowFast's workflow
+    "mmaction2": {
+        "slow_frame_policy": "stride",
+        "frame_grid": "mmaction2",
+        "frame_colour": "bt601",
+        "box_arithmetic": "exact",
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+    },
+}
+
+
 def resolve_weights(name_or_path: str | Path) -> Path:
     """A path as it is; a name of `ZOO` or a URL as the path of its file in the cache, downloaded on first use.
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ava_det.boxes import place_as_pyslowfast
 from ava_det.data.frame_folder import open_video
-from ava_det.data.reader import FrameReader, VideoError
+from ava_det.data.reader import TAGGED, FrameReader, VideoError
 from ava_det.data.sampling import (
     EXTRACTED_GRIDS,
     GridOrigin,
@@ -24,6 +25,7 @@ from ava_det.data.sampling import (
     compute_grid_origin,
 )
 from ava_det.data.transforms import MID_GREY, View, apply_view
+from ava_det.data.video import compute_resized_size
 from ava_det.structures import Clip, Keyframe
 
 BLANK_SIZE = (64, 64)  # height, width
@@ -54,7 +56,8 @@ class ClipReader:
     num_frames frames `stride` ticks of 1 / clip_fps apart. slow_indices, fast_indices: which of them each pathway sees,
     None where the network lacks it. frame_grid: "seconds" takes for each tick the frame nearest to it; "pyslowfast" and
     "mmaction2" take the frames the weights of those projects saw, which cut movies at `grid_start_second` and wrote 30
-    pictures a second.
+    pictures a second. frame_colour: "tagged" or "bt601", as `FrameReader.read` knows it. box_arithmetic: "exact", or
+    "pyslowfast" for its rounding of boxes (`place_boxes`).
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class ClipReader:
         fast_indices: np.ndarray | None,
         frame_grid: str = "seconds",
         grid_start_second: float = 900.0,
+        frame_colour: str = TAGGED,
+        box_arithmetic: str = "exact",
     ):
         self.num_frames = num_frames
         self.stride = stride
@@ -74,6 +79,8 @@ class ClipReader:
         self.fast_indices = fast_indices
         self.frame_grid = frame_grid
         self.grid_start_second = grid_start_second
+        self.frame_colour = frame_colour
+        self.box_arithmetic = box_arithmetic
         self._origins: dict[Path, GridOrigin] = {}
 
     def read_frames(self, reader: FrameReader, timestamp: float, short_side: int | None) -> np.ndarray:
@@ -84,11 +91,17 @@ class ClipReader:
         if self.frame_grid in EXTRACTED_GRIDS:
             origin = self._grid_origin(reader, timestamp)
             grid = self.frame_grid, origin, self.grid_start_second
-            return reader.read_at_or_after(
-                compute_grid_moments(*grid, timestamp, self.num_frames, self.stride), short_side
-            )
+            exact = compute_grid_moments(*grid, timestamp, self.num_frames, self.stride)
+            return reader.read_at_or_after(exact, short_side, self.frame_colour)
         moments = compute_clip_seconds(timestamp, self.num_frames, self.stride, self.clip_fps)
-        return reader.read(moments, short_side)
+        return reader.read(moments, short_side, self.frame_colour)
+
+    def place_boxes(self, boxes: Tensor, width: int, height: int, short_side: int) -> Tensor:
+        """Boxes as the weights saw them: fractions [N, 4] of a `width` x `height` video to fractions of it resized to
+        `short_side`."""
+        if self.box_arithmetic == "exact":
+            return boxes
+        return place_as_pyslowfast(boxes, width, height, *compute_resized_size(width, height, short_side))
 
     def _grid_origin(self, reader: FrameReader, timestamp: float) -> GridOrigin:
         """Of this video: found once, as readers are opened again and again."""
@@ -143,6 +156,7 @@ class ClipDataset(Dataset[Clip]):
         self._seed = seed
         self._cache_side = cache_side
         self._cached: dict[int, np.ndarray] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}  # width, height of the videos opened so far
         self._open: OrderedDict[str, FrameReader] = OrderedDict()
 
     def __len__(self) -> int:
@@ -158,7 +172,9 @@ class ClipDataset(Dataset[Clip]):
         generator = torch.Generator().manual_seed(hash((self._seed, epoch, index)) & 0x7FFF_FFFF_FFFF_FFFF)
         view = self._view_for(generator)
         keyframe = self.keyframes[index]
-        frames, boxes = apply_view(self._read(index, view.short_side), keyframe.boxes, view, generator)
+        frames = self._read(index, view.short_side)
+        boxes = self._clip_reader.place_boxes(keyframe.boxes, *self._sizes[keyframe.video_id], view.short_side)
+        frames, boxes = apply_view(frames, boxes, view, generator)
         return ReadClip(index, torch.from_numpy(frames), boxes.numpy())
 
     def make_clip(self, read: ReadClip) -> Clip:
@@ -196,6 +212,10 @@ class ClipDataset(Dataset[Clip]):
         if failure is not None:
             raise failure
 
+    def is_prepared(self) -> bool:
+        """Whether a video that is open was made by data/ava/transcode.py."""
+        return any(reader.is_prepared for reader in self._open.values())
+
     def fill_cache(self, progress: Callable[[Sequence[int]], Sequence[int]]) -> None:
         """Decodes every clip once, in the order of the videos; `progress` wraps the indices to show a bar."""
         order = sorted(range(len(self)), key=lambda i: (self.keyframes[i].video_id, self.keyframes[i].timestamp))
@@ -225,7 +245,9 @@ class ClipDataset(Dataset[Clip]):
         if video_id not in self._open:
             if len(self._open) == NUM_OPEN_VIDEOS:
                 self._open.popitem(last=False)[1].close()
-            self._open[video_id] = open_video(self._videos[video_id], self._start_second)
+            reader = open_video(self._videos[video_id], self._start_second)
+            self._open[video_id] = reader
+            self._sizes[video_id] = reader.width, reader.height
         self._open.move_to_end(video_id)
         return self._open[video_id]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ava_det.data.reader import FrameReader, VideoError
+from ava_det.data.reader import TAGGED, FrameReader, VideoError
 from ava_det.data.sampling import EXTRACTED_FPS
 from ava_det.data.video import VideoReader, resize_short_side
 
@@ -47,11 +47,15 @@ class FrameFolder(FrameReader):
         self.duration = len(self._names) / self.fps
         self.height, self.width = self._load(0).shape[:2]
 
-    def read(self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None) -> np.ndarray:
+    def read(
+        self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None, colour: str = TAGGED
+    ) -> np.ndarray:
         ticks = (np.asarray(seconds, dtype=np.float64) - self.start_second) * EXTRACTED_FPS
         return self._read(np.ceil(ticks - 0.5 - 1e-6).astype(int), short_side)
 
-    def read_at_or_after(self, moments: Sequence[Fraction], short_side: int | None = None) -> np.ndarray:
+    def read_at_or_after(
+        self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
+    ) -> np.ndarray:
         return self._read(np.array([self._index_at_or_after(moment) for moment in moments]), short_side)
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:

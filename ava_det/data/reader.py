@@ -14,6 +14,10 @@ from typing import Self
 
 import numpy as np
 
+# From luma and chroma to RGB: what a frame looked like, or what published weights saw. Their frames went through JPEG,
+# whose readers assume BT.601 whatever matrix the movie was made with.
+TAGGED, BT601 = "tagged", "bt601"
+
 
 class VideoError(ValueError):
     """A sentence naming the file that cannot be read, and why."""
@@ -44,15 +48,20 @@ class FrameReader(ABC):
     duration: float | None
 
     @abstractmethod
-    def read(self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None) -> np.ndarray:
+    def read(
+        self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None, colour: str = TAGGED
+    ) -> np.ndarray:
         """uint8 RGB [T, H, W, 3]: for each moment the frame nearest to it (the earlier of two equally near).
 
         short_side: the shorter side of the result in pixels (bilinear, aspect kept); None keeps the video's size.
+        colour: TAGGED as the file's tags ask, BT601 with that matrix whatever they say; pictures in a folder have one.
         Raises VideoError where the file is damaged.
         """
 
     @abstractmethod
-    def read_at_or_after(self, moments: Sequence[Fraction], short_side: int | None = None) -> np.ndarray:
+    def read_at_or_after(
+        self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
+    ) -> np.ndarray:
         """uint8 RGB [T, H, W, 3]: for each exact moment the first frame at or after it, the last one past the end."""
 
     @abstractmethod

@@ -17,8 +17,9 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import Colorspace
 
-from ava_det.data.reader import FrameReader, VideoError
+from ava_det.data.reader import BT601, TAGGED, FrameReader, VideoError
 
 # Decoding forward this far is cheaper than a seek, which falls back to the last key picture and decodes from there.
 SEEK_GAP_SECONDS = 4.0
@@ -26,7 +27,7 @@ SEEK_GAP_SECONDS = 4.0
 # In a file with damaged packets a frame this far from the moment asked for is not the one that was there.
 DAMAGE_SECONDS = 0.5
 
-BT601 = {2, 5, 6}  # "unspecified", BT.470BG and SMPTE 170M in H.273: the matrix OpenCV's conversion assumes
+BT601_TAGS = {2, 5, 6}  # "unspecified", BT.470BG and SMPTE 170M in H.273: the matrix OpenCV's conversion assumes
 LIMITED_RANGE = {0, 1}
 
 # Seconds by which a moment computed in floats may miss the frame it means: one frame early is a whole group decoded.
@@ -60,19 +61,20 @@ def _holds_pictures(folder: Path) -> bool:
 
 
 class _Picture:
-    """A decoded frame that is converted to RGB at most once for each size."""
+    """A decoded frame that is converted to RGB at most once for each size and colour."""
 
     def __init__(self, frame: av.VideoFrame, pts: int, seconds: float, converter: _Converter):
         self.pts = pts  # since the first frame
         self.seconds = seconds
         self.duration = frame.duration  # ticks of the stream, or None
         self._frame, self._converter = frame, converter
-        self._rgb: dict[int | None, np.ndarray] = {}
+        self._rgb: dict[tuple[int | None, str], np.ndarray] = {}
 
-    def rgb(self, short_side: int | None) -> np.ndarray:
-        if short_side not in self._rgb:
-            self._rgb[short_side] = self._converter(self._frame, short_side)
-        return self._rgb[short_side]
+    def rgb(self, short_side: int | None, colour: str = TAGGED) -> np.ndarray:
+        key = short_side, colour
+        if key not in self._rgb:
+            self._rgb[key] = self._converter(self._frame, short_side, colour)
+        return self._rgb[key]
 
 
 class VideoReader(FrameReader):
@@ -111,7 +113,9 @@ class VideoReader(FrameReader):
     def rest(self) -> None:
         self._pictures.clear()
 
-    def read(self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None) -> np.ndarray:
+    def read(
+        self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None, colour: str = TAGGED
+    ) -> np.ndarray:
         moments = np.asarray(seconds, dtype=np.float64)
         self._fill(float(moments.min()), float(moments.max()))
         times = np.array([picture.seconds for picture in self._pictures])
@@ -119,10 +123,12 @@ class VideoReader(FrameReader):
         before_is_nearer = moments - times[after - 1] <= times[np.minimum(after, len(times) - 1)] - moments
         chosen = np.where(before_is_nearer, after - 1, np.minimum(after, len(times) - 1))
         self._refuse_damage(moments, times[chosen])
-        return np.stack([self._pictures[index].rgb(short_side) for index in chosen])
+        return np.stack([self._pictures[index].rgb(short_side, colour) for index in chosen])
 
-    def read_at_or_after(self, moments: Sequence[Fraction], short_side: int | None = None) -> np.ndarray:
-        return np.stack([picture.rgb(short_side) for picture in self._find_at_or_after(moments)])
+    def read_at_or_after(
+        self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
+    ) -> np.ndarray:
+        return np.stack([picture.rgb(short_side, colour) for picture in self._find_at_or_after(moments)])
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
         found = self._start + self._find_at_or_after([moment])[0].pts * self._time_base
@@ -285,15 +291,22 @@ def resize_short_side(picture: np.ndarray, short_side: int | None) -> np.ndarray
     height, width = picture.shape[:2]
     if short_side is None or min(height, width) == short_side:
         return picture
+    return cv2.resize(picture, compute_resized_size(width, height, short_side), interpolation=cv2.INTER_LINEAR)
+
+
+def compute_resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Width and height, pixels, of a picture whose shorter side becomes `short_side`.
+
+    The longer one is rounded down, in PySlowFast's order of operations: where the ratio is whole but for rounding,
+    another order gives another size.
+    """
     if height < width:
-        size = (int(width * short_side / height), short_side)
-    else:
-        size = (short_side, int(height * short_side / width))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+        return int(width / height * short_side), short_side
+    return short_side, int(height / width * short_side)
 
 
 class _Converter:
-    """Decoded frames to upright uint8 RGB [H, W, 3], in the colours the file's tags ask for, and resized.
+    """Decoded frames to upright uint8 RGB [H, W, 3], in the colours the file's tags ask for or by BT.601, and resized.
 
     Pictures that are resized pass through one buffer: fresh memory for each costs more than the conversion itself.
     """
@@ -301,17 +314,18 @@ class _Converter:
     def __init__(self) -> None:
         self._buffer: np.ndarray | None = None
 
-    def __call__(self, frame: av.VideoFrame, short_side: int | None) -> np.ndarray:
+    def __call__(self, frame: av.VideoFrame, short_side: int | None, colour: str) -> np.ndarray:
         turns = round(frame.rotation / 90) % 4
         resized = short_side is not None and min(frame.width, frame.height) != short_side
         even = frame.width % 2 == 0 and frame.height % 2 == 0
-        plain = frame.format.name == "yuv420p" and frame.colorspace in BT601 and frame.color_range in LIMITED_RANGE
-        if plain and even:  # a fifth of swscale's time
+        plain = frame.format.name == "yuv420p" and frame.color_range in LIMITED_RANGE
+        if plain and even and (colour == BT601 or frame.colorspace in BT601_TAGS):  # a fifth of swscale's time
             out = self._buffer if resized else None
             picture = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420, dst=out)
             self._buffer = picture if resized else self._buffer
         else:
-            picture = frame.to_ndarray(format="rgb24")
+            matrix = Colorspace.ITU601 if colour == BT601 else None
+            picture = frame.to_ndarray(format="rgb24", src_colorspace=matrix)
         if turns:
             picture = np.ascontiguousarray(np.rot90(picture, turns))
         return resize_short_side(picture, short_side)
