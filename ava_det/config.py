@@ -211,6 +211,30 @@ class TrainConfig:
 
 
 @dataclass
+class DetectorConfig:
+    """What `train_detector.py` trains from random weights; with `weights` it trains the network of that file.
+
+    Faster R-CNN with a feature pyramid; the defaults are R50-FPN, with a norm that can be trained.
+    """
+
+    depth: int = 50  # of the ResNet: 18, 34 (basic blocks), 50, 101, 152
+    width: int = 64  # channels of its stem
+    norm: str = "bn"  # bn or gn
+    channels: int = 256  # of the pyramid's maps
+    hidden: int = 1024  # of the box head's layers
+    anchor_sizes: list[float] = field(default_factory=lambda: [32.0, 64.0, 128.0, 256.0, 512.0])  # pixels, by level
+
+    def __post_init__(self) -> None:
+        _require(self.depth in (18, 34, 50, 101, 152), "detector.depth", "18, 34, 50, 101 or 152", self.depth)
+        _require_one_of("detector.norm", self.norm, ("bn", "gn"))
+        for key in ("width", "channels", "hidden"):
+            _require(getattr(self, key) >= 1, f"detector.{key}", "a whole number of at least 1", getattr(self, key))
+        self.anchor_sizes = list(self.anchor_sizes)
+        good = len(self.anchor_sizes) == 5 and min(self.anchor_sizes) > 0
+        _require(good, "detector.anchor_sizes", "five positive numbers, one for each level", self.anchor_sizes)
+
+
+@dataclass
 class EvalConfig:
     """How a trained model is scored."""
 
@@ -235,6 +259,7 @@ class Config:
     precision: str = "fp32"  # fp32, or bf16 by autocast
     weights: str | None = None  # initial weights: a file, or a name of the model zoo
     model: ModelConfig = field(default_factory=ModelConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)

@@ -62,6 +62,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--videos", type=Path, nargs="+", required=True, metavar="DIR|FILE", help="folders and files")
     parser.add_argument("--output", type=Path, required=True, help="the box file to write, a CSV")
     parser.add_argument("--detector", type=detector, default="auto", help=f"{', '.join(DETECTORS)} (default: auto)")
+    parser.add_argument("--weights", help="of faster_rcnn or detectron2: a file, a name of the model zoo or a URL")
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--at", type=Path, metavar="CSV", help="an AVA CSV: look at its keyframes")
     when.add_argument("--every", type=positive, default=1.0, help="seconds between looks, from the first frame (1.0)")
@@ -71,6 +72,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.output.is_dir():
         parser.error(f"argument --output: expected a file name to write, {args.output} is a folder")
+    if args.weights is not None:  # detectron2 alone has its default config before its weights
+        args.detector += f"::{args.weights}" if args.detector == "detectron2" else f":{args.weights}"
     return args
 
 
@@ -122,13 +125,19 @@ def load_keyframes(path: Path) -> dict[str, list[Keyframe]]:
 
 def describe_settings(args: argparse.Namespace) -> dict[str, str | float | None]:
     """All that decides what the boxes are: only a run with the same can be gone on with."""
+    weights = Path(args.detector.rpartition(":")[2])
     return {
-        "--detector": args.detector,
-        "--at": f"{args.at.name} (sha256 {hashlib.sha256(args.at.read_bytes()).hexdigest()})" if args.at else None,
+        "--detector": f"{args.detector} {describe_content(weights)}" if weights.is_file() else args.detector,
+        "--at": f"{args.at.name} {describe_content(args.at)}" if args.at else None,
         "--every": None if args.at else args.every,
         "--start-second": args.start_second,
         "--min-score": args.min_score,
     }
+
+
+def describe_content(path: Path) -> str:
+    with open(path, "rb") as file:
+        return f"(sha256 {hashlib.file_digest(file, 'sha256').hexdigest()})"
 
 
 def find_missing(

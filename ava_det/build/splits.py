@@ -128,7 +128,7 @@ def _load_person_boxes(
     """From a file, or from a detector that runs on this rank's share of the videos."""
     minimum = config.data.min_person_score
     if names_detector(source):
-        detector, videos = build_detector(source, device, config.precision), _videos(config)
+        detector, videos = build_detector(source, device, config.precision), find_config_videos(config)
         mine = set(sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()])
         own = [keyframe for keyframe in keyframes if keyframe.video_id in mine]
         title = f"persons ({name}, {detector.name})"
@@ -157,7 +157,8 @@ def _load_person_boxes(
     return boxes
 
 
-def _videos(config: Config) -> dict[str, Path]:
+def find_config_videos(config: Config) -> dict[str, Path]:
+    """Video id -> file, of `data.video_dir`."""
     if config.data.video_dir is None:
         raise ConfigError("data.video_dir: expected the folder of the videos")
     return find_videos(config.data.video_dir)
@@ -183,7 +184,7 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
     sampler = TrainBatchSampler(len(keyframes), config.train.batch_size, config.seed, rank(), world_size())
     dataset = ClipDataset(
         keyframes,
-        _videos(config),
+        find_config_videos(config),
         data.start_second,
         build_clip_reader(config),
         view_for,
@@ -202,7 +203,7 @@ def build_eval_loader(config: Config, split: Split, short_side: int) -> ClipLoad
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
     view_for = partial(evaluation_view, short_side=short_side)
     reader = build_clip_reader(config)
-    dataset = ClipDataset(keyframes, _videos(config), data.start_second, reader, view_for, config.seed)
+    dataset = ClipDataset(keyframes, find_config_videos(config), data.start_second, reader, view_for, config.seed)
     dataset.require_a_readable_clip()  # a wrong folder or start_second is said before hours of training
     if data.frame_grid in EXTRACTED_GRIDS and dataset.is_prepared() and is_main_process():
         print(
