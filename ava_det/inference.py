@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from threading import Event
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ava_det.annotations import timestamp_key
+from ava_det.boxes import clip_boxes, normalise_boxes
 from ava_det.data.dataset import ClipReader
 from ava_det.data.frame_folder import open_video
 from ava_det.data.loader import collate
 from ava_det.data.reader import FrameReader
 from ava_det.data.transforms import View, apply_view
 from ava_det.detectors import PersonDetector
-from ava_det.person_boxes import NUM_SAMPLES, PersonBoxes, find_persons, keyframe_grid
+from ava_det.person_boxes import NUM_SAMPLES, PersonBoxes, keyframe_grid, normalise_persons
 from ava_det.prediction import predict_batch
+from ava_det.run_ahead import run_ahead
+from ava_det.smoothing import ScoreSmoother
+from ava_det.streaming import FrameQueue, KeyframeInput, ShownFrame, read_all, read_keyframes
 from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
 from ava_det.tracking import TrackLinker
+
+WAITING_BYTES = 512 << 20  # of frames that wait for their batch: beyond it a batch is cut short
+AHEAD_BYTES = 128 << 20  # of frames that the decoder is ahead
 
 
 class Predictor:
@@ -55,28 +64,116 @@ class Predictor:
         self._batch_size = batch_size
         self._precision = precision
 
-    def __call__(self, video: str | Path, every: float = 1.0) -> Iterator[Detections]:
+    def __call__(
+        self, video: str | Path, every: float = 1.0, start: float = 0.0, end: float = np.inf
+    ) -> Iterator[Detections]:
         """Detections of every keyframe of a video, in order, with track ids; also of those without a person.
 
-        every: seconds between keyframes, the first of which is the first frame; not read when boxes come from a file.
-        The video is decoded in one pass, and memory does not grow with its length.
-        Raises VideoError for a file that cannot be read, ValueError for a box file that does not fit the video.
+        every: seconds between keyframes, the first of which is at `start`; not read when boxes come from a file.
+        start, end: seconds of the file. The video is decoded in one pass, a batch ahead of the model, and memory does
+        not grow with its length. Raises VideoError for a file that cannot be read, ValueError for a box file that does
+        not fit the video.
         """
-        linker = TrackLinker()
-        video_id = Path(video).stem
+        linker, video_id = TrackLinker(), Path(video).stem
         with open_video(video, self._start_second) as reader:
-            if isinstance(self._persons, PersonDetector):
-                self._persons.begin_video(reader.sample(NUM_SAMPLES))
-                timestamps: Iterable[float] = keyframe_grid(self._start_second, reader.find_end(), every)
-            else:
-                timestamps = self._timestamps_of_boxes(reader, video_id, self._persons)
-            pending: list[Clip] = []
-            for timestamp in timestamps:
-                pending.append(self._read_clip(reader, video_id, timestamp))
+            timestamps = self._begin(reader, video_id, every, start, end)
+            keyframes = read_keyframes(
+                reader, timestamps, self._clip_reader, self._view.short_side, isinstance(self._persons, PersonDetector)
+            )
+            pending: list[KeyframeInput] = []
+            for keyframe in run_ahead(keyframes, self._batch_size):
+                pending.append(keyframe)
                 if len(pending) == self._batch_size:
-                    yield from map(linker.link, self._predict(pending))
+                    yield from map(linker.link, self._predict(pending, reader, video_id))
                     pending = []
-            yield from map(linker.link, self._predict(pending))
+            yield from map(linker.link, self._predict(pending, reader, video_id))
+
+    def watch(
+        self, reader: FrameReader, every: float = 1.0, start: float = 0.0, end: float = np.inf,
+        smooth: float = 0.0, stop: Event | None = None,
+    ) -> Iterator[ShownFrame]:  # fmt: skip
+        """Every frame of a video with who is where on it, in order: decoded once, in a thread of its own.
+
+        reader: at start_second. smooth: seconds over which the scores of a person are averaged, 0: not at all. Else as
+        `__call__`. Once `stop` is set no further frame comes.
+        """
+        linker, smoother, video_id = TrackLinker(), ScoreSmoother(smooth), reader.path.stem
+        timestamps = self._begin(reader, video_id, every, start, end)
+        first, last = self._start_second + start, self._start_second + end
+        with_picture = isinstance(self._persons, PersonDetector)
+        items = read_all(reader, timestamps, self._clip_reader, self._view.short_side, with_picture, first, last)
+        frames = FrameQueue(timestamps[0] if timestamps else np.inf, tolerance=0.5 / reader.fps)
+        pending: list[KeyframeInput] = []
+        depth = min(max(AHEAD_BYTES * 2 // (reader.width * reader.height * 3), 2), 256)
+
+        def predict() -> None:
+            found = self._predict(pending, reader, video_id)
+            frames.add_keyframes([smoother.smooth(linker.link(one)) for one in found], pending[-1].following)
+            pending.clear()
+
+        for item in run_ahead(items, depth, stop):
+            if isinstance(item, KeyframeInput):
+                pending.append(item)
+            else:
+                frames.add_frame(item)
+            if pending and (len(pending) == self._batch_size or frames.num_bytes > WAITING_BYTES):
+                predict()
+            yield from frames.release()
+        if stop is None or not stop.is_set():
+            if pending:
+                predict()
+            yield from frames.release(ended=True)
+
+    @torch.inference_mode()
+    def predict_clip(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """Action scores float32 [N, C] (after the sigmoid; column = action id - 1) of persons whose boxes are known.
+
+        frames: uint8 RGB [T, H, W, 3], T = `num_ticks` frames 1 / `clip_fps` s apart; the boxes belong to frame T // 2.
+        boxes: [N, 4] xyxy, pixels of these frames. Raises ValueError where a shape or a dtype is another.
+        """
+        frames = np.asarray(frames)
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or len(frames) != self.num_ticks:
+            raise ValueError(
+                f"frames: expected uint8 [{self.num_ticks}, H, W, 3] ({self.clip_fps:g} a second), received "
+                f"{frames.dtype} {list(frames.shape)}"
+            )
+        pixels = torch.as_tensor(np.asarray(boxes, dtype=np.float32))
+        if pixels.ndim != 2 or pixels.shape[1] != 4 or not bool(torch.isfinite(pixels).all()):
+            raise ValueError(f"boxes: expected finite pixels [N, 4] (xyxy), received {list(pixels.shape)}")
+        if bool((pixels[:, 2:] <= pixels[:, :2]).any()):
+            raise ValueError("boxes: expected x1 < x2 and y1 < y2 in every row (xyxy)")
+        if not len(pixels):
+            return np.zeros((0, self._num_classes), np.float32)
+        height, width = frames.shape[1:3]
+        fractions = normalise_boxes(clip_boxes(pixels, width, height), width, height)
+        keyframe = Keyframe("clip", 0.0, fractions, None, torch.ones(len(fractions)), (width, height))
+        clip = self._make_clip(frames[:: self._clip_reader.stride], keyframe)
+        return predict_batch(self._model, self._to_device(collate([clip])), self._precision)[0].action_scores.numpy()
+
+    @property
+    def num_ticks(self) -> int:
+        """Frames `predict_clip` wants: the span of a clip, in ticks of `clip_fps`."""
+        return self._clip_reader.num_frames * self._clip_reader.stride
+
+    @property
+    def clip_fps(self) -> float:
+        """Ticks a second."""
+        return self._clip_reader.clip_fps
+
+    def _begin(self, reader: FrameReader, video_id: str, every: float, start: float, end: float) -> Sequence[float]:
+        """Shows the detector the video, and returns the keyframes from `start` up to `end`, seconds of the file."""
+        first, last = self._start_second + start, self._start_second + end
+        if first >= reader.find_end():
+            raise ValueError(
+                f"{reader.path}: expected a start before its end at {reader.find_end() - self._start_second:.1f} s, "
+                f"received {start:g}"
+            )
+        if isinstance(self._persons, PersonDetector):
+            self._persons.begin_video(reader.sample(NUM_SAMPLES))
+            return list(keyframe_grid(first, min(reader.find_end(), last), every))
+        return [
+            moment for moment in self._timestamps_of_boxes(reader, video_id, self._persons) if first <= moment < last
+        ]
 
     def _timestamps_of_boxes(self, reader: FrameReader, video_id: str, boxes: PersonBoxes) -> Sequence[float]:
         """The keyframes of this video in a box file."""
@@ -94,24 +191,14 @@ class Predictor:
             )
         return inside
 
-    def _read_clip(self, reader: FrameReader, video_id: str, timestamp: float) -> Clip:
-        # the clip first: it begins before the keyframe, and a reader that has gone past it would have to seek back
-        frames = self._clip_reader.read_frames(reader, timestamp, self._view.short_side)
-        boxes, scores = self._find_persons(reader, video_id, timestamp)
-        sure = scores >= self._min_person_score
-        keyframe = Keyframe(video_id, timestamp, boxes[sure], None, scores[sure])
-        seen = self._clip_reader.place_boxes(keyframe.boxes, reader.width, reader.height, self._view.short_side)
-        frames, pixel_boxes = apply_view(frames, seen, self._view, torch.Generator())
-        return self._clip_reader.make_clip(frames, pixel_boxes, keyframe)
-
-    def _find_persons(self, reader: FrameReader, video_id: str, timestamp: float) -> tuple[Tensor, Tensor]:
-        """Boxes float32 [N, 4] as fractions of the frame, and person scores [N]."""
-        if not isinstance(self._persons, PersonDetector):
-            return self._persons[video_id, timestamp_key(timestamp)]
-        return find_persons(self._persons, reader, timestamp)
-
-    def _predict(self, clips: list[Clip]) -> list[Detections]:
-        """One Detections per clip; those without a person never reach the model."""
+    def _predict(self, inputs: Sequence[KeyframeInput], reader: FrameReader, video_id: str) -> list[Detections]:
+        """One Detections per keyframe; those without a person never reach the model."""
+        size = reader.width, reader.height
+        clips = []
+        for one, (boxes, scores) in zip(inputs, self._find_persons(inputs, size, video_id), strict=True):
+            sure = scores >= self._min_person_score
+            keyframe = Keyframe(video_id, one.timestamp, boxes[sure], None, scores[sure], size)
+            clips.append(self._make_clip(one.frames, keyframe))
         peopled = [clip for clip in clips if len(clip.boxes)]
         found = iter(predict_batch(self._model, self._to_device(collate(peopled)), self._precision) if peopled else ())
         nothing = torch.zeros(0, self._num_classes)
@@ -121,3 +208,20 @@ class Predictor:
             else Detections(clip.keyframe.boxes, nothing, clip.keyframe.person_scores, None, clip.keyframe)
             for clip in clips
         ]
+
+    def _find_persons(
+        self, inputs: Sequence[KeyframeInput], size: tuple[int, int], video_id: str
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Boxes float32 [N, 4] as fractions of the frame, and person scores [N], of each keyframe."""
+        if not isinstance(self._persons, PersonDetector):
+            return [self._persons[video_id, timestamp_key(one.timestamp)] for one in inputs]
+        pictures = [one.picture for one in inputs if one.picture is not None]
+        return (
+            [normalise_persons(boxes, scores, *size) for boxes, scores in self._persons(pictures)] if pictures else []
+        )
+
+    def _make_clip(self, frames: np.ndarray, keyframe: Keyframe) -> Clip:
+        assert keyframe.frame_size is not None
+        seen = self._clip_reader.place_boxes(keyframe.boxes, *keyframe.frame_size, self._view.short_side)
+        frames, pixel_boxes = apply_view(frames, seen, self._view, torch.Generator())
+        return self._clip_reader.make_clip(frames, pixel_boxes, keyframe)

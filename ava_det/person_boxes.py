@@ -68,7 +68,7 @@ def detect_in_video(detector: PersonDetector, reader: FrameReader, timestamps: S
                 raise VideoError(f"{reader.path}: its frames end more than a second before the keyframe {timestamp:g}")
             frames.append(reader.read([timestamp])[0])
         for timestamp, (boxes, scores) in zip(batch, detector(frames), strict=True):
-            yield timestamp, *_normalise(reader, boxes, scores)
+            yield timestamp, *normalise_persons(boxes, scores, reader.width, reader.height)
 
 
 def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[float]:
@@ -77,15 +77,10 @@ def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[flo
     return itertools.takewhile(lambda moment: moment < end, moments)
 
 
-def find_persons(detector: PersonDetector, reader: FrameReader, timestamp: float) -> tuple[Tensor, Tensor]:
-    """Runs a detector on one frame: normalised boxes float32 [N, 4], within the frame, and person scores [N]."""
-    return _normalise(reader, *detector(list(reader.read([timestamp])))[0])
-
-
-def _normalise(reader: FrameReader, boxes: np.ndarray, scores: np.ndarray) -> tuple[Tensor, Tensor]:
-    """A detector's boxes in pixels as fractions of the frame, within it, and its scores, as tensors."""
-    pixels = clip_boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4), reader.width, reader.height)
-    return normalise_boxes(pixels, reader.width, reader.height), torch.as_tensor(scores, dtype=torch.float32)
+def normalise_persons(boxes: np.ndarray, scores: np.ndarray, width: int, height: int) -> tuple[Tensor, Tensor]:
+    """A detector's boxes, pixels of a frame of that size, as fractions of it and within it, and scores, as tensors."""
+    pixels = clip_boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4), width, height)
+    return normalise_boxes(pixels, width, height), torch.as_tensor(scores, dtype=torch.float32)
 
 
 def replace_boxes(keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float) -> list[Keyframe]:

@@ -38,6 +38,7 @@ class Keyframe(_ShapeRepr):
     boxes: float32 [N, 4], xyxy, fractions of the frame.
     labels: float32 [N, C] multi-hot, or None where nobody has labelled the actions.
     person_scores: float32 [N]; 1 for ground truth, the detector's confidence otherwise.
+    frame_size: width and height of the frame in pixels, where a video was read.
     """
 
     video_id: str
@@ -45,6 +46,7 @@ class Keyframe(_ShapeRepr):
     boxes: Tensor
     labels: Tensor | None
     person_scores: Tensor
+    frame_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)

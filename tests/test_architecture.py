@@ -41,7 +41,12 @@ ROOMS: dict[str, set[str]] = {
     "person_boxes": FILES | {"data", "detectors"},
     "dataset_check": FILES | {"data", "visualization", "proposal_pickle"},
     "prediction": {"structures", "boxes"},
-    "inference": FILES | {"data", "detectors", "person_boxes", "prediction", "tracking"},
+    "run_ahead": set(),
+    "smoothing": {"structures"},
+    "result_files": FILES,
+    "streaming": {"structures", "data", "tracking"},
+    "inference": FILES
+    | {"data", "detectors", "person_boxes", "prediction", "run_ahead", "smoothing", "streaming", "tracking"},
     "run_folder": FILES | {"config", "checkpoint"},
 }
 BUILD_MAY_NOT = {"visualization", "cli", "tools", "build"}

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import argparse
 import math
+import signal
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import torch
-from tqdm import tqdm
+from ava_det.tools.demo_video import Looks, Moments, Outputs, process_video
 
-from ava_det.annotations import load_boxes, write_detections
+from ava_det.annotations import load_boxes
 from ava_det.build import (
     DETECTORS,
     build_detector,
@@ -33,11 +36,7 @@ from ava_det.config import ConfigError, load_config
 from ava_det.data.video import VideoReader
 from ava_det.detectors import PersonDetector
 from ava_det.exported import RUNTIMES
-from ava_det.inference import Predictor
 from ava_det.person_boxes import PersonBoxes
-from ava_det.structures import Detections
-from ava_det.tracking import Timeline
-from ava_det.visualization import ContactSheet, Overlay, VideoWriter
 
 
 @reports_mistakes
@@ -51,10 +50,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     model, carried = load_trained_model(config, args.weights, device, args.runtime)
     label_map = carried or load_label_map_for(config)
     predictor = build_predictor(config, model, persons, device)
-    detections = overlay_video(args, predictor, label_map, config.data.start_second)
-    if args.csv:
-        write_detections(args.csv, detections, action_ids=list(label_map))
-    print(describe(args, detections))
+    outputs = Outputs(args.output, args.csv, None, args.sheet)
+    looks = Looks(label_map, dict.fromkeys(label_map, args.threshold), args.topk)
+    moments = Moments(args.every, args.start, args.end, args.smooth)
+    with stopped_by_interrupt() as stop:
+        seen = process_video(predictor, args.video, config.data.start_second, moments, outputs, looks, stop)
+    files = ", ".join(str(path) for path in outputs.paths())
+    print(f"{seen.num_persons} persons on {seen.num_keyframes} keyframes; written: {files}")
+    if stop.is_set():
+        print(f"stopped at {seen.seconds:.1f} s of the video", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -69,6 +74,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--csv", type=Path, help="also write every score, as an AVA result CSV")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet, a .png file")
     parser.add_argument("--every", type=positive, default=1.0, help="seconds between predictions (default: 1.0)")
+    parser.add_argument("--start", type=moment, default=0.0, help="seconds of the file to begin at (0)")
+    parser.add_argument("--end", type=moment, default=math.inf, help="seconds of the file to end at (its end)")
+    parser.add_argument("--smooth", type=moment, default=0.0, help="average a person's scores over so many seconds (0)")
     parser.add_argument("--threshold", type=fraction, default=0.5, help="show actions of at least this score (0.5)")
     parser.add_argument("--topk", type=count, default=5, help="show at most so many actions a person (5)")
     parser.add_overrides()
@@ -89,6 +97,13 @@ def positive(text: str) -> float:
     value = float(text)
     if not (value > 0 and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"expected a positive number of seconds, received {text!r}")
+    return value
+
+
+def moment(text: str) -> float:
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, 0 or more, received {text!r}")
     return value
 
 
@@ -115,47 +130,20 @@ def load_persons(source: str, device: torch.device, precision: str = "fp32") -> 
     raise ConfigError(f"--boxes: expected a box file or one of {', '.join(DETECTORS)}, received {source!r}")
 
 
-def overlay_video(
-    args: argparse.Namespace, predictor: Predictor, label_map: dict[int, str], start_second: float
-) -> list[Detections]:
-    """Writes the overlay and the contact sheet, and returns the detections of the keyframes the video really has.
+@contextmanager
+def stopped_by_interrupt() -> Iterator[Event]:
+    """An event that the first Ctrl-C sets, so that files are closed properly; the second one is an interrupt again."""
+    stop = Event()
 
-    Frames are decoded a second time for the drawing. Handing them over from the predictor would mean keeping the
-    undrawn ones: eight seconds of 4K video, the keyframes of one batch, are 6 GB.
-    """
-    found: list[Detections] = []
-    overlay = Overlay(label_map, args.threshold, args.topk)
-    sheet = ContactSheet(label_map, args.threshold, args.topk)
-    with VideoReader(args.video, start_second) as reader:
-        writer = VideoWriter(args.output, reader.width, reader.height, reader.fps)
-        total = None if reader.duration is None else round(reader.duration * reader.fps)
-        with writer, tqdm(total=total, desc="overlay", unit="frame") as bar:
-            timeline = Timeline(recorded(predictor(args.video, args.every), found))
-            for seconds, frame in reader.frames():
-                keyframe = timeline.latest
-                shown = timeline.at(seconds)
-                if timeline.latest is not None and timeline.latest is not keyframe:
-                    sheet.add(frame, timeline.latest, seconds - start_second)
-                writer.write(frame if shown is None else overlay.draw(frame, shown), seconds - start_second)
-                bar.update()
-    if args.sheet:
-        sheet.save(args.sheet)
-    # a damaged file may end before its header says: what was predicted beyond its last frame is of no frame
-    return [detections for detections in found if detections.keyframe.timestamp <= seconds + 1 / reader.fps]
+    def on_interrupt(*_: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, previous)
 
-
-def recorded(detections: Iterator[Detections], found: list[Detections]) -> Iterator[Detections]:
-    """Passes detections on and keeps them in `found`."""
-    for detection in detections:
-        found.append(detection)
-        yield detection
-
-
-def describe(args: argparse.Namespace, detections: Sequence[Detections]) -> str:
-    """The line the demo ends with."""
-    persons = sum(len(detection.boxes) for detection in detections)
-    files = ", ".join(str(path) for path in (args.output, args.csv, args.sheet) if path)
-    return f"{persons} persons on {len(detections)} keyframes; written: {files}"
+    previous = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 if __name__ == "__main__":

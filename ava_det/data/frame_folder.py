@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ava_det.data.reader import TAGGED, FrameReader, VideoError
+from ava_det.data.reader import TAGGED, FrameReader, Picture, VideoError
 from ava_det.data.sampling import EXTRACTED_FPS
 from ava_det.data.video import VideoReader, resize_short_side
 
@@ -44,6 +44,8 @@ class FrameFolder(FrameReader):
         self.path, self.start_second = Path(path), start_second
         self._names = _find_pictures(self.path)
         self._held: dict[tuple[int, int | None], np.ndarray] = {}
+        self._tell: Callable[[Picture], None] | None = None
+        self._next_told = 0
         self.duration = len(self._names) / self.fps
         self.height, self.width = self._load(0).shape[:2]
 
@@ -66,6 +68,16 @@ class FrameFolder(FrameReader):
         for index in range(len(self._names)):
             yield self.start_second + index / self.fps, self._load(index)
 
+    def follow(self, moment: float, tell: Callable[[Picture], None]) -> None:
+        self._tell = tell
+        self._next_told = min(max(int((moment - self.start_second) * self.fps + 1e-6), 0), len(self._names) - 1)
+        self._tell_until(self._next_told)
+
+    def advance(self, moment: float) -> bool:
+        last = math.ceil((moment - self.start_second) * self.fps - 1e-6)
+        self._tell_until(last)
+        return last < len(self._names)
+
     def frame_seconds(self) -> np.ndarray:
         return self.start_second + np.arange(len(self._names)) / self.fps
 
@@ -83,12 +95,19 @@ class FrameFolder(FrameReader):
 
     def _read(self, indices: np.ndarray, short_side: int | None) -> np.ndarray:
         wanted = indices.clip(0, len(self._names) - 1).tolist()
+        self._tell_until(max(wanted))
         first = min(wanted)
         self._held = {key: picture for key, picture in self._held.items() if key[0] >= first}
         for index in wanted:
             if (index, short_side) not in self._held:
                 self._held[index, short_side] = resize_short_side(self._load(index), short_side)
         return np.stack([self._held[index, short_side] for index in wanted])
+
+    def _tell_until(self, last: int) -> None:
+        """Tells who follows of the pictures up to index `last`; they are read when their colours are asked for."""
+        while self._tell is not None and self._next_told <= min(last, len(self._names) - 1):
+            self._tell(_FolderPicture(self, self._next_told))
+            self._next_told += 1
 
     def _load(self, index: int) -> np.ndarray:
         """uint8 RGB [H, W, 3]."""
@@ -102,6 +121,19 @@ class FrameFolder(FrameReader):
         if picture is None:
             raise VideoError(f"{path}: expected a whole JPEG or PNG picture")
         return picture
+
+
+class _FolderPicture:
+    """A picture that stays on disk until its colours are asked for."""
+
+    num_bytes = 0
+
+    def __init__(self, folder: FrameFolder, index: int):
+        self.seconds = folder.start_second + index / folder.fps
+        self._folder, self._index = folder, index
+
+    def rgb(self, short_side: int | None, colour: str = TAGGED) -> np.ndarray:
+        return resize_short_side(self._folder._load(self._index), short_side)
 
 
 def _find_pictures(folder: Path) -> list[str]:

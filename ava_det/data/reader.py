@@ -7,10 +7,10 @@ its presentation time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -21,6 +21,17 @@ TAGGED, BT601 = "tagged", "bt601"
 
 class VideoError(ValueError):
     """A sentence naming the file that cannot be read, and why."""
+
+
+class Picture(Protocol):
+    """One frame of a video, kept as it was decoded. seconds: its moment. num_bytes: about what it holds in memory."""
+
+    seconds: float
+    num_bytes: int
+
+    def rgb(self, short_side: int | None, colour: str = TAGGED) -> np.ndarray:
+        """uint8 RGB [H, W, 3], upright; short_side, colour: as for `FrameReader.read`."""
+        ...
 
 
 class FrameReader(ABC):
@@ -71,6 +82,17 @@ class FrameReader(ABC):
     @abstractmethod
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
         """Every frame from the first: (moment in seconds, uint8 RGB [H, W, 3])."""
+
+    @abstractmethod
+    def follow(self, moment: float, tell: Callable[[Picture], None]) -> None:
+        """From the frame at or before `moment` on, tells of every frame once, in order, as it comes to be read.
+
+        Nothing is skipped any more: reading far ahead passes over all frames between.
+        """
+
+    @abstractmethod
+    def advance(self, moment: float) -> bool:
+        """Reads on to a frame at or after `moment`, forgetting those before it; False where the video ends first."""
 
     @abstractmethod
     def frame_seconds(self) -> np.ndarray:

@@ -10,16 +10,17 @@ import math
 import os
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 
 import av
 import cv2
 import numpy as np
 from av.video.reformatter import Colorspace
 
-from ava_det.data.reader import BT601, TAGGED, FrameReader, VideoError
+from ava_det.data.reader import BT601, TAGGED, FrameReader, Picture, VideoError
 
 # Decoding forward this far is cheaper than a seek, which falls back to the last key picture and decodes from there.
 SEEK_GAP_SECONDS = 4.0
@@ -67,14 +68,17 @@ class _Picture:
         self.pts = pts  # since the first frame
         self.seconds = seconds
         self.duration = frame.duration  # ticks of the stream, or None
+        self.num_bytes = frame.width * frame.height * 3 // 2
         self._frame, self._converter = frame, converter
         self._rgb: dict[tuple[int | None, str], np.ndarray] = {}
+        self._lock = Lock()  # one thread may read clips while another draws
 
     def rgb(self, short_side: int | None, colour: str = TAGGED) -> np.ndarray:
         key = short_side, colour
-        if key not in self._rgb:
-            self._rgb[key] = self._converter(self._frame, short_side, colour)
-        return self._rgb[key]
+        with self._lock:
+            if key not in self._rgb:
+                self._rgb[key] = self._converter(self._frame, short_side, colour)
+            return self._rgb[key]
 
 
 class VideoReader(FrameReader):
@@ -92,6 +96,8 @@ class VideoReader(FrameReader):
         self._damaged = False
         self._start = Fraction(start_second)
         self._converter = _Converter()
+        self._tell: Callable[[Picture], None] | None = None
+        self._told = -math.inf
         self._rewind()
         if not self._decode_next():
             self._container.close()
@@ -140,6 +146,17 @@ class VideoReader(FrameReader):
             while len(self._pictures) > 1:
                 self._pictures.popleft()
             yield self._pictures[0].seconds, self._pictures[0].rgb(None)
+
+    def follow(self, moment: float, tell: Callable[[Picture], None]) -> None:
+        self._pictures.clear()
+        self._fill(moment, moment)
+        self._tell, self._told = tell, self._pictures[-1].seconds
+        for picture in list(self._pictures):
+            tell(picture)
+
+    def advance(self, moment: float) -> bool:
+        self._fill(moment, moment)
+        return self._pictures[-1].seconds >= moment - ROUNDING
 
     def frame_seconds(self) -> np.ndarray:
         self._rewind()
@@ -193,7 +210,7 @@ class VideoReader(FrameReader):
         first, last = first + ROUNDING, last - ROUNDING
         held = self._pictures
         behind = not held or (first < held[0].seconds and held[0].seconds > self.start_second)
-        if behind or first > held[-1].seconds + SEEK_GAP_SECONDS:
+        if behind or (self._tell is None and first > held[-1].seconds + SEEK_GAP_SECONDS):
             self._seek(first)
         while self._pictures[-1].seconds < last and self._decode_next():
             # the frame before `first` may be the nearest one: keep it, drop those before
@@ -250,6 +267,9 @@ class VideoReader(FrameReader):
                 not self._pictures or seconds > self._pictures[-1].seconds
             ):  # a repeated or backward pts is no new moment
                 self._pictures.append(_Picture(frame, pts, seconds, self._converter))
+                if self._tell is not None and seconds > self._told:
+                    self._told = seconds
+                    self._tell(self._pictures[-1])
                 return True
         if self._pictures:  # the file's real end, whatever its header promised
             length = float((self._pictures[-1].duration or 0) * self._stream.time_base)

@@ -36,7 +36,11 @@ class ContactSheet:
     """
 
     def __init__(
-        self, label_map: Mapping[int, str], threshold: float = 0.5, topk: int = 5, num_tiles: int = 12
+        self,
+        label_map: Mapping[int, str],
+        threshold: float | Mapping[int, float] = 0.5,
+        topk: int = 5,
+        num_tiles: int = 12,
     ) -> None:
         if num_tiles < 2:
             raise ValueError(f"num_tiles: expected at least 2, received {num_tiles}")

@@ -38,12 +38,15 @@ class Overlay:
     """Draws Detections. One per video: it remembers where each person's panel stood, so that panels do not hop about.
 
     label_map: AVA action id (1-based) to name; columns without a name are not shown.
-    threshold: actions whose score lies below are not shown. topk: at most so many actions a person.
+    threshold: actions whose score lies below are not shown; one for all, or one for each action id, and those without
+    are not shown. topk: at most so many actions a person.
     """
 
-    def __init__(self, label_map: Mapping[int, str], threshold: float = 0.5, topk: int = 5) -> None:
+    def __init__(
+        self, label_map: Mapping[int, str], threshold: float | Mapping[int, float] = 0.5, topk: int = 5
+    ) -> None:
         self._names = shorten_names(label_map)
-        self._threshold = threshold
+        self._thresholds = threshold if isinstance(threshold, Mapping) else dict.fromkeys(label_map, threshold)
         self._topk = topk
         self._slots: dict[int, int] = {}
 
@@ -79,7 +82,7 @@ class Overlay:
         """What one person's panel says: named actions over the threshold, the surest first."""
         rows = [Row(self._names[column + 1], score, group_colour(column + 1))
                 for column, score in enumerate(scores)
-                if column + 1 in self._names and score >= self._threshold]  # fmt: skip
+                if score >= self._thresholds.get(column + 1, np.inf)]  # fmt: skip
         return sorted(rows, key=lambda row: -row.score)[: self._topk]
 
 
