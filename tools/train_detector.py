@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = prepare_torch(config)
     with process_group(device):
         metrics = run(config, device, args.resume)
-    if is_main_process():
-        print(describe(metrics, config.output_dir))
+        if is_main_process():
+            print(describe(metrics, config.output_dir))
     return 0
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from rendering import render_synthetic
 from ava_det.annotations import load_boxes
 from ava_det.build import build_detector
 from ava_det.build.detector_training import build_frame_loader, build_losses, keep_persons
+from ava_det.checkpoint import load_checkpoint
 from ava_det.config import load_config
 from ava_det.detectors.faster_rcnn import FasterRCNN, FasterRCNNDetector, InputRule, load_faster_rcnn, save_faster_rcnn
 
@@ -126,6 +129,18 @@ def test_a_keyframe_without_a_person_gives_losses(arguments: list[str], syntheti
         assert all(loss.dtype == torch.float32 and bool(loss.isfinite()) for loss in losses.values())
         torch.stack(list(losses.values())).sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.slow
+def test_two_ranks_train_one_detector(arguments: list[str], tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for epochs, options in ((1, []), (2, ["--resume"])):
+        command = [*torchrun, str(ROOT / "tools/train_detector.py"), *arguments, *options, f"train.epochs={epochs}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("the detector is faster_rcnn:") == 1
+        state = load_checkpoint(tmp_path / "run/checkpoints/last.pt")
+        assert (state["epoch"], len(state["rng"])) == (epochs, 2)
 
 
 @pytest.mark.gpu
