@@ -140,7 +140,7 @@ def align_proposals(maps: Sequence[Tensor], proposals: Sequence[Tensor]) -> Tens
     aligned = maps[0].new_zeros(len(boxes), maps[0].shape[1], RESOLUTION, RESOLUTION)
     for level, (features, stride) in enumerate(zip(maps, STRIDES, strict=False)):
         index = (levels == level).nonzero()[:, 0]
-        aligned = aligned.index_put(
+        aligned.index_put_(  # in place: a copy per level is 50 MB
             (index,), roi_align(features, rois[index], RESOLUTION, 1 / stride, sampling_ratio=0, aligned=True)
         )
     return aligned
