@@ -45,8 +45,9 @@ def process_group(device: torch.device, patience: timedelta = PATIENCE) -> Itera
     except BaseException as error:
         lost = LostRankError(watch.find_lost()) if _is_broken_collective(error) else None
         sentence = " ".join(str(lost or error).split()) or type(error).__name__
-        if not watch.stop_others(sentence, getattr(error, "exit_code", 2)):
-            raise SystemExit(2) from None
+        exit_code = getattr(error, "exit_code", 2)
+        if not watch.stop_others(sentence, exit_code):
+            raise SystemExit(exit_code) from None
         if lost is not None:
             raise lost from None
         raise

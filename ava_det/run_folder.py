@@ -4,7 +4,8 @@ config.yaml        resolved; loads again as a config      checkpoints/last.pt   
 environment.json   versions and git revision              checkpoints/best.pt        of the highest mAP on data.val
 log.jsonl          one JSON object per interval           checkpoints/epoch_N.pt     of the last full epochs
 bad_batch.pt       the clips of a loss that is no number  detections.csv             AVA result rows
-                                                          metrics.json               mAP, per class and overall
+samples.png        labels beside predictions              metrics.json               mAP, per class and overall
+curves.png         log.jsonl as a picture                 tensorboard/               where TensorBoard is installed
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class RunFolder:
 
     def remove_results(self) -> None:
         """Takes away an earlier run's results, so that none of them can be taken for this run's."""
-        for name in ("detections.csv", "metrics.json", "bad_batch.pt"):
+        for name in ("detections.csv", "metrics.json", "bad_batch.pt", "samples.png", "curves.png"):
             (self.path / name).unlink(missing_ok=True)
 
     def remove_checkpoints(self) -> None:

@@ -47,9 +47,10 @@ ROOMS: dict[str, set[str]] = {
     "streaming": {"structures", "data", "tracking"},
     "inference": FILES
     | {"data", "detectors", "person_boxes", "prediction", "run_ahead", "smoothing", "streaming", "tracking"},
+    "sample_sheet": FILES | {"data", "visualization"},
     "run_folder": FILES | {"config", "checkpoint"},
 }
-BUILD_MAY_NOT = {"visualization", "cli", "tools", "build"}
+BUILD_MAY_NOT = {"visualization", "sample_sheet", "cli", "tools", "build"}
 
 
 def rooms() -> list[str]:

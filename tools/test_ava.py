@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         split = build_split(config, args.split, device, boxes=args.boxes)
         evaluate = build_evaluation(config, split, label_map, RunFolder(config.output_dir), device)
         metrics = evaluate(model)
-    if is_main_process():
-        print(describe_metrics(metrics, config.output_dir))
+        if is_main_process():
+            print(describe_metrics(metrics, config.output_dir))
     return 0
 
 

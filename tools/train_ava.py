@@ -3,8 +3,11 @@
     python tools/train_ava.py --config configs/synthetic/slowfast.yaml
     python tools/train_ava.py --config configs/ava/slowfast_r50_4x16.yaml train.batch_size=16 train.lr=0.025
     torchrun --nproc-per-node 8 tools/train_ava.py --config configs/ava/slowfast_r50_4x16.yaml
+    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 \\
+        tools/train_ava.py --config configs/ava/slowfast_r50_4x16.yaml
 
-Writes into output_dir: config.yaml, environment.json, log.jsonl, checkpoints/last.pt, detections.csv, metrics.json.
+Writes into output_dir: config.yaml, environment.json, log.jsonl, checkpoints/, detections.csv, metrics.json,
+samples.png, curves.png. --resume goes on from checkpoints/last.pt.
 """
 
 from __future__ import annotations
@@ -12,13 +15,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from ava_det.annotations import keyframes_from_annotations
 from ava_det.build import (
+    Split,
     build_evaluation,
     build_loop_settings,
     build_model,
@@ -36,13 +42,16 @@ from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, ConfigError, load_config
 from ava_det.data.loader import ClipLoader
 from ava_det.data.transforms import normalise_batch
-from ava_det.distributed import gather_objects, is_main_process, local_rank, process_group, rank
+from ava_det.data.video import find_videos
+from ava_det.distributed import gather_objects, is_main_process, process_group, rank
 from ava_det.run_folder import RunFolder, describe_metrics
+from ava_det.sample_sheet import SampleSheet
 from ava_det.training.interval import DivergedError
-from ava_det.training.log import ConsoleLog, JsonLog, Logs
+from ava_det.training.log import ConsoleLog, JsonLog, Logs, TensorBoardLog
 from ava_det.training.loop import train
 from ava_det.training.state import TrainingError
 from ava_det.training.stop import Preempted, StopRequest
+from ava_det.visualization.curves import draw_curves
 
 
 @reports_mistakes
@@ -54,18 +63,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
-    mismatch = describe_lr_mismatch(config, load_config(args.config))
-    if mismatch and not args.eval_only and local_rank() == 0:
-        print(f"WARNING: {mismatch}", file=sys.stderr)
+    mismatch = None if args.eval_only else describe_lr_mismatch(config, load_config(args.config))
     device = prepare_torch(config)
     try:
         with StopRequest().listening() as stop, process_group(device):
+            if mismatch and is_main_process():
+                print(f"WARNING: {mismatch}", file=sys.stderr)
             metrics = run(config, device, stop, resume=args.resume, eval_only=args.eval_only)
+            if is_main_process():
+                print(describe_metrics(metrics, config.output_dir))
     except Preempted as stopped:
         print(stopped, file=sys.stderr)
-        return 0
-    if is_main_process():
-        print(describe_metrics(metrics, config.output_dir))
     return 0
 
 
@@ -75,7 +83,10 @@ def run(config: Config, device: torch.device, stop: StopRequest, resume: bool, e
     state = load_training_state(config, folder.last_checkpoint) if resume else None
     label_map = load_label_map_for(config)
     model = build_initial_model(config, device, folder.last_checkpoint if resume else None, eval_only)
-    evaluate = build_evaluation(config, build_split(config, "val", device), label_map, folder, device)
+    split = build_split(config, "val", device)
+    sheet = build_sample_sheet(config, split, label_map)
+    show = partial(sheet.save, path=folder.path / "samples.png")
+    evaluate = build_evaluation(config, split, label_map, folder, device, show)
     if is_main_process():
         folder.write_description(config)
     if eval_only:
@@ -112,6 +123,8 @@ def run(config: Config, device: torch.device, stop: StopRequest, resume: bool, e
         where = next((path for path in gather_objects(kept) if path), None)
         raise TrainingError(f"{error}; they are kept in {where}" if where else str(error)) from None
     report_lost_clips(loader, log)
+    if is_main_process():
+        draw_log(folder)
     return metrics
 
 
@@ -139,12 +152,30 @@ def prepare_log(folder: RunFolder, state: dict[str, Any] | None) -> Logs:
     folder.remove_results()
     folder.remove_leftovers()
     log = JsonLog(folder.log)
+    step = -1 if state is None else state["epoch"] * state["num_batches"] + state["batch"]
     if state is None:
         folder.remove_checkpoints()
-        log.cut_after(-1)
-    else:
-        log.cut_after(state["epoch"] * state["num_batches"] + state["batch"], state["mean_aps"])
-    return Logs(log, ConsoleLog())
+    log.cut_after(step, {} if state is None else state["mean_aps"])
+    if find_spec("tensorboard") is None:
+        return Logs(log, ConsoleLog())
+    return Logs(log, ConsoleLog(), TensorBoardLog(folder.path / "tensorboard", max(step, 0)))
+
+
+def build_sample_sheet(config: Config, split: Split, label_map: dict[int, str]) -> SampleSheet:
+    """Draws some keyframes of a split beside their labels; see docs/training.md, `samples.png`."""
+    assert config.data.video_dir is not None  # or the split could not have been built
+    labelled = (
+        [] if split.annotations is None else keyframes_from_annotations(split.annotations, config.model.num_classes)
+    )
+    return SampleSheet(find_videos(config.data.video_dir), config.data.start_second, labelled, label_map)
+
+
+def draw_log(folder: RunFolder) -> None:
+    """curves.png, or a sentence where matplotlib is missing."""
+    try:
+        draw_curves(folder.log, folder.path / "curves.png")
+    except ImportError:
+        print(f"no curves.png was drawn in {folder.path}: pip install 'ava_det[report]' brings matplotlib")
 
 
 def report_lost_clips(loader: ClipLoader, log: Logs) -> None:

@@ -61,11 +61,17 @@ def build_loop_settings(config: Config) -> LoopSettings:
 
 
 def build_evaluation(
-    config: Config, split: Split, label_map: dict[int, str], run_folder: RunFolder, device: torch.device
+    config: Config,
+    split: Split,
+    label_map: dict[int, str],
+    run_folder: RunFolder,
+    device: torch.device,
+    show: Callable[[list[Detections]], None] | None = None,
 ) -> Callable[[nn.Module], dict[str, Any]]:
     """A function that scores a model on a split, writes detections.csv and metrics.json, and returns the metrics.
 
-    Without labels mAP is null: the detections are written all the same.
+    show: is handed all detections of each evaluation, on the main process. Without labels mAP is null: the detections
+    are written all the same.
     """
     try:
         protocol_named(config.eval.protocol)
@@ -98,6 +104,8 @@ def build_evaluation(
         ]
         if is_main_process():
             run_folder.write_results(gathered, metrics, list(label_map))
+            if show is not None:
+                show(gathered)
             for warning in metrics["warnings"]:
                 print(f"warning: {warning}", file=sys.stderr)
         return metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -158,6 +159,8 @@ class ClipDataset(Dataset[Clip]):
         self._cached: dict[int, np.ndarray] = {}
         self._sizes: dict[str, tuple[int, int]] = {}  # width, height of the videos opened so far
         self._open: OrderedDict[str, FrameReader] = OrderedDict()
+        self._process = os.getpid()
+        self._inherited: OrderedDict[str, FrameReader] | None = None  # a parent's; to free them here could hang
 
     def __len__(self) -> int:
         return len(self.keyframes)
@@ -240,6 +243,8 @@ class ClipDataset(Dataset[Clip]):
 
     def _reader(self, video_id: str) -> FrameReader:
         """This video's open reader; of the others the last used stay open, without their pictures."""
+        if self._process != os.getpid():  # forked: two processes would move one another's place in the same open file
+            self._inherited, self._open, self._process = self._open, OrderedDict(), os.getpid()
         if self._open and next(reversed(self._open)) != video_id:
             next(reversed(self._open.values())).rest()
         if video_id not in self._open:

@@ -15,7 +15,8 @@ from ava_det.distributed import gather_objects, rank, sum_over_ranks, world_size
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.training.state import Position, TrainingError
 
-SATURATED_LOGIT = 30.0  # a mean |logit| that no network reaches that still learns: sigmoid(-30) is 1e-13
+SATURATED_LOGIT = 30.0  # a mean |logit| from which a sigmoid learns nothing: sigmoid(-30) is 1e-13
+WRONG_LOSS = 0.2  # such logits are fine where they are right (absent actions); then the loss is far smaller
 SATURATED_LOSS = 5 * math.log(2)  # training begins at ln 2, where every logit is 0
 FIRST_LOOK = 50  # a run that cannot work is told so within its first steps, however rarely it logs
 
@@ -100,8 +101,8 @@ class Interval:
 def _check_saturation(loss: float, logit: float, position: Position, lr: float) -> None:
     if loss > SATURATED_LOSS:
         symptom = f"the loss is {loss:.3g}, far above ln 2 = 0.69, where training begins"
-    elif logit > SATURATED_LOGIT:
-        symptom = f"the logits have saturated (mean size {logit:.3g}, where a sigmoid no longer learns)"
+    elif logit > SATURATED_LOGIT and loss > WRONG_LOSS:
+        symptom = f"the logits have saturated (mean size {logit:.3g}, at a loss of {loss:.3g})"
     else:
         return
     raise TrainingError(

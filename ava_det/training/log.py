@@ -55,6 +55,26 @@ class ConsoleLog:
             print(describe_line(values), flush=True)
 
 
+class TensorBoardLog:
+    """Curves for TensorBoard, in `folder`; only where the extra `tensorboard` is installed.
+
+    first_step: where a resumed run goes on: what an earlier one wrote after it is hidden.
+    """
+
+    def __init__(self, folder: str | Path, first_step: int = 0):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=first_step + 1 if first_step else None)
+        self._step = first_step
+
+    def write(self, **values: Any) -> None:
+        self._step = values.get("step", self._step)
+        for key, value in values.items():
+            if key not in ("step", "epoch") and isinstance(value, (int, float)):
+                self._writer.add_scalar(f"{'val' if key == 'mAP' else 'train'}/{key}", value, self._step)
+        self._writer.flush()
+
+
 class Logs:
     """Several logs as one."""
 

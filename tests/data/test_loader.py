@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 from functools import partial
 from pathlib import Path
@@ -104,3 +105,15 @@ def test_a_missing_video_is_named(synthetic: Path) -> None:
     reader = ClipReader(4, 4, 30.0, np.arange(4), None)
     with pytest.raises(VideoError, match="no video file for video id elsewhere"):
         ClipDataset(keyframes, find_videos(synthetic / "videos"), 0.0, reader, lambda _: View(32), 0)
+
+
+def test_a_forked_process_reads_with_files_of_its_own(synthetic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file opened before a fork has one place that both processes move: each would read on where the other was."""
+    dataset = make_dataset(synthetic)
+    dataset.read(0, epoch=0)
+    parents = set(dataset._open.values())
+    assert dataset._reader(dataset.keyframes[0].video_id) in parents
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    child = dataset._reader(dataset.keyframes[0].video_id)
+    assert child not in parents
+    assert dataset._reader(dataset.keyframes[0].video_id) is child

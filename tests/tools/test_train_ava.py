@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
@@ -42,6 +44,9 @@ def test_training_leaves_what_it_promises(trained: Path) -> None:
     )
     lines = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
     assert lines[0]["step"] == 1
+    assert {"loss", "lr", "clips_per_second", "data_wait", "host_gb", "cuda_gb", "seconds_left"} <= set(lines[0])
+    assert 0.1 < lines[0]["host_gb"] < 20
+    assert [line["seconds_left"] for line in lines if "step" in line][-1] == 0
     metrics = json.loads((trained / "metrics.json").read_text())
     assert metrics["protocol"] == "activitynet-2020"
     assert metrics["boxes"] == "gt"
@@ -51,6 +56,31 @@ def test_training_leaves_what_it_promises(trained: Path) -> None:
     checkpoint = load_checkpoint(trained / "checkpoints" / "last.pt")
     assert checkpoint["label_map"][14] == "walk"
     assert not list(trained.rglob("*.tmp"))
+    samples = cv2.imread(str(trained / "samples.png"))
+    assert samples is not None
+    assert samples.std() > 20  # frames with people on them, not an empty sheet
+
+
+def test_the_console_has_a_line_per_interval_and_curves_are_drawn(
+    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    code, out, err = run_tool("train_ava", *synthetic_config)
+    assert code == 0, err
+    line = out.splitlines()[0]
+    for part in ("epoch 0.", "step 1: loss ", "lr ", " clips/s", "waiting for data ", "memory ", " left"):
+        assert part in line
+    assert cv2.imread(str(tmp_path / "run/curves.png")) is not None
+
+
+def test_without_matplotlib_one_line_says_so(
+    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, out, err = run_tool("train_ava", *synthetic_config)
+    assert code == 0, err
+    assert "pip install 'ava_det[report]'" in out
+    assert not (tmp_path / "run/curves.png").exists()
 
 
 def test_detections_are_ava_rows_of_the_label_map(trained: Path, synthetic: Path) -> None:

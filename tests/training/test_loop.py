@@ -14,10 +14,10 @@ from torch import nn
 from toy import CLASSES, ToyDetector, ToyLoader, make_batch, run
 
 from ava_det.structures import ClipBatch
-from ava_det.training.interval import DivergedError
+from ava_det.training.interval import DivergedError, Interval
 from ava_det.training.loop import freeze_batch_norm
 from ava_det.training.loss import LossSettings, compute_loss, split_batch
-from ava_det.training.state import TrainingError
+from ava_det.training.state import Position, TrainingError
 
 
 def test_the_log_has_loss_rate_and_metrics(tmp_path: Path) -> None:
@@ -108,6 +108,18 @@ def test_a_saturated_start_is_stopped_within_fifty_steps(tmp_path: Path, lr: flo
     with pytest.raises(TrainingError, match=r"ln 2|saturated.* lr .* too high") as caught:
         run(tmp_path, 100, 100, lr=lr, log_every=1000, clip_grad_norm=None)
     assert int(re.search(r"step (\d+)", str(caught.value)).group(1)) <= 50  # type: ignore[union-attr]
+
+
+def test_large_logits_that_are_right_are_no_saturation() -> None:
+    """Of AVA's 80 actions most are absent from a small set: their logits may sink as far as they like."""
+    position = Position(10, batch=1)
+    interval = Interval(torch.device("cpu"), position)
+    interval.add(torch.tensor(0.05), torch.tensor(200.0), [])
+    assert interval.close(position, 0.1, 10)["loss"] == pytest.approx(0.05)
+    interval = Interval(torch.device("cpu"), position)
+    interval.add(torch.tensor(0.5), torch.tensor(200.0), [])
+    with pytest.raises(TrainingError, match=r"saturated \(mean size 200, at a loss of 0.5\)"):
+        interval.close(position, 0.1, 10)
 
 
 @pytest.mark.parametrize("num_parts", [1, 2, 3, 4, 9])
