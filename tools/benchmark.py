@@ -3,6 +3,8 @@
 python tools/benchmark.py evaluate                          (1.5 M result rows; --videos 64 for AVA-val scale)
 python tools/benchmark.py evaluate --detections CSV --annotations CSV --label-map PBTXT
 python tools/benchmark.py decode [--video FILE] [--json FILE]                      (how clips are read from video)
+python tools/benchmark.py model [--config F] [--batch 1 4 8] [--runtimes onnx openvino] [--growth PNG] [--json F]
+python tools/benchmark.py train [--config F] [--batch 2] [--json F]                            (one training step)
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from pathlib import Path
 
 import numpy as np
 from ava_det.tools.benchmark_decode import add_decode
+from ava_det.tools.benchmark_model import add_model
+from ava_det.tools.benchmark_train import add_train
 
 from ava_det.ava_csv import write_rows
 from ava_det.cli import ToolParser, reports_mistakes
@@ -36,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="what to measure", required=True, metavar="WHAT")
     add_evaluate(commands)
     add_decode(commands)
+    add_model(commands)
+    add_train(commands)
     args = parser.parse_args(argv)
     return args.run(args)
 

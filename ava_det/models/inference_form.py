@@ -85,11 +85,14 @@ class FoldedConv(nn.Module):
         elif self.view == "moments":
             weight, geometry = weight[:, :, :, :, 0], [values[:2] for values in geometry]
         memory_format = torch.channels_last_3d if self.view == "volume" else torch.channels_last
-        self.register_buffer("weight", weight.to(dtype).contiguous(memory_format=memory_format))
+        # filled, not converted: a 1x1 kernel counts as both layouts, and oneDNN's operator asks the weight for its own
+        ordered = torch.empty(weight.shape, dtype=dtype, memory_format=memory_format).copy_(weight)
+        self.register_buffer("weight", ordered)
         self.register_buffer("bias", bias.to(dtype))
         self.stride, self.padding, self.dilation = geometry
         self.relu = relu
-        self.convolve = convolve
+        # one channel has no layout at all: there the operator falls back to one that lacks bfloat16
+        self.convolve: Convolve = convolve if weight.shape[1] > 1 else _convolve
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """x [B, C, T, H, W] -> [B, C', T', H', W'], both channels last in memory; residual like the output."""

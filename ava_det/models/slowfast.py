@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ava_det.models.resnet3d import Pathway
+from ava_det.models.resnet3d import FactorisedConv3d, Pathway
 
 # Bottleneck blocks of res2..res5; 14 is one block each, for small data and quick tests.
 BLOCKS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -50,7 +50,7 @@ class LateralConnection(nn.Module):
         widening = {"ttoc_sum": 0, "ttoc_concat": alpha, "t_sample": 1, "t_conv": 2}
         self.added_channels = widening[kind] * fast_channels
         if kind == "t_conv":
-            self.conv = nn.Conv3d(
+            self.conv = FactorisedConv3d(
                 fast_channels,
                 self.added_channels,
                 (kernel, 1, 1),

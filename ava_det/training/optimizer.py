@@ -22,11 +22,11 @@ def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[s
 def build_optimizer(
     model: nn.Module, name: str, lr: float, momentum: float, nesterov: bool, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """`sgd` (the paper) or `adamw`; momentum and nesterov are SGD's."""
+    """`sgd` (the paper) or `adamw`; momentum and nesterov are SGD's. One fused pass over the parameters a step."""
     groups = build_parameter_groups(model, weight_decay)
     if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov)
-    return torch.optim.AdamW(groups, lr=lr)
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
+    return torch.optim.AdamW(groups, lr=lr, fused=True)
 
 
 def compute_lr(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -155,3 +157,21 @@ def test_classifier_gives_one_row_per_clip_and_ignores_rois(size: tuple[int, int
         logits = model(**clips)
         torch.testing.assert_close(model(**clips, rois=ROIS), logits, rtol=0, atol=0)
     assert logits.shape == (2, 6)
+
+
+@pytest.mark.parametrize("values", [{}, {"backbone": "i3d"}, {"backbone": "fast_only"}, {"lateral": "ttoc_concat"}])
+def test_channels_last_gives_the_same_logits_and_gradients(values: dict[str, str]) -> None:
+    """In that layout the factorised convolutions are 2D ones. In float64, where no ReLU stands on the edge."""
+    plain = build_small(**values).double().train()
+    plain.head.dropout.p = 0.0
+    viewed = copy.deepcopy(plain).to(memory_format=torch.channels_last_3d)
+    clips = {name: clip.double() for name, clip in make_clips().items()}
+    logits = plain(**clips, rois=ROIS)
+    seen = viewed(**{n: c.contiguous(memory_format=torch.channels_last_3d) for n, c in clips.items()}, rois=ROIS)
+    torch.testing.assert_close(seen, logits, rtol=0, atol=2e-6)  # RoIAlign and what follows are float32
+    for result in (logits, seen):
+        result.square().sum().backward()
+    for (name, one), (_, other) in zip(plain.named_parameters(), viewed.named_parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert (other.grad - one.grad).norm() <= 1e-4 * one.grad.norm(), name

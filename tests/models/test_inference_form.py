@@ -106,6 +106,19 @@ def test_bfloat16_moves_scores_a_little() -> None:
     assert 0 < moved <= 0.006
 
 
+@pytest.mark.parametrize("width", [4, 8])
+@pytest.mark.parametrize("size", [17, 32])
+def test_bfloat16_runs_where_layouts_are_ambiguous(width: int, size: int) -> None:
+    """One clip, one frame, one channel, one pixel: strides of such sides say nothing about the layout."""
+    torch.manual_seed(0)
+    overrides = ["model.num_slow_frames=1", "model.depth=14", f"model.width={width}", "model.beta_inv=4"]
+    config = load_config("configs/ava/slowfast_r50_4x16.yaml", overrides)
+    plain = give_statistics(build_model(config))
+    inputs = make_inputs(config, 1, size, size, 1)
+    assert sigmoid_difference(plain, optimise_for_inference(plain, dtype=torch.bfloat16), inputs) <= 0.01
+    assert sigmoid_difference(plain, optimise_for_inference(plain), inputs) <= 1e-6
+
+
 def test_without_onednn_the_scores_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, inputs = small_detector()
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ava_det.models.non_local import NonLocal
-from ava_det.models.resnet3d import TimeConv3d
+from ava_det.models.resnet3d import FactorisedConv3d
 from ava_det.models.slowfast import LateralConnection, SlowFast
 
 
@@ -90,9 +90,9 @@ def test_zero_init_last_gamma_is_a_choice() -> None:
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 6])
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_bf16_weight_gradients_of_short_clips(frames: int, kernel: int) -> None:
-    """The case `TimeConv3d` exists for: clips shorter than the kernel under bfloat16."""
+    """The case `FactorisedConv3d` exists for: clips shorter than the kernel under bfloat16."""
     torch.manual_seed(0)
-    conv = TimeConv3d(16, 16, (kernel, 1, 1), padding=(kernel // 2, 0, 0), bias=False)
+    conv = FactorisedConv3d(16, 16, (kernel, 1, 1), padding=(kernel // 2, 0, 0), bias=False)
     x, weights = torch.randn(2, 16, frames, 6, 8), torch.randn(2, 16, frames, 6, 8)
     gradients = []
     for enabled in (False, True):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given
@@ -55,3 +57,26 @@ def test_warm_up_climbs_from_a_hundredth(schedule: str, a: float, b: float) -> N
     first, second = sorted((a, b))
     assert lr(first, schedule) <= lr(second, schedule) + 1e-12
     assert lr(0, schedule) == pytest.approx(0.008)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_the_fused_step_is_the_plain_one_in_any_layout(name: str) -> None:
+    """Fused kernels read memory in a row: weights, gradients and momenta must stand in the same order."""
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv3d(3, 4, (3, 1, 1)), nn.Conv3d(4, 5, (1, 3, 3)), nn.Conv3d(5, 2, 1))
+    fused = copy.deepcopy(plain).to(memory_format=torch.channels_last_3d)
+    ours = build_optimizer(fused, name, 0.1, 0.9, True, 0.01)
+    groups = build_parameter_groups(plain, 0.01)
+    theirs = (
+        torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True, foreach=False)
+        if name == "sgd"
+        else torch.optim.AdamW(groups, lr=0.1, foreach=False)
+    )
+    for _ in range(3):
+        clip = torch.randn(2, 3, 4, 6, 7)
+        for model, optimizer in ((plain, theirs), (fused, ours)):
+            optimizer.zero_grad(set_to_none=True)
+            model(clip).square().mean().backward()
+            optimizer.step()
+    for one, other in zip(plain.parameters(), fused.parameters(), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-5)

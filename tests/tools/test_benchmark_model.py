@@ -1,0 +1,104 @@
+"""The benchmarks of network and training step: what they count and print, on networks that take milliseconds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from ava_det.tools.benchmark_machine import measure_in_turns, measure_kept_memory, measure_peak_memory
+from ava_det.tools.benchmark_model import build_random_model, count_values, draw_clip, with_identity_pools
+from torch import Tensor
+
+from ava_det.build import build_model
+from ava_det.config import load_config
+
+RunTool = Callable[..., tuple[int, str, str]]
+CPU = torch.device("cpu")
+SMALL = [
+    "model.width=8",
+    "model.depth=14",
+    "model.num_slow_frames=2",
+    "device=cpu",
+    "model.beta_inv=4",
+    "model.alpha=4",
+]
+FORMS = ["plain fp32", "channels last fp32", "channels last bf16", "inference form fp32", "inference form bf16"]
+
+
+def answer_nothing(slow: Tensor, fast: Tensor, rois: Tensor) -> Tensor:
+    return torch.zeros(len(rois), 80)
+
+
+def test_every_form_is_measured_against_the_plain_one(tmp_path: Path, run_tool: RunTool) -> None:
+    options = ("--size", 64, "--boxes", 2, "--batch", 1, 2, "--repeat", 1, "--json", tmp_path / "report.json")
+    code, out, err = run_tool("benchmark", "model", *options, "--growth", tmp_path / "growth.png", "--set", *SMALL)
+    assert (code, err) == (0, "")
+    assert re.search(r"GMAC/s: fp32 \d+, bf16 \d+; \d+\.\d GB/s", out)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [row["form"] for row in report["rows"]] == 2 * FORMS
+    assert [row["ratio"] for row in report["rows"] if row["form"] == "plain fp32"] == [1, 1]
+    assert all(row["max_score_change"] <= 1e-6 for row in report["rows"] if row["form"].endswith("fp32"))
+    assert all(0 < row["max_score_change"] <= 0.01 for row in report["rows"] if row["form"].endswith("bf16"))
+    assert report["rows"][5]["floor_macs_ms"] == pytest.approx(2 * report["rows"][0]["floor_macs_ms"])
+    assert {row["quantity"] for row in report["growth"]} == {"batch", "boxes", "frames", "size"}
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+def test_against_an_installed_function(run_tool: RunTool) -> None:
+    options = ("--size", 64, "--repeat", 1, "--against", f"{__name__}:answer_nothing")
+    code, out, err = run_tool("benchmark", "model", *options, "--set", *SMALL)
+    assert (code, err) == (0, "")
+    assert "against 'against'" in out
+    code, _, err = run_tool("benchmark", "model", "--against", "no_such_module:f", "--set", *SMALL)
+    assert code == 2
+    assert "--against: expected module:function of an installed module, received 'no_such_module:f'" in err
+
+
+def test_a_training_step_is_measured(tmp_path: Path, run_tool: RunTool) -> None:
+    options = ("--size", 64, "--repeat", 1, "--json", tmp_path / "report.json")
+    code, out, err = run_tool("benchmark", "train", *options, "--set", *SMALL)
+    assert (code, err) == (0, "")
+    rows = json.loads((tmp_path / "report.json").read_text())["rows"]
+    assert [row["way"] for row in rows] == ["plain fp32", "train_ava.py fp32", "train_ava.py bf16"]
+    assert rows[2]["kept_mb"] < rows[0]["kept_mb"]
+    assert "kept MB" in out
+
+
+def test_the_identity_pools_change_nothing_but_time() -> None:
+    config = load_config("configs/ava/slowfast_r50_4x16.yaml", SMALL)
+    model = build_random_model(config)
+    inputs = draw_clip(config, 2, 3, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(with_identity_pools(model)(**inputs), model(**inputs), rtol=0, atol=0)
+
+
+def test_bytes_are_counted_by_hand() -> None:
+    """A Slow-only network of width 1, where every layer can be written down: 2 frames of 32 x 32 pixels."""
+    overrides = ["model.backbone=slow_only", "model.width=1", "model.depth=14", "model.num_slow_frames=2"]
+    config = load_config("configs/ava/slow_only_r50_4x16.yaml", [*overrides, "model.num_classes=3"])
+    with torch.device("meta"):
+        model = build_model(config)
+    # (input channels, output channels, kernel, input side, output side) of every convolution, then the last layer
+    layers = [(3, 1, 49, 32, 16), (1, 1, 1, 8, 8), (1, 1, 9, 8, 8), (1, 4, 1, 8, 8), (1, 4, 1, 8, 8),
+              (4, 2, 1, 8, 8), (2, 2, 9, 8, 4), (2, 8, 1, 4, 4), (4, 8, 1, 8, 4),
+              (8, 4, 3, 4, 4), (4, 4, 9, 4, 2), (4, 16, 1, 2, 2), (8, 16, 1, 4, 2),
+              (16, 8, 3, 2, 2), (8, 8, 9, 2, 2), (8, 32, 1, 2, 2), (16, 32, 1, 2, 2)]  # fmt: skip
+    convolutions = sum(2 * (i * a * a + o * b * b) + i * o * k for i, o, k, a, b in layers)
+    assert count_values(model, config, 1, 32) == convolutions + 32 + 3 + 32 * 3 + 3
+
+
+def test_the_ways_take_turns() -> None:
+    calls: list[str] = []
+    measure_in_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2, CPU)
+    assert calls == ["a", "b"] * 3
+
+
+def test_memory_is_counted() -> None:
+    megabytes = measure_peak_memory(lambda: torch.ones(32 * 2**20), CPU)
+    assert 100 < megabytes < 200
+    x = torch.ones(2**18, requires_grad=True)
+    assert measure_kept_memory(lambda: (x * x).sum()) == pytest.approx(1.0)
