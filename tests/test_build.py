@@ -16,6 +16,7 @@ from ava_det.build import (
     load_label_map_for,
     prepare_torch,
 )
+from ava_det.build.device import find_cudnn_fault
 from ava_det.config import Config, ConfigError, DataConfig, ModelConfig, load_config
 from ava_det.run_folder import describe_environment
 
@@ -126,3 +127,28 @@ def test_the_environment_is_described() -> None:
     assert environment["packages"]["torch"]
     assert environment["git_revision"] is None or len(environment["git_revision"].removesuffix("-dirty")) == 40
     json.dumps(environment)
+
+
+@pytest.mark.parametrize(
+    ("version", "name"), [(90800, "9.8.0"), (90905, "9.9.5"), (91002, "9.10.2"), (91099, "9.10.99")]
+)
+def test_a_cudnn_known_to_be_wrong_is_refused_for_bf16(version: int, name: str) -> None:
+    fault = find_cudnn_fault(version, "bf16")
+    assert fault is not None
+    assert f"cuDNN {name} gives wrong bfloat16 3D convolutions" in fault
+    assert "\n" not in fault
+    assert find_cudnn_fault(version, "fp32") is None
+
+
+@pytest.mark.parametrize("version", [None, 8902, 90100, 90703, 91100, 91300])
+def test_other_cudnns_are_taken(version: int | None) -> None:
+    assert find_cudnn_fault(version, "bf16") is None
+
+
+def test_a_wrong_cudnn_stops_a_tool_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _device: None)
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
+    with pytest.raises(ConfigError, match=r"precision: cuDNN 9\.10\.2 gives wrong"):
+        prepare_torch(Config(device="cuda:0", precision="bf16"))

@@ -98,12 +98,14 @@ def load_function(name: str) -> Callable[..., Tensor]:
 
 
 def build_random_model(config: Config) -> nn.Module:
-    """The config's network, no residual branch zero, batch norms with the statistics of a small random batch."""
-    config.model.zero_init_last_gamma = False
+    """The config's network with batch norms as after training: the statistics of a small random batch, and a small
+    scale where they close a residual branch, or activations would explode with depth."""
     model = build_model(config)
-    for module in model.modules():
+    for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm3d):
             module.momentum = 1.0
+            if name.endswith("c_bn") or "non_local" in name:
+                nn.init.constant_(module.weight, 0.2)
     with torch.no_grad():
         model.train()(**draw_clip(config, 2, 2, 64))
     return model.eval()
