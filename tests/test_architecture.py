@@ -40,6 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "interchange": FILES | {"data", "tracking"},
     "person_boxes": FILES | {"data", "detectors"},
     "dataset_check": FILES | {"data", "visualization", "proposal_pickle"},
+    "own_classes": FILES - {"models"},
     "prediction": {"structures", "boxes"},
     "run_ahead": set(),
     "smoothing": {"structures"},

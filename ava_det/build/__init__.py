@@ -5,6 +5,7 @@ Only this room and the tools see a whole config; what is built here takes plain 
 
 from ava_det.build.detectors import DETECTORS, build_detector, names_detector
 from ava_det.build.device import prepare_torch
+from ava_det.build.features import build_feature_cache, load_features
 from ava_det.build.model import (
     build_clip_reader,
     build_model,
@@ -24,6 +25,7 @@ __all__ = [
     "build_detector",
     "build_eval_loader",
     "build_evaluation",
+    "build_feature_cache",
     "build_loop_settings",
     "build_model",
     "build_optimizer",
@@ -33,6 +35,7 @@ __all__ = [
     "build_train_loader",
     "compute_metrics",
     "describe_lr_mismatch",
+    "load_features",
     "load_label_map_for",
     "load_plain_model",
     "load_trained_model",

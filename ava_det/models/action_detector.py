@@ -23,6 +23,12 @@ class ActionDetector(nn.Module):
         """
         return self.head(self.backbone(slow, fast), rois)
 
+    def compute_features(
+        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+    ) -> Tensor:
+        """What the head's linear layers are given: float32 [K, D], one vector per box; inputs as in `forward`."""
+        return self.head.pool(self.backbone(slow, fast), rois)
+
 
 class ActionClassifier(nn.Module):
     """What happens in each clip as a whole (Kinetics): one row of logits per clip."""

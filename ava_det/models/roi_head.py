@@ -58,13 +58,21 @@ class RoIHead(nn.Module):
         Returns logits [K, num_classes]; K may be 0, and boxes may leave the clip.
         Raises ValueError if rois are missing or have another shape.
         """
+        return self.classify(self.pool(features, rois))
+
+    def pool(self, features: Sequence[Tensor], rois: Tensor | None) -> Tensor:
+        """The first half of `forward`, in which nothing is learned: one float32 vector per box, [K, width]."""
         if rois is None or rois.ndim != 2 or rois.shape[1] != 5:
             received = "None" if rois is None else f"shape {list(rois.shape)}"
             raise ValueError(f"rois: expected [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, got {received}")
         # Both poolings run in float32 even under autocast: box coordinates do not survive bfloat16.
         with full_precision(features[0]):
-            vectors = self._pool(features, rois.float()).to(self.projection.weight.dtype)
-            vectors = self.dropout(vectors)
+            return self._pool(features, rois.float())
+
+    def classify(self, vectors: Tensor) -> Tensor:
+        """The second half of `forward`: vectors [K, width] of `pool` to logits [K, num_classes]."""
+        with full_precision(vectors):
+            vectors = self.dropout(vectors.to(self.projection.weight.dtype))
             if self.hidden is not None:
                 vectors = F.relu(self.hidden(vectors))
             return self.projection(vectors)
