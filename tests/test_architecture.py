@@ -115,3 +115,9 @@ def test_every_package_folder_is_installed() -> None:
     listed = set(setup["options"]["packages"].split())
     present = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
     assert listed == present | {"ava_det.tools", "ava_det.configs"}
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest imports them by name alone, and a second one of a name stops the whole run."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ava_det.build import DETECTORS
+from ava_det.build import names_detector
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, ConfigError, SplitConfig, load_config
 from ava_det.dataset_check import DatasetFiles, SplitFiles, check_dataset, choose_tiles, format_examination
@@ -51,8 +51,10 @@ def list_files(config: Config) -> DatasetFiles:
     splits = []
     for name in ("train", "val", "test"):
         section: SplitConfig = getattr(data, name)
-        if section.annotations is not None or section.boxes not in ("gt", *DETECTORS):
-            splits.append(SplitFiles(name, _path(section.annotations), _path(section.excluded), section.boxes))
+        is_detected = names_detector(section.boxes)
+        if section.annotations is not None or (section.boxes != "gt" and not is_detected):
+            paths = _path(section.annotations), _path(section.excluded)
+            splits.append(SplitFiles(name, *paths, section.boxes, is_detected))
     if not splits:
         raise ConfigError("data.train.annotations: expected the annotations of at least one split")
     return DatasetFiles(
@@ -62,7 +64,6 @@ def list_files(config: Config) -> DatasetFiles:
         data.start_second,
         config.model.num_classes,
         data.min_person_score,
-        DETECTORS,
     )
 
 

@@ -30,7 +30,6 @@ class DatasetFiles:
     start_second: float
     num_classes: int
     min_person_score: float
-    detectors: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def check_dataset(files: DatasetFiles, progress: Progress) -> Examination:
     label_map = _read_label_map(files, findings)
     splits = []
     for split_files in files.splits:
-        split, unread = read_split(split_files, files.detectors)
+        split, unread = read_split(split_files)
         splits.append(split)
         findings += unread + _check_split(split, label_map, files)
     findings += check_leaks(splits) + check_classes(splits, label_map)

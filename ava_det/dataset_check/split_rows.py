@@ -21,12 +21,14 @@ Loader = Callable[[Path, dict[int, str]], AvaRows]
 
 @dataclass(frozen=True)
 class SplitFiles:
-    """Where a split lies. name: train, val or test. boxes: a file, `gt` or a detector's name, as in the config."""
+    """Where a split lies. name: train, val or test. boxes: as in the config; a detector where `is_detected`, else `gt`
+    or a file."""
 
     name: str
     annotations: Path | None
     excluded: Path | None
     boxes: str
+    is_detected: bool = False
 
 
 @dataclass
@@ -77,7 +79,7 @@ def tabulate(rows: AvaRows) -> pl.DataFrame:
     )
 
 
-def read_split(files: SplitFiles, detectors: tuple[str, ...]) -> tuple[SplitRows, list[Finding]]:
+def read_split(files: SplitFiles) -> tuple[SplitRows, list[Finding]]:
     """Everything of a split that can be read, and a finding for everything that cannot."""
     findings: list[Finding] = []
     rows = concatenate_rows([])
@@ -93,7 +95,7 @@ def read_split(files: SplitFiles, detectors: tuple[str, ...]) -> tuple[SplitRows
             remedy = f"mend the file, or take data.{files.name}.excluded out of the config"
             findings.append(Finding(ERROR, files.excluded.name, _without_place(error, files.excluded), remedy))
     boxes = None
-    if files.boxes in detectors:
+    if files.is_detected:
         problem = f"persons of {files.name} come from the detector {files.boxes}: its recall is not measured here"
         remedy = "training and tools/test_ava.py print its recall and precision"
         findings.append(Finding(NOTE, f"data.{files.name}.boxes", problem, remedy))

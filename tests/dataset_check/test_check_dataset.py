@@ -70,6 +70,13 @@ def test_nothing_is_wrong_with_a_clean_set(clean: Path, run_tool: RunTool) -> No
     assert "train: 2 videos, 20 keyframes (1 excluded), 40 boxes, 60 rows, 3 of 3 classes" in out
 
 
+@pytest.mark.parametrize("boxes", ["motion", "faster_rcnn:persons.pt"])
+def test_boxes_of_a_detector_are_not_taken_for_a_file(clean: Path, boxes: str) -> None:
+    [note] = examine([*overrides(clean, 900), f"data.val.boxes={boxes}"]).findings
+    assert (note.severity, note.where) == ("note", "data.val.boxes")
+    assert boxes in note.problem
+
+
 def test_nothing_is_wrong_with_the_synthetic_set(synthetic_config: list[str], run_tool: RunTool) -> None:
     code, out, _ = run_tool("check_dataset", *synthetic_config)
     assert code == 0, out
