@@ -41,6 +41,7 @@ ROOMS: dict[str, set[str]] = {
     "person_boxes": FILES | {"data", "detectors"},
     "dataset_check": FILES | {"data", "visualization", "proposal_pickle"},
     "own_classes": FILES - {"models"},
+    "reproduction": FILES | {"data", "evaluation", "checkpoint"},
     "prediction": {"structures", "boxes"},
     "run_ahead": set(),
     "smoothing": {"structures"},

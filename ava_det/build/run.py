@@ -15,6 +15,7 @@ from ava_det.annotations import timestamp_key
 from ava_det.build.splits import Split, build_eval_loader
 from ava_det.config import Config, ConfigError
 from ava_det.data.loader import ClipLoader
+from ava_det.data.sampling import EXTRACTED_GRIDS
 from ava_det.data.transforms import normalise_batch
 from ava_det.distributed import gather_objects, is_main_process
 from ava_det.evaluation import AvaEvaluator, protocol_named
@@ -80,6 +81,12 @@ def build_evaluation(
     data, flip = config.data, config.eval.flip
     short_sides = config.eval.short_sides or [data.test_short_side]
     loaders = [build_eval_loader(config, split, short_side) for short_side in short_sides]
+    if data.frame_grid in EXTRACTED_GRIDS and loaders[0].dataset.is_prepared() and is_main_process():
+        print(
+            f"warning: {data.video_dir}: videos made by transcode.py, smaller and at another rate than the weights of "
+            f"data.frame_grid {data.frame_grid} have seen: expect lower scores, use the original videos",
+            file=sys.stderr,
+        )
 
     def score(model: nn.Module, loader: ClipLoader, short_side: int) -> list[Detections]:
         detections: list[Detections] = []

@@ -26,7 +26,6 @@ from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
 from ava_det.data.order import TrainBatchSampler, VideoBatchSampler
-from ava_det.data.sampling import EXTRACTED_GRIDS
 from ava_det.data.transforms import draw_training_view, evaluation_view
 from ava_det.data.video import find_videos
 from ava_det.distributed import gather_objects, is_main_process, rank, world_size
@@ -197,20 +196,16 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
     return ClipLoader(dataset, sampler, config.train.num_workers)
 
 
-def build_eval_loader(config: Config, split: Split, short_side: int) -> ClipLoader:
-    """This rank's share of the split, every keyframe with a box once, whole frames at `short_side`."""
+def build_eval_loader(config: Config, split: Split, short_side: int, shared: bool = True) -> ClipLoader:
+    """This rank's share of the split (without `shared`, all of it), every keyframe with a box once, whole frames at
+    `short_side`."""
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
     view_for = partial(evaluation_view, short_side=short_side)
     reader = build_clip_reader(config)
     dataset = ClipDataset(keyframes, find_config_videos(config), data.start_second, reader, view_for, config.seed)
     dataset.require_a_readable_clip()  # a wrong folder or start_second is said before hours of training
-    if data.frame_grid in EXTRACTED_GRIDS and dataset.is_prepared() and is_main_process():
-        print(
-            f"warning: {data.video_dir}: videos made by transcode.py, smaller and at another rate than the weights of "
-            f"data.frame_grid {data.frame_grid} have seen: expect lower scores, use the original videos",
-            file=sys.stderr,
-        )
-    sampler = VideoBatchSampler(keyframes, config.eval.batch_size, rank(), world_size())
+    share = (rank(), world_size()) if shared else (0, 1)
+    sampler = VideoBatchSampler(keyframes, config.eval.batch_size, *share)
     # a set small enough to be kept in memory is read faster than workers start
     return ClipLoader(dataset, sampler, num_workers=0 if data.cache_clips else config.train.num_workers)

@@ -115,7 +115,13 @@ class ClipReader:
             if first is None:
                 raise VideoError(f"{reader.path}: {advice}, expected a video that reaches it")
             self._origins[reader.path] = compute_grid_origin(
-                self.frame_grid, first, cut, reader.frame_rate, reader.has_audio, reader.path.suffix.lower()
+                self.frame_grid,
+                first,
+                cut,
+                reader.frame_rate,
+                reader.has_audio,
+                reader.path.suffix.lower(),
+                reader.audio_rate or 44_100,
             )
         return self._origins[reader.path]
 

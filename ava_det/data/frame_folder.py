@@ -36,7 +36,7 @@ class FrameFolder(FrameReader):
 
     fps = float(EXTRACTED_FPS)
     frame_rate = Fraction(EXTRACTED_FPS)
-    has_audio = False
+    has_audio, audio_rate = False, 0
     is_prepared = False
     delay = Fraction(0)
 

@@ -42,9 +42,9 @@ class FrameReader(ABC):
 
     path: the file or folder. start_second: what the first frame is worth. width, height: of the upright picture,
     pixels. fps: average frames a second. duration: seconds, or None where the file does not say. frame_rate: the
-    constant rate the file is meant to have, exact. has_audio: whether it has sound. is_prepared: whether
-    data/ava/transcode.py made it. delay: seconds from the start of the file, its sound included, to its first frame,
-    exact.
+    constant rate the file is meant to have, exact. has_audio: whether it has sound, of audio_rate samples a second.
+    is_prepared: whether data/ava/transcode.py made it. delay: seconds from the start of the file, its sound included,
+    to its first frame, exact.
     """
 
     path: Path
@@ -54,6 +54,7 @@ class FrameReader(ABC):
     fps: float
     frame_rate: Fraction
     has_audio: bool
+    audio_rate: int
     is_prepared: bool
     delay: Fraction
     duration: float | None

@@ -20,13 +20,7 @@ import numpy as np
 EXTRACTED_GRIDS = ("pyslowfast", "mmaction2")
 EXTRACTED_FPS = 30
 
-# By how much a cut file's audio begins before the cut: its encoder's lead-in (Vorbis in Matroska, Opus in WebM; MP4
-# hides it by an edit list). The file's clock starts there, so the pictures come later. Measured with ffmpeg 5.1.
-AUDIO_LEAD = {
-    ("pyslowfast", ".mkv"): Fraction(3, 1000),
-    ("pyslowfast", ".webm"): Fraction(14, 1000),
-    ("mmaction2", ".webm"): Fraction(14, 1000),
-}
+OPUS_LEAD = Fraction(14, 1000)
 
 
 def compute_clip_ticks(num_frames: int, stride: int) -> np.ndarray:
@@ -56,14 +50,52 @@ def compute_clip_seconds(timestamp: float, num_frames: int, stride: int, clip_fp
 
 
 class GridOrigin(NamedTuple):
-    """Where the grid of one movie begins, in exact seconds: the moment of picture 0, and the first frame there is."""
+    """Where the grid of one movie begins, and how its cut file counts time; seconds, exact.
+
+    zero: what the cut file calls 0. first_frame: the first frame there is. frame_clock: where not None, the cut file
+    gives frame n of that many a second the time n / frame_clock, in whole ticks of `file_clock` a second where that is
+    not None, plus `shift`; frame n is the one nearest to zero + n / frame_clock.
+    """
 
     zero: Fraction
     first_frame: Fraction
+    frame_clock: Fraction | None = None
+    file_clock: int | None = None
+    shift: Fraction = Fraction(0)
+
+    def find_moment(self, file_time: Fraction) -> Fraction:
+        """Of the frames at or after this moment, the first is the first at or after `file_time` in the cut file."""
+        if self.frame_clock is None:
+            return self.zero + file_time
+        since = file_time - self.shift
+        if self.file_clock is not None:  # a time that is rounded to n ticks was at least n - 1/2
+            since = (math.ceil(since * self.file_clock) - Fraction(1, 2)) / self.file_clock
+        return self.zero + (math.ceil(since * self.frame_clock) - Fraction(1, 2)) / self.frame_clock
+
+
+def compute_audio_lead(grid: str, suffix: str, audio_rate: int) -> Fraction:
+    """Seconds by which a cut file's audio begins before the cut: its encoder's lead-in.
+
+    The file's clock starts there, so the pictures come later. Matroska gets Vorbis: half a short block, of 512 or (from
+    26 kHz on) 256 samples, in whole milliseconds. WebM gets Opus; MP4 hides it by an edit list. Measured with ffmpeg
+    5.1.
+    """
+    if suffix == ".webm":
+        return OPUS_LEAD
+    if grid == "pyslowfast" and suffix == ".mkv":
+        samples = 256 if audio_rate < 26_000 else 128
+        return Fraction(round(1000 * samples / audio_rate), 1000)
+    return Fraction(0)
 
 
 def compute_grid_origin(
-    grid: str, first_frame: Fraction, cut: Fraction, rate: Fraction, has_audio: bool, suffix: str
+    grid: str,
+    first_frame: Fraction,
+    cut: Fraction,
+    rate: Fraction,
+    has_audio: bool,
+    suffix: str,
+    audio_rate: int = 44_100,
 ) -> GridOrigin:
     """Where the pictures begin that the published extraction makes of a movie.
 
@@ -72,13 +104,19 @@ def compute_grid_origin(
     "mmaction2", which cuts with `-r 30`. The second step counts from the file's start: from the audio, which begins at
     the cut, or without one from that first frame. Measured with ffmpeg 5.1 on videos with numbered frames.
 
-    first_frame: moment of the first frame at or after `cut`. rate: frames a second of the movie.
+    first_frame: moment of the first frame at or after `cut`. rate: frames a second of the movie. audio_rate: samples.
     """
-    clock = rate if grid == "pyslowfast" else Fraction(EXTRACTED_FPS)
-    rounded = math.floor((first_frame - cut) * clock + Fraction(1, 2)) / clock  # of the first frame, since the cut
-    start = first_frame - rounded if grid == "pyslowfast" else cut  # what the cut file calls 0
-    zero = start - AUDIO_LEAD.get((grid, suffix), 0) if has_audio else start + rounded
-    return GridOrigin(zero, first_frame)
+    lead = compute_audio_lead(grid, suffix, audio_rate)
+    if grid == "mmaction2":
+        rounded = Fraction(math.floor((first_frame - cut) * EXTRACTED_FPS + Fraction(1, 2)), EXTRACTED_FPS)
+        return GridOrigin(cut - lead if has_audio else cut + rounded, first_frame)
+    file_clock = 1000 if suffix in (".mkv", ".webm") else None
+    number = math.floor((first_frame - cut) * rate + Fraction(1, 2))  # of the first frame, from the cut
+    begin = number / rate
+    if file_clock is not None:
+        begin = Fraction(math.floor(begin * file_clock + Fraction(1, 2)), file_clock)
+    # a frame's own clock starts at the cut, give or take what rounding the first one's moment moved
+    return GridOrigin(first_frame - number / rate, first_frame, rate, file_clock, lead if has_audio else -begin)
 
 
 def compute_grid_moments(
@@ -93,5 +131,5 @@ def compute_grid_moments(
     since_start = Fraction(timestamp) - Fraction(grid_start_second)
     keyframe = round(EXTRACTED_FPS * since_start) + (1 if grid == "mmaction2" else 0)
     pictures = (max(keyframe + int(tick), 0) for tick in compute_clip_ticks(num_frames, stride))
-    moments = (origin.zero + (picture - Fraction(1, 2)) / EXTRACTED_FPS for picture in pictures)
+    moments = (origin.find_moment((picture - Fraction(1, 2)) / EXTRACTED_FPS) for picture in pictures)
     return [max(moment, origin.first_frame) for moment in moments]

@@ -106,7 +106,8 @@ class VideoReader(FrameReader):
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(rate) if rate else 30.0
         self.frame_rate = Fraction(self._stream.guessed_rate or rate or 30)
-        self.has_audio = bool(self._container.streams.audio)
+        audio = self._container.streams.audio
+        self.has_audio, self.audio_rate = bool(audio), (audio[0].rate or 0) if audio else 0
         self.is_prepared = PREPARED_TAG in self._container.metadata
         self.delay = self._find_delay()
         self.duration = self._find_duration()

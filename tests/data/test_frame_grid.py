@@ -15,7 +15,7 @@ from numbered_video import read_number, write_numbered_video
 from ava_det.build import build_clip_reader
 from ava_det.config import load_config
 from ava_det.data.dataset import ClipReader
-from ava_det.data.sampling import compute_grid_moments, compute_grid_origin
+from ava_det.data.sampling import compute_audio_lead, compute_grid_moments, compute_grid_origin
 from ava_det.data.video import VideoError, VideoReader
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg on the command line")
@@ -116,6 +116,16 @@ def test_known_pictures(grid: str, rate: Fraction, has_audio: bool, expected: li
     times = [i / rate for i in range(int(900 * rate) - 5, int(901 * rate))]
     first = next(index for index, time in enumerate(times) if time >= 900)
     assert [index - first for index in pictures(grid, times, 900.0, rate, has_audio, 10)] == expected
+
+
+@pytest.mark.parametrize(
+    ("audio_rate", "milliseconds"),  # where ffmpeg 5.1 puts the first frame of an .mkv with Vorbis of that rate
+    [(8000, 32), (11025, 23), (16000, 16), (22050, 12), (24000, 11), (32000, 4), (44100, 3), (48000, 3)],
+)
+def test_sound_of_a_cut_matroska_file_begins_before_its_pictures(audio_rate: int, milliseconds: int) -> None:
+    assert compute_audio_lead("pyslowfast", ".mkv", audio_rate) == Fraction(milliseconds, 1000)
+    assert compute_audio_lead("pyslowfast", ".mp4", audio_rate) == 0
+    assert compute_audio_lead("mmaction2", ".mkv", audio_rate) == 0
 
 
 def test_a_clip_is_pictures_around_the_keyframe() -> None:

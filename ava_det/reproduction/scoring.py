@@ -1,0 +1,49 @@
+"""Detections of some movies against the ground truth of the same movies, under every protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ava_det.annotations import AvaRows
+from ava_det.evaluation import PROTOCOLS, evaluate_rows
+
+
+def select_videos(rows: AvaRows, video_ids: Collection[str]) -> AvaRows:
+    """The rows of these videos, with their places in the file."""
+    wanted = np.array([name in video_ids for name in rows.video_names], dtype=bool)
+    kept = np.flatnonzero(wanted[rows.video_index])
+    lines = np.arange(1, len(rows) + 1) if rows.lines is None else rows.lines
+    return AvaRows(
+        rows.video_names,
+        rows.video_index[kept],
+        rows.timestamps[kept],
+        rows.boxes[kept],
+        rows.action_ids[kept],
+        rows.column8[kept],
+        rows.path,
+        lines[kept],
+        rows.forms,
+        rows.repairs,
+        rows.row_noun,
+    )
+
+
+def score_protocols(
+    annotations: AvaRows,
+    detections: AvaRows,
+    label_map: Mapping[int, str],
+    excluded: Collection[tuple[str, str]],
+    protocols: Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    """Protocol -> what `evaluate_rows` says, or {"error": sentence} where that protocol refuses the rows."""
+    results: dict[str, dict[str, Any]] = {}
+    for name in protocols:
+        keys = excluded if PROTOCOLS[name].exclusion != "nothing" else frozenset()
+        try:
+            results[name] = evaluate_rows(annotations, detections, label_map, keys, name).result
+        except ValueError as error:
+            results[name] = {"error": str(error)}
+    return results

@@ -1,0 +1,134 @@
+"""The movies a number is made from: are they there, whole, original, and cut where everybody cuts them?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ava_det.data.frame_folder import open_video
+from ava_det.data.reader import VideoError
+from ava_det.data.sampling import EXTRACTED_FPS
+from ava_det.reproduction.published import NUM_PICTURES
+
+LAST_KEYFRAME = 1798.0  # of AVA's annotations
+CLIP_REACH = 1.1  # seconds of a 64-tick clip after its keyframe
+CUT_SECONDS = 901.0
+CUT_TOLERANCE = 1.5  # seconds, of a cut's length: containers and last frames differ
+# Short sides that preparation scripts scale to (of Kinetics, of training jitter, of ours); no movie of AVA's is known
+# to have one by nature.
+USUAL_RESCALED = (256, 320, 340)
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a movie's header says. end: the moment its last frame ends, in annotation seconds."""
+
+    video_id: str
+    file: str
+    is_folder: bool
+    fps: float
+    width: int
+    height: int
+    start: float
+    end: float
+    has_audio: bool
+    is_prepared: bool
+
+    @property
+    def duration(self) -> float:
+        return self.end - self.start
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def inspect_video(video_id: str, path: Path, start_second: float) -> VideoFacts:
+    """Raises VideoError for a file that cannot be read."""
+    with open_video(path, start_second) as reader:
+        return VideoFacts(
+            video_id,
+            path.name,
+            path.is_dir(),
+            reader.fps,
+            reader.width,
+            reader.height,
+            start_second,
+            reader.find_end(),
+            reader.has_audio,
+            reader.is_prepared,
+        )
+
+
+def inspect_videos(
+    video_ids: Sequence[str], videos: Mapping[str, Path], start_second: float
+) -> tuple[list[VideoFacts], list[str]]:
+    """Facts of the movies that can be read, and a sentence about each that cannot."""
+    facts, broken = [], []
+    for video_id in video_ids:
+        try:
+            facts.append(inspect_video(video_id, videos[video_id], start_second))
+        except VideoError as error:
+            broken.append(str(error))
+    return facts, broken
+
+
+def require_start_second(facts: Sequence[VideoFacts], grid_start_second: float) -> None:
+    """Raises ValueError where all movies are cut ones that are read as whole ones, or the other way round."""
+    if facts and all(video.start == 0 and video.end < grid_start_second + 2 for video in facts):
+        example = facts[0]
+        raise ValueError(
+            f"{example.file}: ends after {example.duration:.0f} s, as movies cut at {grid_start_second:g} s do: "
+            f"add data.start_second={grid_start_second:g}"
+        )
+    if facts and all(video.start > 0 and video.duration > 2 * CUT_SECONDS for video in facts):
+        example = facts[0]
+        raise ValueError(
+            f"{example.file}: {example.duration:.0f} s long, a whole movie read as if its first frame were second "
+            f"{example.start:g}: add data.start_second=0"
+        )
+
+
+def find_video_problems(facts: Sequence[VideoFacts], last_keyframe: float = LAST_KEYFRAME) -> list[str]:
+    """Why these movies would give another number, one sentence for each kind of problem."""
+    short = [v for v in facts if v.end < last_keyframe + CLIP_REACH]
+    cuts = [v for v in facts if v.start > 0 and abs(v.duration - CUT_SECONDS) > CUT_TOLERANCE and v not in short]
+    wrong_cut = [v for v in short if v.start > 0] + cuts
+    ends_early = [v for v in short if v.start == 0]
+    prepared = [v for v in facts if v.is_prepared]
+    rescaled = [v for v in facts if not v.is_prepared and min(v.width, v.height) in USUAL_RESCALED]
+    odd_rate = [v for v in facts if not v.is_prepared and not 22 < v.fps < 62]
+    problems = []
+    if wrong_cut:
+        pictures = Counter(round(v.duration * EXTRACTED_FPS) for v in wrong_cut).most_common(1)[0][0]
+        known = " (a cut that another ffmpeg made; 25.2 instead of 28.2 was reported)" if pictures == 26_174 else ""
+        problems.append(
+            f"wrong cut: {_name(wrong_cut)} hold about {pictures} pictures of 1/30 s, expected about {NUM_PICTURES} "
+            f"from 900 to 1801 s{known}"
+        )
+    if ends_early:
+        problems.append(
+            f"ends early: {_name(ends_early)} end before {last_keyframe + CLIP_REACH:.1f} s, at "
+            f"{min(v.end for v in ends_early):.1f} s and later"
+        )
+    if prepared:
+        problems.append(
+            f"prepared videos: {_name(prepared)} were made by transcode.py, smaller and at another rate than published "
+            "weights have seen; use the original movies"
+        )
+    if rescaled:
+        problems.append(
+            f"rescaled videos: {_name(rescaled)} have a short side of {min(rescaled[0].width, rescaled[0].height)}, as "
+            "preparation scripts make it; published weights saw frames of original size"
+        )
+    if odd_rate:
+        rate = f"{odd_rate[0].fps:g} frames a second"
+        problems.append(f"frame rate: {_name(odd_rate)} have {rate}, expected 23.976 to 60")
+    return problems
+
+
+def _name(videos: Sequence[VideoFacts]) -> str:
+    first = ", ".join(video.video_id for video in videos[:3])
+    return first if len(videos) <= 3 else f"{first} and {len(videos) - 3} more"
