@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ EXTRACTED_GRIDS = ("pyslowfast", "mmaction2")
 EXTRACTED_FPS = 30
 
 OPUS_LEAD = Fraction(14, 1000)
+PICTURES_AT_ONCE = 30_000  # a movie cut from 900 to 1801 s has 27,030
 
 
 def compute_clip_ticks(num_frames: int, stride: int) -> np.ndarray:
@@ -52,25 +54,50 @@ def compute_clip_seconds(timestamp: float, num_frames: int, stride: int, clip_fp
 class GridOrigin(NamedTuple):
     """Where the grid of one movie begins, and how its cut file counts time; seconds, exact.
 
-    zero: what the cut file calls 0. first_frame: the first frame there is. frame_clock: where not None, the cut file
-    gives frame n of that many a second the time n / frame_clock, in whole ticks of `file_clock` a second where that is
-    not None, plus `shift`; frame n is the one nearest to zero + n / frame_clock.
+    zero: what the cut file calls 0. first_frame: the first frame there is. frame_clock: where not None, the cut file's
+    frames are those nearest to zero + n / frame_clock, from n = first_number on, and their times are n / frame_clock,
+    in whole ticks of `file_clock` a second where that is not None, plus `shift`.
     """
 
     zero: Fraction
     first_frame: Fraction
     frame_clock: Fraction | None = None
+    first_number: int = 0
     file_clock: int | None = None
     shift: Fraction = Fraction(0)
 
-    def find_moment(self, file_time: Fraction) -> Fraction:
-        """Of the frames at or after this moment, the first is the first at or after `file_time` in the cut file."""
+    def find_moment(self, picture: int) -> Fraction:
+        """The first frame at or after this moment becomes `picture`."""
         if self.frame_clock is None:
-            return self.zero + file_time
-        since = file_time - self.shift
-        if self.file_clock is not None:  # a time that is rounded to n ticks was at least n - 1/2
-            since = (math.ceil(since * self.file_clock) - Fraction(1, 2)) / self.file_clock
-        return self.zero + (math.ceil(since * self.frame_clock) - Fraction(1, 2)) / self.frame_clock
+            return self.zero + (picture - Fraction(1, 2)) / EXTRACTED_FPS
+        count = PICTURES_AT_ONCE * (picture // PICTURES_AT_ONCE + 1)
+        numbers = compute_pictures(self.frame_clock, self.first_number, self.file_clock, self.shift, count)
+        return self.zero + (int(numbers[picture]) - Fraction(1, 2)) / self.frame_clock
+
+
+@lru_cache(maxsize=16)
+def compute_pictures(
+    frame_clock: Fraction, first_number: int, file_clock: int | None, shift: Fraction, count: int
+) -> np.ndarray:
+    """int64 [count]: which frame of a cut file `ffmpeg -r 30` writes as each of the first `count` pictures.
+
+    A frame t seconds into the file belongs to picture floor(30 t + 1/2). It fills the pictures since the last frame, and
+    where that one was as late as its own picture, for times are rounded, it becomes the next one: none is dropped.
+    Above 30 frames a second, where frames must be, the first frame that belongs to a picture or a later one becomes
+    it.
+    """
+    numbers = np.arange(first_number, first_number + math.ceil(count / EXTRACTED_FPS * frame_clock) + 2)
+    clock, per = frame_clock.numerator, frame_clock.denominator
+    if file_clock is None:
+        times, unit = numbers * per, clock
+    else:
+        times, unit = (2 * file_clock * numbers * per + clock) // (2 * clock), file_clock
+    above, below = shift.numerator, shift.denominator
+    pictures = (2 * EXTRACTED_FPS * (times * below + above * unit) + unit * below) // (2 * unit * below)
+    if frame_clock <= EXTRACTED_FPS:
+        lag = np.maximum.accumulate(pictures - numbers)
+        pictures = lag + numbers
+    return numbers[np.searchsorted(pictures, np.arange(count)).clip(max=len(numbers) - 1)]
 
 
 def compute_audio_lead(grid: str, suffix: str, audio_rate: int) -> Fraction:
@@ -115,8 +142,8 @@ def compute_grid_origin(
     begin = number / rate
     if file_clock is not None:
         begin = Fraction(math.floor(begin * file_clock + Fraction(1, 2)), file_clock)
-    # a frame's own clock starts at the cut, give or take what rounding the first one's moment moved
-    return GridOrigin(first_frame - number / rate, first_frame, rate, file_clock, lead if has_audio else -begin)
+    shift = lead if has_audio else -begin
+    return GridOrigin(first_frame - number / rate, first_frame, rate, number, file_clock, shift)
 
 
 def compute_grid_moments(
@@ -124,12 +151,13 @@ def compute_grid_moments(
 ) -> list[Fraction]:
     """[num_frames] moments (seconds, exact): the first frame at or after each is what the published weights saw.
 
-    A frame t seconds after the origin becomes picture floor(30 t + 1/2), and the next frame fills a gap: picture k is
-    the first frame at or after (k - 1/2) / 30. The keyframe is picture 30 (timestamp - grid_start_second), in
-    MMAction2 one later, which adds 1 twice for pictures numbered from 1. No picture precedes picture 0.
+    A frame t seconds after the origin becomes picture floor(30 t + 1/2), and the next frame fills a gap: picture k is the
+    first frame at or after (k - 1/2) / 30, but for what rounding does (`compute_pictures`). The keyframe is picture
+    30 (timestamp - grid_start_second), in MMAction2 one later, which adds 1 twice for pictures numbered from 1. No
+    picture precedes picture 0.
     """
     since_start = Fraction(timestamp) - Fraction(grid_start_second)
     keyframe = round(EXTRACTED_FPS * since_start) + (1 if grid == "mmaction2" else 0)
     pictures = (max(keyframe + int(tick), 0) for tick in compute_clip_ticks(num_frames, stride))
-    moments = (origin.find_moment((picture - Fraction(1, 2)) / EXTRACTED_FPS) for picture in pictures)
+    moments = (origin.find_moment(picture) for picture in pictures)
     return [max(moment, origin.first_frame) for moment in moments]

@@ -15,7 +15,7 @@ from numbered_video import read_number, write_numbered_video
 from ava_det.build import build_clip_reader
 from ava_det.config import load_config
 from ava_det.data.dataset import ClipReader
-from ava_det.data.sampling import compute_audio_lead, compute_grid_moments, compute_grid_origin
+from ava_det.data.sampling import compute_audio_lead, compute_grid_moments, compute_grid_origin, compute_pictures
 from ava_det.data.video import VideoError, VideoReader
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg on the command line")
@@ -126,6 +126,17 @@ def test_sound_of_a_cut_matroska_file_begins_before_its_pictures(audio_rate: int
     assert compute_audio_lead("pyslowfast", ".mkv", audio_rate) == Fraction(milliseconds, 1000)
     assert compute_audio_lead("pyslowfast", ".mp4", audio_rate) == 0
     assert compute_audio_lead("mmaction2", ".mkv", audio_rate) == 0
+
+
+def test_a_frame_that_whole_milliseconds_put_early_still_becomes_a_picture() -> None:
+    """Measured at 29.97 fps in a Matroska file with sound, where frame and picture drift past each other."""
+    pictures = compute_pictures(NTSC, 1, 1000, Fraction(3, 1000), 30_000)
+    assert pictures[396:418].tolist() == [396, 397, 398, *range(398, 417)]  # one frame twice, then one behind
+    assert np.bincount(np.diff(pictures)).tolist()[2:] == []  # none is left out
+    film = compute_pictures(FILM, 0, None, Fraction(0), 30_000)
+    assert film[:6].tolist() == [0, 1, 2, 2, 3, 4]
+    fast = compute_pictures(Fraction(60), 0, None, Fraction(0), 30_000)
+    assert fast[:4].tolist() == [0, 1, 3, 5]
 
 
 def test_a_clip_is_pictures_around_the_keyframe() -> None:

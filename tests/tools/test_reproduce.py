@@ -180,15 +180,7 @@ def _no_network(url: str, path: str) -> None:
 
 @pytest.mark.slow
 def test_processes_share_the_movies(movies: Path, run_tool: RunTool) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "tools/reproduce.py",
-    ]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*launch, "tools/reproduce.py", *arguments(movies)],
