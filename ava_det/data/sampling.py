@@ -81,10 +81,9 @@ def compute_pictures(
 ) -> np.ndarray:
     """int64 [count]: which frame of a cut file `ffmpeg -r 30` writes as each of the first `count` pictures.
 
-    A frame t seconds into the file belongs to picture floor(30 t + 1/2). It fills the pictures since the last frame, and
-    where that one was as late as its own picture, for times are rounded, it becomes the next one: none is dropped.
-    Above 30 frames a second, where frames must be, the first frame that belongs to a picture or a later one becomes
-    it.
+    A frame t seconds into the file belongs to picture floor(30 t + 1/2), and fills the pictures since the last frame.
+    Where rounded times put two frames into one picture, the second becomes the next one: none is dropped. Above 30
+    frames a second, where some must be, the first frame that belongs to a picture or a later one becomes it.
     """
     numbers = np.arange(first_number, first_number + math.ceil(count / EXTRACTED_FPS * frame_clock) + 2)
     clock, per = frame_clock.numerator, frame_clock.denominator
@@ -151,10 +150,10 @@ def compute_grid_moments(
 ) -> list[Fraction]:
     """[num_frames] moments (seconds, exact): the first frame at or after each is what the published weights saw.
 
-    A frame t seconds after the origin becomes picture floor(30 t + 1/2), and the next frame fills a gap: picture k is the
-    first frame at or after (k - 1/2) / 30, but for what rounding does (`compute_pictures`). The keyframe is picture
-    30 (timestamp - grid_start_second), in MMAction2 one later, which adds 1 twice for pictures numbered from 1. No
-    picture precedes picture 0.
+    A frame t seconds after the origin becomes picture floor(30 t + 1/2), and the next frame fills a gap: picture k
+    is the first frame at or after (k - 1/2) / 30, but for what rounding does (`compute_pictures`). The keyframe is
+    picture 30 (timestamp - grid_start_second), in MMAction2 one later, which adds 1 twice for pictures numbered from
+    1. No picture precedes picture 0.
     """
     since_start = Fraction(timestamp) - Fraction(grid_start_second)
     keyframe = round(EXTRACTED_FPS * since_start) + (1 if grid == "mmaction2" else 0)
