@@ -1,3 +1,20 @@
-"""AVA spatiotemporal action detection: who does what, where and when in a video."""
+"""AVA spatiotemporal action detection: who does what, where and when in a video.
+
+`from ava_det import Predictor` is all most programs need; docs/python.md walks through it. It is loaded when it is
+first asked for, so that importing ava_det alone stays cheap.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ava_det.build import Predictor as Predictor
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Predictor":
+        from ava_det.build import Predictor
+
+        return Predictor
+    raise AttributeError(f"module 'ava_det' has no attribute {name!r}")

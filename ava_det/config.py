@@ -277,8 +277,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     A path under `configs/` that does not exist on disk is looked for among the files shipped with the package.
     Raises ConfigError naming the file or override, the key and what was expected.
     """
+    return config_from_dict(_read_yaml(find_shipped(path)), str(path), overrides)
+
+
+def config_from_dict(values: dict[str, Any], path: str, overrides: Sequence[str] = ()) -> Config:
+    """A config of plain nested values, as a checkpoint carries them; `path` names them in errors."""
     merged = OmegaConf.structured(Config)
-    layers = [(str(path), _read_yaml(_find_config(path)))]
+    layers = [(path, values)]
     layers += [(f"override {text!r}", _parse_override(text)) for text in overrides]
     for source, layer in layers:
         _check_keys(source, layer)
@@ -308,7 +313,8 @@ def config_to_yaml(config: Config) -> str:
     return yaml.safe_dump(config_to_dict(config), sort_keys=False)
 
 
-def _find_config(path: str | Path) -> Path:
+def find_shipped(path: str | Path) -> Path:
+    """The file itself, or the one of that name under the package's own `configs/`. Raises ConfigError for neither."""
     path = Path(path)
     if path.is_file():
         return path

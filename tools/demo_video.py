@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ava_det.build import Predictor
 from ava_det.data.frame_folder import open_video
 from ava_det.data.reader import FrameReader
-from ava_det.inference import Predictor
 from ava_det.result_files import DetectionsCsv, DetectionsJson
 from ava_det.run_ahead import run_ahead
 from ava_det.streaming import ShownFrame
@@ -75,7 +76,7 @@ class _Drawn:
 
 
 def process_video(
-    predictor: Predictor, video: Path, start_second: float, moments: Moments, outputs: Outputs, looks: Looks,
+    predictor: Predictor, video: Path, moments: Moments, outputs: Outputs, looks: Looks,
     stop: Event, keep_when_stopped: bool = True, quiet: bool = False,
 ) -> Seen:  # fmt: skip
     """Writes the outputs of a video, each whole or not at all.
@@ -86,10 +87,10 @@ def process_video(
     """
     seen = Seen()
     sheet = ContactSheet(looks.label_map, looks.thresholds, looks.topk) if outputs.sheet else None
-    with open_video(video, start_second) as reader, ExitStack() as files:
+    with open_video(video, predictor.start_second) as reader, ExitStack() as files:
         writer, tables = _open_files(files, reader, outputs, looks, moments)
         frames = _draw(predictor.watch(reader, **vars(moments), stop=stop), looks, sheet, reader, writer is not None)
-        span = min(reader.find_end() - start_second, moments.end) - moments.start
+        span = min(reader.find_end() - reader.start_second, moments.end) - moments.start
         bar = files.enter_context(
             tqdm(total=round(span * reader.fps), desc=video.stem[:30], unit="frame", disable=quiet)
         )
@@ -104,6 +105,8 @@ def process_video(
             bar.update()
         if stop.is_set() and not (keep_when_stopped and bar.n):
             raise KeyboardInterrupt
+        if writer is not None and writer.sound_fault:
+            print(f"warning: {video}: its sound could not be taken over ({writer.sound_fault})", file=sys.stderr)
         if sheet is not None and outputs.sheet is not None and seen.num_keyframes:
             sheet.save(outputs.sheet)
     return seen
@@ -120,7 +123,8 @@ def _open_files(
         table = DetectionsJson(outputs.json, looks.label_map, looks.thresholds, reader.start_second)
         tables.append(files.enter_context(table))
     if outputs.video:
-        writer = files.enter_context(VideoWriter(outputs.video, reader.width, reader.height, reader.fps))
+        sound = (reader.path, reader.clock_start + moments.start) if reader.has_audio else None
+        writer = files.enter_context(VideoWriter(outputs.video, reader.width, reader.height, reader.fps, sound))
     return writer, tables
 
 

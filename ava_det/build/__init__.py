@@ -9,17 +9,19 @@ from ava_det.build.features import build_feature_cache, load_features
 from ava_det.build.model import (
     build_clip_reader,
     build_model,
-    build_predictor,
     load_plain_model,
     load_trained_model,
     to_device,
 )
+from ava_det.build.pretrained import DEFAULT_WEIGHTS, Predictor
 from ava_det.build.recipe import describe_lr_mismatch
 from ava_det.build.run import build_evaluation, build_loop_settings, build_optimizer, build_schedule, compute_metrics
 from ava_det.build.splits import Split, build_eval_loader, build_split, build_train_loader, load_label_map_for
 
 __all__ = [
+    "DEFAULT_WEIGHTS",
     "DETECTORS",
+    "Predictor",
     "Split",
     "build_clip_reader",
     "build_detector",
@@ -29,7 +31,6 @@ __all__ = [
     "build_loop_settings",
     "build_model",
     "build_optimizer",
-    "build_predictor",
     "build_schedule",
     "build_split",
     "build_train_loader",

@@ -1,10 +1,9 @@
-"""A config to a network, the clips it reads, a predictor."""
+"""A config to a network, and the clips it reads."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,13 @@ from ava_det.checkpoint.zoo import SEEN_BY_DETECTORS, ZOO
 from ava_det.config import Config, ConfigError, config_to_dict
 from ava_det.data.dataset import ClipReader
 from ava_det.data.sampling import compute_slow_indices
-from ava_det.data.transforms import normalise_batch
-from ava_det.detectors import PersonDetector
 from ava_det.distributed import is_main_process
 from ava_det.exported import load_exported
-from ava_det.inference import Predictor
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.inference_form import optimise_for_inference
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.slowfast import SlowFast
-from ava_det.person_boxes import PersonBoxes
 
 
 def build_model(config: Config) -> nn.Module:
@@ -143,23 +138,3 @@ def describe_unlike_input(config: Config, weights: str | Path, content: Mapping[
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:
     """Channels last in memory: several times faster under bf16, on CPU and GPU alike."""
     return model.to(device).to(memory_format=torch.channels_last_3d)
-
-
-def build_predictor(
-    config: Config, model: nn.Module, persons: PersonDetector | PersonBoxes, device: torch.device
-) -> Predictor:
-    """A trained model of `config` and all it needs to run on a video."""
-    if config.model.head != "roi":
-        raise ConfigError(f"model.head: expected roi, which scores each person, received {config.model.head!r}")
-    return Predictor(
-        model,
-        persons,
-        build_clip_reader(config),
-        config.data.test_short_side,
-        partial(normalise_batch, mean=config.data.mean, std=config.data.std, device=device),
-        config.model.num_classes,
-        config.data.min_person_score,
-        config.data.start_second,
-        config.eval.batch_size,
-        config.precision,
-    )

@@ -39,6 +39,7 @@ class FrameFolder(FrameReader):
     has_audio, audio_rate = False, 0
     is_prepared = False
     delay = Fraction(0)
+    clock_start = 0.0
 
     def __init__(self, path: str | Path, start_second: float = 0.0):
         self.path, self.start_second = Path(path), start_second

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class FrameReader(ABC):
     pixels. fps: average frames a second. duration: seconds, or None where the file does not say. frame_rate: the
     constant rate the file is meant to have, exact. has_audio: whether it has sound, of audio_rate samples a second.
     is_prepared: whether data/ava/transcode.py made it. delay: seconds from the start of the file, its sound included,
-    to its first frame, exact.
+    to its first frame, exact. clock_start: what the file's own clock says at its first frame, seconds.
     """
 
     path: Path
@@ -57,6 +57,7 @@ class FrameReader(ABC):
     audio_rate: int
     is_prepared: bool
     delay: Fraction
+    clock_start: float
     duration: float | None
 
     @abstractmethod
@@ -123,13 +124,25 @@ class FrameReader(ABC):
                 "(data.start_second is what the first frame is worth)"
             )
 
-    def sample(self, count: int) -> list[np.ndarray]:
-        """`count` frames (uint8 RGB [H, W, 3]) spread evenly over the video, in order."""
+    def sample(self, count: int) -> Sequence[np.ndarray]:
+        """`count` frames (uint8 RGB [H, W, 3]) spread evenly over the video, in order, each read when it is asked for:
+        together they would be a gigabyte at 4K, and most detectors ask for none."""
         moments = self.start_second + (np.arange(count) + 0.5) * (self.find_end() - self.start_second) / count
-        return [self.read([moment])[0] for moment in moments]
+        return _Samples(self, moments)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Samples(Sequence[np.ndarray]):
+    def __init__(self, reader: FrameReader, moments: np.ndarray):
+        self._reader, self._moments = reader, moments
+
+    def __len__(self) -> int:
+        return len(self._moments)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._reader.read([self._moments[index]])[0]

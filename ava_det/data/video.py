@@ -48,7 +48,7 @@ def find_videos(video_dir: str | Path) -> dict[str, Path]:
     videos: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         is_folder = path.is_dir()
-        if path.suffix.lower() in VIDEO_SUFFIXES or (is_folder and _holds_pictures(path)):
+        if path.suffix.lower() in VIDEO_SUFFIXES or (is_folder and holds_pictures(path)):
             video_id = path.name if is_folder else path.stem
             if video_id in videos:
                 raise VideoError(f"{path}: {videos[video_id].name} has the same video id, expected one file for each")
@@ -56,7 +56,7 @@ def find_videos(video_dir: str | Path) -> dict[str, Path]:
     return videos
 
 
-def _holds_pictures(folder: Path) -> bool:
+def holds_pictures(folder: Path) -> bool:
     with os.scandir(folder) as entries:
         return any(entry.name.lower().endswith((".jpg", ".jpeg", ".png")) for entry in entries)
 
@@ -110,6 +110,7 @@ class VideoReader(FrameReader):
         self.has_audio, self.audio_rate = bool(audio), (audio[0].rate or 0) if audio else 0
         self.is_prepared = PREPARED_TAG in self._container.metadata
         self.delay = self._find_delay()
+        self.clock_start = float((self._first_pts or 0) * self._time_base)
         self.duration = self._find_duration()
         self._end: float | None = None
 

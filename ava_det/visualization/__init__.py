@@ -5,8 +5,8 @@ Pictures are RGB uint8 [H, W, 3] throughout.
 
 from ava_det.visualization.contact_sheet import ContactSheet
 from ava_det.visualization.label_sheet import LabelledTile, draw_label_sheet
-from ava_det.visualization.overlay import Overlay
+from ava_det.visualization.overlay import Overlay, shorten_names
 from ava_det.visualization.png import write_png
 from ava_det.visualization.video_writer import VideoWriter
 
-__all__ = ["ContactSheet", "LabelledTile", "Overlay", "VideoWriter", "draw_label_sheet", "write_png"]
+__all__ = ["ContactSheet", "LabelledTile", "Overlay", "VideoWriter", "draw_label_sheet", "shorten_names", "write_png"]

@@ -10,6 +10,8 @@ import av
 import cv2
 import numpy as np
 
+from ava_det.visualization.sound import SoundTrack
+
 TICKS_PER_SECOND = 120_000  # frames of 24, 25, 30, 50, 60 fps and their NTSC siblings last whole ticks
 QUALITY = {"crf": "20", "preset": "veryfast"}
 BT709_CURVES, BT601_MATRIX, LIMITED_RANGE = 1, 6, 1  # H.273; OpenCV converts by BT.601, and the file says so
@@ -20,10 +22,13 @@ class VideoWriter:
 
     width, height: of the frames, pixels; an odd side gets one repeated row or column, since 4:2:0 colour needs pairs.
     fps: the nominal rate; every frame keeps its own moment, so a variable rate stays what it was.
+    sound: a file whose sound is taken over, and the seconds of that file's clock at which this one begins.
     Raises ValueError where the file cannot be written, or where no frame was.
     """
 
-    def __init__(self, path: str | Path, width: int, height: int, fps: float) -> None:
+    def __init__(
+        self, path: str | Path, width: int, height: int, fps: float, sound: tuple[Path, float] | None = None
+    ) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
             raise ValueError(f"{self.path}: expected a file name that ends in .mp4")
@@ -45,6 +50,12 @@ class VideoWriter:
         context.colorspace, context.color_range = BT601_MATRIX, LIMITED_RANGE
         self._frame_ticks = TICKS_PER_SECOND / rate
         self._last_tick = -1
+        self._sound = None if sound is None else SoundTrack(*sound, self._container)
+
+    @property
+    def sound_fault(self) -> str | None:
+        """Why the sound is missing from some moment on; None where it is whole."""
+        return None if self._sound is None else self._sound.fault
 
     def write(self, frame: np.ndarray, seconds: float) -> None:
         """Adds an RGB uint8 [H, W, 3] frame shown from `seconds` on, counted from the first frame of the file."""
@@ -58,6 +69,12 @@ class VideoWriter:
         self._last_tick = max(self._nearest_tick(seconds), self._last_tick + 1)
         picture.pts, picture.time_base = self._last_tick, Fraction(1, TICKS_PER_SECOND)
         self._mux(picture)
+        self._add_sound(0)
+
+    def _add_sound(self, frames_ahead: int) -> None:
+        """The sound up to now, or to the end of the last frame."""
+        if self._sound is not None:
+            self._sound.write_until((self._last_tick + frames_ahead * float(self._frame_ticks)) / TICKS_PER_SECOND)
 
     def _nearest_tick(self, seconds: float) -> int:
         """The frame grid's tick where `seconds` is within a millisecond of it (mkv rounds to those), else its own."""
@@ -81,11 +98,16 @@ class VideoWriter:
         try:
             if complete:
                 self._mux(None)
+                self._add_sound(1)
+                if self._sound is not None:
+                    self._sound.finish()
                 self._container.close()
                 self._temporary.replace(self.path)
             else:
                 self._container.close()
         finally:
+            if self._sound is not None:
+                self._sound.close()
             self._temporary.unlink(missing_ok=True)
         if kind is None and not complete:
             raise ValueError(f"{self.path}: there was no frame to write")
