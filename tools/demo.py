@@ -105,7 +105,9 @@ def stopped_by_interrupt() -> Iterator[Event]:
         stop.set()
         signal.signal(signal.SIGINT, previous)
 
-    previous = signal.signal(signal.SIGINT, on_interrupt)
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is not signal.SIG_IGN:  # as a shell's background jobs have it
+        signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield stop
     finally:

@@ -238,6 +238,7 @@ def test_ctrl_c_closes_the_files_with_what_was_done(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(VideoWriter, "write", write)
+    own = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
     before = threading.active_count()
     code, _, err = demo("--output", tmp_path / "o.mp4", "--json", tmp_path / "o.jsonl")
     assert code == 130
@@ -246,7 +247,7 @@ def test_ctrl_c_closes_the_files_with_what_was_done(
         assert len(list(made.decode(video=0))) == 40
     assert [json.loads(line)["time"] for line in (tmp_path / "o.jsonl").read_text().splitlines()] == [0, 1, 2]
     assert threading.active_count() == before
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGINT, own) is signal.default_int_handler
 
 
 def test_sources(tmp_path: Path, video: Path) -> None:
