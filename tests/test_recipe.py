@@ -47,3 +47,21 @@ def test_the_recipes_of_the_paper_are_its_numbers(path: Path) -> None:
     assert (config.data.test_short_side, config.data.min_person_score, config.data.proposal_iou) == (256, 0.8, 0.9)
     proposals = path.stem.endswith("_proposals")
     assert (config.data.train.boxes == "gt") != proposals
+
+
+@pytest.mark.parametrize("path", sorted((AVA.parent.parent / "kinetics").glob("*.yaml")), ids=lambda path: path.stem)
+def test_kinetics_from_scratch_is_the_paper_s_recipe(path: Path) -> None:
+    """Section 4.1: half a cosine period of 256 epochs (196 where T > 4) from lr 1.6 at 1024 clips, warm-up 8k."""
+    config = load_config(path)
+    train, data = config.train, config.data
+    assert (config.model.head, config.model.dropout) == ("classification", 0.5)
+    assert (train.optimizer, train.momentum, train.weight_decay) == ("sgd", 0.9, 1e-4)
+    assert (data.train_short_side, data.crop_size, data.flip, data.test_short_side) == ([256, 340], 224, True, 256)
+    if path.stem.endswith("_imagenet"):
+        assert config.weights == "torchvision/resnet50"
+        assert [round(step * 240_000 / train.batch_size, -4) for step in train.steps] == [150_000, 300_000]
+        return
+    assert config.weights is None
+    assert (train.batch_size, train.lr, train.schedule) == (1024, 1.6, "cosine")
+    assert train.epochs == (256 if config.model.num_slow_frames <= 4 else 196)
+    assert round(train.warmup_epochs * 240_000 / train.batch_size, -3) == 8000

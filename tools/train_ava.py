@@ -13,7 +13,7 @@ samples.png, curves.png. --resume goes on from checkpoints/last.pt.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,6 +92,24 @@ def run(config: Config, device: torch.device, stop: StopRequest, resume: bool, e
     if eval_only:
         return evaluate(model)
     loader = build_train_loader(config, build_split(config, "train", device))
+    return train_and_save(config, model, loader, evaluate, label_map, folder, state, stop, device)
+
+
+def train_and_save(
+    config: Config,
+    model: nn.Module,
+    loader: ClipLoader,
+    evaluate: Callable[[nn.Module], dict[str, Any]],
+    label_map: dict[int, str],
+    folder: RunFolder,
+    state: dict[str, Any] | None,
+    stop: StopRequest,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Trains, with checkpoints, logs and curves in `folder`, and returns the metrics of the last evaluation.
+
+    state: of the checkpoint to go on from. Also what train_kinetics does, on other clips with another evaluation.
+    """
     log = prepare_log(folder, state)
 
     def warn(sentence: str) -> None:

@@ -6,6 +6,7 @@ Only this room and the tools see a whole config; what is built here takes plain 
 from ava_det.build.detectors import DETECTORS, build_detector, names_detector
 from ava_det.build.device import prepare_torch
 from ava_det.build.features import build_feature_cache, load_features
+from ava_det.build.kinetics import build_video_evaluation, build_video_loader, load_video_classes
 from ava_det.build.model import (
     build_clip_reader,
     build_model,
@@ -34,12 +35,15 @@ __all__ = [
     "build_schedule",
     "build_split",
     "build_train_loader",
+    "build_video_evaluation",
+    "build_video_loader",
     "compute_metrics",
     "describe_lr_mismatch",
     "load_features",
     "load_label_map_for",
     "load_plain_model",
     "load_trained_model",
+    "load_video_classes",
     "names_detector",
     "prepare_torch",
     "to_device",

@@ -49,15 +49,19 @@ def build_schedule(config: Config) -> Callable[[float], float]:
 def build_loop_settings(config: Config) -> LoopSettings:
     train = config.train
     columns = None if train.action_ids is None else [action_id - 1 for action_id in train.action_ids]
+    is_classifier = config.model.head == "classification"
     return LoopSettings(
         num_epochs=train.epochs,
         clip_grad_norm=train.clip_grad_norm,
         freeze_bn=train.freeze_bn,
-        loss=LossSettings(config.precision, columns, train.focal_gamma),
+        loss=LossSettings(
+            config.precision, columns, train.focal_gamma, config.model.num_classes if is_classifier else None
+        ),
         log_every=train.log_every,
         eval_every=train.eval_every,
         save_every=train.save_every,
         micro_batches=train.micro_batches,
+        metric="top1" if is_classifier else "mAP",
     )
 
 

@@ -181,7 +181,7 @@ class ClipDataset(Dataset[Clip]):
         generator = torch.Generator().manual_seed(hash((self._seed, epoch, index)) & 0x7FFF_FFFF_FFFF_FFFF)
         view = self._view_for(generator)
         keyframe = self.keyframes[index]
-        frames = self._read(index, view.short_side)
+        frames = self._read(index, view.short_side, generator)
         boxes = self._clip_reader.place_boxes(keyframe.boxes, *self._sizes[keyframe.video_id], view.short_side)
         frames, boxes = apply_view(frames, boxes, view, generator)
         return ReadClip(index, torch.from_numpy(frames), boxes.numpy())
@@ -214,7 +214,7 @@ class ClipDataset(Dataset[Clip]):
         failure: VideoError | None = None
         for index in sorted(first_of_each.values()):
             try:
-                self._decode(index, short_side=None)
+                self._decode(index, None, torch.Generator())
                 return
             except VideoError as error:
                 failure = failure or error
@@ -230,22 +230,26 @@ class ClipDataset(Dataset[Clip]):
         order = sorted(range(len(self)), key=lambda i: (self.keyframes[i].video_id, self.keyframes[i].timestamp))
         for index in progress(order):
             with suppress(VideoError):  # whoever asks for the clip will be told
-                self._read(index, 0)
+                self._read(index, 0, torch.Generator())
 
-    def _read(self, index: int, short_side: int) -> np.ndarray:
+    def _read(self, index: int, short_side: int, generator: torch.Generator) -> np.ndarray:
         if self._cache_side is None:
-            return self._decode(index, short_side)
+            return self._decode(index, short_side, generator)
         if index not in self._cached:
-            self._cached[index] = self._decode(index, self._cache_side)
+            self._cached[index] = self._decode(index, self._cache_side, generator)
         return self._cached[index]
 
-    def _decode(self, index: int, short_side: int | None) -> np.ndarray:
-        keyframe = self.keyframes[index]
-        reader = self._reader(keyframe.video_id)
-        reader.require(keyframe.timestamp)
-        frames = self._clip_reader.read_frames(reader, keyframe.timestamp, short_side)
-        reader.require(keyframe.timestamp)  # a header may promise more than the file turned out to hold
+    def _decode(self, index: int, short_side: int | None, generator: torch.Generator) -> np.ndarray:
+        reader = self._reader(self.keyframes[index].video_id)
+        moment = self._find_moment(index, reader, generator)
+        reader.require(moment)
+        frames = self._clip_reader.read_frames(reader, moment, short_side)
+        reader.require(moment)  # a header may promise more than the file turned out to hold
         return frames
+
+    def _find_moment(self, index: int, reader: FrameReader, generator: torch.Generator) -> float:
+        """The second around which a clip is read."""
+        return self.keyframes[index].timestamp
 
     def _reader(self, video_id: str) -> FrameReader:
         """This video's open reader; of the others the last used stay open, without their pictures."""

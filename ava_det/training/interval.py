@@ -17,7 +17,7 @@ from ava_det.training.state import Position, TrainingError
 
 SATURATED_LOGIT = 30.0  # a mean |logit| from which a sigmoid learns nothing: sigmoid(-30) is 1e-13
 WRONG_LOSS = 0.2  # such logits are fine where they are right (absent actions); then the loss is far smaller
-SATURATED_LOSS = 5 * math.log(2)  # training begins at ln 2, where every logit is 0
+SATURATED_LOSS = 5  # times the loss of a network that knows nothing
 FIRST_LOOK = 50  # a run that cannot work is told so within its first steps, however rarely it logs
 
 
@@ -32,10 +32,14 @@ class DivergedError(TrainingError):
 
 
 class Interval:
-    """Collects steps and closes with one look at the device, which costs the only wait for it."""
+    """Collects steps and closes with one look at the device, which costs the only wait for it.
 
-    def __init__(self, device: torch.device, position: Position):
+    initial_loss: that of a network that knows nothing.
+    """
+
+    def __init__(self, device: torch.device, position: Position, initial_loss: float):
         self._device = device
+        self._initial_loss = initial_loss
         self._first = position.batch
         self._losses: list[Tensor] = []
         self._logits: list[Tensor] = []
@@ -64,7 +68,7 @@ class Interval:
         losses, logit = means[:count], max(means[count:])
         self._check_finite(losses, own, position, lr)
         loss = sum(losses) / count
-        _check_saturation(loss, logit, position, lr)
+        _check_saturation(loss, logit, self._initial_loss, position, lr)
         seconds = time.perf_counter() - self._start
         num_clips = sum(len(keyframes) for keyframes in self._keyframes) * world_size()
         return {
@@ -98,9 +102,10 @@ class Interval:
         )
 
 
-def _check_saturation(loss: float, logit: float, position: Position, lr: float) -> None:
-    if loss > SATURATED_LOSS:
-        symptom = f"the loss is {loss:.3g}, far above ln 2 = 0.69, where training begins"
+def _check_saturation(loss: float, logit: float, initial_loss: float, position: Position, lr: float) -> None:
+    if loss > SATURATED_LOSS * initial_loss:
+        start = f"ln {round(math.exp(initial_loss))} = {initial_loss:.2f}"
+        symptom = f"the loss is {loss:.3g}, far above {start}, where training begins"
     elif logit > SATURATED_LOGIT and loss > WRONG_LOSS:
         symptom = f"the logits have saturated (mean size {logit:.3g}, at a loss of {loss:.3g})"
     else:

@@ -12,7 +12,8 @@ from ava_det.files import atomic_path
 
 
 class Log(Protocol):
-    """Takes what happened: an interval of training (with `step`, `loss`), an evaluation (`epoch`, `mAP`), a warning."""
+    """Takes what happened: an interval of training (with `step`, `loss`), an evaluation (`epoch`, `mAP` or
+    `top1`), a warning."""
 
     def write(self, **values: Any) -> None: ...
 
@@ -40,7 +41,7 @@ class JsonLog:
                 line = json.loads(text)
             except json.JSONDecodeError:
                 continue  # a crash in the middle of a line
-            again = line["step"] > step if "step" in line else "mAP" in line and line["epoch"] not in evaluated
+            again = line["step"] > step if "step" in line else "epoch" in line and line["epoch"] not in evaluated
             if not again and step >= 0:
                 kept.append(text + "\n")
         with atomic_path(self.path) as temporary:
@@ -51,7 +52,7 @@ class ConsoleLog:
     """A sentence for each interval and evaluation, to standard output."""
 
     def write(self, **values: Any) -> None:
-        if "loss" in values or "mAP" in values:
+        if "epoch" in values:
             print(describe_line(values), flush=True)
 
 
@@ -71,7 +72,7 @@ class TensorBoardLog:
         self._step = values.get("step", self._step)
         for key, value in values.items():
             if key not in ("step", "epoch") and isinstance(value, (int, float)):
-                self._writer.add_scalar(f"{'val' if key == 'mAP' else 'train'}/{key}", value, self._step)
+                self._writer.add_scalar(f"{'train' if 'loss' in values else 'val'}/{key}", value, self._step)
         self._writer.flush()
 
 
@@ -89,7 +90,8 @@ class Logs:
 def describe_line(line: dict[str, Any]) -> str:
     """The line of a log for people."""
     if "loss" not in line:
-        scored = "no mAP exists" if line["mAP"] is None else f"frame mAP {line['mAP']:.4f}"
+        key, name = ("mAP", "frame mAP") if "mAP" in line else ("top1", "top-1")
+        scored = f"no {key} exists" if line[key] is None else f"{name} {line[key]:.4f}"
         return f"epoch {line['epoch']:g}: {scored}"
     memory = f", memory {line['host_gb']:.2f} GB" if line["host_gb"] is not None else ""
     memory += f" + CUDA {line['cuda_gb']:.1f} GB" if line["cuda_gb"] is not None else ""

@@ -37,7 +37,8 @@ class EpochLoader(Protocol):
 class LoopSettings:
     """num_epochs; clip_grad_norm: largest norm of the gradient, or None; loss: which actions count, and how;
     log_every: steps between looks at the loss; eval_every: epochs between evaluations, or None for the end only;
-    save_every: minutes between checkpoints within an epoch; micro_batches: parts of a step's batch, one after another.
+    save_every: minutes between checkpoints within an epoch; micro_batches: parts of a step's batch, one after another;
+    metric: of what `evaluate` returns, the number that says how good the model is.
     """
 
     num_epochs: int
@@ -48,6 +49,7 @@ class LoopSettings:
     eval_every: int | None
     save_every: float
     micro_batches: int = 1
+    metric: str = "mAP"
 
 
 def train(
@@ -77,10 +79,10 @@ def train(
     num_steps, saved_at = settings.num_epochs * len(loader), time.monotonic()
     while position.epoch < settings.num_epochs:
         if _is_evaluation_due(position, settings.eval_every):
-            _score(model, optimizer, position, evaluate, save, log, stop)
+            _score(model, optimizer, position, evaluate, settings.metric, save, log, stop)
         epoch, boxes_of_epoch = position.epoch, 0.0
         loader.set_epoch(epoch, position.batch)
-        interval = Interval(device, position)
+        interval = Interval(device, position, settings.loss.initial_loss)
         stop.in_steps = True
         for batch in loader:
             interval.data_arrived()
@@ -99,7 +101,7 @@ def train(
                         loader.set_epoch(epoch, error.batch_index)
                         error.batch = next(iter(loader))
                     raise
-                interval = Interval(device, position)
+                interval = Interval(device, position, settings.loss.initial_loss)
             if saves:
                 _save_sound(model, optimizer, position, save)
                 saved_at = time.monotonic()
@@ -107,7 +109,7 @@ def train(
                 stop.end(f"step {position.step}")
         if not boxes_of_epoch:
             raise TrainingError(f"epoch {epoch}: expected clips to learn from, not one of them could be read")
-    return _score(model, optimizer, position, evaluate, save, log, stop)
+    return _score(model, optimizer, position, evaluate, settings.metric, save, log, stop)
 
 
 def take_step(
@@ -171,16 +173,17 @@ def _score(
     optimizer: torch.optim.Optimizer,
     position: Position,
     evaluate: Callable[[nn.Module], dict[str, Any]],
+    metric: str,
     save: Callable[[dict[str, Any]], None],
     log: Log,
     stop: StopRequest,
 ) -> dict[str, Any]:
-    """Evaluates between two epochs; the state, saved before, is saved again with the mAP."""
+    """Evaluates between two epochs; the state, saved before, is saved again with its number."""
     stop.leave_steps()
     broadcast_from_main(model.buffers())  # each rank's batch norms saw other clips: all score what was saved
     metrics = evaluate(model)
-    log.write(epoch=position.epoch, mAP=metrics["mAP"])
-    position.mean_aps[position.epoch] = metrics["mAP"]
+    log.write(epoch=position.epoch, **{metric: metrics[metric]})
+    position.mean_aps[position.epoch] = metrics[metric]
     save(capture_state(model, optimizer, position))
     return metrics
 

@@ -21,7 +21,7 @@ class TrainingError(ValueError):
 @dataclass
 class Position:
     """epoch: full epochs done. batch: batches done of the next one, of which there are `num_batches`.
-    mean_aps: full epochs done -> mAP of the evaluation then, None where none exists."""
+    mean_aps: full epochs done -> mAP (or top-1) of the evaluation then, None where none exists."""
 
     num_batches: int
     epoch: int = 0

@@ -76,7 +76,9 @@ class Segment:
         return (self.movement,) if self.arms == NOTHING else (self.movement, self.arms)
 
 
-def _build_segment(rng: np.random.Generator, start: float, end: float, movement: int, arms: int) -> Segment:
+def build_segment(rng: np.random.Generator, start: float, end: float, movement: int, arms: int) -> Segment:
+    """A segment of a movement and a use of the arms, with the rest drawn as every segment of theirs has it."""
+    """A segment of a movement and a use of the arms, with the rest drawn as every segment of theirs has it."""
     frequency = rng.uniform(0.15, 0.45) + (SLOW_FRAME_RATE if arms in (WAVE, HIT) else 0.0)
     speed, cadence = 0.0, 0.0
     if movement == WALK:
@@ -120,7 +122,7 @@ def plan(rng: np.random.Generator, seconds: int) -> list[Segment]:
         on_the_second = {movement, following} <= {STAND, WALK, RUN} and rng.random() < 0.06
         end = clock + (0.5 if on_the_second else 0.0) + rng.uniform(-0.2, 0.2)
         if end > -2 * BLEND_SECONDS and start < seconds + 2 * BLEND_SECONDS:
-            segments.append(_build_segment(rng, start, end, movement, arms))
+            segments.append(build_segment(rng, start, end, movement, arms))
         start = end
     return segments
 

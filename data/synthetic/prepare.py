@@ -105,7 +105,7 @@ def render_dataset(output: Path, seed: int, counts: dict[str, int], seconds: int
     write_text(stamp, json.dumps(parameters) + "\n")
 
 
-def _parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
     width, separator, height = text.partition("x")
     if not separator or not width.isdecimal() or not height.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 192x144")
@@ -115,7 +115,7 @@ def _parse_size(text: str) -> tuple[int, int]:
     return size
 
 
-def _parse_count(minimum: int) -> Callable[[str], int]:
+def parse_count(minimum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or int(text) < minimum:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")
@@ -128,11 +128,11 @@ def _parse_count(minimum: int) -> Callable[[str], int]:
 def main(argv: list[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--seed", type=_parse_count(0), default=0)
-    parser.add_argument("--num-train", type=_parse_count(1), default=48, metavar="N", help="training videos (48)")
-    parser.add_argument("--num-val", type=_parse_count(1), default=16, metavar="N", help="validation videos (16)")
-    parser.add_argument("--seconds", type=_parse_count(5), default=30, help="length of each video (30)")
-    parser.add_argument("--size", type=_parse_size, default=(192, 144), metavar="WxH", help="frame size (192x144)")
+    parser.add_argument("--seed", type=parse_count(0), default=0)
+    parser.add_argument("--num-train", type=parse_count(1), default=48, metavar="N", help="training videos (48)")
+    parser.add_argument("--num-val", type=parse_count(1), default=16, metavar="N", help="validation videos (16)")
+    parser.add_argument("--seconds", type=parse_count(5), default=30, help="length of each video (30)")
+    parser.add_argument("--size", type=parse_size, default=(192, 144), metavar="WxH", help="frame size (192x144)")
     options = parser.parse_args(argv)
     counts = {"train": options.num_train, "val": options.num_val, "demo": 1}
     render_dataset(options.output, options.seed, counts, options.seconds, *options.size)

@@ -90,7 +90,7 @@ def _draw_look(rng: np.random.Generator, palette: Palette, height: float) -> Loo
     )
 
 
-def _draw_role(
+def draw_role(
     rng: np.random.Generator, palette: Palette, size: tuple[int, int], seconds: int, index: int, count: int
 ) -> Role:
     """Role ``index`` of ``count``. Their parts of the room overlap: figures meet, but not all the time."""
@@ -112,7 +112,7 @@ def _draw_role(
     )
 
 
-def _play(role: Role, seconds: int, step: int = 1) -> Actor:
+def play(role: Role, seconds: int, step: int = 1) -> Actor:
     """Every ``step``-th frame of a role."""
     times = np.arange(seconds * FPS) / FPS
     center_x, facing = actions.compute_path(role.segments, times, role.start, role.low, role.high, role.look.height)
@@ -124,7 +124,7 @@ def _play(role: Role, seconds: int, step: int = 1) -> Actor:
 
 def _compute_extents(role: Role, seconds: int) -> np.ndarray:
     """[K, 4] boxes around the joints at every whole second, widened by the girth of a limb: about the real ones."""
-    joints = _play(role, seconds, step=FPS).joints
+    joints = play(role, seconds, step=FPS).joints
     border = 0.05 * role.look.height
     return np.concatenate([joints.min(axis=1) - border, joints.max(axis=1) + border], axis=1)
 
@@ -154,14 +154,14 @@ def build_actors(
     extents: list[np.ndarray] = []
     for index in range(count):
         candidates = [
-            _draw_role(rng, palette, size, seconds, index, count) for _ in range(NUM_CANDIDATES if index else 1)
+            draw_role(rng, palette, size, seconds, index, count) for _ in range(NUM_CANDIDATES if index else 1)
         ]
         target = rng.uniform(*CROWDING)
         boxes = [_compute_extents(role, seconds) for role in candidates]
         best = min(range(len(candidates)), key=lambda i: abs(_compute_crowding(boxes[i], extents) - target))
         roles.append(candidates[best])
         extents.append(boxes[best])
-    return [_play(role, seconds) for role in sorted(roles, key=lambda role: role.ground_y)]
+    return [play(role, seconds) for role in sorted(roles, key=lambda role: role.ground_y)]
 
 
 def _draw_shadow(image: np.ndarray, actor: Actor, frame: int) -> None:

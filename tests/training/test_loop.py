@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,19 @@ def test_only_the_chosen_actions_count() -> None:
     moved = model.linear.weight.grad.abs().sum(dim=1)
     assert moved[2] > 0
     assert moved[:2].sum() == 0
+
+
+def test_one_true_class_is_a_softmax_and_a_lost_clip_no_gradient() -> None:
+    model, batch = ToyDetector(dropout=0.0).eval(), make_batch([0, 3])  # one box each
+    batch.labels = torch.eye(CLASSES)[[2, 0]]
+    logits = model(None, batch.fast, batch.rois)
+    loss, _ = compute_loss(model, batch, 2, LossSettings(num_exclusive=CLASSES))
+    torch.testing.assert_close(loss, nn.functional.cross_entropy(logits, torch.tensor([2, 0])))
+    assert LossSettings(num_exclusive=CLASSES).initial_loss == pytest.approx(math.log(CLASSES))
+    assert LossSettings().initial_loss == pytest.approx(math.log(2))
+    whole = ClipBatch(None, batch.fast, torch.zeros(0, 5), torch.zeros(0, CLASSES), batch.keyframes)
+    lost, _ = compute_loss(lambda *_: logits, whole, 0, LossSettings(num_exclusive=CLASSES))  # a row for each clip
+    assert lost.item() == 0
 
 
 def test_a_batch_without_boxes_gives_no_gradient() -> None:
