@@ -32,7 +32,8 @@ def single_actions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_config(single_actions: Path, tmp_path: Path) -> list[str]:
     return [
         "--config", str(ROOT / "configs/synthetic/single_actions.yaml"), f"output_dir={tmp_path}/kinetics",
-        "device=cpu", "precision=fp32", "model.width=4", "data.train_short_side=[32,36]", "data.crop_size=32", "train.epochs=1",
+        "device=cpu", "precision=fp32", "model.width=4", "data.train_short_side=[32,36]",
+        "data.crop_size=32", "train.epochs=1",
         "data.test_short_side=32", "train.log_every=2", f"data.train.annotations={single_actions}/train",
         f"data.val.annotations={single_actions}/val",
     ]  # fmt: skip
