@@ -37,7 +37,7 @@ class Interval:
     initial_loss: that of a network that knows nothing.
     """
 
-    def __init__(self, device: torch.device, position: Position, initial_loss: float):
+    def __init__(self, device: torch.device, position: Position, initial_loss: float = math.log(2)):
         self._device = device
         self._initial_loss = initial_loss
         self._first = position.batch
