@@ -14,15 +14,17 @@ from ava_det.annotations import timestamp_key
 from ava_det.boxes import clip_boxes, normalise_boxes
 from ava_det.data.dataset import ClipReader
 from ava_det.data.frame_folder import open_video
+from ava_det.data.live import LiveSource
 from ava_det.data.loader import collate
 from ava_det.data.reader import FrameReader
 from ava_det.data.transforms import View, apply_view
 from ava_det.detectors import PersonDetector
+from ava_det.live import LiveWatcher
 from ava_det.person_boxes import NUM_SAMPLES, PersonBoxes, keyframe_grid, normalise_persons
 from ava_det.prediction import predict_batch
 from ava_det.run_ahead import run_ahead
 from ava_det.smoothing import ScoreSmoother
-from ava_det.streaming import FrameQueue, KeyframeInput, ShownFrame, read_all, read_keyframes
+from ava_det.streaming import MARGIN_SECONDS, FrameQueue, KeyframeInput, ShownFrame, read_all, read_keyframes
 from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
 from ava_det.tracking import TrackLinker
 
@@ -159,6 +161,32 @@ class Predictor:
     def clip_fps(self) -> float:
         """Ticks a second."""
         return self._clip_reader.clip_fps
+
+    def watch_live(
+        self, source: LiveSource, every: float = 1.0, smooth: float = 0.0, stop: Event | None = None
+    ) -> LiveWatcher:
+        """Watches a camera or a stream: `LiveWatcher.frames()` yields its newest frames with the last known state.
+
+        source: keeps at least `live_seconds` of frames. Else as `watch`; frames that come too fast are dropped.
+        Raises ValueError where persons come from a file.
+        """
+        if not isinstance(self._persons, PersonDetector):
+            raise ValueError("a live source has no box file: expected a person detector")
+        detector, linker, smoother = self._persons, TrackLinker(), ScoreSmoother(smooth)
+
+        def judge(source: LiveSource, timestamp: float, samples: list[np.ndarray]) -> Detections:
+            reader = source.hold()
+            detector.begin_video(samples)
+            [keyframe] = read_keyframes(reader, [timestamp], self._clip_reader, self._view.short_side, True)
+            [found] = self._predict([keyframe], reader, reader.path.stem)
+            return smoother.smooth(linker.link(found))
+
+        return LiveWatcher(source, judge, self.live_seconds / 2, every, stop or Event())
+
+    @property
+    def live_seconds(self) -> float:
+        """Of frames that a live source must hold for a clip."""
+        return self.num_ticks / self.clip_fps + MARGIN_SECONDS
 
     def _begin(self, reader: FrameReader, video_id: str, every: float, start: float, end: float) -> Sequence[float]:
         """Shows the detector the video, and returns the keyframes from `start` up to `end`, seconds of the file."""

@@ -44,11 +44,12 @@ ROOMS: dict[str, set[str]] = {
     "reproduction": FILES | {"data", "evaluation", "checkpoint"},
     "prediction": {"structures", "boxes"},
     "run_ahead": set(),
+    "live": {"structures", "data", "streaming"},
     "smoothing": {"structures"},
     "result_files": FILES,
     "streaming": {"structures", "data", "tracking"},
     "inference": FILES
-    | {"data", "detectors", "person_boxes", "prediction", "run_ahead", "smoothing", "streaming", "tracking"},
+    | {"data", "detectors", "person_boxes", "live", "prediction", "run_ahead", "smoothing", "streaming", "tracking"},
     "sample_sheet": FILES | {"data", "visualization"},
     "run_folder": FILES | {"config", "checkpoint"},
 }

@@ -23,7 +23,7 @@ from threading import Event
 
 from ava_det.tools.demo_job import run_job
 from ava_det.tools.demo_options import SUFFIXES, choose_actions, choose_thresholds, parse_arguments
-from ava_det.tools.demo_video import Looks, Moments, Outputs, process_video
+from ava_det.tools.demo_video import Looks, Moments, Outputs, process_live, process_video
 
 from ava_det.annotations import load_boxes
 from ava_det.build import DETECTORS, Predictor, names_detector
@@ -32,6 +32,7 @@ from ava_det.config import ConfigError
 from ava_det.data.frame_folder import open_video
 from ava_det.data.sources import Source, find_source
 from ava_det.person_boxes import PersonBoxes
+from ava_det.visualization import Window
 
 
 @reports_mistakes
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv, (__doc__ or "").splitlines()[0])
     source = find_source(args.video)
     outputs = check_outputs(args, source)
+    window = Window(f"{args.video} (q quits)") if args.show else None
     if source.is_single:
         with open_video(source.videos[0]):  # a file that is no video is said before minutes go into the weights
             pass
@@ -47,12 +49,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     looks = Looks(actions, choose_thresholds(args.threshold, actions, predictor.thresholds), args.topk)
     moments = Moments(args.every, args.start, args.end, args.smooth)
     with stopped_by_interrupt() as stop:
-        if not source.is_single:
+        if source.live is not None:
+            seen, dropped = process_live(predictor, source.live, moments, outputs, looks, stop, window)
+            print(f"{seen.seconds:.1f} s watched, {dropped} frames dropped", file=sys.stderr)
+        elif not source.is_single:
             return run_job(predictor, source.videos, moments, outputs, looks, stop, describe_settings(args))
-        seen = process_video(predictor, source.videos[0], moments, outputs, looks, stop)
-    files = ", ".join(str(path) for path in outputs.paths())
+        else:
+            seen = process_video(predictor, source.videos[0], moments, outputs, looks, stop, window)
+    files = ", ".join(str(path) for path in outputs.paths()) or "nothing"
     print(f"{seen.num_persons} persons on {seen.num_keyframes} keyframes; written: {files}")
-    if stop.is_set():
+    if stop.is_set() and source.live is None:
         print(f"stopped at {seen.seconds:.1f} s of the video", file=sys.stderr)
         return 130
     return 0
@@ -60,14 +66,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
     """The files, or for several videos the folders, to write. Raises ConfigError where they cannot be that."""
+    one_file = source.is_single or source.live is not None
+    if source.live is not None and (args.sheet or args.start):
+        raise ConfigError(f"--{'sheet' if args.sheet else 'start'}: not for a live source, received {source.live}")
+    if args.show and not one_file:
+        raise ConfigError("--show: one video at a time, received several")
     given = {option: getattr(args, option) for option in SUFFIXES if getattr(args, option) is not None}
     for option, path in given.items():
         wanted = SUFFIXES[option]
-        if source.is_single and option in ("output", "sheet") and path.suffix.lower() != wanted:
+        if one_file and option in ("output", "sheet") and path.suffix.lower() != wanted:
             raise ConfigError(f"--{option}: expected a file name that ends in {wanted}, received {str(path)!r}")
-        if source.is_single and path.is_dir():
+        if one_file and path.is_dir():
             raise ConfigError(f"--{option}: expected a file name to write, {path} is a folder")
-        if not source.is_single and (path.is_file() or path.suffix.lower() == wanted):
+        if not one_file and (path.is_file() or path.suffix.lower() == wanted):
             raise ConfigError(f"--{option}: expected a folder for the files of several videos, received {str(path)!r}")
     if source.is_single:
         targets = [path.resolve() for path in (source.videos[0], *given.values())]

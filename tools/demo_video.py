@@ -15,12 +15,13 @@ from tqdm import tqdm
 
 from ava_det.build import Predictor
 from ava_det.data.frame_folder import open_video
+from ava_det.data.live import LiveSource
 from ava_det.data.reader import FrameReader
 from ava_det.result_files import DetectionsCsv, DetectionsJson
 from ava_det.run_ahead import run_ahead
 from ava_det.streaming import ShownFrame
 from ava_det.structures import Detections
-from ava_det.visualization import ContactSheet, Overlay, VideoWriter
+from ava_det.visualization import ContactSheet, Overlay, VideoWriter, Window
 
 DRAWN_AHEAD = 4  # frames that wait for the encoder
 
@@ -75,9 +76,48 @@ class _Drawn:
     keyframes: list[Detections]
 
 
+def process_live(
+    predictor: Predictor,
+    name: str,
+    moments: Moments,
+    outputs: Outputs,
+    looks: Looks,
+    stop: Event,
+    window: Window | None,
+) -> tuple[Seen, int]:
+    """Watches a webcam or a URL until it ends, `moments.end` is reached or `stop` is set; returns frames dropped too.
+
+    Raises VideoError for a source that does not answer.
+    """
+    seen, overlay = Seen(), Overlay(looks.label_map, looks.thresholds, looks.topk)
+    with LiveSource(name, predictor.live_seconds, predictor.start_second) as source, ExitStack() as files:
+        watcher = predictor.watch_live(source, moments.every, moments.smooth, stop)
+        writer, tables = _open_files(files, source.hold(), outputs, looks, moments)
+        for frame in watcher.frames():
+            seen.seconds = frame.seconds - source.start_second
+            if seen.seconds >= moments.end:
+                break
+            for keyframe in frame.keyframes:
+                _count(seen, keyframe, tables)
+            picture = frame.picture.rgb(None)
+            picture = picture if frame.detections is None else overlay.draw(picture, frame.detections)
+            if writer is not None:
+                writer.write(picture, seen.seconds)
+            if window is not None and not window.show(picture, 0.0):
+                break
+    return seen, watcher.num_dropped
+
+
+def _count(seen: Seen, keyframe: Detections, tables: list[DetectionsCsv | DetectionsJson]) -> None:
+    """Notes a keyframe, in the tables too."""
+    seen.num_keyframes, seen.num_persons = seen.num_keyframes + 1, seen.num_persons + len(keyframe.boxes)
+    for table in tables:
+        table.write(keyframe)
+
+
 def process_video(
     predictor: Predictor, video: Path, moments: Moments, outputs: Outputs, looks: Looks,
-    stop: Event, keep_when_stopped: bool = True, quiet: bool = False,
+    stop: Event, window: Window | None = None, keep_when_stopped: bool = True, quiet: bool = False,
 ) -> Seen:  # fmt: skip
     """Writes the outputs of a video, each whole or not at all.
 
@@ -85,24 +125,27 @@ def process_video(
     Raises VideoError for a file that cannot be read, ValueError for boxes that do not fit it, KeyboardInterrupt where
     it was stopped and nothing is kept.
     """
-    seen = Seen()
+    seen, stopped = Seen(), False
     sheet = ContactSheet(looks.label_map, looks.thresholds, looks.topk) if outputs.sheet else None
     with open_video(video, predictor.start_second) as reader, ExitStack() as files:
         writer, tables = _open_files(files, reader, outputs, looks, moments)
-        frames = _draw(predictor.watch(reader, **vars(moments), stop=stop), looks, sheet, reader, writer is not None)
+        shown = predictor.watch(reader, **vars(moments), stop=stop)
+        frames = _draw(shown, looks, sheet, reader, wanted=bool(writer or window))
         span = min(reader.find_end() - reader.start_second, moments.end) - moments.start
         bar = files.enter_context(
             tqdm(total=round(span * reader.fps), desc=video.stem[:30], unit="frame", disable=quiet)
         )
         for drawn in run_ahead(frames, DRAWN_AHEAD, stop):
             for keyframe in drawn.keyframes:
-                seen.num_keyframes, seen.num_persons = seen.num_keyframes + 1, seen.num_persons + len(keyframe.boxes)
-                for table in tables:
-                    table.write(keyframe)
+                _count(seen, keyframe, tables)
+            if window is not None and drawn.picture is not None:
+                stopped = not window.show(drawn.picture, drawn.seconds - moments.start)
             if writer is not None and drawn.picture is not None:
                 writer.write(drawn.picture, drawn.seconds - moments.start)
             seen.seconds = drawn.seconds
             bar.update()
+            if stopped:
+                break
         if stop.is_set() and not (keep_when_stopped and bar.n):
             raise KeyboardInterrupt
         if writer is not None and writer.sound_fault:

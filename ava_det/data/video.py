@@ -61,10 +61,10 @@ def holds_pictures(folder: Path) -> bool:
         return any(entry.name.lower().endswith((".jpg", ".jpeg", ".png")) for entry in entries)
 
 
-class _Picture:
+class DecodedPicture:
     """A decoded frame that is converted to RGB at most once for each size and colour."""
 
-    def __init__(self, frame: av.VideoFrame, pts: int, seconds: float, converter: _Converter):
+    def __init__(self, frame: av.VideoFrame, pts: int, seconds: float, converter: FrameConverter):
         self.pts = pts  # since the first frame
         self.seconds = seconds
         self.duration = frame.duration  # ticks of the stream, or None
@@ -95,7 +95,7 @@ class VideoReader(FrameReader):
         self._first_pts: int | None = None
         self._damaged = False
         self._start = Fraction(start_second)
-        self._converter = _Converter()
+        self._converter = FrameConverter()
         self._tell: Callable[[Picture], None] | None = None
         self._told = -math.inf
         self._rewind()
@@ -187,7 +187,7 @@ class VideoReader(FrameReader):
         assert self._end is not None
         return self._end
 
-    def _find_at_or_after(self, moments: Sequence[Fraction]) -> list[_Picture]:
+    def _find_at_or_after(self, moments: Sequence[Fraction]) -> list[DecodedPicture]:
         # whole pts, not floats: where 24 fps meets a grid of 30, every fourth frame lies on a boundary
         wanted = [math.ceil((moment - self._start) / self._time_base) for moment in moments]
         self._fill(float(min(moments)), float(max(moments)) + 2 * ROUNDING)
@@ -234,13 +234,13 @@ class VideoReader(FrameReader):
 
     def _rewind(self) -> None:
         """Opens the file, again where it is open: not every container can seek back to its first frame."""
-        self._pictures: deque[_Picture] = deque()
+        self._pictures: deque[DecodedPicture] = deque()
         if self._first_pts is not None:
             self._container.close()
         try:
             self._container = av.open(str(self.path))
         except (av.FFmpegError, OSError) as error:
-            raise VideoError(f"{self.path}: cannot be opened as a video ({_reason(error)})") from None
+            raise VideoError(f"{self.path}: cannot be opened as a video ({describe_av_error(error)})") from None
         if not self._container.streams.video:
             self._container.close()
             raise VideoError(f"{self.path}: holds no video stream")
@@ -255,7 +255,7 @@ class VideoReader(FrameReader):
         try:
             self._container.seek(pts, stream=self._stream, backward=True)
         except av.FFmpegError as error:
-            raise VideoError(f"{self.path}: cannot seek ({_reason(error)})") from None
+            raise VideoError(f"{self.path}: cannot seek ({describe_av_error(error)})") from None
         self._decoder = self._decode()
 
     def _decode_next(self) -> bool:
@@ -268,7 +268,7 @@ class VideoReader(FrameReader):
             if (
                 not self._pictures or seconds > self._pictures[-1].seconds
             ):  # a repeated or backward pts is no new moment
-                self._pictures.append(_Picture(frame, pts, seconds, self._converter))
+                self._pictures.append(DecodedPicture(frame, pts, seconds, self._converter))
                 if self._tell is not None and seconds > self._told:
                     self._told = seconds
                     self._tell(self._pictures[-1])
@@ -327,7 +327,7 @@ def compute_resized_size(width: int, height: int, short_side: int) -> tuple[int,
     return short_side, int(height / width * short_side)
 
 
-class _Converter:
+class FrameConverter:
     """Decoded frames to upright uint8 RGB [H, W, 3], in the colours the file's tags ask for or by BT.601, and resized.
 
     Pictures that are resized pass through one buffer: fresh memory for each costs more than the conversion itself.
@@ -353,5 +353,6 @@ class _Converter:
         return resize_short_side(picture, short_side)
 
 
-def _reason(error: Exception) -> str:
+def describe_av_error(error: Exception) -> str:
+    """FFmpeg's reason, without its number and the file's name."""
     return str(getattr(error, "strerror", None) or error).strip()

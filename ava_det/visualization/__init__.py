@@ -8,5 +8,15 @@ from ava_det.visualization.label_sheet import LabelledTile, draw_label_sheet
 from ava_det.visualization.overlay import Overlay, shorten_names
 from ava_det.visualization.png import write_png
 from ava_det.visualization.video_writer import VideoWriter
+from ava_det.visualization.window import Window
 
-__all__ = ["ContactSheet", "LabelledTile", "Overlay", "VideoWriter", "draw_label_sheet", "shorten_names", "write_png"]
+__all__ = [
+    "ContactSheet",
+    "LabelledTile",
+    "Overlay",
+    "VideoWriter",
+    "Window",
+    "draw_label_sheet",
+    "shorten_names",
+    "write_png",
+]
