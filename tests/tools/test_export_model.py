@@ -57,7 +57,7 @@ def test_the_same_map_and_the_same_demo(
     assert (code, err.count("\n")) == (2, 1)
     assert err.startswith("error: data.mean: expected [0.45, 0.45, 0.45], as")
     video = next((synthetic / "videos").glob("demo_*.mp4"))
-    options = ["--weights", exported, "--runtime", runtime, "--output", tmp_path / "overlay.mp4"]
+    options = ["--weights", exported, "--runtime", runtime, "--boxes", "motion", "--output", tmp_path / "overlay.mp4"]
     code, out, err = run_tool("demo", *synthetic_config, "--video", video, *options, "data.label_map=null")
     assert code == 0, err
     assert "keyframes; written" in out
