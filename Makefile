@@ -1,6 +1,7 @@
 # make quickstart   from a fresh clone to a trained detector, its mAP and an overlay
 # make test         lint and every test that needs neither minutes, a GPU nor an extra
 # make test-all     the slow tests too
+# make ablation     the paper's tables of lateral connections and beta on the synthetic set; hours
 #
 # PIP_ARGS chooses another torch build: make quickstart PIP_ARGS="--extra-index-url URL"
 
@@ -9,7 +10,7 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all lint format clean
+.PHONY: quickstart test test-all ablation lint format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python tools/quickstart.py
@@ -19,6 +20,10 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest
+
+ablation: $(VENV)/.installed-test
+	$(BIN)/python data/synthetic/prepare.py --output data/synthetic/rendered
+	$(BIN)/python tools/ablation.py --jobs 2
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -60,7 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_intermixed_args(argv)
     plan = [(name, seed) for seed in args.seeds for name in args.configs]
     with ThreadPoolExecutor(args.jobs) as pool:
-        futures = [pool.submit(train_and_score, args.output, *item, args.jobs, args.overrides) for item in plan]
+        futures = [
+            pool.submit(train_and_score, args.output / f"{name}_{seed}", name, seed, args.jobs, args.overrides)
+            for name, seed in plan
+        ]
         runs = [future.result() for future in futures]
     table = format_table(runs, args.configs, args.jobs)
     with atomic_path(args.output / "table.md") as temporary:
@@ -69,9 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def train_and_score(output: Path, name: str, seed: int, jobs: int, overrides: Sequence[str]) -> Run:
-    """Trains one config with one seed unless that was done before, and reads its numbers."""
-    folder = output / f"{name}_{seed}"
+def train_and_score(folder: Path, name: str, seed: int, jobs: int, overrides: Sequence[str]) -> Run:
+    """Trains one config with one seed unless that was done before in this folder, and reads its numbers."""
     config_file = str(ROOT / "configs" / "synthetic" / f"{name}.yaml")
     wanted = load_config(config_file, [*overrides, f"seed={seed}", f"output_dir={folder}"])
     finished = (folder / "gt_boxes" / "metrics.json").exists()
@@ -135,9 +137,9 @@ def compute_auc(positive: torch.Tensor, negative: torch.Tensor) -> float:
     return float(above.mean())
 
 
-def compute_gmacs(name: str) -> float:
+def compute_gmacs(name: str, overrides: Sequence[str] = ()) -> float:
     """Multiply-accumulates of convolutions and linear layers for one clip with one box, in billions."""
-    config = load_config(ROOT / "configs" / "synthetic" / f"{name}.yaml")
+    config = load_config(ROOT / "configs" / "synthetic" / f"{name}.yaml", overrides)
     reader, model = build_clip_reader(config), build_model(config).eval()
     clips = [None if indices is None else torch.zeros(1, 3, len(indices), *CLIP_SIZE)
              for indices in (reader.slow_indices, reader.fast_indices)]  # fmt: skip

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from ava_det.build import (
-    build_feature_cache,
     build_model,
     build_split,
     compute_metrics,
@@ -57,14 +56,18 @@ def run(config: Config, device: torch.device, table: Path | None) -> None:
         load_frozen(config),
     )
     train_split, val_split = build_split(config, "train", device), build_split(config, "val", device, boxes="gt")
-    cache, start = build_feature_cache(config, model, folder.path / "features"), time.perf_counter()
-    train_keyframes, train_features = load_features(config, model, train_split, cache, device)
-    val_keyframes, val_features = load_features(config, model, val_split, cache, device)
+    features, start = folder.path / "features", time.perf_counter()
+    train_keyframes, train_features = load_features(config, model, train_split, features, device)
+    val_keyframes, val_features = load_features(config, model, val_split, features, device)
     train, val = (train_features, join_labels(train_keyframes)), (val_features, join_labels(val_keyframes))
+    seen = train
+    if config.data.flip:
+        keyframes, mirrored = load_features(config, model, train_split, features, device, mirrored=True)
+        seen = torch.cat((train[0], mirrored)), torch.cat((train[1], join_labels(keyframes)))
     features_done = time.perf_counter()
     if table is not None:
         write_table(table, {"train": (train_keyframes, train[0]), "val": (val_keyframes, val[0])}, label_map)
-    thresholds, penalty = fit(model.head, train, val, label_map)
+    thresholds, penalty = fit(model.head, seen, val, label_map)
     fit_done = time.perf_counter()
     with torch.inference_mode():
         scores = model.head.classify(val[0]).sigmoid()

@@ -5,7 +5,7 @@ Only this room and the tools see a whole config; what is built here takes plain 
 
 from ava_det.build.detectors import DETECTORS, build_detector, names_detector
 from ava_det.build.device import prepare_torch
-from ava_det.build.features import build_feature_cache, load_features
+from ava_det.build.features import load_features
 from ava_det.build.kinetics import build_video_evaluation, build_video_loader, load_video_classes
 from ava_det.build.model import (
     build_clip_reader,
@@ -28,7 +28,6 @@ __all__ = [
     "build_detector",
     "build_eval_loader",
     "build_evaluation",
-    "build_feature_cache",
     "build_loop_settings",
     "build_model",
     "build_optimizer",

@@ -18,6 +18,7 @@ from ava_det.models.action_detector import ActionDetector
 from ava_det.models.inference_form import optimise_for_inference
 from ava_det.own_classes import FeatureCache
 from ava_det.own_classes.feature_cache import hash_weights
+from ava_det.prediction import flip_batch
 from ava_det.structures import Keyframe
 
 # What no feature depends on: the head's linear layers, augmentation, and what the cache knows of each clip. All other
@@ -31,24 +32,30 @@ NOT_OF_FEATURES = {
 }
 
 
-def build_feature_cache(config: Config, model: ActionDetector, folder: str | Path) -> FeatureCache:
-    """A cache in `folder` for this backbone, its head's pooling, and the clips the config shows it."""
+def _build_cache(config: Config, model: ActionDetector, folder: str | Path, mirrored: bool) -> FeatureCache:
+    """A cache in `folder` for this backbone, its head's pooling, and the clips the config shows it, mirrored or not."""
     values = config_to_dict(config)
     facts: dict[str, Any] = {"weights": hash_weights(model.backbone.state_dict()), "precision": config.precision}
+    facts["mirrored"] = mirrored
     for section, left_out in NOT_OF_FEATURES.items():
         facts[section] = {key: value for key, value in values[section].items() if key not in left_out}
     return FeatureCache(folder, facts)
 
 
 def load_features(
-    config: Config, model: ActionDetector, split: Split, cache: FeatureCache, device: torch.device
+    config: Config,
+    model: ActionDetector,
+    split: Split,
+    folder: str | Path,
+    device: torch.device,
+    mirrored: bool = False,
 ) -> tuple[list[Keyframe], Tensor]:
     """The keyframes of a split that have boxes and can be read, and float32 [N, D] for their boxes, in order.
 
-    Whole frames at data.test_short_side, as in evaluation. What is not in the cache is computed and put there, video by
-    video, so that a run that was stopped goes on where it was. Raises ValueError where no clip can be read.
+    Whole frames at data.test_short_side, as in evaluation, or mirrored left to right. What is not in the cache in
+    `folder` is computed and put there, video by video, so that a run that was stopped goes on where it was. Raises ValueError where no clip can be read.
     """
-    videos = find_config_videos(config)
+    videos, cache = find_config_videos(config), _build_cache(config, model, folder, mirrored)
     by_video: dict[str, list[Keyframe]] = {}
     for keyframe in sorted(split.keyframes, key=lambda k: (k.video_id, k.timestamp)):
         if len(keyframe.boxes):
@@ -59,7 +66,7 @@ def load_features(
         if video_id in videos and cache.find(videos[video_id], own) is not None
     }
     absent = {video_id: own for video_id, own in by_video.items() if video_id not in known}
-    for video_id, rows in _compute_features(config, model, split.name, absent, device) if absent else ():
+    for video_id, rows in _compute_features(config, model, split.name, absent, device, mirrored) if absent else ():
         cache.write(videos[video_id], by_video[video_id], rows)
     kept: list[Keyframe] = []
     parts: list[Tensor] = []
@@ -76,7 +83,12 @@ def load_features(
 
 
 def _compute_features(
-    config: Config, model: ActionDetector, name: str, by_video: dict[str, list[Keyframe]], device: torch.device
+    config: Config,
+    model: ActionDetector,
+    name: str,
+    by_video: dict[str, list[Keyframe]],
+    device: torch.device,
+    mirrored: bool,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Each video with the features of its boxes, [N, D], as soon as it is complete; NaN for a clip that was lost."""
     keyframes = [keyframe for own in by_video.values() for keyframe in own]
@@ -87,8 +99,10 @@ def _compute_features(
     found: dict[str, dict[float, Tensor]] = {video_id: {} for video_id in by_video}
     width = 0
     with torch.inference_mode(), loader.failures_named():
-        for batch in tqdm(loader, desc=f"features ({name})", unit="batch", leave=False):
+        title = f"features ({name}{', mirrored' if mirrored else ''})"
+        for batch in tqdm(loader, desc=title, unit="batch", leave=False):
             ready = normalise_batch(batch, config.data.mean, config.data.std, device)
+            ready = flip_batch(ready) if mirrored else ready
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 vectors = network.compute_features(ready.slow, ready.fast, ready.rois).float().cpu()
             width = vectors.shape[1]

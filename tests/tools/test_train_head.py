@@ -44,7 +44,9 @@ def test_features_are_computed_once_and_the_head_is_an_ordinary_network(
     with open(tmp_path / "features.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["split"] for row in rows} == {"train", "val"}
-    assert len(list((head / "features").glob("*.npy"))) == 6  # a file for each video
+    assert (
+        len(list((head / "features").glob("*.npy"))) == 4 + 4 + 2
+    )  # a file for each video, and for each of training mirrored
 
     def never(*_: object) -> None:
         raise AssertionError("the features were there")
