@@ -3,8 +3,8 @@
     python tools/ablation.py [key=value ...] [--output outputs/ablation] [--seeds 0 1 2] [--jobs 2]     (make ablation)
 
 Each row is a small network, trained as tools/synthetic_table.py does; a run that is already there is not repeated.
-Writes table.csv, table.md and, where matplotlib is installed, ablation.png. The paper's numbers are Kinetics-400 accuracies
-of networks 80 times as large: the order of the rows may be compared, not their size.
+Writes table.csv, table.md and, where matplotlib is installed, ablation.png. The paper's numbers are Kinetics-400
+accuracies of networks 80 times as large: the order of the rows may be compared, not their size.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ def load_features(
     """The keyframes of a split that have boxes and can be read, and float32 [N, D] for their boxes, in order.
 
     Whole frames at data.test_short_side, as in evaluation, or mirrored left to right. What is not in the cache in
-    `folder` is computed and put there, video by video, so that a run that was stopped goes on where it was. Raises ValueError where no clip can be read.
+    `folder` is computed and put there, video by video, so that a run that was stopped goes on where it was. Raises
+    ValueError where no clip can be read.
     """
     videos, cache = find_config_videos(config), _build_cache(config, model, folder, mirrored)
     by_video: dict[str, list[Keyframe]] = {}
