@@ -27,8 +27,8 @@ class BoxParts:
         self._settings = self.folder / "settings.json"
 
     def begin(self, settings: Mapping[str, str | float | None]) -> None:
-        """Starts a run, or goes on with one; raises ValueError where that one was started with other settings."""
-        if self._settings.is_file():
+        """Starts a run, or goes on with one; raises ValueError where that one has parts made with other settings."""
+        if self._settings.is_file() and any(path != self._settings for path in self.folder.iterdir()):
             before = json.loads(self._settings.read_text(encoding="utf-8"))
             changed = [key for key in settings if before.get(key) != settings[key]]
             if changed:

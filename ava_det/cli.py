@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +26,38 @@ class ToolParser(argparse.ArgumentParser):
     def add_overrides(self) -> None:
         """Trailing `key=value` arguments, as `args.overrides`."""
         self.add_argument("overrides", nargs="*", metavar="key=value", help="config values, such as train.lr=0.1")
+
+
+def positive(text: str) -> float:
+    """An argument that is a positive number."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a positive number, received {text!r}")
+    return value
+
+
+def interval(text: str) -> float:
+    """An argument that is a number of seconds between two looks at a video, at least a thousandth."""
+    value = float(text)
+    if not 0.001 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, 0.001 or more, received {text!r}")
+    return value
+
+
+def second(text: str) -> float:
+    """An argument that is a moment, in seconds."""
+    value = float(text)
+    if not abs(value) < 1e9:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, received {text!r}")
+    return value
+
+
+def fraction(text: str) -> float:
+    """An argument from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a fraction 0..1, received {text!r}")
+    return value
 
 
 def reports_mistakes(main: Main) -> Main:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ava_det.build import DEFAULT_WEIGHTS, DETECTORS
-from ava_det.cli import ToolParser
+from ava_det.cli import ToolParser, interval
 from ava_det.config import ConfigError
 from ava_det.exported import RUNTIMES
 from ava_det.visualization import shorten_names
@@ -32,7 +32,7 @@ def make_parser(description: str) -> ToolParser:
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--detector", help=f"who finds persons: {', '.join(DETECTORS)} (default: auto)")
     who.add_argument("--boxes", help="a box file, whose keyframes are taken too, or a detector")
-    add("--every", type=positive, default=1.0, help="seconds between predictions (default: 1.0)")
+    add("--every", type=interval, default=1.0, help="seconds between predictions (default: 1.0)")
     add("--start", type=moment, default=0.0, help="seconds of the file to begin at (0)")
     add("--end", type=moment, default=math.inf, help="seconds of the file to end at (its end)")
     add("--smooth", type=moment, default=0.0, help="average a person's scores over so many seconds (0: not)")
@@ -60,13 +60,6 @@ def parse_arguments(argv: Sequence[str] | None, description: str) -> argparse.Na
         except ValueError as error:
             parser.error(f"argument --threshold: {error}")
     return args
-
-
-def positive(text: str) -> float:
-    value = float(text)
-    if not (value > 0 and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, received {text!r}")
-    return value
 
 
 def moment(text: str) -> float:

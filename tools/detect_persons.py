@@ -25,7 +25,7 @@ from tqdm import tqdm
 from ava_det.annotations import keyframes_from_annotations, load_annotations, load_boxes, timestamp_key
 from ava_det.box_parts import BoxParts
 from ava_det.build import DETECTORS, build_detector, names_detector, prepare_torch
-from ava_det.cli import ToolParser, reports_mistakes
+from ava_det.cli import ToolParser, fraction, interval, reports_mistakes, second
 from ava_det.config import Config
 from ava_det.data.frame_folder import open_video
 from ava_det.data.video import VideoError, find_videos
@@ -44,14 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     videos = collect_videos(args.videos)
     keyframes = load_keyframes(args.at) if args.at else None
+    wanted = [video for video in sorted(videos) if keyframes is None or video in keyframes]
+    if not wanted:
+        raise VideoError(f"{args.at}: expected keyframes of the videos given, such as {min(videos)}, found none")
     device = prepare_torch(Config(device=args.device))
     with process_group(torch.device("cpu"), PATIENCE):
+        detector = build_detector(args.detector, device)  # a mistake in its name or weights begins no run
         parts = BoxParts(args.output)
         if is_main_process():
             parts.begin(describe_settings(args))
         failed = find_missing(args, videos, keyframes)
-        wanted = [video for video in sorted(videos) if keyframes is None or video in keyframes]
-        failed |= detect_all(args, {video: videos[video] for video in wanted}, keyframes, parts, device)
+        failed |= detect_all(args, {video: videos[video] for video in wanted}, keyframes, parts, detector)
         if is_main_process():
             finish(args, [video for video in wanted if video not in failed], keyframes, parts, failed)
     return 1 if failed else 0
@@ -65,8 +68,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--weights", help="of faster_rcnn or detectron2: a file, a name of the model zoo or a URL")
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--at", type=Path, metavar="CSV", help="an AVA CSV: look at its keyframes")
-    when.add_argument("--every", type=positive, default=1.0, help="seconds between looks, from the first frame (1.0)")
-    parser.add_argument("--start-second", type=float, default=0.0, help="what the first frame of a file is worth (0)")
+    when.add_argument("--every", type=interval, default=1.0, help="seconds between looks, from the first frame (1.0)")
+    parser.add_argument("--start-second", type=second, default=0.0, help="what the first frame of a file is worth (0)")
     parser.add_argument("--min-score", type=fraction, default=0.05, help="leave out boxes below this score (0.05)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     args = parser.parse_args(argv)
@@ -81,20 +84,6 @@ def detector(text: str) -> str:
     if not names_detector(text):
         raise argparse.ArgumentTypeError(f"expected one of {', '.join(DETECTORS)}, or NAME:WEIGHTS, received {text!r}")
     return text
-
-
-def positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, received {text!r}")
-    return value
-
-
-def fraction(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a fraction 0..1, received {text!r}")
-    return value
 
 
 def collect_videos(paths: Sequence[Path]) -> dict[str, Path]:
@@ -116,9 +105,9 @@ def collect_videos(paths: Sequence[Path]) -> dict[str, Path]:
 def load_keyframes(path: Path) -> dict[str, list[Keyframe]]:
     """Video id -> its keyframes in the order of time, with their labelled boxes, of an AVA CSV."""
     rows = load_annotations(path)
+    rows.action_ids = np.minimum(rows.action_ids, 1)  # persons matter here, not what they do
     keyframes: dict[str, list[Keyframe]] = {}
-    num_classes = max(1, int(rows.action_ids.max(initial=1)))
-    for keyframe in sorted(keyframes_from_annotations(rows, num_classes), key=lambda keyframe: keyframe.timestamp):
+    for keyframe in sorted(keyframes_from_annotations(rows, 1), key=lambda keyframe: keyframe.timestamp):
         keyframes.setdefault(keyframe.video_id, []).append(keyframe)
     return keyframes
 
@@ -154,13 +143,12 @@ def detect_all(
     videos: Mapping[str, Path],
     keyframes: Mapping[str, list[Keyframe]] | None,
     parts: BoxParts,
-    device: torch.device,
+    detector: PersonDetector,
 ) -> dict[str, str]:
     """Makes the parts that are not there yet, each process its share; returns what was wrong with which video."""
     todo = gather_objects([video for video in videos if not parts.has(video)])[0]  # as the main process sees it
     todo.sort(key=lambda video: -videos[video].stat().st_size)  # large and small ones dealt out evenly
     failed: dict[str, str] = {}
-    detector = build_detector(args.detector, device)
     shown = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}, {remaining} left{postfix}]"
     mine = todo[rank() :: world_size()]
     with tqdm(

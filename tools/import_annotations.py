@@ -19,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ava_det.annotations import load_annotations, load_boxes, load_detections, write_annotations
-from ava_det.cli import ToolParser, reports_mistakes
+from ava_det.cli import ToolParser, fraction, interval, positive, reports_mistakes, second
 from ava_det.interchange.clock import VideoClocks
 from ava_det.interchange.cvat import load_cvat
 from ava_det.interchange.cvat_actions import boxes_from_task, declared_actions
@@ -57,7 +57,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "sources", type=Path, nargs="+", metavar="FILE", help="exports as 'CVAT for video 1.1', .zip or .xml"
     )
     moments = cvat.add_mutually_exclusive_group()
-    moments.add_argument("--every", type=positive, default=1.0, help="seconds between keyframes (1.0)")
+    moments.add_argument("--every", type=interval, default=1.0, help="seconds between keyframes (1.0)")
     moments.add_argument(
         "--drawn", action="store_true", help="keyframes are the frames on which a box was drawn by hand"
     )
@@ -75,7 +75,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         command.add_argument(
             "--label-map", type=Path, metavar="FILE", help="action ids (.pbtxt); default: numbered anew"
         )
-        command.add_argument("--val-share", type=share, default=0.0, help="share of the videos for val.csv (0)")
+        command.add_argument("--val-share", type=fraction, default=0.0, help="share of the videos for val.csv (0)")
         command.add_argument("--seed", type=int, default=0, help="of the split by video (0)")
     draft = commands.add_parser("to-cvat", help="drafts for CVAT", description="AVA's format into drafts for CVAT.")
     source = draft.add_mutually_exclusive_group(required=True)
@@ -85,26 +85,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     draft.add_argument("--videos", type=Path, metavar="FOLDER", required=True)
     draft.add_argument("--label-map", type=Path, metavar="FILE", required=True, help="action ids and names (.pbtxt)")
     draft.add_argument(
-        "--min-score", type=share, default=0.5, help="leave out actions, or persons of --boxes, below (0.5)"
+        "--min-score", type=fraction, default=0.5, help="leave out actions, or persons of --boxes, below (0.5)"
     )
     for command in (cvat, table, draft):
         command.add_argument("--output", type=Path, metavar="FOLDER", required=True, help="folder to write")
-        command.add_argument("--start-second", type=float, default=0.0, help="what a video's first frame is worth (0)")
+        command.add_argument("--start-second", type=second, default=0.0, help="what a video's first frame is worth (0)")
     return parser.parse_args(argv)
-
-
-def positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"expected a positive number, received {text!r}")
-    return value
-
-
-def share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a fraction 0..1, received {text!r}")
-    return value
 
 
 def read_cvat(args: argparse.Namespace) -> tuple[list[LabelledBox], list[str]]:

@@ -12,6 +12,8 @@ from ava_det.data.frame_folder import open_video
 from ava_det.data.reader import VideoError
 from ava_det.data.video import find_videos
 
+MAX_FRAMES = 10_000_000  # days of video: a frame beyond is a mistake, and would fill the memory with times
+
 
 @dataclass(frozen=True)
 class FrameClock:
@@ -95,6 +97,8 @@ class VideoClocks:
 
         Raises ValueError where neither videos nor a rate were given, VideoError where the folder lacks this video.
         """
+        if last_frame >= MAX_FRAMES:
+            raise ValueError(f"{where}: expected frame numbers below {MAX_FRAMES}, found {last_frame}")
         if self._fps is not None:
             return constant_clock(video_id, self._fps, last_frame + 1, self._start_second)
         if self._folder is None:

@@ -171,6 +171,11 @@ def test_a_bad_video_is_named_and_passed_over_and_tried_again(run_tool: Run, syn
         (["--videos", "{video}", "--every", "1", "--at", "x.csv"], "not allowed with"),
         (["--videos", "{video}", "--at", "x.csv"], "x.csv"),
         (["--videos", "{video}", "--detector", "eyes"], "eyes"),
+        (["--videos", "{video}", "--every", "1e-7"], "0.001 or more, received '1e-7'"),
+        (["--videos", "{video}", "--start-second", "inf"], "expected a number of seconds, received 'inf'"),
+        (["--videos", "{video}", "--start-second", "nan"], "expected a number of seconds, received 'nan'"),
+        (["--videos", "{video}", "--at", "{empty}"], "expected keyframes of the videos given, such as train_0"),
+        (["--videos", "{video}", "--detector", "faster_rcnn", "--weights", "{empty}"], "truncated or damaged"),
     ],
 )
 def test_mistakes_are_one_sentence(
@@ -180,12 +185,33 @@ def test_mistakes_are_one_sentence(
     copy = tmp_path / "elsewhere" / video.name
     copy.parent.mkdir()
     shutil.copy(video, copy)
-    names = {"tmp": str(tmp_path), "video": str(video), "copy": str(copy)}
+    empty = tmp_path / "empty.csv"
+    empty.touch()
+    names = {"tmp": str(copy.parent.parent), "video": str(video), "copy": str(copy), "empty": str(empty)}
+    before = sorted(tmp_path.iterdir())
     filled = [argument.format(**names) for argument in arguments]
     code, _, err = run_tool("detect_persons", *filled, "--output", tmp_path / "boxes.csv")
     assert code == 2
     assert sentence in err
     assert err.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_only_the_persons_of_annotations_matter(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
+    """Whatever the action ids: a table of them would not fit into memory."""
+    video, rows = few(synthetic)[0], tmp_path / "rows.csv"
+    rows.write_text(f"{video.stem},0003,0.1,0.1,0.5,0.9,999999999999,0\n{video.stem},0003,0.1,0.1,0.5,0.9,3,0\n")
+    options = "--detector", "motion", "--videos", video, "--at", rows, "--output", tmp_path / "boxes.csv"
+    code, out, err = run_tool("detect_persons", *options)
+    assert code == 0, err
+    assert "1 labelled boxes on 1 keyframes" in out
+
+
+def test_options_may_change_as_long_as_no_video_is_done(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
+    (tmp_path / "boxes.csv.parts").mkdir()
+    (tmp_path / "boxes.csv.parts" / "settings.json").write_text('{"--detector": "torchvision"}')
+    options = "--detector", "motion", "--videos", few(synthetic)[0], "--output", tmp_path / "boxes.csv"
+    assert run_tool("detect_persons", *options)[0] == 0
 
 
 def test_a_begun_run_with_other_options_is_refused(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:

@@ -103,6 +103,8 @@ def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: 
     other = save_export(tmp_path, "elsewhere", (0, "wave"))
     empty = tmp_path / "empty.xml"
     empty.write_text(export(task_meta("train_00000.mp4", 120, SIZE, LABELS)))
+    far = tmp_path / "far.csv"
+    far.write_text("video,frame,x1,y1,x2,y2,action\ntrain_00000,1e15,0.1,0.1,0.5,0.9,wave\n")
     output, videos = ["--output", tmp_path / "mine"], ["--videos", synthetic / "videos"]
     cases = [
         (["cvat", path, *output], "train_00000.xml: expected the videos (--videos) or their frame rate (--fps)"),
@@ -112,8 +114,13 @@ def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: 
         (["cvat", empty, *output, *videos], "expected persons on the keyframes, found nobody"),
         (["cvat", path, *output, *videos, "--val-share", "0.5"], "expected at least two videos to split, found 1"),
         (["cvat", path, *output, *videos, "--val-share", "2"], "expected a fraction 0..1, received '2'"),
-        (["cvat", path, *output, *videos, "--every", "0"], "expected a positive number, received '0'"),
+        (
+            ["cvat", path, *output, *videos, "--every", "0"],
+            "expected a positive number of seconds, 0.001 or more",
+        ),
         (["cvat", path, *output, "--fps", "fast"], "argument --fps"),
+        (["cvat", path, *output, "--fps", "15", "--start-second", "nan"], "expected a number of seconds, received"),
+        (["csv", far, *output, "--fps", "25"], "line 2: expected frame numbers below 10000000, found 1000000000000000"),
         (["cvat", path, *output, "--fps", "15", *videos], "not allowed with argument"),
         (["cvat", path, *output, *videos, "--label-map", tmp_path / "none.pbtxt"], "none.pbtxt: no such file"),
         (
