@@ -6,7 +6,9 @@ and *pixels of the clip* in `Clip` and `ClipBatch`. Action columns are 0-based: 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -131,3 +133,30 @@ class Detections(_ShapeRepr):
         _check(tuple(self.person_scores.shape) == (count,), self, f"person_scores [{count}]", self.person_scores)
         if self.track_ids is not None:
             _check(tuple(self.track_ids.shape) == (count,), self, f"track_ids [{count}]", self.track_ids)
+
+    def to_supervision(self, label_map: Mapping[int, str] | None = None) -> Any:
+        """The same as supervision.Detections: boxes in pixels, of each person the surest action.
+
+        class_id is that action's id (1-based), confidence its score, tracker_id the track; data has person_score, all
+        action_scores and, with a label map, class_name. Raises ValueError where supervision is not installed, or where
+        the keyframe does not know its frame's size.
+        """
+        try:
+            import supervision
+        except ImportError:
+            raise ValueError('to_supervision: not installed: pip install "ava_det[supervision]"') from None
+        if self.keyframe.frame_size is None:
+            raise ValueError("to_supervision: expected a keyframe with frame_size")
+        width, height = self.keyframe.frame_size
+        scores = self.action_scores.numpy()
+        ids = scores.argmax(axis=1) + 1 if scores.size else torch.zeros(len(scores), dtype=torch.int64).numpy()
+        data: dict[str, Any] = {"person_score": self.person_scores.numpy(), "action_scores": scores}
+        if label_map is not None:
+            data["class_name"] = [label_map.get(int(action_id), str(action_id)) for action_id in ids]
+        return supervision.Detections(
+            xyxy=(self.boxes * self.boxes.new_tensor([width, height, width, height])).numpy(),
+            confidence=scores.max(axis=1) if scores.size else self.person_scores.numpy(),
+            class_id=ids,
+            tracker_id=None if self.track_ids is None else self.track_ids.numpy(),
+            data=data,
+        )

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from ava_det.tools.benchmark_decode import add_decode
+from ava_det.tools.benchmark_demo import add_demo
 from ava_det.tools.benchmark_model import add_model
 from ava_det.tools.benchmark_train import add_train
 
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="what to measure", required=True, metavar="WHAT")
     add_evaluate(commands)
     add_decode(commands)
+    add_demo(commands)
     add_model(commands)
     add_train(commands)
     args = parser.parse_args(argv)
