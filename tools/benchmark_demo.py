@@ -1,7 +1,7 @@
 """`benchmark.py demo`: how fast the demo is, what share each stage has, and what one pass saves against seeking.
 
-Shares are CPU seconds of the stages one after the other, in one thread each. The whole is the demo as it runs, its three
-threads side by side.
+Shares are CPU seconds of the stages, one after the other. The whole is the demo as it runs, its three threads side by
+side.
 """
 
 from __future__ import annotations
@@ -49,9 +49,7 @@ def benchmark_demo(args: argparse.Namespace) -> int:
     medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
     frames, seconds = medians.pop("frames"), medians.pop("seconds")
     whole, one_pass, seeking = (medians.pop(key) for key in ("whole", "one pass", "seeking"))
-    print(
-        f"{frames / whole:.1f} frames/s, {seconds / whole:.2f} times real time ({frames:.0f} frames, {seconds:.1f} s)"
-    )
+    print(f"{frames / whole:.1f} frames/s, {seconds / whole:.2f} x real time ({frames:.0f} frames, {seconds:.1f} s)")
     total = sum(medians.values())
     for stage, took in medians.items():
         print(f"  {stage:22}{1000 * took / frames:8.2f} ms a frame {100 * took / total:5.1f} %")

@@ -263,3 +263,13 @@ def test_sources(tmp_path: Path, video: Path) -> None:
     (tmp_path / "a.avi").write_bytes(b"")
     with pytest.raises(ValueError, match=r"a\.mp4"):
         find_source(f"{tmp_path}/*")
+
+
+@pytest.mark.slow
+def test_the_benchmark_says_what_each_stage_costs(run_tool: RunTool, weights: Path, video: Path) -> None:
+    code, out, err = run_tool("benchmark", "demo", "--weights", weights, "--video", video, "--repeat", "1")
+    assert code == 0, err
+    shares = [float(line.split()[-2]) for line in out.splitlines() if line.endswith("%")]
+    assert len(shares) == 6
+    assert sum(shares) == pytest.approx(100, abs=0.5)
+    assert "by seeking" in out and "x real time" in out
