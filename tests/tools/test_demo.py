@@ -17,6 +17,7 @@ from ava_det.build import build_model
 from ava_det.checkpoint import load_checkpoint, save_checkpoint
 from ava_det.config import config_to_dict, load_config
 from ava_det.data.video import VideoReader
+from ava_det.evaluation import evaluate_csv
 from ava_det.label_map import load_label_map
 from ava_det.visualization import VideoWriter
 
@@ -105,6 +106,10 @@ def test_the_csv_scores_as_test_ava_does(
     assert len(demo_rows) == len(own) * len(load_checkpoint(weights)["label_map"])
     for key, score in demo_rows.items():
         assert score == pytest.approx(test_rows[key], abs=1e-5)
+    expected = json.loads((tmp_path / "run" / "metrics.json").read_text())["mAP"]
+    scored = evaluate_csv(labelled, tmp_path / "demo.csv", synthetic / "labelmap.pbtxt")
+    assert scored["mAP"] == pytest.approx(expected, abs=1e-6)
+    assert expected > 0
 
 
 @pytest.mark.parametrize(("width", "height"), [(65, 49), (90, 160)])
