@@ -15,11 +15,14 @@ BIN := $(VENV)/bin
 quickstart: $(VENV)/.installed
 	$(BIN)/python tools/quickstart.py
 
+# two processes of one thread each: threads of several processes on the same cores wait for one another
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
 test: lint
-	$(BIN)/python -m pytest -m "not slow and not gpu and not needs_shared and not needs_detectron2"
+	$(PYTEST) -m "not slow and not gpu and not needs_shared and not needs_detectron2"
 
 test-all: lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 ablation: $(VENV)/.installed-test
 	$(BIN)/python data/synthetic/prepare.py --output data/synthetic/rendered

@@ -33,6 +33,7 @@ class FakeReader:
     """Stands for a FrameReader: pictures tell video, second and process; "b" does as `trouble` says."""
 
     trouble: Callable[[float], None] | None = None
+    width = height = 32
 
     def __init__(self, path: Path, start_second: float):
         self.path = path
@@ -41,7 +42,7 @@ class FakeReader:
         if self.path.stem == "b" and FakeReader.trouble is not None:
             FakeReader.trouble(timestamp)
 
-    def read(self, seconds: np.ndarray, short_side: int | None) -> np.ndarray:
+    def read(self, seconds: np.ndarray, short_side: int | None, colour: str) -> np.ndarray:
         values = (ord(self.path.stem), int(seconds[2]), os.getpid() % 251)
         return np.broadcast_to(np.array(values, np.uint8), (len(seconds), 32, 32, 3)).copy()
 
