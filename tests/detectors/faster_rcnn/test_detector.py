@@ -91,10 +91,11 @@ def test_grey_frames_and_nobody(ours: FasterRCNNDetector) -> None:
 def test_a_4k_frame() -> None:
     model = FasterRCNN(**NARROW)
     seeded_weights.fill(model)
-    frame = make_frame(2160, 3840, 7)
+    frame = np.kron(make_frame(540, 960, 7), np.ones((4, 4, 1), np.uint8))  # finer noise has no persons at this size
     [result] = FasterRCNNDetector(model)([frame])
     assert_valid(result, frame)
-    assert len(result[0]) and result[0].max() > 2160
+    assert len(result[0]) > 50
+    assert result[0].max() > 2160
 
 
 def test_another_class_can_be_the_person(ours: FasterRCNNDetector) -> None:
