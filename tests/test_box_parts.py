@@ -42,6 +42,7 @@ def test_a_video_without_a_person_is_done(tmp_path: Path) -> None:
 def test_a_run_with_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
     parts = BoxParts(tmp_path / "boxes.csv")
     parts.begin(SETTINGS)
+    parts.write("a", one_box("a"))
     parts.begin(SETTINGS)
     with pytest.raises(ValueError, match=r"boxes.csv.parts: holds a run that was begun with --every 1.0, expected 0.5"):
         parts.begin({**SETTINGS, "--every": 0.5})

@@ -216,7 +216,8 @@ def test_options_may_change_as_long_as_no_video_is_done(run_tool: Run, synthetic
 
 def test_a_begun_run_with_other_options_is_refused(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    arguments = ["--detector", "motion", "--videos", tmp_path / "broken.mp4", "--output", tmp_path / "boxes.csv"]
+    videos = few(synthetic)[0], tmp_path / "broken.mp4"
+    arguments = ["--detector", "motion", "--videos", *videos, "--output", tmp_path / "boxes.csv"]
     assert run_tool("detect_persons", *arguments)[0] == 1
     code, _, err = run_tool("detect_persons", *arguments, "--min-score", 0.5)
     assert code == 2
