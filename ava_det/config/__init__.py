@@ -1,0 +1,42 @@
+"""The experiment: a YAML file states in full what makes it, `key=value` overrides come after it.
+
+Only `build/` and `tools/` see a whole `Config`: every class in the other rooms takes plain values.
+"""
+
+from ava_det.config.load import (
+    config_from_dict,
+    config_to_dict,
+    config_to_yaml,
+    find_shipped,
+    load_config,
+    schema_keys,
+)
+from ava_det.config.schema import (
+    BLOCKS_PER_STAGE,
+    Config,
+    ConfigError,
+    DataConfig,
+    DetectorConfig,
+    EvalConfig,
+    ModelConfig,
+    SplitConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "BLOCKS_PER_STAGE",
+    "Config",
+    "ConfigError",
+    "DataConfig",
+    "DetectorConfig",
+    "EvalConfig",
+    "ModelConfig",
+    "SplitConfig",
+    "TrainConfig",
+    "config_from_dict",
+    "config_to_dict",
+    "config_to_yaml",
+    "find_shipped",
+    "load_config",
+    "schema_keys",
+]
