@@ -67,7 +67,15 @@ def test_a_wrong_override_is_one_sentence(small: Path, override: str, expected: 
         return
     with pytest.raises(ConfigError, match=expected) as caught:
         load_config(small, [override])
+    assert str(caught.value).startswith(f"override {override!r}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_value_of_the_file_is_blamed_on_the_file(small: Path) -> None:
+    small.write_text("train:\n  clip_grad_norm: -5\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(small, ["train.lr=0.1"])
+    assert str(caught.value).startswith(f"{small}: train.clip_grad_norm")
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/ava/**/*.yaml")), ids=lambda path: path.stem)

@@ -38,7 +38,9 @@ def config_from_dict(values: dict[str, Any], path: str, overrides: Sequence[str]
     try:
         config = OmegaConf.to_object(merged)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        key = str(error).partition(":")[0]
+        source = next((source for source, layer in reversed(layers) if key in _leaf_keys(layer)), path)
+        raise ConfigError(f"{source}: {error}") from None
     except OmegaConfBaseException as error:
         raise ConfigError(f"{path}: {error.full_key}: {_first_line(error)}") from None
     assert isinstance(config, Config)
