@@ -24,8 +24,9 @@ import numpy as np
 
 from ava_det.data.dataset import ClipReader
 from ava_det.data.frame_folder import FrameFolder
+from ava_det.data.picture import resize_short_side
 from ava_det.data.reader import FrameReader
-from ava_det.data.video import VideoReader, resize_short_side
+from ava_det.data.video import VideoReader
 from ava_det.files import atomic_path
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from ava_det.boxes import place_as_pyslowfast
 from ava_det.data.frame_folder import open_video
+from ava_det.data.picture import compute_resized_size
 from ava_det.data.reader import TAGGED, FrameReader, VideoError
 from ava_det.data.sampling import (
     EXTRACTED_GRIDS,
@@ -26,7 +27,6 @@ from ava_det.data.sampling import (
     compute_grid_origin,
 )
 from ava_det.data.transforms import MID_GREY, View, apply_view
-from ava_det.data.video import compute_resized_size
 from ava_det.structures import Clip, Keyframe
 
 BLANK_SIZE = (64, 64)  # height, width

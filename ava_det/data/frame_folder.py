@@ -16,9 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ava_det.data.picture import resize_short_side
 from ava_det.data.reader import TAGGED, FrameReader, Picture, VideoError
 from ava_det.data.sampling import EXTRACTED_FPS
-from ava_det.data.video import VideoReader, resize_short_side
+from ava_det.data.video import VideoReader
 
 PICTURE = re.compile(r"(.*?)(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 

@@ -18,8 +18,9 @@ from typing import Self
 import av
 import numpy as np
 
+from ava_det.data.picture import DecodedPicture, FrameConverter
 from ava_det.data.reader import TAGGED, FrameReader, Picture, VideoError
-from ava_det.data.video import DecodedPicture, FrameConverter, describe_av_error
+from ava_det.data.video import describe_av_error
 
 OPEN_SECONDS = 10.0  # for a camera to answer, and then for each packet
 CAMERA_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}

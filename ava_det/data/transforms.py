@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ava_det.boxes import clip_boxes, flip_boxes, jitter_boxes, scale_boxes
 from ava_det.data.colour import ColourChange, change_colours, draw_colour_change
-from ava_det.data.video import resize_short_side
+from ava_det.data.picture import resize_short_side
 from ava_det.structures import ClipBatch
 
 MID_GREY = 115  # nearly 0 when normalised

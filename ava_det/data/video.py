@@ -13,23 +13,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from threading import Lock
 
 import av
-import cv2
 import numpy as np
-from av.video.reformatter import Colorspace
 
-from ava_det.data.reader import BT601, TAGGED, FrameReader, Picture, VideoError
+from ava_det.data.picture import DecodedPicture, FrameConverter
+from ava_det.data.reader import TAGGED, FrameReader, Picture, VideoError
 
 # Decoding forward this far is cheaper than a seek, which falls back to the last key picture and decodes from there.
 SEEK_GAP_SECONDS = 4.0
 
 # In a file with damaged packets a frame this far from the moment asked for is not the one that was there.
 DAMAGE_SECONDS = 0.5
-
-BT601_TAGS = {2, 5, 6}  # "unspecified", BT.470BG and SMPTE 170M in H.273: the matrix OpenCV's conversion assumes
-LIMITED_RANGE = {0, 1}
 
 # Seconds by which a moment computed in floats may miss the frame it means: one frame early is a whole group decoded.
 ROUNDING = 1e-6
@@ -59,26 +54,6 @@ def find_videos(video_dir: str | Path) -> dict[str, Path]:
 def holds_pictures(folder: Path) -> bool:
     with os.scandir(folder) as entries:
         return any(entry.name.lower().endswith((".jpg", ".jpeg", ".png")) for entry in entries)
-
-
-class DecodedPicture:
-    """A decoded frame that is converted to RGB at most once for each size and colour."""
-
-    def __init__(self, frame: av.VideoFrame, pts: int, seconds: float, converter: FrameConverter):
-        self.pts = pts  # since the first frame
-        self.seconds = seconds
-        self.duration = frame.duration  # ticks of the stream, or None
-        self.num_bytes = frame.width * frame.height * 3 // 2
-        self._frame, self._converter = frame, converter
-        self._rgb: dict[tuple[int | None, str], np.ndarray] = {}
-        self._lock = Lock()  # one thread may read clips while another draws
-
-    def rgb(self, short_side: int | None, colour: str = TAGGED) -> np.ndarray:
-        key = short_side, colour
-        with self._lock:
-            if key not in self._rgb:
-                self._rgb[key] = self._converter(self._frame, short_side, colour)
-            return self._rgb[key]
 
 
 class VideoReader(FrameReader):
@@ -306,51 +281,6 @@ class VideoReader(FrameReader):
         if self._stream.duration is not None:
             return float(self._stream.duration * self._stream.time_base)
         return self._container.duration / av.time_base if self._container.duration else None
-
-
-def resize_short_side(picture: np.ndarray, short_side: int | None) -> np.ndarray:
-    """uint8 [H, W, 3] with its shorter side `short_side`, the longer one rounded down (bilinear, no antialiasing)."""
-    height, width = picture.shape[:2]
-    if short_side is None or min(height, width) == short_side:
-        return picture
-    return cv2.resize(picture, compute_resized_size(width, height, short_side), interpolation=cv2.INTER_LINEAR)
-
-
-def compute_resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Width and height, pixels, of a picture whose shorter side becomes `short_side`.
-
-    The longer one is rounded down, in PySlowFast's order of operations: where the ratio is whole but for rounding,
-    another order gives another size.
-    """
-    if height < width:
-        return int(width / height * short_side), short_side
-    return short_side, int(height / width * short_side)
-
-
-class FrameConverter:
-    """Decoded frames to upright uint8 RGB [H, W, 3], in the colours the file's tags ask for or by BT.601, and resized.
-
-    Pictures that are resized pass through one buffer: fresh memory for each costs more than the conversion itself.
-    """
-
-    def __init__(self) -> None:
-        self._buffer: np.ndarray | None = None
-
-    def __call__(self, frame: av.VideoFrame, short_side: int | None, colour: str) -> np.ndarray:
-        turns = round(frame.rotation / 90) % 4
-        resized = short_side is not None and min(frame.width, frame.height) != short_side
-        even = frame.width % 2 == 0 and frame.height % 2 == 0
-        plain = frame.format.name == "yuv420p" and frame.color_range in LIMITED_RANGE
-        if plain and even and (colour == BT601 or frame.colorspace in BT601_TAGS):  # a fifth of swscale's time
-            out = self._buffer if resized else None
-            picture = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420, dst=out)
-            self._buffer = picture if resized else self._buffer
-        else:
-            matrix = Colorspace.ITU601 if colour == BT601 else None
-            picture = frame.to_ndarray(format="rgb24", src_colorspace=matrix)
-        if turns:
-            picture = np.ascontiguousarray(np.rot90(picture, turns))
-        return resize_short_side(picture, short_side)
 
 
 def describe_av_error(error: Exception) -> str:

@@ -19,8 +19,9 @@ from ava_det.build import build_clip_reader
 from ava_det.config import load_config
 from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.frame_folder import FrameFolder
+from ava_det.data.picture import compute_resized_size
 from ava_det.data.transforms import View, apply_view, evaluation_view, normalise_batch
-from ava_det.data.video import VideoReader, compute_resized_size
+from ava_det.data.video import VideoReader
 from ava_det.structures import ClipBatch, Keyframe
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg on the command line")
