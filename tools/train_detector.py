@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ava_det.tools.training_run import load_training_state
 
 from ava_det.build import build_optimizer, build_schedule, prepare_torch
 from ava_det.build.detector_training import (
@@ -26,9 +27,8 @@ from ava_det.build.detector_training import (
     build_person_detector,
     build_person_evaluation,
 )
-from ava_det.checkpoint import load_checkpoint
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import Config, ConfigError, config_to_dict, load_config
+from ava_det.config import Config, config_to_dict, load_config
 from ava_det.detectors.faster_rcnn import load_faster_rcnn, save_faster_rcnn
 from ava_det.distributed import is_main_process, process_group
 from ava_det.files import atomic_path
@@ -85,35 +85,19 @@ def run(config: Config, device: torch.device, resume: bool) -> dict[str, Any]:
             build_optimizer(config, model),
             build_schedule(config),
             build_losses(rule, device, config.precision),
-            evaluate,
-            save,
-            write_log,
-            train.epochs,
-            train.log_every,
-            train.eval_every,
-            train.clip_grad_norm,
+            evaluate=evaluate,
+            save=save,
+            log=write_log,
+            num_epochs=train.epochs,
+            log_every=train.log_every,
+            eval_every=train.eval_every,
+            clip_grad_norm=train.clip_grad_norm,
             resume_from=state,
         )
     if is_main_process():
         with atomic_path(folder.path / "metrics.json") as temporary:
             Path(temporary).write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return metrics
-
-
-def load_training_state(config: Config, path: Path) -> dict[str, Any]:
-    """The state --resume goes on from; the optimizer must be the one that wrote it."""
-    if not path.is_file():
-        raise ConfigError(f"--resume: expected the checkpoint {path} of a run that was begun")
-    state = load_checkpoint(path)
-    missing = [
-        key for key in ("epoch", "num_batches", "model", "detector", "optimizer", "rng", "config") if key not in state
-    ]
-    if missing:
-        raise ConfigError(f"{path}: expected a checkpoint that train_detector wrote, found none of its {missing[0]}")
-    before = state["config"]["train"]["optimizer"]
-    if before != config.train.optimizer:
-        raise ConfigError(f"train.optimizer: expected {before}, with which {path} was trained, for --resume")
-    return state
 
 
 def describe(metrics: dict[str, Any], folder: str) -> str:

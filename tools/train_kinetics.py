@@ -13,61 +13,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from ava_det.tools.train_ava import build_initial_model, load_training_state, train_and_save
+from ava_det.tools.training_run import Task, run_training
 
-from ava_det.build import (
-    build_video_evaluation,
-    build_video_loader,
-    describe_lr_mismatch,
-    load_video_classes,
-    prepare_torch,
-)
-from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import Config, load_config
-from ava_det.distributed import is_main_process, process_group
+from ava_det.build import build_video_evaluation, build_video_loader, load_video_classes
+from ava_det.cli import reports_mistakes
+from ava_det.config import Config
 from ava_det.run_folder import RunFolder
-from ava_det.training.stop import Preempted, StopRequest
 
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="experiment, such as configs/kinetics/slowfast_r50_4x16.yaml")
-    parser.add_argument("--resume", action="store_true", help="go on from output_dir/checkpoints/last.pt")
-    parser.add_argument("--eval-only", action="store_true", help="score `weights` on data.val without training")
-    parser.add_overrides()
-    args = parser.parse_intermixed_args(argv)
-    config = load_config(args.config, args.overrides)
-    mismatch = None if args.eval_only else describe_lr_mismatch(config, load_config(args.config))
-    device = prepare_torch(config)
-    try:
-        with StopRequest().listening() as stop, process_group(device):
-            if mismatch and is_main_process():
-                print(f"WARNING: {mismatch}", file=sys.stderr)
-            metrics = run(config, device, stop, resume=args.resume, eval_only=args.eval_only)
-            if is_main_process():
-                print(describe(metrics, config.output_dir))
-    except Preempted as stopped:
-        print(stopped, file=sys.stderr)
-    return 0
+    return run_training(argv, __doc__, build_task, describe)
 
 
-def run(config: Config, device: torch.device, stop: StopRequest, resume: bool, eval_only: bool) -> dict[str, Any]:
-    """Trains (or with `eval_only` just loads) and returns the metrics on data.val."""
-    folder = RunFolder(config.output_dir)
-    state = load_training_state(config, folder.last_checkpoint) if resume else None
+def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:
+    """The class of each video of data.train, scored as top-1 and top-5 on data.val."""
     classes = load_video_classes(config)
-    model = build_initial_model(config, device, folder.last_checkpoint if resume else None, eval_only)
     evaluate = build_video_evaluation(config, "val", classes, folder.path, device)
-    if is_main_process():
-        folder.write_description(config)
-    if eval_only:
-        return evaluate(model)
-    loader = build_video_loader(config, "train", classes)
-    return train_and_save(config, model, loader, evaluate, classes, folder, state, stop, device)
+    return Task(classes, evaluate, partial(build_video_loader, config, "train", classes))
 
 
 def describe(metrics: dict[str, Any], folder: str) -> str:

@@ -27,6 +27,7 @@ def train_detector(
     optimizer: torch.optim.Optimizer,
     lr_at: Callable[[float], float],
     compute_losses: Callable[[nn.Module, ClipBatch], dict[str, Tensor]],
+    *,
     evaluate: Callable[[], dict[str, Any]],
     save: Callable[[dict[str, Any]], None],
     log: Callable[..., None],

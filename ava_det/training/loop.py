@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 import torch
@@ -52,25 +52,34 @@ class LoopSettings:
     metric: str = "mAP"
 
 
+@dataclass
+class Hooks:
+    """What the loop calls between steps. evaluate: model -> metrics. save: writes a training state, called on every
+    rank. stop: a wish to end, which is looked at after each step.
+    """
+
+    evaluate: Callable[[nn.Module], dict[str, Any]]
+    save: Callable[[dict[str, Any]], None]
+    log: Log
+    stop: StopRequest = field(default_factory=StopRequest)
+
+
 def train(
     model: nn.Module,
     loader: EpochLoader,
     optimizer: torch.optim.Optimizer,
     lr_at: Callable[[float], float],
     to_device: Callable[[ClipBatch], ClipBatch],
-    evaluate: Callable[[nn.Module], dict[str, Any]],
-    save: Callable[[dict[str, Any]], None],
-    log: Log,
     settings: LoopSettings,
+    hooks: Hooks,
     resume_from: dict[str, Any] | None = None,
-    stop: StopRequest | None = None,
 ) -> dict[str, Any]:
     """Trains `model` and returns the metrics of its last evaluation.
 
-    lr_at: fractional epoch -> learning rate. save: writes a training state, called on every rank; `resume_from` is one
-    that was read back. Raises Preempted, the state saved, after a step in which `stop` was received.
+    lr_at: fractional epoch -> learning rate. resume_from: a training state that was read back. Raises Preempted, the
+    state saved, after a step in which `hooks.stop` was received.
     """
-    position, stop = Position(len(loader)), stop or StopRequest()
+    position, stop = Position(len(loader)), hooks.stop
     if resume_from is not None:
         position = restore_state(model, optimizer, resume_from, len(loader))
     device = next(model.parameters()).device
@@ -79,7 +88,7 @@ def train(
     num_steps, saved_at = settings.num_epochs * len(loader), time.monotonic()
     while position.epoch < settings.num_epochs:
         if _is_evaluation_due(position, settings.eval_every):
-            _score(model, optimizer, position, evaluate, settings.metric, save, log, stop)
+            _score(model, optimizer, position, settings.metric, hooks)
         epoch, boxes_of_epoch = position.epoch, 0.0
         loader.set_epoch(epoch, position.batch)
         interval = Interval(device, position, settings.loss.initial_loss)
@@ -95,7 +104,7 @@ def train(
             saves = is_save_due or is_stopped or position.batch == 0
             if saves or position.batch % settings.log_every == 0 or position.step == FIRST_LOOK:
                 try:
-                    log.write(**interval.close(position, lr, num_steps))
+                    hooks.log.write(**interval.close(position, lr, num_steps))
                 except DivergedError as error:
                     if error.is_own:  # the very same clips can be read again: their augmentation is seeded
                         loader.set_epoch(epoch, error.batch_index)
@@ -103,13 +112,13 @@ def train(
                     raise
                 interval = Interval(device, position, settings.loss.initial_loss)
             if saves:
-                _save_sound(model, optimizer, position, save)
+                _save_sound(model, optimizer, position, hooks.save)
                 saved_at = time.monotonic()
             if is_stopped:
                 stop.end(f"step {position.step}")
         if not boxes_of_epoch:
             raise TrainingError(f"epoch {epoch}: expected clips to learn from, not one of them could be read")
-    return _score(model, optimizer, position, evaluate, settings.metric, save, log, stop)
+    return _score(model, optimizer, position, settings.metric, hooks)
 
 
 def take_step(
@@ -172,19 +181,16 @@ def _score(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     position: Position,
-    evaluate: Callable[[nn.Module], dict[str, Any]],
     metric: str,
-    save: Callable[[dict[str, Any]], None],
-    log: Log,
-    stop: StopRequest,
+    hooks: Hooks,
 ) -> dict[str, Any]:
     """Evaluates between two epochs; the state, saved before, is saved again with its number."""
-    stop.leave_steps()
+    hooks.stop.leave_steps()
     broadcast_from_main(model.buffers())  # each rank's batch norms saw other clips: all score what was saved
-    metrics = evaluate(model)
-    log.write(epoch=position.epoch, **{metric: metrics[metric]})
+    metrics = hooks.evaluate(model)
+    hooks.log.write(epoch=position.epoch, **{metric: metrics[metric]})
     position.mean_aps[position.epoch] = metrics[metric]
-    save(capture_state(model, optimizer, position))
+    hooks.save(capture_state(model, optimizer, position))
     return metrics
 
 

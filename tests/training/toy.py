@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ava_det.distributed import rank, world_size
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.training.log import JsonLog
-from ava_det.training.loop import LoopSettings, train
+from ava_det.training.loop import Hooks, LoopSettings, train
 from ava_det.training.loss import LossSettings
 from ava_det.training.optimizer import compute_lr
 from ava_det.training.stop import StopRequest
@@ -99,8 +99,8 @@ def run(
     }  # fmt: skip
     schedule = functools.partial(compute_lr, lr=lr, num_epochs=total, warmup_epochs=0.5, schedule="cosine", steps=[])
     train(
-        model, loader or ToyLoader(), optimizer, schedule, lambda batch: batch, evaluate,
-        lambda new: saved.append(copy.deepcopy(new)), JsonLog(folder / "log.jsonl"), LoopSettings(**chosen),
-        state, stop,
+        model, loader or ToyLoader(), optimizer, schedule, lambda batch: batch, LoopSettings(**chosen),
+        Hooks(evaluate, lambda new: saved.append(copy.deepcopy(new)), JsonLog(folder / "log.jsonl"),
+              stop or StopRequest()), state,
     )  # fmt: skip
     return saved[-1]
