@@ -1,0 +1,82 @@
+"""The rows of an AVA CSV as columns in memory, and what the rows of each kind of file look like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+TWO_COLUMNS = "two columns"
+SEVEN_COLUMNS = "seven columns"
+EMPTY_COLUMN_8 = "empty column 8"
+EMPTY_ACTION = "empty action"
+EMPTY_BOX = "empty box"
+FRACTIONAL_TIMESTAMP = "fractional timestamp"
+
+COLUMNS = ("video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id", "column8")
+
+
+@dataclass
+class AvaRows:
+    """The rows of one AVA CSV, column by column; R rows in file order.
+
+    video_names: the distinct video ids; video_index: int32 [R] into them. timestamps: float64 [R], seconds.
+    boxes: float64 [R, 4], normalised xyxy, NaN where the row has none. action_ids: int64 [R], 1-based, 0 where empty.
+    column8: float64 [R]; person id or score as the loader says, NaN where absent.
+    path: the file, for messages. lines: int64 [R], 1-based, or None where row i stands on line i + 1.
+    forms: unusual but legal row forms -> the line of the first one; protocols differ in which they accept.
+    repairs: what was repaired while reading, one sentence each. row_noun: what a row is in that file, for messages.
+    """
+
+    video_names: list[str]
+    video_index: np.ndarray
+    timestamps: np.ndarray
+    boxes: np.ndarray
+    action_ids: np.ndarray
+    column8: np.ndarray
+    path: str = "<memory>"
+    lines: np.ndarray | None = None
+    forms: dict[str, int] = field(default_factory=dict)
+    repairs: list[str] = field(default_factory=list)
+    row_noun: str = "line"
+
+    def __len__(self) -> int:
+        return len(self.action_ids)
+
+    @property
+    def video_ids(self) -> np.ndarray:
+        """The video id of every row: object [R]."""
+        return np.asarray(self.video_names, dtype=object)[self.video_index]
+
+    def where(self, row: int) -> str:
+        """The place of a row, for messages."""
+        return f"{self.path}, {self.row_noun} {row + 1 if self.lines is None else int(self.lines[row])}"
+
+
+@dataclass(frozen=True)
+class RowForm:
+    """What the rows of one kind of file look like.
+
+    noun: the rows, for messages; last_column: the name of column 8. num_columns: the lengths a row may have.
+    may_be_empty: "box", "action_id" and "column8", where such a cell says something. absent_column8: what a row of
+    seven columns has there. keeps_two_columns: whether a row of two columns is a row, or says nothing.
+    """
+
+    noun: str
+    last_column: str
+    num_columns: tuple[int, ...]
+    may_be_empty: frozenset[str]
+    absent_column8: float = math.nan
+    keeps_two_columns: bool = False
+
+
+ANNOTATIONS = RowForm(
+    "annotations",
+    "person_id",
+    (2, 7, 8),
+    frozenset({"box", "action_id", "column8"}),
+    keeps_two_columns=True,
+)
+DETECTIONS = RowForm("detections", "score", (2, 7, 8), frozenset(), absent_column8=1.0)
+BOXES = RowForm("person boxes", "score", (8,), frozenset({"action_id"}))
