@@ -37,7 +37,10 @@ def test_a_wider_fast_pathway_costs_more_as_in_the_paper() -> None:
 
 def fake_run(folder: Path, name: str, seed: int, jobs: int, overrides: list[str]) -> Run:
     value = (0.5 if name == "slowfast" else 0.4) + seed / 10
-    metrics = {"mAP": value, "per_class": {"69": {"AP": value}, "34": {"AP": None}}}
+    metrics = {
+        "mAP": value,
+        "per_class": {"69": {"AP": value}, "43": {"AP": value}, "34": {"AP": None}, "36": {"AP": 0}},
+    }
     return Run(name, seed, metrics, metrics, [0.5] * 4, 1.0)
 
 
