@@ -9,6 +9,8 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,45 +19,86 @@ import torch
 
 from ava_det.files import atomic_path
 
-PACKAGES = ("torch", "torchvision", "onnxruntime", "openvino")
+PACKAGES = ("torch", "torchvision", "onnxruntime", "openvino", "av", "opencv-python-headless", "numpy", "polars")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+RULER = "ruler "
 
 
-def measure_in_turns(ways: Mapping[str, Callable[[], object]], repeat: int, device: torch.device) -> dict[str, float]:
-    """Median milliseconds of each way, wall clock; the ways take turns, so that a busy minute meets all of them."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
+@dataclass(frozen=True)
+class Time:
+    """Median milliseconds. wall: by the clock. busy: without what other processes took from it, which on a CPU is the
+    processor time a thread, on a GPU the clock again."""
+
+    wall: float
+    busy: float
+
+
+def measure_in_turns(ways: Mapping[str, Callable[[], object]], repeat: int, device: torch.device) -> dict[str, Time]:
+    """The time of each way; the ways take turns, so that a busy minute meets all of them."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for way in ways.values():  # kernels are chosen and memory is found in the first call
         way()
     for _ in range(repeat):
         for name, way in ways.items():
-            _wait(device)
-            start = time.perf_counter()
-            way()
-            _wait(device)
-            times[name].append((time.perf_counter() - start) * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
+            times[name].append(_measure_once(way, device))
+    medians = {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in times.items()}
+    return {name: Time(*values) for name, values in medians.items()}
 
 
-def measure_matrix_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """Multiply-accumulates per second of a large matrix product, the best of seven."""
-    size = 8192 if device.type == "cuda" else 2048
-    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    return size**3 / _best_of(7, lambda: left @ right, device)
-
-
-def measure_bandwidth(device: torch.device) -> float:
-    """Bytes per second, read and written, of copying a block that no cache holds, the best of seven."""
-    block = torch.zeros(2**28 if device.type == "cuda" else 2**26, device=device)
-    target = torch.empty_like(block)
-    return 2 * 4 * block.numel() / _best_of(7, lambda: target.copy_(block), device)
-
-
-def _best_of(repeat: int, work: Callable[[], object], device: torch.device) -> float:
-    return min(measure_in_turns({"": work}, 1, device)[""] for _ in range(repeat)) / 1e3
+def _measure_once(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Milliseconds by the clock, and busy ones."""
+    _wait(device)
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    _wait(device)
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    return wall * 1e3, (wall if device.type == "cuda" else processor / torch.get_num_threads()) * 1e3
 
 
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+class Rulers:
+    """What the machine can do at best: a large matrix product in each precision, and a copy no cache holds.
+
+    They are measured among the ways they are compared with (`ways`), each time as the best of three.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._best: dict[str, list[float]] = {}
+        large = device.type == "cuda"
+        size = 8192 if large else 1536
+        factors = torch.randn(size, size, device=device), torch.randn(size, size, device=device)
+        source = torch.zeros(2**28 if large else 2**25, device=device)
+        target = torch.empty_like(source)
+        self._work: dict[str, tuple[int, list[Callable[[], object]]]] = {
+            name: (size**3, _list_products(*(factor.to(dtype) for factor in factors))) for name, dtype in DTYPES.items()
+        }
+        self._work["bytes"] = 2 * 4 * source.numel(), [lambda: target.copy_(source)]
+
+    def ways(self) -> dict[str, Callable[[], object]]:
+        """To be measured in turns with others; their own times mean nothing."""
+        return {f"{RULER}{name}": partial(self._measure, name) for name in self._work}
+
+    def _measure(self, name: str) -> None:
+        best = min(_measure_once(work, self._device)[1] for work in 3 * self._work[name][1])
+        self._best.setdefault(name, []).append(best)
+
+    def rates(self) -> dict[str, float]:
+        """Multiply-accumulates a second for fp32 and bf16, bytes read and written a second for bytes, in busy time:
+        medians over the turns so far."""
+        return {name: self._work[name][0] * 1e3 / statistics.median(best) for name, best in self._best.items()}
+
+
+def _list_products(left: torch.Tensor, right: torch.Tensor) -> list[Callable[[], object]]:
+    """The ways to multiply two matrices: torch's own, and oneDNN's where that is another library."""
+    ways: list[Callable[[], object]] = [lambda: left @ right]
+    if left.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        ways.append(lambda: torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], ""))
+    return ways
 
 
 def measure_peak_memory(work: Callable[[], object], device: torch.device) -> float:

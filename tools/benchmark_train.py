@@ -9,89 +9,65 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
-from ava_det.tools.benchmark_machine import (
-    describe_machine,
-    measure_in_turns,
-    measure_kept_memory,
-    measure_matrix_rate,
-    write_json,
+from ava_det.tools.benchmark_machine import measure_in_turns, measure_kept_memory
+from ava_det.tools.benchmark_network import (
+    Inputs,
+    Subject,
+    add_network_options,
+    build_subject,
+    compute_floors,
+    describe_rates,
+    draw_clip,
+    place,
+    tabulate,
+    with_identity_pools,
+    write_report,
 )
-from ava_det.tools.benchmark_model import Inputs, build_random_model, draw_clip, place, with_identity_pools
 from torch import nn
 from torch.nn import functional as F
 
-from ava_det.build import build_model, build_optimizer, prepare_torch, to_device
-from ava_det.config import Config, load_config
-from ava_det.models.cost import compute_cost
+from ava_det.build import build_optimizer, to_device
 
 BACKWARD_AND_FORWARD = 3  # every product is made once forward and twice backward, for the input and for the weights
 
 
 def add_train(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("train", help="one training step, against the plain eager one")
-    parser.add_argument("--config", default="configs/ava/slowfast_r50_8x8.yaml", help="default: %(default)s")
-    parser.add_argument("--batch", type=int, nargs="+", default=[2], help="clips a step (default: 2)")
-    parser.add_argument("--boxes", type=int, default=2, help="persons a clip (default: %(default)s)")
-    parser.add_argument("--size", type=int, default=224, help="pixels per side (default: %(default)s)")
-    parser.add_argument("--repeat", type=int, default=5, help="take medians of so many rounds (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
-    parser.add_argument(
-        "--set", nargs="+", default=[], metavar="key=value", help="config values, such as model.depth=50"
-    )
+    add_network_options(parser, batch=2, boxes=2, size=224)
     parser.set_defaults(run=benchmark_train)
 
 
 def benchmark_train(args: argparse.Namespace) -> int:
     """Prints median milliseconds a step, ratios, floors and activations kept for each batch size."""
-    config = load_config(args.config, args.set)
-    device = prepare_torch(config)
-    model = build_random_model(config)
-    machine = describe_machine(device)
-    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    rates = {name: measure_matrix_rate(dtype, device) for name, dtype in dtypes.items()}
-    with torch.device("meta"):
-        gmacs = compute_cost(build_model(config), config.model.num_slow_frames, config.model.alpha, args.size).gmacs
-    print(f"{machine['cpu']}, {machine.get('gpu', 'no GPU')}; {machine['threads']} threads, load {machine['load']}")
-    rows: list[dict[str, Any]] = []
-    for batch in args.batch:
-        inputs = place(draw_clip(config, batch, batch * args.boxes, args.size), device)
-        ways = list_steps(config, model, inputs, device)
-        times = measure_in_turns({name: step for name, (_, step) in ways.items()}, args.repeat, device)
-        first = next(iter(times))
-        print(f"\nbatch {batch}: median of {args.repeat}, against {first!r}")
-        print(f"{'':22}{'ms':>9}{'ratio':>8}{'floor: MACs':>13}{'kept MB':>10}")
-        for name, (precision, step) in ways.items():
-            kept = measure_kept_memory(step)
-            floor = BACKWARD_AND_FORWARD * batch * gmacs * 1e12 / rates[precision]
-            ratio = times[first] / times[name]
-            print(f"{name:22}{times[name]:9.0f}{ratio:8.2f}{floor:13.0f}{kept:10.0f}")
-            row = {
-                "batch": batch,
-                "way": name,
-                "ms": times[name],
-                "ratio": ratio,
-                "floor_macs_ms": floor,
-                "kept_mb": kept,
-            }
-            rows.append(row)
-    if args.json:
-        options = {key: str(value) for key, value in vars(args).items() if key != "run"}
-        write_json(args.json, {"machine": machine, "gmac_per_s": rates, "options": options, "rows": rows})
+    subject = build_subject(args)
+    rows = [row for batch in args.batch for row in compare_steps(subject, batch, args)]
+    rates = subject.rulers.rates()
+    print(describe_rates(rates))
+    write_report(args, subject, rates=rates, rows=rows)
     return 0
 
 
-def list_steps(
-    config: Config, model: nn.Module, inputs: Inputs, device: torch.device
-) -> dict[str, tuple[str, Callable[[], None]]]:
-    """Name -> (precision, a function that makes one step); every way has a model and an optimizer of its own."""
-    plain = with_identity_pools(model).to(device)
+def compare_steps(subject: Subject, batch: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measures the ways to make a step in turns, the rulers among them, prints a table and returns its rows."""
+    inputs = place(draw_clip(subject.config, batch, batch * args.boxes, args.size), subject.device)
+    ways = list_steps(subject, inputs)
+    steps = {name: step for name, (_, step) in ways.items()}
+    times = measure_in_turns({**subject.rulers.ways(), **steps}, args.repeat, subject.device)
+    kept = {name: measure_kept_memory(step) for name, step in steps.items()}
+    floors = compute_floors(subject.config, batch, args.size, subject.rulers.rates(), BACKWARD_AND_FORWARD)
+    return tabulate(batch, {name: precision for name, (precision, _) in ways.items()}, times, floors, "kept_mb", kept)
+
+
+def list_steps(subject: Subject, inputs: Inputs) -> dict[str, tuple[str, Callable[[], None]]]:
+    """Name -> (precision, a function that makes one step); both networks have an optimizer of their own."""
+    config, device = subject.config, subject.device
+    plain = with_identity_pools(subject.model).to(device)
     parameters = plain.parameters()
     walking = torch.optim.SGD(parameters, lr=1e-4, momentum=config.train.momentum, foreach=False, fused=False)
-    ours = to_device(copy.deepcopy(model), device)
+    ours = to_device(copy.deepcopy(subject.model), device)
     config.train.lr = 1e-4  # nothing is learned from noise
     optimizer = build_optimizer(config, ours)
     placed = {
@@ -100,6 +76,7 @@ def list_steps(
     }
     return {
         "plain fp32": ("fp32", lambda: make_step(plain, walking, inputs, "fp32")),
+        "plain bf16": ("bf16", lambda: make_step(plain, walking, inputs, "bf16")),
         "train_ava.py fp32": ("fp32", lambda: make_step(ours, optimizer, placed, "fp32")),
         "train_ava.py bf16": ("bf16", lambda: make_step(ours, optimizer, placed, "bf16")),
     }
