@@ -6,6 +6,7 @@ import argparse
 import functools
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -17,8 +18,11 @@ from ava_det.distributed import has_met, local_rank
 Main = Callable[..., int]
 
 
+OVERRIDE = re.compile(r"[a-z_]\w*(\.\w+)*=.*", re.DOTALL)
+
+
 class ToolParser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line; `parse_args` lets options and key=value overrides mix."""
+    """An argument parser whose complaint is one line; `parse_intermixed_args` lets options and overrides mix."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
@@ -26,6 +30,20 @@ class ToolParser(argparse.ArgumentParser):
     def add_overrides(self) -> None:
         """Trailing `key=value` arguments, as `args.overrides`."""
         self.add_argument("overrides", nargs="*", metavar="key=value", help="config values, such as train.lr=0.1")
+
+    def parse_intermixed_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """As argparse's, but an option of several values ends where a key=value begins: `--seeds 0 1 train.lr=0.1`."""
+        several = {name for action in self._actions if action.nargs == "+" for name in action.option_strings}
+        words: list[str] = []
+        last: list[str] = []  # options of several values, where nothing follows that could be taken for one
+        target = words
+        for word in sys.argv[1:] if args is None else args:
+            if word.startswith("-"):
+                target = last if word in several else words
+            elif OVERRIDE.fullmatch(word):
+                target = words
+            target.append(word)
+        return super().parse_intermixed_args(words + last, namespace)
 
 
 def positive(text: str) -> float:

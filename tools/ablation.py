@@ -1,10 +1,10 @@
 """The paper's tables of lateral connections and of beta, rebuilt on the synthetic set, beside its own numbers.
 
-    python tools/ablation.py [key=value ...] [--output outputs/ablation] [--seeds 0 1 2] [--jobs 2]     (make ablation)
+    python tools/ablation.py [--output outputs/ablation] [--tables lateral] [--seeds 0 1 2] [--jobs 2] [key=value ...]
 
-Each row is a small network, trained as tools/synthetic_table.py does; a run that is already there is not repeated.
-Writes table.csv, table.md and, where matplotlib is installed, ablation.png. The paper's numbers are Kinetics-400
-accuracies of networks 80 times as large: the order of the rows may be compared, not their size.
+`make ablation` renders the set first. Each row is a small network, trained as tools/synthetic_table.py does; a run that
+is already there is not repeated. Writes table.csv, table.md and, where matplotlib is installed, ablation.png. Which
+comparisons mean something: docs/training.md, "The paper's ablations in the small".
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Row(NamedTuple):
     gflops: float
 
 
-# arXiv 1812.03982, Tables 5a and 5b; beta 1/32 leaves no whole channel of a stem of 16
+# arXiv 1812.03982, Tables 5a and 5b, without beta 1/32: see docs/training.md
 ROWS = (
     Row("lateral", "Slow-only", "slow_only", (), 72.6, 90.3, 27.3),
     Row("lateral", "Fast-only", "fast_only", (), 51.7, 78.5, 6.4),

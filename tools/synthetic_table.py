@@ -1,6 +1,6 @@
 """Trains the five synthetic configs at equal steps over three seeds and prints the README's table.
 
-    python tools/synthetic_table.py [key=value ...] [--output outputs/synthetic_table] [--seeds 0 1 2] [--jobs 2]
+    python tools/synthetic_table.py [--output outputs/synthetic_table] [--seeds 0 1 2] [--jobs 2] [key=value ...]
 
 Every run trains once and is scored with detected and with ground-truth boxes; a run that is already there is not
 repeated. With --jobs 2 two runs share the machine, each on half of its cores, and training times are told so.

@@ -48,11 +48,12 @@ def test_the_table_has_a_row_a_network_and_trains_each_once(tmp_path: Path, monk
     trained: list[Path] = []
 
     def train(folder: Path, *rest: object) -> Run:
+        assert rest[-1][0] == "train.epochs=1"  # type: ignore[index]
         trained.append(folder)
         return fake_run(folder, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ablation, "train_and_score", train)
-    assert main([f"--output={tmp_path}", "--seeds", "0", "1"]) == 0
+    assert main([f"--output={tmp_path}", "--seeds", "0", "1", "train.epochs=1"]) == 0
     assert len(trained) == len(set(trained)) == 2 * (len(ROWS) - 1)  # T-conv and beta 1/4 are the same network
     with open(tmp_path / "table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -60,7 +61,7 @@ def test_the_table_has_a_row_a_network_and_trains_each_once(tmp_path: Path, monk
     tconv = next(row for row in rows if row["name"] == "T-conv")
     assert (tconv["mAP"], tconv["fast_AP"], tconv["top1"]) == ("0.5500", "0.2750", "75.6")
     assert (tmp_path / "ablation.png").stat().st_size > 1000
-    table = format_table(measure(ROWS[:2], tmp_path, [0, 1], 1, []))
+    table = format_table(measure(ROWS[:2], tmp_path, [0, 1], 1, ["train.epochs=1"]))
     assert "| Slow-only | 0.450 ± 0.071 |" in table
     assert {line.count("|") for line in table.splitlines() if line} == {8}
 
@@ -71,6 +72,6 @@ def test_the_command_trains_every_row(synthetic: Path, tmp_path: Path) -> None:
     for split in ("train", "val"):
         data += [f"data.{split}.annotations={synthetic}/{split}.csv", f"data.{split}.boxes=gt"]
         data += [f"data.{split}.excluded={synthetic}/{split}_excluded.csv"]
-    assert main([f"--output={tmp_path}/ablation", *data, "--seeds", "0"]) == 0
+    assert main([f"--output={tmp_path}/ablation", "--seeds", "0", *data]) == 0
     with open(tmp_path / "ablation/table.csv", newline="") as file:
         assert all(0 < float(row["mAP"]) <= 1 for row in csv.DictReader(file))

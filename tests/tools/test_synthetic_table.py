@@ -58,5 +58,5 @@ def test_the_command_trains_and_tells(synthetic: Path, tmp_path: Path, capsys: p
     for split in ("train", "val"):
         data += [f"data.{split}.annotations={synthetic}/{split}.csv", f"data.{split}.boxes=gt"]
         data += [f"data.{split}.excluded={synthetic}/{split}_excluded.csv"]
-    assert main([f"--output={tmp_path}", *data, "--configs", "single_frame", "--seeds", "0", "1"]) == 0
+    assert main([f"--output={tmp_path}", "--configs", "single_frame", *data, "--seeds", "0", "1"]) == 0
     assert "single_frame" in capsys.readouterr().out
