@@ -5,6 +5,8 @@ python tools/benchmark.py evaluate --detections CSV --annotations CSV --label-ma
 python tools/benchmark.py decode [--video FILE] [--json FILE]                      (how clips are read from video)
 python tools/benchmark.py model [--config F] [--batch 1 4 8] [--runtimes onnx openvino] [--growth PNG] [--json F]
 python tools/benchmark.py train [--config F] [--batch 2] [--json F]                            (one training step)
+python tools/benchmark.py demo --weights F [--video FILE] [--json F]                      (the demo, stage by stage)
+python tools/benchmark.py all [--quick] [--weights F] [--json F]               (each of these, into one report)
 """
 
 from __future__ import annotations
@@ -20,8 +22,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from ava_det.tools.benchmark_all import add_all
 from ava_det.tools.benchmark_decode import add_decode
 from ava_det.tools.benchmark_demo import add_demo
+from ava_det.tools.benchmark_machine import write_json
 from ava_det.tools.benchmark_model import add_model
 from ava_det.tools.benchmark_train import add_train
 
@@ -44,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_demo(commands)
     add_model(commands)
     add_train(commands)
+    add_all(commands)
     args = parser.parse_args(argv)
     return args.run(args)
 
@@ -55,6 +60,7 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--detections", metavar="CSV")
     parser.add_argument("--label-map", metavar="PBTXT")
     parser.add_argument("--repeat", type=int, default=3, help="take medians of so many runs (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
     parser.set_defaults(run=benchmark_evaluate)
 
 
@@ -81,6 +87,9 @@ def benchmark_evaluate(args: argparse.Namespace) -> int:
     each = in_memory / million
     print(f"  arrays in memory to mAP            {in_memory:8.2f}   {each:.2f} per million rows")
     print(f"peak memory, torch included          {megabytes / 1024:8.2f} GB")
+    if args.json:
+        figures = {"mAP": mean_ap, "rows": rows, "cpu_seconds": seconds, "ratio_to_pandas": ratio}
+        write_json(args.json, {**figures, "cpu_seconds_in_memory": in_memory, "peak_mb": megabytes})
     return 0
 
 

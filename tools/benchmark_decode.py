@@ -7,7 +7,6 @@ RGB, short side 256), medians of repeats in which the ways take turns, so that r
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -21,13 +20,13 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from ava_det.tools.benchmark_machine import write_json
 
 from ava_det.data.dataset import ClipReader
 from ava_det.data.frame_folder import FrameFolder
 from ava_det.data.picture import resize_short_side
 from ava_det.data.reader import FrameReader
 from ava_det.data.video import VideoReader
-from ava_det.files import atomic_path
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT_SIDE = 256
@@ -88,8 +87,7 @@ def benchmark_decode(args: argparse.Namespace) -> int:
             "seconds": seconds,
             "ratios": {ratio.name: [ratio.value, ratio.goal, ratio.reached] for ratio in ratios},
         }
-        with atomic_path(args.json) as path:
-            Path(path).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_json(args.json, figures)
     return 0
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import torch
+from ava_det.tools import benchmark_all
 from ava_det.tools.benchmark import write_large_case
 
 from ava_det.annotations import load_annotations, load_detections
@@ -42,3 +46,31 @@ def test_half_of_the_files_is_refused(tmp_path: Path, run_tool: RunTool) -> None
     code, _, err = run_tool("benchmark", "evaluate", "--detections", tmp_path / "det.csv")
     assert code == 2
     assert "expected --annotations, --detections and --label-map together" in err
+
+
+def test_a_missing_part_is_told(tmp_path: Path, run_tool: RunTool, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts: dict[str, tuple[list[str], list[str]]] = {"decode": ([], ["--video", "absent.mp4"]), "demo": ([], [])}
+    monkeypatch.setattr(benchmark_all, "PARTS", parts)
+    code, out, _ = run_tool("benchmark", "all", "--quick", "--json", tmp_path / "report.json")
+    assert code == 1
+    assert "decode failed: --video absent.mp4 ended with exit code 2" in out
+    assert "demo skipped: the demo needs --weights" in out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["machine"]["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert list(report["parts"]) == ["decode", "demo"]
+
+
+def test_a_part_that_takes_too_long_is_ended() -> None:
+    assert benchmark_all.run_part("evaluate", [], 0.001) == {
+        "failed": "it took longer than 0.001 minutes, the limit of --minutes"
+    }
+
+
+@pytest.mark.slow
+def test_all_parts_go_into_one_report(tmp_path: Path, run_tool: RunTool) -> None:
+    code, _, _ = run_tool("benchmark", "all", "--quick", "--json", tmp_path / "report.json")
+    assert code == 0
+    parts = json.loads((tmp_path / "report.json").read_text())["parts"]
+    assert [part for part, facts in parts.items() if "report" in facts] == ["evaluate", "decode", "model", "train"]
+    assert parts["evaluate"]["report"]["rows"] > 10_000
+    assert {row["way"] for row in parts["model"]["report"]["rows"]} > {"plain fp32", "inference form bf16"}

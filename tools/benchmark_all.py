@@ -1,0 +1,85 @@
+"""`tools/benchmark.py all`: every benchmark, one after the other in a process of its own, into one report."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from ava_det.tools.benchmark_machine import describe_machine, write_json
+
+# what each part is told, and what makes it a matter of a minute: to see whether it runs, not how fast
+PARTS = {
+    "evaluate": ([], ["--videos", "1", "--repeat", "1"]),
+    "decode": ([], ["--seconds", "20", "--clips", "100", "--repeat", "1"]),
+    "model": (["--batch", "1", "4", "8", "--repeat", "3"], ["--batch", "1", "--size", "64", "--repeat", "1"]),
+    "train": (["--repeat", "3"], ["--size", "64", "--repeat", "1"]),
+    "demo": ([], ["--repeat", "1"]),
+}
+RUNTIMES = {"onnx": ("onnxruntime", "onnxscript"), "openvino": ("openvino", "onnxscript")}  # and what they import
+
+
+def add_all(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("all", help="all of these, into one report")
+    parser.add_argument("--config", help="network of model and train (default: theirs)")
+    parser.add_argument("--weights", help="of the demo, which is left out without them")
+    parser.add_argument("--against", metavar="MODULE:FUNCTION", help="as for model")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round: does everything run?")
+    parser.add_argument("--minutes", type=float, default=30, help="the longest a part may take (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
+    parser.set_defaults(run=benchmark_all)
+
+
+def benchmark_all(args: argparse.Namespace) -> int:
+    """Prints what each part prints; says in one sentence why a part is missing. Returns 1 if one failed."""
+    report: dict[str, Any] = {"machine": describe_machine(torch.device("cpu")), "quick": args.quick, "parts": {}}
+    failed = False
+    for part in PARTS:
+        print(f"\n== {part}", flush=True)
+        if part == "demo" and args.weights is None:
+            report["parts"][part] = {"skipped": "the demo needs --weights"}
+        else:
+            report["parts"][part] = run_part(part, list_options(part, args), args.minutes)
+        for reason in ("skipped", "failed"):
+            if reason in report["parts"][part]:
+                print(f"{part} {reason}: {report['parts'][part][reason]}")
+        failed = failed or "failed" in report["parts"][part]
+        if args.json:  # after each part: an hour's work is not lost with the last one
+            write_json(args.json, report)
+    return int(failed)
+
+
+def list_options(part: str, args: argparse.Namespace) -> list[str]:
+    options = list(PARTS[part][args.quick])
+    if part in ("model", "train") and args.config:
+        options += ["--config", args.config]
+    if part == "model":
+        installed = [name for name, modules in RUNTIMES.items() if all(map(importlib.util.find_spec, modules))]
+        for name in sorted(set(RUNTIMES) - set(installed)):
+            print(f'{name} skipped: it is not installed: pip install "ava_det[{name}]"')
+        options += ["--runtimes", *installed, *(["--against", args.against] if args.against else [])]
+    return options + (["--weights", args.weights] if part == "demo" else [])
+
+
+def run_part(part: str, options: list[str], minutes: float) -> dict[str, Any]:
+    """The part's command, seconds and report, or why it failed. Its output goes where ours goes."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.json"
+        command = [sys.executable, str(Path(__file__).with_name("benchmark.py")), part, *options]
+        try:
+            code = subprocess.run([*command, "--json", str(path)], check=False, timeout=60 * minutes).returncode
+        except subprocess.TimeoutExpired:
+            return {"failed": f"it took longer than {minutes:g} minutes, the limit of --minutes"}
+        if code:
+            return {"failed": f"{' '.join(options)} ended with exit code {code}, its reason stands above"}
+        seconds = round(time.perf_counter() - began, 1)
+        report = json.loads(path.read_text(encoding="utf-8"))
+    return {"command": " ".join(["benchmark.py", part, *options]), "seconds": seconds, "report": report}
