@@ -73,6 +73,19 @@ def test_the_console_has_a_line_per_interval_and_curves_are_drawn(
     assert cv2.imread(str(tmp_path / "run/curves.png")) is not None
 
 
+def test_tensorboard_shows_the_run_where_it_is_installed(trained: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained / "tensorboard"))
+    events.Reload()
+    lines = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    losses = [(line["step"], pytest.approx(line["loss"])) for line in lines if "loss" in line]
+    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == losses
+    (scored,) = events.Scalars("val/mAP")
+    assert (scored.step, scored.value) == (losses[-1][0], pytest.approx(lines[-1]["mAP"]))
+
+
 def test_without_matplotlib_one_line_says_so(
     run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

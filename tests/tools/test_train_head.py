@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,29 @@ def test_features_are_computed_once_and_the_head_is_an_ordinary_network(
     code, _, err = run_tool("test_ava", *again, "--boxes", "gt")
     assert code == 0, err
     assert json.loads((tmp_path / "again/metrics.json").read_text())["mAP"] == pytest.approx(first["mAP"], abs=1e-3)
+
+
+def test_the_demo_shows_each_action_from_its_own_threshold(
+    run_tool: RunTool, synthetic_config: list[str], weights: Path, synthetic: Path, tmp_path: Path
+) -> None:
+    """What the head's checkpoint says, with no option: every score above is shown, and no other."""
+    assert run_tool("train_head", *synthetic_config, f"weights={weights}")[0] == 0
+    head = tmp_path / "run/head/checkpoints/last.pt"
+    thresholds = load_checkpoint(head)["thresholds"]
+    assert len(set(thresholds.values())) > 2
+    video = next((synthetic / "videos").glob("demo_*.mp4"))
+    told = ["--json", tmp_path / "o.jsonl", "--csv", tmp_path / "o.csv", "--detector", "motion"]
+    code, _, err = run_tool("demo", "--video", video, "--weights", head, *told, "data.min_person_score=0.1")
+    assert code == 0, err
+    with open(tmp_path / "o.csv", newline="") as file:
+        expected = Counter(int(row[6]) for row in csv.reader(file) if float(row[7]) >= thresholds[int(row[6])])
+    lines = map(json.loads, (tmp_path / "o.jsonl").read_text().splitlines())
+    shown = Counter(action["id"] for line in lines for person in line["persons"] for action in person["actions"])
+    assert shown == expected
+    plain = Counter()
+    with open(tmp_path / "o.csv", newline="") as file:
+        plain.update(int(row[6]) for row in csv.reader(file) if float(row[7]) >= 0.5)
+    assert shown != plain  # the default of other checkpoints
 
 
 def test_more_layers_and_fewer_classes(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,9 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from ava_det.build import build_video_evaluation, load_video_classes
+from ava_det.build import kinetics as build_kinetics
 from ava_det.build.kinetics import compute_top, score_crops
 from ava_det.checkpoint import load_checkpoint
+from ava_det.config import load_config
 from ava_det.structures import ClipBatch, Keyframe
+from ava_det.training import loop
 
 RunTool = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -63,6 +69,82 @@ def test_from_clips_to_a_classifier_to_a_detector(
     assert code == 0, err
     assert "head.projection.weight (file [12, 160], model [80, 160])" in out
     assert "what did not fit starts untrained" in out
+
+
+def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not_been(
+    run_tool: RunTool, small_config: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With dropout and random places of the clips: 3 batches an epoch, stopped after the second epoch's second."""
+    common = [*small_config, "train.epochs=2", "train.eval_every=1", "model.dropout=0.5"]
+    assert run_tool("train_kinetics", *common, f"output_dir={tmp_path}/whole")[0] == 0
+    take_step, steps = loop.take_step, []
+
+    def interrupted_step(*arguments: object) -> object:
+        steps.append(len(steps))
+        if len(steps) == 4:  # seen before the step that follows
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take_step(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "take_step", interrupted_step)
+        code, _, err = run_tool("train_kinetics", *common)
+    assert (code, err.strip().splitlines()[-1].split(";")[0]) == (0, "stopped by SIGTERM at step 5")
+    folder = tmp_path / "kinetics"
+    assert load_checkpoint(folder / "checkpoints/last.pt")["batch"] == 2
+    code, _, err = run_tool("train_kinetics", *common, "--resume")
+    assert code == 0, err
+    whole, resumed = (load_checkpoint(path / "checkpoints/last.pt") for path in (tmp_path / "whole", folder))
+    for key in ("epoch", "batch", "mean_aps", "model", "optimizer", "rng"):
+        torch.testing.assert_close(resumed[key], whole[key], rtol=0, atol=0)
+    assert (folder / "metrics.json").read_text() == (tmp_path / "whole/metrics.json").read_text()
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_score_as_one(run_tool: RunTool, small_config: list[str], tmp_path: Path) -> None:
+    """Frozen statistics, no dropout; each of 12 videos is tested by 10 clips, which the processes share out."""
+    common = [*small_config, "train.freeze_bn=true", "model.dropout=0", "train.epochs=2", "train.optimizer=sgd"]
+    common += ["train.lr=0.01", "eval.batch_size=4"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*torchrun, "-m", "ava_det.tools.train_kinetics", *common, f"output_dir={tmp_path}/two"]
+    finished = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=400, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("top-1") == 2  # the line of the evaluation and the line of the end, both of rank 0
+    assert run_tool("train_kinetics", *common, f"output_dir={tmp_path}/one")[0] == 0
+    one, two = (load_checkpoint(tmp_path / name / "checkpoints/last.pt")["model"] for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-6)
+    assert (tmp_path / "one/metrics.json").read_text() == (tmp_path / "two/metrics.json").read_text()
+
+
+@pytest.mark.parametrize("batch_size", [4, 10])
+def test_a_video_is_scored_by_the_mean_of_thirty_views(
+    small_config: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
+    """A network that tells its views apart, however many clips it gets at a time."""
+    config = load_config(small_config[1], [*small_config[2:], f"eval.batch_size={batch_size}"])
+    views: list[torch.Tensor] = []
+
+    class Spread(torch.nn.Module):
+        def forward(self, slow: torch.Tensor, fast: torch.Tensor, rois: torch.Tensor) -> torch.Tensor:
+            logits = slow.std(dim=(2, 3, 4)).repeat(1, 4)
+            views.extend(logits.softmax(dim=1))
+            return logits
+
+    scored: dict[str, torch.Tensor] = {}
+
+    def remember(totals: dict[str, torch.Tensor], columns: dict[str, int]) -> dict[str, object]:
+        scored.update(totals)
+        return compute_top(totals, columns)
+
+    monkeypatch.setattr(build_kinetics, "compute_top", remember)
+    build_video_evaluation(config, "val", load_video_classes(config), tmp_path, torch.device("cpu"))(Spread())
+    assert len(views) == 12 * 10 * 3
+    for place, total in enumerate(scored.values()):
+        own = torch.stack(views[place * 30 : (place + 1) * 30])
+        assert own.std(dim=0).min() > 1e-5
+        torch.testing.assert_close(total / 10, own.mean(dim=0))
 
 
 @pytest.mark.parametrize(
