@@ -102,15 +102,14 @@ def interpolate(before: Detections | None, after: Detections | None, timestamp: 
     weight = min(share, 1 - share)
     if near.track_ids is None or far.track_ids is None:
         raise ValueError("interpolate: expected detections with track ids")
+    tracks = near.track_ids.tolist()
     other = {track: index for index, track in enumerate(far.track_ids.tolist())}
+    moving = [index for index, track in enumerate(tracks) if track in other]
     boxes = near.boxes.clone()
-    kept = []
-    for index, track in enumerate(near.track_ids.tolist()):
-        if track in other:
-            boxes[index] = near.boxes[index] * (1 - weight) + far.boxes[other[track]] * weight
-        if track in other or abs(timestamp - near.keyframe.timestamp) <= MAX_HOLD_SECONDS:
-            kept.append(index)
-    return _select(replace(near, boxes=boxes), kept)
+    ends = far.boxes[[other[tracks[index]] for index in moving]]
+    boxes[moving] = near.boxes[moving] * (1 - weight) + ends * weight
+    held = abs(timestamp - near.keyframe.timestamp) <= MAX_HOLD_SECONDS
+    return _select(replace(near, boxes=boxes), [*range(len(tracks))] if held else moving)
 
 
 def _hold(detections: Detections | None, timestamp: float) -> Detections | None:
@@ -121,6 +120,8 @@ def _hold(detections: Detections | None, timestamp: float) -> Detections | None:
 
 
 def _select(detections: Detections, rows: list[int]) -> Detections:
+    if len(rows) == len(detections.boxes):
+        return detections
     tracks = None if detections.track_ids is None else detections.track_ids[rows]
     return Detections(
         detections.boxes[rows], detections.action_scores[rows], detections.person_scores[rows], tracks,

@@ -21,7 +21,8 @@ from ava_det.result_files import DetectionsCsv, DetectionsJson
 from ava_det.run_ahead import run_ahead
 from ava_det.streaming import ShownFrame
 from ava_det.structures import Detections
-from ava_det.visualization import ContactSheet, Overlay, VideoWriter, Window
+from ava_det.visualization import ContactSheet, Overlay, Surface, VideoWriter, Window
+from ava_det.yuv import planes_to_rgb
 
 DRAWN_AHEAD = 4  # frames that wait for the encoder
 
@@ -69,10 +70,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A frame of the result: its seconds in the file, RGB uint8 [H, W, 3], None where no picture is written."""
+    """A frame of the result: its seconds in the file, its planes (yuv.py), None where no picture is written."""
 
     seconds: float
-    picture: np.ndarray | None
+    planes: np.ndarray | None
     keyframes: list[Detections]
 
 
@@ -92,18 +93,18 @@ def process_live(
     seen, overlay = Seen(), Overlay(looks.label_map, looks.thresholds, looks.topk)
     with LiveSource(name, predictor.live_seconds, predictor.start_second) as source, ExitStack() as files:
         watcher = predictor.watch_live(source, moments.every, moments.smooth, stop)
-        writer, tables = _open_files(files, source.hold(), outputs, looks, moments)
+        reader = source.hold()
+        writer, tables = _open_files(files, reader, outputs, looks, moments)
         for frame in watcher.frames():
             seen.seconds = frame.seconds - source.start_second
             if seen.seconds >= moments.end:
                 break
             for keyframe in frame.keyframes:
                 _count(seen, keyframe, tables)
-            picture = frame.picture.rgb(None)
-            picture = picture if frame.detections is None else overlay.draw(picture, frame.detections)
+            planes = paint(frame, overlay, reader)
             if writer is not None:
-                writer.write(picture, seen.seconds)
-            if window is not None and not window.show(picture, 0.0):
+                writer.write_planes(planes, seen.seconds)
+            if window is not None and not window.show(planes_to_rgb(planes, reader.matrix), 0.0):
                 break
     return seen, watcher.num_dropped
 
@@ -138,10 +139,11 @@ def process_video(
         for drawn in run_ahead(frames, DRAWN_AHEAD, stop):
             for keyframe in drawn.keyframes:
                 _count(seen, keyframe, tables)
-            if window is not None and drawn.picture is not None:
-                stopped = not window.show(drawn.picture, drawn.seconds - moments.start)
-            if writer is not None and drawn.picture is not None:
-                writer.write(drawn.picture, drawn.seconds - moments.start)
+            if window is not None and drawn.planes is not None:
+                picture = planes_to_rgb(drawn.planes, reader.matrix)
+                stopped = not window.show(picture, drawn.seconds - moments.start)
+            if writer is not None and drawn.planes is not None:
+                writer.write_planes(drawn.planes, drawn.seconds - moments.start)
             seen.seconds = drawn.seconds
             bar.update()
             if stopped:
@@ -167,7 +169,8 @@ def _open_files(
         tables.append(files.enter_context(table))
     if outputs.video:
         sound = (reader.path, reader.clock_start + moments.start) if reader.has_audio else None
-        writer = files.enter_context(VideoWriter(outputs.video, reader.width, reader.height, reader.fps, sound))
+        writer = VideoWriter(outputs.video, reader.width, reader.height, reader.fps, sound, reader.matrix)
+        files.enter_context(writer)
     return writer, tables
 
 
@@ -184,8 +187,12 @@ def _draw(
         if sheet is not None:
             for keyframe in frame.keyframes:
                 sheet.add(frame.picture.rgb(None), keyframe, seconds)
-        picture = None
-        if wanted:
-            picture = frame.picture.rgb(None)
-            picture = picture if frame.detections is None else overlay.draw(picture, frame.detections)
-        yield _Drawn(seconds, picture, frame.keyframes)
+        yield _Drawn(seconds, paint(frame, overlay, reader) if wanted else None, frame.keyframes)
+
+
+def paint(frame: ShownFrame, overlay: Overlay, reader: FrameReader) -> np.ndarray:
+    """The planes of a frame with the people on it."""
+    planes = frame.picture.planes(reader.matrix)
+    if frame.detections is not None:
+        overlay.draw_on(Surface.of_planes(planes, reader.width, reader.height, reader.matrix), frame.detections)
+    return planes

@@ -20,6 +20,7 @@ from ava_det.data.picture import resize_short_side
 from ava_det.data.reader import TAGGED, FrameReader, Picture, VideoError
 from ava_det.data.sampling import EXTRACTED_FPS
 from ava_det.data.video import VideoReader
+from ava_det.yuv import BT601, rgb_to_planes
 
 PICTURE = re.compile(r"(.*?)(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 
@@ -37,6 +38,7 @@ class FrameFolder(FrameReader):
 
     fps = float(EXTRACTED_FPS)
     frame_rate = Fraction(EXTRACTED_FPS)
+    matrix = BT601
     has_audio, audio_rate = False, 0
     is_prepared = False
     delay = Fraction(0)
@@ -136,6 +138,9 @@ class _FolderPicture:
 
     def rgb(self, short_side: int | None, colour: str = TAGGED) -> np.ndarray:
         return resize_short_side(self._folder._load(self._index), short_side)
+
+    def planes(self, matrix: str) -> np.ndarray:
+        return rgb_to_planes(self.rgb(None), matrix)
 
 
 def _find_pictures(folder: Path) -> list[str]:

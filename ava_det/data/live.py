@@ -53,6 +53,7 @@ class LiveSource:
                 self._left = True
                 raise VideoError(f"{name}: no frame of it can be decoded")
             self.height, self.width = self._held[0].rgb(None).shape[:2]
+            self.matrix = self._held[0].matrix
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or 30)
 
     def __enter__(self) -> Self:
@@ -133,6 +134,7 @@ class LiveWindow(FrameReader):
         self.path, self.start_second = source.path, source.start_second
         self.width, self.height, self.fps = source.width, source.height, source.fps
         self.frame_rate = Fraction(source.fps).limit_denominator(1001)
+        self.matrix = source.matrix
         self._pictures = pictures
         self._seconds = [picture.seconds for picture in pictures]
         self.duration = self._seconds[-1] - self.start_second

@@ -9,10 +9,13 @@ import cv2
 import numpy as np
 from av.video.reformatter import Colorspace
 
-from ava_det.data.reader import BT601, TAGGED
+from ava_det.data.reader import TAGGED
+from ava_det.yuv import BT601, BT709, rgb_to_planes, rotate_planes
 
 BT601_TAGS = {2, 5, 6}  # "unspecified", BT.470BG and SMPTE 170M in H.273: the matrix OpenCV's conversion assumes
+BT709_TAG, UNTAGGED = 1, 2
 LIMITED_RANGE = {0, 1}
+HD_LINES = 720  # players take pictures of that many lines for BT.709 where no tag says what they are
 
 
 class DecodedPicture:
@@ -34,6 +37,17 @@ class DecodedPicture:
                 self._rgb[key] = self._converter(self._frame, short_side, colour)
             return self._rgb[key]
 
+    @property
+    def matrix(self) -> str:
+        """In which its planes need no conversion."""
+        return find_matrix(self._frame)
+
+    def planes(self, matrix: str) -> np.ndarray:
+        if not (is_plain(self._frame) and self.matrix == matrix):
+            return rgb_to_planes(self.rgb(None), matrix)
+        turns = count_turns(self._frame)
+        return rotate_planes(self._frame.to_ndarray(), turns) if turns else self._frame.to_ndarray()
+
 
 def resize_short_side(picture: np.ndarray, short_side: int | None) -> np.ndarray:
     """uint8 [H, W, 3] with its shorter side `short_side`, the longer one rounded down (bilinear, no antialiasing)."""
@@ -54,6 +68,23 @@ def compute_resized_size(width: int, height: int, short_side: int) -> tuple[int,
     return short_side, int(height / width * short_side)
 
 
+def is_plain(frame: av.VideoFrame) -> bool:
+    """Whether its memory is I420 in limited range."""
+    even = frame.width % 2 == 0 and frame.height % 2 == 0
+    return even and frame.format.name == "yuv420p" and frame.color_range in LIMITED_RANGE
+
+
+def find_matrix(frame: av.VideoFrame) -> str:
+    """BT.709 or BT.601: as a player shows it."""
+    untagged_hd = frame.colorspace == UNTAGGED and min(frame.width, frame.height) >= HD_LINES
+    return BT709 if frame.colorspace == BT709_TAG or untagged_hd else BT601
+
+
+def count_turns(frame: av.VideoFrame) -> int:
+    """Quarter turns to the left that make it upright."""
+    return round(frame.rotation / 90) % 4
+
+
 class FrameConverter:
     """Decoded frames to upright uint8 RGB [H, W, 3], in the colours the file's tags ask for or by BT.601, and resized.
 
@@ -64,11 +95,9 @@ class FrameConverter:
         self._buffer: np.ndarray | None = None
 
     def __call__(self, frame: av.VideoFrame, short_side: int | None, colour: str) -> np.ndarray:
-        turns = round(frame.rotation / 90) % 4
+        turns = count_turns(frame)
         resized = short_side is not None and min(frame.width, frame.height) != short_side
-        even = frame.width % 2 == 0 and frame.height % 2 == 0
-        plain = frame.format.name == "yuv420p" and frame.color_range in LIMITED_RANGE
-        if plain and even and (colour == BT601 or frame.colorspace in BT601_TAGS):  # a fifth of swscale's time
+        if is_plain(frame) and (colour == BT601 or frame.colorspace in BT601_TAGS):  # a fifth of swscale's time
             out = self._buffer if resized else None
             picture = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420, dst=out)
             self._buffer = picture if resized else self._buffer

@@ -14,9 +14,9 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-# From luma and chroma to RGB: what a frame looked like, or what published weights saw. Their frames went through JPEG,
-# whose readers assume BT.601 whatever matrix the movie was made with.
-TAGGED, BT601 = "tagged", "bt601"
+# From luma and chroma to RGB: what a frame looked like, or BT601, which published weights saw. Their frames went
+# through JPEG, whose readers assume that matrix whatever the movie was made with.
+TAGGED = "tagged"
 
 
 class VideoError(ValueError):
@@ -33,6 +33,10 @@ class Picture(Protocol):
         """uint8 RGB [H, W, 3], upright; short_side, colour: as for `FrameReader.read`."""
         ...
 
+    def planes(self, matrix: str) -> np.ndarray:
+        """The same as planes (yuv.py) of `matrix`, in memory of the caller's own."""
+        ...
+
 
 class FrameReader(ABC):
     """Frames by their moment, clamped at both ends.
@@ -42,9 +46,10 @@ class FrameReader(ABC):
 
     path: the file or folder. start_second: what the first frame is worth. width, height: of the upright picture,
     pixels. fps: average frames a second. duration: seconds, or None where the file does not say. frame_rate: the
-    constant rate the file is meant to have, exact. has_audio: whether it has sound, of audio_rate samples a second.
-    is_prepared: whether data/ava/transcode.py made it. delay: seconds from the start of the file, its sound included,
-    to its first frame, exact. clock_start: what the file's own clock says at its first frame, seconds.
+    constant rate the file is meant to have, exact. matrix: in which its planes need no conversion (yuv.py). has_audio:
+    whether it has sound, of audio_rate samples a second. is_prepared: whether data/ava/transcode.py made it. delay:
+    seconds from the start of the file, its sound included, to its first frame, exact. clock_start: what the file's own
+    clock says at its first frame, seconds.
     """
 
     path: Path
@@ -53,6 +58,7 @@ class FrameReader(ABC):
     height: int
     fps: float
     frame_rate: Fraction
+    matrix: str
     has_audio: bool
     audio_rate: int
     is_prepared: bool

@@ -92,11 +92,10 @@ def normalise_batch(batch: ClipBatch, mean: list[float], std: list[float], devic
     def normalise(frames: Tensor | None) -> Tensor | None:
         if frames is None:
             return None
-        frames = frames.to(device, non_blocking=True).float()
+        frames = frames.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last_3d)
         scale = torch.tensor([1 / (255 * value) for value in std], device=device)
         shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)
-        frames = frames * scale[:, None, None, None] + shift[:, None, None, None]
-        return frames.contiguous(memory_format=torch.channels_last_3d)
+        return frames.mul_(scale[:, None, None, None]).add_(shift[:, None, None, None])  # of memory passes, the fewest
 
     labels = None if batch.labels is None else batch.labels.to(device, non_blocking=True)
     rois = batch.rois.to(device, non_blocking=True)

@@ -78,6 +78,7 @@ class VideoReader(FrameReader):
             self._container.close()
             raise VideoError(f"{self.path}: no frame of it can be decoded")
         self.height, self.width = self._pictures[0].rgb(None).shape[:2]
+        self.matrix = self._pictures[0].matrix
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(rate) if rate else 30.0
         self.frame_rate = Fraction(self._stream.guessed_rate or rate or 30)

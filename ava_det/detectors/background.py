@@ -13,6 +13,7 @@ import numpy as np
 SAME_LEVEL = 12  # grey levels: how far apart two sights of the same background may be (codec noise, flicker)
 NUM_STRETCHES = 8  # the video is voted on in this many parts; see compute_background
 MAX_CANDIDATES = 16  # a background that comes back is among this many of the samples
+BLOCK = 2048  # pixels at once: all their sights fit a core's cache
 
 
 def compute_gain(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
@@ -41,19 +42,29 @@ def compute_background(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     num_samples, height, width, _ = samples.shape
     reference = np.median(samples[:, ::2, ::2], axis=0).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
     gains = np.stack([compute_gain(frame, reference) for frame in samples])
-    level = np.clip(samples / gains[:, None, None, :], 0, 255)
-    pixels = level.transpose(3, 0, 1, 2).reshape(3, num_samples, -1)  # planar: three times faster to compare
-    whole = np.rint(pixels).astype(np.uint8)
-    sights = np.ones((num_samples, height * width), bool)
+    pixels = samples.reshape(num_samples, -1, 3)
+    background = np.empty((height * width, 3), np.float32)
+    noise = np.empty(height * width, np.float32)
+    for start in range(0, height * width, BLOCK):
+        block = slice(start, start + BLOCK)
+        level = np.clip(pixels[:, block] / gains[:, None], 0, 255)
+        background[block], noise[block] = _compute_block(np.ascontiguousarray(level.transpose(2, 0, 1)))
+    return background.reshape(height, width, 3), noise.reshape(height, width)
+
+
+def _compute_block(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Background float32 [P, 3] and noise float32 [P] of some pixels: float32 [3, N, P], planar, which is three times
+    faster to compare."""
+    whole = np.rint(level).astype(np.uint8)
+    sights = np.ones(level.shape[1:], bool)
     # Most pixels never see a person; only the others need a vote.
     contested = np.flatnonzero((np.ptp(whole, axis=1) >= SAME_LEVEL).any(axis=0))
     if len(contested):
         sights[:, contested] = _vote(whole[:, :, contested])
     count = sights.sum(axis=0)
-    background = (pixels * sights).sum(axis=1) / count
-    noise = ((np.abs(pixels - background[:, None]) * sights).sum(axis=1) / count).max(axis=0)
-    background = background.reshape(3, height, width).transpose(1, 2, 0)
-    return np.ascontiguousarray(background, np.float32), noise.reshape(height, width).astype(np.float32)
+    background = (level * sights).sum(axis=1) / count
+    noise = ((np.abs(level - background[:, None]) * sights).sum(axis=1) / count).max(axis=0)
+    return background.T, noise
 
 
 def _vote(pixels: np.ndarray) -> np.ndarray:

@@ -1,12 +1,13 @@
 """What people look at: Detections on a frame, frames as an mp4, keyframes as a contact sheet, labels as a sheet.
 
-Pictures are RGB uint8 [H, W, 3] throughout.
+Pictures are RGB uint8 [H, W, 3], or a Surface.
 """
 
 from ava_det.visualization.contact_sheet import ContactSheet
 from ava_det.visualization.label_sheet import LabelledTile, draw_label_sheet
 from ava_det.visualization.overlay import Overlay, shorten_names
 from ava_det.visualization.png import write_png
+from ava_det.visualization.surface import Surface
 from ava_det.visualization.video_writer import VideoWriter
 from ava_det.visualization.window import Window
 
@@ -14,6 +15,7 @@ __all__ = [
     "ContactSheet",
     "LabelledTile",
     "Overlay",
+    "Surface",
     "VideoWriter",
     "Window",
     "draw_label_sheet",

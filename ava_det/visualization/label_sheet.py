@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ava_det.visualization.overlay import draw_box
 from ava_det.visualization.panel import PANEL_COLOUR, Colour, put_text, text_width
+from ava_det.visualization.surface import Surface
 
 WIDTH, HEIGHT, GAP, TEXT, LINE = 480, 300, 14, 15, 21
 COLUMNS = 3
@@ -72,7 +72,7 @@ def _draw_picture(tile: LabelledTile) -> np.ndarray:
     corners = np.hstack((np.minimum(pixels[:, :2], pixels[:, 2:]), np.maximum(pixels[:, :2], pixels[:, 2:])))
     for index in np.argsort(tile.faulty, kind="stable"):  # the faulty ones on top
         colour = FAULTY if tile.faulty[index] else SOUND
-        draw_box(small, corners[index], colour, TEXT)
+        Surface.of_rgb(small).draw_box(corners[index], colour, TEXT)
         _draw_number(small, f"#{index + 1}", corners[index], colour)
     x, y = (WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2
     canvas[y : y + size[1], x : x + size[0]] = small

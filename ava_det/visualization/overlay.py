@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import cv2
 import numpy as np
 
-from ava_det.boxes import scale_boxes
 from ava_det.structures import Detections
 from ava_det.visualization.panel import (
-    PANEL_COLOUR,
-    Colour,
     Panel,
     Row,
-    blend,
     compute_text_size,
     group_colour,
     person_colour,
     render_panel,
 )
+from ava_det.visualization.surface import Surface
+
+# How bad it is to cover a face, a panel, another person, one's own person.
+FACE, PANEL, OTHER, OWN = 20.0, 30.0, 1.5, 1.0
 
 
 def shorten_names(label_map: Mapping[int, str]) -> dict[int, str]:
@@ -46,93 +45,79 @@ class Overlay:
         self, label_map: Mapping[int, str], threshold: float | Mapping[int, float] = 0.5, topk: int = 5
     ) -> None:
         self._names = shorten_names(label_map)
-        self._thresholds = threshold if isinstance(threshold, Mapping) else dict.fromkeys(label_map, threshold)
+        thresholds = threshold if isinstance(threshold, Mapping) else dict.fromkeys(label_map, threshold)
+        self._least = np.full(max(thresholds, default=0), np.inf)
+        for action_id, score in thresholds.items():
+            self._least[action_id - 1] = score
         self._topk = topk
         self._slots: dict[int, int] = {}
 
     def draw(self, frame: np.ndarray, detections: Detections) -> np.ndarray:
         """A copy of `frame` (RGB uint8 [H, W, 3]) with the persons of `detections` on it."""
         picture = np.ascontiguousarray(frame).copy()
-        height, width = picture.shape[:2]
-        boxes = scale_boxes(detections.boxes, width, height).numpy().astype(np.float64)
-        ids = range(1, len(boxes) + 1) if detections.track_ids is None else detections.track_ids.tolist()
-        text = compute_text_size(width, height)
-        for box, person in zip(boxes, ids, strict=True):
-            draw_box(picture, box, person_colour(person), text)
-        # the surest person chooses a place first
-        order = detections.person_scores.argsort(descending=True, stable=True).tolist()
-        taken = np.zeros((0, 4))
-        slots: dict[int, int] = {}
-        for index in order:
-            person = ids[index]
-            header = (f"#{person}", f"{float(detections.person_scores[index]):.2f}")
-            rows = self._rows(detections.action_scores[index].tolist())
-            counts = sorted({len(rows), min(len(rows), 1), 0}, reverse=True)
-            variants = (render_panel(header, tuple(rows[:count]), person_colour(person), text) for count in counts)
-            panel, corner, slots[person] = _choose_place(
-                variants, boxes, index, taken, (width, height), text, self._slots.get(person)
-            )
-            size = panel.ink.shape[1::-1]
-            taken = np.vstack((taken, [*corner, corner[0] + size[0], corner[1] + size[1]]))
-            blend(picture, panel, corner)
-        self._slots = slots
+        self.draw_on(Surface.of_rgb(picture), detections)
         return picture
 
-    def _rows(self, scores: list[float]) -> list[Row]:
-        """What one person's panel says: named actions over the threshold, the surest first."""
-        rows = [Row(self._names[column + 1], score, group_colour(column + 1))
-                for column, score in enumerate(scores)
-                if score >= self._thresholds.get(column + 1, np.inf)]  # fmt: skip
-        return sorted(rows, key=lambda row: -row.score)[: self._topk]
+    def draw_on(self, surface: Surface, detections: Detections) -> None:
+        """Draws the persons of `detections` in place."""
+        size = surface.width, surface.height
+        boxes = detections.boxes.numpy().astype(np.float64) * (size * 2)
+        heads = _head_regions(boxes)
+        ids = range(1, len(boxes) + 1) if detections.track_ids is None else detections.track_ids.tolist()
+        text = compute_text_size(surface.width, surface.height)
+        for box, person in zip(boxes, ids, strict=True):
+            surface.draw_box(box, person_colour(person), text)
+        scores = detections.action_scores.numpy()
+        taken = np.zeros((0, 4))
+        slots: dict[int, int] = {}
+        # the surest person chooses a place first
+        for index in np.argsort(-detections.person_scores.numpy(), kind="stable").tolist():
+            person = ids[index]
+            header = (f"#{person}", f"{float(detections.person_scores[index]):.2f}")
+            rows = self._rows(scores[index])
+            counts = sorted({len(rows), min(len(rows), 1), 0}, reverse=True)
+            variants = (render_panel(header, tuple(rows[:count]), person_colour(person), text) for count in counts)
+            panel, (x, y), slots[person] = _choose_place(
+                variants, boxes, heads, index, taken, size, text, self._slots.get(person)
+            )
+            taken = np.vstack((taken, [x, y, x + panel.size[0], y + panel.size[1]]))
+            surface.blend(panel, (x, y))
+        self._slots = slots
 
-
-def draw_box(picture: np.ndarray, box: np.ndarray, colour: Colour, text: int) -> None:
-    """Draws a box (pixels, xyxy) in place: a thin outline with stronger corners, on a dark seam that keeps it visible
-    on any background."""
-    fixed = 16  # cv2's fixed point: 4 bits below the pixel, so that an interpolated box glides
-    height, width = picture.shape[:2]
-    line = max(1, round(text / 12))
-    x1, y1 = np.clip(box[:2], 0, [width, height]) + line / 2
-    x2, y2 = np.clip(box[2:], 0, [width, height]) - line / 2 - 1
-    if x2 <= x1 or y2 <= y1:
-        return
-    reach = min(0.25 * min(x2 - x1, y2 - y1), 1.2 * text)
-    outline = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
-    corners = [np.array([[x + dx * reach, y], [x, y], [x, y + dy * reach]])
-               for x, y, dx, dy in ((x1, y1, 1, 1), (x2, y1, -1, 1), (x2, y2, -1, -1), (x1, y2, 1, -1))]  # fmt: skip
-    for shade, extra in ((PANEL_COLOUR, 2), (colour, 0)):
-        strokes = ((corners, False, 2 * line + extra), ([outline], True, line + (extra > 0)))
-        for lines, closed, thickness in strokes:
-            points = [np.round(points * fixed).astype(np.int32) for points in lines]
-            cv2.polylines(picture, points, closed, shade, thickness, cv2.LINE_AA, shift=4)
+    def _rows(self, scores: np.ndarray) -> list[Row]:
+        """What one person's panel says: named actions over the threshold, the surest first. scores: [C]."""
+        known = min(len(scores), len(self._least))
+        columns = np.flatnonzero(scores[:known] >= self._least[:known]).tolist()
+        columns.sort(key=lambda column: -scores[column])
+        return [Row(self._names[column + 1], float(scores[column]), group_colour(column + 1))
+                for column in columns[: self._topk]]  # fmt: skip
 
 
 def _choose_place(
-    variants: Iterable[Panel], boxes: np.ndarray, index: int, taken: np.ndarray,
+    variants: Iterable[Panel], boxes: np.ndarray, heads: np.ndarray, index: int, taken: np.ndarray,
     frame_size: tuple[int, int], text: int, last_slot: int | None,
 ) -> tuple[Panel, tuple[int, int], int]:  # fmt: skip
     """The fullest panel that finds a good place, its top left corner, and the slot (which place of the list it is).
 
-    boxes: pixels [N, 4], the person's own at `index`; taken: panels that stand already [M, 4].
+    boxes: pixels [N, 4], the person's own at `index`; heads: within them; taken: panels that stand already [M, 4].
     """
-    others = np.delete(boxes, index, axis=0)
-    heads = _head_regions(boxes)
+    obstacles = np.vstack((heads, boxes, taken))
+    weights = np.repeat((FACE, OTHER, PANEL), (len(boxes), len(boxes), len(taken)))
+    weights[len(boxes) + index] = OWN
     found = []
     for panel in variants:
-        height, width = panel.ink.shape[:2]
-        wanted = _candidate_corners(boxes[index], width, height, gap=max(2, text // 3))
-        limit = np.maximum([frame_size[0] - width, frame_size[1] - height], 0)
-        corners = wanted.clip(0, limit)
-        places = np.hstack((corners, corners + np.array([width, height])))
-        hidden = _overlap(places, taken)
-        cost = (20 * _overlap(places, heads) + 30 * hidden + 2 * (hidden > 0) + 1.5 * _overlap(places, others)
-                + _overlap(places, boxes[index : index + 1])
-                + np.abs(corners - wanted).sum(axis=1) / (4 * text) + 0.03 * np.arange(len(places)))  # fmt: skip
+        wanted = _candidate_corners(boxes[index], *panel.size, gap=max(2, text // 3))
+        limit = np.maximum([frame_size[0] - panel.size[0], frame_size[1] - panel.size[1]], 0)
+        corners = np.minimum(np.maximum(wanted, 0), limit)
+        overlap = _overlap(np.hstack((corners, corners + panel.size)), obstacles)
+        hidden = overlap[:, 2 * len(boxes) :].sum(axis=1)
+        away = np.abs(corners - wanted).sum(axis=1) / (4 * text)
+        cost = overlap @ weights + 2 * (hidden > 0) + away + 0.03 * np.arange(len(corners))
         if last_slot is not None:
             cost[last_slot] -= 1.5  # half of the hops that 0.5 allows in a moving crowd
         slot = int(cost.argmin())
-        corner = corners[slot].round().astype(int)
-        found.append((cost[slot], panel, (int(corner[0]), int(corner[1])), slot))
+        x, y = (int(value) // 2 * 2 for value in corners[slot])  # where planes of half the size have a pixel
+        found.append((cost[slot], panel, (x, y), slot))
         if cost[slot] < 2:
             break
     return min(found, key=lambda place: place[0])[1:]
@@ -160,9 +145,9 @@ def _head_regions(boxes: np.ndarray) -> np.ndarray:
 
 
 def _overlap(places: np.ndarray, obstacles: np.ndarray) -> np.ndarray:
-    """[P]: the area every place shares with all obstacles, as a share of the smaller of the two, summed."""
+    """[P, M]: the area every place shares with every obstacle, as a share of the smaller of the two."""
     low = np.maximum(places[:, None, :2], obstacles[None, :, :2])
-    size = (np.minimum(places[:, None, 2:], obstacles[None, :, 2:]) - low).clip(min=0)
+    size = np.maximum(np.minimum(places[:, None, 2:], obstacles[None, :, 2:]) - low, 0)
     areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (places, obstacles)]
-    smaller = np.minimum(areas[0][:, None], areas[1][None]).clip(min=1)
-    return (size[..., 0] * size[..., 1] / smaller).sum(axis=1)
+    smaller = np.maximum(np.minimum(areas[0][:, None], areas[1][None]), 1)
+    return size[..., 0] * size[..., 1] / smaller

@@ -8,6 +8,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from ava_det.yuv import compute_matrix
+
 Colour = tuple[int, int, int]
 
 # Eight hues told apart by most kinds of colour vision (after Okabe and Ito), lightened for video.
@@ -35,9 +37,22 @@ class Row:
     colour: Colour
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Panel:
-    """A drawn panel in 8-bit fixed point: picture = (picture * keep + ink) / 256, both uint16 [h, w, 3]."""
+    """A drawn panel of an even size. image: RGB uint8 [h, w, 3]. alpha: float32 [h, w], 0..1."""
+
+    image: np.ndarray
+    alpha: np.ndarray
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A panel over one plane in 8-bit fixed point: plane = (plane * keep + ink) / 256, all [h, w] or [h, w, 3]."""
 
     ink: np.ndarray
     keep: np.ndarray
@@ -87,6 +102,7 @@ def render_panel(header: tuple[str, str], rows: tuple[Row, ...], colour: Colour,
     right = [text_width(score, small) for score in (header[1], *scores)]
     width = max(a + b for a, b in zip(left, right, strict=True)) + 4 * pad
     height = head + len(rows) * step + (pad if rows else 0)
+    width, height = width + width % 2, height + height % 2  # planes of colour are half the size
     image = np.full((height, width, 3), PANEL_COLOUR, np.uint8)
     image[:head] = colour
     dark = (10, 12, 16)
@@ -104,9 +120,30 @@ def render_panel(header: tuple[str, str], rows: tuple[Row, ...], colour: Colour,
     contrast = np.abs(image.astype(np.float32) - np.array(PANEL_COLOUR, np.float32)).max(axis=2) / 110
     alpha = PANEL_OPACITY + (1 - PANEL_OPACITY) * contrast.clip(max=1)  # letters and bars stay solid
     alpha[:head] = 1
-    alpha = alpha * _rounded_mask(height, width, max(2, round(0.3 * text)))
-    keep = np.repeat(np.rint(256 * (1 - alpha)).astype(np.uint16)[..., None], 3, axis=2)
-    return Panel(image * (256 - keep) + np.uint16(128), keep)
+    return Panel(image, alpha * _rounded_mask(height, width, max(2, round(0.3 * text))))
+
+
+@lru_cache(maxsize=64)
+def compute_layers(panel: Panel, matrix: str | None) -> tuple[Layer, ...]:
+    """A panel over an RGB picture (matrix None), or over each plane of one (yuv.py)."""
+    cover = panel.alpha[..., None]
+    ink = panel.image * cover
+    if matrix is None:
+        return (_make_layer(ink, cover.repeat(3, axis=2)),)
+    to_yuv = compute_matrix(matrix)
+    ink = cv2.transform(ink, to_yuv[:, :3]) + cover * to_yuv[:, 3]
+    half_ink, half_cover = (cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+                            for part in (ink, panel.alpha))  # fmt: skip
+    return (
+        _make_layer(ink[..., 0], panel.alpha),
+        _make_layer(half_ink[..., 1], half_cover),
+        _make_layer(half_ink[..., 2], half_cover),
+    )
+
+
+def _make_layer(ink: np.ndarray, cover: np.ndarray) -> Layer:
+    """ink: what is added, 0..255; cover: how much of what was there goes, 0..1."""
+    return Layer(np.rint(256 * ink + 127).astype(np.uint16), np.rint(256 * (1 - cover)).astype(np.uint16))
 
 
 def _rounded_mask(height: int, width: int, radius: int) -> np.ndarray:
@@ -120,11 +157,3 @@ def _rounded_mask(height: int, width: int, radius: int) -> np.ndarray:
         for y in (reach, bottom - reach):
             cv2.circle(big, (x, y), reach, 255, cv2.FILLED)
     return cv2.resize(big, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-
-
-def blend(picture: np.ndarray, panel: Panel, corner: tuple[int, int]) -> None:
-    """Lays a panel over `picture` with its top left corner at (x, y) = `corner`, in place."""
-    x, y = corner
-    area = picture[y : y + panel.ink.shape[0], x : x + panel.ink.shape[1]]  # smaller than the panel on a tiny frame
-    height, width = area.shape[:2]
-    area[:] = (area * panel.keep[:height, :width] + panel.ink[:height, :width]) >> 8

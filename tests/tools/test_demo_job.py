@@ -61,7 +61,7 @@ def test_a_folder_is_a_job_that_can_be_gone_on_with(
         raise KeyboardInterrupt
 
     (out / "v1.mp4").unlink()
-    monkeypatch.setattr(VideoWriter, "write", stop)
+    monkeypatch.setattr(VideoWriter, "write_planes", stop)
     code, _, _ = demo(*command)
     assert code == 130
     assert not (out / "v1.mp4").exists() and not list(out.glob(".*"))

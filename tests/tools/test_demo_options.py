@@ -21,6 +21,7 @@ from ava_det.build import build_model
 from ava_det.checkpoint import load_checkpoint, save_checkpoint
 from ava_det.config import config_to_dict, load_config
 from ava_det.data.sources import find_source
+from ava_det.data.video import VideoReader
 from ava_det.label_map import load_label_map
 from ava_det.visualization import VideoWriter
 
@@ -228,7 +229,7 @@ def test_sound_stays_with_its_pictures(
 def test_ctrl_c_closes_the_files_with_what_was_done(
     demo: RunTool, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, written = VideoWriter.write, 0
+    real, written = VideoWriter.write_planes, 0
 
     def write(self: VideoWriter, *arguments: object) -> None:
         nonlocal written
@@ -237,7 +238,7 @@ def test_ctrl_c_closes_the_files_with_what_was_done(
         if written == 40:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(VideoWriter, "write", write)
+    monkeypatch.setattr(VideoWriter, "write_planes", write)
     own = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
     before = threading.active_count()
     code, _, err = demo("--output", tmp_path / "o.mp4", "--json", tmp_path / "o.jsonl")
@@ -267,9 +268,17 @@ def test_sources(tmp_path: Path, video: Path) -> None:
 
 @pytest.mark.slow
 def test_the_benchmark_says_what_each_stage_costs(run_tool: RunTool, weights: Path, video: Path) -> None:
-    code, out, err = run_tool("benchmark", "demo", "--weights", weights, "--video", video, "--repeat", "1")
+    figures = weights.parent / "figures.json"
+    code, out, err = run_tool(
+        "benchmark", "demo", "--weights", weights, "--video", video, "--repeat", "1", "--json", figures
+    )
     assert code == 0, err
     shares = [float(line.split()[-2]) for line in out.splitlines() if line.endswith("%")]
-    assert len(shares) == 6
+    assert len(shares) == 7
     assert sum(shares) == pytest.approx(100, abs=0.5)
+    medians = json.loads(figures.read_text())["medians"]
+    with VideoReader(video) as reader:
+        assert medians["frames"] == len(reader.frame_seconds())
+    assert 0 < medians["bare decoder"] < medians["bare decoder and encoder"]
+    assert min(medians.values()) >= 0
     assert "by seeking" in out and "x real time" in out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ava_det.structures import Detections, Keyframe
-from ava_det.visualization import Overlay, overlay
+from ava_det.visualization import Overlay, Surface, overlay
 from ava_det.visualization.overlay import shorten_names
 from ava_det.visualization.panel import GROUP_COLOURS, OTHER_COLOUR, PERSON_COLOURS, compute_text_size, group_colour
+from ava_det.yuv import BT601, BT709, planes_to_rgb, rgb_to_planes
 
 NAMES = {12: "stand", 14: "walk", 17: "carry/hold (an object)", 59: "touch (an object)", 80: "watch (a person)"}
 SIZES = [(240, 426), (360, 640), (2160, 3840), (1920, 1080)]
@@ -38,13 +40,13 @@ def make_detections(
 def panels(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """xyxy pixels of every panel drawn from now on."""
     places: list[np.ndarray] = []
-    real = overlay.blend
+    real = Surface.blend
 
-    def blend(picture: np.ndarray, panel: overlay.Panel, corner: tuple[int, int]) -> None:
-        places.append(np.array([*corner, corner[0] + panel.ink.shape[1], corner[1] + panel.ink.shape[0]]))
-        real(picture, panel, corner)
+    def blend(surface: Surface, panel: overlay.Panel, corner: tuple[int, int]) -> None:
+        places.append(np.array([*corner, corner[0] + panel.size[0], corner[1] + panel.size[1]]))
+        real(surface, panel, corner)
 
-    monkeypatch.setattr(overlay, "blend", blend)
+    monkeypatch.setattr(Surface, "blend", blend)
     return places
 
 
@@ -74,6 +76,26 @@ def test_the_frame_itself_is_left_alone() -> None:
     assert drawn.dtype == np.uint8
     assert (frame == 90).all()
     assert (drawn != 90).any()
+
+
+@pytest.mark.parametrize(("height", "width"), [(360, 640), (241, 427), (1280, 720)])
+@pytest.mark.parametrize("matrix", [BT601, BT709])
+def test_planes_show_what_a_picture_shows(height: int, width: int, matrix: str) -> None:
+    """Drawing on the planes, and drawing on RGB: the same but for colours that are half as sharp."""
+    boxes = [[0.1, 0.2, 0.35, 0.9], [0.3, 0.25, 0.6, 0.95], [0.8, 0.4, 1.0, 1.0]]
+    found = make_detections(boxes, {12: 0.9, 17: 0.7, 80: 0.55}, [3, 4, 9])
+    frame = np.full((height, width, 3), (90, 120, 100), np.uint8)
+    expected = Overlay(NAMES).draw(frame, found)
+    planes = rgb_to_planes(frame, matrix)
+    Overlay(NAMES).draw_on(Surface.of_planes(planes, width, height, matrix), found)
+    drawn = planes_to_rgb(planes, matrix)[:height, :width]
+    difference = np.abs(drawn.astype(int) - expected).max(axis=2)
+    touched = (expected != frame).any(axis=2)
+    assert touched.mean() > 0.05
+    assert (difference > 24).sum() < 0.2 * touched.sum()  # coloured edges
+    assert difference[touched].mean() < 20
+    untouched = ~cv2.dilate(touched.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    assert difference[untouched].max() <= 4
 
 
 def test_nobody_leaves_the_picture_as_it_was() -> None:
