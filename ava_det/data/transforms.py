@@ -93,8 +93,9 @@ def normalise_batch(batch: ClipBatch, mean: list[float], std: list[float], devic
         if frames is None:
             return None
         frames = frames.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last_3d)
-        scale = torch.tensor([1 / (255 * value) for value in std], device=device)
-        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)
+        # made here and sent without waiting: a tensor made on a GPU from numbers waits for all its work
+        scale = torch.tensor([1 / (255 * value) for value in std]).to(device, non_blocking=True)
+        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).to(device, non_blocking=True)
         return frames.mul_(scale[:, None, None, None]).add_(shift[:, None, None, None])  # of memory passes, the fewest
 
     labels = None if batch.labels is None else batch.labels.to(device, non_blocking=True)

@@ -47,7 +47,8 @@ def compute_loss(model: nn.Module, batch: ClipBatch, num_boxes: float, settings:
     with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         logits, labels = model(batch.slow, batch.fast, batch.rois).float(), batch.labels
     if settings.columns is not None:
-        logits, labels = logits[:, settings.columns], labels[:, settings.columns]
+        columns = torch.tensor(settings.columns).to(logits.device, non_blocking=True)  # a list would be waited for
+        logits, labels = logits[:, columns], labels[:, columns]
     if settings.num_exclusive is None:
         losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     else:  # one row for each clip; one that could not be read has no label

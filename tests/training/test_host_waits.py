@@ -1,0 +1,86 @@
+"""A step reads nothing back from the device, so that a GPU is never waited for; an interval does so once."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from toy import run
+
+from ava_det.build import build_model, build_optimizer, to_device
+from ava_det.config import load_config
+from ava_det.data.transforms import normalise_batch
+from ava_det.structures import ClipBatch, Keyframe
+from ava_det.training.loop import LoopSettings, take_step
+from ava_det.training.loss import LossSettings
+
+SMALL = ["model.width=8", "model.beta_inv=4", "model.num_slow_frames=2", "model.alpha=2", "model.num_classes=3"]
+MOMENTS = {"mean": [0.45] * 3, "std": [0.225] * 3}
+
+
+def make_settings(precision: str, columns: list[int] | None) -> LoopSettings:
+    loss = LossSettings(precision, columns, focal_gamma=1.0)
+    return LoopSettings(1, 1.0, False, loss, log_every=10, eval_every=None, save_every=1e9)
+
+
+def make_clips() -> ClipBatch:
+    """Two clips of uint8 frames, as the loader gives them."""
+    slow, fast = (torch.zeros(2, 3, frames, 64, 64, dtype=torch.uint8) for frames in (2, 4))
+    rois, labels = torch.tensor([[0, 1, 1, 30, 40], [1, 0, 9, 60, 50.0]]), torch.ones(2, 3)
+    keyframes = [Keyframe("video", second, torch.zeros(0, 4), None, torch.zeros(0)) for second in (1.0, 2.0)]
+    return ClipBatch(slow, fast, rois, labels, keyframes)
+
+
+CASES = [("sgd", "fp32", None), ("adamw", "bf16", [0, 2])]
+
+
+@pytest.mark.parametrize(("optimizer", "precision", "columns"), CASES)
+def test_a_step_reads_no_value(optimizer: str, precision: str, columns: list[int] | None) -> None:
+    """Tensors that have shapes but no values go through a whole step; asking one for its value would raise."""
+    config = load_config("configs/synthetic/slowfast.yaml", [*SMALL, f"train.optimizer={optimizer}"])
+    with FakeTensorMode():
+        model = build_model(config)
+        prepare = partial(normalise_batch, device=torch.device("cpu"), **MOMENTS)
+        settings, stepping = make_settings(precision, columns), build_optimizer(config, model)
+        loss, logit = take_step(model, make_clips(), 2.0, 0.1, stepping, prepare, settings)
+        assert (loss.shape, logit.shape) == ((), ())
+        with pytest.raises(DataDependentOutputException):
+            loss.item()
+
+
+def test_an_interval_reads_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[torch.dtype] = []
+
+    def tolist(tensor: Tensor, plain: object = Tensor.tolist) -> object:
+        read.append(tensor.dtype)
+        return plain(tensor)  # type: ignore[operator]
+
+    monkeypatch.setattr(Tensor, "tolist", tolist)
+    monkeypatch.setattr(Tensor, "item", lambda _tensor: pytest.fail("a tensor was asked for its value"))
+    run(tmp_path, 2, 2, log_every=10)
+    intervals = 2  # the end of an epoch ends one
+    assert read.count(torch.float32) == intervals
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("optimizer", "precision", "columns"), CASES)
+def test_a_step_waits_for_no_gpu(optimizer: str, precision: str, columns: list[int] | None) -> None:
+    """Moving and normalising the clips included; torch itself raises where the host would wait."""
+    config = load_config("configs/synthetic/slowfast.yaml", [*SMALL, f"train.optimizer={optimizer}"])
+    device = torch.device("cuda")
+    model = to_device(build_model(config), device)
+    prepare = partial(normalise_batch, device=device, **MOMENTS)
+    settings, stepping = make_settings(precision, columns), build_optimizer(config, model)
+    losses = []
+    try:
+        for mode in ("default", "error"):  # kernels are chosen in the first step, which may wait
+            torch.cuda.set_sync_debug_mode(mode)
+            losses.append(take_step(model, make_clips(), 2.0, 0.1, stepping, prepare, settings)[0])
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert all(loss.isfinite() for loss in losses)
