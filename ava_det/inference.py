@@ -24,7 +24,16 @@ from ava_det.person_boxes import NUM_SAMPLES, PersonBoxes, keyframe_grid, normal
 from ava_det.prediction import predict_batch
 from ava_det.run_ahead import run_ahead
 from ava_det.smoothing import ScoreSmoother
-from ava_det.streaming import MARGIN_SECONDS, FrameQueue, KeyframeInput, ShownFrame, read_all, read_keyframes
+from ava_det.streaming import (
+    MARGIN_SECONDS,
+    FrameQueue,
+    KeyframeInput,
+    LostKeyframe,
+    ShownFrame,
+    read_all,
+    read_keyframes,
+    warn_of_damage,
+)
 from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
 from ava_det.tracking import TrackLinker
 
@@ -83,12 +92,17 @@ class Predictor:
                 reader, timestamps, self._clip_reader, self._view.short_side, isinstance(self._persons, PersonDetector)
             )
             pending: list[KeyframeInput] = []
+            lost = 0
             for keyframe in run_ahead(keyframes, self._batch_size):
+                if isinstance(keyframe, LostKeyframe):
+                    lost += 1
+                    continue
                 pending.append(keyframe)
                 if len(pending) == self._batch_size:
                     yield from map(linker.link, self._predict(pending, reader, video_id))
                     pending = []
             yield from map(linker.link, self._predict(pending, reader, video_id))
+            warn_of_damage(reader, lost)
 
     def watch(
         self, reader: FrameReader, every: float = 1.0, start: float = 0.0, end: float = np.inf,
@@ -106,6 +120,7 @@ class Predictor:
         items = read_all(reader, timestamps, self._clip_reader, self._view.short_side, with_picture, first, last)
         frames = FrameQueue(timestamps[0] if timestamps else np.inf, tolerance=0.5 / reader.fps)
         pending: list[KeyframeInput] = []
+        lost = 0
         depth = min(max(AHEAD_BYTES * 2 // (reader.width * reader.height * 3), 2), 256)
 
         def predict() -> None:
@@ -116,6 +131,11 @@ class Predictor:
         for item in run_ahead(items, depth, stop):
             if isinstance(item, KeyframeInput):
                 pending.append(item)
+            elif isinstance(item, LostKeyframe):
+                lost += 1
+                if pending:
+                    predict()
+                frames.add_keyframes([], item.following)
             else:
                 frames.add_frame(item)
             if pending and (len(pending) == self._batch_size or frames.num_bytes > WAITING_BYTES):
@@ -125,6 +145,7 @@ class Predictor:
             if pending:
                 predict()
             yield from frames.release(ended=True)
+        warn_of_damage(reader, lost)
 
     @torch.inference_mode()
     def predict_clip(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -178,6 +199,7 @@ class Predictor:
             reader = source.hold()
             detector.begin_video(samples)
             [keyframe] = read_keyframes(reader, [timestamp], self._clip_reader, self._view.short_side, True)
+            assert isinstance(keyframe, KeyframeInput)
             [found] = self._predict([keyframe], reader, reader.path.stem)
             return smoother.smooth(linker.link(found))
 

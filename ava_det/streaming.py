@@ -7,6 +7,7 @@ depends on the size of the frames, not on the length of the video.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from itertools import pairwise
 import numpy as np
 
 from ava_det.data.dataset import ClipReader
-from ava_det.data.reader import FrameReader, Picture
+from ava_det.data.reader import DamageError, FrameReader, Picture
 from ava_det.structures import Detections
 from ava_det.tracking import MAX_GAP_SECONDS, interpolate
 
 STEP_SECONDS = 1.0  # of video that is read before its frames are handed on
 MARGIN_SECONDS = 0.1  # by which frame grids shift a clip, at most
+MAX_NAMED = 5  # damaged stretches
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,14 @@ class KeyframeInput:
     timestamp: float
     frames: np.ndarray
     picture: np.ndarray | None
+    following: float
+
+
+@dataclass(frozen=True)
+class LostKeyframe:
+    """A keyframe whose frames are damaged. timestamp, following: as for KeyframeInput."""
+
+    timestamp: float
     following: float
 
 
@@ -53,12 +63,16 @@ class ShownFrame:
 
 def read_keyframes(
     reader: FrameReader, timestamps: Iterable[float], clip_reader: ClipReader, short_side: int, with_picture: bool
-) -> Iterator[KeyframeInput]:
+) -> Iterator[KeyframeInput | LostKeyframe]:
     """The keyframes at `timestamps` (ascending), in one pass. Ends where the video does, whatever its header says."""
     for timestamp, following in pairwise([*timestamps, np.inf]):
         # the clip first: it begins before the keyframe, and a reader that has gone past it would have to seek back
-        frames = clip_reader.read_frames(reader, timestamp, short_side)
-        picture = reader.read([timestamp])[0] if with_picture else None
+        try:
+            frames = clip_reader.read_frames(reader, timestamp, short_side)
+            picture = reader.read([timestamp])[0] if with_picture else None
+        except DamageError:
+            yield LostKeyframe(timestamp, following)
+            continue
         if timestamp > reader.find_end():
             return
         yield KeyframeInput(timestamp, frames, picture, following)
@@ -67,7 +81,7 @@ def read_keyframes(
 def read_all(
     reader: FrameReader, keyframes: Iterable[float], clip_reader: ClipReader, short_side: int, with_picture: bool,
     start: float, end: float,
-) -> Iterator[Picture | KeyframeInput]:  # fmt: skip
+) -> Iterator[Picture | KeyframeInput | LostKeyframe]:  # fmt: skip
     """Every frame from `start` up to `end` (annotation seconds), once, and every keyframe as soon as it is read."""
     told: deque[Picture] = deque()
     reach = clip_reader.num_frames * clip_reader.stride / clip_reader.clip_fps / 2 + MARGIN_SECONDS
@@ -97,6 +111,19 @@ def read_all(
         yield from pass_on()
         position += STEP_SECONDS
     yield from pass_on()
+
+
+def warn_of_damage(reader: FrameReader, num_keyframes: int) -> None:
+    """Says on stderr which stretches of a video are lost, and with them how many keyframes; nothing for a sound one."""
+    if not reader.lost:
+        return
+    moments = [[moment - reader.start_second for moment in stretch] for stretch in reader.lost]
+    places = [f"{start:.1f} s to " + ("its end" if end == np.inf else f"{end:.1f} s") for start, end in moments]
+    named = ", ".join(places[:MAX_NAMED])
+    if len(places) > MAX_NAMED:
+        named += f" and in {len(places) - MAX_NAMED} more places"
+    sentence = f"{reader.path}: damaged from {named}; {num_keyframes} keyframes there are left out"
+    print(f"warning: {sentence}", file=sys.stderr)
 
 
 class FrameQueue:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -21,6 +22,10 @@ TAGGED = "tagged"
 
 class VideoError(ValueError):
     """A sentence naming the file that cannot be read, and why."""
+
+
+class DamageError(VideoError):
+    """The frames asked for are lost, while others of the file are not."""
 
 
 class Picture(Protocol):
@@ -74,7 +79,7 @@ class FrameReader(ABC):
 
         short_side: the shorter side of the result in pixels (bilinear, aspect kept); None keeps the video's size.
         colour: TAGGED as the file's tags ask, BT601 with that matrix whatever they say; pictures in a folder have one.
-        Raises VideoError where the file is damaged.
+        Raises DamageError where the file is damaged.
         """
 
     @abstractmethod
@@ -121,6 +126,12 @@ class FrameReader(ABC):
     def close(self) -> None:
         """Frees everything."""
 
+    @property
+    def lost(self) -> Sequence[tuple[float, float]]:
+        """Stretches that damage has taken, as far as they were met: the moments of the frames before and after each,
+        inf where there is none after it."""
+        return ()
+
     def require(self, timestamp: float) -> None:
         """Raises VideoError unless the video has that moment, give or take a second."""
         first, last = self.start_second, self.find_end()
@@ -151,4 +162,8 @@ class _Samples(Sequence[np.ndarray]):
         return len(self._moments)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._reader.read([self._moments[index]])[0]
+        wanted = self._moments[index]
+        for moment in sorted(self._moments, key=lambda other: abs(other - wanted)):
+            with suppress(DamageError):  # then a sample beside it
+                return self._reader.read([moment])[0]
+        raise VideoError(f"{self._reader.path}: so damaged that no sample of it can be decoded")

@@ -18,13 +18,14 @@ import av
 import numpy as np
 
 from ava_det.data.picture import DecodedPicture, FrameConverter
-from ava_det.data.reader import TAGGED, FrameReader, Picture, VideoError
+from ava_det.data.reader import TAGGED, DamageError, FrameReader, Picture, VideoError
 
 # Decoding forward this far is cheaper than a seek, which falls back to the last key picture and decodes from there.
 SEEK_GAP_SECONDS = 4.0
 
 # In a file with damaged packets a frame this far from the moment asked for is not the one that was there.
 DAMAGE_SECONDS = 0.5
+SKIPPED_BYTES = 1024  # between two packets of Matroska there is less than that, unless something could not be read
 
 # Seconds by which a moment computed in floats may miss the frame it means: one frame early is a whole group decoded.
 ROUNDING = 1e-6
@@ -69,6 +70,8 @@ class VideoReader(FrameReader):
             raise VideoError(f"{self.path}: no such video file")
         self._first_pts: int | None = None
         self._damaged = False
+        self._broken = False  # since the last frame
+        self._lost: tuple[tuple[float, float], ...] = ()
         self._start = Fraction(start_second)
         self._converter = FrameConverter()
         self._tell: Callable[[Picture], None] | None = None
@@ -148,6 +151,10 @@ class VideoReader(FrameReader):
         )
         return np.maximum.accumulate(seconds)
 
+    @property
+    def lost(self) -> Sequence[tuple[float, float]]:
+        return self._lost
+
     def find_end(self) -> float:
         """As seen, where the end has been read, or as the header says.
 
@@ -173,7 +180,7 @@ class VideoReader(FrameReader):
         return found
 
     def _refuse_damage(self, moments: np.ndarray, found: np.ndarray) -> None:
-        """Raises VideoError where frames between the first and the last are missing because packets are damaged.
+        """Raises DamageError where frames between the first and the last are missing because packets are damaged.
 
         A long gap alone is no fault: recordings of variable rate have them.
         """
@@ -181,7 +188,7 @@ class VideoReader(FrameReader):
             inside = moments.clip(self.start_second, self._pictures[-1].seconds)
             far = np.abs(found - inside) > DAMAGE_SECONDS
             if far.any():
-                raise VideoError(f"{self.path}: damaged around {inside[far][0]:.1f} s, no frame can be decoded there")
+                raise DamageError(f"{self.path}: damaged around {inside[far][0]:.1f} s, no frame can be decoded there")
 
     def _fill(self, first: float, last: float) -> None:
         """Makes the ring buffer reach from at or before `first` to at or after `last`, as far as the file does."""
@@ -241,6 +248,7 @@ class VideoReader(FrameReader):
                 self._first_pts = frame.pts
             pts = frame.pts - self._first_pts
             seconds = self.start_second + float(pts * self._stream.time_base)
+            self._note_loss(seconds)
             if (
                 not self._pictures or seconds > self._pictures[-1].seconds
             ):  # a repeated or backward pts is no new moment
@@ -249,28 +257,57 @@ class VideoReader(FrameReader):
                     self._told = seconds
                     self._tell(self._pictures[-1])
                 return True
+        self._note_loss(math.inf)
         if self._pictures:  # the file's real end, whatever its header promised
             length = float((self._pictures[-1].duration or 0) * self._stream.time_base)
             self._end = self._pictures[-1].seconds + (length or 1 / self.fps)
         return False
 
+    def _note_loss(self, after: float) -> None:
+        """Notes the stretch from the last frame to that `after` it, where packets between them are damaged; once."""
+        if self._broken and self._pictures:
+            before = self._pictures[-1].seconds
+            apart = [stretch for stretch in self._lost if stretch[1] <= before or stretch[0] >= after]
+            same = [stretch for stretch in self._lost if stretch not in apart]
+            ends = [(before, after), *same]
+            merged = (min(end[0] for end in ends), max(end[1] for end in ends))
+            self._lost = tuple(sorted([*apart, merged]))
+        self._broken = False
+
     def _decode(self) -> Iterator[av.VideoFrame]:
         """Whole frames with a pts, in presentation order; a damaged packet costs its own frames only."""
         whole = True  # after damage pictures are patched up from others, until the next key picture
         try:
-            for packet in self._container.demux(self._stream):
+            for packet, lost in self._packets():
+                whole &= not lost
                 try:
                     frames = packet.decode()
                 except av.error.InvalidDataError:
                     whole, frames = False, []
-                    self._damaged = True
+                self._damaged |= not whole
+                self._broken |= not whole
                 for frame in frames:
                     whole = (whole or frame.key_frame) and not frame.is_corrupt
                     self._damaged |= not whole
+                    self._broken |= not whole
                     if whole and frame.pts is not None:
                         yield frame
         except av.FFmpegError:
             return  # a truncated file ends here
+
+    def _packets(self) -> Iterator[tuple[av.Packet, bool]]:
+        """Packets of the video, each with whether others before it are lost: demuxers pass over what they cannot read,
+        and Matroska's says nothing."""
+        silent = "matroska" in self._container.format.name
+        end, last, skipped = math.inf, -math.inf, False
+        for packet in self._container.demux() if silent else self._container.demux(self._stream):
+            if packet.pos is not None:
+                skipped |= silent and packet.pos - end > SKIPPED_BYTES
+                end = packet.pos + packet.size
+            if packet.stream.index == self._stream.index:
+                moment = last if packet.pts is None else float(packet.pts * self._time_base)
+                yield packet, packet.is_corrupt or (skipped and moment - last > DAMAGE_SECONDS)
+                last, skipped = moment, False
 
     def _find_delay(self) -> Fraction:
         if self._container.start_time is None or self._first_pts is None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from test_damaged_stretch import write_damaged
 
 from ava_det.annotations import load_annotations, load_detections
 from ava_det.build import build_model
@@ -142,6 +143,22 @@ def test_a_file_cut_short_gives_what_it_has(demo: RunTool, video: Path, tmp_path
     cut.write_bytes(video.read_bytes()[200:])
     assert_mistake(demo("--video", cut, "--output", tmp_path / "none.mp4"), "headless.mp4")
     assert not (tmp_path / "none.mp4").exists()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_damaged_middle_is_named_and_the_rest_is_shown(demo: RunTool, tmp_path: Path, suffix: str) -> None:
+    path = write_damaged(tmp_path / f"damaged{suffix}")
+    code, out, err = demo("--video", path, "--csv", tmp_path / "out.csv", "--json", tmp_path / "out.jsonl")
+    assert code == 0, err
+    assert err.count(f"warning: {path}: damaged from") == 1
+    times = [json.loads(line)["time"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert f"on {len(times)} keyframes" in out
+    assert {0.0, 1.0, 2.0, 11.0} <= set(times)
+    assert f"{12 - len(times)} keyframes there are left out" in err
+    with VideoReader(path) as reader, VideoReader(tmp_path / "out.mp4") as made:
+        shown = [seconds for seconds, _ in made.frames()]
+        assert shown == pytest.approx([seconds for seconds, _ in reader.frames()], abs=1e-3)
+        assert made.lost == ()
 
 
 def assert_mistake(result: tuple[int, str, str], *words: str) -> None:
