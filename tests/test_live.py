@@ -37,7 +37,7 @@ def camera(tmp_path: Path) -> Iterator[str]:
             writer.write(np.full((HEIGHT, WIDTH, 3), 6 * index, np.uint8), index / FPS)
     handler = functools.partial(QuietHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/ramp.mp4"
         server.shutdown()
