@@ -331,3 +331,14 @@ def test_help(run_tool: RunTool, tool: str) -> None:
     code, out, _ = run_tool(tool, "--help")
     assert code == 0
     assert "--config" in out
+
+
+@pytest.mark.gpu
+def test_a_run_on_cuda_goes_on_where_it_stopped(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> None:
+    common = [*synthetic_config, "device=cuda", "precision=bf16", "train.schedule=steps"]
+    assert run_tool("train_ava", *common)[0] == 0
+    code, _, err = run_tool("train_ava", *common, "--resume", "train.epochs=2")
+    assert code == 0, err
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert all(line["cuda_gb"] > 0 for line in lines if "cuda_gb" in line)
+    assert load_checkpoint(tmp_path / "run/checkpoints/last.pt")["epoch"] == 2
