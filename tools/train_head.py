@@ -50,11 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(config: Config, device: torch.device, table: Path | None) -> None:
     """Computes or finds the features, fits the head on them, and writes and tells what came of it."""
-    folder, label_map, model = (
-        RunFolder(Path(config.output_dir) / "head"),
-        load_label_map_for(config),
-        load_frozen(config),
-    )
+    folder, label_map = RunFolder(Path(config.output_dir) / "head"), load_label_map_for(config)
+    model = load_frozen(config)
     train_split, val_split = build_split(config, "train", device), build_split(config, "val", device, boxes="gt")
     features, start = folder.path / "features", time.perf_counter()
     train_keyframes, train_features = load_features(config, model, train_split, features, device)
@@ -122,9 +119,8 @@ def fit(
         head.hidden.load_state_dict(layers[0].state_dict())
     place_columns(last, head.projection, columns)
     found = find_thresholds(layers(unseen[0]).sigmoid(), unseen[1])
-    return dict.fromkeys(label_map, 0.5) | {
-        c + 1: round(value, 4) for c, value in zip(columns, found, strict=True)
-    }, penalty
+    thresholds = {column + 1: round(value, 4) for column, value in zip(columns, found, strict=True)}
+    return dict.fromkeys(label_map, 0.5) | thresholds, penalty
 
 
 def to_detections(keyframes: Sequence[Keyframe], scores: Tensor) -> list[Detections]:

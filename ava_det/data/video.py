@@ -62,6 +62,7 @@ class VideoReader(FrameReader):
 
     _container: av.container.InputContainer
     _stream: av.VideoStream
+    _decoder: Iterator[av.VideoFrame]
 
     def __init__(self, path: str | Path, start_second: float = 0.0):
         self.path = Path(path)
@@ -96,6 +97,8 @@ class VideoReader(FrameReader):
     def close(self) -> None:
         self._pictures.clear()
         self._container.close()
+        # it holds this reader, which holds it: the decoder's megabytes would wait for the garbage collector
+        self._decoder = iter(())
 
     def rest(self) -> None:
         self._pictures.clear()

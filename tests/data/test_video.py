@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
+import weakref
 from fractions import Fraction
 from pathlib import Path
 
@@ -202,3 +204,19 @@ def test_a_header_without_a_duration_is_measured(tmp_path: Path) -> None:
         numbers = [read_number(picture) for picture in reader.sample(5)]
     assert numbers == sorted(set(numbers))
     assert numbers[-1] > 40
+
+
+def test_a_closed_video_is_freed_at_once(tmp_path: Path) -> None:
+    """Its decoder holds megabytes, and the garbage collector may not come by for hundreds of videos."""
+    path = tmp_path / "video.mp4"
+    write_numbered_video(path, [Fraction(i, 25) for i in range(40)])
+    gc.disable()
+    try:
+        reader = VideoReader(path)
+        reader.read([0.2, 0.5], short_side=32)
+        freed = weakref.ref(reader)
+        reader.close()
+        del reader
+        assert freed() is None
+    finally:
+        gc.enable()
