@@ -45,14 +45,27 @@ def measure_in_turns(ways: Mapping[str, Callable[[], object]], repeat: int, devi
     return {name: Time(*values) for name, values in medians.items()}
 
 
+class Stopwatch:
+    """Milliseconds between start and stop: by the clock, and busy ones."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def start(self) -> None:
+        _wait(self._device)
+        self._wall, self._processor = time.perf_counter(), time.process_time()
+
+    def stop(self) -> tuple[float, float]:
+        _wait(self._device)
+        wall, processor = time.perf_counter() - self._wall, time.process_time() - self._processor
+        return wall * 1e3, (wall if self._device.type == "cuda" else processor / torch.get_num_threads()) * 1e3
+
+
 def _measure_once(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
-    """Milliseconds by the clock, and busy ones."""
-    _wait(device)
-    wall, processor = time.perf_counter(), time.process_time()
+    watch = Stopwatch(device)
+    watch.start()
     work()
-    _wait(device)
-    wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    return wall * 1e3, (wall if device.type == "cuda" else processor / torch.get_num_threads()) * 1e3
+    return watch.stop()
 
 
 def _wait(device: torch.device) -> None:
@@ -96,9 +109,19 @@ class Rulers:
 def _list_products(left: torch.Tensor, right: torch.Tensor) -> list[Callable[[], object]]:
     """The ways to multiply two matrices: torch's own, and oneDNN's where that is another library."""
     ways: list[Callable[[], object]] = [lambda: left @ right]
-    if left.device.type == "cpu" and torch.backends.mkldnn.is_available():
+    if left.device.type == "cuda":  # as the convolutions may, which are what is compared with it
+        precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+        return [partial(_multiply, left, right, precision)]
+    if torch.backends.mkldnn.is_available():
         ways.append(lambda: torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], ""))
     return ways
+
+
+def _multiply(left: torch.Tensor, right: torch.Tensor, fp32_precision: str) -> None:
+    before = torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cuda.matmul.fp32_precision = fp32_precision
+    torch.mm(left, right)
+    torch.backends.cuda.matmul.fp32_precision = before
 
 
 def measure_peak_memory(work: Callable[[], object], device: torch.device) -> float:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ava_det.tools.benchmark_graph import RecordedNetwork
 from ava_det.tools.benchmark_growth import measure_growth, plot_growth
 from ava_det.tools.benchmark_machine import measure_in_turns
 from ava_det.tools.benchmark_network import (
@@ -31,8 +32,9 @@ from ava_det.tools.benchmark_network import (
     with_identity_pools,
     write_report,
 )
+from ava_det.tools.benchmark_profile import write_profile
 from ava_det.tools.export_model import draw_inputs
-from torch import Tensor, nn
+from torch import Tensor
 
 from ava_det.build import to_device
 from ava_det.config import config_to_dict
@@ -49,6 +51,7 @@ def add_model(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--runtimes", nargs="*", choices=("onnx", "openvino"), default=[], help="measure these too")
     parser.add_argument("--against", metavar="MODULE:FUNCTION", help="the reference: (slow, fast, rois) -> scores")
     parser.add_argument("--growth", type=Path, metavar="PNG", help="plot time and memory as the work grows")
+    parser.add_argument("--profile", type=Path, metavar="MD", help="tables of layers and operators, inference form")
     parser.set_defaults(run=benchmark_model)
 
 
@@ -60,8 +63,10 @@ def benchmark_model(args: argparse.Namespace) -> int:
         forms = list_forms(subject, args.runtimes, Path(folder))
         ways: Forms = {"against": ("fp32", reference), **forms} if reference is not None else forms
         rows = [row for batch in args.batch for row in compare(subject, ways, batch, args)]
-        grown = {name: forms[name][1] for name in ("plain fp32", "inference form fp32", "inference form bf16")}
-        growth = measure_growth(subject, grown, args) if args.growth else []
+        ours = {name: forms[name][1] for name in ("inference form fp32", "inference form bf16")}
+        growth = measure_growth(subject, {"plain fp32": forms["plain fp32"][1], **ours}, args) if args.growth else []
+        if args.profile:
+            write_profile(subject, ours, args)
     rates = subject.rulers.rates()
     print(describe_rates(rates))
     if args.growth:
@@ -95,6 +100,9 @@ def list_forms(subject: Subject, runtimes: list[str], folder: Path) -> Forms:
         "inference form fp32": ("fp32", optimise_for_inference(model, device)),
         "inference form bf16": ("bf16", optimise_for_inference(model, device, torch.bfloat16)),
     }
+    if device.type == "cuda":
+        forms["compiled bf16"] = "bf16", in_bfloat16(torch.compile(to_device(copy.deepcopy(model), device)), device)
+        forms["inference form bf16, CUDA graph"] = "bf16", RecordedNetwork(forms["inference form bf16"][1])
     facts = {"config": config_to_dict(subject.config), "label_map": None, "precision": "fp32"}
     for runtime in runtimes:
         path = folder / {"onnx": "model.onnx", "openvino": "model.xml"}[runtime]
@@ -104,7 +112,7 @@ def list_forms(subject: Subject, runtimes: list[str], folder: Path) -> Forms:
     return forms
 
 
-def in_bfloat16(network: nn.Module, device: torch.device) -> Callable[..., Tensor]:
+def in_bfloat16(network: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
     """The network under autocast."""
 
     def run(**inputs: Tensor) -> Tensor:

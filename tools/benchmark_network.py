@@ -124,17 +124,25 @@ def tabulate(
 ) -> list[dict[str, Any]]:
     """Prints a line for each way and returns the rows; the first way is the reference. more: one more value, `key`."""
     first = times[next(iter(precisions))]
-    print(f"\nbatch {batch:<22}{'ms':>11}{'ratio':>8}{'busy ms':>10}{'ratio':>8}", end="")
+    print(f"\nbatch {batch:<26}{'ms':>11}{'clips/s':>9}{'ratio':>8}{'busy ms':>10}{'ratio':>8}", end="")
     print(f"{'floor: MACs':>13}{'memory':>9}{'floor/busy':>12}  {key.replace('_', ' ')}")
     rows = []
     for name, precision in precisions.items():
         time, (macs, memory) = times[name], floors[precision]
-        row: dict[str, Any] = {"batch": batch, "way": name, "ms": time.wall, "ratio": first.wall / time.wall}
-        row |= {"busy_ms": time.busy, "busy_ratio": first.busy / time.busy}
+        row: dict[str, Any] = {
+            "batch": batch,
+            "way": name,
+            "ms": time.wall,
+            "clips_per_second": batch * 1e3 / time.wall,
+        }
+        row |= {"ratio": first.wall / time.wall, "busy_ms": time.busy, "busy_ratio": first.busy / time.busy}
         row |= {"floor_macs_ms": macs, "floor_memory_ms": memory, "share_of_floor": max(macs, memory) / time.busy}
         row[key] = more.get(name)
         rows.append(row)
-        print(f"{name:28}{time.wall:11.1f}{row['ratio']:8.2f}{time.busy:10.1f}{row['busy_ratio']:8.2f}", end="")
+        print(
+            f"{name:32}{time.wall:11.1f}{row['clips_per_second']:9.2f}{row['ratio']:8.2f}{time.busy:10.1f}{row['busy_ratio']:8.2f}",
+            end="",
+        )
         print(
             f"{macs:13.1f}{memory:9.1f}{row['share_of_floor']:12.0%}  {'' if row[key] is None else f'{row[key]:.3g}'}"
         )

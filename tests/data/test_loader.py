@@ -38,6 +38,17 @@ def test_collate_keeps_persons_and_pads_to_the_right() -> None:
     assert bool((batch.fast[2, :, :, :, 6:] == 115).all())
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_frames_wait_in_pinned_memory_where_there_is_a_gpu() -> None:
+    """A copy from it leaves the host free; without one the test of steps that wait for nothing is in tests/training."""
+    batch = collate([make_clip(2, 8), make_clip(1, 8)])
+    for frames in (batch.slow, batch.fast):
+        assert frames is not None
+        assert frames.is_pinned()
+        assert frames.dtype == torch.uint8
+
+
 def test_one_unlabelled_clip_makes_the_batch_unlabelled() -> None:
     assert collate([make_clip(1, 8), make_clip(1, 8, labelled=False)]).labels is None
 

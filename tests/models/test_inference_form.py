@@ -161,3 +161,21 @@ def test_a_missing_clip_is_named() -> None:
     plain, (slow, _, rois) = small_detector()
     with pytest.raises(ValueError, match="fast clip is missing"):
         optimise_for_inference(plain)(slow, None, rois)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.006)])
+def test_a_gpu_keeps_the_scores(dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TF32, which torch lets convolutions use, is off. Features stay channels last: cuDNN is never asked to reorder."""
+    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")
+    plain, inputs = small_detector()
+    form = optimise_for_inference(plain, "cuda", dtype)
+    on_gpu = [value.cuda() for value in inputs]
+    with torch.inference_mode():
+        expected, received = plain(*inputs), form(*on_gpu).cpu()
+        features = form.get_submodule("backbone")(*on_gpu[:2])
+    assert float((received.sigmoid() - expected.sigmoid()).abs().max()) <= tolerance
+    assert all(feature.dtype == dtype for feature in features)
+    assert all(feature.is_contiguous(memory_format=torch.channels_last_3d) for feature in features)
+    assert form(on_gpu[0], on_gpu[1], on_gpu[2][:0]).shape == (0, 80)

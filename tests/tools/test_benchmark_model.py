@@ -10,18 +10,23 @@ from time import sleep
 
 import pytest
 import torch
+from ava_det.tools.benchmark_graph import RecordedNetwork
 from ava_det.tools.benchmark_machine import Rulers, measure_in_turns, measure_kept_memory, measure_peak_memory
 from ava_det.tools.benchmark_network import (
     build_random_model,
     compute_floors,
     count_values,
     draw_clip,
+    place,
     with_identity_pools,
 )
+from ava_det.tools.benchmark_profile import describe_layers, describe_operators, measure_layers
 from torch import Tensor
 
 from ava_det.build import build_model
 from ava_det.config import load_config
+from ava_det.models.cost import compute_cost
+from ava_det.models.inference_form import optimise_for_inference
 
 RunTool = Callable[..., tuple[int, str, str]]
 CPU = torch.device("cpu")
@@ -44,7 +49,8 @@ def answer_nothing(slow: Tensor, fast: Tensor, rois: Tensor) -> Tensor:
 
 def test_every_form_is_measured_against_the_plain_one(tmp_path: Path, run_tool: RunTool) -> None:
     options = ("--size", 64, "--boxes", 2, "--repeat", 1, "--json", tmp_path / "report.json")
-    code, out, err = run_tool("benchmark", "model", *options, "--growth", tmp_path / "growth.png", "--set", *SMALL)
+    drawn = ("--growth", tmp_path / "growth.png", "--profile", tmp_path / "profile.md")
+    code, out, err = run_tool("benchmark", "model", *options, *drawn, "--set", *SMALL)
     assert (code, err) == (0, "")
     assert re.search(r"\d+ GMAC/s in fp32, \d+ in bf16, \d+\.\d GB/s", out)
     report = json.loads((tmp_path / "report.json").read_text())
@@ -56,13 +62,16 @@ def test_every_form_is_measured_against_the_plain_one(tmp_path: Path, run_tool: 
     assert first["share_of_floor"] == max(first["floor_macs_ms"], first["floor_memory_ms"]) / first["busy_ms"]
     assert {row["quantity"] for row in report["growth"]} == {"batch", "boxes", "frames", "size"}
     assert (tmp_path / "growth.png").stat().st_size > 10_000
+    profile = (tmp_path / "profile.md").read_text()
+    assert profile.count("| slow res4 3x1x1 |") == profile.count("| head |") == 2
+    assert re.search(r"\| \w+::_?convolution\w* \| \d+\.\d \| \d+\.\d% \| \d+ \|", profile)
 
 
 def test_against_an_installed_function(run_tool: RunTool) -> None:
     options = ("--size", 64, "--repeat", 1, "--against", f"{__name__}:answer_nothing")
     code, out, err = run_tool("benchmark", "model", *options, "--set", *SMALL)
     assert (code, err) == (0, "")
-    assert re.search(r"\nagainst +[\d.]+ +1\.00 ", out)
+    assert re.search(r"\nagainst +[\d.]+ +[\d.]+ +1\.00 ", out)
     code, _, err = run_tool("benchmark", "model", "--against", "no_such_module:f", "--set", *SMALL)
     assert code == 2
     assert "--against: expected module:function of an installed module, received 'no_such_module:f'" in err
@@ -84,6 +93,25 @@ def test_the_identity_pools_change_nothing_but_time() -> None:
     inputs = draw_clip(config, 2, 3, 64)
     with torch.inference_mode():
         torch.testing.assert_close(with_identity_pools(model)(**inputs), model(**inputs), rtol=0, atol=0)
+
+
+def test_the_profile_counts_every_product() -> None:
+    config = load_config("configs/ava/slowfast_r50_4x16.yaml", SMALL)
+    form = optimise_for_inference(build_random_model(config))
+    with torch.inference_mode():
+        layers = measure_layers(form, draw_clip(config, 2, 3, 64), CPU)
+    with torch.device("meta"):
+        cost = compute_cost(build_model(config), 2, 4, 64)
+    assert sum(macs for _, macs in layers.values()) == pytest.approx(2e9 * cost.backbone_gmacs)
+    assert {"fast stem 5x7x7", "slow stem 1x7x7", "slow res2 1x3x3", "lateral 5x1x1", "head"} <= set(layers)
+    lines = describe_operators({"conv": (99.3, 2), "max": (0.4, 1), "cat": (0.3, 4)})
+    assert lines[2:] == ["| conv | 99.3 | 99.3% | 2 |", "| 2 others | 0.7 | 0.7% | 5 |"]
+    lines = describe_layers({"conv": (4.0, 3e9), "head": (1.0, 0.0)}, 6.0, 1e12)
+    assert lines[2] == "| conv | 4.0 | 66.7% | 3.00 | 75% | 1.0 |"
+    assert lines[-2:] == [
+        "| pools, joins, casts, calls | 1.0 | 16.7% | | | 1.0 |",
+        "| all | 6.0 | 100 % | 3.00 | 50% | 3.0 |",
+    ]
 
 
 def test_bytes_are_counted_by_hand() -> None:
@@ -131,3 +159,15 @@ def test_memory_is_counted() -> None:
     assert 100 < megabytes < 200
     x = torch.ones(2**18, requires_grad=True)
     assert measure_kept_memory(lambda: (x * x).sum()) == pytest.approx(1.0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_recorded_network_answers_as_the_network() -> None:
+    config = load_config("configs/ava/slowfast_r50_4x16.yaml", SMALL[:3] + SMALL[4:])
+    form = optimise_for_inference(build_random_model(config), "cuda", torch.bfloat16)
+    recorded = RecordedNetwork(form)
+    with torch.inference_mode():
+        for batch, boxes in ((1, 3), (2, 4), (1, 3)):
+            inputs = place(draw_clip(config, batch, boxes, 64), torch.device("cuda"))
+            torch.testing.assert_close(recorded(**inputs), form(**inputs))
