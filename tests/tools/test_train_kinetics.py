@@ -71,6 +71,7 @@ def test_from_clips_to_a_classifier_to_a_detector(
     assert "what did not fit starts untrained" in out
 
 
+@pytest.mark.slow
 def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not_been(
     run_tool: RunTool, small_config: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
