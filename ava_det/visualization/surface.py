@@ -54,7 +54,8 @@ class Surface:
         corners = outline[:, None] + reach * CORNERS
         fixed = [np.round(points * 2**FINE).astype(np.int32) for points in (corners, outline[None])]
         for paint, extra in ((PANEL_COLOUR, 2), (colour, 0)):
-            self._draw_lines(fixed[0], False, paint, 2 * line + extra)
+            if reach > 0.5 * text:  # on a tiny box they would run together
+                self._draw_lines(fixed[0], False, paint, 2 * line + extra)
             self._draw_lines(fixed[1], True, paint, line + (extra > 0))
 
     def _draw_lines(self, lines: np.ndarray, closed: bool, colour: Colour, thickness: int) -> None:

@@ -112,6 +112,15 @@ def test_the_box_is_drawn_on_its_edge_in_the_colour_of_the_person() -> None:
     assert np.abs(near[near > 375] - 449).max() <= 2
 
 
+def test_a_tiny_box_is_a_thin_outline() -> None:
+    """A person of 13 x 22 pixels stays visible within his box."""
+    frame = np.full((360, 640, 3), 128, np.uint8)
+    surface = Surface.of_rgb(frame)
+    surface.draw_box(np.array([100.0, 100.0, 113.0, 122.0]), (255, 0, 0), 11)
+    assert (frame[104:118, 105:109] == 128).all()  # his middle is free
+    assert (frame[100:121, 99:102] != 128).any(axis=2).all()
+
+
 def test_a_person_keeps_the_colour_of_the_track_id() -> None:
     frame = np.zeros((400, 600, 3), np.uint8)
     one = Overlay(NAMES).draw(frame, make_detections([[0.5, 0.25, 0.75, 0.75]], track_ids=[2]))
