@@ -5,8 +5,8 @@ python tools/benchmark.py evaluate --detections CSV --annotations CSV --label-ma
 python tools/benchmark.py decode [--video FILE] [--json FILE]                      (how clips are read from video)
 python tools/benchmark.py model [--config F] [--batch 1 4 8] [--runtimes onnx openvino] [--growth PNG] [--json F]
 python tools/benchmark.py train [--config F] [--batch 2] [--json F]                            (one training step)
-python tools/benchmark.py demo --weights F [--video FILE] [--json F]                      (the demo, stage by stage)
-python tools/benchmark.py all [--quick] [--weights F] [--json F]               (each of these, into one report)
+python tools/benchmark.py demo [--weights F] [--video FILE] [--json F]                      (the demo, stage by stage)
+python tools/benchmark.py all [--quick] [--config F] [--json F]                (each of these, into one report)
 """
 
 from __future__ import annotations

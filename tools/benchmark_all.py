@@ -28,8 +28,9 @@ RUNTIMES = {"onnx": ("onnxruntime", "onnxscript"), "openvino": ("openvino", "onn
 
 def add_all(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("all", help="all of these, into one report")
-    parser.add_argument("--config", help="network of model and train (default: theirs)")
-    parser.add_argument("--weights", help="of the demo, which is left out without them")
+    config = "configs/ava/slowfast_r50_8x8.yaml"
+    parser.add_argument("--config", default=config, help="network of model, train and demo (default: %(default)s)")
+    parser.add_argument("--weights", help="of the demo, with a config of their own (default: random ones of --config)")
     parser.add_argument("--against", metavar="MODULE:FUNCTION", help="as for model")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: does everything run?")
     parser.add_argument("--minutes", type=float, default=30, help="the longest a part may take (default: %(default)s)")
@@ -38,34 +39,33 @@ def add_all(commands: argparse._SubParsersAction) -> None:
 
 
 def benchmark_all(args: argparse.Namespace) -> int:
-    """Prints what each part prints; says in one sentence why a part is missing. Returns 1 if one failed."""
-    report: dict[str, Any] = {"machine": describe_machine(torch.device("cpu")), "quick": args.quick, "parts": {}}
-    failed = False
+    """Prints what each part prints; says in one sentence what is missing and why. Returns 1 if a part failed."""
+    runtimes = [name for name, modules in RUNTIMES.items() if all(map(importlib.util.find_spec, modules))]
+    missing = sorted(set(RUNTIMES) - set(runtimes))
+    skipped = [f'{name} is skipped, it is not installed: pip install "ava_det[{name}]"' for name in missing]
+    print(*skipped, sep="\n")
+    report: dict[str, Any] = {"machine": describe_machine(torch.device("cpu")), "quick": args.quick}
+    report |= {"skipped": skipped, "parts": {}}
     for part in PARTS:
         print(f"\n== {part}", flush=True)
-        if part == "demo" and args.weights is None:
-            report["parts"][part] = {"skipped": "the demo needs --weights"}
-        else:
-            report["parts"][part] = run_part(part, list_options(part, args), args.minutes)
-        for reason in ("skipped", "failed"):
-            if reason in report["parts"][part]:
-                print(f"{part} {reason}: {report['parts'][part][reason]}")
-        failed = failed or "failed" in report["parts"][part]
+        done = run_part(part, list_options(part, args, runtimes), args.minutes)
+        report["parts"][part] = done
+        if "failed" in done:
+            print(f"{part} failed: {done['failed']}")
         if args.json:  # after each part: an hour's work is not lost with the last one
             write_json(args.json, report)
-    return int(failed)
+    return int(any("failed" in done for done in report["parts"].values()))
 
 
-def list_options(part: str, args: argparse.Namespace) -> list[str]:
+def list_options(part: str, args: argparse.Namespace, runtimes: list[str]) -> list[str]:
     options = list(PARTS[part][args.quick])
-    if part in ("model", "train") and args.config:
+    if part == "demo" and args.weights:
+        return [*options, "--weights", args.weights]
+    if part in ("model", "train", "demo"):
         options += ["--config", args.config]
     if part == "model":
-        installed = [name for name, modules in RUNTIMES.items() if all(map(importlib.util.find_spec, modules))]
-        for name in sorted(set(RUNTIMES) - set(installed)):
-            print(f'{name} skipped: it is not installed: pip install "ava_det[{name}]"')
-        options += ["--runtimes", *installed, *(["--against", args.against] if args.against else [])]
-    return options + (["--weights", args.weights] if part == "demo" else [])
+        options += ["--runtimes", *runtimes, *(["--against", args.against] if args.against else [])]
+    return options
 
 
 def run_part(part: str, options: list[str], minutes: float) -> dict[str, Any]:

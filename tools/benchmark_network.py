@@ -159,6 +159,6 @@ def describe_rates(rates: dict[str, float]) -> str:
 def write_report(args: argparse.Namespace, subject: Subject, **facts: object) -> None:
     """Everything there is to know about the run, to --json if that was given."""
     if args.json:
-        options = {key: str(value) for key, value in vars(args).items() if key != "run"}
+        options = {key: str(value) for key, value in vars(args).items() if key not in ("run", "json")}
         model = config_to_dict(subject.config)["model"]
         write_json(args.json, {"machine": subject.machine, "options": options, "model": model, **facts})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from collections.abc import Callable
@@ -49,15 +50,24 @@ def test_half_of_the_files_is_refused(tmp_path: Path, run_tool: RunTool) -> None
 
 
 def test_a_missing_part_is_told(tmp_path: Path, run_tool: RunTool, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts: dict[str, tuple[list[str], list[str]]] = {"decode": ([], ["--video", "absent.mp4"]), "demo": ([], [])}
-    monkeypatch.setattr(benchmark_all, "PARTS", parts)
+    monkeypatch.setattr(benchmark_all, "PARTS", {"decode": ([], ["--video", "absent.mp4"])})
+    monkeypatch.setitem(benchmark_all.RUNTIMES, "onnx", ("no_such_module",))
     code, out, _ = run_tool("benchmark", "all", "--quick", "--json", tmp_path / "report.json")
     assert code == 1
     assert "decode failed: --video absent.mp4 ended with exit code 2" in out
-    assert "demo skipped: the demo needs --weights" in out
+    assert 'onnx is skipped, it is not installed: pip install "ava_det[onnx]"' in out
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["machine"]["versions"]["torch"] == torch.__version__.partition("+")[0]
-    assert list(report["parts"]) == ["decode", "demo"]
+    assert list(report["parts"]) == ["decode"]
+    assert len(report["skipped"]) >= 1
+
+
+def test_the_demo_runs_on_random_weights_unless_it_gets_some() -> None:
+    args = argparse.Namespace(quick=False, weights=None, config="a.yaml", against="m:f")
+    assert benchmark_all.list_options("demo", args, []) == ["--config", "a.yaml"]
+    assert benchmark_all.list_options("model", args, ["onnx"])[-4:] == ["--runtimes", "onnx", "--against", "m:f"]
+    args.weights = "last.pt"
+    assert benchmark_all.list_options("demo", args, []) == ["--weights", "last.pt"]
 
 
 def test_a_part_that_takes_too_long_is_ended() -> None:
@@ -68,9 +78,10 @@ def test_a_part_that_takes_too_long_is_ended() -> None:
 
 @pytest.mark.slow
 def test_all_parts_go_into_one_report(tmp_path: Path, run_tool: RunTool) -> None:
-    code, _, _ = run_tool("benchmark", "all", "--quick", "--json", tmp_path / "report.json")
+    options = ("--quick", "--config", "configs/synthetic/slowfast.yaml", "--json", tmp_path / "report.json")
+    code, _, _ = run_tool("benchmark", "all", *options)
     assert code == 0
     parts = json.loads((tmp_path / "report.json").read_text())["parts"]
-    assert [part for part, facts in parts.items() if "report" in facts] == ["evaluate", "decode", "model", "train"]
+    assert [part for part, facts in parts.items() if "report" in facts] == list(benchmark_all.PARTS)
     assert parts["evaluate"]["report"]["rows"] > 10_000
     assert {row["way"] for row in parts["model"]["report"]["rows"]} > {"plain fp32", "inference form bf16"}
