@@ -37,7 +37,7 @@ from ava_det.visualization import Window
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_arguments(argv, (__doc__ or "").splitlines()[0])
+    args = parse_arguments(argv, __doc__ or "")
     source = find_source(args.video)
     outputs = check_outputs(args, source)
     window = Window(f"{args.video} (q quits)") if args.show else None

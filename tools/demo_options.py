@@ -16,15 +16,22 @@ from ava_det.visualization import shorten_names
 SUFFIXES = {"output": ".mp4", "csv": ".csv", "json": ".jsonl", "sheet": ".png"}
 
 
-def make_parser(description: str) -> ToolParser:
-    parser = ToolParser(description=description)
+def make_parser(text: str) -> ToolParser:
+    lines = text.splitlines()
+    parser = ToolParser(
+        description=lines[0], epilog="\n".join(lines[2:]), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("--video", required=True, help="a file, a folder, a glob in quotes, a webcam's number, an RTSP or HTTP URL")
     add("--output", type=Path, help="the overlay, an .mp4 file (H.264); a folder where --video is several")
     add("--csv", type=Path, help="every score, as an AVA result CSV; a folder for several")
     add("--json", type=Path, help="JSON lines, an object per keyframe; a folder for several")
     add("--sheet", type=Path, help="a contact sheet, a .png file; a folder for several")
-    add("--show", action="store_true", help="show the overlay in a window")
+    add(
+        "--show",
+        action="store_true",
+        help="show the overlay in a window (needs opencv-python, not headless)",
+    )
     add("--weights", default=DEFAULT_WEIGHTS, help=f"a checkpoint, or a name of the model zoo ({DEFAULT_WEIGHTS})")
     add("--config", help="the experiment the weights were trained by (default: what they carry or ships with them)")
     add("--runtime", choices=("torch", *RUNTIMES), default="torch", help="of an exported --weights")
@@ -35,7 +42,12 @@ def make_parser(description: str) -> ToolParser:
     add("--every", type=interval, default=1.0, help="seconds between predictions (default: 1.0)")
     add("--start", type=moment, default=0.0, help="seconds of the file to begin at (0)")
     add("--end", type=moment, default=math.inf, help="seconds of the file to end at (its end)")
-    add("--smooth", type=moment, default=0.0, help="average a person's scores over so many seconds (0: not)")
+    add(
+        "--smooth",
+        type=moment,
+        default=0.0,
+        help="average each person's scores over so many seconds (0, not at all)",
+    )
     add(
         "--threshold",
         metavar="SCORE[,ACTION=SCORE...]",
@@ -47,8 +59,9 @@ def make_parser(description: str) -> ToolParser:
     return parser
 
 
-def parse_arguments(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
-    parser = make_parser(description)
+def parse_arguments(argv: Sequence[str] | None, text: str) -> argparse.Namespace:
+    """text: what --help says above and below the options, a line and then the rest."""
+    parser = make_parser(text)
     args = parser.parse_intermixed_args(argv)
     if not any((args.output, args.csv, args.json, args.sheet, args.show)):
         parser.error("expected at least one of --output, --csv, --json, --sheet, --show")
