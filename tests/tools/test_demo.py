@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -143,6 +144,50 @@ def test_a_file_cut_short_gives_what_it_has(demo: RunTool, video: Path, tmp_path
     cut.write_bytes(video.read_bytes()[200:])
     assert_mistake(demo("--video", cut, "--output", tmp_path / "none.mp4"), "headless.mp4")
     assert not (tmp_path / "none.mp4").exists()
+
+
+VARIABLE = [Fraction(number, 1000) for number in (0, 40, 300, 310, 900, 1400, 1433, 2100)]
+UNLIKE = {
+    "one frame": ([Fraction(0)], 320, 240, 0),
+    "half a second": ([Fraction(index, 25) for index in range(13)], 320, 240, 0),
+    "variable rate": (VARIABLE, 320, 240, 0),
+    "turned by a phone": ([Fraction(index, 25) for index in range(30)], 320, 240, 90),
+    "odd sides": ([Fraction(index, 25) for index in range(30)], 321, 239, 0),
+}
+
+
+@pytest.mark.parametrize("kind", UNLIKE)
+def test_unlike_videos_become_overlays_of_the_same_frames(demo: RunTool, tmp_path: Path, kind: str) -> None:
+    moments, width, height, rotation = UNLIKE[kind]
+    path = tmp_path / "unlike.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv444p" if width % 2 else "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 90000)
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for index, moment in enumerate(moments):
+            picture = np.full((height, width, 3), 40, np.uint8)
+            picture[40:200, 8 * index % width :][:, :40] = 220
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(moment * 90000), Fraction(1, 90000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    code, out, err = demo("--video", path, "--json", tmp_path / "out.jsonl", "--sheet", tmp_path / "out.png")
+    assert code == 0, err
+    records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert f"on {len(records)} keyframes" in out
+    assert len(records) == int(moments[-1]) + 1
+    upright = (height, width) if rotation else (width, height)
+    assert {(record["width"], record["height"]) for record in records} == {upright}
+    assert cv2.imread(str(tmp_path / "out.png")) is not None
+    with VideoReader(path) as source, VideoReader(tmp_path / "out.mp4") as made:
+        assert (made.width, made.height) == tuple(side + side % 2 for side in upright)
+        pairs = list(zip(source.frames(), made.frames(), strict=True))
+    assert [moment for _, (moment, _) in pairs] == pytest.approx([float(moment) for moment in moments], abs=1e-3)
+    for (_, before), (_, after) in pairs:
+        corner = after[: before.shape[0], : before.shape[1]]
+        assert np.median(np.abs(corner.astype(int) - before)) < 12
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,15 +81,29 @@ def test_streams_of_ffmpeg(watch: Callable[[str, float], None], video: Path, url
     """In an endless loop, as a camera is; with HTTP and TCP it waits for who looks."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = url.format(port=free.getsockname()[1])
-    listening = {"http": ["-listen", "1"], "tcp": [], "udp": []}[address.partition(":")[0]]
+        port = free.getsockname()[1]
+    address = url.format(port=port)
+    listens = not address.startswith("udp")
     target = f"{address}?listen=1" if address.startswith("tcp") else address
+    listen = ["-listen", "1"] if address.startswith("http") else []
     command = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(video), "-c", "copy", "-f", "mpegts"]
-    with subprocess.Popen([*command, *listening, target], stderr=subprocess.DEVNULL) as sender:
+    with subprocess.Popen([*command, *listen, target], stderr=subprocess.DEVNULL) as sender:
         try:
+            if listens:
+                wait_for_listener(port)
             watch(address, 4)
         finally:
             sender.kill()
+
+
+def wait_for_listener(port: int) -> None:
+    """Without a connection: ffmpeg takes one only."""
+    table, deadline = Path("/proc/net/tcp"), time.monotonic() + 30
+    if not table.exists():
+        time.sleep(3)
+        return
+    while not re.search(rf": \w+:{port:04X} 00000000:0000 0A", table.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def test_no_camera_is_a_sentence(demo: RunTool, tmp_path: Path) -> None:
