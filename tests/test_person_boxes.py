@@ -9,7 +9,8 @@ import torch
 from rendering import render_synthetic
 
 from ava_det.annotations import keyframes_from_annotations, load_annotations, timestamp_key
-from ava_det.data.video import VideoError, find_videos
+from ava_det.data.sources import find_videos
+from ava_det.data.video import VideoError
 from ava_det.detectors import MotionDetector
 from ava_det.person_boxes import add_proposals, compute_recall, detect_persons, replace_boxes
 from ava_det.structures import Keyframe

@@ -28,7 +28,8 @@ from ava_det.build import DETECTORS, build_detector, names_detector, prepare_tor
 from ava_det.cli import ToolParser, fraction, interval, reports_mistakes, second
 from ava_det.config import Config
 from ava_det.data.frame_folder import open_video
-from ava_det.data.video import VideoError, find_videos
+from ava_det.data.sources import find_videos
+from ava_det.data.video import VideoError
 from ava_det.detectors import PersonDetector
 from ava_det.distributed import gather_objects, is_main_process, process_group, rank, world_size
 from ava_det.evaluation.person_ap import compute_person_ap

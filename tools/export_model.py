@@ -21,8 +21,8 @@ from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.data.frame_folder import open_video
 from ava_det.data.loader import collate
+from ava_det.data.sources import find_videos
 from ava_det.data.transforms import View, apply_view, normalise_batch
-from ava_det.data.video import find_videos
 from ava_det.exported import FORMATS, PRECISIONS, export_model
 from ava_det.structures import Keyframe
 

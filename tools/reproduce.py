@@ -32,8 +32,8 @@ from ava_det.build import Split, build_eval_loader, build_split, load_label_map_
 from ava_det.checkpoint import resolve_weights
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, SplitConfig, config_to_dict, load_config
+from ava_det.data.sources import find_videos
 from ava_det.data.transforms import normalise_batch
-from ava_det.data.video import find_videos
 from ava_det.distributed import gather_objects, is_main_process, process_group, rank, world_size
 from ava_det.evaluation import PROTOCOLS
 from ava_det.files import atomic_path

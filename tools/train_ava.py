@@ -24,7 +24,7 @@ from ava_det.build import Split, build_evaluation, build_split, build_train_load
 from ava_det.cli import reports_mistakes
 from ava_det.config import Config
 from ava_det.data.loader import ClipLoader
-from ava_det.data.video import find_videos
+from ava_det.data.sources import find_videos
 from ava_det.run_folder import RunFolder, describe_metrics
 from ava_det.sample_sheet import SampleSheet
 

@@ -26,8 +26,8 @@ from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
 from ava_det.data.order import TrainBatchSampler, VideoBatchSampler
+from ava_det.data.sources import find_videos
 from ava_det.data.transforms import draw_training_view, evaluation_view
-from ava_det.data.video import find_videos
 from ava_det.distributed import gather_objects, is_main_process, rank, world_size
 from ava_det.label_map import load_label_map
 from ava_det.person_boxes import PersonBoxes, add_proposals, compute_recall, detect_persons, replace_boxes

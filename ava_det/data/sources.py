@@ -1,16 +1,38 @@
-"""What the text after --video means: one video, several, or something live."""
+"""Where videos are found: in a folder by their ids, or by what the text after --video means."""
 
 from __future__ import annotations
 
 import glob
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ava_det.data.reader import VideoError
-from ava_det.data.video import find_videos, holds_pictures
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts"}
+
+
+def find_videos(video_dir: str | Path) -> dict[str, Path]:
+    """The videos of a folder by video id: files (their name without its extension) and folders of pictures."""
+    folder = Path(video_dir)
+    if not folder.is_dir():
+        raise VideoError(f"{folder}: no such folder of videos")
+    videos: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        is_folder = path.is_dir()
+        if path.suffix.lower() in VIDEO_SUFFIXES or (is_folder and holds_pictures(path)):
+            video_id = path.name if is_folder else path.stem
+            if video_id in videos:
+                raise VideoError(f"{path}: {videos[video_id].name} has the same video id, expected one file for each")
+            videos[video_id] = path
+    return videos
+
+
+def holds_pictures(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.name.lower().endswith((".jpg", ".jpeg", ".png")) for entry in entries)
 
 
 @dataclass(frozen=True)

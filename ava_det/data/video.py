@@ -7,7 +7,6 @@ that plus its presentation time. Frame numbers divided by a nominal rate are nev
 from __future__ import annotations
 
 import math
-import os
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -32,29 +31,6 @@ ROUNDING = 1e-6
 
 # What data/ava/transcode.py writes into the file: smaller pictures at another rate than published weights have seen.
 PREPARED_TAG = "ava_det_prepared"
-
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts"}
-
-
-def find_videos(video_dir: str | Path) -> dict[str, Path]:
-    """The videos of a folder by video id: files (their name without its extension) and folders of pictures."""
-    folder = Path(video_dir)
-    if not folder.is_dir():
-        raise VideoError(f"{folder}: no such folder of videos")
-    videos: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        is_folder = path.is_dir()
-        if path.suffix.lower() in VIDEO_SUFFIXES or (is_folder and holds_pictures(path)):
-            video_id = path.name if is_folder else path.stem
-            if video_id in videos:
-                raise VideoError(f"{path}: {videos[video_id].name} has the same video id, expected one file for each")
-            videos[video_id] = path
-    return videos
-
-
-def holds_pictures(folder: Path) -> bool:
-    with os.scandir(folder) as entries:
-        return any(entry.name.lower().endswith((".jpg", ".jpeg", ".png")) for entry in entries)
 
 
 class VideoReader(FrameReader):
@@ -252,9 +228,8 @@ class VideoReader(FrameReader):
             pts = frame.pts - self._first_pts
             seconds = self.start_second + float(pts * self._stream.time_base)
             self._note_loss(seconds)
-            if (
-                not self._pictures or seconds > self._pictures[-1].seconds
-            ):  # a repeated or backward pts is no new moment
+            # a repeated or backward pts is no new moment
+            if not self._pictures or seconds > self._pictures[-1].seconds:
                 self._pictures.append(DecodedPicture(frame, pts, seconds, self._converter))
                 if self._tell is not None and seconds > self._told:
                     self._told = seconds

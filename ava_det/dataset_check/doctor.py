@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ava_det.data.reader import VideoError
-from ava_det.data.video import find_videos
+from ava_det.data.sources import find_videos
 from ava_det.dataset_check.boxes import check_boxes
 from ava_det.dataset_check.findings import ERROR, SEVERITIES, Finding
 from ava_det.dataset_check.keyframes import check_excluded, check_leaks, check_persons

@@ -27,7 +27,8 @@ from av.video.frame import PictureType
 from tqdm import tqdm
 
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.data.video import PREPARED_TAG, find_videos
+from ava_det.data.sources import find_videos
+from ava_det.data.video import PREPARED_TAG
 from ava_det.files import atomic_path
 
 CRF = 18  # closer to the source than JPEG at quality 1, measured

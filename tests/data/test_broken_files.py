@@ -12,8 +12,9 @@ import torch
 from numbered_video import draw_number, read_number, write_numbered_video
 
 from ava_det.data.dataset import ClipDataset, ClipReader
+from ava_det.data.sources import find_videos
 from ava_det.data.transforms import View
-from ava_det.data.video import VideoError, VideoReader, find_videos
+from ava_det.data.video import VideoError, VideoReader
 from ava_det.structures import Keyframe
 
 KEY_PICTURES = {"g": "25", "bf": "0"}

@@ -15,8 +15,8 @@ from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.frame_folder import FrameFolder, open_video
 from ava_det.data.picture import resize_short_side
 from ava_det.data.reader import VideoError
+from ava_det.data.sources import find_videos
 from ava_det.data.transforms import View
-from ava_det.data.video import find_videos
 from ava_det.structures import Keyframe
 
 COUNT = 200

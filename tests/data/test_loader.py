@@ -13,8 +13,9 @@ from ava_det.annotations import keyframes_from_annotations, load_annotations
 from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.loader import ClipLoader, collate
 from ava_det.data.order import TrainBatchSampler
+from ava_det.data.sources import find_videos
 from ava_det.data.transforms import View, draw_training_view, evaluation_view
-from ava_det.data.video import VideoError, find_videos
+from ava_det.data.video import VideoError
 from ava_det.structures import Clip, Keyframe
 
 

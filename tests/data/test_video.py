@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from numbered_video import read_number, write_numbered_video
 
-from ava_det.data.video import VideoError, VideoReader, find_videos
+from ava_det.data.sources import find_videos
+from ava_det.data.video import VideoError, VideoReader
 
 RATES = {"10": Fraction(10), "23.976": Fraction(24000, 1001), "25": Fraction(25), "29.97": Fraction(30000, 1001)}
 LONG_GOP = {"g": "250", "bf": "3"}

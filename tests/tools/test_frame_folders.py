@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from ava_det.data.video import VideoReader, find_videos
+from ava_det.data.sources import find_videos
+from ava_det.data.video import VideoReader
 
 
 def test_training_from_pictures(
