@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from torch.distributed.elastic.multiprocessing.errors import record
 
@@ -31,7 +31,7 @@ class ToolParser(argparse.ArgumentParser):
         """Trailing `key=value` arguments, as `args.overrides`."""
         self.add_argument("overrides", nargs="*", metavar="key=value", help="config values, such as train.lr=0.1")
 
-    def parse_intermixed_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+    def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse's, but an option of several values ends where a key=value begins: `--seeds 0 1 train.lr=0.1`."""
         several = {name for action in self._actions if action.nargs == "+" for name in action.option_strings}
         words: list[str] = []

@@ -45,9 +45,8 @@ def test_features_are_computed_once_and_the_head_is_an_ordinary_network(
     with open(tmp_path / "features.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["split"] for row in rows} == {"train", "val"}
-    assert (
-        len(list((head / "features").glob("*.npy"))) == 4 + 4 + 2
-    )  # a file for each video, and for each of training mirrored
+    num_files = len(list((head / "features").glob("*.npy")))
+    assert num_files == 4 + 4 + 2  # one for each video, and for each of training mirrored
 
     def never(*_: object) -> None:
         raise AssertionError("the features were there")
