@@ -26,7 +26,7 @@ test-all: lint
 
 ablation: $(VENV)/.installed-test
 	$(BIN)/python data/synthetic/prepare.py --output data/synthetic/rendered
-	$(BIN)/python tools/ablation.py --jobs 2
+	$(BIN)/python -m studies.ablation --jobs 2
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -7,14 +7,14 @@ first asked for, so that importing ava_det alone stays cheap.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ava_det.build import Predictor as Predictor
+    from ava_det.inference.pretrained import Predictor as Predictor
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     if name == "Predictor":
-        from ava_det.build import Predictor
+        from ava_det.inference.pretrained import Predictor
 
         return Predictor
     raise AttributeError(f"module 'ava_det' has no attribute {name!r}")

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
-from rendering import render_synthetic
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.rendering import render_synthetic
+
+ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("AVA_DET_SHARED", ROOT.parent / "shared"))
 
 settings.register_profile("house", deadline=None)  # a busy machine is no fault of the code
@@ -60,7 +61,8 @@ def run_tool(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str
     """Runs a tool by name: `run_tool("train_ava", "--config", ...)` gives (exit code, stdout, stderr)."""
 
     def run(name: str, *arguments: object) -> tuple[int, str, str]:
-        main = importlib.import_module(f"ava_det.tools.{name}").main
+        module = "benchmarks.__main__" if name == "benchmark" else f"tools.{name}"
+        main = importlib.import_module(module).main
         try:
             code = main([str(argument) for argument in arguments])
         except SystemExit as stop:

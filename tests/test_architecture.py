@@ -1,4 +1,4 @@
-"""The direction of imports, read from the code itself: a room may only use the rooms named here."""
+"""The direction of imports, read from the code itself: a package may only use the packages named here."""
 
 from __future__ import annotations
 
@@ -8,65 +8,51 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "ava_det"
 
-GROUND = {"structures", "boxes", "config", "distributed", "models", "files"}
-FILES = GROUND - {"config"} | {"annotations", "ava_csv", "label_map"}
-ROOMS: dict[str, set[str]] = {
+GROUND = {"structures", "boxes", "files", "distributed"}
+READERS = GROUND | {"formats", "video"}
+PACKAGES: dict[str, set[str]] = {
     "structures": set(),
     "boxes": set(),
     "config": set(),
-    "rank_watch": set(),
-    "distributed": {"rank_watch"},
-    "models": set(),
-    "cli": {"distributed"},
     "files": set(),
-    "safe_pickle": set(),
-    "kalman": set(),
-    "yuv": set(),
-    "tracking": {"structures", "boxes", "kalman"},
-    "label_map": {"files"},
-    "ava_csv": {"structures", "files"},
-    "proposal_pickle": {"ava_csv", "safe_pickle"},
-    "annotations": {"structures", "files", "ava_csv", "proposal_pickle"},
-    "data": FILES | {"yuv"},
-    "exported": {"files"},
-    "evaluation": FILES,
-    "checkpoint": FILES | {"safe_pickle"},
-    "detectors": FILES | {"checkpoint"},
-    "visualization": FILES | {"yuv"},
-    "training": FILES - {"models"},
-    "box_parts": {"annotations", "files"},
-    "interchange": FILES | {"data", "tracking"},
-    "person_boxes": FILES | {"data", "detectors"},
-    "dataset_check": FILES | {"data", "visualization", "proposal_pickle"},
-    "own_classes": FILES - {"models"},
-    "reproduction": FILES | {"data", "evaluation", "checkpoint"},
-    "prediction": {"structures", "boxes"},
-    "run_ahead": set(),
-    "live": {"structures", "data", "streaming"},
-    "smoothing": {"structures"},
-    "result_files": FILES,
-    "streaming": {"structures", "data", "tracking"},
-    "inference": FILES
-    | {"data", "detectors", "person_boxes", "live", "prediction", "run_ahead", "smoothing", "streaming", "tracking"},
-    "sample_sheet": FILES | {"data", "visualization"},
-    "run_folder": FILES | {"config", "checkpoint"},
+    "distributed": set(),
+    "cli": {"distributed"},
+    "device": {"config", "distributed"},
+    "models": {"config"},
+    "training": GROUND,
+    "formats": GROUND,
+    "video": GROUND,
+    "tracking": GROUND,
+    "checkpoint": GROUND,
+    "export": GROUND,
+    "evaluation": READERS,
+    "own_classes": READERS,
+    "visualization": READERS,
+    "data": READERS | {"config"},
+    "detectors": READERS | {"config", "checkpoint"},
+    "interchange": READERS | {"tracking"},
+    "dataset_check": READERS | {"visualization"},
+    "reproduction": READERS | {"checkpoint", "evaluation"},
+    "datasets": READERS | {"cli"},
+    "inference": READERS | {"config", "checkpoint", "data", "detectors", "device", "export", "models", "tracking"},
+    "demo": READERS | {"cli", "config", "detectors", "export", "inference", "visualization"},
 }
-BUILD_MAY_NOT = {"visualization", "sample_sheet", "cli", "tools", "build"}
+TASKS_MAY_NOT = {"commands", "demo", "interchange", "dataset_check", "reproduction", "datasets"}
 
 
-def rooms() -> list[str]:
+def packages() -> list[str]:
     entries = [path for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
     return sorted(path.stem for path in entries if path.stem != "__init__")
 
 
-def imported_rooms(room: str) -> dict[str, str]:
-    """Room -> one place that imports it, leaving out the room itself."""
-    file = PACKAGE / f"{room}.py"
+def imported_packages(package: str) -> dict[str, str]:
+    """Package -> one place that imports it, leaving out the package itself."""
+    file = PACKAGE / f"{package}.py"
     found: dict[str, str] = {}
-    for path in [file] if file.exists() else sorted((PACKAGE / room).rglob("*.py")):
+    for path in [file] if file.exists() else sorted((PACKAGE / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
@@ -75,23 +61,28 @@ def imported_rooms(room: str) -> dict[str, str]:
                 names = [f"ava_det.{alias.name}" for alias in node.names] if module == "ava_det" else [module]
             for name in names:
                 parts = name.split(".")
-                if parts[0] == "ava_det" and len(parts) > 1 and parts[1] != room:
+                if parts[0] == "ava_det" and len(parts) > 1 and parts[1] != package:
                     found.setdefault(parts[1], f"{path.relative_to(ROOT)}:{node.lineno}")
     return found
 
 
-@pytest.mark.parametrize("room", [room for room in rooms() if room != "build"])
-def test_a_room_imports_only_what_is_above_it(room: str) -> None:
-    assert room in ROOMS, f"ava_det/{room} is a new room: give it a place in this table"
-    wrong = {target: where for target, where in imported_rooms(room).items() if target not in ROOMS[room]}
+@pytest.mark.parametrize("package", [name for name in packages() if name not in ("tasks", "commands")])
+def test_a_package_imports_only_what_is_below_it(package: str) -> None:
+    assert package in PACKAGES, f"ava_det/{package} is a new package: give it a place in this table"
+    imported = imported_packages(package).items()
+    wrong = {target: where for target, where in imported if target not in PACKAGES[package]}
     assert not wrong
 
 
-def test_build_composes_everything_but_pictures_and_tools() -> None:
-    assert not set(imported_rooms("build")) & BUILD_MAY_NOT
+def test_tasks_compose_everything_but_what_stands_above_them() -> None:
+    assert not set(imported_packages("tasks")) & TASKS_MAY_NOT
 
 
-def test_no_room_without_a_name() -> None:
+def test_nothing_but_the_console_script_imports_a_command() -> None:
+    assert not [name for name in packages() if name != "commands" and "commands" in imported_packages(name)]
+
+
+def test_no_file_without_a_name() -> None:
     nameless = {"utils", "util", "misc", "helper", "helpers", "common"}
     assert not [path for path in PACKAGE.rglob("*") if path.stem in nameless]
 
@@ -101,11 +92,13 @@ def test_these_libraries_are_imported_where_they_belong(library: str) -> None:
     allowed = {
         "detectron2": {"detectors/detectron2_detector.py"},
         "av": {
-            "data/live.py",
-            "data/picture.py",
-            "data/video.py",
-            "visualization/sound.py",
-            "visualization/video_writer.py",
+            "video/live.py",
+            "video/pictures.py",
+            "video/file.py",
+            "video/sound.py",
+            "video/writer.py",
+            "datasets/ava/transcode.py",
+            "datasets/synthetic/prepare.py",
         },
     }
     users = set()
@@ -123,7 +116,7 @@ def test_every_package_folder_is_installed() -> None:
     setup.read(ROOT / "setup.cfg")
     listed = set(setup["options"]["packages"].split())
     present = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
-    assert listed == present | {"ava_det.tools", "ava_det.configs"}
+    assert listed == present | {"ava_det.configs"}
 
 
 def test_test_files_have_names_of_their_own() -> None:

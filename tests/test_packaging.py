@@ -13,7 +13,7 @@ import pytest
 
 import ava_det
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if listed.returncode:
         pytest.skip("needs a git checkout to know its files")
     for name in listed.stdout.splitlines():
-        wanted = name.split("/")[0] in ("ava_det", "tools", "configs") or "/" not in name
+        wanted = name.split("/")[0] in ("ava_det", "configs") or "/" not in name
         if wanted and (ROOT / name).is_file():
             target = source / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def test_tools_run_from_another_folder(installed: Path, tmp_path: Path) -> None:
     finished = run_python(installed, tmp_path, "-c", code)
     assert finished.stdout.split()[1] == "14", finished.stderr
     assert finished.stdout.startswith(str(installed))
-    finished = run_python(installed, tmp_path, "-m", "ava_det.tools.train_ava", "--config", "configs/nowhere.yaml")
+    finished = run_python(installed, tmp_path, "-m", "ava_det.commands.train", "--config", "configs/nowhere.yaml")
     assert finished.returncode == 2
     assert "configs/nowhere.yaml" in finished.stderr.splitlines()[-1]
 

@@ -1,47 +1,11 @@
-"""Trains a video classifier (Kinetics) from a list of videos or a folder for each class, and tests it on 10 x 3 views.
-
-    python tools/train_kinetics.py --config configs/kinetics/slowfast_r50_4x16.yaml data.video_dir=FOLDER \\
-        data.train.annotations=train.csv data.val.annotations=val.csv
-    torchrun --nproc-per-node 8 tools/train_kinetics.py --config configs/kinetics/slowfast_r50_4x16.yaml ...
-    python tools/train_kinetics.py --config FILE --eval-only weights=FILE|NAME ...
-
-Writes what train_ava writes; metrics.json has top1 and top5. `weights: outputs/.../checkpoints/last.pt` in an AVA
-config starts a detector from it. See docs/kinetics.md.
-"""
-
-from __future__ import annotations
+"""Trains a video classifier (Kinetics) from a list of videos or a folder for each class."""
 
 import sys
-from collections.abc import Sequence
-from functools import partial
-from typing import Any
+from pathlib import Path
 
-import torch
-from ava_det.tools.training_run import Task, run_training
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a checkout need not be installed
 
-from ava_det.build import build_video_evaluation, build_video_loader, load_video_classes
-from ava_det.cli import reports_mistakes
-from ava_det.config import Config
-from ava_det.run_folder import RunFolder
-
-
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    return run_training(argv, __doc__, build_task, describe)
-
-
-def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:
-    """The class of each video of data.train, scored as top-1 and top-5 on data.val."""
-    classes = load_video_classes(config)
-    evaluate = build_video_evaluation(config, "val", classes, folder.path, device)
-    return Task(classes, evaluate, partial(build_video_loader, config, "train", classes))
-
-
-def describe(metrics: dict[str, Any], folder: str) -> str:
-    """The line a run ends with."""
-    counts = f"{metrics['num_videos']} videos, {metrics['views']}"
-    return f"top-1 {metrics['top1']:.4f}, top-5 {metrics['top5']:.4f} ({counts}); metrics.json is in {folder}"
-
+from ava_det.commands.train_kinetics import main
 
 if __name__ == "__main__":
     sys.exit(main())

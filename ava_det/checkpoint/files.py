@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ava_det.files import atomic_path
-from ava_det.safe_pickle import ARRAY_GLOBALS, describe_unpickling, load_arrays
+from ava_det.files.safe_pickle import ARRAY_GLOBALS, describe_unpickling, load_arrays
 
 
 class WeightsError(ValueError):

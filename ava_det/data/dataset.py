@@ -16,9 +16,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ava_det.boxes import place_as_pyslowfast
-from ava_det.data.frame_folder import open_video
-from ava_det.data.picture import compute_resized_size
-from ava_det.data.reader import TAGGED, FrameReader, VideoError
 from ava_det.data.sampling import (
     EXTRACTED_GRIDS,
     GridOrigin,
@@ -28,6 +25,9 @@ from ava_det.data.sampling import (
 )
 from ava_det.data.transforms import MID_GREY, View, apply_view
 from ava_det.structures import Clip, Keyframe
+from ava_det.video.folder import open_video
+from ava_det.video.pictures import compute_resized_size
+from ava_det.video.reader import TAGGED, FrameReader, VideoError
 
 BLANK_SIZE = (64, 64)  # height, width
 NUM_OPEN_VIDEOS = 8  # decoders a process keeps open, each with some megabytes of its own pictures

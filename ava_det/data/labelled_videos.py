@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from ava_det.data.dataset import ClipDataset, ClipReader
-from ava_det.data.reader import FrameReader
 from ava_det.data.transforms import View
 from ava_det.structures import Keyframe
+from ava_det.video.reader import FrameReader
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v")
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ava_det.data.dataset import ClipDataset, LostClip, ReadClip
-from ava_det.data.order import TrainBatchSampler, VideoBatchSampler
+from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import MID_GREY
 from ava_det.data.watch import LoadingError, WatchedDataset
 from ava_det.structures import Clip, ClipBatch

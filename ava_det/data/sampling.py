@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-# The grids of published weights count 30 pictures a second from where AVA movies are cut (`compute_grid_origin`).
+from ava_det.video.reader import EXTRACTED_FPS
+
+# The grids of published weights: EXTRACTED_FPS pictures a second from where AVA movies are cut (`compute_grid_origin`).
 EXTRACTED_GRIDS = ("pyslowfast", "mmaction2")
-EXTRACTED_FPS = 30
 
 OPUS_LEAD = Fraction(14, 1000)
 PICTURES_AT_ONCE = 30_000  # a movie cut from 900 to 1801 s has 27,030

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ava_det.boxes import clip_boxes, flip_boxes, jitter_boxes, scale_boxes
-from ava_det.data.colour import ColourChange, change_colours, draw_colour_change
-from ava_det.data.picture import resize_short_side
+from ava_det.data.color import ColourChange, change_colours, draw_colour_change
 from ava_det.structures import ClipBatch
+from ava_det.video.pictures import resize_short_side
 
 MID_GREY = 115  # nearly 0 when normalised
 

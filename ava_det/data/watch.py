@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from ava_det.data.dataset import ClipDataset, LostClip, ReadClip
-from ava_det.data.reader import VideoError
+from ava_det.video.reader import VideoError
 
 IDLE = -1.0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ava_det.annotations import AvaRows
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, find_rows
+from ava_det.formats.annotations import AvaRows
 
 PIXELS = 2.0  # a fraction may pass 1 a little where a box leaves the frame; pixels are beyond this at once
 ROUNDING, SLIGHT = 0.001, 0.05  # how far beyond the frame is nothing, and how far is a detector that does not clip

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ava_det.data.reader import VideoError
-from ava_det.data.sources import find_videos
 from ava_det.dataset_check.boxes import check_boxes
 from ava_det.dataset_check.findings import ERROR, SEVERITIES, Finding
 from ava_det.dataset_check.keyframes import check_excluded, check_leaks, check_persons
@@ -15,7 +13,9 @@ from ava_det.dataset_check.labels import check_classes, check_label_map, check_l
 from ava_det.dataset_check.person_boxes import check_person_boxes
 from ava_det.dataset_check.split_rows import SplitFiles, SplitRows, read_split
 from ava_det.dataset_check.videos import VideoFacts, check_seconds, check_video_files, probe_videos
-from ava_det.label_map import load_label_map
+from ava_det.formats.label_map import load_label_map
+from ava_det.video.reader import VideoError
+from ava_det.video.sources import find_videos
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
 

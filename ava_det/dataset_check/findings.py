@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ava_det.annotations import AvaRows
+from ava_det.formats.annotations import AvaRows
 
 ERROR, WARNING, NOTE = SEVERITIES = ("error", "warning", "note")
 

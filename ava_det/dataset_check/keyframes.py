@@ -8,10 +8,10 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from ava_det.annotations import format_timestamp
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, find_rows, quote_first
 from ava_det.dataset_check.overlaps import BOX, KEYFRAME, compute_overlaps
 from ava_det.dataset_check.split_rows import SplitRows
+from ava_det.formats.annotations import format_timestamp
 
 SAME_PERSON = 0.9  # IoU of two boxes that hardly two persons have
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from ava_det.ava_csv import EMPTY_ACTION, EMPTY_BOX, TWO_COLUMNS, AvaRows
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, find_rows, quote_first
 from ava_det.dataset_check.split_rows import SplitRows
+from ava_det.formats.ava_csv import EMPTY_ACTION, EMPTY_BOX, TWO_COLUMNS, AvaRows
 
 # the 20 of AVA's 80 classes that its evaluators leave out: rows with them are no fault beside the 60-class label map
 AVA_NOT_EVALUATED = {2, 16, 18, 19, 21, 23, 25, 31, 32, 33, 35, 39, 40, 42, 44, 50, 53, 55, 71, 75}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ava_det.annotations import AvaRows
 from ava_det.dataset_check.boxes import check_boxes
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, find_rows
 from ava_det.dataset_check.overlaps import BOX, KEYFRAME, compute_overlaps
 from ava_det.dataset_check.split_rows import SplitRows, tabulate
+from ava_det.formats.annotations import AvaRows
 
 LOW_RECALL, NO_RECALL = 0.7, 0.1  # at IoU 0.5: worth a look; hardly the same boxes
 MANY_EMPTY = 0.1  # of the keyframes

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from ava_det.annotations import format_timestamp
-from ava_det.data.frame_folder import open_video
-from ava_det.data.reader import VideoError
 from ava_det.dataset_check.boxes import PIXELS
 from ava_det.dataset_check.doctor import Examination
 from ava_det.dataset_check.findings import NOTE
 from ava_det.dataset_check.overlaps import BOX, KEYFRAME
 from ava_det.dataset_check.split_rows import SplitRows
 from ava_det.dataset_check.videos import VideoFacts
+from ava_det.formats.annotations import format_timestamp
+from ava_det.video.folder import open_video
+from ava_det.video.reader import VideoError
 from ava_det.visualization import LabelledTile
 
 NUM_TILES = 12

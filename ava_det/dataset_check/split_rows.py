@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ava_det.annotations import AvaRows, concatenate_rows, load_annotations, load_excluded
-from ava_det.ava_csv import load_box_rows
 from ava_det.dataset_check.findings import ERROR, NOTE, Finding, quote_first
-from ava_det.proposal_pickle import is_pickle, load_proposals
+from ava_det.formats.annotations import AvaRows, concatenate_rows, load_annotations, load_excluded
+from ava_det.formats.ava_csv import load_box_rows
+from ava_det.formats.proposal_pickle import is_pickle, load_proposals
 
 Loader = Callable[[Path, dict[int, str]], AvaRows]
 

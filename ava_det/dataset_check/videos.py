@@ -13,12 +13,12 @@ from pathlib import Path
 
 import polars as pl
 
-from ava_det.annotations import format_timestamp
-from ava_det.data.frame_folder import open_video
-from ava_det.data.reader import FrameReader, VideoError
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, place, quote_first
 from ava_det.dataset_check.overlaps import KEYFRAME
 from ava_det.dataset_check.split_rows import SplitRows
+from ava_det.formats.annotations import format_timestamp
+from ava_det.video.folder import open_video
+from ava_det.video.reader import FrameReader, VideoError
 
 MAX_MISSING = 0.5  # seconds by which the frames may end before the header says: sound often goes on a little
 SLACK = 1.0  # seconds that `FrameReader.require` lets a keyframe stand outside

@@ -18,15 +18,6 @@ from typing import Any
 
 import torch
 
-from ava_det.annotations import (
-    AvaRows,
-    concatenate_rows,
-    load_annotations,
-    load_detections,
-    load_excluded,
-    rows_from_detections,
-    rows_from_keyframes,
-)
 from ava_det.evaluation.frame_map import (
     Overlaps,
     Ranking,
@@ -38,7 +29,16 @@ from ava_det.evaluation.frame_map import (
 from ava_det.evaluation.protocols import Protocol, protocol_named
 from ava_det.evaluation.selection import Selection, select_boxes
 from ava_det.evaluation.symptoms import describe_ties, find_symptoms
-from ava_det.label_map import describe_label_map_form, load_label_map
+from ava_det.formats.annotations import (
+    AvaRows,
+    concatenate_rows,
+    load_annotations,
+    load_detections,
+    load_excluded,
+    rows_from_detections,
+    rows_from_keyframes,
+)
+from ava_det.formats.label_map import describe_label_map_form, load_label_map
 from ava_det.structures import Detections, Keyframe
 
 Excluded = Collection[tuple[str, str]]

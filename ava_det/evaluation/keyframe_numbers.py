@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ava_det.annotations import timestamp_key
-from ava_det.ava_csv import AvaRows
+from ava_det.formats.annotations import timestamp_key
+from ava_det.formats.ava_csv import AvaRows
 
 
 @dataclass

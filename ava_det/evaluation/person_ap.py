@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
-from ava_det.annotations import timestamp_key
+from ava_det.formats.annotations import timestamp_key
 from ava_det.structures import Keyframe
 
 MAX_BOXES = 100  # of a keyframe, the surest: COCO's rule

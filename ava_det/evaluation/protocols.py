@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ava_det.ava_csv import (
+from ava_det.formats.ava_csv import (
     EMPTY_ACTION,
     EMPTY_BOX,
     EMPTY_COLUMN_8,

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ava_det.ava_csv import AvaRows
 from ava_det.evaluation.frame_map import BoxRows
 from ava_det.evaluation.keyframe_cap import kept_under_cap
 from ava_det.evaluation.keyframe_numbers import KeyframeNumbers, number_keyframes
 from ava_det.evaluation.protocols import Protocol, check_forms
+from ava_det.formats.ava_csv import AvaRows
 
 DETECTIONS, ANNOTATIONS = 0, 1  # the files in KeyframeNumbers
 

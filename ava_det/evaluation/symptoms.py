@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ava_det.annotations import AvaRows, format_timestamp
 from ava_det.evaluation.selection import ANNOTATIONS, DETECTIONS, Selection
+from ava_det.formats.annotations import AvaRows, format_timestamp
 
 SUSPICIOUS_MAP = 0.05  # half of what a SlowFast without pretraining reaches on AVA
 LARGEST_FRACTION = 2.0  # boxes may leave the frame a little; pixels are beyond this at once

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ava_det.data.frame_folder import open_video
-from ava_det.data.reader import VideoError
-from ava_det.data.sources import find_videos
+from ava_det.video.folder import open_video
+from ava_det.video.reader import VideoError
+from ava_det.video.sources import find_videos
 
 MAX_FRAMES = 10_000_000  # days of video: a frame beyond is a mistake, and would fill the memory with times
 

@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 from ava_det.files import atomic_path
 from ava_det.interchange.clock import FrameClock
 from ava_det.interchange.labelled import LabelledBox
-from ava_det.tracking import MAX_GAP_SECONDS
+from ava_det.tracking.linker import MAX_GAP_SECONDS
 
 PERSON = "person"
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import torch
 
-from ava_det.annotations import AvaRows, format_timestamp
+from ava_det.formats.annotations import AvaRows, format_timestamp
 from ava_det.interchange.labelled import Corners, LabelledBox
 from ava_det.structures import Detections, Keyframe
-from ava_det.tracking import TrackLinker
+from ava_det.tracking.linker import TrackLinker
 
 
 def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[LabelledBox]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ava_det.annotations import AvaRows
+from ava_det.formats.annotations import AvaRows
 
 Corners = tuple[float, float, float, float]
 

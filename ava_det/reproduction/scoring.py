@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ava_det.annotations import AvaRows
 from ava_det.evaluation import PROTOCOLS, evaluate_rows
+from ava_det.formats.annotations import AvaRows
 
 
 def select_videos(rows: AvaRows, video_ids: Collection[str]) -> AvaRows:

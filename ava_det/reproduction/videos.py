@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ava_det.data.frame_folder import open_video
-from ava_det.data.reader import VideoError
-from ava_det.data.sampling import EXTRACTED_FPS
 from ava_det.reproduction.published import NUM_PICTURES
+from ava_det.video.folder import open_video
+from ava_det.video.reader import EXTRACTED_FPS, VideoError
 
 LAST_KEYFRAME = 1798.0  # of AVA's annotations
 CLIP_REACH = 1.1  # seconds of a 64-tick clip after its keyframe

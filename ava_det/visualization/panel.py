@@ -8,7 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from ava_det.yuv import compute_matrix
+from ava_det.video.planes import compute_matrix
 
 Colour = tuple[int, int, int]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ava_det.video.planes import convert_colour, split_planes
 from ava_det.visualization.panel import PANEL_COLOUR, Colour, Panel, compute_layers
-from ava_det.yuv import convert_colour, split_planes
 
 FINE = 4  # bits: an interpolated box glides
 # A corner's two ends about it, upper left, upper right, lower right, lower left, as parts of its reach.

@@ -8,14 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from foreign_names import (
-    to_caffe2,
-    to_imagenet,
-    to_mmaction2,
-    to_pyslowfast,
-    to_pytorchvideo,
-    without_counters,
-)
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -25,6 +17,14 @@ from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.slowfast import SlowFast
+from tests.support.foreign_names import (
+    to_caffe2,
+    to_imagenet,
+    to_mmaction2,
+    to_pyslowfast,
+    to_pytorchvideo,
+    without_counters,
+)
 
 
 def build(backbone: str = "slowfast", num_classes: int = 5, head: str = "roi", **values: object) -> nn.Module:

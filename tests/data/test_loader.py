@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from ava_det.annotations import keyframes_from_annotations, load_annotations
 from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.loader import ClipLoader, collate
-from ava_det.data.order import TrainBatchSampler
-from ava_det.data.sources import find_videos
+from ava_det.data.samplers import TrainBatchSampler
 from ava_det.data.transforms import View, draw_training_view, evaluation_view
-from ava_det.data.video import VideoError
+from ava_det.formats.annotations import keyframes_from_annotations, load_annotations
 from ava_det.structures import Clip, Keyframe
+from ava_det.video.file import VideoError
+from ava_det.video.sources import find_videos
 
 
 def make_clip(count: int, width: int, labelled: bool = True) -> Clip:

@@ -15,11 +15,11 @@ import torch
 from ava_det.data import loader as loader_module
 from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.loader import ClipLoader
-from ava_det.data.order import TrainBatchSampler, VideoBatchSampler
-from ava_det.data.reader import VideoError
+from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import View
 from ava_det.data.watch import LoadingError
 from ava_det.structures import Keyframe
+from ava_det.video.reader import VideoError
 
 VIDEOS = ("a", "b", "c", "d")
 KEYFRAMES = [

@@ -15,14 +15,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ava_det.build import build_clip_reader
 from ava_det.config import load_config
+from ava_det.data.build import build_clip_reader
 from ava_det.data.dataset import ClipDataset, ClipReader
-from ava_det.data.frame_folder import FrameFolder
-from ava_det.data.picture import compute_resized_size
 from ava_det.data.transforms import View, apply_view, evaluation_view, normalise_batch
-from ava_det.data.video import VideoReader
 from ava_det.structures import ClipBatch, Keyframe
+from ava_det.video.file import VideoReader
+from ava_det.video.folder import FrameFolder
+from ava_det.video.pictures import compute_resized_size
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg on the command line")
 GREEN = (40, 200, 40)

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ava_det.tools.check_dataset import list_files
-from small_dataset import (
+
+from ava_det.commands.check import list_files
+from ava_det.config import load_config
+from ava_det.dataset_check import ERROR, Examination, check_dataset
+from tests.support.small_dataset import (
     FAULTS,
     ROOT,
     change_boxes,
@@ -25,9 +28,6 @@ from small_dataset import (
     write_lines,
     write_small_dataset,
 )
-
-from ava_det.config import load_config
-from ava_det.dataset_check import ERROR, Examination, check_dataset
 
 RunTool = Callable[..., tuple[int, str, str]]
 

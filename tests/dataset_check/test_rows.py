@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ava_det.annotations import AvaRows
 from ava_det.dataset_check.boxes import check_boxes
 from ava_det.dataset_check.findings import ERROR
 from ava_det.dataset_check.keyframes import check_persons
 from ava_det.dataset_check.labels import check_labels
 from ava_det.dataset_check.split_rows import SplitFiles, SplitRows
+from ava_det.formats.annotations import AvaRows
 
 LABEL_MAP = {action_id: f"action {action_id}" for action_id in range(1, 8)}
 

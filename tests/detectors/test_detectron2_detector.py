@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from golden_cases import CASES, build_theirs, make_frame
 
 from ava_det.checkpoint import WeightsError
 from ava_det.detectors import PersonDetector
@@ -24,6 +23,7 @@ from ava_det.detectors.detectron2_detector import (
     explain,
     import_detectron2,
 )
+from tests.support.golden_cases import CASES, build_theirs, make_frame
 
 needs_detectron2 = pytest.mark.needs_detectron2
 

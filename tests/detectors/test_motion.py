@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ava_det.data.video import VideoReader
 from ava_det.detectors import MotionDetector, PersonDetector
 from ava_det.detectors.background import compute_background
+from ava_det.video.file import VideoReader
 
 Box = tuple[int, int, int, int]
 

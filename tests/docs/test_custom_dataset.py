@@ -17,16 +17,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from cvat_form import attribute, dense_boxes, export, labels, task_meta, track
-from rendering import render_synthetic
 
-from ava_det.build import build_model
 from ava_det.checkpoint import save_checkpoint
 from ava_det.cli import ToolParser
 from ava_det.config import load_config
-from ava_det.label_map import load_label_map
+from ava_det.formats.label_map import load_label_map
+from ava_det.models.build import build_model
+from tests.support.cvat_form import attribute, dense_boxes, export, labels, task_meta, track
+from tests.support.rendering import render_synthetic
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/custom_dataset.md").read_text(encoding="utf-8")
 
 
@@ -55,7 +55,7 @@ def test_every_command_has_options_its_tool_knows(command: str, monkeypatch: pyt
 
         monkeypatch.setattr(ToolParser, name, parse)
     with pytest.raises(Parsed):
-        importlib.import_module(f"ava_det.tools.{Path(script).stem}").main(arguments)
+        importlib.import_module(f"tools.{Path(script).stem}").main(arguments)
 
 
 def test_the_experiment_and_the_label_map_of_the_page_fit(tmp_path: Path) -> None:

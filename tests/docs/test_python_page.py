@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from ava_det import Predictor
-from ava_det.build import build_model
 from ava_det.checkpoint import save_checkpoint
 from ava_det.config import config_to_dict, load_config
+from ava_det.formats.label_map import load_label_map
 from ava_det.interchange.fiftyone_labels import add_to_sample
-from ava_det.label_map import load_label_map
+from ava_det.models.build import build_model
 from ava_det.structures import Detections, Keyframe
 
 PAGE = (Path(__file__).resolve().parent.parent.parent / "docs/python.md").read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def test_importing_the_package_loads_no_torch() -> None:
 
 
 def test_predict_clip_says_what_the_video_says(predictor: Predictor, video: Path) -> None:
-    from ava_det.data.video import VideoReader
+    from ava_det.video.file import VideoReader
 
     found = next(one for one in predictor(video, start=4.0) if len(one.boxes))
     width, height = found.keyframe.frame_size  # type: ignore[misc]

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from ava_det.annotations import (
+from ava_det.evaluation import PROTOCOLS, AvaEvaluator, evaluate_csv, evaluate_rows, protocol_named
+from ava_det.evaluation.ava_evaluator import compute_group_means
+from ava_det.formats.annotations import (
     AvaRows,
     load_annotations,
     load_detections,
@@ -19,8 +21,6 @@ from ava_det.annotations import (
     rows_from_keyframes,
     write_detections,
 )
-from ava_det.evaluation import PROTOCOLS, AvaEvaluator, evaluate_csv, evaluate_rows, protocol_named
-from ava_det.evaluation.ava_evaluator import compute_group_means
 from ava_det.structures import Detections, Keyframe
 
 LABEL_MAP = {3: "c", 1: "a", 2: "b", 5: "e"}

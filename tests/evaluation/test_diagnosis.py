@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ava_det.annotations import load_annotations, load_detections
 from ava_det.evaluation import evaluate_rows
 from ava_det.evaluation.diagnosis import CAUSES, Diagnosis, diagnose
+from ava_det.formats.annotations import load_annotations, load_detections
 
 A, FAR, NEAR_A = "0.1,0.1,0.5,0.5", "0.7,0.7,0.9,0.9", "0.3,0.1,0.7,0.5"  # NEAR_A overlaps A by a third
 

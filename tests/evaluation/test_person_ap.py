@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ava_det.annotations import timestamp_key
 from ava_det.evaluation.person_ap import compute_person_ap
+from ava_det.formats.annotations import timestamp_key
 from ava_det.structures import Keyframe
 
 LEFT, RIGHT, ELSEWHERE = [0.1, 0.1, 0.3, 0.5], [0.6, 0.2, 0.9, 0.9], [0.4, 0.0, 0.5, 0.1]

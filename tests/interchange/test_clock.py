@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ava_det.data.video import VideoError, VideoReader
 from ava_det.interchange.clock import FrameClock, VideoClocks, constant_clock, read_clock
+from ava_det.video.file import VideoError, VideoReader
 
 
 def test_frames_are_counted_as_a_decoder_counts_them(synthetic: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cvat_form import attribute, box, dense_boxes, export, labels, task_meta, track
 
 from ava_det.interchange.clock import FrameClock, constant_clock
 from ava_det.interchange.cvat import CvatTask, load_cvat
 from ava_det.interchange.cvat_actions import boxes_from_task, declared_actions
+from tests.support.cvat_form import attribute, box, dense_boxes, export, labels, task_meta, track
 
 SIZE = (640, 360)
 POSE = attribute("pose", "select", "__undefined__\nstand\nsit")

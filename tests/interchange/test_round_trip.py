@@ -9,17 +9,17 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from cvat_form import attribute, dense_boxes, export, labels, task_meta, track
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ava_det.annotations import AvaRows, load_annotations, load_boxes, load_detections, write_annotations
+from ava_det.formats.annotations import AvaRows, load_annotations, load_boxes, load_detections, write_annotations
 from ava_det.interchange.clock import FrameClock
 from ava_det.interchange.cvat import load_cvat
 from ava_det.interchange.cvat_actions import boxes_from_task, declared_actions
 from ava_det.interchange.cvat_writer import write_cvat, write_labels
 from ava_det.interchange.drafts import boxes_from_annotations, boxes_from_detections, boxes_from_persons
 from ava_det.interchange.labelled import LabelledBox, number_actions, rows_from_labelled
+from tests.support.cvat_form import attribute, dense_boxes, export, labels, task_meta, track
 
 ACTIONS = ["stand", 'say "hi" & <wave>', "carry/hold (an object)", "a\u00e9rer"]
 SIZE = (1920, 1080)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ava_det.annotations import keyframes_from_annotations, load_annotations, write_annotations
+from ava_det.formats.annotations import keyframes_from_annotations, load_annotations, write_annotations
+from ava_det.formats.label_map import describe_label_map_form, load_label_map, write_label_map
 from ava_det.interchange.clock import VideoClocks
 from ava_det.interchange.labelled import (
     LabelledBox,
@@ -16,7 +17,6 @@ from ava_det.interchange.labelled import (
     rows_from_labelled,
 )
 from ava_det.interchange.table import load_table
-from ava_det.label_map import describe_label_map_form, load_label_map, write_label_map
 
 HEADER = "video,second,x1,y1,x2,y2,action,person"
 NO_CLOCKS = VideoClocks(None, None, 0.0)

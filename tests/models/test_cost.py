@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ava_det.build import build_model
 from ava_det.config import ConfigError, load_config
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
+from ava_det.models.build import build_model
 from ava_det.models.cost import ModelCost, compute_cost
 
 # config, GMACs of one 256 x 256 clip as measured on the reference implementation, parameters in millions

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ava_det.build import build_model
 from ava_det.config import Config, load_config
 from ava_det.models.action_detector import ActionDetector
+from ava_det.models.build import build_model
 from ava_det.models.inference_form import FoldedConv, optimise_for_inference
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.slowfast import BACKBONES, LATERALS, SlowFast

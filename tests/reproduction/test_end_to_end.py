@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 
 from ava_det.checkpoint import save_checkpoint
-from ava_det.label_map import write_label_map
+from ava_det.formats.label_map import write_label_map
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "models"))
-from parity import load_fixture, make_state_dict  # noqa: E402
+from tests.support.parity import load_fixture, make_state_dict  # noqa: E402
 
 RunTool = Callable[..., tuple[int, str, str]]
 pytestmark = [

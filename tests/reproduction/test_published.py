@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ava_det.build.model import describe_unlike_input
 from ava_det.checkpoint.zoo import ZOO
 from ava_det.config import load_config
+from ava_det.inference.trained_model import describe_unlike_input
 from ava_det.reproduction.causes import (
     compare,
     find_annotation_problems,

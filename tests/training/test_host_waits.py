@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
-from toy import run
 
-from ava_det.build import build_model, build_optimizer, to_device
 from ava_det.config import load_config
 from ava_det.data.transforms import normalise_batch
+from ava_det.models.build import build_model, to_device
 from ava_det.structures import ClipBatch, Keyframe
+from ava_det.tasks.action_detection import build_optimizer
 from ava_det.training.loop import LoopSettings, take_step
 from ava_det.training.loss import LossSettings
+from tests.support.toy import run
 
 SMALL = ["model.width=8", "model.beta_inv=4", "model.num_slow_frames=2", "model.alpha=2", "model.num_classes=3"]
 MOMENTS = {"mean": [0.45] * 3, "std": [0.225] * 3}

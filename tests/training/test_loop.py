@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from toy import CLASSES, ToyDetector, ToyLoader, make_batch, run
 
 from ava_det.structures import ClipBatch
 from ava_det.training.interval import DivergedError, Interval
 from ava_det.training.loop import freeze_batch_norm
 from ava_det.training.loss import LossSettings, compute_loss, split_batch
 from ava_det.training.state import Position, TrainingError
+from tests.support.toy import CLASSES, ToyDetector, ToyLoader, make_batch, run
 
 
 def test_the_log_has_loss_rate_and_metrics(tmp_path: Path) -> None:

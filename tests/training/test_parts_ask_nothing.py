@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from ava_det.build import build_model
 from ava_det.config import load_config
+from ava_det.models.build import build_model
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.training.loop import LoopSettings, take_step
 from ava_det.training.loss import LossSettings

@@ -16,12 +16,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from toy import ToyLoader, run
 
-from ava_det import rank_watch
 from ava_det.cli import reports_mistakes
-from ava_det.distributed import gather_objects, process_group, rank
+from ava_det.distributed import gather_objects, process_group, rank, rank_watch
 from ava_det.training.stop import Preempted, StopRequest
+from tests.support.toy import ToyLoader, run
 
 CPU = torch.device("cpu")
 

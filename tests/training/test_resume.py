@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from toy import ToyLoader, run
 
 from ava_det.training.log import JsonLog
 from ava_det.training.state import TrainingError
 from ava_det.training.stop import Preempted, StopRequest
+from tests.support.toy import ToyLoader, run
 
 
 def assert_same(first: dict[str, Any], second: dict[str, Any]) -> None:

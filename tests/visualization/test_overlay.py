@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ava_det.structures import Detections, Keyframe
+from ava_det.video.planes import BT601, BT709, planes_to_rgb, rgb_to_planes
 from ava_det.visualization import Overlay, Surface, overlay
 from ava_det.visualization.overlay import shorten_names
 from ava_det.visualization.panel import GROUP_COLOURS, OTHER_COLOUR, PERSON_COLOURS, compute_text_size, group_colour
-from ava_det.yuv import BT601, BT709, planes_to_rgb, rgb_to_planes
 
 NAMES = {12: "stand", 14: "walk", 17: "carry/hold (an object)", 59: "touch (an object)", 80: "watch (a person)"}
 SIZES = [(240, 426), (360, 640), (2160, 3840), (1920, 1080)]

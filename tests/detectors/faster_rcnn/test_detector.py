@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import seeded_weights
 import torch
-from golden_cases import CASES, build_ours, make_frame
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +23,8 @@ from ava_det.detectors.faster_rcnn import (
     save_faster_rcnn,
 )
 from ava_det.detectors.faster_rcnn.resize import compute_size, resize_frame
+from tests.support import seeded_weights
+from tests.support.golden_cases import CASES, build_ours, make_frame
 
 NARROW = CASES["narrow_r50"].architecture
 

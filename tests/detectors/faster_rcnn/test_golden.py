@@ -9,10 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from golden_cases import CASES, GOLDEN, KEPT, build_ours, build_theirs, detect, make_frames
 
 from ava_det.detectors.faster_rcnn import box_head, detector, proposals
 from ava_det.detectors.faster_rcnn.detector import FasterRCNNDetector
+from tests.support.golden_cases import CASES, GOLDEN, KEPT, build_ours, build_theirs, detect, make_frames
 
 Results = list[tuple[np.ndarray, np.ndarray]]
 NARROW = ["narrow_r50", "narrow_x50"]

@@ -1,0 +1,1 @@
+"""One file a command, each with `main(argv=None)`."""

@@ -1,0 +1,75 @@
+"""The data set doctor: what is wrong with a config's annotations, videos and boxes, where, and how to mend it.
+
+python tools/check_dataset.py --config configs/mini_ava/slowfast.yaml
+python tools/check_dataset.py --config your.yaml data.start_second=900 --sheet sheet.png
+
+Exit code 1 where something would spoil training or evaluation, 0 otherwise, 2 for a mistake in the command or config.
+The sheet shows the keyframes with faults, or random ones where there are none: look whether boxes and labels fit.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ava_det.cli import ToolParser, reports_mistakes
+from ava_det.config import Config, ConfigError, SplitConfig, load_config
+from ava_det.dataset_check import DatasetFiles, SplitFiles, check_dataset, choose_tiles, format_examination
+from ava_det.detectors.registry import names_detector
+from ava_det.visualization import draw_label_sheet, write_png
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ToolParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="the experiment whose data is checked")
+    parser.add_argument("--sheet", metavar="PNG", help="draw the keyframes with faults, or random ones, there")
+    parser.add_overrides()
+    args = parser.parse_intermixed_args(argv)
+    if args.sheet and Path(args.sheet).suffix.lower() != ".png":
+        raise ValueError(f"--sheet: expected a file name that ends in .png, received {args.sheet}")
+    config = load_config(args.config, args.overrides)
+    examination = check_dataset(list_files(config), partial(tqdm, desc="open videos", unit="video"))
+    width = shutil.get_terminal_size((140, 0)).columns
+    print(format_examination(examination, max(width, 100)))
+    if args.sheet:
+        tiles = choose_tiles(examination, config.data.start_second, config.seed)
+        if tiles:
+            write_png(args.sheet, draw_label_sheet(tiles))
+        print(f"sheet: {args.sheet}" if tiles else "no sheet: no keyframe lies in a video that can be read")
+    return 1 if examination.has_errors else 0
+
+
+def list_files(config: Config) -> DatasetFiles:
+    """What the config names, in plain values."""
+    data = config.data
+    splits = []
+    for name in ("train", "val", "test"):
+        section: SplitConfig = getattr(data, name)
+        is_detected = names_detector(section.boxes)
+        if section.annotations is not None or (section.boxes != "gt" and not is_detected):
+            paths = _path(section.annotations), _path(section.excluded)
+            splits.append(SplitFiles(name, *paths, section.boxes, is_detected))
+    if not splits:
+        raise ConfigError("data.train.annotations: expected the annotations of at least one split")
+    return DatasetFiles(
+        splits,
+        _path(data.video_dir),
+        _path(data.label_map),
+        data.start_second,
+        config.model.num_classes,
+        data.min_person_score,
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

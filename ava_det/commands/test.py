@@ -1,0 +1,49 @@
+"""Scores trained weights on a split and writes detections.csv and metrics.json.
+
+python tools/test_ava.py --config configs/synthetic/slowfast.yaml --weights outputs/quickstart/checkpoints/last.pt
+python tools/test_ava.py --config FILE --weights FILE --boxes gt output_dir=outputs/gt_boxes
+python tools/test_ava.py --config FILE --weights FILE --split test      (no labels: a submission, no mAP)
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from ava_det.cli import ToolParser, reports_mistakes
+from ava_det.config import load_config
+from ava_det.data.build import load_label_map_for
+from ava_det.device.select import prepare_torch
+from ava_det.distributed import is_main_process, process_group
+from ava_det.export import RUNTIMES
+from ava_det.inference.trained_model import load_trained_model
+from ava_det.tasks.action_detection import build_evaluation
+from ava_det.tasks.run_folder import RunFolder, describe_metrics
+from ava_det.tasks.splits import build_split
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = ToolParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="the experiment the weights were trained by")
+    parser.add_argument("--weights", required=True, help="a checkpoint, or a name of the model zoo")
+    parser.add_argument("--runtime", choices=("torch", *RUNTIMES), default="torch", help="of an exported --weights")
+    parser.add_argument("--split", choices=("val", "test"), default="val")
+    parser.add_argument("--boxes", help="gt, a box file or a detector's name; default: data.<split>.boxes")
+    parser.add_overrides()
+    args = parser.parse_intermixed_args(argv)
+    config = load_config(args.config, args.overrides)
+    device = prepare_torch(config)
+    with process_group(device):
+        model, carried = load_trained_model(config, args.weights, device, args.runtime)
+        label_map = carried or load_label_map_for(config)
+        split = build_split(config, args.split, device, boxes=args.boxes)
+        evaluate = build_evaluation(config, split, label_map, RunFolder(config.output_dir), device)
+        metrics = evaluate(model)
+        if is_main_process():
+            print(describe_metrics(metrics, config.output_dir))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

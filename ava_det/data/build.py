@@ -1,0 +1,53 @@
+"""A config to its videos, its label map, and the clips that its network reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ava_det.config import Config, ConfigError
+from ava_det.data.dataset import ClipReader
+from ava_det.data.sampling import compute_slow_indices
+from ava_det.formats.label_map import load_label_map
+from ava_det.video.sources import find_videos
+
+
+def build_clip_reader(config: Config) -> ClipReader:
+    """Which frames the network of this config reads around a keyframe."""
+    model, data = config.model, config.data
+    seen = data.frame_grid, data.grid_start_second, data.frame_colour, data.box_arithmetic
+    if model.backbone in ("slow_only", "i3d"):
+        every = np.arange(model.num_slow_frames)
+        return ClipReader(model.num_slow_frames, model.slow_stride, data.clip_fps, every, None, *seen)
+    num_fast_frames = model.alpha * model.num_slow_frames
+    slow = compute_slow_indices(num_fast_frames, model.alpha, data.slow_frame_policy)
+    slow_indices = slow if model.backbone == "slowfast" else None
+    fast_stride = model.slow_stride // model.alpha
+    return ClipReader(num_fast_frames, fast_stride, data.clip_fps, slow_indices, np.arange(num_fast_frames), *seen)
+
+
+def load_label_map_for(config: Config) -> dict[int, str]:
+    """Action id -> name, checked against model.num_classes; those of train.action_ids where it is set."""
+    if config.data.label_map is None:
+        raise ConfigError("data.label_map: expected the path of a label map (.pbtxt)")
+    label_map = load_label_map(config.data.label_map)
+    if max(label_map) > config.model.num_classes:
+        raise ConfigError(
+            f"model.num_classes: expected at least {max(label_map)}, the largest id in {config.data.label_map}, "
+            f"received {config.model.num_classes}"
+        )
+    wanted = config.train.action_ids
+    if wanted is None:
+        return label_map
+    unknown = [action_id for action_id in wanted if action_id not in label_map]
+    if unknown:
+        raise ConfigError(f"train.action_ids: expected ids of {config.data.label_map}, received {unknown[0]}")
+    return {action_id: label_map[action_id] for action_id in wanted}
+
+
+def find_config_videos(config: Config) -> dict[str, Path]:
+    """Video id -> file, of `data.video_dir`."""
+    if config.data.video_dir is None:
+        raise ConfigError("data.video_dir: expected the folder of the videos")
+    return find_videos(config.data.video_dir)

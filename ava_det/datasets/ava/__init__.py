@@ -1,0 +1,1 @@
+"""AVA: its annotations, boxes and movies."""

@@ -1,0 +1,1 @@
+"""A small data set in AVA's format, drawn by this code."""

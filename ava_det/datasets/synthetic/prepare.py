@@ -1,0 +1,143 @@
+"""Renders the synthetic dataset: videos in H.264 and their annotations in AVA's format.
+
+    python data/synthetic/prepare.py --output data/synthetic/rendered
+
+writes ``videos/*.mp4``, ``train.csv``, ``val.csv``, ``demo.csv``, ``{train,val,demo}_excluded.csv`` and
+``labelmap.pbtxt``; see the README beside this file. The same options give the same CSV bytes, on any number of
+processes. A finished dataset with the same options is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ava_det.cli import ToolParser, reports_mistakes
+from ava_det.datasets.synthetic import scene
+from ava_det.datasets.synthetic.actions import ACTION_NAMES
+from ava_det.datasets.synthetic.room import draw_palette
+
+VERSION = 3  # raise it when the rendered pixels or rows change, so that older folders are rendered again
+SPLITS = ("train", "val", "demo")
+STAMP = "complete.json"
+
+Job = tuple[Path, str, int, int, int, int, int]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes under a temporary name and renames, so that a half-written file never has the final name."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(temporary, path)
+
+
+def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: int) -> None:
+    """H.264 at 15 fps with a key picture every second and no B frames, so that seeking is cheap."""
+    temporary = path.with_name(path.stem + ".part.mp4")
+    options = {"crf": "24", "preset": "ultrafast", "bf": "0", "sc_threshold": "0", "threads": "1"}
+    with av.open(str(temporary), "w") as container:
+        stream = container.add_stream("libx264", rate=scene.FPS, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.gop_size = scene.FPS
+        for image in frames:
+            planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+        container.mux(stream.encode())
+    os.replace(temporary, path)
+
+
+def render_video(job: Job) -> tuple[str, str]:
+    """Renders one video; returns its lines of the annotation CSV and of the exclusion CSV."""
+    cv2.setNumThreads(1)
+    folder, split, index, seed, seconds, width, height = job
+    video_id = f"{split}_{index:0{10 - len(split)}d}"
+    plan_rng, paint_rng = (
+        np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), index, use])) for use in (0, 1)
+    )
+    palette = draw_palette(plan_rng)
+    # Somebody alone would be a dull demonstration.
+    count = 2 if split == "demo" else scene.draw_num_persons(plan_rng)
+    actors = scene.build_actors(plan_rng, palette, count, (width, height), seconds)
+    rows, excluded = scene.compute_ground_truth(actors, width, height, seconds)
+    frames = scene.render_frames(paint_rng, palette, actors, width, height)
+    write_video(folder / f"{video_id}.mp4", frames, width, height)
+    lines = [
+        f"{video_id},{row.timestamp:04d},{','.join(f'{v:.4f}' for v in row.box)},{action_id},{row.person_id}\n"
+        for row in rows
+        for action_id in row.action_ids
+    ]
+    return "".join(lines), "".join(f"{video_id},{timestamp:04d}\n" for timestamp in excluded)
+
+
+def render_dataset(output: Path, seed: int, counts: dict[str, int], seconds: int, width: int, height: int) -> None:
+    """Renders every split into ``output``. The stamp is removed first and written last."""
+    parameters = {"version": VERSION, "seed": seed, "videos": counts, "seconds": seconds, "size": [width, height]}
+    stamp = output / STAMP
+    if stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == parameters:
+        print(f"{output} is already complete.")
+        return
+    stamp.unlink(missing_ok=True)
+    videos = output / "videos"
+    videos.mkdir(parents=True, exist_ok=True)
+    for stale in videos.glob("*.mp4"):
+        if stale.stem.split("_")[0] in SPLITS:
+            stale.unlink()
+    jobs = [(videos, split, i, seed, seconds, width, height) for split in SPLITS for i in range(counts[split])]
+    # Fresh interpreters: forking a process that may hold OpenCV or FFmpeg threads can hang.
+    with multiprocessing.get_context("spawn").Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
+        results = list(tqdm(pool.imap(render_video, jobs), total=len(jobs), desc="rendering", unit="video"))
+    for split in SPLITS:
+        texts = [text for job, text in zip(jobs, results, strict=True) if job[1] == split]
+        write_text(output / f"{split}.csv", "".join(annotations for annotations, _ in texts))
+        write_text(output / f"{split}_excluded.csv", "".join(excluded for _, excluded in texts))
+    items = (f'item {{\n  name: "{name}"\n  id: {action_id}\n}}\n' for action_id, name in sorted(ACTION_NAMES.items()))
+    write_text(output / "labelmap.pbtxt", "".join(items))
+    write_text(stamp, json.dumps(parameters) + "\n")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    width, separator, height = text.partition("x")
+    if not separator or not width.isdecimal() or not height.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 192x144")
+    size = int(width), int(height)
+    if min(size) < 64 or size[0] % 2 or size[1] % 2:
+        raise argparse.ArgumentTypeError(f"{text!r}: both sides must be even numbers of at least 64")
+    return size
+
+
+def parse_count(minimum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")
+        return int(text)
+
+    return parse
+
+
+@reports_mistakes
+def main(argv: list[str] | None = None) -> int:
+    parser = ToolParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--seed", type=parse_count(0), default=0)
+    parser.add_argument("--num-train", type=parse_count(1), default=48, metavar="N", help="training videos (48)")
+    parser.add_argument("--num-val", type=parse_count(1), default=16, metavar="N", help="validation videos (16)")
+    parser.add_argument("--seconds", type=parse_count(5), default=30, help="length of each video (30)")
+    parser.add_argument("--size", type=parse_size, default=(192, 144), metavar="WxH", help="frame size (192x144)")
+    options = parser.parse_args(argv)
+    counts = {"train": options.num_train, "val": options.num_val, "demo": 1}
+    render_dataset(options.output, options.seed, counts, options.seconds, *options.size)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Many videos: each its own files, shared out under torchrun, gone on with after a stop, bad ones passed over."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+
+import torch
+from tqdm import tqdm
+
+from ava_det.config import ConfigError
+from ava_det.demo.options import SUFFIXES
+from ava_det.demo.video import Looks, Moments, Outputs, process_video
+from ava_det.distributed import gather_objects, is_main_process, process_group, rank, world_size
+from ava_det.files import atomic_path
+from ava_det.inference.pretrained import Predictor
+
+PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours more to do
+SETTINGS = "demo_settings.json"  # beside the results
+
+
+@dataclass
+class Share:
+    """What one process did. failed: video and the sentence why."""
+
+    num_videos: int = 0
+    num_keyframes: int = 0
+    num_persons: int = 0
+    seconds: float = 0.0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def run_job(
+    predictor: Predictor, videos: Sequence[Path], moments: Moments, folders: Outputs, looks: Looks, stop: Event,
+    settings: Mapping[str, object],
+) -> int:  # fmt: skip
+    """Processes this rank's share of the videos; returns the tool's exit code, 1 where a video could not be read."""
+    began = time.monotonic()
+    with process_group(torch.device("cpu"), PATIENCE):
+        if is_main_process():
+            begin(folders, settings)
+        todo = gather_objects([video for video in videos if not is_done(video, folders)])[0]  # as the main process sees
+        todo.sort(key=lambda video: -video.stat().st_size)  # large and small ones dealt out evenly
+        shares = gather_objects(process_share(predictor, todo[rank() :: world_size()], moments, folders, looks, stop))
+        if is_main_process():
+            summarise(shares, len(videos), len(videos) - len(todo), time.monotonic() - began)
+    return 1 if any(share.failed for share in shares) else 0
+
+
+def name_files(video: Path, folders: Outputs) -> Outputs:
+    """The files of one video in the folders of a job."""
+    paths = zip(SUFFIXES.values(), (folders.video, folders.csv, folders.json, folders.sheet), strict=True)
+    stem = video.name if video.is_dir() else video.stem
+    return Outputs(*(None if folder is None else folder / f"{stem}{suffix}" for suffix, folder in paths))
+
+
+def is_done(video: Path, folders: Outputs) -> bool:
+    """Every file appears when it is whole, so what is there is finished."""
+    return all(path.is_file() for path in name_files(video, folders).paths())
+
+
+def begin(folders: Outputs, settings: Mapping[str, object]) -> None:
+    """Notes the settings beside the results. Raises ConfigError where results of other settings stand there."""
+    for folder in dict.fromkeys(folders.paths()):
+        path = folder / SETTINGS
+        if path.is_file():
+            before = json.loads(path.read_text(encoding="utf-8"))
+            changed = [key for key, value in settings.items() if before.get(key) != value]
+            if changed:
+                raise ConfigError(
+                    f"{folder}: holds results of another --{changed[0].replace('_', '-')} ({before.get(changed[0])}), "
+                    f"expected that or another folder, received {settings[changed[0]]}"
+                )
+        else:
+            with atomic_path(path) as temporary:
+                Path(temporary).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def process_share(
+    predictor: Predictor, videos: Sequence[Path], moments: Moments, folders: Outputs, looks: Looks, stop: Event
+) -> Share:
+    share = Share()
+    for video in tqdm(videos, desc="videos", unit="video", disable=not is_main_process()):
+        files = name_files(video, folders)
+        try:
+            seen = process_video(predictor, video, moments, files, looks, stop, keep_when_stopped=False, quiet=True)
+        except (ValueError, OSError) as error:
+            share.failed[str(video)] = " ".join(str(error).split())
+            continue
+        share.num_videos += 1
+        share.num_keyframes += seen.num_keyframes
+        share.num_persons += seen.num_persons
+        share.seconds += seen.seconds - moments.start
+    return share
+
+
+def summarise(shares: Sequence[Share], num_videos: int, num_before: int, took: float) -> None:
+    """What the job did, and which videos it passed over."""
+    failed = {video: why for share in shares for video, why in share.failed.items()}
+    done, keyframes, persons = (
+        sum(getattr(share, name) for share in shares) for name in ("num_videos", "num_keyframes", "num_persons")
+    )
+    seconds = sum(share.seconds for share in shares)
+    print(
+        f"{num_videos} videos: {done} processed, {num_before} there before, {len(failed)} passed over; "
+        f"{persons} persons on {keyframes} keyframes in {seconds / 60:.1f} min of video, {took / 60:.1f} min"
+    )
+    for why in failed.values():
+        print(f"passed over: {why}", file=sys.stderr)

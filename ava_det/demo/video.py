@@ -1,0 +1,199 @@
+"""One video of the demo: every frame drawn on and encoded, keyframes written, nothing kept longer than needed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ava_det.formats.result_files import DetectionsCsv, DetectionsJson
+from ava_det.inference.prefetch import run_ahead
+from ava_det.inference.pretrained import Predictor
+from ava_det.inference.streaming import ShownFrame
+from ava_det.structures import Detections
+from ava_det.video.folder import open_video
+from ava_det.video.live import LiveSource
+from ava_det.video.planes import planes_to_rgb
+from ava_det.video.reader import FrameReader
+from ava_det.video.writer import VideoWriter
+from ava_det.visualization import ContactSheet, Overlay, Surface, Window
+
+DRAWN_AHEAD = 4  # frames that wait for the encoder
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files one video becomes; None for those nobody asked for."""
+
+    video: Path | None
+    csv: Path | None
+    json: Path | None
+    sheet: Path | None
+
+    def paths(self) -> list[Path]:
+        return [path for path in (self.video, self.csv, self.json, self.sheet) if path is not None]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is shown. label_map: action id to name. thresholds: of the actions that are shown. topk: a person's most."""
+
+    label_map: Mapping[int, str]
+    thresholds: Mapping[int, float]
+    topk: int
+
+
+@dataclass(frozen=True)
+class Moments:
+    """When to look, seconds of the file: `every` so often from `start` to `end`; scores averaged over `smooth`."""
+
+    every: float
+    start: float
+    end: float
+    smooth: float
+
+
+@dataclass
+class Seen:
+    """What a video held. seconds: of the file, of the last frame that was written."""
+
+    num_keyframes: int = 0
+    num_persons: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A frame of the result: its seconds in the file, its planes (yuv.py), None where no picture is written."""
+
+    seconds: float
+    planes: np.ndarray | None
+    keyframes: list[Detections]
+
+
+def process_live(
+    predictor: Predictor,
+    name: str,
+    moments: Moments,
+    outputs: Outputs,
+    looks: Looks,
+    stop: Event,
+    window: Window | None,
+) -> tuple[Seen, int]:
+    """Watches a webcam or a URL until it ends, `moments.end` is reached or `stop` is set; returns frames dropped too.
+
+    Raises VideoError for a source that does not answer.
+    """
+    seen, overlay = Seen(), Overlay(looks.label_map, looks.thresholds, looks.topk)
+    with LiveSource(name, predictor.live_seconds, predictor.start_second) as source, ExitStack() as files:
+        watcher = predictor.watch_live(source, moments.every, moments.smooth, stop)
+        reader = source.hold()
+        writer, tables = _open_files(files, reader, outputs, looks, moments)
+        for frame in watcher.frames():
+            seen.seconds = frame.seconds - source.start_second
+            if seen.seconds >= moments.end:
+                break
+            for keyframe in frame.keyframes:
+                _count(seen, keyframe, tables)
+            planes = paint(frame, overlay, reader)
+            if writer is not None:
+                writer.write_planes(planes, seen.seconds)
+            if window is not None and not window.show(planes_to_rgb(planes, reader.matrix), 0.0):
+                break
+    return seen, watcher.num_dropped
+
+
+def _count(seen: Seen, keyframe: Detections, tables: list[DetectionsCsv | DetectionsJson]) -> None:
+    """Notes a keyframe, in the tables too."""
+    seen.num_keyframes, seen.num_persons = seen.num_keyframes + 1, seen.num_persons + len(keyframe.boxes)
+    for table in tables:
+        table.write(keyframe)
+
+
+def process_video(
+    predictor: Predictor, video: Path, moments: Moments, outputs: Outputs, looks: Looks,
+    stop: Event, window: Window | None = None, keep_when_stopped: bool = True, quiet: bool = False,
+) -> Seen:  # fmt: skip
+    """Writes the outputs of a video, each whole or not at all.
+
+    stop: when it is set, the frames done so far become the result; without `keep_when_stopped` there is none.
+    Raises VideoError for a file that cannot be read, ValueError for boxes that do not fit it, KeyboardInterrupt where
+    it was stopped and nothing is kept.
+    """
+    seen, stopped = Seen(), False
+    sheet = ContactSheet(looks.label_map, looks.thresholds, looks.topk) if outputs.sheet else None
+    with open_video(video, predictor.start_second) as reader, ExitStack() as files:
+        writer, tables = _open_files(files, reader, outputs, looks, moments)
+        shown = predictor.watch(reader, **vars(moments), stop=stop)
+        frames = _draw(shown, looks, sheet, reader, wanted=bool(writer or window))
+        span = min(reader.find_end() - reader.start_second, moments.end) - moments.start
+        bar = files.enter_context(
+            tqdm(total=round(span * reader.fps), desc=video.stem[:30], unit="frame", disable=quiet)
+        )
+        for drawn in run_ahead(frames, DRAWN_AHEAD, stop):
+            for keyframe in drawn.keyframes:
+                _count(seen, keyframe, tables)
+            if window is not None and drawn.planes is not None:
+                picture = planes_to_rgb(drawn.planes, reader.matrix)
+                stopped = not window.show(picture, drawn.seconds - moments.start)
+            if writer is not None and drawn.planes is not None:
+                writer.write_planes(drawn.planes, drawn.seconds - moments.start)
+            seen.seconds = drawn.seconds
+            bar.update()
+            if stopped:
+                break
+        if stop.is_set() and not (keep_when_stopped and bar.n):
+            raise KeyboardInterrupt
+        if writer is not None and writer.sound_fault:
+            print(f"warning: {video}: its sound could not be taken over ({writer.sound_fault})", file=sys.stderr)
+        if sheet is not None and outputs.sheet is not None and seen.num_keyframes:
+            sheet.save(outputs.sheet)
+    return seen
+
+
+def _open_files(
+    files: ExitStack, reader: FrameReader, outputs: Outputs, looks: Looks, moments: Moments
+) -> tuple[VideoWriter | None, list[DetectionsCsv | DetectionsJson]]:
+    """The writers of what was asked for, closed and put under their names with `files`."""
+    writer, tables = None, list[DetectionsCsv | DetectionsJson]()
+    if outputs.csv:
+        tables.append(files.enter_context(DetectionsCsv(outputs.csv, list(looks.label_map))))
+    if outputs.json:
+        table = DetectionsJson(outputs.json, looks.label_map, looks.thresholds, reader.start_second)
+        tables.append(files.enter_context(table))
+    if outputs.video:
+        sound = (reader.path, reader.clock_start + moments.start) if reader.has_audio else None
+        writer = VideoWriter(outputs.video, reader.width, reader.height, reader.fps, sound, reader.matrix)
+        files.enter_context(writer)
+    return writer, tables
+
+
+def _draw(
+    frames: Iterator[ShownFrame], looks: Looks, sheet: ContactSheet | None, reader: FrameReader, wanted: bool
+) -> Iterator[_Drawn]:
+    """Frames with the people on them; where no picture is `wanted`, their keyframes only."""
+    torch.set_flush_denormal(
+        True
+    )  # a switch of each thread: vanishing values cost a CPU a hundred times an ordinary one
+    overlay = Overlay(looks.label_map, looks.thresholds, looks.topk)
+    for frame in frames:
+        seconds = frame.seconds - reader.start_second
+        if sheet is not None:
+            for keyframe in frame.keyframes:
+                sheet.add(frame.picture.rgb(None), keyframe, seconds)
+        yield _Drawn(seconds, paint(frame, overlay, reader) if wanted else None, frame.keyframes)
+
+
+def paint(frame: ShownFrame, overlay: Overlay, reader: FrameReader) -> np.ndarray:
+    """The planes of a frame with the people on it."""
+    planes = frame.picture.planes(reader.matrix)
+    if frame.detections is not None:
+        overlay.draw_on(Surface.of_planes(planes, reader.width, reader.height, reader.matrix), frame.detections)
+    return planes

@@ -1,0 +1,71 @@
+"""A box file that grows video by video, so that a killed run loses the video it was at and nothing else.
+
+Beside `boxes.csv` stands `boxes.csv.parts/`: a box file for each finished video, whole or absent, and `settings.json`
+with what the run was asked for. That a part is there says the video is done, also where nobody was found in it. The
+box file is the parts one after the other, so it does not depend on who made them, or when.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from ava_det.files import atomic_path
+from ava_det.formats.annotations import write_boxes
+
+
+class BoxParts:
+    """The parts of one box file. output: the box file; the folder of parts stands beside it."""
+
+    def __init__(self, output: str | Path) -> None:
+        self.output = Path(output)
+        self.folder = self.output.with_name(f"{self.output.name}.parts")
+        self._settings = self.folder / "settings.json"
+
+    def begin(self, settings: Mapping[str, str | float | None]) -> None:
+        """Starts a run, or goes on with one; raises ValueError where that one has parts made with other settings."""
+        if self._settings.is_file() and any(path != self._settings for path in self.folder.iterdir()):
+            before = json.loads(self._settings.read_text(encoding="utf-8"))
+            changed = [key for key in settings if before.get(key) != settings[key]]
+            if changed:
+                key = changed[0]
+                raise ValueError(
+                    f"{self.folder}: holds a run that was begun with {key} {before.get(key)}, expected "
+                    f"{settings[key]}: go on with the same options, or remove the folder to start anew"
+                )
+            return
+        with atomic_path(self._settings) as temporary:
+            Path(temporary).write_text(json.dumps(dict(settings), indent=2) + "\n", encoding="utf-8")
+
+    def has(self, video_id: str) -> bool:
+        """Whether a video is done."""
+        return self._part(video_id).is_file()
+
+    def write(self, video_id: str, boxes: Mapping[tuple[str, str], tuple[Tensor, Tensor]]) -> None:
+        """The boxes of all keyframes of a video, as `write_boxes` takes them."""
+        write_boxes(self._part(video_id), boxes)
+
+    def merge(self, video_ids: Iterable[str]) -> None:
+        """Writes the box file from the parts of these videos, in the order of their ids."""
+        with atomic_path(self.output) as temporary, open(temporary, "wb") as file:
+            for video_id in sorted(video_ids):
+                if not self.has(video_id):
+                    raise ValueError(
+                        f"{self.folder}: expected the boxes of {video_id}, made by another process: all machines of a "
+                        "run must share this folder"
+                    )
+                file.write(self._part(video_id).read_bytes())
+
+    def remove(self) -> None:
+        """Takes the parts away. The settings go last: a kill before that leaves a run that can be gone on with."""
+        for part in self.folder.iterdir():
+            if part != self._settings:
+                part.unlink()
+        shutil.rmtree(self.folder)
+
+    def _part(self, video_id: str) -> Path:
+        return self.folder / f"{video_id}.csv"

@@ -1,0 +1,143 @@
+"""Which persons a keyframe carries: those of the labels, of a box file, or of a detector."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ava_det.boxes import clip_boxes, compute_iou, normalise_boxes
+from ava_det.detectors import PersonDetector
+from ava_det.formats.annotations import timestamp_key
+from ava_det.structures import Keyframe
+from ava_det.video.folder import open_video
+from ava_det.video.reader import FrameReader, VideoError
+
+# (video id, timestamp key) -> normalised boxes float32 [N, 4] and person scores float32 [N]
+PersonBoxes = Mapping[tuple[str, str], tuple[Tensor, Tensor]]
+
+Found = tuple[float, Tensor, Tensor]  # timestamp, normalised boxes float32 [N, 4], person scores float32 [N]
+
+NUM_SAMPLES = 32  # frames of each video a detector may look at before its keyframes
+BATCH_SIZE = 8  # keyframes that a detector is handed together
+
+
+def detect_persons(
+    detector: PersonDetector,
+    videos: Mapping[str, Path],
+    keyframes: Sequence[Keyframe],
+    start_second: float,
+    progress: Callable[[Iterable[Found]], Iterable[Found]],
+) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
+    """Runs a detector on every keyframe, one pass over each video; `progress` wraps what is found to show a bar."""
+
+    def find() -> Iterator[Found]:
+        ordered = sorted(keyframes, key=lambda keyframe: (keyframe.video_id, keyframe.timestamp))
+        for video_id, group in groupby(ordered, key=lambda keyframe: keyframe.video_id):
+            if video_id not in videos:
+                raise VideoError(f"data.video_dir: no video file for video id {video_id} of the annotations")
+            with open_video(videos[video_id], start_second) as reader:
+                for timestamp, boxes, scores in detect_in_video(detector, reader, [k.timestamp for k in group]):
+                    found[video_id, timestamp_key(timestamp)] = boxes, scores
+                    yield timestamp, boxes, scores
+
+    found: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
+    for _ in progress(find()):
+        pass
+    return found
+
+
+def detect_in_video(detector: PersonDetector, reader: FrameReader, timestamps: Sequence[float]) -> Iterator[Found]:
+    """Runs a detector on the frames at `timestamps` (ascending) in one pass over a video, some of them at a time.
+
+    Raises VideoError for a timestamp the video does not reach, whatever its header says.
+    """
+    detector.begin_video(reader.sample(NUM_SAMPLES))
+    for start in range(0, len(timestamps), BATCH_SIZE):
+        batch = timestamps[start : start + BATCH_SIZE]
+        frames = []
+        for timestamp in batch:
+            reader.require(timestamp)
+            if timestamp == timestamps[-1] and reader.find_at_or_after(Fraction(timestamp) - 1) is None:
+                raise VideoError(f"{reader.path}: its frames end more than a second before the keyframe {timestamp:g}")
+            frames.append(reader.read([timestamp])[0])
+        for timestamp, (boxes, scores) in zip(batch, detector(frames), strict=True):
+            yield timestamp, *normalise_persons(boxes, scores, reader.width, reader.height)
+
+
+def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[float]:
+    """Keyframes of a video nobody has annotated: its first frame, then one each `every` seconds before its end."""
+    moments = (round(start_second + index * every, 6) for index in itertools.count())
+    return itertools.takewhile(lambda moment: moment < end, moments)
+
+
+def normalise_persons(boxes: np.ndarray, scores: np.ndarray, width: int, height: int) -> tuple[Tensor, Tensor]:
+    """A detector's boxes, pixels of a frame of that size, as fractions of it and within it, and scores, as tensors."""
+    pixels = clip_boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4), width, height)
+    return normalise_boxes(pixels, width, height), torch.as_tensor(scores, dtype=torch.float32)
+
+
+def replace_boxes(keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float) -> list[Keyframe]:
+    """The same keyframes with these persons of at least `min_score` instead of their own, unlabelled.
+
+    A keyframe without any such box stays, with no person: a whole-frame box is never made up.
+    """
+    replaced = []
+    for keyframe in keyframes:
+        boxes, scores = _boxes_of(keyframe, person_boxes, min_score)
+        replaced.append(Keyframe(keyframe.video_id, keyframe.timestamp, boxes, None, scores))
+    return replaced
+
+
+def add_proposals(
+    keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float, min_iou: float
+) -> list[Keyframe]:
+    """Labelled keyframes, plus every proposal that overlaps a labelled box by `min_iou` and takes over its labels.
+
+    The paper's starred rows train so, at IoU 0.9 (SlowFast, section 5).
+    """
+    extended = []
+    for keyframe in keyframes:
+        assert keyframe.labels is not None
+        boxes, scores = _boxes_of(keyframe, person_boxes, min_score)
+        if len(boxes) == 0 or len(keyframe.boxes) == 0:
+            extended.append(keyframe)
+            continue
+        iou, match = compute_iou(boxes, keyframe.boxes).max(dim=1)
+        near = iou >= min_iou
+        extended.append(
+            Keyframe(
+                keyframe.video_id,
+                keyframe.timestamp,
+                torch.cat((keyframe.boxes, boxes[near])),
+                torch.cat((keyframe.labels, keyframe.labels[match[near]])),
+                torch.cat((keyframe.person_scores, scores[near])),
+            )
+        )
+    return extended
+
+
+def compute_recall(
+    keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float
+) -> tuple[float | None, float | None]:
+    """Recall of the labelled boxes and precision of the detected ones, both at IoU 0.5; None where there are none."""
+    labelled = hit = detected = correct = 0
+    for keyframe in keyframes:
+        boxes, _ = _boxes_of(keyframe, person_boxes, min_score)
+        close = compute_iou(keyframe.boxes, boxes) >= 0.5
+        labelled, detected = labelled + len(keyframe.boxes), detected + len(boxes)
+        hit, correct = hit + int(close.any(dim=1).sum()), correct + int(close.any(dim=0).sum())
+    return hit / labelled if labelled else None, correct / detected if detected else None
+
+
+def _boxes_of(keyframe: Keyframe, person_boxes: PersonBoxes, min_score: float) -> tuple[Tensor, Tensor]:
+    nobody = torch.zeros(0, 4), torch.zeros(0)
+    boxes, scores = person_boxes.get((keyframe.video_id, timestamp_key(keyframe.timestamp)), nobody)
+    sure = scores >= min_score
+    return boxes[sure], scores[sure]

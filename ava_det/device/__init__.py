@@ -1,0 +1,1 @@
+"""The device of this process and torch's switches."""

@@ -1,0 +1,25 @@
+"""Several processes that train or evaluate as one."""
+
+from ava_det.distributed.process_group import (
+    broadcast_from_main,
+    gather_objects,
+    has_met,
+    is_main_process,
+    local_rank,
+    process_group,
+    rank,
+    sum_over_ranks,
+    world_size,
+)
+
+__all__ = [
+    "broadcast_from_main",
+    "gather_objects",
+    "has_met",
+    "is_main_process",
+    "local_rank",
+    "process_group",
+    "rank",
+    "sum_over_ranks",
+    "world_size",
+]

@@ -1,0 +1,108 @@
+"""From torchrun's environment to a process group, and the few collectives the house needs.
+
+With one process and no torchrun every function here does the obvious thing, so callers never ask which it is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ava_det.distributed.rank_watch import LostRankError, RankWatch
+
+Value = TypeVar("Value")
+PATIENCE = timedelta(hours=2)
+_has_met = False
+
+
+@contextmanager
+def process_group(device: torch.device, patience: timedelta = PATIENCE) -> Iterator[None]:
+    """Joins torchrun's group for the length of the block; nothing without torchrun.
+
+    CPU tensors travel by gloo, CUDA tensors by nccl. A process that stops within the block stops the others too, within
+    a minute: the first one's exception goes on, those that follow it leave without a word. A block that ends because
+    another process is gone raises LostRankError.
+
+    patience: how long a process waits for a slow one where they meet; one that is gone is noticed long before.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        yield
+        return
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=patience)
+    watch = RankWatch(rank(), world_size())
+    global _has_met
+    _has_met = True
+    try:
+        yield
+        sum_over_ranks(torch.zeros(1))  # nobody takes the connections down while another still uses them
+    except BaseException as error:
+        lost = LostRankError(watch.find_lost()) if _is_broken_collective(error) else None
+        sentence = " ".join(str(lost or error).split()) or type(error).__name__
+        exit_code = getattr(error, "exit_code", 2)
+        if not watch.stop_others(sentence, exit_code):
+            raise SystemExit(exit_code) from None
+        if lost is not None:
+            raise lost from None
+        raise
+    finally:
+        watch.close()
+        dist.destroy_process_group()
+
+
+def _is_broken_collective(error: BaseException) -> bool:
+    """Gloo raises a plain RuntimeError that names its own source file."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+
+
+def has_met() -> bool:
+    """Whether this process has ever joined a group: from then on only one of several that stop speaks."""
+    return _has_met
+
+
+def local_rank() -> int:
+    """Which of this machine's processes this is: the index of its GPU."""
+    return int(os.environ.get("LOCAL_RANK", 0))
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_main_process() -> bool:
+    return rank() == 0
+
+
+def sum_over_ranks(value: Tensor) -> Tensor:
+    """The sum of a tensor over all processes, the same on each; `value` itself is left alone."""
+    if world_size() == 1:
+        return value
+    total = value.clone()
+    dist.all_reduce(total)
+    return total
+
+
+def gather_objects(value: Value) -> list[Value]:
+    """One value from every process, in the order of ranks, on every process."""
+    if world_size() == 1:
+        return [value]
+    gathered: list[Any] = [None] * world_size()
+    dist.all_gather_object(gathered, value)
+    return gathered
+
+
+def broadcast_from_main(tensors: Iterable[Tensor]) -> None:
+    """Overwrites each tensor with the main process's, in place."""
+    if world_size() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)

@@ -1,0 +1,124 @@
+"""A network to a file, which is compared with the network before it gets its name.
+
+The exported graph takes any number of clips and boxes, none included, and any height and width; RoIAlign is inside.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ava_det.export.runtimes import FACTS, import_extra, load_exported
+from ava_det.files import atomic_path
+
+FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
+PRECISIONS = ("fp32", "fp16")
+# of logits in fp32; of scores after the sigmoid where weights are stored in 16 bits
+TOLERANCES = {"fp32": 1e-4, "fp16": 0.006}
+DYNAMIC = {
+    "slow": {0: "batch", 3: "height", 4: "width"},
+    "fast": {0: "batch", 3: "height", 4: "width"},
+    "rois": {0: "boxes"},
+}
+
+Inputs = Mapping[str, Tensor]
+
+
+def export_model(
+    model: nn.Module,
+    checks: Sequence[Inputs],
+    path: str | Path,
+    file_format: str,
+    precision: str,
+    facts: Mapping[str, Any],
+) -> float:
+    """Writes `model` to `path` (OpenVINO: and its .bin beside it) and returns the largest difference that was found.
+
+    model: a plain `ActionDetector` or `ActionClassifier` on the CPU. checks: inputs by name, those the network reads;
+    the first is what the graph is traced with. precision: of the stored weights. facts: JSON values, kept in the file.
+    Raises ValueError, and leaves `path` as it was, if the file's outputs differ from the model's on any of `checks`.
+    """
+    import_extra("onnxruntime" if file_format == "onnx" else "openvino", file_format)
+    path, half = Path(path), precision == "fp16"
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / f"model{FORMATS[file_format]}"
+        onnx_file = written.with_suffix(".onnx")
+        _write_onnx(model, checks[0], onnx_file, half and file_format == "onnx", facts, file_format)
+        if file_format == "openvino":
+            _write_openvino(onnx_file, written, half, facts)
+        difference = _compare(model, checks, written, file_format, precision)
+        files = [(written.with_suffix(".bin"), path.with_suffix(".bin"))] if file_format == "openvino" else []
+        for source, target in [*files, (written, path)]:
+            with atomic_path(target) as temporary:
+                shutil.copyfile(source, temporary)
+    return difference
+
+
+class _Traced(nn.Module):
+    """The network as it is traced: a backbone of half precision casts its clips; the head stays float32."""
+
+    def __init__(self, model: nn.Module, half: bool) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model).eval()
+        self.dtype = torch.float16 if half else torch.float32
+        self.model.get_submodule("backbone").to(self.dtype)
+
+    def forward(self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None) -> Tensor:
+        slow, fast = (None if clip is None else clip.to(self.dtype) for clip in (slow, fast))
+        return self.model(slow, fast, rois)
+
+
+def _write_onnx(model: nn.Module, inputs: Inputs, path: Path, half: bool, facts: Mapping[str, Any], extra: str) -> None:
+    import_extra("onnxscript", extra)
+    with warnings.catch_warnings():  # of torch's exporter, about itself
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _Traced(model, half),
+            (),
+            kwargs=dict(inputs),
+            input_names=list(inputs),
+            output_names=["logits"],
+            dynamic_shapes={name: DYNAMIC[name] for name in inputs},
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.model.metadata_props[FACTS] = json.dumps(facts)
+    program.save(str(path))
+
+
+def _write_openvino(source: Path, path: Path, half: bool, facts: Mapping[str, Any]) -> None:
+    openvino = import_extra("openvino", "openvino")
+    network = openvino.convert_model(str(source))
+    network.set_rt_info(json.dumps(facts), [FACTS])
+    openvino.save_model(network, str(path), compress_to_fp16=half)
+
+
+def _compare(model: nn.Module, checks: Sequence[Inputs], path: Path, runtime: str, precision: str) -> float:
+    """The largest difference of logits (fp32) or of scores (fp16), which must stay within `TOLERANCES`."""
+    exported, plain = load_exported(path, runtime, torch.device("cpu")), copy.deepcopy(model).eval()
+    largest = 0.0
+    for inputs in checks:
+        with torch.inference_mode():
+            pair = [network(**inputs) for network in (plain, exported)]
+        expected, received = pair if precision == "fp32" else [logits.sigmoid() for logits in pair]
+        if received.shape != expected.shape:
+            raise ValueError(f"export: expected outputs {list(expected.shape)}, the file gives {list(received.shape)}")
+        difference = float((received - expected).abs().max()) if expected.numel() else 0.0
+        if not difference <= TOLERANCES[precision]:
+            sizes = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())
+            raise ValueError(
+                f"export: expected outputs within {TOLERANCES[precision]:g} of the network's, found a difference of "
+                f"{difference:.2g} ({sizes}); nothing was written"
+            )
+        largest = max(largest, difference)
+    return largest

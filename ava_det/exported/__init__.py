@@ -1,6 +1,0 @@
-"""Networks as files that other runtimes execute: ONNX for onnxruntime, OpenVINO's IR for OpenVINO; both are extras."""
-
-from ava_det.exported.export import FORMATS, PRECISIONS, export_model
-from ava_det.exported.runtimes import RUNTIMES, ExportedModel, load_exported
-
-__all__ = ["FORMATS", "PRECISIONS", "RUNTIMES", "ExportedModel", "export_model", "load_exported"]

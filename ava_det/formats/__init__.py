@@ -1,0 +1,1 @@
+"""Files people have: annotations, label maps, boxes, results. Ids are 1-based here and only here."""

@@ -1,0 +1,161 @@
+"""The slow way through an AVA CSV, which knows lines: repairs what is harmless, refuses the rest and says where."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ava_det.formats.ava_csv.rows import (
+    COLUMNS,
+    EMPTY_ACTION,
+    EMPTY_BOX,
+    EMPTY_COLUMN_8,
+    FRACTIONAL_TIMESTAMP,
+    SEVEN_COLUMNS,
+    TWO_COLUMNS,
+    AvaRows,
+    RowForm,
+)
+
+
+def read_row_by_row(path: Path, form: RowForm, refused: dict[int, str] | None) -> AvaRows:
+    """Every row of a file. A malformed one is a ValueError naming its line, or a sentence by line in `refused`."""
+    parser = _RowParser(path, form)
+    videos: dict[str, int] = {}
+    index: list[int] = []
+    values: list[tuple[float, ...]] = []
+    lines: list[int] = []
+    with path.open("rb") as raw:
+        if raw.read(3) == codecs.BOM_UTF8:
+            parser.repairs["byte order mark"] = bom_sentence(path)
+    for line, row in _numbered_rows(path):
+        try:
+            numbers = parser.parse(line, row)
+        except ValueError as error:
+            if refused is None:
+                raise
+            refused[line] = str(error)
+            continue
+        if numbers is not None:
+            index.append(videos.setdefault(row[0], len(videos)))
+            values.append(numbers)
+            lines.append(line)
+    columns = np.array(values, dtype=np.float64).reshape(-1, 7)
+    return AvaRows(
+        video_names=list(videos),
+        video_index=np.array(index, dtype=np.int32),
+        timestamps=columns[:, 0].copy(),
+        boxes=columns[:, 1:5].copy(),
+        action_ids=columns[:, 5].astype(np.int64),
+        column8=columns[:, 6].copy(),
+        path=str(path),
+        lines=np.array(lines, dtype=np.int64),
+        forms=parser.forms,
+        repairs=list(parser.repairs.values()),
+    )
+
+
+def _numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}, after line {reader.line_num}: expected UTF-8 text") from None
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}: expected comma-separated values ({error})") from None
+
+
+class _RowParser:
+    """Turns one row of text into numbers, or refuses it with file, line and what was expected."""
+
+    def __init__(self, path: Path, form: RowForm) -> None:
+        self.path, self.form = path, form
+        self.forms: dict[str, int] = {}
+        self.repairs: dict[str, str] = {}
+
+    def parse(self, line: int, row: list[str]) -> tuple[float, ...] | None:
+        """(timestamp, x1, y1, x2, y2, action_id, column8), or None for a row that says nothing."""
+        if not any(text.strip() for text in row):
+            self.repairs.setdefault("blank", f"{self.path}, line {line}: a blank line was skipped")
+            return None
+        if len(row) not in self.form.num_columns:
+            known = ", ".join(map(str, self.form.num_columns[:-1])) + " or " if len(self.form.num_columns) > 1 else ""
+            raise self._error(line, f"expected {known}{self.form.num_columns[-1]} columns, found {len(row)}")
+        if not row[0]:
+            raise self._error(line, "expected a video id in column 1, found nothing")
+        timestamp = self._timestamp(line, row[1])
+        if len(row) == 2:
+            self.forms.setdefault(TWO_COLUMNS, line)
+            return (timestamp, *[math.nan] * 4, 0, math.nan) if self.form.keeps_two_columns else None
+        return (timestamp, *self._box(line, row[2:6]), self._action(line, row[6]), self._column8(line, row))
+
+    def _error(self, line: int, expected: str) -> ValueError:
+        return ValueError(f"{self.path}, line {line}: {expected}")
+
+    def _number(self, line: int, text: str, name: str) -> float:
+        try:
+            if "_" in text:  # Python reads 3_0 as 30; in a published copy `3_` is a row cut short
+                raise ValueError
+            return float(text)
+        except ValueError:
+            raise self._error(line, f"expected a number as {name}, found {text!r}") from None
+
+    def _timestamp(self, line: int, text: str) -> float:
+        try:
+            timestamp = self._number(line, text, "timestamp")
+        except ValueError as error:
+            hint = "; AVA's CSV files have no header line, delete it" if line == 1 and text[:1].isalpha() else ""
+            raise ValueError(f"{error}{hint}") from None
+        if not math.isfinite(timestamp):
+            raise self._error(line, f"expected seconds as timestamp, found {text!r}")
+        if not is_integer(text):
+            self.forms.setdefault(FRACTIONAL_TIMESTAMP, line)
+        return timestamp
+
+    def _box(self, line: int, texts: list[str]) -> list[float]:
+        if "box" in self.form.may_be_empty and not any(texts):
+            self.forms.setdefault(EMPTY_BOX, line)
+            return [math.nan] * 4
+        return [self._number(line, text, name) for text, name in zip(texts, COLUMNS[2:6], strict=True)]
+
+    def _action(self, line: int, text: str) -> int:
+        if not text and "action_id" in self.form.may_be_empty:
+            self.forms.setdefault(EMPTY_ACTION, line)
+            return 0
+        if is_integer(text) and "_" not in text and abs(int(text)) < 2**53:
+            return int(text)
+        number = self._number(line, text, "action_id")
+        if not number.is_integer():
+            raise self._error(line, f"expected a whole number as action_id, found {text!r}")
+        self.repairs.setdefault("id", f"{self.path}, line {line}: action id {text} was read as {int(number)}")
+        return int(number)
+
+    def _column8(self, line: int, row: list[str]) -> float:
+        if len(row) == 7:
+            self.forms.setdefault(SEVEN_COLUMNS, line)
+            return self.form.absent_column8
+        if not row[7] and "column8" in self.form.may_be_empty:
+            self.forms.setdefault(EMPTY_COLUMN_8, line)
+            return math.nan
+        return self._number(line, row[7], self.form.last_column)
+
+
+def bom_sentence(path: Path) -> str:
+    """What is said of a repaired file."""
+    return f"{path}: a byte order mark before the first row was skipped"
+
+
+def is_integer(text: str) -> bool:
+    """Whether a cell is written as a whole number; `902.0` is not."""
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""A live source watched: the newest frame is shown with the last known state, while the next keyframe is judged.
+
+Nothing queues up. Frames that come while one is drawn are never shown, and a network slower than `every` looks less
+often. A keyframe needs the frames after it too, so what is shown is at least half a clip old (a second for AVA's).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from threading import Event, Thread
+
+import numpy as np
+
+from ava_det.inference.streaming import ShownFrame
+from ava_det.structures import Detections
+from ava_det.video.live import LiveSource
+from ava_det.video.reader import Picture
+
+SAMPLE_SECONDS = 2.0  # between the frames a detector learns the scene from
+NUM_SAMPLES = 32
+
+# (the frames that are held, the moment to judge, frames of the last minute) -> what was found
+Judge = Callable[[LiveSource, float, list[np.ndarray]], Detections]
+
+
+class LiveWatcher:
+    """Yields frames of a source; use once. num_dropped: frames that were never shown.
+
+    reach: seconds of frames a keyframe needs after it. every: seconds between keyframes, at least.
+    """
+
+    def __init__(self, source: LiveSource, judge: Judge, reach: float, every: float, stop: Event) -> None:
+        self._source, self._judge, self._reach, self._every, self._stop = source, judge, reach, every, stop
+        self._found: deque[Detections] = deque()  # judged, and not handed out
+        self._error: BaseException | None = None
+        self._num_shown = 0
+
+    @property
+    def num_dropped(self) -> int:
+        return self._source.num_frames - self._num_shown
+
+    def frames(self) -> Iterator[ShownFrame]:
+        """The newest frame, again and again, until the source ends or the watcher is stopped."""
+        left = Event()
+        worker = Thread(target=self._judge_on, args=(left,), daemon=True)
+        worker.start()
+        latest: Detections | None = None
+        seconds = -np.inf
+        try:
+            while (picture := self._source.wait(seconds, self._stop.is_set)) is not None:
+                if self._error is not None:
+                    raise self._error
+                seconds = picture.seconds
+                keyframes = [self._found.popleft() for _ in range(len(self._found))]
+                latest = keyframes[-1] if keyframes else latest
+                self._num_shown += 1
+                yield ShownFrame(seconds, picture, latest, keyframes)
+        finally:
+            left.set()
+            worker.join()
+        if self._error is not None:
+            raise self._error
+
+    def _judge_on(self, left: Event) -> None:
+        samples: deque[Picture] = deque(maxlen=NUM_SAMPLES)
+        keyframe = -np.inf
+        try:
+            while not left.is_set():
+                due = max(keyframe + self._every, self._source.start_second)
+                newest = self._source.wait(due + self._reach - 1e-6, lambda: left.is_set() or self._stop.is_set())
+                if newest is None:
+                    return
+                if not samples or newest.seconds - samples[-1].seconds >= SAMPLE_SECONDS:
+                    samples.append(newest)
+                keyframe = newest.seconds - self._reach
+                self._found.append(self._judge(self._source, keyframe, [one.rgb(None) for one in samples]))
+        except BaseException as error:
+            self._error = error

@@ -1,0 +1,79 @@
+"""A config and weights to the network that judges clips."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ava_det.checkpoint import load_checkpoint, load_weights
+from ava_det.checkpoint.zoo import SEEN_BY_DETECTORS, ZOO
+from ava_det.config import Config, ConfigError, config_to_dict
+from ava_det.distributed import is_main_process
+from ava_det.export import load_exported
+from ava_det.models.build import build_model
+from ava_det.models.inference_form import optimise_for_inference
+
+
+def load_trained_model(
+    config: Config, weights: str | Path, device: torch.device, runtime: str = "torch"
+) -> tuple[nn.Module, dict[int, str] | None]:
+    """The network of `config` as it runs fastest on the device at `config.precision`, and the label map that came with
+    its weights, if any. runtime: torch, or onnx or openvino with `weights` a file of tools/export_model.py."""
+    if runtime != "torch":
+        exported = load_exported(weights, runtime, device, config.precision)
+        _check_exported(config, exported.facts["config"], weights)
+        return exported, exported.facts["label_map"]
+    model, label_map = load_plain_model(config, weights)
+    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    return optimise_for_inference(model, device, dtype), label_map
+
+
+def load_plain_model(config: Config, weights: str | Path) -> tuple[nn.Module, dict[int, str] | None]:
+    """The network of `config` as it is trained, on the CPU, with the weights of a checkpoint and its label map."""
+    model = build_model(config)
+    load_weights(model, weights)
+    content = load_checkpoint(weights)
+    if is_main_process():
+        for sentence in describe_unlike_input(config, weights, content):
+            print(f"warning: {sentence}", file=sys.stderr)
+    label_map = content.get("label_map")
+    if label_map is not None and not (isinstance(label_map, dict) and all(isinstance(key, int) for key in label_map)):
+        raise ConfigError(f"{weights}: expected its label_map to give a name for each action id")
+    return model, label_map
+
+
+def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) -> None:
+    """An exported network brings its own layers and wants its own clips: the config must mean the same."""
+    ours = config_to_dict(config)
+    seen = ["clip_fps", "grid_start_second", *SEEN_BY_DETECTORS["pyslowfast"]]
+    keys = [("model", key) for key in ours["model"]] + [("data", key) for key in seen]
+    for section, key in keys:
+        was, now = exported.get(section, {}).get(key), ours[section][key]
+        if was != now:
+            raise ConfigError(f"{section}.{key}: expected {was!r}, as {path} was exported with, received {now!r}")
+
+
+def describe_unlike_input(config: Config, weights: str | Path, content: Mapping[str, Any]) -> list[str]:
+    """How the frames of this config differ from those the weights were trained on, one sentence a key.
+
+    content: of the weights file; a checkpoint of ours carries its config. Weights that do not say give no sentence.
+    """
+    name = str(weights)
+    if name in ZOO:
+        seen: Mapping[str, Any] = SEEN_BY_DETECTORS.get(name.partition("/")[0], {})
+    else:
+        carried = content.get("config")
+        data = carried.get("data") if isinstance(carried, Mapping) else None
+        seen = data if isinstance(data, Mapping) else {}
+    keys = [key for key in SEEN_BY_DETECTORS["pyslowfast"] if key in seen and seen[key] != getattr(config.data, key)]
+    if config.model.backbone != "slowfast" and "slow_frame_policy" in keys:
+        keys.remove("slow_frame_policy")  # one pathway reads every frame
+    return [
+        f"{name} was trained with data.{key}={seen[key]}, here it is {getattr(config.data, key)}: expect lower scores"
+        for key in keys
+    ]

@@ -1,0 +1,53 @@
+"""A config to a network."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ava_det.config import Config
+from ava_det.models.action_detector import ActionClassifier, ActionDetector
+from ava_det.models.classification_head import ClassificationHead
+from ava_det.models.roi_head import RoIHead
+from ava_det.models.slowfast import SlowFast
+
+
+def build_model(config: Config) -> nn.Module:
+    """The network of `config.model`, float32 on the CPU: `model(slow=None, fast=None, rois=None)` gives logits."""
+    model = config.model
+    backbone = SlowFast(
+        backbone=model.backbone,
+        depth=model.depth,
+        width=model.width,
+        alpha=model.alpha,
+        beta_inv=model.beta_inv,
+        lateral=model.lateral,
+        lateral_kernel=model.lateral_kernel,
+        lateral_norm=model.lateral_norm,
+        res4_temporal_blocks=model.res4_temporal_blocks,
+        res5_stride=2 if model.head == "classification" else 1,
+        res5_dilation=model.res5_dilation,
+        non_local_res4=model.non_local_res4,
+        non_local_pool=(model.non_local_pool[0], model.non_local_pool[1], model.non_local_pool[2]),
+        zero_init_last_gamma=model.zero_init_last_gamma,
+    )
+    if model.head == "classification":
+        head = ClassificationHead(backbone.out_channels, model.num_classes, dropout=model.dropout)
+        return ActionClassifier(backbone, head)
+    roi_head = RoIHead(
+        backbone.out_channels,
+        model.num_classes,
+        backbone.feature_stride,
+        aligned=model.roi_aligned,
+        resolution=model.roi_resolution,
+        dropout=model.dropout,
+        time_pool=model.roi_time_pool,
+        context=model.roi_context,
+        hidden_layer=model.roi_hidden_layer,
+    )
+    return ActionDetector(backbone, roi_head)
+
+
+def to_device(model: nn.Module, device: torch.device) -> nn.Module:
+    """Channels last in memory: several times faster under bf16, on CPU and GPU alike."""
+    return model.to(device).to(memory_format=torch.channels_last_3d)

@@ -1,0 +1,149 @@
+"""What a run leaves in its output folder, each file whole or absent.
+
+config.yaml        resolved; loads again as a config      checkpoints/last.pt        model, config, label map, state
+environment.json   versions and git revision              checkpoints/best.pt        of the highest mAP on data.val
+log.jsonl          one JSON object per interval           checkpoints/epoch_N.pt     of the last full epochs
+bad_batch.pt       the clips of a loss that is no number  detections.csv             AVA result rows
+samples.png        labels beside predictions              metrics.json               mAP, per class and overall
+curves.png         log.jsonl as a picture                 tensorboard/               where TensorBoard is installed
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ava_det.checkpoint import save_checkpoint
+from ava_det.config import Config, config_to_dict, config_to_yaml
+from ava_det.files import atomic_path, link_or_copy
+from ava_det.formats.annotations import write_detections
+from ava_det.structures import ClipBatch, Detections
+
+
+class RunFolder:
+    """Writes the files of one run; `path` is made if it is not there."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"output_dir: expected a folder, {self.path} is a file")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.checkpoints = self.path / "checkpoints"
+        self.last_checkpoint = self.checkpoints / "last.pt"
+        self.log = self.path / "log.jsonl"
+
+    def write_description(self, config: Config) -> None:
+        """config.yaml and environment.json."""
+        _write_text(self.path / "config.yaml", config_to_yaml(config))
+        _write_text(self.path / "environment.json", json.dumps(describe_environment(), indent=2) + "\n")
+
+    def remove_results(self) -> None:
+        """Takes away an earlier run's results, so that none of them can be taken for this run's."""
+        for name in ("detections.csv", "metrics.json", "bad_batch.pt", "samples.png", "curves.png"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def remove_checkpoints(self) -> None:
+        """Takes away an earlier run's best.pt and epoch_N.pt; its last.pt stays until this run has one of its own."""
+        for path in (self.checkpoints / "best.pt", *self.checkpoints.glob("epoch_[0-9]*.pt")):
+            path.unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Takes away what a process killed in the middle of a write left behind."""
+        for folder in (self.path, self.checkpoints):
+            for path in folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)
+
+    def save_training_state(
+        self, state: Mapping[str, Any], config: Config, label_map: Mapping[int, str], num_kept: int
+    ) -> None:
+        """checkpoints/last.pt: the training state, with the config and the label map that test and demo need.
+
+        At the end of an epoch also epoch_N.pt, of which the last `num_kept` stay, and best.pt where the state says that
+        no other epoch's mAP was higher. They are second names of the same file as long as last.pt is that epoch's.
+        """
+        content = {**state, "config": config_to_dict(config), "label_map": dict(label_map)}
+        self.checkpoints.mkdir(exist_ok=True)
+        save_checkpoint(self.last_checkpoint, content)
+        if state["batch"]:
+            return
+        if num_kept:
+            link_or_copy(self.last_checkpoint, self.checkpoints / f"epoch_{state['epoch']:04d}.pt")
+        for path in sorted(self.checkpoints.glob("epoch_[0-9]*.pt"))[: -num_kept or None]:
+            path.unlink()
+        mean_aps = {epoch: value for epoch, value in state["mean_aps"].items() if value is not None}
+        if state["epoch"] in mean_aps and mean_aps[state["epoch"]] == max(mean_aps.values()):
+            link_or_copy(self.last_checkpoint, self.checkpoints / "best.pt")
+
+    def save_bad_batch(self, batch: ClipBatch) -> Path:
+        """bad_batch.pt: uint8 clips as the network got them, boxes, labels, and which clips they are."""
+        path = self.path / "bad_batch.pt"
+        clips = [(keyframe.video_id, keyframe.timestamp) for keyframe in batch.keyframes]
+        tensors = {"slow": batch.slow, "fast": batch.fast, "rois": batch.rois, "labels": batch.labels}
+        save_checkpoint(path, {**tensors, "clips": clips})
+        return path
+
+    def write_results(
+        self, detections: Sequence[Detections], metrics: Mapping[str, Any], classes: Sequence[int]
+    ) -> None:
+        """detections.csv, rows of the action ids in `classes` only, and metrics.json."""
+        write_detections(self.path / "detections.csv", detections, action_ids=classes)
+        _write_text(self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def describe_metrics(metrics: Mapping[str, Any], folder: str | Path) -> str:
+    """The line a run ends with."""
+    written = f"detections.csv and metrics.json are in {folder}"
+    if metrics["mAP"] is None and metrics["num_keyframes"]:
+        return f"no mAP exists: no keyframe has a label of the label map; {written}"
+    if metrics["mAP"] is None:
+        return f"no mAP exists: the keyframes have no labels; {written}"
+    how = f"IoU 0.5, {metrics['protocol']}, boxes: {metrics['boxes']}, {metrics['num_keyframes']} keyframes"
+    return f"frame mAP {metrics['mAP']:.4f} ({how}); {written}"
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, hardware and the git revision of the code, for whoever wants to repeat a run."""
+    packages = ("ava_det", "torch", "torchvision", "av", "opencv-python-headless", "pandas", "numpy", "omegaconf")
+    cuda = torch.cuda.is_available()
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "git_revision": _git_revision(),
+        "packages": {name: _version(name) for name in packages},
+        "cuda": torch.version.cuda if cuda else None,
+        "device": torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
+        "num_threads": torch.get_num_threads(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_revision() -> str | None:
+    """The commit the package's own checkout stands at, `-dirty` after it when files differ; None outside a checkout."""
+    folder = Path(__file__).resolve().parents[1]
+    if not (folder.parent / ".git").exists():
+        return None
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        Path(temporary).write_text(text, encoding="utf-8")

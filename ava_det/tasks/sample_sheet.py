@@ -1,0 +1,92 @@
+"""A picture of how an evaluation went: some keyframes, as labelled beside as predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from ava_det.files import atomic_path
+from ava_det.formats.annotations import format_timestamp
+from ava_det.structures import Detections, Keyframe
+from ava_det.video.file import VideoError
+from ava_det.video.folder import open_video
+from ava_det.visualization import Overlay
+from ava_det.visualization.panel import PANEL_COLOUR, put_text
+
+WIDTH = 480  # pixels of one picture
+CAPTION, GAP, TEXT = 24, 8, 14
+CAPTION_COLOUR = (215, 220, 230)
+
+
+class SampleSheet:
+    """Draws `num_samples` keyframes, spread evenly over those with detections, each as a pair of pictures.
+
+    videos: video id to file. labelled: keyframes with labels; one without is drawn beside an unmarked frame.
+    threshold: actions predicted below it are not drawn.
+    """
+
+    def __init__(
+        self,
+        videos: Mapping[str, Path],
+        start_second: float,
+        labelled: Sequence[Keyframe],
+        label_map: Mapping[int, str],
+        num_samples: int = 8,
+        threshold: float = 0.3,
+    ):
+        self._videos, self._start_second, self._label_map = videos, start_second, label_map
+        self._labelled = {(keyframe.video_id, keyframe.timestamp): keyframe for keyframe in labelled}
+        self._num_samples, self._threshold = num_samples, threshold
+
+    def save(self, detections: Sequence[Detections], path: str | Path) -> None:
+        """Writes the sheet as a PNG. A keyframe that cannot be read is left out; without any there is no sheet."""
+        shown = [detection for detection in detections if len(detection.boxes)]
+        places = np.linspace(0, len(shown) - 1, min(self._num_samples, len(shown))).round().astype(int)
+        pairs = [pair for place in places if (pair := self._draw_pair(shown[place])) is not None]
+        if not pairs:
+            return
+        height = max(pair.shape[0] for pair in pairs)
+        rows = [_pad(pair, height) for pair in pairs]
+        if len(rows) % 2:
+            rows.append(np.full_like(rows[0], PANEL_COLOUR))
+        sheet = np.vstack([np.hstack(rows[index : index + 2]) for index in range(0, len(rows), 2)])
+        data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
+        with atomic_path(path) as temporary:
+            Path(temporary).write_bytes(data.tobytes())
+
+    def _draw_pair(self, detections: Detections) -> np.ndarray | None:
+        """Labels left, predictions right, captions below: RGB uint8."""
+        keyframe = detections.keyframe
+        moment = keyframe.video_id, keyframe.timestamp
+        try:
+            with open_video(self._videos[keyframe.video_id], self._start_second) as reader:
+                frame = reader.read([keyframe.timestamp])[0]
+        except VideoError:
+            return None
+        frame = cv2.resize(frame, (WIDTH, round(WIDTH * frame.shape[0] / frame.shape[1])), interpolation=cv2.INTER_AREA)
+        left = frame
+        if moment in self._labelled:
+            left = Overlay(self._label_map, 0.5).draw(frame, _as_detections(self._labelled[moment]))
+        right = Overlay(self._label_map, self._threshold).draw(frame, detections)
+        pair = np.full((frame.shape[0] + CAPTION + GAP, 2 * (WIDTH + GAP), 3), PANEL_COLOUR, np.uint8)
+        pair[: frame.shape[0], :WIDTH], pair[: frame.shape[0], WIDTH + GAP // 2 : -GAP - GAP // 2] = left, right
+        where = f"{keyframe.video_id} at {format_timestamp(keyframe.timestamp)}"
+        put_text(pair, f"labels: {where}", 4, frame.shape[0] + 17, CAPTION_COLOUR, TEXT)
+        put_text(pair, "predictions", WIDTH + GAP, frame.shape[0] + 17, CAPTION_COLOUR, TEXT)
+        return pair
+
+
+def _as_detections(keyframe: Keyframe) -> Detections:
+    """What a network that knew the labels would say."""
+    labels = torch.zeros(len(keyframe.boxes), 0) if keyframe.labels is None else keyframe.labels
+    return Detections(keyframe.boxes, labels, torch.ones(len(keyframe.boxes)), None, keyframe)
+
+
+def _pad(picture: np.ndarray, height: int) -> np.ndarray:
+    padded = np.full((height, *picture.shape[1:]), PANEL_COLOUR, np.uint8)
+    padded[: picture.shape[0]] = picture
+    return padded

@@ -1,0 +1,183 @@
+"""A config to the keyframes of a split, with their person boxes, and to loaders of their clips."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from ava_det.config import Config, ConfigError, SplitConfig
+from ava_det.data.build import build_clip_reader, find_config_videos
+from ava_det.data.dataset import ClipDataset
+from ava_det.data.loader import ClipLoader
+from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
+from ava_det.data.transforms import draw_training_view, evaluation_view
+from ava_det.detectors.keyframe_boxes import PersonBoxes, add_proposals, compute_recall, detect_persons, replace_boxes
+from ava_det.detectors.registry import DETECTORS, build_detector, names_detector
+from ava_det.distributed import gather_objects, is_main_process, rank, world_size
+from ava_det.formats.annotations import (
+    AvaRows,
+    format_timestamp,
+    keyframes_from_annotations,
+    load_annotations,
+    load_boxes,
+    load_excluded,
+    timestamp_key,
+)
+from ava_det.structures import Keyframe
+
+
+@dataclass
+class Split:
+    """One split, ready to be read. name: train, val or test. keyframes: with the boxes to classify.
+    annotations: the rows of its file, None where it has none. excluded: keyframes the protocol may drop.
+    boxes: where the boxes came from (gt, a detector's name or a file). recall, precision: of these boxes against the
+    labelled ones at IoU 0.5; None where the boxes are the labels, or there are none."""
+
+    name: str
+    keyframes: list[Keyframe]
+    annotations: AvaRows | None
+    excluded: set[tuple[str, str]]
+    boxes: str
+    recall: float | None = None
+    precision: float | None = None
+
+    @property
+    def is_labelled(self) -> bool:
+        return self.annotations is not None and bool((self.annotations.action_ids > 0).any())
+
+
+def build_split(config: Config, name: str, device: torch.device, boxes: str | None = None) -> Split:
+    """Reads the annotations of a split and gives its keyframes their boxes.
+
+    boxes: as `data.<split>.boxes`, which it overrides. In training the labelled boxes always stay, and others join
+    them where they overlap by data.proposal_iou; in evaluation they take their place.
+    """
+    if config.model.head != "roi":
+        raise ConfigError(f"model.head: expected roi, which scores each person, received {config.model.head!r}")
+    section: SplitConfig = getattr(config.data, name)
+    source = boxes or section.boxes
+    excluded = load_excluded(section.excluded) if section.excluded else set()
+    minimum = config.data.min_person_score
+    if section.annotations is None:
+        if name == "train":
+            raise ConfigError("data.train.annotations: expected the AVA CSV to train on")
+        return Split(name, _keyframes_of_box_file(name, source, excluded, minimum), None, excluded, source)
+    rows = load_annotations(section.annotations)
+    # in evaluation the protocol says what an exclusion means, and the evaluator follows it
+    left_out = excluded if name == "train" else frozenset()
+    keyframes = keyframes_from_annotations(rows, config.model.num_classes, excluded=left_out)
+    if source == "gt":
+        if name != "train" and not any(len(keyframe.boxes) for keyframe in keyframes):
+            raise ConfigError(
+                f"data.{name}.boxes: {section.annotations} has no boxes, expected a box file or a detector"
+            )
+        return Split(name, keyframes, rows, excluded, source)
+    person_boxes = _load_person_boxes(config, name, keyframes, source, device)
+    recall, precision = compute_recall(keyframes, person_boxes, minimum)
+    if name == "train":
+        keyframes = add_proposals(keyframes, person_boxes, minimum, config.data.proposal_iou)
+    else:
+        keyframes = replace_boxes(keyframes, person_boxes, minimum)
+    return Split(name, keyframes, rows, excluded, source, recall, precision)
+
+
+def _keyframes_of_box_file(name: str, path: str, excluded: set[tuple[str, str]], min_score: float) -> list[Keyframe]:
+    """Without annotations a box file says which keyframes there are."""
+    if path == "gt" or not Path(path).is_file():
+        raise ConfigError(
+            f"data.{name}.annotations: expected an AVA CSV (video_id,timestamp rows are enough to predict)"
+        )
+    return [
+        Keyframe(video_id, float(key), boxes, None, scores)
+        for (video_id, key), (boxes, scores) in load_boxes(path, min_score).items()
+        if (video_id, key) not in excluded
+    ]
+
+
+def _load_person_boxes(
+    config: Config, name: str, keyframes: Sequence[Keyframe], source: str, device: torch.device
+) -> PersonBoxes:
+    """From a file, or from a detector that runs on this rank's share of the videos."""
+    minimum = config.data.min_person_score
+    if names_detector(source):
+        detector, videos = build_detector(source, device, config.precision), find_config_videos(config)
+        mine = set(sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()])
+        own = [keyframe for keyframe in keyframes if keyframe.video_id in mine]
+        title = f"persons ({name}, {detector.name})"
+        bar = partial(tqdm, desc=title, total=len(own), unit="keyframe", disable=not is_main_process())
+        found = detect_persons(detector, videos, own, config.data.start_second, bar)
+        found = {key: boxes for part in gather_objects(found) for key, boxes in part.items()}
+        best = max((float(scores.max()) for _, scores in found.values() if len(scores)), default=0.0)
+        if best < minimum and is_main_process():
+            print(
+                f"warning: {source} is not sure of any person: its highest score is {best:.2f}, below "
+                f"data.min_person_score = {minimum:g}",
+                file=sys.stderr,
+            )
+        return found
+    if not Path(source).is_file():
+        choices = f"gt, a box file or one of {', '.join(DETECTORS)}"
+        raise ConfigError(f"data.{name}.boxes (or --boxes): expected {choices}, received {source!r}")
+    boxes = load_boxes(source, minimum)
+    wanted = [(keyframe.video_id, timestamp_key(keyframe.timestamp)) for keyframe in keyframes]
+    if wanted and not any(key in boxes for key in wanted):
+        example = f"{wanted[0][0]},{format_timestamp(float(wanted[0][1]))}"
+        raise ConfigError(
+            f"{source}: expected person boxes for the keyframes of data.{name}, such as {example}, "
+            f"found none with a score of at least data.min_person_score = {minimum:g}"
+        )
+    return boxes
+
+
+def build_train_loader(config: Config, split: Split) -> ClipLoader:
+    """Shuffled, augmented batches of this rank; keyframes without a box are left out."""
+    data = config.data
+    keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
+    keyframes.sort(key=lambda keyframe: (keyframe.video_id, keyframe.timestamp))
+    if not any(keyframe.labels is not None and bool(keyframe.labels.any()) for keyframe in keyframes):
+        raise ConfigError(f"data.train.annotations: {data.train.annotations} has no labelled box to train on")
+    sides = (data.train_short_side[0], data.train_short_side[1])
+    view_for = partial(
+        draw_training_view,
+        sides,
+        data.crop_size,
+        data.flip,
+        data.box_jitter,
+        colour_jitter=data.colour_jitter,
+        lighting=data.lighting,
+    )
+    sampler = TrainBatchSampler(len(keyframes), config.train.batch_size, config.seed, rank(), world_size())
+    dataset = ClipDataset(
+        keyframes,
+        find_config_videos(config),
+        data.start_second,
+        build_clip_reader(config),
+        view_for,
+        config.seed,
+        cache_side=max(sides) if data.cache_clips else None,
+    )
+    dataset.require_a_readable_clip()
+    if data.cache_clips:
+        dataset.fill_cache(partial(tqdm, desc="read clips", unit="clip", disable=not is_main_process()))
+    return ClipLoader(dataset, sampler, config.train.num_workers)
+
+
+def build_eval_loader(config: Config, split: Split, short_side: int, shared: bool = True) -> ClipLoader:
+    """This rank's share of the split (without `shared`, all of it), every keyframe with a box once, whole frames at
+    `short_side`."""
+    data = config.data
+    keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
+    view_for = partial(evaluation_view, short_side=short_side)
+    reader = build_clip_reader(config)
+    dataset = ClipDataset(keyframes, find_config_videos(config), data.start_second, reader, view_for, config.seed)
+    dataset.require_a_readable_clip()  # a wrong folder or start_second is said before hours of training
+    share = (rank(), world_size()) if shared else (0, 1)
+    sampler = VideoBatchSampler(keyframes, config.eval.batch_size, *share)
+    # a set small enough to be kept in memory is read faster than workers start
+    return ClipLoader(dataset, sampler, num_workers=0 if data.cache_clips else config.train.num_workers)

@@ -1,0 +1,152 @@
+"""A config to the training and testing of whole videos with one label each (model.head: classification)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ava_det.config import Config, ConfigError
+from ava_det.data.build import build_clip_reader
+from ava_det.data.labelled_videos import LabelledVideoDataset, build_keyframes, find_labelled_videos, number_classes
+from ava_det.data.loader import ClipLoader
+from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
+from ava_det.data.transforms import draw_training_view, evaluation_view, normalise_batch
+from ava_det.distributed import gather_objects, is_main_process, rank, world_size
+from ava_det.files import atomic_path
+from ava_det.formats.label_map import load_label_map
+from ava_det.structures import ClipBatch
+
+NUM_CLIPS, NUM_CROPS = 10, 3  # of the paper's test, section 4: 10 clips along a video, 3 crops along its longer side
+
+
+def load_video_classes(config: Config) -> dict[int, str]:
+    """Class id (from 1) -> name: those of data.label_map, or else of the labels in data.train."""
+    if config.model.head != "classification":
+        raise ConfigError(f"model.head: expected classification, one label a video, received {config.model.head!r}")
+    if config.data.label_map is not None:
+        classes = load_label_map(config.data.label_map)
+    else:
+        classes = number_classes([label for _, label in _videos(config, "train")], _source(config, "train"))
+    if max(classes) > config.model.num_classes:
+        raise ConfigError(
+            f"model.num_classes: expected at least {max(classes)}, the number of classes, "
+            f"received {config.model.num_classes}"
+        )
+    return classes
+
+
+def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> ClipLoader:
+    """Batches of a split of this rank.
+
+    "train": shuffled, one clip anywhere in each video, augmented. Another split: in order, NUM_CLIPS clips spread over
+    each video, whole frames at data.test_short_side.
+    """
+    data, is_training = config.data, name == "train"
+    videos = _videos(config, name)
+    number_classes([label for _, label in videos], _source(config, name), classes)
+    keyframes = build_keyframes(videos, classes, config.model.num_classes, 1 if is_training else NUM_CLIPS)
+    sides = (data.train_short_side[0], data.train_short_side[1])
+    training_view = partial(draw_training_view, sides, data.crop_size, data.flip, 0.0)
+    view_for = training_view if is_training else partial(evaluation_view, short_side=data.test_short_side)
+    dataset = LabelledVideoDataset(keyframes, build_clip_reader(config), view_for, config.seed, is_training)
+    dataset.require_a_readable_clip()
+    sampler: TrainBatchSampler | VideoBatchSampler = (
+        TrainBatchSampler(len(keyframes), config.train.batch_size, config.seed, rank(), world_size())
+        if is_training
+        else VideoBatchSampler(keyframes, config.eval.batch_size, rank(), world_size())
+    )
+    return ClipLoader(dataset, sampler, config.train.num_workers)
+
+
+def build_video_evaluation(
+    config: Config, name: str, classes: dict[int, str], folder: Path, device: torch.device
+) -> Callable[[nn.Module], dict[str, Any]]:
+    """A function that scores a classifier on a split, writes metrics.json into `folder`, and returns the metrics.
+
+    A video's scores are the mean softmax of NUM_CLIPS clips x NUM_CROPS crops.
+    """
+    loader, data = build_video_loader(config, name, classes), config.data
+    columns = {k.video_id: int(k.labels.argmax()) for k in loader.dataset.keyframes if k.labels is not None}
+
+    def evaluate(model: nn.Module) -> dict[str, Any]:
+        model.eval()
+        own: dict[str, tuple[Tensor, int]] = {}
+        bar = tqdm(loader, desc=f"evaluate ({name})", unit="batch", disable=not is_main_process(), leave=False)
+        with bar, loader.failures_named():
+            for batch in bar:
+                scores = score_crops(model, normalise_batch(batch, data.mean, data.std, device), config.precision)
+                video_id = batch.keyframes[0].video_id  # evaluation batches stay within one video
+                total, count = own.get(video_id, (torch.zeros(scores.shape[1]), 0))
+                own[video_id] = total + scores.sum(dim=0), count + len(scores)
+        totals: dict[str, Tensor] = {}  # the clips of a video may be shared out over two ranks
+        for part in gather_objects(own):
+            for video_id, (total, _) in part.items():
+                totals[video_id] = totals.get(video_id, torch.zeros_like(total)) + total
+        lost = {video_id: told for part in gather_objects(loader.count_lost()) for video_id, told in part.items()}
+        metrics = compute_top(totals, columns)
+        metrics["warnings"] = [f"{count} clips of {path}: {reason}" for path, (count, reason) in lost.items()]
+        if is_main_process():
+            with atomic_path(folder / "metrics.json") as temporary:
+                Path(temporary).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+            for warning in metrics["warnings"]:
+                print(f"warning: {warning}", file=sys.stderr)
+        return metrics
+
+    return evaluate
+
+
+@torch.inference_mode()
+def score_crops(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:
+    """float32 [B, C] on the CPU: the softmax of each clip, mean over NUM_CROPS square crops along its longer side."""
+    crops = [_crop(batch, share / (NUM_CROPS - 1)) for share in range(NUM_CROPS)]
+    with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        logits = [model(slow, fast, batch.rois) for slow, fast in crops]
+    return torch.stack([part.float().softmax(dim=1) for part in logits]).mean(dim=0).cpu()
+
+
+def _crop(batch: ClipBatch, share: float) -> tuple[Tensor | None, Tensor | None]:
+    """Slow and fast clips cut to the largest square, at `share` (0..1) of the way along the longer side."""
+
+    def cut(frames: Tensor | None) -> Tensor | None:
+        if frames is None:
+            return None
+        height, width = frames.shape[-2:]
+        side = min(height, width)
+        top, left = round(share * (height - side)), round(share * (width - side))
+        return frames[..., top : top + side, left : left + side]
+
+    return cut(batch.slow), cut(batch.fast)
+
+
+def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> dict[str, Any]:
+    """top1 and top5, the share of videos whose class is the highest, or among the five highest, of its scores [C].
+
+    A class that ties with others comes after them. A video without scores (it could not be read) counts as wrong.
+    """
+    ranks = {
+        video_id: int((totals[video_id] >= totals[video_id][column]).sum())
+        for video_id, column in columns.items()
+        if video_id in totals
+    }
+    top = {k: sum(place <= k for place in ranks.values()) / len(columns) for k in (1, 5)}
+    views = f"{NUM_CLIPS} clips x {NUM_CROPS} crops"
+    return {"top1": top[1], "top5": top[5], "num_videos": len(columns), "views": views}
+
+
+def _source(config: Config, name: str) -> str:
+    source = getattr(config.data, name).annotations
+    if source is None:
+        raise ConfigError(f"data.{name}.annotations: expected a list of videos (path,label) or a folder of classes")
+    return str(source)
+
+
+def _videos(config: Config, name: str) -> list[tuple[Path, str]]:
+    return find_labelled_videos(_source(config, name), config.data.video_dir)

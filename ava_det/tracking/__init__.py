@@ -1,0 +1,1 @@
+"""Persons followed from keyframe to keyframe."""

@@ -1,0 +1,1 @@
+"""Frames by time, from files, folders of pictures and live sources; and back into files."""

@@ -1,0 +1,159 @@
+"""Videos that are folders of numbered pictures, as PySlowFast and MMAction2 cut AVA: frames/ID/ID_000001.jpg, ...
+
+Such a folder is a video of 30 pictures a second whose first picture is worth `start_second` (900 for AVA's). So picture
+30 * (second - 900) + 1 is the keyframe of a second, and a clip on a 30-tick grid is the pictures around it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ava_det.video.file import VideoReader
+from ava_det.video.pictures import resize_short_side
+from ava_det.video.planes import BT601, rgb_to_planes
+from ava_det.video.reader import EXTRACTED_FPS, TAGGED, FrameReader, Picture, VideoError
+
+PICTURE = re.compile(r"(.*?)(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
+
+
+def open_video(path: str | Path, start_second: float = 0.0) -> FrameReader:
+    """A reader of a video file, or of a folder of pictures."""
+    return FrameFolder(path, start_second) if Path(path).is_dir() else VideoReader(path, start_second)
+
+
+class FrameFolder(FrameReader):
+    """A folder of pictures NAME000001.jpg, NAME000002.jpg, ... (or png), 30 a second, none missing.
+
+    Pictures that later clips share are kept, as frames of a video are.
+    """
+
+    fps = float(EXTRACTED_FPS)
+    frame_rate = Fraction(EXTRACTED_FPS)
+    matrix = BT601
+    has_audio, audio_rate = False, 0
+    is_prepared = False
+    delay = Fraction(0)
+    clock_start = 0.0
+
+    def __init__(self, path: str | Path, start_second: float = 0.0):
+        self.path, self.start_second = Path(path), start_second
+        self._names = _find_pictures(self.path)
+        self._held: dict[tuple[int, int | None], np.ndarray] = {}
+        self._tell: Callable[[Picture], None] | None = None
+        self._next_told = 0
+        self.duration = len(self._names) / self.fps
+        self.height, self.width = self._load(0).shape[:2]
+
+    def read(
+        self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None, colour: str = TAGGED
+    ) -> np.ndarray:
+        ticks = (np.asarray(seconds, dtype=np.float64) - self.start_second) * EXTRACTED_FPS
+        return self._read(np.ceil(ticks - 0.5 - 1e-6).astype(int), short_side)
+
+    def read_at_or_after(
+        self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
+    ) -> np.ndarray:
+        return self._read(np.array([self._index_at_or_after(moment) for moment in moments]), short_side)
+
+    def find_at_or_after(self, moment: Fraction) -> Fraction | None:
+        index = max(self._index_at_or_after(moment), 0)
+        return Fraction(self.start_second) + Fraction(index, EXTRACTED_FPS) if index < len(self._names) else None
+
+    def frames(self) -> Iterator[tuple[float, np.ndarray]]:
+        for index in range(len(self._names)):
+            yield self.start_second + index / self.fps, self._load(index)
+
+    def follow(self, moment: float, tell: Callable[[Picture], None]) -> None:
+        self._tell = tell
+        self._next_told = min(max(int((moment - self.start_second) * self.fps + 1e-6), 0), len(self._names) - 1)
+        self._tell_until(self._next_told)
+
+    def advance(self, moment: float) -> bool:
+        last = math.ceil((moment - self.start_second) * self.fps - 1e-6)
+        self._tell_until(last)
+        return last < len(self._names)
+
+    def frame_seconds(self) -> np.ndarray:
+        return self.start_second + np.arange(len(self._names)) / self.fps
+
+    def find_end(self) -> float:
+        return self.start_second + len(self._names) / self.fps
+
+    def rest(self) -> None:
+        self._held.clear()
+
+    def close(self) -> None:
+        self._held.clear()
+
+    def _index_at_or_after(self, moment: Fraction) -> int:
+        return math.ceil((moment - Fraction(self.start_second)) * EXTRACTED_FPS)
+
+    def _read(self, indices: np.ndarray, short_side: int | None) -> np.ndarray:
+        wanted = indices.clip(0, len(self._names) - 1).tolist()
+        self._tell_until(max(wanted))
+        first = min(wanted)
+        self._held = {key: picture for key, picture in self._held.items() if key[0] >= first}
+        for index in wanted:
+            if (index, short_side) not in self._held:
+                self._held[index, short_side] = resize_short_side(self._load(index), short_side)
+        return np.stack([self._held[index, short_side] for index in wanted])
+
+    def _tell_until(self, last: int) -> None:
+        """Tells who follows of the pictures up to index `last`; they are read when their colours are asked for."""
+        while self._tell is not None and self._next_told <= min(last, len(self._names) - 1):
+            self._tell(_FolderPicture(self, self._next_told))
+            self._next_told += 1
+
+    def _load(self, index: int) -> np.ndarray:
+        """uint8 RGB [H, W, 3]."""
+        path = self.path / self._names[index]
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise VideoError(f"{path}: cannot be read ({error.strerror})") from None
+        whole = not content.startswith(b"\xff\xd8") or content.rstrip(b"\0").endswith(b"\xff\xd9")
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) if whole and content else None
+        if picture is None:
+            raise VideoError(f"{path}: expected a whole JPEG or PNG picture")
+        return picture
+
+
+class _FolderPicture:
+    """A picture that stays on disk until its colours are asked for."""
+
+    num_bytes = 0
+
+    def __init__(self, folder: FrameFolder, index: int):
+        self.seconds = folder.start_second + index / folder.fps
+        self._folder, self._index = folder, index
+
+    def rgb(self, short_side: int | None, colour: str = TAGGED) -> np.ndarray:
+        return resize_short_side(self._folder._load(self._index), short_side)
+
+    def planes(self, matrix: str) -> np.ndarray:
+        return rgb_to_planes(self.rgb(None), matrix)
+
+
+def _find_pictures(folder: Path) -> list[str]:
+    """File names in the order of their numbers; a missing number is a VideoError, not a shift of all that follow."""
+    found = [(int(match[2]), match[1], match[0]) for match in map(PICTURE.fullmatch, os.listdir(folder)) if match]
+    if not found:
+        raise VideoError(f"{folder}: holds no numbered pictures (such as {folder.name}_000001.jpg)")
+    found.sort()
+    first = found[0][0]
+    for expected, (number, name, _) in enumerate(found, start=first):
+        if number != expected or name != found[0][1]:
+            raise VideoError(
+                f"{folder}: picture {expected} is missing or there twice, found {name}{number} in its place"
+            )
+    if first > 1:
+        raise VideoError(f"{folder}: expected pictures from number 1, found the first at {first}")
+    return [name for _, _, name in found]

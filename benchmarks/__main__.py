@@ -1,0 +1,48 @@
+"""Measures what the README and the docs claim, and prints ratios that hold on another machine too.
+
+python -m benchmarks evaluate                          (1.5 M result rows; --videos 64 for AVA-val scale)
+python -m benchmarks evaluate --detections CSV --annotations CSV --label-map PBTXT
+python -m benchmarks decode [--video FILE] [--json FILE]                      (how clips are read from video)
+python -m benchmarks model [--config F] [--batch 1 4 8] [--runtimes onnx openvino] [--growth PNG] [--json F]
+python -m benchmarks train [--config F] [--batch 2] [--json F]                            (one training step)
+python -m benchmarks demo [--weights F] [--video FILE] [--json F]                      (the demo, stage by stage)
+python -m benchmarks all [--quick] [--config F] [--json F]                (each of these, into one report)
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ava_det.cli import ToolParser, reports_mistakes
+from benchmarks.decode import add_decode
+from benchmarks.demo import add_demo
+from benchmarks.evaluate import add_evaluate, measure_evaluator, measure_pandas
+from benchmarks.model import add_model
+from benchmarks.report import add_all
+from benchmarks.train import add_train
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    lines = (__doc__ or "").splitlines()
+    parser = ToolParser(
+        description=lines[0], epilog="\n".join(lines[2:]), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(title="what to measure", required=True, metavar="WHAT")
+    add_evaluate(commands)
+    add_decode(commands)
+    add_demo(commands)
+    add_model(commands)
+    add_train(commands)
+    add_all(commands)
+    args = parser.parse_args(argv)
+    return args.run(args)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--measure"]:  # the child processes of `benchmark evaluate`
+        {"pandas": measure_pandas, "evaluator": measure_evaluator}[sys.argv[2]](*sys.argv[3:])
+    else:
+        sys.exit(main())

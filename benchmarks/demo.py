@@ -1,0 +1,230 @@
+"""`benchmark.py demo`: how fast the demo is, what share each stage has, and what one pass saves against seeking.
+
+Shares are CPU seconds of the demo's own stages, run one after the other in one thread. The whole is the demo as it
+runs, stages side by side, by the clock. The floor is the decoder and the encoder alone: the same frames, with nothing
+looked at and nothing drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+import av
+import numpy as np
+import torch
+
+from ava_det.checkpoint import save_checkpoint
+from ava_det.cli import interval
+from ava_det.config import ConfigError, config_to_dict, find_shipped, load_config
+from ava_det.demo.video import Looks, Moments, Outputs, paint, process_video
+from ava_det.detectors import PersonDetector
+from ava_det.detectors.keyframe_boxes import keyframe_grid
+from ava_det.formats.label_map import load_label_map
+from ava_det.inference import predictor as inference
+from ava_det.inference.pretrained import Predictor
+from ava_det.inference.streaming import read_keyframes
+from ava_det.video.file import VideoReader
+from ava_det.video.writer import VideoWriter
+from ava_det.visualization import Overlay
+from benchmarks.machine import describe_machine, write_json
+from benchmarks.network import build_random_model
+
+Result = TypeVar("Result")
+LOOKING = ("scene", "detector", "network")  # the stages that are the detector's and the model's own
+
+
+def add_demo(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("demo", help="the demo: frames a second, times real time, the share of each stage")
+    parser.add_argument("--video", type=Path, help="a video to look at (default: a made one, 640x360, 30 fps, 20 s)")
+    parser.add_argument("--weights", help="a checkpoint, or a name of the model zoo (default: random ones of --config)")
+    parser.add_argument("--config", help="as for the demo")
+    parser.add_argument("--detector", default="motion", help="as for the demo (default: %(default)s)")
+    parser.add_argument("--every", type=interval, default=1.0, help="seconds between predictions (1.0)")
+    parser.add_argument("--repeat", type=int, default=3, help="take medians of so many runs (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="config values, such as device=cpu")
+    parser.set_defaults(run=benchmark_demo)
+
+
+def benchmark_demo(args: argparse.Namespace) -> int:
+    """Prints medians of interleaved runs."""
+    if args.weights is None and args.config is None:
+        raise ConfigError("benchmark demo: expected --weights, or --config for random ones")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        weights = args.weights or save_random_weights(args.config, folder / "random.pt")
+        predictor = Predictor.from_pretrained(
+            weights, args.detector, config=args.config, overrides=["data.min_person_score=0.1", *args.overrides]
+        )
+        video = args.video or make_video(folder / "made.mp4")
+        runs = [measure(predictor, video, args.every, folder) for _ in range(args.repeat)]
+    medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+    report(medians)
+    if args.json:
+        options = {key: str(value) for key, value in vars(args).items() if key != "run"}
+        machine = describe_machine(torch.device("cpu"))
+        write_json(args.json, {"machine": machine, "options": options, "medians": medians, "runs": runs})
+    return 0
+
+
+def save_random_weights(config: str, path: Path) -> Path:
+    """A checkpoint of the network of `config` that was never trained, with AVA's names."""
+    settings = load_config(config)
+    label_map = load_label_map(find_shipped("configs/ava/actions.pbtxt"))
+    state = build_random_model(settings).state_dict()
+    save_checkpoint(path, {"model": state, "config": config_to_dict(settings), "label_map": label_map})
+    return path
+
+
+def measure(predictor: Predictor, video: Path, every: float, folder: Path) -> dict[str, float]:
+    """Seconds of everything that `report` tells of."""
+    found = measure_stages(predictor, video, every, folder) | measure_reading(predictor, video, every)
+    found["bare decoder"], found["bare decoder and encoder"] = measure_floor(video, folder)
+    outputs = Outputs(folder / "whole.mp4", folder / "whole.csv", None, None)
+    looks = Looks(predictor.label_map, predictor.thresholds, 5)
+    began, cpu = time.perf_counter(), time.process_time()
+    process_video(predictor, video, Moments(every, 0.0, np.inf, 0.0), outputs, looks, Event(), quiet=True)
+    found["whole, clock"], found["whole, CPU"] = time.perf_counter() - began, time.process_time() - cpu
+    return found
+
+
+class Stopwatch:
+    """CPU seconds of one thread, by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def run(self, stage: str, work: Callable[[], Result]) -> Result:
+        began = time.thread_time()
+        result = work()
+        self.seconds[stage] += time.thread_time() - began
+        return result
+
+    def iterate(self, stage: str, items: Iterable[Result]) -> Iterator[Result]:
+        iterator, nothing = iter(items), object()
+        while (item := self.run(stage, lambda: next(iterator, nothing))) is not nothing:
+            yield item  # type: ignore[misc]
+
+
+class TimedDetector:
+    """A person detector on a stopwatch: learning the scene, with the frames read for that, and finding persons."""
+
+    def __init__(self, detector: PersonDetector, watch: Stopwatch) -> None:
+        self.name, self._detector, self._watch = detector.name, detector, watch
+
+    def begin_video(self, samples: Sequence[np.ndarray]) -> None:
+        self._watch.run("scene", lambda: self._detector.begin_video(samples))
+
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        return self._watch.run("detector", lambda: self._detector(frames))
+
+
+def measure_stages(predictor: Predictor, video: Path, every: float, folder: Path) -> dict[str, float]:
+    """CPU seconds of each stage of the demo, run one after the other in one thread but for the encoder's own."""
+    watch, detector, model = Stopwatch(), predictor._persons, predictor._model
+    assert isinstance(detector, PersonDetector)
+    threads = torch.get_num_threads()
+
+    def read(items: Iterable[Any], depth: int, stop: Event | None = None) -> Iterator[Any]:
+        return watch.iterate("decoding, clips", items)
+
+    with (
+        patch.object(inference, "run_ahead", read),
+        patch.object(predictor, "_persons", TimedDetector(detector, watch)),
+        patch.object(predictor, "_model", lambda *clips: watch.run("network", lambda: model(*clips))),
+        VideoReader(video, predictor.start_second) as reader,
+    ):
+        torch.set_num_threads(1)
+        began, thread_began, num_frames = time.process_time(), time.thread_time(), 0
+        overlay = Overlay(predictor.label_map, predictor.thresholds, 5)
+        size = reader.width, reader.height
+        with VideoWriter(folder / "drawn.mp4", *size, reader.fps, matrix=reader.matrix) as writer:
+            for frame in predictor.watch(reader, every):
+                planes = watch.run("drawing", lambda frame=frame: paint(frame, overlay, reader))  # type: ignore[misc]
+                moment = frame.seconds - reader.start_second
+                watch.run("encoding", lambda planes=planes, moment=moment: writer.write_planes(planes, moment))  # type: ignore[misc]
+                num_frames += 1
+            closing = time.thread_time()
+        watch.seconds["encoding"] += time.thread_time() - closing
+        own = time.thread_time() - thread_began
+        watch.seconds["batches, tracking"] = own - sum(watch.seconds.values())
+        watch.seconds["encoding"] += time.process_time() - began - own  # in threads of its own
+        torch.set_num_threads(threads)
+        return {**watch.seconds, "frames": num_frames, "seconds": reader.find_end() - reader.start_second}
+
+
+def measure_floor(video: Path, folder: Path) -> tuple[float, float]:
+    """CPU seconds of the decoder alone, and of decoder and encoder with nothing between them."""
+    began = time.process_time()
+    with av.open(str(video)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        for _ in container.decode(video=0):
+            pass
+    decoded = time.process_time() - began
+    began = time.process_time()
+    with VideoReader(video) as reader, av.open(str(video)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        with VideoWriter(folder / "bare.mp4", reader.width, reader.height, reader.fps, matrix=reader.matrix) as writer:
+            for index, frame in enumerate(container.decode(video=0)):
+                writer.write_planes(frame.to_ndarray(format="yuv420p"), index / reader.fps)
+    return decoded, time.process_time() - began
+
+
+def measure_reading(predictor: Predictor, video: Path, every: float) -> dict[str, float]:
+    """CPU seconds of reading the clips of all keyframes, in one pass and by seeking to each."""
+    clips, side = predictor._clip_reader, predictor._view.short_side
+    times = {}
+    for way in ("one pass", "seeking"):
+        with VideoReader(video, predictor.start_second) as reader:
+            moments = list(keyframe_grid(reader.start_second, reader.find_end(), every))
+            began = time.process_time()
+            for part in [moments] if way == "one pass" else [[moment] for moment in moments]:
+                reader.rest()
+                for _ in read_keyframes(reader, part, clips, side, True):
+                    pass
+            times[way] = time.process_time() - began
+    return times
+
+
+def report(medians: Mapping[str, float]) -> None:
+    """Prints the figures of `measure`."""
+    frames, seconds, clock = (medians[key] for key in ("frames", "seconds", "whole, clock"))
+    stages = ("decoding, clips", *LOOKING, "batches, tracking", "drawing", "encoding")
+    total = sum(medians[stage] for stage in stages)
+    print(f"{frames / clock:.1f} frames/s, {seconds / clock:.2f} x real time ({frames:.0f} frames, {seconds:.1f} s)")
+    print("CPU time")
+    for stage in stages:
+        print(f"  {stage:26}{1000 * medians[stage] / frames:8.2f} ms a frame {100 * medians[stage] / total:5.1f} %")
+    looking = sum(medians[stage] for stage in LOOKING)
+    for name, took in (
+        ("outside detector and network", total - looking),
+        ("floor: decoder, encoder alone", medians["bare decoder and encoder"]),
+    ):
+        share = 100 * took / (took + looking)
+        print(f"{name:30}{1000 * took / frames:6.2f} ms a frame, {share:.1f} of 100 with detector and network")
+    print(f"the demo as it runs, all threads: {1000 * medians['whole, CPU'] / frames:.2f} ms a frame")
+    ratio = medians["seeking"] / medians["one pass"]
+    print(f"clips of all keyframes: {ratio:.1f} times the CPU time by seeking to each as in one pass")
+
+
+def make_video(path: Path) -> Path:
+    """640x360, 30 fps, 20 s: a textured background, two figures that walk, one group of pictures in ten seconds."""
+    noise = np.random.default_rng(0)
+    background = np.clip(noise.normal(120, 25, (45, 80, 3)).repeat(8, 0).repeat(8, 1), 0, 255).astype(np.uint8)
+    with VideoWriter(path, 640, 360, 30) as writer:
+        for index in range(600):
+            picture = background.copy()
+            for row, (speed, shade) in enumerate(((1.0, 30), (-0.7, 220))):
+                x = round(280 + 250 * np.sin(index * speed / 90)) + 20 * row
+                picture[120:320, x : x + 70] = shade
+            writer.write(picture, index / 30)
+    return path

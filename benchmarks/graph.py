@@ -1,0 +1,52 @@
+"""A network as a CUDA graph, for `python -m benchmarks model`: what launching its kernels costs stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+WARM_UPS = 3  # kernels are chosen and memory is found before the recording
+
+
+@dataclass
+class Recording:
+    graph: torch.cuda.CUDAGraph
+    inputs: dict[str, Tensor]
+    output: Tensor
+
+
+class RecordedNetwork:
+    """Called as the network it is given, whose kernels are recorded at the first call of each shape and then replayed.
+
+    The output is overwritten by the next call of the same shape.
+    """
+
+    def __init__(self, network: Callable[..., Tensor]) -> None:
+        self._network = network
+        self._recordings: dict[tuple[tuple[int, ...], ...], Recording] = {}
+
+    def __call__(self, **inputs: Tensor) -> Tensor:
+        shapes = tuple(tuple(value.shape) for value in inputs.values())
+        if shapes not in self._recordings:
+            self._recordings[shapes] = self._record(inputs)
+        recording = self._recordings[shapes]
+        for name, value in inputs.items():
+            recording.inputs[name].copy_(value)
+        recording.graph.replay()
+        return recording.output
+
+    def _record(self, inputs: dict[str, Tensor]) -> Recording:
+        own = {name: value.clone(memory_format=torch.preserve_format) for name, value in inputs.items()}
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UPS):
+                self._network(**own)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            output = self._network(**own)
+        return Recording(graph, own, output)

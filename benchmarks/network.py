@@ -1,0 +1,165 @@
+"""What `benchmark.py model` and `train` share: their options, the network and its clips, its floors, the report."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ava_det.commands.export import draw_inputs
+from ava_det.config import Config, config_to_dict, load_config
+from ava_det.device.select import prepare_torch
+from ava_det.models.build import build_model
+from ava_det.models.cost import compute_cost
+from benchmarks.machine import DTYPES, Rulers, Time, describe_machine, write_json
+
+Inputs = dict[str, Tensor]
+Floors = dict[str, tuple[float, float]]
+
+
+def add_network_options(parser: argparse.ArgumentParser, batch: int, boxes: int, size: int) -> None:
+    parser.add_argument("--config", default="configs/ava/slowfast_r50_8x8.yaml", help="default: %(default)s")
+    parser.add_argument("--batch", type=int, nargs="+", default=[batch], help=f"clips at a time (default: {batch})")
+    parser.add_argument("--boxes", type=int, default=boxes, help="persons a clip (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=size, help="pixels per side (default: %(default)s)")
+    parser.add_argument("--repeat", type=int, default=5, help="take medians of so many rounds (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="key=value", help="config values, such as model.depth=50"
+    )
+
+
+@dataclass
+class Subject:
+    """What is measured, and on what."""
+
+    config: Config
+    device: torch.device
+    model: nn.Module
+    machine: dict[str, Any]
+    rulers: Rulers
+
+
+def build_subject(args: argparse.Namespace) -> Subject:
+    """Prints the machine too."""
+    config = load_config(args.config, args.set)
+    device = prepare_torch(config)
+    machine = describe_machine(device)
+    print(f"{machine['cpu']}, {machine.get('gpu', 'no GPU')}; {machine['threads']} threads, load {machine['load']}")
+    return Subject(config, device, build_random_model(config), machine, Rulers(device))
+
+
+def build_random_model(config: Config) -> nn.Module:
+    """The config's network with batch norms as after training: the statistics of a small random batch, and a small
+    scale where they close a residual branch, or activations would explode with depth."""
+    model = build_model(config)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.momentum = 1.0
+            if name.endswith("c_bn") or "non_local" in name:
+                nn.init.constant_(module.weight, 0.2)
+    with torch.no_grad():
+        model.train()(**draw_clip(config, 2, 2, 64))
+    return model.eval()
+
+
+def draw_clip(config: Config, batch: int, boxes: int, size: int) -> Inputs:
+    """Normal noise of size x size pixels, boxes anywhere."""
+    inputs = draw_inputs(config, batch, boxes, size)
+    return {name: value if name == "rois" else value[..., :size].contiguous() for name, value in inputs.items()}
+
+
+def place(inputs: Inputs, device: torch.device) -> Inputs:
+    return {name: value.to(device) for name, value in inputs.items()}
+
+
+def with_identity_pools(model: nn.Module) -> nn.Module:
+    """A copy that pools each pathway by one after res2, which moves memory and changes nothing."""
+    model = copy.deepcopy(model)
+    for name, module in model.named_modules():
+        if name.endswith(".res2"):
+            module.register_forward_hook(lambda _module, _inputs, output: F.max_pool3d(output, 1, 1))
+    return model
+
+
+def compute_floors(config: Config, batch: int, size: int, rates: dict[str, float], passes: int = 1) -> Floors:
+    """Precision -> milliseconds that the arithmetic alone and the memory alone would take.
+
+    passes: how often every product is made.
+    """
+    with torch.device("meta"):
+        model = build_model(config)
+    cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, size)
+    values = passes * count_values(model, config, batch, size)
+    return {
+        name: (passes * batch * cost.gmacs * 1e12 / rates[name], values * dtype.itemsize * 1e3 / rates["bytes"])
+        for name, dtype in DTYPES.items()
+    }
+
+
+def count_values(model: nn.Module, config: Config, batch: int, size: int) -> int:
+    """Numbers that must move when every convolution reads its input and weights once and writes its output once, with
+    norm, sum and ReLU done on the way. model: on the meta device."""
+    count = 0
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal count
+        count += inputs[0].numel() + output.numel() + sum(parameter.numel() for parameter in module.parameters())
+
+    for module in model.modules():
+        if isinstance(module, nn.Conv3d | nn.Linear):
+            module.register_forward_hook(add)
+    with torch.no_grad():
+        model.eval()(**{name: value.to("meta") for name, value in draw_clip(config, batch, batch, size).items()})
+    return count
+
+
+def tabulate(
+    batch: int, precisions: dict[str, str], times: dict[str, Time], floors: Floors, key: str, more: dict[str, float]
+) -> list[dict[str, Any]]:
+    """Prints a line for each way and returns the rows; the first way is the reference. more: one more value, `key`."""
+    first = times[next(iter(precisions))]
+    print(f"\nbatch {batch:<26}{'ms':>11}{'clips/s':>9}{'ratio':>8}{'busy ms':>10}{'ratio':>8}", end="")
+    print(f"{'floor: MACs':>13}{'memory':>9}{'floor/busy':>12}  {key.replace('_', ' ')}")
+    rows = []
+    for name, precision in precisions.items():
+        time, (macs, memory) = times[name], floors[precision]
+        row: dict[str, Any] = {
+            "batch": batch,
+            "way": name,
+            "ms": time.wall,
+            "clips_per_second": batch * 1e3 / time.wall,
+        }
+        row |= {"ratio": first.wall / time.wall, "busy_ms": time.busy, "busy_ratio": first.busy / time.busy}
+        row |= {"floor_macs_ms": macs, "floor_memory_ms": memory, "share_of_floor": max(macs, memory) / time.busy}
+        row[key] = more.get(name)
+        rows.append(row)
+        print(
+            f"{name:32}{time.wall:11.1f}{row['clips_per_second']:9.2f}{row['ratio']:8.2f}{time.busy:10.1f}{row['busy_ratio']:8.2f}",
+            end="",
+        )
+        print(
+            f"{macs:13.1f}{memory:9.1f}{row['share_of_floor']:12.0%}  {'' if row[key] is None else f'{row[key]:.3g}'}"
+        )
+    return rows
+
+
+def describe_rates(rates: dict[str, float]) -> str:
+    return (
+        f"measured in between: {rates['fp32'] / 1e9:.0f} GMAC/s in fp32, {rates['bf16'] / 1e9:.0f} in bf16, "
+        f"{rates['bytes'] / 1e9:.1f} GB/s"
+    )
+
+
+def write_report(args: argparse.Namespace, subject: Subject, **facts: object) -> None:
+    """Everything there is to know about the run, to --json if that was given."""
+    if args.json:
+        options = {key: str(value) for key, value in vars(args).items() if key not in ("run", "json")}
+        model = config_to_dict(subject.config)["model"]
+        write_json(args.json, {"machine": subject.machine, "options": options, "model": model, **facts})

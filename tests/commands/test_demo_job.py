@@ -1,0 +1,81 @@
+"""Folders of videos: files for each, bad ones passed over, gone on with, shared out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+
+from ava_det.video.writer import VideoWriter
+from tests.support.tool_runs import RunTool, assert_mistake
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def folder(synthetic: Path, tmp_path: Path) -> Path:
+    """Two good videos, one that is none."""
+    made = tmp_path / "videos"
+    made.mkdir()
+    for index, source in enumerate(sorted((synthetic / "videos").glob("val_*.mp4"))[:2]):
+        (made / f"v{index}.mp4").write_bytes(source.read_bytes())
+    (made / "broken.mp4").write_bytes(b"not a video")
+    return made
+
+
+def test_a_folder_is_a_job_that_can_be_gone_on_with(
+    demo: RunTool,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, results = tmp_path / "out", tmp_path / "results"
+    command = ["--video", folder, "--output", out, "--json", results, "--csv", results, "--end", "3"]
+    code, said, err = demo(*command)
+    assert code == 1, err
+    assert "3 videos: 2 processed, 0 there before, 1 passed over" in said
+    assert "passed over" in err and "broken.mp4" in err
+    assert sorted(path.name for path in results.iterdir()) == [
+        "demo_settings.json", "v0.csv", "v0.jsonl", "v1.csv", "v1.jsonl"
+    ]  # fmt: skip
+    for name in ("v0", "v1"):
+        with av.open(str(out / f"{name}.mp4")) as container:
+            assert container.streams.video[0].frames == 45
+        assert json.loads((results / f"{name}.jsonl").read_text().splitlines()[0])["video"] == name
+    stamp = (out / "v0.mp4").stat().st_mtime_ns
+    (results / "v1.jsonl").unlink()
+    (folder / "broken.mp4").unlink()
+    code, said, err = demo(*command)
+    assert code == 0, err
+    assert "2 videos: 1 processed, 1 there before, 0 passed over" in said
+    assert (out / "v0.mp4").stat().st_mtime_ns == stamp
+    assert_mistake(demo(*command, "--every", "0.5"), "--every", "another")
+    assert_mistake(demo("--video", folder, "--output", tmp_path / "o.mp4"), "--output", "folder")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    (out / "v1.mp4").unlink()
+    monkeypatch.setattr(VideoWriter, "write_planes", stop)
+    code, _, _ = demo(*command)
+    assert code == 130
+    assert not (out / "v1.mp4").exists() and not list(out.glob(".*"))
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_job(folder: Path, tmp_path: Path, weights: Path) -> None:
+    results = tmp_path / "results"
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29611",
+        str(ROOT / "tools" / "demo.py"), "--video", str(folder), "--json", str(results), "--weights", str(weights),
+        "--detector", "motion", "--end", "3", "device=cpu",
+    ]  # fmt: skip
+    run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=ROOT)
+    assert run.returncode == 1, run.stderr
+    assert run.stdout.count("3 videos: 2 processed, 0 there before, 1 passed over") == 1
+    assert sorted(path.name for path in results.glob("*.jsonl")) == ["v0.jsonl", "v1.jsonl"]

@@ -1,0 +1,106 @@
+"""model_info, convert_weights and plot_tradeoff, run in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ava_det.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from ava_det.commands import convert as convert_weights
+from ava_det.commands import info as model_info
+from ava_det.config import load_config
+from ava_det.models.build import build_model
+from studies import plot_tradeoff
+
+SMALL = "configs/synthetic/slowfast.yaml"
+
+
+def test_model_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert model_info.main(["--config", "configs/ava/slowfast_r50_8x8.yaml", "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["backbone_gmacs"] == pytest.approx(96.89, rel=0.005)
+    assert info["gmacs"] == pytest.approx(info["backbone_gmacs"] + 80 * 2304 / 1e9)
+    assert info["params_m"] == pytest.approx(33.828888)
+    assert {"name", "output_shape", "channels", "params_m", "gmacs"} == set(info["per_stage"][0])
+    assert info["per_stage"][-1]["name"] == "head"
+
+
+def test_model_info_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert model_info.main(["--config", "configs/kinetics/slowfast_r101_16x8_nl.yaml", "--size", "224"]) == 0
+    table = capsys.readouterr().out
+    for text in ("T x tau = 16 x 8, alpha 4, beta 1/8", "[3(x6),1(x17)x1^2, 256", "non-local after 6,13,20", "60.080"):
+        assert text in table
+
+
+def test_model_info_takes_overrides_and_refuses_tiny_clips(capsys: pytest.CaptureFixture[str]) -> None:
+    assert model_info.main(["--config", SMALL, "model.lateral=ttoc_sum", "--json"]) == 0
+    assert model_info.main(["--config", SMALL, "--size", "8"]) == 2
+    assert "--size: expected at least 32 pixels" in capsys.readouterr().err
+
+
+def test_convert_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_config(SMALL)
+    model = build_model(config)
+    save_checkpoint(tmp_path / "last.pt", {"model": model.state_dict(), "label_map": {1: "stand"}})
+    target = tmp_path / "ours.safetensors"
+    assert convert_weights.main([str(tmp_path / "last.pt"), str(target), "--config", SMALL]) == 0
+    assert "entries loaded" in capsys.readouterr().out
+    content = load_checkpoint(target)
+    assert content["label_map"] == {1: "stand"}
+    assert content["config"]["model"]["depth"] == 14
+    copy = build_model(config)
+    load_weights(copy, target)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, copy.state_dict()[name])
+
+
+def test_convert_weights_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"model": {"x": torch.ones(1)}}, tmp_path / "other.pt")
+    target = tmp_path / "ours.safetensors"
+    assert convert_weights.main([str(tmp_path / "other.pt"), str(target), "--config", SMALL]) == 2
+    error = capsys.readouterr().err
+    assert "does not fit the model" in error
+    assert error.count("\n") == 1
+    assert not target.exists()
+
+
+def test_plot_tradeoff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib", reason="the picture needs the extra `report`")
+    table = tmp_path / "literature.csv"
+    table.write_text(
+        ",".join(plot_tradeoff.COLUMNS)
+        + "\nava_v2.1,ours,configs/synthetic/slowfast.yaml,,1,,19.0,18.5,a test"
+        + "\nkinetics400,theirs,,108,,ImageNet,72.1,,a paper\nkinetics400,unknown cost,,,,,70.0,,a paper\n"
+    )
+    output = tmp_path / "pictures" / "tradeoff.png"
+    assert plot_tradeoff.main(["--literature", str(table), "--output", str(output)]) == 0
+    assert "2 of 3 systems have a cost" in capsys.readouterr().out
+    assert output.read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in output.parent.iterdir()] == ["tradeoff.png"]
+
+
+def test_the_shipped_literature_is_sound() -> None:
+    table = plot_tradeoff.load_literature(plot_tradeoff.LITERATURE)
+    assert set(table.benchmark) == set(plot_tradeoff.TITLES)
+    for path in set(table.config) - {""}:
+        load_config(path)
+    assert table.published.notna().all()
+    assert table.gmacs[table.config != ""].isna().all()  # our own networks are counted, never copied
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("imagenet,x,,1,,,70,,y", "line 2: benchmark is 'imagenet', expected one of"),
+        ("kinetics400,x,,many,,,70,,y", "line 2: gmacs is 'many', expected a number"),
+        ("kinetics400,x,,1,,,70,,", "line 2: x has no source"),
+    ],
+)
+def test_a_wrong_literature_row_is_named(tmp_path: Path, row: str, message: str) -> None:
+    table = tmp_path / "literature.csv"
+    table.write_text(",".join(plot_tradeoff.COLUMNS) + f"\n{row}\n")
+    with pytest.raises(ValueError, match=message):
+        plot_tradeoff.load_literature(table)

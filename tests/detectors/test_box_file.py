@@ -1,0 +1,56 @@
+"""A box file that grows video by video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ava_det.detectors.box_file import BoxParts
+from ava_det.formats.annotations import load_boxes, timestamp_key, write_boxes
+
+SETTINGS = {"--detector": "motion", "--every": 1.0}
+
+
+def one_box(video: str, timestamp: float = 1.0) -> dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]:
+    return {(video, timestamp_key(timestamp)): (torch.tensor([[0.1, 0.2, 0.3, 0.4]]), torch.tensor([0.5]))}
+
+
+def test_the_parts_one_after_the_other_are_the_file_written_at_once(tmp_path: Path) -> None:
+    parts = BoxParts(tmp_path / "boxes.csv")
+    parts.begin(SETTINGS)
+    for video in ("c", "a", "b"):
+        parts.write(video, one_box(video))
+    parts.merge(["b", "c", "a"])
+    write_boxes(tmp_path / "once.csv", one_box("a") | one_box("b") | one_box("c"))
+    assert (tmp_path / "boxes.csv").read_bytes() == (tmp_path / "once.csv").read_bytes()
+    parts.remove()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["boxes.csv", "once.csv"]
+
+
+def test_a_video_without_a_person_is_done(tmp_path: Path) -> None:
+    parts = BoxParts(tmp_path / "boxes.csv")
+    parts.begin(SETTINGS)
+    assert not parts.has("a")
+    parts.write("a", {("a", timestamp_key(1)): (torch.zeros(0, 4), torch.zeros(0))})
+    assert BoxParts(tmp_path / "boxes.csv").has("a")
+    parts.merge(["a"])
+    assert load_boxes(tmp_path / "boxes.csv", 0.0) == {}
+
+
+def test_a_run_with_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
+    parts = BoxParts(tmp_path / "boxes.csv")
+    parts.begin(SETTINGS)
+    parts.write("a", one_box("a"))
+    parts.begin(SETTINGS)
+    with pytest.raises(ValueError, match=r"boxes.csv.parts: holds a run that was begun with --every 1.0, expected 0.5"):
+        parts.begin({**SETTINGS, "--every": 0.5})
+
+
+def test_a_part_that_another_machine_kept_for_itself_is_missed(tmp_path: Path) -> None:
+    parts = BoxParts(tmp_path / "boxes.csv")
+    parts.begin(SETTINGS)
+    with pytest.raises(ValueError, match="expected the boxes of elsewhere, made by another process"):
+        parts.merge(["elsewhere"])
+    assert not (tmp_path / "boxes.csv").exists()

@@ -1,0 +1,100 @@
+"""A live source: a file that a web server hands out, read at its own pace, watched by slow and by fast networks."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ava_det.video.live import LiveSource
+from ava_det.video.reader import VideoError
+from ava_det.video.writer import VideoWriter
+from tests.support.quiet_server import QuietHandler
+from tests.support.scripted_predictor import FPS, HEIGHT, WIDTH, BrightnessModel, ScriptedDetector, make_predictor
+
+RunTool = Callable[..., tuple[int, str, str]]
+SECONDS = 4
+
+
+@pytest.fixture
+def camera(tmp_path: Path) -> Iterator[str]:
+    """A URL whose picture tells the time: grey 60 * second."""
+    with VideoWriter(tmp_path / "ramp.mp4", WIDTH, HEIGHT, FPS) as writer:
+        for index in range(SECONDS * FPS):
+            writer.write(np.full((HEIGHT, WIDTH, 3), 6 * index, np.uint8), index / FPS)
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/ramp.mp4"
+        server.shutdown()
+        thread.join()
+
+
+class SlowModel(BrightnessModel):
+    def forward(self, slow: Tensor | None, fast: Tensor | None, rois: Tensor) -> Tensor:
+        time.sleep(1.2)
+        return super().forward(slow, fast, rois)
+
+
+def test_it_runs_at_its_own_pace_and_shows_the_last_state_meanwhile(camera: str) -> None:
+    """A network that takes 1.2 s looks at every third keyframe or so; frames go on all the same."""
+    everywhere = {second: [([16.0, 12.0, 32.0, 48.0], 0.9)] for second in range(-1, 6)}
+    predictor = make_predictor(ScriptedDetector(everywhere), SlowModel())
+    began = time.monotonic()
+    with LiveSource(camera, predictor.live_seconds) as source:
+        shown = list(predictor.watch_live(source, every=0.3).frames())
+    took = time.monotonic() - began
+    assert SECONDS - 1 < took < SECONDS + 6  # and not as fast as the server
+    seconds = [frame.seconds for frame in shown]
+    assert seconds == sorted(set(seconds))
+    assert len(shown) > 0.5 * SECONDS * FPS
+    keyframes = [keyframe for frame in shown for keyframe in frame.keyframes]
+    assert 1 <= len(keyframes) <= 4
+    for keyframe in keyframes:
+        assert keyframe.track_ids.tolist() == [1]  # type: ignore[union-attr]
+        brightness = float(keyframe.action_scores.logit()[0, 0])
+        assert brightness == pytest.approx(60 * keyframe.keyframe.timestamp / 255, abs=0.06)
+    first = next(index for index, frame in enumerate(shown) if frame.keyframes)
+    assert all(frame.detections is None for frame in shown[:first])
+    assert all(frame.detections is not None for frame in shown[first:])
+
+
+def test_who_draws_slowly_drops_frames_and_does_not_lag(camera: str) -> None:
+    predictor = make_predictor(ScriptedDetector({}))
+    with LiveSource(camera, predictor.live_seconds) as source:
+        watcher = predictor.watch_live(source)
+        lags = []
+        for frame in watcher.frames():
+            lags.append(source.hold().find_end() - frame.seconds)
+            time.sleep(0.35)
+        assert watcher.num_dropped > 1.5 * FPS
+    assert max(lags) <= 0.35
+
+
+def test_stop_and_mistakes(camera: str) -> None:
+    stop, before = Event(), threading.active_count()
+    predictor = make_predictor(ScriptedDetector({}))
+    with LiveSource(camera, predictor.live_seconds) as source:
+        frames = predictor.watch_live(source, stop=stop).frames()
+        next(frames)
+        stop.set()
+        list(frames)
+        boxes = {("ramp", "0.000000"): (torch.zeros(0, 4), torch.zeros(0))}
+        with pytest.raises(ValueError, match="box file"):
+            make_predictor(boxes).watch_live(source)
+    with pytest.raises(VideoError, match="cannot be opened"):
+        LiveSource(camera.replace("ramp", "nothing"), 1.0)
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.05)  # the server's own
+    assert threading.active_count() <= before

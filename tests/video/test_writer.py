@@ -1,0 +1,89 @@
+"""Playable or absent: what the written mp4 is, and what is left after an error."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ava_det.video.file import VideoReader
+from ava_det.video.writer import VideoWriter
+
+
+def write(path: Path, width: int, height: int, fps: float, seconds: list[float]) -> None:
+    with VideoWriter(path, width, height, fps) as writer:
+        for index, moment in enumerate(seconds):
+            writer.write(np.full((height, width, 3), (40, 200 - 5 * index, 40), np.uint8), moment)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "rate"),
+    [(64, 48, Fraction(30)), (65, 49, Fraction(30000, 1001)), (48, 65, Fraction(24000, 1001)), (1, 1, Fraction(10))],
+)
+def test_every_player_can_play_it(tmp_path: Path, width: int, height: int, rate: Fraction) -> None:
+    path = tmp_path / "new folder" / "out.mp4"
+    write(path, width, height, float(rate), [round(float(i / rate), 3) for i in range(12)])  # rounded, as mkv does
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert (stream.width, stream.height) == (width + width % 2, height + height % 2)
+        assert stream.average_rate == rate
+        frames = list(container.decode(video=0))
+        assert [frame.time for frame in frames] == pytest.approx([float(i / rate) for i in range(12)], abs=1e-5)
+    content = path.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")  # plays before it has arrived
+    assert [entry.name for entry in path.parent.iterdir()] == ["out.mp4"]
+
+
+def test_colours_come_back(tmp_path: Path) -> None:
+    colours = [(40, 200, 40), (220, 30, 30), (20, 60, 230), (128, 128, 128)]
+    with VideoWriter(tmp_path / "out.mp4", 64, 64, 10) as writer:
+        for index, colour in enumerate(colours):
+            writer.write(np.full((64, 64, 3), colour, np.uint8), index / 10)
+    with VideoReader(tmp_path / "out.mp4") as reader:
+        for (_, frame), colour in zip(reader.frames(), colours, strict=True):
+            assert np.abs(frame.astype(int) - colour).max() <= 6
+
+
+def test_a_variable_rate_stays_what_it_was(tmp_path: Path) -> None:
+    moments = [0.0, 0.033, 0.2, 0.2, 0.75, 1.0]  # two frames at one moment: the second comes a tick later
+    write(tmp_path / "out.mp4", 64, 48, 30, moments)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    assert times == pytest.approx(moments, abs=1.1e-3)
+    assert (np.diff(times) > 0).all()
+
+
+def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_bytes(b"an older video")
+
+    def stop_half_way() -> None:
+        with VideoWriter(path, 64, 48, 30) as writer:
+            writer.write(np.zeros((48, 64, 3), np.uint8), 0.0)
+            raise RuntimeError("decoder")
+
+    with pytest.raises(RuntimeError, match="decoder"):
+        stop_half_way()
+    assert path.read_bytes() == b"an older video"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_frame_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no frame"), VideoWriter(tmp_path / "out.mp4", 64, 48, 30):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_mistakes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"out\.avi: expected a file name that ends in \.mp4"):
+        VideoWriter(tmp_path / "out.avi", 64, 48, 30)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot be written"):
+        VideoWriter(tmp_path / "file" / "out.mp4", 64, 48, 30)
+    with pytest.raises(ValueError, match="expected frames"), VideoWriter(tmp_path / "out.mp4", 64, 48, 30) as writer:
+        writer.write(np.zeros((64, 48, 3), np.uint8), 0.0)
