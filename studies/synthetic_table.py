@@ -27,7 +27,12 @@ from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, load_config
 from ava_det.data.build import build_clip_reader
 from ava_det.files import atomic_path
-from ava_det.formats.annotations import keyframes_from_annotations, load_annotations, load_detections, timestamp_key
+from ava_det.formats.annotations import (
+    keyframes_from_annotations,
+    load_annotation_files,
+    load_detections,
+    timestamp_key,
+)
 from ava_det.models.build import build_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,8 +114,9 @@ def compute_pair_auc(config: Config, detections: Path) -> list[float]:
 
     0.5 is chance. Persons are the labelled boxes with exactly one class of the pair.
     """
-    assert config.data.val.annotations is not None
-    keyframes = keyframes_from_annotations(load_annotations(config.data.val.annotations), config.model.num_classes)
+    keyframes = keyframes_from_annotations(
+        load_annotation_files(config.data.val.annotation_files), config.model.num_classes
+    )
     rows = load_detections(detections)
     scores: dict[tuple[str, str], list[tuple[list[float], int, float]]] = {}
     columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)

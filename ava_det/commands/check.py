@@ -52,9 +52,10 @@ def list_files(config: Config) -> DatasetFiles:
     for name in ("train", "val", "test"):
         section: SplitConfig = getattr(data, name)
         is_detected = names_detector(section.boxes)
-        if section.annotations is not None or (section.boxes != "gt" and not is_detected):
-            paths = _path(section.annotations), _path(section.excluded)
-            splits.append(SplitFiles(name, *paths, section.boxes, is_detected))
+        annotations = tuple(Path(path) for path in section.annotation_files)
+        excluded = tuple(Path(path) for path in section.excluded_files)
+        if annotations or (section.boxes != "gt" and not is_detected):
+            splits.append(SplitFiles(name, annotations, excluded, section.boxes, is_detected))
     if not splits:
         raise ConfigError("data.train.annotations: expected the annotations of at least one split")
     return DatasetFiles(

@@ -32,7 +32,7 @@ from ava_det.files import atomic_path
 from ava_det.formats.annotations import (
     AvaRows,
     concatenate_rows,
-    load_annotations,
+    load_annotation_files,
     load_detections,
     load_excluded,
     write_detections,
@@ -131,16 +131,16 @@ def make_plan(config: Config, published: PublishedResult | None, device: torch.d
     keyframe as a false positive. Excluded ones are scored too, as not every protocol drops them.
     """
     val = config.data.val
-    if val.annotations is None:
+    if not val.annotation_files:
         raise ValueError("data.val.annotations: expected the AVA CSV of the validation movies")
-    annotations, label_map = load_annotations(val.annotations), load_label_map_for(config)
-    excluded = load_excluded(val.excluded) if val.excluded else set()
+    annotations, label_map = load_annotation_files(val.annotation_files), load_label_map_for(config)
+    excluded = {keyframe for path in val.excluded_files for keyframe in load_excluded(path)}
     videos = find_videos(config.data.video_dir or "")
     wanted = sorted(annotations.video_names)
     present = [video_id for video_id in wanted if video_id in videos]
     if not present:
         raise ValueError(
-            f"{config.data.video_dir}: expected movies named by the ids of {val.annotations} ({wanted[0]}, ...)"
+            f"{config.data.video_dir}: expected movies named by the ids of {annotations.path} ({wanted[0]}, ...)"
         )
     facts, broken = inspect_videos(present[:limit], videos, config.data.start_second)
     require_start_second(facts, config.data.grid_start_second)
@@ -155,7 +155,7 @@ def make_plan(config: Config, published: PublishedResult | None, device: torch.d
     problems = [
         *find_video_problems(facts, last),
         *find_list_problems(published, val.boxes, config.data.min_person_score),
-        *find_annotation_problems(published, config.data.ava_version, val.annotations),
+        *find_annotation_problems(published, config.data.ava_version, val.annotation_files),
         *(f"unreadable: {sentence}" for sentence in broken),
     ]
     missing = [video_id for video_id in wanted if video_id not in videos]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ava_det.config.schema import Config, ConfigError
+from ava_det.config.values import describe_form, read_lists, schema_types
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -32,19 +33,39 @@ def config_from_dict(values: dict[str, Any], path: str, overrides: Sequence[str]
     for source, layer in layers:
         _check_keys(source, layer)
         try:
-            merged = OmegaConf.merge(merged, layer)
+            merged = OmegaConf.merge(merged, read_lists(source, layer))
         except OmegaConfBaseException as error:
-            raise ConfigError(f"{source}: {error.full_key}: {_first_line(error)}") from None
+            raise _describe_misfit(error, [(source, layer)]) from None
     try:
         config = OmegaConf.to_object(merged)
     except ConfigError as error:
-        key = str(error).partition(":")[0]
-        source = next((source for source, layer in reversed(layers) if key in _leaf_keys(layer)), path)
+        source, _ = _find_last(layers, str(error).partition(":")[0])
         raise ConfigError(f"{source}: {error}") from None
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{path}: {error.full_key}: {_first_line(error)}") from None
+        raise _describe_misfit(error, layers) from None
     assert isinstance(config, Config)
     return config
+
+
+Layers = Sequence[tuple[str, dict[str, Any]]]
+
+
+def _describe_misfit(error: OmegaConfBaseException, layers: Layers) -> ConfigError:
+    """What was wrong with the value of one key, in the words of this project."""
+    key = re.sub(r"\[.*", "", str(error.full_key or ""))
+    source, value = _find_last(layers, key)
+    if key not in schema_types():
+        return ConfigError(f"{source}: {key}: {_first_line(error)}")
+    received = "nothing" if value is None else repr(value)
+    if "${" in received:
+        received += ", which refers to nothing that is set"
+    return ConfigError(f"{source}: {key}: expected {describe_form(key)}, received {received}")
+
+
+def _find_last(layers: Layers, key: str) -> tuple[str, Any]:
+    """The last source that sets a key, and what it sets it to; the first source where none does."""
+    found = [(source, flat[key]) for source, layer in layers if key in (flat := _flatten(layer))]
+    return found[-1] if found else (layers[0][0], None)
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
@@ -86,12 +107,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _parse_override(text: str) -> dict[str, Any]:
-    key, equals, _ = text.partition("=")
-    if not equals or not key.strip():
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
         raise ConfigError(f"override {text!r}: expected key=value, such as train.lr=0.1")
     try:
-        values = OmegaConf.to_container(OmegaConf.from_dotlist([text]))
+        values = OmegaConf.to_container(OmegaConf.from_dotlist([f"{key}={value}"]))
     except (OmegaConfBaseException, yaml.YAMLError) as error:
+        if key in schema_types():
+            form = describe_form(key)
+            raise ConfigError(f"override {text!r}: {key}: expected {form}, received {value!r}") from None
         raise ConfigError(f"override {text!r}: {_first_line(error)}") from None
     assert isinstance(values, dict)
     return {str(name): value for name, value in values.items()}
@@ -99,31 +124,31 @@ def _parse_override(text: str) -> dict[str, Any]:
 
 def _check_keys(source: str, values: dict[str, Any]) -> None:
     known = schema_keys()
-    for key in _leaf_keys(values):
+    for key in _flatten(values):
         if any(name.startswith(f"{key}.") for name in known):
             raise ConfigError(f"{source}: {key} is a section, expected {key}.<key> with one of its keys")
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
+            section = key.rpartition(".")[0]
+            own = [name for name in known if name.rpartition(".")[0] == section] or known
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(own)}"
             raise ConfigError(f"{source}: unknown key {key}; {hint}")
 
 
-def schema_keys(schema: Any = Config, prefix: str = "") -> list[str]:
+def schema_keys() -> list[str]:
     """Every dotted key a config may set, in the order of the dataclasses."""
-    keys = []
-    for item in fields(schema):
-        section = item.default_factory
-        nested = isinstance(section, type) and is_dataclass(section)
-        keys += schema_keys(section, f"{prefix}{item.name}.") if nested else [prefix + item.name]
-    return keys
+    return list(schema_types())
 
 
-def _leaf_keys(values: dict[str, Any], prefix: str = "") -> list[str]:
-    keys = []
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys -> values. A mapping of nothing, which is YAML's reading of {12,14}, is a value."""
+    flat: dict[str, Any] = {}
     for name, value in values.items():
-        nested = isinstance(value, dict) and value
-        keys += _leaf_keys(value, f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
-    return keys
+        key = f"{prefix}{name}"
+        is_set = key in schema_types() and isinstance(value, dict) and not any(value.values())
+        nested = isinstance(value, dict) and value and not is_set
+        flat |= _flatten(value, f"{key}.") if nested else {key: value}
+    return flat
 
 
 def _first_line(error: Exception) -> str:

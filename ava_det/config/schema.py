@@ -9,6 +9,7 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 BLOCKS_PER_STAGE = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
@@ -92,9 +93,26 @@ class ModelConfig:
 class SplitConfig:
     """Which keyframes, and where their person boxes come from."""
 
-    annotations: str | None = None  # AVA CSV; two-column rows (video_id,timestamp) are keyframes without labels
-    excluded: str | None = None  # AVA exclusion CSV
+    # a file or a list of files, of which OmegaConf has no type
+    annotations: Any = None  # AVA CSV; two-column rows (video_id,timestamp) are keyframes without labels
+    excluded: Any = None  # AVA exclusion CSV
     boxes: str = "gt"  # gt, a detector's name, or a box file; in training: ground truth, plus these at proposal_iou
+
+    @property
+    def annotation_files(self) -> list[str]:
+        """The files that make the split together, in order; none where `annotations` is null."""
+        return _list_files(self.annotations)
+
+    @property
+    def excluded_files(self) -> list[str]:
+        """The lists of keyframes to leave out; none where `excluded` is null."""
+        return _list_files(self.excluded)
+
+
+def _list_files(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [str(path) for path in value] if isinstance(value, list | tuple) else [str(value)]
 
 
 @dataclass

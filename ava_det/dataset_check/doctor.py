@@ -77,9 +77,9 @@ def _check_split(split: SplitRows, label_map: Mapping[int, str], files: DatasetF
 
 def _check_purpose(split: SplitRows) -> list[Finding]:
     """Whether there is anything to train on, or any person to classify."""
-    if not len(split.rows) or split.files.annotations is None:
+    if not len(split.rows) or not split.files.annotations:
         return []
-    where = split.files.annotations.name
+    where = split.files.where
     if split.name == "train" and not (split.rows.action_ids > 0).any():
         return [Finding(ERROR, where, "no row has an action: nothing to train on", "train on labelled annotations")]
     if split.name != "train" and split.files.boxes == "gt" and not split.has_box.any():

@@ -44,8 +44,8 @@ def find_rows(
 
 def place(rows: AvaRows, row: int) -> str:
     """file:line of a row, or its number in a file that has no lines."""
-    number = row + 1 if rows.lines is None else int(rows.lines[row])
-    return f"{Path(rows.path).name}{':' if rows.row_noun == 'line' else f', {rows.row_noun} '}{number}"
+    path, number = rows.place(row)
+    return f"{Path(path).name}{':' if rows.row_noun == 'line' else f', {rows.row_noun} '}{number}"
 
 
 def quote_first(values: Iterable[object], limit: int = 5) -> str:

@@ -85,11 +85,17 @@ def _explicit_zeros(rows: AvaRows) -> np.ndarray:
     zero = rows.action_ids == 0
     if not zero.any() or not {EMPTY_ACTION, EMPTY_BOX, TWO_COLUMNS} & rows.forms.keys():
         return zero
-    with open(rows.path, encoding="utf-8-sig", newline="") as file:
+    said = {path: _lines_that_say_zero(path) for path in rows.paths or [rows.path]}
+    for row in np.flatnonzero(zero):
+        path, line = rows.place(int(row))
+        zero[row] = line in said[path]
+    return zero
+
+
+def _lines_that_say_zero(path: str) -> set[int]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
-        said = [reader.line_num for row in reader if len(row) > 6 and row[6].strip() in ("0", "0.0")]
-    lines = np.arange(1, len(rows) + 1) if rows.lines is None else rows.lines
-    return zero & np.isin(lines, said)
+        return {reader.line_num for row in reader if len(row) > 6 and row[6].strip() in ("0", "0.0")}
 
 
 def check_classes(splits: Sequence[SplitRows], label_map: Mapping[int, str]) -> list[Finding]:

@@ -22,7 +22,7 @@ def check_person_boxes(split: SplitRows, min_score: float) -> list[Finding]:
     if boxes is None:
         return []
     findings = check_boxes(split.name, boxes, pictured=False) + _check_scores(split.name, boxes)
-    if split.files.annotations is None or not len(split.rows):
+    if not split.files.annotations or not len(split.rows):
         return findings
     where = Path(split.files.boxes).name
     sure = tabulate(boxes).filter(boxes.column8 >= min_score)

@@ -49,7 +49,7 @@ def _format_splits(examination: Examination) -> str:
         counts = f"{_say(videos, 'video')}, {_say(len(split.keyframes), 'keyframe')} ({len(split.excluded):,} excluded)"
         labelled = len(examination.label_map.keys() & count_classes(split).keys())
         known = f"{labelled} of {len(examination.label_map)} classes"
-        source = split.files.annotations or split.files.boxes
+        source = " and ".join(map(str, split.files.annotations)) or split.files.boxes
         lines.append(f"{split.name + ':':6} {counts}, {boxes:,} boxes, {len(split.rows):,} rows, {known}; {source}")
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from ava_det.dataset_check.findings import ERROR, NOTE, Finding, quote_first
-from ava_det.formats.annotations import AvaRows, concatenate_rows, load_annotations, load_excluded
+from ava_det.formats.annotations import AvaRows, concatenate_rows, join_files, load_annotations, load_excluded
 from ava_det.formats.ava_csv import load_box_rows
 from ava_det.formats.proposal_pickle import is_pickle, load_proposals
 
@@ -25,10 +25,15 @@ class SplitFiles:
     or a file."""
 
     name: str
-    annotations: Path | None
-    excluded: Path | None
+    annotations: tuple[Path, ...]
+    excluded: tuple[Path, ...]
     boxes: str
     is_detected: bool = False
+
+    @property
+    def where(self) -> str:
+        """The names of the annotation files, for messages."""
+        return " and ".join(path.name for path in self.annotations)
 
 
 @dataclass
@@ -82,18 +87,15 @@ def tabulate(rows: AvaRows) -> pl.DataFrame:
 def read_split(files: SplitFiles) -> tuple[SplitRows, list[Finding]]:
     """Everything of a split that can be read, and a finding for everything that cannot."""
     findings: list[Finding] = []
-    rows = concatenate_rows([])
-    if files.annotations is not None:
-        rows = _read_rows(files.annotations, load_annotations, findings) or rows
-        if files.annotations.is_file() and not len(rows) and not findings:
-            findings.append(Finding(ERROR, files.annotations.name, "no rows", "write the annotations again"))
+    read = [part for path in files.annotations if (part := _read_annotations(path, findings)) is not None]
+    rows = join_files(read) if len(read) > 1 else read[0] if read else concatenate_rows([])
     excluded: set[tuple[str, str]] = set()
-    if files.excluded is not None:
+    for path in files.excluded:
         try:
-            excluded = load_excluded(files.excluded)
+            excluded |= load_excluded(path)
         except (ValueError, OSError) as error:
             remedy = f"mend the file, or take data.{files.name}.excluded out of the config"
-            findings.append(Finding(ERROR, files.excluded.name, _without_place(error, files.excluded), remedy))
+            findings.append(Finding(ERROR, path.name, _without_place(error, path), remedy))
     boxes = None
     if files.is_detected:
         problem = f"persons of {files.name} come from the detector {files.boxes}: its recall is not measured here"
@@ -102,6 +104,14 @@ def read_split(files: SplitFiles) -> tuple[SplitRows, list[Finding]]:
     elif files.boxes != "gt":
         boxes = _read_rows(Path(files.boxes), _load_boxes, findings)
     return SplitRows(files, rows, excluded, boxes), findings
+
+
+def _read_annotations(path: Path, findings: list[Finding]) -> AvaRows | None:
+    found = len(findings)
+    rows = _read_rows(path, load_annotations, findings)
+    if path.is_file() and not rows and len(findings) == found:
+        findings.append(Finding(ERROR, path.name, "no rows", "write the annotations again"))
+    return rows
 
 
 def _load_boxes(path: Path, refused: dict[int, str]) -> AvaRows:

@@ -22,7 +22,9 @@ __all__ = [
     "AvaRows",
     "concatenate_rows",
     "format_timestamp",
+    "join_files",
     "keyframes_from_annotations",
+    "load_annotation_files",
     "load_annotations",
     "load_boxes",
     "load_detections",
@@ -208,6 +210,26 @@ def concatenate_rows(parts: Sequence[AvaRows]) -> AvaRows:
         np.concatenate([np.zeros(0), *(part.column8 for part in parts)]),
         path=parts[0].path if parts else "the detections",
     )
+
+
+def load_annotation_files(paths: Sequence[str | Path]) -> AvaRows:
+    """The rows of one or more annotation files, one file after the other, each row with its place in its own file."""
+    parts = [load_annotations(path) for path in paths]
+    return parts[0] if len(parts) == 1 else join_files(parts)
+
+
+def join_files(parts: Sequence[AvaRows]) -> AvaRows:
+    """Rows of several files as those of one, which know the file and the line they come from."""
+    joined = concatenate_rows(parts)
+    own = [np.arange(1, len(part) + 1) if part.lines is None else part.lines for part in parts]
+    joined.lines = np.concatenate([np.zeros(0, np.int64), *own])
+    joined.paths = [part.path for part in parts]
+    joined.path_index = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
+    joined.path = " and ".join(joined.paths)
+    for part in reversed(parts):
+        joined.forms |= part.forms
+    joined.repairs = [sentence for part in parts for sentence in part.repairs]
+    return joined
 
 
 def write_detections(

@@ -35,15 +35,16 @@ def find_list_problems(published: PublishedResult | None, boxes: str, min_score:
     return problems
 
 
-def find_annotation_problems(published: PublishedResult | None, version: str, annotations: str) -> list[str]:
+def find_annotation_problems(published: PublishedResult | None, version: str, annotations: Sequence[str]) -> list[str]:
     """Whether the ground truth is that of the published version."""
-    name = Path(annotations).name
+    names = [Path(path).name for path in annotations]
     other = {"2.1": "2.2", "2.2": "2.1"}
     problems = []
     if published is not None and version != published.version:
         problems.append(f"wrong version: data.ava_version={version}, the number is of AVA v{published.version}")
-    if published is not None and f"v{other[published.version]}" in name:
-        problems.append(f"wrong annotations: {name}, the number is of AVA v{published.version}")
+    if published is not None:
+        wrong = [name for name in names if f"v{other[published.version]}" in name]
+        problems += [f"wrong annotations: {name}, the number is of AVA v{published.version}" for name in wrong]
     return problems
 
 

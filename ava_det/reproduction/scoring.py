@@ -28,6 +28,8 @@ def select_videos(rows: AvaRows, video_ids: Collection[str]) -> AvaRows:
         rows.forms,
         rows.repairs,
         rows.row_noun,
+        rows.paths,
+        None if rows.path_index is None else rows.path_index[kept],
     )
 
 

@@ -136,9 +136,10 @@ def build_person_evaluation(
 
 def _labelled(config: Config, name: str) -> Sequence[Keyframe]:
     """The keyframes of a split with their labelled boxes; a person with several labels is one box."""
-    if getattr(config.data, name).annotations is None:
+    files = getattr(config.data, name).annotation_files
+    if not files:
         raise ConfigError(f"data.{name}.annotations: expected an AVA CSV with the boxes of persons")
     keyframes = build_split(config, name, torch.device("cpu"), boxes="gt").keyframes
     if not any(len(keyframe.boxes) for keyframe in keyframes):
-        raise ConfigError(f"data.{name}.annotations: {getattr(config.data, name).annotations} has no box to learn from")
+        raise ConfigError(f"data.{name}.annotations: {' and '.join(files)} has no box to learn from")
     return keyframes

@@ -24,7 +24,7 @@ from ava_det.formats.annotations import (
     AvaRows,
     format_timestamp,
     keyframes_from_annotations,
-    load_annotations,
+    load_annotation_files,
     load_boxes,
     load_excluded,
     timestamp_key,
@@ -62,21 +62,19 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
         raise ConfigError(f"model.head: expected roi, which scores each person, received {config.model.head!r}")
     section: SplitConfig = getattr(config.data, name)
     source = boxes or section.boxes
-    excluded = load_excluded(section.excluded) if section.excluded else set()
+    excluded = {keyframe for path in section.excluded_files for keyframe in load_excluded(path)}
     minimum = config.data.min_person_score
-    if section.annotations is None:
+    if not section.annotation_files:
         if name == "train":
             raise ConfigError("data.train.annotations: expected the AVA CSV to train on")
         return Split(name, _keyframes_of_box_file(name, source, excluded, minimum), None, excluded, source)
-    rows = load_annotations(section.annotations)
+    rows = load_annotation_files(section.annotation_files)
     # in evaluation the protocol says what an exclusion means, and the evaluator follows it
     left_out = excluded if name == "train" else frozenset()
     keyframes = keyframes_from_annotations(rows, config.model.num_classes, excluded=left_out)
     if source == "gt":
         if name != "train" and not any(len(keyframe.boxes) for keyframe in keyframes):
-            raise ConfigError(
-                f"data.{name}.boxes: {section.annotations} has no boxes, expected a box file or a detector"
-            )
+            raise ConfigError(f"data.{name}.boxes: {rows.path} has no boxes, expected a box file or a detector")
         return Split(name, keyframes, rows, excluded, source)
     person_boxes = _load_person_boxes(config, name, keyframes, source, device)
     recall, precision = compute_recall(keyframes, person_boxes, minimum)
@@ -141,7 +139,8 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
     keyframes.sort(key=lambda keyframe: (keyframe.video_id, keyframe.timestamp))
     if not any(keyframe.labels is not None and bool(keyframe.labels.any()) for keyframe in keyframes):
-        raise ConfigError(f"data.train.annotations: {data.train.annotations} has no labelled box to train on")
+        files = " and ".join(data.train.annotation_files)
+        raise ConfigError(f"data.train.annotations: {files} has no labelled box to train on")
     sides = (data.train_short_side[0], data.train_short_side[1])
     view_for = partial(
         draw_training_view,

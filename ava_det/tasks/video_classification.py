@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ava_det.config import Config, ConfigError
+from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.build import build_clip_reader
 from ava_det.data.labelled_videos import LabelledVideoDataset, build_keyframes, find_labelled_videos, number_classes
 from ava_det.data.loader import ClipLoader
@@ -34,7 +34,7 @@ def load_video_classes(config: Config) -> dict[int, str]:
     if config.data.label_map is not None:
         classes = load_label_map(config.data.label_map)
     else:
-        classes = number_classes([label for _, label in _videos(config, "train")], _source(config, "train"))
+        classes = number_classes([label for _, label in _videos(config, "train")], _name_sources(config, "train"))
     if max(classes) > config.model.num_classes:
         raise ConfigError(
             f"model.num_classes: expected at least {max(classes)}, the number of classes, "
@@ -51,7 +51,7 @@ def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> Cl
     """
     data, is_training = config.data, name == "train"
     videos = _videos(config, name)
-    number_classes([label for _, label in videos], _source(config, name), classes)
+    number_classes([label for _, label in videos], _name_sources(config, name), classes)
     keyframes = build_keyframes(videos, classes, config.model.num_classes, 1 if is_training else NUM_CLIPS)
     sides = (data.train_short_side[0], data.train_short_side[1])
     training_view = partial(draw_training_view, sides, data.crop_size, data.flip, 0.0)
@@ -141,12 +141,17 @@ def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> dict[str,
     return {"top1": top[1], "top5": top[5], "num_videos": len(columns), "views": views}
 
 
-def _source(config: Config, name: str) -> str:
-    source = getattr(config.data, name).annotations
-    if source is None:
+def _sources(config: Config, name: str) -> list[str]:
+    section: SplitConfig = getattr(config.data, name)
+    if not section.annotation_files:
         raise ConfigError(f"data.{name}.annotations: expected a list of videos (path,label) or a folder of classes")
-    return str(source)
+    return section.annotation_files
+
+
+def _name_sources(config: Config, name: str) -> str:
+    return " and ".join(_sources(config, name))
 
 
 def _videos(config: Config, name: str) -> list[tuple[Path, str]]:
-    return find_labelled_videos(_source(config, name), config.data.video_dir)
+    """The labelled videos of all lists and folders of a split."""
+    return [video for source in _sources(config, name) for video in find_labelled_videos(source, config.data.video_dir)]

@@ -34,7 +34,7 @@ def test_every_row_has_weights_and_a_config_that_shows_them_what_they_saw(name: 
     annotations, boxes = config.data.val.annotations, config.data.val.boxes
     assert annotations is not None
     assert f"v{published.version}" in annotations
-    assert find_annotation_problems(published, config.data.ava_version, annotations) == []
+    assert find_annotation_problems(published, config.data.ava_version, [annotations]) == []
     assert find_list_problems(published, boxes, config.data.min_person_score) == []
     assert find_published(f"somewhere/{url.rpartition('/')[2]}") is published
     assert 0.19 < published.mean_ap < 0.32
@@ -116,7 +116,7 @@ def test_wrong_lists_and_thresholds_are_named() -> None:
     assert faults(best.replace("iou90", "iou75"), 0.8) == ["wrong list"]
     assert faults("x/ava_val_predicted_boxes.csv", 0.9) == ["wrong list", "wrong threshold"]
     assert find_list_problems(None, "mine.csv", 0.5) == []
-    assert find_annotation_problems(BEST, "2.2", "ava_val_v2.2.csv")[0].startswith("wrong version")
+    assert find_annotation_problems(BEST, "2.2", ["ava_val_v2.2.csv"])[0].startswith("wrong version")
 
 
 def results_of(value: float | None) -> dict[str, dict[str, object]]:

@@ -106,6 +106,35 @@ def test_excluded_keyframes_are_not_trained_on_but_left_to_the_protocol(tmp_path
     json.dumps(found, allow_nan=False)
 
 
+def test_several_annotation_files_make_one_split(tmp_path: Path) -> None:
+    files = [
+        write(tmp_path / "a.csv", "v,0902,0.1,0.1,0.5,0.5,12,0", "v,0903,0.1,0.1,0.5,0.5,14,0"),
+        write(tmp_path / "b.csv", "w,0902,0.1,0.1,0.5,0.5,17,0", "v,0903,0.1,0.1,0.5,0.5,17,0"),
+    ]
+    excluded = [write(tmp_path / "a_ex.csv", "v,0902"), write(tmp_path / "b_ex.csv", "w,0902")]
+    overrides = [f"data.train.annotations=[{','.join(files)}]", "data.train.boxes=gt"]
+    found = build_split(load_config("configs/synthetic/slowfast.yaml", overrides), "train", CPU)
+    assert [(keyframe.video_id, keyframe.timestamp) for keyframe in found.keyframes] == [
+        ("v", 902),
+        ("v", 903),
+        ("w", 902),
+    ]
+    labels = found.keyframes[1].labels
+    assert labels is not None
+    assert labels.nonzero().tolist() == [[0, 13], [0, 16]]  # actions 14 and 17, one from each file
+    overrides.append(f"data.train.excluded={','.join(excluded)}")
+    left = build_split(load_config("configs/synthetic/slowfast.yaml", overrides), "train", CPU)
+    assert [(keyframe.video_id, keyframe.timestamp) for keyframe in left.keyframes] == [("v", 903)]
+
+
+def test_a_wrong_row_of_several_files_is_named_by_its_own(tmp_path: Path) -> None:
+    first = write(tmp_path / "a.csv", "v,0902,0.1,0.1,0.5,0.5,12,0")
+    second = write(tmp_path / "b.csv", "w,0902,0.1,0.1,0.5,0.5,12,0", "w,0903,10,10,50,50,12,0")
+    config = load_config("configs/synthetic/slowfast.yaml", [f"data.train.annotations=[{first},{second}]"])
+    with pytest.raises(ValueError, match=r"b\.csv, line 2: expected a box"):
+        build_split(config, "train", CPU)
+
+
 def test_without_annotations_the_box_file_says_which_keyframes(tmp_path: Path) -> None:
     boxes = write(tmp_path / "boxes.csv", "v,0902,0.1,0.1,0.5,0.5,,0.9", "v,0903,0.1,0.1,0.5,0.5,,0.1")
     config = load_config("configs/synthetic/slowfast.yaml", ["data.min_person_score=0.5"])

@@ -25,6 +25,7 @@ class AvaRows:
     boxes: float64 [R, 4], normalised xyxy, NaN where the row has none. action_ids: int64 [R], 1-based, 0 where empty.
     column8: float64 [R]; person id or score as the loader says, NaN where absent.
     path: the file, for messages. lines: int64 [R], 1-based, or None where row i stands on line i + 1.
+    paths, path_index: of rows of several files, the files and int32 [R] into them; None where all are of `path`.
     forms: unusual but legal row forms -> the line of the first one; protocols differ in which they accept.
     repairs: what was repaired while reading, one sentence each. row_noun: what a row is in that file, for messages.
     """
@@ -40,6 +41,8 @@ class AvaRows:
     forms: dict[str, int] = field(default_factory=dict)
     repairs: list[str] = field(default_factory=list)
     row_noun: str = "line"
+    paths: list[str] = field(default_factory=list)
+    path_index: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.action_ids)
@@ -51,7 +54,13 @@ class AvaRows:
 
     def where(self, row: int) -> str:
         """The place of a row, for messages."""
-        return f"{self.path}, {self.row_noun} {row + 1 if self.lines is None else int(self.lines[row])}"
+        path, number = self.place(row)
+        return f"{path}, {self.row_noun} {number}"
+
+    def place(self, row: int) -> tuple[str, int]:
+        """The file a row is in, and its number there, from 1."""
+        path = self.path if self.path_index is None else self.paths[self.path_index[row]]
+        return path, row + 1 if self.lines is None else int(self.lines[row])
 
 
 @dataclass(frozen=True)
