@@ -1,7 +1,7 @@
 """AVA spatiotemporal action detection: who does what, where and when in a video.
 
-`from ava_det import Predictor` is all most programs need; docs/python.md walks through it. It is loaded when it is
-first asked for, so that importing ava_det alone stays cheap.
+`from ava_det import Predictor` is all most programs need; docs/python.md walks through it. It is
+loaded when it is first asked for, so that importing ava_det alone stays cheap.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,6 @@
-"""Pure functions on boxes: float tensors [N, 4], xyxy. Nothing here knows about frames, files or models."""
+"""Pure functions on boxes: float tensors [N, 4], xyxy. Nothing here knows about frames, files or
+models.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,20 @@ def clip_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
 
 
 def scale_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
-    """Multiplies x by `width` and y by `height`: fractions to pixels, or pixels of one size to another."""
+    """Multiplies x by `width` and y by `height`: fractions to pixels, or pixels of one size to
+    another.
+    """
     return boxes * boxes.new_tensor([width, height, width, height])
 
 
-def place_as_pyslowfast(boxes: Tensor, width: int, height: int, new_width: int, new_height: int) -> Tensor:
-    """The rounding that PySlowFast's weights saw: fractions of a `width` x `height` picture to fractions of it resized.
+def place_as_pyslowfast(
+    boxes: Tensor, width: int, height: int, new_width: int, new_height: int
+) -> Tensor:
+    """The rounding that PySlowFast's weights saw: fractions of a `width` x `height` picture to
+    fractions of it resized.
 
-    Corners are kept within the last pixel (width - 1, height - 1) before and after, and both axes grow by the ratio of
-    the longer sides, of which the resized one was rounded down.
+    Corners are kept within the last pixel (width - 1, height - 1) before and after, and both axes
+    grow by the ratio of the longer sides, of which the resized one was rounded down.
     """
     ratio = new_width / width if height < width else new_height / height
     pixels = clip_boxes(scale_boxes(boxes, width, height), width - 1, height - 1) * ratio

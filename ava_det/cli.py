@@ -1,4 +1,6 @@
-"""What every tool does the same way: arguments, and a user's mistake as one sentence with exit code 2."""
+"""What every tool does the same way: arguments, and a user's mistake as one sentence with exit code
+2.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +24,32 @@ OVERRIDE = re.compile(r"[a-z_]\w*(\.\w+)*=.*", re.DOTALL)
 
 
 class ToolParser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line; `parse_intermixed_args` lets options and overrides mix."""
+    """An argument parser whose complaint is one line; `parse_intermixed_args` lets options and
+    overrides mix.
+    """
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
 
     def add_overrides(self) -> None:
         """Trailing `key=value` arguments, as `args.overrides`."""
-        self.add_argument("overrides", nargs="*", metavar="key=value", help="config values, such as train.lr=0.1")
+        self.add_argument(
+            "overrides", nargs="*", metavar="key=value", help="config values, such as train.lr=0.1"
+        )
 
     def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse's, but an option of several values ends where a key=value begins: `--seeds 0 1 train.lr=0.1`."""
-        several = {name for action in self._actions if action.nargs == "+" for name in action.option_strings}
+        """As argparse's, but an option of several values ends where a key=value begins: `--seeds 0
+        1 train.lr=0.1`.
+        """
+        several = {
+            name
+            for action in self._actions
+            if action.nargs == "+"
+            for name in action.option_strings
+        }
         words: list[str] = []
-        last: list[str] = []  # options of several values, where nothing follows that could be taken for one
+        # options of several values, where nothing follows that could be taken for one
+        last: list[str] = []
         target = words
         for word in sys.argv[1:] if args is None else args:
             if word.startswith("-"):
@@ -58,7 +72,9 @@ def interval(text: str) -> float:
     """An argument that is a number of seconds between two looks at a video, at least a thousandth."""
     value = float(text)
     if not 0.001 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, 0.001 or more, received {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a positive number of seconds, 0.001 or more, received {text!r}"
+        )
     return value
 
 
@@ -79,10 +95,11 @@ def fraction(text: str) -> float:
 
 
 def reports_mistakes(main: Main) -> Main:
-    """Ends a tool with 0, or with 2 and one sentence on stderr for a user's mistake (a ValueError or OSError).
+    """Ends a tool with 0, or with 2 and one sentence on stderr for a user's mistake (a ValueError
+    or OSError).
 
-    Every other exception is a fault of ours and keeps its traceback. Under torchrun a mistake that all processes make
-    alike, before they have met, is said once a machine.
+    Every other exception is a fault of ours and keeps its traceback. Under torchrun a mistake that
+    all processes make alike, before they have met, is said once a machine.
     """
 
     @functools.wraps(main)

@@ -1,7 +1,8 @@
 """What passes between rooms: four dataclasses that check their own shapes.
 
-Boxes are float32 xyxy. They are *normalised* (fractions of the frame, 0..1) in `Keyframe` and `Detections`,
-and *pixels of the clip* in `Clip` and `ClipBatch`. Action columns are 0-based: column = AVA action id - 1.
+Boxes are float32 xyxy. They are *normalised* (fractions of the frame, 0..1) in `Keyframe` and
+`Detections`, and *pixels of the clip* in `Clip` and `ClipBatch`. Action columns are 0-based: column
+= AVA action id - 1.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ class _ShapeRepr:
         shown = []
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            text = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else repr(value)
+            text = (
+                f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else repr(value)
+            )
             shown.append(f"{field.name}={text}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def _check(condition: bool, owner: object, expected: str, value: object) -> None:
     if not condition:
-        received = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else repr(value)
+        received = (
+            f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else repr(value)
+        )
         raise ValueError(f"{type(owner).__name__}: expected {expected}, received {received}")
 
 
@@ -54,18 +59,29 @@ class Keyframe(_ShapeRepr):
         count = len(self.boxes)
         _check(tuple(self.boxes.shape) == (count, 4), self, "boxes [N, 4]", self.boxes)
         _check(self.boxes.dtype == torch.float32, self, "float32 boxes", self.boxes)
-        _check(tuple(self.person_scores.shape) == (count,), self, f"person_scores [{count}]", self.person_scores)
+        _check(
+            tuple(self.person_scores.shape) == (count,),
+            self,
+            f"person_scores [{count}]",
+            self.person_scores,
+        )
         if self.labels is not None:
-            _check(self.labels.ndim == 2 and len(self.labels) == count, self, f"labels [{count}, C]", self.labels)
+            _check(
+                self.labels.ndim == 2 and len(self.labels) == count,
+                self,
+                f"labels [{count}, C]",
+                self.labels,
+            )
 
 
 @dataclass(repr=False)
 class Clip(_ShapeRepr):
     """Frames around one keyframe, ready for the network.
 
-    slow: float [3, T, H, W] or None (Fast-only); fast: float [3, alpha * T, H, W] or None (Slow-only, I3D).
-    boxes: float32 [N, 4], xyxy, pixels of the clip. labels: float32 [N, C] or None.
-    keyframe: the keyframe with the boxes as they were before any resize, crop or flip, one row per clip box.
+    slow: float [3, T, H, W] or None (Fast-only); fast: float [3, alpha * T, H, W] or None
+    (Slow-only, I3D). boxes: float32 [N, 4], xyxy, pixels of the clip. labels: float32 [N, C] or
+    None. keyframe: the keyframe with the boxes as they were before any resize, crop or flip, one
+    row per clip box.
     """
 
     slow: Tensor | None
@@ -79,19 +95,26 @@ class Clip(_ShapeRepr):
         _check(self.slow is not None or self.fast is not None, self, "a slow or a fast clip", None)
         for name, frames in (("slow", self.slow), ("fast", self.fast)):
             if frames is not None:
-                _check(frames.ndim == 4 and frames.shape[0] == 3, self, f"{name} [3, T, H, W]", frames)
+                _check(
+                    frames.ndim == 4 and frames.shape[0] == 3, self, f"{name} [3, T, H, W]", frames
+                )
         _check(tuple(self.boxes.shape) == (count, 4), self, f"boxes [{count}, 4]", self.boxes)
         if self.labels is not None:
-            _check(self.labels.ndim == 2 and len(self.labels) == count, self, f"labels [{count}, C]", self.labels)
+            _check(
+                self.labels.ndim == 2 and len(self.labels) == count,
+                self,
+                f"labels [{count}, C]",
+                self.labels,
+            )
 
 
 @dataclass(repr=False)
 class ClipBatch(_ShapeRepr):
     """Several clips side by side.
 
-    slow: float [B, 3, T, H, W] or None; fast: float [B, 3, alpha * T, H, W] or None.
-    rois: float32 [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, K persons over the whole batch.
-    labels: float32 [K, C], or None if any clip is unlabelled. keyframes: B of them, in clip order.
+    slow: float [B, 3, T, H, W] or None; fast: float [B, 3, alpha * T, H, W] or None. rois: float32
+    [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, K persons over the whole batch. labels:
+    float32 [K, C], or None if any clip is unlabelled. keyframes: B of them, in clip order.
     """
 
     slow: Tensor | None
@@ -107,7 +130,12 @@ class ClipBatch(_ShapeRepr):
                 good = frames.ndim == 5 and len(frames) == len(self.keyframes)
                 _check(good, self, f"{name} [{len(self.keyframes)}, 3, T, H, W]", frames)
         if self.labels is not None:
-            _check(len(self.labels) == len(self.rois), self, f"labels [{len(self.rois)}, C]", self.labels)
+            _check(
+                len(self.labels) == len(self.rois),
+                self,
+                f"labels [{len(self.rois)}, C]",
+                self.labels,
+            )
 
 
 @dataclass(repr=False)
@@ -130,29 +158,47 @@ class Detections(_ShapeRepr):
         _check(tuple(self.boxes.shape) == (count, 4), self, "boxes [N, 4]", self.boxes)
         good = self.action_scores.ndim == 2 and len(self.action_scores) == count
         _check(good, self, f"action_scores [{count}, C]", self.action_scores)
-        _check(tuple(self.person_scores.shape) == (count,), self, f"person_scores [{count}]", self.person_scores)
+        _check(
+            tuple(self.person_scores.shape) == (count,),
+            self,
+            f"person_scores [{count}]",
+            self.person_scores,
+        )
         if self.track_ids is not None:
-            _check(tuple(self.track_ids.shape) == (count,), self, f"track_ids [{count}]", self.track_ids)
+            _check(
+                tuple(self.track_ids.shape) == (count,),
+                self,
+                f"track_ids [{count}]",
+                self.track_ids,
+            )
 
     def to_supervision(self, label_map: Mapping[int, str] | None = None) -> Any:
         """The same as supervision.Detections: boxes in pixels, of each person the surest action.
 
-        class_id is that action's id (1-based), confidence its score, tracker_id the track; data has person_score, all
-        action_scores and, with a label map, class_name. Raises ValueError where supervision is not installed, or where
-        the keyframe does not know its frame's size.
+        class_id is that action's id (1-based), confidence its score, tracker_id the track; data has
+        person_score, all action_scores and, with a label map, class_name. Raises ValueError where
+        supervision is not installed, or where the keyframe does not know its frame's size.
         """
         try:
             import supervision
         except ImportError:
-            raise ValueError('to_supervision: not installed: pip install "ava_det[supervision]"') from None
+            raise ValueError(
+                'to_supervision: not installed: pip install "ava_det[supervision]"'
+            ) from None
         if self.keyframe.frame_size is None:
             raise ValueError("to_supervision: expected a keyframe with frame_size")
         width, height = self.keyframe.frame_size
         scores = self.action_scores.numpy()
-        ids = scores.argmax(axis=1) + 1 if scores.size else torch.zeros(len(scores), dtype=torch.int64).numpy()
+        ids = (
+            scores.argmax(axis=1) + 1
+            if scores.size
+            else torch.zeros(len(scores), dtype=torch.int64).numpy()
+        )
         data: dict[str, Any] = {"person_score": self.person_scores.numpy(), "action_scores": scores}
         if label_map is not None:
-            data["class_name"] = [label_map.get(int(action_id), str(action_id)) for action_id in ids]
+            data["class_name"] = [
+                label_map.get(int(action_id), str(action_id)) for action_id in ids
+            ]
         return supervision.Detections(
             xyxy=(self.boxes * self.boxes.new_tensor([width, height, width, height])).numpy(),
             confidence=scores.max(axis=1) if scores.size else self.person_scores.numpy(),

@@ -28,7 +28,9 @@ from benchmarks.train import add_train
 def main(argv: Sequence[str] | None = None) -> int:
     lines = (__doc__ or "").splitlines()
     parser = ToolParser(
-        description=lines[0], epilog="\n".join(lines[2:]), formatter_class=argparse.RawDescriptionHelpFormatter
+        description=lines[0],
+        epilog="\n".join(lines[2:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="what to measure", required=True, metavar="WHAT")
     add_evaluate(commands)

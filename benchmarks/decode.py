@@ -1,7 +1,9 @@
-"""`python -m benchmarks decode`: clips straight from video, against folders of JPEGs and against the bare decoder.
+"""`python -m benchmarks decode`: clips straight from video, against folders of JPEGs and against
+the bare decoder.
 
-Everything runs in this process on one thread; times are CPU milliseconds a clip (32 frames of a window of 64 ticks,
-RGB, short side 256), medians of repeats in which the ways take turns, so that ratios hold on a busy machine too.
+Everything runs in this process on one thread; times are CPU milliseconds a clip (32 frames of a
+window of 64 ticks, RGB, short side 256), medians of repeats in which the ways take turns, so that
+ratios hold on a busy machine too.
 """
 
 from __future__ import annotations
@@ -31,23 +33,43 @@ from benchmarks.machine import write_json
 ROOT = Path(__file__).resolve().parent.parent
 SHORT_SIDE = 256
 CLIP = ClipReader(32, 2, 30.0, None, np.arange(32))
-GRAIN, CONTRAST, CRF = 1.5, 22, "20"  # a frame then has about the bytes it has in films of this size
+GRAIN = 1.5
+CONTRAST = 22
+CRF = "20"  # a frame then has about the bytes it has in films of this size
 MARGIN = 2  # seconds at both ends without a keyframe, so that every window is whole
 
 
 def add_decode(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("decode", help="the video reader, against JPEG folders and the bare decoder")
-    parser.add_argument("--video", type=Path, help="a video of at least 20 s (default: one is generated)")
-    parser.add_argument("--seconds", type=int, default=60, help="length of the generated video (default: %(default)s)")
-    parser.add_argument("--clips", type=int, default=2000, help="clips read to see whether memory grows")
-    parser.add_argument("--repeat", type=int, default=5, help="take medians of so many rounds (default: %(default)s)")
+    parser = commands.add_parser(
+        "decode", help="the video reader, against JPEG folders and the bare decoder"
+    )
+    parser.add_argument(
+        "--video", type=Path, help="a video of at least 20 s (default: one is generated)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=60,
+        help="length of the generated video (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--clips", type=int, default=2000, help="clips read to see whether memory grows"
+    )
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=5,
+        help="take medians of so many rounds (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
     parser.set_defaults(run=benchmark_decode)
 
 
 @dataclass
 class Ratio:
-    """One line of the report: what was compared, the ratio, and the goal it should reach (at least or at most)."""
+    """One line of the report: what was compared, the ratio, and the goal it should reach (at least
+    or at most).
+    """
 
     name: str
     value: float
@@ -65,7 +87,9 @@ def benchmark_decode(args: argparse.Namespace) -> int:
         folder = Path(temporary)
         video = args.video or folder / "video.mp4"
         if args.video is None:
-            print(f"writing a video of {args.seconds} s, its JPEGs and its prepared form", flush=True)
+            print(
+                f"writing a video of {args.seconds} s, its JPEGs and its prepared form", flush=True
+            )
             write_source(video, args.seconds)
         with VideoReader(video) as reader:
             seconds = int(reader.find_end())
@@ -73,9 +97,14 @@ def benchmark_decode(args: argparse.Namespace) -> int:
             raise ValueError(f"{video}: expected a video of at least 20 s, this one has {seconds}")
         jpegs = write_jpegs(video, folder / "jpegs" / video.stem)
         prepared = prepare(video, folder)
-        ways = list_ways(video, jpegs, prepared, np.arange(MARGIN, seconds - MARGIN, dtype=np.float64))
+        ways = list_ways(
+            video, jpegs, prepared, np.arange(MARGIN, seconds - MARGIN, dtype=np.float64)
+        )
         times = measure(ways, args.repeat)
-        sizes = {"video": video.stat().st_size, "jpegs": sum(path.stat().st_size for path in jpegs.iterdir())}
+        sizes = {
+            "video": video.stat().st_size,
+            "jpegs": sum(path.stat().st_size for path in jpegs.iterdir()),
+        }
         sizes["prepared"] = prepared.stat().st_size
         growth = measure_growth(video, prepared, seconds, args.clips)
     ratios = compute_ratios(times, sizes, growth)
@@ -91,18 +120,29 @@ def benchmark_decode(args: argparse.Namespace) -> int:
     return 0
 
 
-def write_source(path: Path, seconds: int, width: int = 640, height: int = 360, fps: int = 30) -> None:
-    """A film of a textured scene: the camera pans, patches of a person's size move, with grain; H.264, GOP 250."""
+def write_source(
+    path: Path, seconds: int, width: int = 640, height: int = 360, fps: int = 30
+) -> None:
+    """A film of a textured scene: the camera pans, patches of a person's size move, with grain;
+    H.264, GOP 250.
+    """
     random = np.random.default_rng(0)
-    tall, wide = 2 * height // 5, width // 10
-    scene, patches = _texture(random, 2 * height, 2 * width), [_texture(random, tall, wide) for _ in range(4)]
+    tall = 2 * height // 5
+    wide = width // 10
+    scene = _texture(random, 2 * height, 2 * width)
+    patches = [_texture(random, tall, wide) for _ in range(4)]
     grain = random.normal(0, GRAIN, (8, height, width, 1))
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"g": "250", "crf": CRF, "threads": "1"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream = container.add_stream(
+            "libx264", rate=fps, options={"g": "250", "crf": CRF, "threads": "1"}
+        )
+        stream.width = width
+        stream.height = height
+        stream.pix_fmt = "yuv420p"
         for index in range(seconds * fps):
             t = index / fps
-            left, top = int(width * (0.5 + 0.45 * np.sin(t / 9))), int(height * (0.5 + 0.4 * np.sin(t / 7)))
+            left = int(width * (0.5 + 0.45 * np.sin(t / 9)))
+            top = int(height * (0.5 + 0.4 * np.sin(t / 7)))
             picture = scene[top : top + height, left : left + width].copy()
             for number, patch in enumerate(patches):
                 x = int((width - wide) * (0.5 + 0.5 * np.sin(t * (0.3 + 0.2 * number) + number)))
@@ -117,18 +157,26 @@ def _texture(random: np.random.Generator, height: int, width: int) -> np.ndarray
     """float [H, W, 3], 0..255, with detail at every scale as pictures of the world have."""
     picture = np.zeros((height, width, 3), np.float32)
     for scale in (4, 8, 16, 32, 64, 128):
-        coarse = random.normal(0, scale**0.7, (height // scale + 2, width // scale + 2, 3)).astype(np.float32)
+        coarse = random.normal(0, scale**0.7, (height // scale + 2, width // scale + 2, 3)).astype(
+            np.float32
+        )
         picture += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     return 128 + picture * (CONTRAST / picture.std())
 
 
 def write_jpegs(video: Path, folder: Path) -> Path:
-    """The pictures of PySlowFast's recipe (30 a second, full size, ffmpeg's best JPEG quality, -q:v 1)."""
+    """The pictures of PySlowFast's recipe (30 a second, full size, ffmpeg's best JPEG quality, -q:v
+    1).
+    """
     folder.mkdir(parents=True)
     encoder = av.CodecContext.create("mjpeg", "w")
     with VideoReader(video) as reader:
-        encoder.width, encoder.height, encoder.pix_fmt = reader.width, reader.height, "yuvj420p"
-        encoder.time_base, encoder.qmin, encoder.qmax = Fraction(1, 30), 1, 1
+        encoder.width = reader.width
+        encoder.height = reader.height
+        encoder.pix_fmt = "yuvj420p"
+        encoder.time_base = Fraction(1, 30)
+        encoder.qmin = 1
+        encoder.qmax = 1
         encoder.options = {"qmin": "1", "qmax": "1", "color_range": "pc"}
         for index in range(int(reader.find_end() * 30)):
             picture = av.VideoFrame.from_ndarray(reader.read([index / 30])[0], format="rgb24")
@@ -144,8 +192,19 @@ def prepare(video: Path, folder: Path) -> Path:
     videos.mkdir()
     (videos / video.name).symlink_to(video.resolve())
     output = folder / "prepared"
-    command = [sys.executable, ROOT / "data/ava/transcode.py", "--videos", videos, "--output", output, "--jobs", "1"]
-    finished = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        ROOT / "data/ava/transcode.py",
+        "--videos",
+        videos,
+        "--output",
+        output,
+        "--jobs",
+        "1",
+    ]
+    finished = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False
+    )
     if finished.returncode:
         raise ValueError(finished.stderr.strip().splitlines()[-1])
     return next(path for path in output.iterdir() if path.stem == video.stem)
@@ -180,11 +239,14 @@ def read(reader: FrameReader, keyframes: np.ndarray, rest: bool = False) -> int:
 
 
 def read_naively(video: Path, keyframes: np.ndarray) -> int:
-    """As scripts do: seek for every keyframe, decode its window, let the library make RGB of the size wanted."""
+    """As scripts do: seek for every keyframe, decode its window, let the library make RGB of the
+    size wanted.
+    """
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
-        first, base = float((stream.start_time or 0) * stream.time_base), float(stream.time_base)
+        first = float((stream.start_time or 0) * stream.time_base)
+        base = float(stream.time_base)
         scale = SHORT_SIDE / min(stream.width, stream.height)
         size = {"width": int(stream.width * scale), "height": int(stream.height * scale)}
         for timestamp in keyframes:
@@ -205,7 +267,9 @@ def read_windows(jpegs: Path, keyframes: np.ndarray) -> int:
     for timestamp in keyframes.astype(int):
         numbers = range(30 * timestamp - 32, 30 * timestamp + 32, 2)
         paths = [jpegs / f"{jpegs.name}_{number + 1:06d}.jpg" for number in numbers]
-        np.stack([resize_short_side(np.asarray(cv2.imread(str(path))), SHORT_SIDE) for path in paths])
+        np.stack(
+            [resize_short_side(np.asarray(cv2.imread(str(path))), SHORT_SIDE) for path in paths]
+        )
     return len(keyframes)
 
 
@@ -228,7 +292,9 @@ def measure(ways: dict[str, Way], repeat: int) -> dict[str, float]:
 
 
 def measure_growth(video: Path, prepared: Path, seconds: int, clips: int) -> float:
-    """By which share resident memory grows from the first tenth of `clips` to the last; half are in random order."""
+    """By which share resident memory grows from the first tenth of `clips` to the last; half are in
+    random order.
+    """
     random = np.random.default_rng(1)
     whole = random.uniform(MARGIN, seconds - MARGIN, (clips + 1) // 2)
     passes = np.resize(np.arange(MARGIN, seconds - MARGIN, dtype=np.float64), clips // 2)
@@ -247,25 +313,48 @@ def compute_ratios(times: dict[str, float], sizes: dict[str, int], growth: float
         return times[slower] / times[faster]
 
     return [
-        Ratio("a seek for each keyframe / one pass", ratio("a seek for each keyframe", "one pass"), 5, True),
+        Ratio(
+            "a seek for each keyframe / one pass",
+            ratio("a seek for each keyframe", "one pass"),
+            5,
+            True,
+        ),
         Ratio("JPEGs re-read / one pass", ratio("JPEGs, each window re-read", "one pass"), 1, True),
-        Ratio("JPEGs one pass / prepared one pass", ratio("JPEGs, one pass", "prepared, one pass"), 1, True),
-        Ratio("random access / prepared random access", ratio("random access", "prepared, random access"), 4, True),
+        Ratio(
+            "JPEGs one pass / prepared one pass",
+            ratio("JPEGs, one pass", "prepared, one pass"),
+            1,
+            True,
+        ),
+        Ratio(
+            "random access / prepared random access",
+            ratio("random access", "prepared, random access"),
+            4,
+            True,
+        ),
         Ratio("size of the video / JPEGs", sizes["video"] / sizes["jpegs"], 1 / 6, False),
-        Ratio("size of the prepared form / JPEGs", sizes["prepared"] / sizes["jpegs"], 1 / 6, False),
+        Ratio(
+            "size of the prepared form / JPEGs", sizes["prepared"] / sizes["jpegs"], 1 / 6, False
+        ),
         Ratio("memory growth", growth, 0.05, False),
     ]
 
 
-def report(times: dict[str, float], sizes: dict[str, int], seconds: int, ratios: Sequence[Ratio]) -> None:
+def report(
+    times: dict[str, float], sizes: dict[str, int], seconds: int, ratios: Sequence[Ratio]
+) -> None:
     print("\n".join(describe(times, sizes, seconds, ratios)))
 
 
-def describe(times: dict[str, float], sizes: dict[str, int], seconds: int, ratios: Sequence[Ratio]) -> Iterator[str]:
+def describe(
+    times: dict[str, float], sizes: dict[str, int], seconds: int, ratios: Sequence[Ratio]
+) -> Iterator[str]:
     yield "CPU milliseconds a clip, one thread"
     for name, value in times.items():
         yield f"  {name:<34}{value:8.1f}"
-    yield f"megabytes for {seconds} s: " + ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items())
+    yield f"megabytes for {seconds} s: " + ", ".join(
+        f"{name} {size / 1e6:.1f}" for name, size in sizes.items()
+    )
     for ratio in ratios:
         bound = "at least" if ratio.at_least else "at most"
         verdict = "" if ratio.reached else "   MISSED"

@@ -1,8 +1,9 @@
-"""`benchmark.py demo`: how fast the demo is, what share each stage has, and what one pass saves against seeking.
+"""`benchmark.py demo`: how fast the demo is, what share each stage has, and what one pass saves
+against seeking.
 
-Shares are CPU seconds of the demo's own stages, run one after the other in one thread. The whole is the demo as it
-runs, stages side by side, by the clock. The floor is the decoder and the encoder alone: the same frames, with nothing
-looked at and nothing drawn.
+Shares are CPU seconds of the demo's own stages, run one after the other in one thread. The whole is
+the demo as it runs, stages side by side, by the clock. The floor is the decoder and the encoder
+alone: the same frames, with nothing looked at and nothing drawn.
 """
 
 from __future__ import annotations
@@ -43,15 +44,30 @@ LOOKING = ("scene", "detector", "network")  # the stages that are the detector's
 
 
 def add_demo(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("demo", help="the demo: frames a second, times real time, the share of each stage")
-    parser.add_argument("--video", type=Path, help="a video to look at (default: a made one, 640x360, 30 fps, 20 s)")
-    parser.add_argument("--weights", help="a checkpoint, or a name of the model zoo (default: random ones of --config)")
+    parser = commands.add_parser(
+        "demo", help="the demo: frames a second, times real time, the share of each stage"
+    )
+    parser.add_argument(
+        "--video", type=Path, help="a video to look at (default: a made one, 640x360, 30 fps, 20 s)"
+    )
+    parser.add_argument(
+        "--weights",
+        help="a checkpoint, or a name of the model zoo (default: random ones of --config)",
+    )
     parser.add_argument("--config", help="as for the demo")
-    parser.add_argument("--detector", default="motion", help="as for the demo (default: %(default)s)")
-    parser.add_argument("--every", type=interval, default=1.0, help="seconds between predictions (1.0)")
-    parser.add_argument("--repeat", type=int, default=3, help="take medians of so many runs (default: %(default)s)")
+    parser.add_argument(
+        "--detector", default="motion", help="as for the demo (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--every", type=interval, default=1.0, help="seconds between predictions (1.0)"
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="take medians of so many runs (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="config values, such as device=cpu")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="config values, such as device=cpu"
+    )
     parser.set_defaults(run=benchmark_demo)
 
 
@@ -63,7 +79,10 @@ def benchmark_demo(args: argparse.Namespace) -> int:
         folder = Path(name)
         weights = args.weights or save_random_weights(args.config, folder / "random.pt")
         predictor = Predictor.from_pretrained(
-            weights, args.detector, config=args.config, overrides=["data.min_person_score=0.1", *args.overrides]
+            weights,
+            args.detector,
+            config=args.config,
+            overrides=["data.min_person_score=0.1", *args.overrides],
         )
         video = args.video or make_video(folder / "made.mp4")
         runs = [measure(predictor, video, args.every, folder) for _ in range(args.repeat)]
@@ -72,7 +91,9 @@ def benchmark_demo(args: argparse.Namespace) -> int:
     if args.json:
         options = {key: str(value) for key, value in vars(args).items() if key != "run"}
         machine = describe_machine(torch.device("cpu"))
-        write_json(args.json, {"machine": machine, "options": options, "medians": medians, "runs": runs})
+        write_json(
+            args.json, {"machine": machine, "options": options, "medians": medians, "runs": runs}
+        )
     return 0
 
 
@@ -81,19 +102,27 @@ def save_random_weights(config: str, path: Path) -> Path:
     settings = load_config(config)
     label_map = load_label_map(find_shipped("configs/ava/actions.pbtxt"))
     state = build_random_model(settings).state_dict()
-    save_checkpoint(path, {"model": state, "config": config_to_dict(settings), "label_map": label_map})
+    save_checkpoint(
+        path, {"model": state, "config": config_to_dict(settings), "label_map": label_map}
+    )
     return path
 
 
 def measure(predictor: Predictor, video: Path, every: float, folder: Path) -> dict[str, float]:
     """Seconds of everything that `report` tells of."""
-    found = measure_stages(predictor, video, every, folder) | measure_reading(predictor, video, every)
+    found = measure_stages(predictor, video, every, folder) | measure_reading(
+        predictor, video, every
+    )
     found["bare decoder"], found["bare decoder and encoder"] = measure_floor(video, folder)
     outputs = Outputs(folder / "whole.mp4", folder / "whole.csv", None, None)
     looks = Looks(predictor.label_map, predictor.thresholds, 5)
-    began, cpu = time.perf_counter(), time.process_time()
-    process_video(predictor, video, Moments(every, 0.0, np.inf, 0.0), outputs, looks, Event(), quiet=True)
-    found["whole, clock"], found["whole, CPU"] = time.perf_counter() - began, time.process_time() - cpu
+    began = time.perf_counter()
+    cpu = time.process_time()
+    process_video(
+        predictor, video, Moments(every, 0.0, np.inf, 0.0), outputs, looks, Event(), quiet=True
+    )
+    found["whole, clock"] = time.perf_counter() - began
+    found["whole, CPU"] = time.process_time() - cpu
     return found
 
 
@@ -110,16 +139,21 @@ class Stopwatch:
         return result
 
     def iterate(self, stage: str, items: Iterable[Result]) -> Iterator[Result]:
-        iterator, nothing = iter(items), object()
+        iterator = iter(items)
+        nothing = object()
         while (item := self.run(stage, lambda: next(iterator, nothing))) is not nothing:
             yield item  # type: ignore[misc]
 
 
 class TimedDetector:
-    """A person detector on a stopwatch: learning the scene, with the frames read for that, and finding persons."""
+    """A person detector on a stopwatch: learning the scene, with the frames read for that, and
+    finding persons.
+    """
 
     def __init__(self, detector: PersonDetector, watch: Stopwatch) -> None:
-        self.name, self._detector, self._watch = detector.name, detector, watch
+        self.name = detector.name
+        self._detector = detector
+        self._watch = watch
 
     def begin_video(self, samples: Sequence[np.ndarray]) -> None:
         self._watch.run("scene", lambda: self._detector.begin_video(samples))
@@ -128,9 +162,15 @@ class TimedDetector:
         return self._watch.run("detector", lambda: self._detector(frames))
 
 
-def measure_stages(predictor: Predictor, video: Path, every: float, folder: Path) -> dict[str, float]:
-    """CPU seconds of each stage of the demo, run one after the other in one thread but for the encoder's own."""
-    watch, detector, model = Stopwatch(), predictor._persons, predictor._model
+def measure_stages(
+    predictor: Predictor, video: Path, every: float, folder: Path
+) -> dict[str, float]:
+    """CPU seconds of each stage of the demo, run one after the other in one thread but for the
+    encoder's own.
+    """
+    watch = Stopwatch()
+    detector = predictor._persons
+    model = predictor._model
     assert isinstance(detector, PersonDetector)
     threads = torch.get_num_threads()
 
@@ -140,18 +180,25 @@ def measure_stages(predictor: Predictor, video: Path, every: float, folder: Path
     with (
         patch.object(inference, "run_ahead", read),
         patch.object(predictor, "_persons", TimedDetector(detector, watch)),
-        patch.object(predictor, "_model", lambda *clips: watch.run("network", lambda: model(*clips))),
+        patch.object(
+            predictor, "_model", lambda *clips: watch.run("network", lambda: model(*clips))
+        ),
         VideoReader(video, predictor.start_second) as reader,
     ):
         torch.set_num_threads(1)
-        began, thread_began, num_frames = time.process_time(), time.thread_time(), 0
+        began = time.process_time()
+        thread_began = time.thread_time()
+        num_frames = 0
         overlay = Overlay(predictor.label_map, predictor.thresholds, 5)
         size = reader.width, reader.height
         with VideoWriter(folder / "drawn.mp4", *size, reader.fps, matrix=reader.matrix) as writer:
             for frame in predictor.watch(reader, every):
                 planes = watch.run("drawing", lambda frame=frame: paint(frame, overlay, reader))  # type: ignore[misc]
                 moment = frame.seconds - reader.start_second
-                watch.run("encoding", lambda planes=planes, moment=moment: writer.write_planes(planes, moment))  # type: ignore[misc]
+                watch.run(
+                    "encoding",
+                    lambda planes=planes, moment=moment: writer.write_planes(planes, moment),
+                )  # type: ignore[misc]
                 num_frames += 1
             closing = time.thread_time()
         watch.seconds["encoding"] += time.thread_time() - closing
@@ -159,7 +206,11 @@ def measure_stages(predictor: Predictor, video: Path, every: float, folder: Path
         watch.seconds["batches, tracking"] = own - sum(watch.seconds.values())
         watch.seconds["encoding"] += time.process_time() - began - own  # in threads of its own
         torch.set_num_threads(threads)
-        return {**watch.seconds, "frames": num_frames, "seconds": reader.find_end() - reader.start_second}
+        return {
+            **watch.seconds,
+            "frames": num_frames,
+            "seconds": reader.find_end() - reader.start_second,
+        }
 
 
 def measure_floor(video: Path, folder: Path) -> tuple[float, float]:
@@ -173,7 +224,9 @@ def measure_floor(video: Path, folder: Path) -> tuple[float, float]:
     began = time.process_time()
     with VideoReader(video) as reader, av.open(str(video)) as container:
         container.streams.video[0].codec_context.thread_count = 1
-        with VideoWriter(folder / "bare.mp4", reader.width, reader.height, reader.fps, matrix=reader.matrix) as writer:
+        with VideoWriter(
+            folder / "bare.mp4", reader.width, reader.height, reader.fps, matrix=reader.matrix
+        ) as writer:
             for index, frame in enumerate(container.decode(video=0)):
                 writer.write_planes(frame.to_ndarray(format="yuv420p"), index / reader.fps)
     return decoded, time.process_time() - began
@@ -181,7 +234,8 @@ def measure_floor(video: Path, folder: Path) -> tuple[float, float]:
 
 def measure_reading(predictor: Predictor, video: Path, every: float) -> dict[str, float]:
     """CPU seconds of reading the clips of all keyframes, in one pass and by seeking to each."""
-    clips, side = predictor._clip_reader, predictor._view.short_side
+    clips = predictor._clip_reader
+    side = predictor._view.short_side
     times = {}
     for way in ("one pass", "seeking"):
         with VideoReader(video, predictor.start_second) as reader:
@@ -200,26 +254,40 @@ def report(medians: Mapping[str, float]) -> None:
     frames, seconds, clock = (medians[key] for key in ("frames", "seconds", "whole, clock"))
     stages = ("decoding, clips", *LOOKING, "batches, tracking", "drawing", "encoding")
     total = sum(medians[stage] for stage in stages)
-    print(f"{frames / clock:.1f} frames/s, {seconds / clock:.2f} x real time ({frames:.0f} frames, {seconds:.1f} s)")
+    print(
+        f"{frames / clock:.1f} frames/s, {seconds / clock:.2f} x real time ({frames:.0f} frames, {seconds:.1f} s)"
+    )
     print("CPU time")
     for stage in stages:
-        print(f"  {stage:26}{1000 * medians[stage] / frames:8.2f} ms a frame {100 * medians[stage] / total:5.1f} %")
+        print(
+            f"  {stage:26}{1000 * medians[stage] / frames:8.2f} ms a frame {100 * medians[stage] / total:5.1f} %"
+        )
     looking = sum(medians[stage] for stage in LOOKING)
     for name, took in (
         ("outside detector and network", total - looking),
         ("floor: decoder, encoder alone", medians["bare decoder and encoder"]),
     ):
         share = 100 * took / (took + looking)
-        print(f"{name:30}{1000 * took / frames:6.2f} ms a frame, {share:.1f} of 100 with detector and network")
-    print(f"the demo as it runs, all threads: {1000 * medians['whole, CPU'] / frames:.2f} ms a frame")
+        print(
+            f"{name:30}{1000 * took / frames:6.2f} ms a frame, {share:.1f} of 100 with detector and network"
+        )
+    print(
+        f"the demo as it runs, all threads: {1000 * medians['whole, CPU'] / frames:.2f} ms a frame"
+    )
     ratio = medians["seeking"] / medians["one pass"]
-    print(f"clips of all keyframes: {ratio:.1f} times the CPU time by seeking to each as in one pass")
+    print(
+        f"clips of all keyframes: {ratio:.1f} times the CPU time by seeking to each as in one pass"
+    )
 
 
 def make_video(path: Path) -> Path:
-    """640x360, 30 fps, 20 s: a textured background, two figures that walk, one group of pictures in ten seconds."""
+    """640x360, 30 fps, 20 s: a textured background, two figures that walk, one group of pictures in
+    ten seconds.
+    """
     noise = np.random.default_rng(0)
-    background = np.clip(noise.normal(120, 25, (45, 80, 3)).repeat(8, 0).repeat(8, 1), 0, 255).astype(np.uint8)
+    background = np.clip(
+        noise.normal(120, 25, (45, 80, 3)).repeat(8, 0).repeat(8, 1), 0, 255
+    ).astype(np.uint8)
     with VideoWriter(path, 640, 360, 30) as writer:
         for index in range(600):
             picture = background.copy()

@@ -1,4 +1,6 @@
-"""A network as a CUDA graph, for `python -m benchmarks model`: what launching its kernels costs stands beside it."""
+"""A network as a CUDA graph, for `python -m benchmarks model`: what launching its kernels costs
+stands beside it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ class Recording:
 
 
 class RecordedNetwork:
-    """Called as the network it is given, whose kernels are recorded at the first call of each shape and then replayed.
+    """Called as the network it is given, whose kernels are recorded at the first call of each shape
+    and then replayed.
 
     The output is overwritten by the next call of the same shape.
     """
@@ -39,7 +42,9 @@ class RecordedNetwork:
         return recording.output
 
     def _record(self, inputs: dict[str, Tensor]) -> Recording:
-        own = {name: value.clone(memory_format=torch.preserve_format) for name, value in inputs.items()}
+        own = {
+            name: value.clone(memory_format=torch.preserve_format) for name, value in inputs.items()
+        }
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):

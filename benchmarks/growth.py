@@ -27,21 +27,42 @@ AXES = {
 def measure_growth(
     subject: Subject, forms: dict[str, Callable[..., Tensor]], args: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Time and peak memory of some forms as one quantity grows at a time, the others as the options say."""
-    config, device = subject.config, subject.device
+    """Time and peak memory of some forms as one quantity grows at a time, the others as the options
+    say.
+    """
+    config = subject.config
+    device = subject.device
     rows = []
     for quantity, values in GROWTH.items():
         for value in values:
-            work = {"batch": 1, "boxes": args.boxes, "frames": 1, "size": args.size, quantity: value}
+            work = {
+                "batch": 1,
+                "boxes": args.boxes,
+                "frames": 1,
+                "size": args.size,
+                quantity: value,
+            }
             grown = copy.deepcopy(config)
-            grown.model.num_slow_frames = max(1, round(config.model.num_slow_frames * work["frames"]))
-            inputs = place(draw_clip(grown, work["batch"], work["batch"] * work["boxes"], work["size"]), device)
+            grown.model.num_slow_frames = max(
+                1, round(config.model.num_slow_frames * work["frames"])
+            )
+            inputs = place(
+                draw_clip(grown, work["batch"], work["batch"] * work["boxes"], work["size"]), device
+            )
             with torch.inference_mode():
                 ways = {name: partial(network, **inputs) for name, network in forms.items()}
                 times = measure_in_turns(ways, args.repeat, device)
                 for name, way in ways.items():
-                    row = {"quantity": quantity, "value": value, "form": name, "ms": times[name].wall}
-                    row |= {"busy_ms": times[name].busy, "peak_mb": measure_peak_memory(way, device)}
+                    row = {
+                        "quantity": quantity,
+                        "value": value,
+                        "form": name,
+                        "ms": times[name].wall,
+                    }
+                    row |= {
+                        "busy_ms": times[name].busy,
+                        "peak_mb": measure_peak_memory(way, device),
+                    }
                     rows.append(row)
     return rows
 
@@ -52,10 +73,16 @@ def plot_growth(path: Path, rows: list[dict[str, Any]], title: str) -> None:
 
     figure, axes = plt.subplots(2, len(GROWTH), figsize=(13, 6), layout="constrained")
     for column, quantity in enumerate(GROWTH):
-        for row, (key, unit) in enumerate((("busy_ms", "busy milliseconds"), ("peak_mb", "peak memory, MB"))):
+        for row, (key, unit) in enumerate(
+            (("busy_ms", "busy milliseconds"), ("peak_mb", "peak memory, MB"))
+        ):
             axis = axes[row, column]
             for form in dict.fromkeys(item["form"] for item in rows):
-                points = [(r["value"], r[key]) for r in rows if r["quantity"] == quantity and r["form"] == form]
+                points = [
+                    (r["value"], r[key])
+                    for r in rows
+                    if r["quantity"] == quantity and r["form"] == form
+                ]
                 axis.plot(*zip(*points, strict=True), marker="o", label=form)
             scale = "log" if quantity == "boxes" else "linear"
             axis.set(xlabel=AXES[quantity], ylabel=unit, ylim=(0, None), xscale=scale)

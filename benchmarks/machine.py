@@ -1,4 +1,6 @@
-"""What this machine can do at best, and how two things are compared on it: the rulers of `python -m benchmarks`."""
+"""What this machine can do at best, and how two things are compared on it: the rulers of `python -m
+benchmarks`.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +21,33 @@ import torch
 
 from ava_det.files import atomic_path
 
-PACKAGES = ("torch", "torchvision", "onnxruntime", "openvino", "av", "opencv-python-headless", "numpy", "polars")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "onnxruntime",
+    "openvino",
+    "av",
+    "opencv-python-headless",
+    "numpy",
+    "polars",
+)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 RULER = "ruler "
 
 
 @dataclass(frozen=True)
 class Time:
-    """Median milliseconds. wall: by the clock. busy: without what other processes took from it, which on a CPU is the
-    processor time a thread, on a GPU the clock again."""
+    """Median milliseconds. wall: by the clock. busy: without what other processes took from it,
+    which on a CPU is the processor time a thread, on a GPU the clock again.
+    """
 
     wall: float
     busy: float
 
 
-def measure_in_turns(ways: Mapping[str, Callable[[], object]], repeat: int, device: torch.device) -> dict[str, Time]:
+def measure_in_turns(
+    ways: Mapping[str, Callable[[], object]], repeat: int, device: torch.device
+) -> dict[str, Time]:
     """The time of each way; the ways take turns, so that a busy minute meets all of them."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for way in ways.values():  # kernels are chosen and memory is found in the first call
@@ -41,7 +55,10 @@ def measure_in_turns(ways: Mapping[str, Callable[[], object]], repeat: int, devi
     for _ in range(repeat):
         for name, way in ways.items():
             times[name].append(_measure_once(way, device))
-    medians = {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in times.items()}
+    medians = {
+        name: [statistics.median(column) for column in zip(*rows, strict=True)]
+        for name, rows in times.items()
+    }
     return {name: Time(*values) for name, values in medians.items()}
 
 
@@ -53,12 +70,16 @@ class Stopwatch:
 
     def start(self) -> None:
         _wait(self._device)
-        self._wall, self._processor = time.perf_counter(), time.process_time()
+        self._wall = time.perf_counter()
+        self._processor = time.process_time()
 
     def stop(self) -> tuple[float, float]:
         _wait(self._device)
-        wall, processor = time.perf_counter() - self._wall, time.process_time() - self._processor
-        return wall * 1e3, (wall if self._device.type == "cuda" else processor / torch.get_num_threads()) * 1e3
+        wall = time.perf_counter() - self._wall
+        processor = time.process_time() - self._processor
+        return wall * 1e3, (
+            wall if self._device.type == "cuda" else processor / torch.get_num_threads()
+        ) * 1e3
 
 
 def _measure_once(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
@@ -74,9 +95,11 @@ def _wait(device: torch.device) -> None:
 
 
 class Rulers:
-    """What the machine can do at best: a large matrix product in each precision, and a copy no cache holds.
+    """What the machine can do at best: a large matrix product in each precision, and a copy no
+    cache holds.
 
-    They are measured among the ways they are compared with (`ways`), each time as the best of three.
+    They are measured among the ways they are compared with (`ways`), each time as the best of
+    three.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -88,7 +111,8 @@ class Rulers:
         source = torch.zeros(2**28 if large else 2**25, device=device)
         target = torch.empty_like(source)
         self._work: dict[str, tuple[int, list[Callable[[], object]]]] = {
-            name: (size**3, _list_products(*(factor.to(dtype) for factor in factors))) for name, dtype in DTYPES.items()
+            name: (size**3, _list_products(*(factor.to(dtype) for factor in factors)))
+            for name, dtype in DTYPES.items()
         }
         self._work["bytes"] = 2 * 4 * source.numel(), [lambda: target.copy_(source)]
 
@@ -101,9 +125,13 @@ class Rulers:
         self._best.setdefault(name, []).append(best)
 
     def rates(self) -> dict[str, float]:
-        """Multiply-accumulates a second for fp32 and bf16, bytes read and written a second for bytes, in busy time:
-        medians over the turns so far."""
-        return {name: self._work[name][0] * 1e3 / statistics.median(best) for name, best in self._best.items()}
+        """Multiply-accumulates a second for fp32 and bf16, bytes read and written a second for
+        bytes, in busy time: medians over the turns so far.
+        """
+        return {
+            name: self._work[name][0] * 1e3 / statistics.median(best)
+            for name, best in self._best.items()
+        }
 
 
 def _list_products(left: torch.Tensor, right: torch.Tensor) -> list[Callable[[], object]]:
@@ -125,16 +153,20 @@ def _multiply(left: torch.Tensor, right: torch.Tensor, fp32_precision: str) -> N
 
 
 def measure_peak_memory(work: Callable[[], object], device: torch.device) -> float:
-    """Megabytes that `work` needs at its worst beyond what was there before. On a CPU this needs Linux's /proc."""
+    """Megabytes that `work` needs at its worst beyond what was there before. On a CPU this needs
+    Linux's /proc.
+    """
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         work()
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):  # glibc keeps what earlier calls freed, and a second use of it raises no peak
+    # glibc keeps what earlier calls freed, and a second use of it raises no peak
+    if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins again at what is there now
+    # the peak begins again at what is there now
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = _read_status("VmRSS")
     work()
     return (_read_status("VmHWM") - before) / 2**10
@@ -146,7 +178,9 @@ def _read_status(key: str) -> int:
 
 
 def measure_kept_memory(work: Callable[[], object]) -> float:
-    """Megabytes of activations that `work` keeps for its backward pass, parameters included, each storage once."""
+    """Megabytes of activations that `work` keeps for its backward pass, parameters included, each
+    storage once.
+    """
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -165,7 +199,9 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
     described: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
         "cpu": _cpu_name(),
-        "cpu_features": [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in _cpu_flags()],
+        "cpu_features": [
+            name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in _cpu_flags()
+        ],
         "threads": torch.get_num_threads(),
         "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
@@ -186,7 +222,11 @@ def _is_installed(name: str) -> bool:
 
 
 def _cpu_info(key: str) -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    lines = (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if Path("/proc/cpuinfo").exists()
+        else []
+    )
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
 
 

@@ -1,7 +1,9 @@
-"""`python -m benchmarks model`: a network's forward pass in every form, beside what the machine can do at best.
+"""`python -m benchmarks model`: a network's forward pass in every form, beside what the machine can
+do at best.
 
-The reference is the plain network, eager float32 in NCDHW with the two pools of size one that PySlowFast runs after
-res2 added back, or with --against any installed function. Weights are random, with the statistics of a batch.
+The reference is the plain network, eager float32 in NCDHW with the two pools of size one that
+PySlowFast runs after res2 added back, or with --against any installed function. Weights are random,
+with the statistics of a batch.
 """
 
 from __future__ import annotations
@@ -46,12 +48,22 @@ Forms = dict[str, tuple[str, Callable[..., Tensor]]]
 
 
 def add_model(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("model", help="a network's forward pass in every form, and the floor beneath it")
+    parser = commands.add_parser(
+        "model", help="a network's forward pass in every form, and the floor beneath it"
+    )
     add_network_options(parser, batch=1, boxes=4, size=256)
-    parser.add_argument("--runtimes", nargs="*", choices=("onnx", "openvino"), default=[], help="measure these too")
-    parser.add_argument("--against", metavar="MODULE:FUNCTION", help="the reference: (slow, fast, rois) -> scores")
-    parser.add_argument("--growth", type=Path, metavar="PNG", help="plot time and memory as the work grows")
-    parser.add_argument("--profile", type=Path, metavar="MD", help="tables of layers and operators, inference form")
+    parser.add_argument(
+        "--runtimes", nargs="*", choices=("onnx", "openvino"), default=[], help="measure these too"
+    )
+    parser.add_argument(
+        "--against", metavar="MODULE:FUNCTION", help="the reference: (slow, fast, rois) -> scores"
+    )
+    parser.add_argument(
+        "--growth", type=Path, metavar="PNG", help="plot time and memory as the work grows"
+    )
+    parser.add_argument(
+        "--profile", type=Path, metavar="MD", help="tables of layers and operators, inference form"
+    )
     parser.set_defaults(run=benchmark_model)
 
 
@@ -64,14 +76,22 @@ def benchmark_model(args: argparse.Namespace) -> int:
         ways: Forms = {"against": ("fp32", reference), **forms} if reference is not None else forms
         rows = [row for batch in args.batch for row in compare(subject, ways, batch, args)]
         ours = {name: forms[name][1] for name in ("inference form fp32", "inference form bf16")}
-        growth = measure_growth(subject, {"plain fp32": forms["plain fp32"][1], **ours}, args) if args.growth else []
+        growth = (
+            measure_growth(subject, {"plain fp32": forms["plain fp32"][1], **ours}, args)
+            if args.growth
+            else []
+        )
         if args.profile:
             write_profile(subject, ours, args)
     rates = subject.rulers.rates()
     print(describe_rates(rates))
     if args.growth:
         machine = subject.machine
-        plot_growth(args.growth, growth, f"{Path(args.config).stem}, {machine['cpu']}, {machine['threads']} threads")
+        plot_growth(
+            args.growth,
+            growth,
+            f"{Path(args.config).stem}, {machine['cpu']}, {machine['threads']} threads",
+        )
     write_report(args, subject, rates=rates, rows=rows, growth=growth)
     return 0
 
@@ -90,8 +110,10 @@ def load_function(name: str) -> Callable[..., Tensor]:
 
 def list_forms(subject: Subject, runtimes: list[str], folder: Path) -> Forms:
     """Every form of the subject's network that runs on its device."""
-    model, device = subject.model, subject.device
-    plain, channels_last = with_identity_pools(model).to(device), to_device(copy.deepcopy(model), device)
+    model = subject.model
+    device = subject.device
+    plain = with_identity_pools(model).to(device)
+    channels_last = to_device(copy.deepcopy(model), device)
     forms: Forms = {
         "plain fp32": ("fp32", plain),
         "plain bf16": ("bf16", in_bfloat16(plain, device)),
@@ -101,14 +123,23 @@ def list_forms(subject: Subject, runtimes: list[str], folder: Path) -> Forms:
         "inference form bf16": ("bf16", optimise_for_inference(model, device, torch.bfloat16)),
     }
     if device.type == "cuda":
-        forms["compiled bf16"] = "bf16", in_bfloat16(torch.compile(to_device(copy.deepcopy(model), device)), device)
-        forms["inference form bf16, CUDA graph"] = "bf16", RecordedNetwork(forms["inference form bf16"][1])
+        forms["compiled bf16"] = (
+            "bf16",
+            in_bfloat16(torch.compile(to_device(copy.deepcopy(model), device)), device),
+        )
+        forms["inference form bf16, CUDA graph"] = (
+            "bf16",
+            RecordedNetwork(forms["inference form bf16"][1]),
+        )
     facts = {"config": config_to_dict(subject.config), "label_map": None, "precision": "fp32"}
     for runtime in runtimes:
         path = folder / {"onnx": "model.onnx", "openvino": "model.xml"}[runtime]
         export_model(model, [draw_inputs(subject.config, 2, 3)], path, runtime, "fp32", facts)
         for precision in ("fp32", "bf16") if runtime == "openvino" else ("fp32",):
-            forms[f"{runtime} {precision}"] = precision, load_exported(path, runtime, device, precision)
+            forms[f"{runtime} {precision}"] = (
+                precision,
+                load_exported(path, runtime, device, precision),
+            )
     return forms
 
 
@@ -122,14 +153,20 @@ def in_bfloat16(network: Callable[..., Tensor], device: torch.device) -> Callabl
     return run
 
 
-def compare(subject: Subject, ways: Forms, batch: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+def compare(
+    subject: Subject, ways: Forms, batch: int, args: argparse.Namespace
+) -> list[dict[str, Any]]:
     """Measures the ways in turns, the rulers among them, prints a table and returns its rows."""
-    inputs: Inputs = place(draw_clip(subject.config, batch, batch * args.boxes, args.size), subject.device)
+    inputs: Inputs = place(
+        draw_clip(subject.config, batch, batch * args.boxes, args.size), subject.device
+    )
     runs = {name: partial(network, **inputs) for name, (_, network) in ways.items()}
     with torch.inference_mode():
         scores = {name: run().float().sigmoid() for name, run in runs.items() if name != "against"}
         times = measure_in_turns({**subject.rulers.ways(), **runs}, args.repeat, subject.device)
-    changes = {name: float((score - scores["plain fp32"]).abs().max()) for name, score in scores.items()}
+    changes = {
+        name: float((score - scores["plain fp32"]).abs().max()) for name, score in scores.items()
+    }
     floors = compute_floors(subject.config, batch, args.size, subject.rulers.rates())
     precisions = {name: precision for name, (precision, _) in ways.items()}
     return tabulate(batch, precisions, times, floors, "max_score_change", changes)

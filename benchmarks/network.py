@@ -1,4 +1,6 @@
-"""What `benchmark.py model` and `train` share: their options, the network and its clips, its floors, the report."""
+"""What `benchmark.py model` and `train` share: their options, the network and its clips, its
+floors, the report.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,31 @@ Floors = dict[str, tuple[float, float]]
 
 
 def add_network_options(parser: argparse.ArgumentParser, batch: int, boxes: int, size: int) -> None:
-    parser.add_argument("--config", default="configs/ava/slowfast_r50_8x8.yaml", help="default: %(default)s")
-    parser.add_argument("--batch", type=int, nargs="+", default=[batch], help=f"clips at a time (default: {batch})")
-    parser.add_argument("--boxes", type=int, default=boxes, help="persons a clip (default: %(default)s)")
-    parser.add_argument("--size", type=int, default=size, help="pixels per side (default: %(default)s)")
-    parser.add_argument("--repeat", type=int, default=5, help="take medians of so many rounds (default: %(default)s)")
+    parser.add_argument(
+        "--config", default="configs/ava/slowfast_r50_8x8.yaml", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--batch", type=int, nargs="+", default=[batch], help=f"clips at a time (default: {batch})"
+    )
+    parser.add_argument(
+        "--boxes", type=int, default=boxes, help="persons a clip (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--size", type=int, default=size, help="pixels per side (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=5,
+        help="take medians of so many rounds (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="key=value", help="config values, such as model.depth=50"
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="key=value",
+        help="config values, such as model.depth=50",
     )
 
 
@@ -51,13 +70,17 @@ def build_subject(args: argparse.Namespace) -> Subject:
     config = load_config(args.config, args.set)
     device = prepare_torch(config)
     machine = describe_machine(device)
-    print(f"{machine['cpu']}, {machine.get('gpu', 'no GPU')}; {machine['threads']} threads, load {machine['load']}")
+    print(
+        f"{machine['cpu']}, {machine.get('gpu', 'no GPU')}; {machine['threads']} threads, load {machine['load']}"
+    )
     return Subject(config, device, build_random_model(config), machine, Rulers(device))
 
 
 def build_random_model(config: Config) -> nn.Module:
-    """The config's network with batch norms as after training: the statistics of a small random batch, and a small
-    scale where they close a residual branch, or activations would explode with depth."""
+    """The config's network with batch norms as after training: the statistics of a small random
+    batch, and a small scale where they close a residual branch, or activations would explode with
+    depth.
+    """
     model = build_model(config)
     for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm3d):
@@ -72,7 +95,10 @@ def build_random_model(config: Config) -> nn.Module:
 def draw_clip(config: Config, batch: int, boxes: int, size: int) -> Inputs:
     """Normal noise of size x size pixels, boxes anywhere."""
     inputs = draw_inputs(config, batch, boxes, size)
-    return {name: value if name == "rois" else value[..., :size].contiguous() for name, value in inputs.items()}
+    return {
+        name: value if name == "rois" else value[..., :size].contiguous()
+        for name, value in inputs.items()
+    }
 
 
 def place(inputs: Inputs, device: torch.device) -> Inputs:
@@ -84,11 +110,15 @@ def with_identity_pools(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model)
     for name, module in model.named_modules():
         if name.endswith(".res2"):
-            module.register_forward_hook(lambda _module, _inputs, output: F.max_pool3d(output, 1, 1))
+            module.register_forward_hook(
+                lambda _module, _inputs, output: F.max_pool3d(output, 1, 1)
+            )
     return model
 
 
-def compute_floors(config: Config, batch: int, size: int, rates: dict[str, float], passes: int = 1) -> Floors:
+def compute_floors(
+    config: Config, batch: int, size: int, rates: dict[str, float], passes: int = 1
+) -> Floors:
     """Precision -> milliseconds that the arithmetic alone and the memory alone would take.
 
     passes: how often every product is made.
@@ -98,46 +128,78 @@ def compute_floors(config: Config, batch: int, size: int, rates: dict[str, float
     cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, size)
     values = passes * count_values(model, config, batch, size)
     return {
-        name: (passes * batch * cost.gmacs * 1e12 / rates[name], values * dtype.itemsize * 1e3 / rates["bytes"])
+        name: (
+            passes * batch * cost.gmacs * 1e12 / rates[name],
+            values * dtype.itemsize * 1e3 / rates["bytes"],
+        )
         for name, dtype in DTYPES.items()
     }
 
 
 def count_values(model: nn.Module, config: Config, batch: int, size: int) -> int:
-    """Numbers that must move when every convolution reads its input and weights once and writes its output once, with
-    norm, sum and ReLU done on the way. model: on the meta device."""
+    """Numbers that must move when every convolution reads its input and weights once and writes its
+    output once, with norm, sum and ReLU done on the way. model: on the meta device.
+    """
     count = 0
 
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal count
-        count += inputs[0].numel() + output.numel() + sum(parameter.numel() for parameter in module.parameters())
+        count += (
+            inputs[0].numel()
+            + output.numel()
+            + sum(parameter.numel() for parameter in module.parameters())
+        )
 
     for module in model.modules():
         if isinstance(module, nn.Conv3d | nn.Linear):
             module.register_forward_hook(add)
     with torch.no_grad():
-        model.eval()(**{name: value.to("meta") for name, value in draw_clip(config, batch, batch, size).items()})
+        model.eval()(
+            **{
+                name: value.to("meta")
+                for name, value in draw_clip(config, batch, batch, size).items()
+            }
+        )
     return count
 
 
 def tabulate(
-    batch: int, precisions: dict[str, str], times: dict[str, Time], floors: Floors, key: str, more: dict[str, float]
+    batch: int,
+    precisions: dict[str, str],
+    times: dict[str, Time],
+    floors: Floors,
+    key: str,
+    more: dict[str, float],
 ) -> list[dict[str, Any]]:
-    """Prints a line for each way and returns the rows; the first way is the reference. more: one more value, `key`."""
+    """Prints a line for each way and returns the rows; the first way is the reference. more: one
+    more value, `key`.
+    """
     first = times[next(iter(precisions))]
-    print(f"\nbatch {batch:<26}{'ms':>11}{'clips/s':>9}{'ratio':>8}{'busy ms':>10}{'ratio':>8}", end="")
+    print(
+        f"\nbatch {batch:<26}{'ms':>11}{'clips/s':>9}{'ratio':>8}{'busy ms':>10}{'ratio':>8}",
+        end="",
+    )
     print(f"{'floor: MACs':>13}{'memory':>9}{'floor/busy':>12}  {key.replace('_', ' ')}")
     rows = []
     for name, precision in precisions.items():
-        time, (macs, memory) = times[name], floors[precision]
+        time = times[name]
+        (macs, memory) = floors[precision]
         row: dict[str, Any] = {
             "batch": batch,
             "way": name,
             "ms": time.wall,
             "clips_per_second": batch * 1e3 / time.wall,
         }
-        row |= {"ratio": first.wall / time.wall, "busy_ms": time.busy, "busy_ratio": first.busy / time.busy}
-        row |= {"floor_macs_ms": macs, "floor_memory_ms": memory, "share_of_floor": max(macs, memory) / time.busy}
+        row |= {
+            "ratio": first.wall / time.wall,
+            "busy_ms": time.busy,
+            "busy_ratio": first.busy / time.busy,
+        }
+        row |= {
+            "floor_macs_ms": macs,
+            "floor_memory_ms": memory,
+            "share_of_floor": max(macs, memory) / time.busy,
+        }
         row[key] = more.get(name)
         rows.append(row)
         print(
@@ -160,6 +222,10 @@ def describe_rates(rates: dict[str, float]) -> str:
 def write_report(args: argparse.Namespace, subject: Subject, **facts: object) -> None:
     """Everything there is to know about the run, to --json if that was given."""
     if args.json:
-        options = {key: str(value) for key, value in vars(args).items() if key not in ("run", "json")}
+        options = {
+            key: str(value) for key, value in vars(args).items() if key not in ("run", "json")
+        }
         model = config_to_dict(subject.config)["model"]
-        write_json(args.json, {"machine": subject.machine, "options": options, "model": model, **facts})
+        write_json(
+            args.json, {"machine": subject.machine, "options": options, "model": model, **facts}
+        )

@@ -1,7 +1,9 @@
-"""`python -m benchmarks model --profile`: where the time of a forward pass goes, by layer and by operator.
+"""`python -m benchmarks model --profile`: where the time of a forward pass goes, by layer and by
+operator.
 
-Layers are the folded convolutions of the inference form and the head, each timed by itself, for which a GPU has to be
-waited; operators are torch.profiler's. Both tables are Markdown, to be kept beside a report.
+Layers are the folded convolutions of the inference form and the head, each timed by itself, for
+which a GPU has to be waited; operators are torch.profiler's. Both tables are Markdown, to be kept
+beside a report.
 """
 
 from __future__ import annotations
@@ -26,12 +28,20 @@ Costs = dict[str, tuple[float, float]]  # kind of layer -> (busy milliseconds, m
 SMALLEST_SHARE = 0.005  # operators below it are one line
 
 
-def write_profile(subject: Subject, forms: dict[str, Callable[..., Tensor]], args: argparse.Namespace) -> None:
+def write_profile(
+    subject: Subject, forms: dict[str, Callable[..., Tensor]], args: argparse.Namespace
+) -> None:
     """The tables of `forms`, name -> an inference form, at the first batch size, to args.profile."""
-    batch, machine = args.batch[0], subject.machine
+    batch = args.batch[0]
+    machine = subject.machine
     inputs = place(draw_clip(subject.config, batch, batch * args.boxes, args.size), subject.device)
-    lines = [f"# {Path(args.config).stem}, {args.size} x {args.size}, batch {batch}, {args.boxes} boxes a clip", ""]
-    lines += [f"{machine['cpu']}, {machine.get('gpu', 'no GPU')}, {machine['threads']} threads, {machine['date']}."]
+    lines = [
+        f"# {Path(args.config).stem}, {args.size} x {args.size}, batch {batch}, {args.boxes} boxes a clip",
+        "",
+    ]
+    lines += [
+        f"{machine['cpu']}, {machine.get('gpu', 'no GPU')}, {machine['threads']} threads, {machine['date']}."
+    ]
     for name, network in forms.items():
         assert isinstance(network, nn.Module)
         with torch.inference_mode():
@@ -42,7 +52,11 @@ def write_profile(subject: Subject, forms: dict[str, Callable[..., Tensor]], arg
             operators = measure_operators(ways[name], subject.device)
         rate = subject.rulers.rates()["bf16" if name.endswith("bf16") else "fp32"]
         lines += ["", f"## {name}: {whole:.0f} busy ms, matrix product {rate / 1e9:.0f} GMAC/s", ""]
-        lines += [*describe_layers(take_medians(layers), whole, rate), "", *describe_operators(operators)]
+        lines += [
+            *describe_layers(take_medians(layers), whole, rate),
+            "",
+            *describe_operators(operators),
+        ]
     with atomic_path(args.profile) as temporary:
         Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -53,7 +67,8 @@ def measure_layers(network: nn.Module, inputs: Inputs, device: torch.device) -> 
     watch = Stopwatch(device)
 
     def stop(kind: str, module: nn.Module, _inputs: object, output: Tensor) -> None:
-        (_, took), (before, macs) = watch.stop(), measured.get(kind, (0.0, 0.0))
+        (_, took) = watch.stop()
+        (before, macs) = measured.get(kind, (0.0, 0.0))
         measured[kind] = before + took, macs + count_macs(module, output)
 
     hooks = []
@@ -71,7 +86,9 @@ def measure_layers(network: nn.Module, inputs: Inputs, device: torch.device) -> 
 
 def count_macs(module: nn.Module, output: Tensor) -> float:
     """The head's few are not counted."""
-    return float(output.numel() * module.weight[0].numel()) if isinstance(module, FoldedConv) else 0.0
+    return (
+        float(output.numel() * module.weight[0].numel()) if isinstance(module, FoldedConv) else 0.0
+    )
 
 
 def name_kind(name: str, module: nn.Module) -> str:
@@ -86,31 +103,47 @@ def name_kind(name: str, module: nn.Module) -> str:
 
 
 def take_medians(rounds: list[Costs]) -> Costs:
-    return {kind: (statistics.median(r[kind][0] for r in rounds), macs) for kind, (_, macs) in rounds[0].items()}
+    return {
+        kind: (statistics.median(r[kind][0] for r in rounds), macs)
+        for kind, (_, macs) in rounds[0].items()
+    }
 
 
 def describe_layers(layers: Costs, whole: float, rate: float) -> list[str]:
     """rate: of the matrix product, which what is lost is counted from."""
-    lines = ["| layer | busy ms | share | GMACs | of the product's rate | ms above it |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| layer | busy ms | share | GMACs | of the product's rate | ms above it |",
+        "|---|---|---|---|---|---|",
+    ]
     for kind, (took, macs) in sorted(layers.items(), key=lambda item: -item[1][0]):
         ideal = macs * 1e3 / rate
         reached = f"{ideal / took:.0%}" if macs else ""
-        lines += [f"| {kind} | {took:.1f} | {took / whole:.1%} | {macs / 1e9:.2f} | {reached} | {took - ideal:.1f} |"]
+        lines += [
+            f"| {kind} | {took:.1f} | {took / whole:.1%} | {macs / 1e9:.2f} | {reached} | {took - ideal:.1f} |"
+        ]
     took, macs = (sum(column) for column in zip(*layers.values(), strict=True))
     rest = whole - took
     lines += [f"| pools, joins, casts, calls | {rest:.1f} | {rest / whole:.1%} | | | {rest:.1f} |"]
     ideal = macs * 1e3 / rate
-    return [*lines, f"| all | {whole:.1f} | 100 % | {macs / 1e9:.2f} | {ideal / whole:.0%} | {whole - ideal:.1f} |"]
+    return [
+        *lines,
+        f"| all | {whole:.1f} | 100 % | {macs / 1e9:.2f} | {ideal / whole:.0%} | {whole - ideal:.1f} |",
+    ]
 
 
-def measure_operators(work: Callable[[], object], device: torch.device) -> dict[str, tuple[float, int]]:
+def measure_operators(
+    work: Callable[[], object], device: torch.device
+) -> dict[str, tuple[float, int]]:
     """Operator -> (its own milliseconds in one call of `work`, how often it ran); kernels on a GPU."""
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     with profile(activities=activities) as profiler:
         work()
     return {
-        event.key: ((event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e3, event.count)
+        event.key: (
+            (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e3,
+            event.count,
+        )
         for event in profiler.key_averages()
     }
 
@@ -122,5 +155,6 @@ def describe_operators(operators: dict[str, tuple[float, int]]) -> list[str]:
         if took >= SMALLEST_SHARE * whole:
             lines.append(f"| {name} | {took:.1f} | {took / whole:.1%} | {count} |")
     small = [(took, count) for took, count in operators.values() if took < SMALLEST_SHARE * whole]
-    took, count = sum(took for took, _ in small), sum(count for _, count in small)
+    took = sum(took for took, _ in small)
+    count = sum(count for _, count in small)
     return [*lines, f"| {len(small)} others | {took:.1f} | {took / whole:.1%} | {count} |"]

@@ -1,4 +1,6 @@
-"""`python -m benchmarks all`: every benchmark, one after the other in a process of its own, into one report."""
+"""`python -m benchmarks all`: every benchmark, one after the other in a process of its own, into
+one report.
+"""
 
 from __future__ import annotations
 
@@ -16,35 +18,58 @@ import torch
 
 from benchmarks.machine import describe_machine, write_json
 
-# what each part is told, and what makes it a matter of a minute: to see whether it runs, not how fast
+# what each part is told, and what makes it a matter of a minute: to see whether it runs, not how
+# fast
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {
     "evaluate": ([], ["--videos", "1", "--repeat", "1"]),
     "decode": ([], ["--seconds", "20", "--clips", "100", "--repeat", "1"]),
-    "model": (["--batch", "1", "4", "8", "--repeat", "3"], ["--batch", "1", "--size", "64", "--repeat", "1"]),
+    "model": (
+        ["--batch", "1", "4", "8", "--repeat", "3"],
+        ["--batch", "1", "--size", "64", "--repeat", "1"],
+    ),
     "train": (["--repeat", "3"], ["--size", "64", "--repeat", "1"]),
     "demo": ([], ["--repeat", "1"]),
 }
-RUNTIMES = {"onnx": ("onnxruntime", "onnxscript"), "openvino": ("openvino", "onnxscript")}  # and what they import
+# and what they import
+RUNTIMES = {"onnx": ("onnxruntime", "onnxscript"), "openvino": ("openvino", "onnxscript")}
 
 
 def add_all(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("all", help="all of these, into one report")
     config = "configs/ava/slowfast_r50_8x8.yaml"
-    parser.add_argument("--config", default=config, help="network of model, train and demo (default: %(default)s)")
-    parser.add_argument("--weights", help="of the demo, with a config of their own (default: random ones of --config)")
+    parser.add_argument(
+        "--config", default=config, help="network of model, train and demo (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--weights",
+        help="of the demo, with a config of their own (default: random ones of --config)",
+    )
     parser.add_argument("--against", metavar="MODULE:FUNCTION", help="as for model")
-    parser.add_argument("--quick", action="store_true", help="small sizes, one round: does everything run?")
-    parser.add_argument("--minutes", type=float, default=30, help="the longest a part may take (default: %(default)s)")
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes, one round: does everything run?"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=30,
+        help="the longest a part may take (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
     parser.set_defaults(run=benchmark_all)
 
 
 def benchmark_all(args: argparse.Namespace) -> int:
-    """Prints what each part prints; says in one sentence what is missing and why. Returns 1 if a part failed."""
-    runtimes = [name for name, modules in RUNTIMES.items() if all(map(importlib.util.find_spec, modules))]
+    """Prints what each part prints; says in one sentence what is missing and why. Returns 1 if a
+    part failed.
+    """
+    runtimes = [
+        name for name, modules in RUNTIMES.items() if all(map(importlib.util.find_spec, modules))
+    ]
     missing = sorted(set(RUNTIMES) - set(runtimes))
-    skipped = [f'{name} is skipped, it is not installed: pip install "ava_det[{name}]"' for name in missing]
+    skipped = [
+        f'{name} is skipped, it is not installed: pip install "ava_det[{name}]"' for name in missing
+    ]
     print(*skipped, sep="\n")
     report: dict[str, Any] = {"machine": describe_machine(torch.device("cpu")), "quick": args.quick}
     report |= {"skipped": skipped, "parts": {}}
@@ -83,7 +108,13 @@ def run_part(part: str, options: list[str], minutes: float) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             return {"failed": f"it took longer than {minutes:g} minutes, the limit of --minutes"}
         if code:
-            return {"failed": f"{' '.join(options)} ended with exit code {code}, its reason stands above"}
+            return {
+                "failed": f"{' '.join(options)} ended with exit code {code}, its reason stands above"
+            }
         seconds = round(time.perf_counter() - began, 1)
         report = json.loads(path.read_text(encoding="utf-8"))
-    return {"command": " ".join(["benchmark.py", part, *options]), "seconds": seconds, "report": report}
+    return {
+        "command": " ".join(["benchmark.py", part, *options]),
+        "seconds": seconds,
+        "report": report,
+    }

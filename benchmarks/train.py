@@ -1,7 +1,9 @@
-"""`python -m benchmarks train`: one training step, forward to optimizer, beside the plain eager one.
+"""`python -m benchmarks train`: one training step, forward to optimizer, beside the plain eager
+one.
 
-The reference is the network in float32 and NCDHW with PySlowFast's two pools of size one and an optimizer that walks
-the parameters; the other ways are what `train_ava.py` runs at precision=fp32 and precision=bf16.
+The reference is the network in float32 and NCDHW with PySlowFast's two pools of size one and an
+optimizer that walks the parameters; the other ways are what `train_ava.py` runs at precision=fp32
+and precision=bf16.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from benchmarks.network import (
     write_report,
 )
 
-BACKWARD_AND_FORWARD = 3  # every product is made once forward and twice backward, for the input and for the weights
+# every product is made once forward and twice backward, for the input and for the weights
+BACKWARD_AND_FORWARD = 3
 
 
 def add_train(commands: argparse._SubParsersAction) -> None:
@@ -52,22 +55,38 @@ def benchmark_train(args: argparse.Namespace) -> int:
 
 
 def compare_steps(subject: Subject, batch: int, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measures the ways to make a step in turns, the rulers among them, prints a table and returns its rows."""
+    """Measures the ways to make a step in turns, the rulers among them, prints a table and returns
+    its rows.
+    """
     inputs = place(draw_clip(subject.config, batch, batch * args.boxes, args.size), subject.device)
     ways = list_steps(subject, inputs)
     steps = {name: step for name, (_, step) in ways.items()}
     times = measure_in_turns({**subject.rulers.ways(), **steps}, args.repeat, subject.device)
     kept = {name: measure_kept_memory(step) for name, step in steps.items()}
-    floors = compute_floors(subject.config, batch, args.size, subject.rulers.rates(), BACKWARD_AND_FORWARD)
-    return tabulate(batch, {name: precision for name, (precision, _) in ways.items()}, times, floors, "kept_mb", kept)
+    floors = compute_floors(
+        subject.config, batch, args.size, subject.rulers.rates(), BACKWARD_AND_FORWARD
+    )
+    return tabulate(
+        batch,
+        {name: precision for name, (precision, _) in ways.items()},
+        times,
+        floors,
+        "kept_mb",
+        kept,
+    )
 
 
 def list_steps(subject: Subject, inputs: Inputs) -> dict[str, tuple[str, Callable[[], None]]]:
-    """Name -> (precision, a function that makes one step); both networks have an optimizer of their own."""
-    config, device = subject.config, subject.device
+    """Name -> (precision, a function that makes one step); both networks have an optimizer of their
+    own.
+    """
+    config = subject.config
+    device = subject.device
     plain = with_identity_pools(subject.model).to(device)
     parameters = plain.parameters()
-    walking = torch.optim.SGD(parameters, lr=1e-4, momentum=config.train.momentum, foreach=False, fused=False)
+    walking = torch.optim.SGD(
+        parameters, lr=1e-4, momentum=config.train.momentum, foreach=False, fused=False
+    )
     ours = to_device(copy.deepcopy(subject.model), device)
     config.train.lr = 1e-4  # nothing is learned from noise
     optimizer = build_optimizer(config, ours)
@@ -83,13 +102,17 @@ def list_steps(subject: Subject, inputs: Inputs) -> dict[str, tuple[str, Callabl
     }
 
 
-def make_step(model: nn.Module, optimizer: torch.optim.Optimizer, inputs: Inputs, precision: str) -> None:
+def make_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, inputs: Inputs, precision: str
+) -> None:
     """Forward, binary cross-entropy against no action at all, backward, optimizer."""
     model.train()
     device = next(iter(inputs.values())).device
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits = model(**inputs)
-    loss = F.binary_cross_entropy_with_logits(logits.float(), torch.zeros_like(logits, dtype=torch.float32))
+    loss = F.binary_cross_entropy_with_logits(
+        logits.float(), torch.zeros_like(logits, dtype=torch.float32)
+    )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()

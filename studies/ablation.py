@@ -1,10 +1,13 @@
-"""The paper's tables of lateral connections and of beta, rebuilt on the synthetic set, beside its own numbers.
+"""The paper's tables of lateral connections and of beta, rebuilt on the synthetic set, beside its
+own numbers.
 
-    python -m studies.ablation [--output outputs/ablation] [--tables lateral] [--seeds 0 1 2] [--jobs 2] [key=value ...]
+    python -m studies.ablation [--output outputs/ablation] [--tables lateral] [--seeds 0 1 2]
+    [--jobs 2] [key=value ...]
 
-`make ablation` renders the set first. Each row is a small network, trained as synthetic_table.py does; a run that is
-already there is not repeated. Writes table.csv, table.md and, where matplotlib is installed, ablation.png. Which
-comparisons mean something: docs/training.md, "The paper's ablations in the small".
+`make ablation` renders the set first. Each row is a small network, trained as synthetic_table.py
+does; a run that is already there is not repeated. Writes table.csv, table.md and, where matplotlib
+is installed, ablation.png. Which comparisons mean something: docs/training.md, "The paper's
+ablations in the small".
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from studies.synthetic_table import Run, compute_gmacs, compute_group_ap, train_
 
 
 class Row(NamedTuple):
-    """A network: its name in the paper's table, the synthetic config and what is changed in it, the paper's numbers.
+    """A network: its name in the paper's table, the synthetic config and what is changed in it, the
+    paper's numbers.
 
     top1, top5: per cent on Kinetics-400. gflops: as printed there.
     """
@@ -70,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("outputs/ablation"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--tables", nargs="+", choices=("lateral", "beta"), default=["lateral", "beta"])
+    parser.add_argument(
+        "--tables", nargs="+", choices=("lateral", "beta"), default=["lateral", "beta"]
+    )
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time (default: 1)")
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
@@ -91,14 +97,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(
     rows: Sequence[Row], output: Path, seeds: Sequence[int], jobs: int, overrides: Sequence[str]
 ) -> list[Result]:
-    """Trains what is not there yet, seed by seed, so that a run that is stopped leaves comparable rows."""
-    networks = list(dict.fromkeys((row.config, row.overrides) for row in rows))  # both tables have the default one
+    """Trains what is not there yet, seed by seed, so that a run that is stopped leaves comparable
+    rows.
+    """
+    # both tables have the default one
+    networks = list(dict.fromkeys((row.config, row.overrides) for row in rows))
     plan = [(*network, seed) for seed in seeds for network in networks]
 
     def train(item: tuple[str, tuple[str, ...], int]) -> Run:
         config, changed, seed = item
         name = "_".join((config, *(text.partition("=")[2] for text in changed)))
-        return train_and_score(output / f"{name}_{seed}", config, seed, jobs, [*overrides, *changed])
+        return train_and_score(
+            output / f"{name}_{seed}", config, seed, jobs, [*overrides, *changed]
+        )
 
     with ThreadPoolExecutor(jobs) as pool:
         runs = dict(zip(plan, pool.map(train, plan), strict=True))
@@ -116,16 +127,29 @@ def spread(values: Sequence[float]) -> str:
 
 
 def format_table(results: Sequence[Result]) -> str:
-    """Markdown, a table for each of the paper's; means and standard deviations over seeds, with labelled boxes."""
+    """Markdown, a table for each of the paper's; means and standard deviations over seeds, with
+    labelled boxes.
+    """
     lines: list[str] = []
     for table in dict.fromkeys(result.row.table for result in results):
-        lines += [f"| {table} | frame mAP | AP of fast motion | GMACs | paper: top-1 | top-5 | GFLOPs |"]
+        lines += [
+            f"| {table} | frame mAP | AP of fast motion | GMACs | paper: top-1 | top-5 | GFLOPs |"
+        ]
         lines += ["|" + "---|" * 7]
         for result in results:
             if result.row.table == table:
                 row = result.row
-                cells = [row.name, spread(result.mean_ap), spread(result.fast_ap), f"{result.gmacs:.3f}"]
-                lines.append("| " + " | ".join([*cells, f"{row.top1}", f"{row.top5}", f"{row.gflops}"]) + " |")
+                cells = [
+                    row.name,
+                    spread(result.mean_ap),
+                    spread(result.fast_ap),
+                    f"{result.gmacs:.3f}",
+                ]
+                lines.append(
+                    "| "
+                    + " | ".join([*cells, f"{row.top1}", f"{row.top5}", f"{row.gflops}"])
+                    + " |"
+                )
         lines.append("")
     return "\n".join(lines)
 
@@ -134,15 +158,24 @@ def write_csv(path: Path, results: Sequence[Result]) -> None:
     """A row for each network, with every seed's mAP."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("table", "name", "mAP", "fast_AP", "gmacs", "mAP_of_seeds", "top1", "top5", "gflops"))
+        writer.writerow(
+            ("table", "name", "mAP", "fast_AP", "gmacs", "mAP_of_seeds", "top1", "top5", "gflops")
+        )
         for result in results:
-            row, values = result.row, " ".join(f"{value:.4f}" for value in result.mean_ap)
-            own = f"{mean(result.mean_ap):.4f}", f"{mean(result.fast_ap):.4f}", f"{result.gmacs:.4f}"
+            row = result.row
+            values = " ".join(f"{value:.4f}" for value in result.mean_ap)
+            own = (
+                f"{mean(result.mean_ap):.4f}",
+                f"{mean(result.fast_ap):.4f}",
+                f"{result.gmacs:.4f}",
+            )
             writer.writerow((row.table, row.name, *own, values, row.top1, row.top5, row.gflops))
 
 
 def draw(path: Path, results: Sequence[Result]) -> None:
-    """Accuracy against cost, ours above, the paper's below, a column a table. Raises ImportError without matplotlib."""
+    """Accuracy against cost, ours above, the paper's below, a column a table. Raises ImportError
+    without matplotlib.
+    """
     from matplotlib.figure import Figure
 
     tables = list(dict.fromkeys(result.row.table for result in results))
@@ -150,16 +183,26 @@ def draw(path: Path, results: Sequence[Result]) -> None:
     panels = figure.subplots(2, len(tables), squeeze=False)
     for column, table in enumerate(tables):
         own = [result for result in results if result.row.table == table]
-        ours, theirs = panels[0, column], panels[1, column]
+        ours = panels[0, column]
+        theirs = panels[1, column]
         deviations = [stdev(result.mean_ap) if len(result.mean_ap) > 1 else 0.0 for result in own]
         costs = [result.gmacs for result in own]
-        ours.errorbar(costs, [mean(result.mean_ap) for result in own], deviations, fmt="o", capsize=3)
-        theirs.plot([result.row.gflops for result in own], [result.row.top1 for result in own], "o", color="grey")
+        ours.errorbar(
+            costs, [mean(result.mean_ap) for result in own], deviations, fmt="o", capsize=3
+        )
+        theirs.plot(
+            [result.row.gflops for result in own],
+            [result.row.top1 for result in own],
+            "o",
+            color="grey",
+        )
         for result, cost in zip(own, costs, strict=True):
             offset = {"textcoords": "offset points", "xytext": (5, 4), "fontsize": 8}
             ours.annotate(result.row.name, (cost, mean(result.mean_ap)), **offset)
             theirs.annotate(result.row.name, (result.row.gflops, result.row.top1), **offset)
-        ours.set(title=f"{table}: synthetic set", xlabel="GMACs", ylabel="frame mAP, labelled boxes")
+        ours.set(
+            title=f"{table}: synthetic set", xlabel="GMACs", ylabel="frame mAP, labelled boxes"
+        )
         theirs.set(title=f"{table}: the paper", xlabel="GFLOPs", ylabel="Kinetics-400 top-1, %")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)

@@ -2,9 +2,10 @@
 
     python -m studies.plot_tradeoff --output tradeoff.png
 
-Across: GMACs of one clip at 256 x 256, counted on our own networks where a row names a config, else as published.
-Up: published accuracy in grey, and what we measured ourselves in colour, from studies/literature.csv, which also
-holds the systems of the comparison tables (those without a published cost are in the file but not in the picture).
+Across: GMACs of one clip at 256 x 256, counted on our own networks where a row names a config, else
+as published. Up: published accuracy in grey, and what we measured ourselves in colour, from
+studies/literature.csv, which also holds the systems of the comparison tables (those without a
+published cost are in the file but not in the picture).
 """
 
 from __future__ import annotations
@@ -23,7 +24,17 @@ from ava_det.models.build import build_model
 from ava_det.models.cost import compute_cost
 
 LITERATURE = Path(__file__).with_name("literature.csv")
-COLUMNS = ("benchmark", "system", "config", "gmacs", "views", "pretrain", "published", "measured", "source")
+COLUMNS = (
+    "benchmark",
+    "system",
+    "config",
+    "gmacs",
+    "views",
+    "pretrain",
+    "published",
+    "measured",
+    "source",
+)
 TITLES = {
     "kinetics400": ("Kinetics-400", "top-1 accuracy, %"),
     "ava_v2.1": ("AVA v2.1", "frame mAP, %"),
@@ -34,27 +45,40 @@ TITLES = {
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--literature", type=Path, default=LITERATURE, help="CSV of results with their sources")
-    parser.add_argument("--output", type=Path, default=Path("tradeoff.png"), help="the picture (png, svg or pdf)")
+    parser.add_argument(
+        "--literature", type=Path, default=LITERATURE, help="CSV of results with their sources"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("tradeoff.png"), help="the picture (png, svg or pdf)"
+    )
     args = parser.parse_args(argv)
     table = load_literature(args.literature)
-    table["gmacs"] = [compute_gmacs(row.config) if row.config else row.gmacs for row in table.itertuples()]
+    table["gmacs"] = [
+        compute_gmacs(row.config) if row.config else row.gmacs for row in table.itertuples()
+    ]
     draw(table, args.output)
-    print(f"{args.output}: {int(table['gmacs'].notna().sum())} of {len(table)} systems have a cost and are drawn")
+    print(
+        f"{args.output}: {int(table['gmacs'].notna().sum())} of {len(table)} systems have a cost and are drawn"
+    )
     return 0
 
 
 def load_literature(path: Path) -> pd.DataFrame:
-    """The table of results; `gmacs`, `published` and `measured` are NaN where unknown, `config` is then empty.
+    """The table of results; `gmacs`, `published` and `measured` are NaN where unknown, `config` is
+    then empty.
 
     Raises ValueError naming the file and what is wrong with it.
     """
     try:
         table = pd.read_csv(path, dtype=dict.fromkeys(COLUMNS, str), keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: {error} (expected a CSV with the columns {', '.join(COLUMNS)})") from None
+        raise ValueError(
+            f"{path}: {error} (expected a CSV with the columns {', '.join(COLUMNS)})"
+        ) from None
     if tuple(table.columns) != COLUMNS:
-        raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}, received {', '.join(table.columns)}")
+        raise ValueError(
+            f"{path}: expected the columns {', '.join(COLUMNS)}, received {', '.join(table.columns)}"
+        )
     for column in ("gmacs", "published", "measured"):
         numbers = pd.to_numeric(table[column], errors="coerce")
         wrong = numbers.isna() & (table[column] != "")
@@ -89,7 +113,9 @@ def draw(table: pd.DataFrame, output: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, len(TITLES), figsize=(7 * len(TITLES), 7.5), layout="constrained")
+    figure, panels = pyplot.subplots(
+        1, len(TITLES), figsize=(7 * len(TITLES), 7.5), layout="constrained"
+    )
     for panel, (benchmark, (title, label)) in zip(panels, TITLES.items(), strict=True):
         rows = table[(table.benchmark == benchmark) & table.gmacs.notna()]
         _draw_panel(panel, rows)
@@ -112,7 +138,9 @@ def _draw_panel(panel: Any, rows: pd.DataFrame) -> None:
     panel.scatter(rows.gmacs, rows.published, s=36, color="0.6", label="published")
     ours = rows[rows.measured.notna()]
     if len(ours):
-        panel.scatter(ours.gmacs, ours.measured, s=60, color="tab:red", marker="*", label="measured by us")
+        panel.scatter(
+            ours.gmacs, ours.measured, s=60, color="tab:red", marker="*", label="measured by us"
+        )
     panel.set_xscale("log")
     panel.margins(x=0.3, y=0.08)
     panel.grid(color="0.92")
@@ -125,8 +153,15 @@ def _label(panel: Any, rows: pd.DataFrame) -> None:
     taken: list[Any] = []
     for row in rows.sort_values("published", ascending=False).itertuples():
         value = row.published if pd.notna(row.published) else row.measured
-        text = panel.annotate(row.system, (row.gmacs, value), textcoords="offset points", fontsize=7, xytext=(6, -2))
-        for offset, side in (((6, -2), "left"), ((-6, -2), "right"), ((6, -10), "left"), ((-6, 6), "right")):
+        text = panel.annotate(
+            row.system, (row.gmacs, value), textcoords="offset points", fontsize=7, xytext=(6, -2)
+        )
+        for offset, side in (
+            ((6, -2), "left"),
+            ((-6, -2), "right"),
+            ((6, -10), "left"),
+            ((-6, 6), "right"),
+        ):
             text.set(position=offset, horizontalalignment=side)
             if not any(text.get_window_extent(renderer).overlaps(other) for other in taken):
                 break

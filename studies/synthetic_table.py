@@ -1,9 +1,11 @@
 """Trains the five synthetic configs at equal steps over three seeds and prints the README's table.
 
-    python -m studies.synthetic_table [--output outputs/synthetic_table] [--seeds 0 1 2] [--jobs 2] [key=value ...]
+    python -m studies.synthetic_table [--output outputs/synthetic_table] [--seeds 0 1 2] [--jobs 2]
+    [key=value ...]
 
-Every run trains once and is scored with detected and with ground-truth boxes; a run that is already there is not
-repeated. With --jobs 2 two runs share the machine, each on half of its cores, and training times are told so.
+Every run trains once and is scored with detected and with ground-truth boxes; a run that is already
+there is not repeated. With --jobs 2 two runs share the machine, each on half of its cores, and
+training times are told so.
 """
 
 from __future__ import annotations
@@ -38,15 +40,26 @@ from ava_det.models.build import build_model
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("single_frame", "slow_only", "fast_only", "slowfast_no_lateral", "slowfast")
 # AVA ids: pairs that only motion separates, the last two faster than four slow frames can follow
-MOTION_PAIRS = {"fall / get up": (5, 6), "run / walk": (10, 14), "wave / point": (69, 43), "hit / lift": (34, 36)}
+MOTION_PAIRS = {
+    "fall / get up": (5, 6),
+    "run / walk": (10, 14),
+    "wave / point": (69, 43),
+    "hit / lift": (34, 36),
+}
 # what tells the classes of a group from one another; all twelve classes of the set
-CLASS_GROUPS = {"appearance": (8, 12, 17, 48), "slow motion": (5, 6, 10, 14), "fast motion": (69, 43, 34, 36)}
+CLASS_GROUPS = {
+    "appearance": (8, 12, 17, 48),
+    "slow motion": (5, 6, 10, 14),
+    "fast motion": (69, 43, 34, 36),
+}
 CLIP_SIZE = (96, 128)
 
 
 @dataclass
 class Run:
-    """One training: its numbers with detected boxes, with ground-truth boxes, and the separation of each pair."""
+    """One training: its numbers with detected boxes, with ground-truth boxes, and the separation of
+    each pair.
+    """
 
     name: str
     seed: int
@@ -68,7 +81,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = [(name, seed) for seed in args.seeds for name in args.configs]
     with ThreadPoolExecutor(args.jobs) as pool:
         futures = [
-            pool.submit(train_and_score, args.output / f"{name}_{seed}", name, seed, args.jobs, args.overrides)
+            pool.submit(
+                train_and_score,
+                args.output / f"{name}_{seed}",
+                name,
+                seed,
+                args.jobs,
+                args.overrides,
+            )
             for name, seed in plan
         ]
         runs = [future.result() for future in futures]
@@ -80,7 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train_and_score(folder: Path, name: str, seed: int, jobs: int, overrides: Sequence[str]) -> Run:
-    """Trains one config with one seed unless that was done before in this folder, and reads its numbers."""
+    """Trains one config with one seed unless that was done before in this folder, and reads its
+    numbers.
+    """
     config_file = str(ROOT / "configs" / "synthetic" / f"{name}.yaml")
     wanted = load_config(config_file, [*overrides, f"seed={seed}", f"output_dir={folder}"])
     finished = (folder / "gt_boxes" / "metrics.json").exists()
@@ -91,7 +113,9 @@ def train_and_score(folder: Path, name: str, seed: int, jobs: int, overrides: Se
         run_tool("test_ava.py", [*common, f"output_dir={folder}/gt_boxes", *weights], jobs, folder)
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     seconds = sum(line["seconds"] for line in lines if "seconds" in line)
-    detected, labelled = (json.loads((folder / part / "metrics.json").read_text()) for part in ("", "gt_boxes"))
+    detected, labelled = (
+        json.loads((folder / part / "metrics.json").read_text()) for part in ("", "gt_boxes")
+    )
     config = load_config(folder / "config.yaml")
     auc = compute_pair_auc(config, folder / "gt_boxes" / "detections.csv")
     return Run(name, seed, detected, labelled, auc, seconds)
@@ -104,13 +128,18 @@ def run_tool(script: str, arguments: list[str], jobs: int, folder: Path) -> None
     with open(folder / "console.txt", "a") as console:
         command = [sys.executable, str(ROOT / "tools" / script), *arguments]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-        code = subprocess.run(command, stdout=console, stderr=console, env=environment, check=False).returncode
+        code = subprocess.run(
+            command, stdout=console, stderr=console, env=environment, check=False
+        ).returncode
     if code:
-        raise ValueError(f"{script} ended with exit code {code}, its output is in {folder}/console.txt")
+        raise ValueError(
+            f"{script} ended with exit code {code}, its output is in {folder}/console.txt"
+        )
 
 
 def compute_pair_auc(config: Config, detections: Path) -> list[float]:
-    """For each motion pair, how often a person of the first class outranks one of the second by score difference.
+    """For each motion pair, how often a person of the first class outranks one of the second by
+    score difference.
 
     0.5 is chance. Persons are the labelled boxes with exactly one class of the pair.
     """
@@ -120,7 +149,9 @@ def compute_pair_auc(config: Config, detections: Path) -> list[float]:
     rows = load_detections(detections)
     scores: dict[tuple[str, str], list[tuple[list[float], int, float]]] = {}
     columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
-    for video, timestamp, box, action_id, score in zip(*(column.tolist() for column in columns), strict=True):
+    for video, timestamp, box, action_id, score in zip(
+        *(column.tolist() for column in columns), strict=True
+    ):
         key = rows.video_names[video], timestamp_key(timestamp)
         scores.setdefault(key, []).append((box, action_id, score))
     margins: list[tuple[list[float], list[float]]] = [([], []) for _ in MOTION_PAIRS]
@@ -136,46 +167,71 @@ def compute_pair_auc(config: Config, detections: Path) -> list[float]:
             for (first, second), margin in zip(MOTION_PAIRS.values(), margins, strict=True):
                 if bool(labels[first - 1]) != bool(labels[second - 1]):
                     margin[0 if labels[first - 1] else 1].append(by_id[first] - by_id[second])
-    return [compute_auc(torch.tensor(positive), torch.tensor(negative)) for positive, negative in margins]
+    return [
+        compute_auc(torch.tensor(positive), torch.tensor(negative))
+        for positive, negative in margins
+    ]
 
 
 def compute_auc(positive: torch.Tensor, negative: torch.Tensor) -> float:
     """Share of (positive, negative) pairs in which the positive is larger; ties count half."""
-    above = (positive[:, None] > negative[None]).double() + 0.5 * (positive[:, None] == negative[None]).double()
+    above = (positive[:, None] > negative[None]).double() + 0.5 * (
+        positive[:, None] == negative[None]
+    ).double()
     return float(above.mean())
 
 
 def compute_gmacs(name: str, overrides: Sequence[str] = ()) -> float:
-    """Multiply-accumulates of convolutions and linear layers for one clip with one box, in billions."""
+    """Multiply-accumulates of convolutions and linear layers for one clip with one box, in
+    billions.
+    """
     config = load_config(ROOT / "configs" / "synthetic" / f"{name}.yaml", overrides)
-    reader, model = build_clip_reader(config), build_model(config).eval()
-    clips = [None if indices is None else torch.zeros(1, 3, len(indices), *CLIP_SIZE)
-             for indices in (reader.slow_indices, reader.fast_indices)]  # fmt: skip
+    reader = build_clip_reader(config)
+    model = build_model(config).eval()
+    clips = [
+        None if indices is None else torch.zeros(1, 3, len(indices), *CLIP_SIZE)
+        for indices in (reader.slow_indices, reader.fast_indices)
+    ]
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(clips[0], clips[1], torch.tensor([[0.0, 0.0, 0.0, 63.0, 95.0]]))
     return counter.get_total_flops() / 2e9
 
 
 def compute_group_ap(metrics: dict[str, Any], group: str) -> float:
-    """Mean AP of a group of classes; one that was never seen to be right, or has no labelled box, counts as 0."""
-    return mean(metrics["per_class"][str(action_id)]["AP"] or 0.0 for action_id in CLASS_GROUPS[group])
+    """Mean AP of a group of classes; one that was never seen to be right, or has no labelled box,
+    counts as 0.
+    """
+    return mean(
+        metrics["per_class"][str(action_id)]["AP"] or 0.0 for action_id in CLASS_GROUPS[group]
+    )
 
 
 def format_table(runs: Sequence[Run], names: Sequence[str], jobs: int) -> str:
     """Markdown: means and standard deviations over seeds; groups of classes with labelled boxes."""
 
     def spread(values: Sequence[float]) -> str:
-        return f"{mean(values):.3f} ± {stdev(values):.3f}" if len(values) > 1 else f"{mean(values):.3f}"
+        return (
+            f"{mean(values):.3f} ± {stdev(values):.3f}"
+            if len(values) > 1
+            else f"{mean(values):.3f}"
+        )
 
-    pairs, groups = " | ".join(MOTION_PAIRS), " | ".join(CLASS_GROUPS)
+    pairs = " | ".join(MOTION_PAIRS)
+    groups = " | ".join(CLASS_GROUPS)
     lines = [
         f"| config | frame mAP, detected boxes | labelled boxes | {groups} | AUC {pairs} | GMACs | training |",
         "|" + "---|" * (5 + len(CLASS_GROUPS) + len(MOTION_PAIRS)),
     ]
     for name in names:
         own = [run for run in runs if run.name == name]
-        cells = [name, spread([run.detected["mAP"] for run in own]), spread([run.labelled["mAP"] for run in own])]
-        cells += [spread([compute_group_ap(run.labelled, group) for run in own]) for group in CLASS_GROUPS]
+        cells = [
+            name,
+            spread([run.detected["mAP"] for run in own]),
+            spread([run.labelled["mAP"] for run in own]),
+        ]
+        cells += [
+            spread([compute_group_ap(run.labelled, group) for run in own]) for group in CLASS_GROUPS
+        ]
         cells += [f"{mean(run.pair_auc[i] for run in own):.2f}" for i in range(len(MOTION_PAIRS))]
         cells += [f"{compute_gmacs(name):.2f}", f"{mean(run.train_seconds for run in own):.0f} s"]
         lines.append("| " + " | ".join(cells) + " |")

@@ -1,4 +1,6 @@
-"""What tests share: a small rendered dataset, the way to the real data, and tools run in this process."""
+"""What tests share: a small rendered dataset, the way to the real data, and tools run in this
+process.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,15 @@ SHARED = Path(os.environ.get("AVA_DET_SHARED", ROOT.parent / "shared"))
 
 settings.register_profile("house", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("house")
-torch.set_num_threads(1)  # small tensors: threads cost more than they bring, and results stay the same everywhere
+# small tensors: threads cost more than they bring, and results stay the same everywhere
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def _keep_denormals() -> Iterator[None]:
-    """The tools flush denormals in their process; here that would reach hypothesis, which refuses to work so."""
+    """The tools flush denormals in their process; here that would reach hypothesis, which refuses
+    to work so.
+    """
     yield
     torch.set_flush_denormal(False)
 
@@ -31,21 +36,37 @@ def _keep_denormals() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic dataset of 4 training videos, 2 validation videos and a demo video, 8 s each."""
-    return render_synthetic(tmp_path_factory.mktemp("synthetic"), "--num-train=4", "--num-val=2", "--seconds=8")
+    return render_synthetic(
+        tmp_path_factory.mktemp("synthetic"), "--num-train=4", "--num-val=2", "--seconds=8"
+    )
 
 
 @pytest.fixture
 def synthetic_config(synthetic: Path, tmp_path: Path) -> list[str]:
-    """`--config FILE` and overrides that train the smallest network on `synthetic` in a second or two."""
+    """`--config FILE` and overrides that train the smallest network on `synthetic` in a second or
+    two.
+    """
     data = [f"data.video_dir={synthetic}/videos", f"data.label_map={synthetic}/labelmap.pbtxt"]
     for split in ("train", "val"):
         data += [f"data.{split}.annotations={synthetic}/{split}.csv", f"data.{split}.boxes=gt"]
         data += [f"data.{split}.excluded={synthetic}/{split}_excluded.csv"]
-    small = ["model.width=4", "data.train_short_side=[32,32]", "data.test_short_side=32", "train.batch_size=4"]
+    small = [
+        "model.width=4",
+        "data.train_short_side=[32,32]",
+        "data.test_short_side=32",
+        "train.batch_size=4",
+    ]
     return [
-        "--config", str(ROOT / "configs/synthetic/slowfast.yaml"), f"output_dir={tmp_path}/run", "device=cpu",
-        "precision=fp32", "train.epochs=1", "train.log_every=1", *data, *small,
-    ]  # fmt: skip
+        "--config",
+        str(ROOT / "configs/synthetic/slowfast.yaml"),
+        f"output_dir={tmp_path}/run",
+        "device=cpu",
+        "precision=fp32",
+        "train.epochs=1",
+        "train.log_every=1",
+        *data,
+        *small,
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +79,9 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def run_tool(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs a tool by name: `run_tool("train_ava", "--config", ...)` gives (exit code, stdout, stderr)."""
+    """Runs a tool by name: `run_tool("train_ava", "--config", ...)` gives (exit code, stdout,
+    stderr).
+    """
 
     def run(name: str, *arguments: object) -> tuple[int, str, str]:
         module = "benchmarks.__main__" if name == "benchmark" else f"tools.{name}"

@@ -1,4 +1,6 @@
-"""The direction of imports, read from the code itself: a package may only use the packages named here."""
+"""The direction of imports, read from the code itself: a package may only use the packages named
+here.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +39,19 @@ PACKAGES: dict[str, set[str]] = {
     "dataset_check": READERS | {"visualization"},
     "reproduction": READERS | {"checkpoint", "evaluation"},
     "datasets": READERS | {"cli"},
-    "inference": READERS | {"config", "checkpoint", "data", "detectors", "device", "export", "models", "tracking"},
+    "inference": READERS
+    | {"config", "checkpoint", "data", "detectors", "device", "export", "models", "tracking"},
     "demo": READERS | {"cli", "config", "detectors", "export", "inference", "visualization"},
 }
 TASKS_MAY_NOT = {"commands", "demo", "interchange", "dataset_check", "reproduction", "datasets"}
 
 
 def packages() -> list[str]:
-    entries = [path for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    entries = [
+        path
+        for path in PACKAGE.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    ]
     return sorted(path.stem for path in entries if path.stem != "__init__")
 
 
@@ -58,7 +65,11 @@ def imported_packages(package: str) -> dict[str, str]:
             if isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{path}:{node.lineno}: relative import"
                 module = node.module or ""
-                names = [f"ava_det.{alias.name}" for alias in node.names] if module == "ava_det" else [module]
+                names = (
+                    [f"ava_det.{alias.name}" for alias in node.names]
+                    if module == "ava_det"
+                    else [module]
+                )
             for name in names:
                 parts = name.split(".")
                 if parts[0] == "ava_det" and len(parts) > 1 and parts[1] != package:
@@ -66,7 +77,9 @@ def imported_packages(package: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("package", [name for name in packages() if name not in ("tasks", "commands")])
+@pytest.mark.parametrize(
+    "package", [name for name in packages() if name not in ("tasks", "commands")]
+)
 def test_a_package_imports_only_what_is_below_it(package: str) -> None:
     assert package in PACKAGES, f"ava_det/{package} is a new package: give it a place in this table"
     imported = imported_packages(package).items()
@@ -79,7 +92,9 @@ def test_tasks_compose_everything_but_what_stands_above_them() -> None:
 
 
 def test_nothing_but_the_console_script_imports_a_command() -> None:
-    assert not [name for name in packages() if name != "commands" and "commands" in imported_packages(name)]
+    assert not [
+        name for name in packages() if name != "commands" and "commands" in imported_packages(name)
+    ]
 
 
 def test_no_file_without_a_name() -> None:
@@ -115,7 +130,9 @@ def test_every_package_folder_is_installed() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     listed = set(setup["options"]["packages"].split())
-    present = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
+    present = {
+        ".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")
+    }
     assert listed == present | {"ava_det.configs"}
 
 

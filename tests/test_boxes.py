@@ -50,12 +50,16 @@ def test_flipping_twice_and_scaling_back_change_nothing(boxes: Tensor, width: fl
     torch.testing.assert_close(flip_boxes(flip_boxes(boxes, 1.0), 1.0), boxes, atol=1e-6, rtol=0)
     scaled = scale_boxes(boxes, width, 2 * width)
     torch.testing.assert_close(normalise_boxes(scaled, width, 2 * width), boxes)
-    torch.testing.assert_close(compute_area(scaled), compute_area(boxes) * 2 * width**2, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(
+        compute_area(scaled), compute_area(boxes) * 2 * width**2, rtol=1e-3, atol=1e-6
+    )
 
 
 @given(box_sets())
 def test_a_flipped_box_keeps_its_size(boxes: Tensor) -> None:
-    torch.testing.assert_close(compute_area(flip_boxes(boxes, 1.0)), compute_area(boxes), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        compute_area(flip_boxes(boxes, 1.0)), compute_area(boxes), atol=1e-5, rtol=1e-4
+    )
 
 
 def test_clipping_moves_only_what_is_outside() -> None:

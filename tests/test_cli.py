@@ -31,7 +31,11 @@ def parse(*words: str) -> argparse.Namespace:
 )
 def test_an_override_after_an_option_of_several_values_is_no_value_of_it(words: str) -> None:
     found = parse(*words.split())
-    assert (found.seeds, found.names, found.overrides) == ([2, 3], ["a", "b"], ["seed=1", "train.lr=0.1"])
+    assert (found.seeds, found.names, found.overrides) == (
+        [2, 3],
+        ["a", "b"],
+        ["seed=1", "train.lr=0.1"],
+    )
 
 
 def test_overrides_keep_their_order_and_other_options_their_values() -> None:

@@ -23,7 +23,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("needs setuptools to build a wheel without a network")
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
     if listed.returncode:
         pytest.skip("needs a git checkout to know its files")
     for name in listed.stdout.splitlines():
@@ -52,7 +54,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_python(installed: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(installed)}
-    return subprocess.run([sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True
+    )
 
 
 def test_configs_and_types_travel_with_the_package(installed: Path) -> None:
@@ -66,14 +70,20 @@ def test_tools_run_from_another_folder(installed: Path, tmp_path: Path) -> None:
     finished = run_python(installed, tmp_path, "-c", code)
     assert finished.stdout.split()[1] == "14", finished.stderr
     assert finished.stdout.startswith(str(installed))
-    finished = run_python(installed, tmp_path, "-m", "ava_det.commands.train", "--config", "configs/nowhere.yaml")
+    finished = run_python(
+        installed, tmp_path, "-m", "ava_det.commands.train", "--config", "configs/nowhere.yaml"
+    )
     assert finished.returncode == 2
     assert "configs/nowhere.yaml" in finished.stderr.splitlines()[-1]
 
 
 def test_every_tool_with_an_entry_point_exists(installed: Path) -> None:
     [entries] = installed.glob("*.dist-info/entry_points.txt")
-    modules = [line.split("=")[1].split(":")[0].strip() for line in entries.read_text().splitlines() if "=" in line]
+    modules = [
+        line.split("=")[1].split(":")[0].strip()
+        for line in entries.read_text().splitlines()
+        if "=" in line
+    ]
     assert modules
     for module in modules:
         assert (installed / (module.replace(".", "/") + ".py")).exists(), module

@@ -7,7 +7,11 @@ from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
 
 
 def make_keyframe(count: int = 2, **changes: object) -> Keyframe:
-    values = {"boxes": torch.rand(count, 4), "labels": torch.zeros(count, 5), "person_scores": torch.ones(count)}
+    values = {
+        "boxes": torch.rand(count, 4),
+        "labels": torch.zeros(count, 5),
+        "person_scores": torch.ones(count),
+    }
     return Keyframe("video", 902.0, **{**values, **changes})  # type: ignore[arg-type]
 
 
@@ -55,4 +59,6 @@ def test_detections_check_their_counts_and_print_shapes() -> None:
     with pytest.raises(ValueError, match="action_scores"):
         Detections(torch.rand(2, 4), torch.rand(3, 5), torch.ones(2), None, make_keyframe())
     with pytest.raises(ValueError, match="track_ids"):
-        Detections(torch.rand(2, 4), torch.rand(2, 5), torch.ones(2), torch.zeros(1), make_keyframe())
+        Detections(
+            torch.rand(2, 4), torch.rand(2, 5), torch.ones(2), torch.zeros(1), make_keyframe()
+        )

@@ -1,4 +1,6 @@
-"""The data set doctor: what is wrong with a config's annotations, videos and boxes, where, and how to mend it."""
+"""The data set doctor: what is wrong with a config's annotations, videos and boxes, where, and how
+to mend it.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Finds the persons in videos and writes their boxes: the box file that training, testing and the demo read."""
+"""Finds the persons in videos and writes their boxes: the box file that training, testing and the
+demo read.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Scores an AVA result CSV: frame mAP under a named protocol, per class, and what was not scored and why."""
+"""Scores an AVA result CSV: frame mAP under a named protocol, per class, and what was not scored
+and why.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Writes a trained network as a file for onnxruntime or OpenVINO, once its outputs are found equal to the network's."""
+"""Writes a trained network as a file for onnxruntime or OpenVINO, once its outputs are found equal
+to the network's.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""From nothing to a trained detector, its mAP and an overlay, on synthetic videos: what `make quickstart` runs."""
+"""From nothing to a trained detector, its mAP and an overlay, on synthetic videos: what `make
+quickstart` runs.
+"""
 
 import sys
 from pathlib import Path

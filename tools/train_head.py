@@ -1,4 +1,6 @@
-"""Your own classes in minutes, on a CPU: a head on a frozen network, whose features are computed once and kept."""
+"""Your own classes in minutes, on a CPU: a head on a frozen network, whose features are computed
+once and kept.
+"""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,15 @@
-"""Weights in and out: atomic saves, safe loads of any published format, and a report of what did not fit."""
+"""Weights in and out: atomic saves, safe loads of any published format, and a report of what did
+not fit.
+"""
 
 from ava_det.checkpoint.files import WeightsError, save_checkpoint, save_safetensors
-from ava_det.checkpoint.weights import WeightsReport, copy_weights, find_tensors, load_checkpoint, load_weights
+from ava_det.checkpoint.weights import (
+    WeightsReport,
+    copy_weights,
+    find_tensors,
+    load_checkpoint,
+    load_weights,
+)
 from ava_det.checkpoint.zoo import resolve_weights
 
 __all__ = [

@@ -1,8 +1,8 @@
 """Reading weight files without running them, and writing ours atomically.
 
-A file is recognised by its bytes, never by its name: published Caffe2 weights and torch weights share the
-extension `.pkl`. Everything is unpickled against an allow-list, so a file can hold tensors, numbers and text
-and nothing that acts.
+A file is recognised by its bytes, never by its name: published Caffe2 weights and torch weights
+share the extension `.pkl`. Everything is unpickled against an allow-list, so a file can hold
+tensors, numbers and text and nothing that acts.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ class WeightsError(ValueError):
 
 
 def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Writes `state` (tensors, numbers, text, containers of them) in torch's format, whole or not at all.
+    """Writes `state` (tensors, numbers, text, containers of them) in torch's format, whole or not
+    at all.
 
-    Ours hold {"model": state_dict, "config": plain dict, "label_map": {id: name}, ...training state}.
+    Ours hold {"model": state_dict, "config": plain dict, "label_map": {id: name}, ...training
+    state}.
 
     Raises OSError naming the file and the reason where the disk is full; the file before it stays.
     """
@@ -38,15 +40,20 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
             torch.save(dict(state), file)
             file.flush()
         except (RuntimeError, OSError) as error:
-            cause = error if isinstance(error, OSError) else error.__context__  # the zip writer hides what it met
+            # the zip writer hides what it met
+            cause = error if isinstance(error, OSError) else error.__context__
             if not isinstance(cause, OSError):
                 raise
             reason = f"cannot be written ({cause.strerror}); the file before it, if any, is whole"
             raise OSError(cause.errno, reason, str(path)) from None
 
 
-def save_safetensors(path: str | Path, model: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Writes a state dict as safetensors; `facts` (config, label map, origin) go into its header as JSON."""
+def save_safetensors(
+    path: str | Path, model: Mapping[str, Tensor], facts: Mapping[str, Any]
+) -> None:
+    """Writes a state dict as safetensors; `facts` (config, label map, origin) go into its header as
+    JSON.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.items()}
     header = {name: json.dumps(value) for name, value in facts.items()}
     with atomic_path(path) as temporary:
@@ -56,7 +63,8 @@ def save_safetensors(path: str | Path, model: Mapping[str, Tensor], facts: Mappi
 def read_file(path: str | Path) -> dict[str, Any]:
     """The dictionary inside a weights file: torch (zip or legacy), Caffe2 pickle, or safetensors.
 
-    Tensors stay on the CPU. Raises WeightsError in one sentence for a missing, foreign, truncated or unsafe file.
+    Tensors stay on the CPU. Raises WeightsError in one sentence for a missing, foreign, truncated
+    or unsafe file.
     """
     path = Path(path)
     if not path.is_file():
@@ -70,7 +78,9 @@ def read_file(path: str | Path) -> dict[str, Any]:
     except Exception as error:  # damaged bytes surface as almost any exception of the readers
         raise WeightsError(f"{path}: {describe_unpickling(error)}") from None
     if not isinstance(content, dict):
-        raise WeightsError(f"{path}: expected a dictionary of weights, found {type(content).__name__}")
+        raise WeightsError(
+            f"{path}: expected a dictionary of weights, found {type(content).__name__}"
+        )
     return content
 
 
@@ -100,12 +110,16 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             except json.JSONDecodeError:
                 content[name] = text
     if isinstance(content.get("label_map"), dict):
-        content["label_map"] = {int(action_id): name for action_id, name in content["label_map"].items()}
+        content["label_map"] = {
+            int(action_id): name for action_id, name in content["label_map"].items()
+        }
     return content
 
 
 class _Ignored:
-    """Stands in for training logs that MMEngine pickles into its checkpoints; holds nothing, does nothing."""
+    """Stands in for training logs that MMEngine pickles into its checkpoints; holds nothing, does
+    nothing.
+    """
 
     def __new__(cls, *_arguments: object) -> _Ignored:
         return object.__new__(cls)
@@ -118,7 +132,8 @@ def _ignore(*_arguments: object) -> None:
     return None
 
 
-_LEGACY_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # torch.serialization.MAGIC_NUMBER as a pickled integer
+# torch.serialization.MAGIC_NUMBER as a pickled integer
+_LEGACY_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")
 _INERT: list[Any] = [
     *((value, f"{module}.{name}") for (module, name), value in ARRAY_GLOBALS.items()),
     *{type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")},

@@ -1,8 +1,8 @@
 """Other people's parameter names in terms of ours: one table per source.
 
-A table is a list of (pattern, replacement); the first pattern that matches the whole name wins, and a name that
-none matches stays as it is, so that it is reported as unexpected. BN entries end in X = weight, bias,
-running_mean, running_var or num_batches_tracked; in our names a network is
+A table is a list of (pattern, replacement); the first pattern that matches the whole name wins, and
+a name that none matches stays as it is, so that it is reported as unexpected. BN entries end in X =
+weight, bias, running_mean, running_var or num_batches_tracked; in our names a network is
 
     backbone.{slow,fast}.stem.{conv.weight,bn.X}
     backbone.{slow,fast}.res{2..5}.blocks.{i}.{a,b,c,shortcut}.weight, .{a,b,c,shortcut}_bn.X
@@ -37,7 +37,8 @@ def detect_source(names: Iterable[str]) -> str:
 
 
 def translate(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """The tensors under our names; those of `source` that carry no weights (momentum and such) are left out.
+    """The tensors under our names; those of `source` that carry no weights (momentum and such) are
+    left out.
 
     Raises ValueError if two of them claim the same name.
     """
@@ -55,7 +56,11 @@ def translate(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
 
 def blobs_to_tensors(blobs: Mapping[str, Any]) -> dict[str, Tensor]:
     """Caffe2's NumPy blobs as tensors; entries that are no arrays (training state) are left out."""
-    return {str(name): torch.from_numpy(blob.copy()) for name, blob in blobs.items() if isinstance(blob, np.ndarray)}
+    return {
+        str(name): torch.from_numpy(blob.copy())
+        for name, blob in blobs.items()
+        if isinstance(blob, np.ndarray)
+    }
 
 
 def _rename(name: str, table: Table) -> str:
@@ -83,7 +88,10 @@ def _pyslowfast() -> Table:
             r"s([2-5])\.pathway([01])_nonlocal(\d+)\.(?:conv_)?(.+)",
             lambda m: f"{_pathway(m[2])}.res{m[1]}.non_local.{m[3]}.{m[4]}",
         ),
-        (r"s([1-4])_fuse\.(?:conv_f2s|(bn))\.(.+)", lambda m: f"{_lateral(m[1], -1)}.{m[2] or 'conv'}.{m[3]}"),
+        (
+            r"s([1-4])_fuse\.(?:conv_f2s|(bn))\.(.+)",
+            lambda m: f"{_lateral(m[1], -1)}.{m[2] or 'conv'}.{m[3]}",
+        ),
     ]
 
 
@@ -112,14 +120,19 @@ def _caffe2() -> Table:
         ),
         (r"t_pool1_subsample_w", "backbone.laterals.0.conv.weight"),
         (r"t_pool1_subsample_bn_(s|b|rm|riv)", lambda m: f"backbone.laterals.0.bn.{bn[m[1]]}"),
-        (r"t_res([2-4])_\d+_branch2c_bn_subsample_w", lambda m: f"{_lateral(m[1], -1)}.conv.weight"),
+        (
+            r"t_res([2-4])_\d+_branch2c_bn_subsample_w",
+            lambda m: f"{_lateral(m[1], -1)}.conv.weight",
+        ),
         (
             r"t_res([2-4])_\d+_branch2c_bn_subsample_bn_(s|b|rm|riv)",
             lambda m: f"{_lateral(m[1], -1)}.bn.{bn[m[2]]}",
         ),
         (
             r"(t_)?nonlocal_conv(\d)_(\d+)_(theta|phi|g|out)_(w|b)",
-            lambda m: f"{pathway(m[1])}.res{m[2]}.non_local.{m[3]}.{m[4]}.{'weight' if m[5] == 'w' else 'bias'}",
+            lambda m: (
+                f"{pathway(m[1])}.res{m[2]}.non_local.{m[3]}.{m[4]}.{'weight' if m[5] == 'w' else 'bias'}"
+            ),
         ),
         (
             r"(t_)?nonlocal_conv(\d)_(\d+)_bn_(s|b|rm|riv)",
@@ -130,16 +143,29 @@ def _caffe2() -> Table:
 
 
 def _pytorchvideo(names: list[str]) -> Table:
-    # Networks with a pooling stage (I3D) or without one number their stages differently: count those with blocks.
+    # Networks with a pooling stage (I3D) or without one number their stages differently: count
+    # those with blocks.
     numbers = sorted(
-        {int(m[1]) for name in names if (m := re.match(r"(?:model\.)?blocks\.(\d+)\..*res_blocks\.", name))}
+        {
+            int(m[1])
+            for name in names
+            if (m := re.match(r"(?:model\.)?blocks\.(\d+)\..*res_blocks\.", name))
+        }
     )
     stages = {str(number): f"res{index + 2}" for index, number in enumerate(numbers)}
 
     def block(match: re.Match[str]) -> str:
         number, pathway, index, rest = match.groups()
-        rest = re.sub(r"^branch1_(conv|norm)\.", lambda m: "shortcut." if m[1] == "conv" else "shortcut_bn.", rest)
-        rest = re.sub(r"^branch2\.(conv|norm)_([abc])\.", lambda m: f"{m[2]}{'' if m[1] == 'conv' else '_bn'}.", rest)
+        rest = re.sub(
+            r"^branch1_(conv|norm)\.",
+            lambda m: "shortcut." if m[1] == "conv" else "shortcut_bn.",
+            rest,
+        )
+        rest = re.sub(
+            r"^branch2\.(conv|norm)_([abc])\.",
+            lambda m: f"{m[2]}{'' if m[1] == 'conv' else '_bn'}.",
+            rest,
+        )
         return f"{_pathway(pathway or '0')}.{stages[number]}.blocks.{index}.{rest}"
 
     def fusion(match: re.Match[str]) -> str:
@@ -147,12 +173,17 @@ def _pytorchvideo(names: list[str]) -> Table:
         return f"backbone.laterals.{match[1]}.{part}.{match[3]}"
 
     def stem(match: re.Match[str]) -> str:
-        return f"{_pathway(match[1] or '0')}.stem.{'bn' if match[2] == 'norm' else 'conv'}.{match[3]}"
+        return (
+            f"{_pathway(match[1] or '0')}.stem.{'bn' if match[2] == 'norm' else 'conv'}.{match[3]}"
+        )
 
     return [
         (r"(?:model\.)?blocks\.(\d+)\.multipathway_fusion\.(conv_fast_to_slow|norm)\.(.+)", fusion),
         (r"(?:model\.)?blocks\.0\.(?:multipathway_blocks\.([01])\.)?(conv|norm)\.(.+)", stem),
-        (r"(?:model\.)?blocks\.(\d+)\.(?:multipathway_blocks\.([01])\.)?res_blocks\.(\d+)\.(.+)", block),
+        (
+            r"(?:model\.)?blocks\.(\d+)\.(?:multipathway_blocks\.([01])\.)?res_blocks\.(\d+)\.(.+)",
+            block,
+        ),
         (r"(?:(?:model\.)?blocks\.\d+|detection_head)\.proj\.(weight|bias)", r"head.projection.\1"),
     ]
 
@@ -174,7 +205,10 @@ def _mmaction2() -> Table:
             lambda m: f"{pathway(m[1])}.stem.{m[2]}.{m[3]}",
         ),
         (r"backbone\.slow_path\.conv1_lateral\.(conv|bn)\.(.+)", r"backbone.laterals.0.\1.\2"),
-        (r"backbone\.slow_path\.layer([1-3])_lateral\.(conv|bn)\.(.+)", r"backbone.laterals.\1.\2.\3"),
+        (
+            r"backbone\.slow_path\.layer([1-3])_lateral\.(conv|bn)\.(.+)",
+            r"backbone.laterals.\1.\2.\3",
+        ),
         (
             r"backbone\.(slow_path\.|fast_path\.)?layer([1-4])\.(\d+)\.(conv[123]|downsample)\.(conv|bn)\.(.+)",
             block,

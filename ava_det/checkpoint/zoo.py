@@ -1,7 +1,8 @@
-"""Published weights by name: where they are, under which licence, and a cache folder they are downloaded to.
+"""Published weights by name: where they are, under which licence, and a cache folder they are
+downloaded to.
 
-MODEL_ZOO.md says what each scored. `resolve_weights` is called by everything that reads weights, so a name works
-wherever a file does.
+MODEL_ZOO.md says what each scored. `resolve_weights` is called by everything that reads weights, so
+a name works wherever a file does.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ ZOO: dict[str, PublishedWeights] = {
 }
 
 
-# What frames and boxes each project's detectors saw, as keys of `data` in a config: on others they score lower.
+# What frames and boxes each project's detectors saw, as keys of `data` in a config: on others they
+# score lower.
 _SEEN_BY_PYSLOWFAST: dict[str, object] = {
     "slow_frame_policy": "linspace",
     "frame_grid": "pyslowfast",
@@ -135,11 +137,13 @@ SEEN_BY_DETECTORS: dict[str, dict[str, object]] = {
 
 
 def resolve_weights(name_or_path: str | Path) -> Path:
-    """A path as it is; a name of `ZOO` or a URL as the path of its file in the cache, downloaded on first use.
+    """A path as it is; a name of `ZOO` or a URL as the path of its file in the cache, downloaded on
+    first use.
 
-    The cache is $AVA_DET_CACHE, or ava_det under the user's cache folder. URLs are https:// or detectron2://, as
-    Detectron2's configurations write them. Raises WeightsError in one sentence for a path or name that does not exist,
-    for weights nobody published, and for a download that fails.
+    The cache is $AVA_DET_CACHE, or ava_det under the user's cache folder. URLs are https:// or
+    detectron2://, as Detectron2's configurations write them. Raises WeightsError in one sentence
+    for a path or name that does not exist, for weights nobody published, and for a download that
+    fails.
     """
     name = str(name_or_path)
     if Path(name_or_path).exists():
@@ -149,7 +153,9 @@ def resolve_weights(name_or_path: str | Path) -> Path:
     if name.startswith("https://"):
         known = next((entry for entry, published in ZOO.items() if published.url == name), None)
         if known is None:
-            return _keep(name, name, urllib.parse.urlsplit(name).path.strip("/"), "see where it is published")
+            return _keep(
+                name, name, urllib.parse.urlsplit(name).path.strip("/"), "see where it is published"
+            )
         name = known
     if name not in ZOO:
         near = difflib.get_close_matches(name, ZOO, n=1)
@@ -157,8 +163,12 @@ def resolve_weights(name_or_path: str | Path) -> Path:
         raise WeightsError(f"{name}: no such weights file, and no such name in MODEL_ZOO.md{hint}")
     url = ZOO[name].url
     if url is None:
-        raise WeightsError(f"{name}: its authors published the recipe and the result but no weights")
-    return _keep(name, url, f"{name.rpartition('/')[0]}/{url.rpartition('/')[2]}", ZOO[name].licence)
+        raise WeightsError(
+            f"{name}: its authors published the recipe and the result but no weights"
+        )
+    return _keep(
+        name, url, f"{name.rpartition('/')[0]}/{url.rpartition('/')[2]}", ZOO[name].licence
+    )
 
 
 def _keep(name: str, url: str, place: str, licence: str) -> Path:
@@ -173,7 +183,11 @@ def _keep(name: str, url: str, place: str, licence: str) -> Path:
 def cache_folder() -> Path:
     """Where downloaded weights stay."""
     chosen = os.environ.get("AVA_DET_CACHE")
-    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ava_det"
+    return (
+        Path(chosen)
+        if chosen
+        else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ava_det"
+    )
 
 
 def _download(url: str, target: Path) -> None:
@@ -189,12 +203,17 @@ def _download(url: str, target: Path) -> None:
 
 
 def _fetch(url: str, path: str) -> None:
-    """Reads a URL into a file with a progress bar; raises OSError if it ends early or its name's hash differs."""
+    """Reads a URL into a file with a progress bar; raises OSError if it ends early or its name's
+    hash differs.
+    """
     request = urllib.request.Request(url, headers={"User-Agent": "ava_det"})
-    digest, received = hashlib.sha256(), 0
+    digest = hashlib.sha256()
+    received = 0
     with urllib.request.urlopen(request, timeout=30) as response, open(path, "wb") as file:
         size = int(response.headers.get("Content-Length") or 0)
-        with tqdm(total=size or None, unit="B", unit_scale=True, desc=url.rpartition("/")[2]) as bar:
+        with tqdm(
+            total=size or None, unit="B", unit_scale=True, desc=url.rpartition("/")[2]
+        ) as bar:
             while chunk := response.read(1 << 20):
                 file.write(chunk)
                 digest.update(chunk)

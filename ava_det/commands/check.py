@@ -1,10 +1,12 @@
-"""The data set doctor: what is wrong with a config's annotations, videos and boxes, where, and how to mend it.
+"""The data set doctor: what is wrong with a config's annotations, videos and boxes, where, and how
+to mend it.
 
 python tools/check_dataset.py --config configs/mini_ava/slowfast.yaml
 python tools/check_dataset.py --config your.yaml data.start_second=900 --sheet sheet.png
 
-Exit code 1 where something would spoil training or evaluation, 0 otherwise, 2 for a mistake in the command or config.
-The sheet shows the keyframes with faults, or random ones where there are none: look whether boxes and labels fit.
+Exit code 1 where something would spoil training or evaluation, 0 otherwise, 2 for a mistake in the
+command or config. The sheet shows the keyframes with faults, or random ones where there are none:
+look whether boxes and labels fit.
 """
 
 from __future__ import annotations
@@ -19,7 +21,13 @@ from tqdm import tqdm
 
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, ConfigError, SplitConfig, load_config
-from ava_det.dataset_check import DatasetFiles, SplitFiles, check_dataset, choose_tiles, format_examination
+from ava_det.dataset_check import (
+    DatasetFiles,
+    SplitFiles,
+    check_dataset,
+    choose_tiles,
+    format_examination,
+)
 from ava_det.detectors.registry import names_detector
 from ava_det.visualization import draw_label_sheet, write_png
 
@@ -28,7 +36,9 @@ from ava_det.visualization import draw_label_sheet, write_png
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True, help="the experiment whose data is checked")
-    parser.add_argument("--sheet", metavar="PNG", help="draw the keyframes with faults, or random ones, there")
+    parser.add_argument(
+        "--sheet", metavar="PNG", help="draw the keyframes with faults, or random ones, there"
+    )
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
     if args.sheet and Path(args.sheet).suffix.lower() != ".png":
@@ -41,7 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         tiles = choose_tiles(examination, config.data.start_second, config.seed)
         if tiles:
             write_png(args.sheet, draw_label_sheet(tiles))
-        print(f"sheet: {args.sheet}" if tiles else "no sheet: no keyframe lies in a video that can be read")
+        print(
+            f"sheet: {args.sheet}"
+            if tiles
+            else "no sheet: no keyframe lies in a video that can be read"
+        )
     return 1 if examination.has_errors else 0
 
 

@@ -3,7 +3,8 @@
     python tools/convert_weights.py SLOWFAST_32x2_R101_50_50.pkl slowfast.safetensors \\
         --config configs/ava/pyslowfast/SLOWFAST_32x2_R101_50_50.yaml
 
-SRC is a file or a name of MODEL_ZOO.md. Every entry must fit the config's network; the report says whose names it had.
+SRC is a file or a name of MODEL_ZOO.md. Every entry must fit the config's network; the report says
+whose names it had.
 """
 
 from __future__ import annotations
@@ -23,12 +24,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", metavar="SRC", help="a weights file, or a name of the model zoo")
     parser.add_argument("target", metavar="DST", help="the safetensors file to write")
-    parser.add_argument("--config", required=True, help="the experiment whose network the weights belong to")
+    parser.add_argument(
+        "--config", required=True, help="the experiment whose network the weights belong to"
+    )
     args = parser.parse_args(argv)
     config = load_config(args.config)
     model = build_model(config)
     report = load_weights(model, args.source)
-    facts = {"config": config_to_dict(config), "converted_from": Path(args.source).name, "names_of": report.source}
+    facts = {
+        "config": config_to_dict(config),
+        "converted_from": Path(args.source).name,
+        "names_of": report.source,
+    }
     label_map = load_checkpoint(args.source).get("label_map")
     if label_map:
         facts["label_map"] = label_map

@@ -1,14 +1,16 @@
 """Overlays a video with who does what: boxes, actions and scores that follow the people.
 
     python tools/demo.py --video walk.mp4 --output overlay.mp4                       (published AVA weights)
-    python tools/demo.py --video walk.mp4 --output overlay.mp4 --weights outputs/quickstart/checkpoints/last.pt \\
+    python tools/demo.py --video walk.mp4 --output overlay.mp4 --weights
+    outputs/quickstart/checkpoints/last.pt \\
         [--config FILE] [--csv detections.csv] [--json detections.jsonl] [--sheet overlay.png]
     torchrun --nproc-per-node 8 tools/demo.py --video FOLDER --output overlays --json results
 
---video may also be a glob, a webcam's number or a URL. --boxes is a box file, whose timestamps then are the keyframes,
-or like --detector a person detector's name. The CSV holds every score in AVA's result format, at data.start_second plus
-the seconds in the file, so that it can be evaluated. Of several videos each has its own files, named after it; those
-that are there already are passed over, so that the same command goes on where a job was stopped.
+--video may also be a glob, a webcam's number or a URL. --boxes is a box file, whose timestamps then
+are the keyframes, or like --detector a person detector's name. The CSV holds every score in AVA's
+result format, at data.start_second plus the seconds in the file, so that it can be evaluated. Of
+several videos each has its own files, named after it; those that are there already are passed over,
+so that the same command goes on where a job was stopped.
 """
 
 from __future__ import annotations
@@ -42,18 +44,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     outputs = check_outputs(args, source)
     window = Window(f"{args.video} (q quits)") if args.show else None
     if source.is_single:
-        with open_video(source.videos[0]):  # a file that is no video is said before minutes go into the weights
+        # a file that is no video is said before minutes go into the weights
+        with open_video(source.videos[0]):
             pass
     predictor = load_predictor(args)
     actions = choose_actions(args.classes, predictor.label_map)
-    looks = Looks(actions, choose_thresholds(args.threshold, actions, predictor.thresholds), args.topk)
+    looks = Looks(
+        actions, choose_thresholds(args.threshold, actions, predictor.thresholds), args.topk
+    )
     moments = Moments(args.every, args.start, args.end, args.smooth)
     with stopped_by_interrupt() as stop:
         if source.live is not None:
-            seen, dropped = process_live(predictor, source.live, moments, outputs, looks, stop, window)
+            seen, dropped = process_live(
+                predictor, source.live, moments, outputs, looks, stop, window
+            )
             print(f"{seen.seconds:.1f} s watched, {dropped} frames dropped", file=sys.stderr)
         elif not source.is_single:
-            return run_job(predictor, source.videos, moments, outputs, looks, stop, describe_settings(args))
+            return run_job(
+                predictor, source.videos, moments, outputs, looks, stop, describe_settings(args)
+            )
         else:
             seen = process_video(predictor, source.videos[0], moments, outputs, looks, stop, window)
     files = ", ".join(str(path) for path in outputs.paths()) or "nothing"
@@ -65,21 +74,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
-    """The files, or for several videos the folders, to write. Raises ConfigError where they cannot be that."""
+    """The files, or for several videos the folders, to write. Raises ConfigError where they cannot
+    be that.
+    """
     one_file = source.is_single or source.live is not None
     if source.live is not None and (args.sheet or args.start):
-        raise ConfigError(f"--{'sheet' if args.sheet else 'start'}: not for a live source, received {source.live}")
+        raise ConfigError(
+            f"--{'sheet' if args.sheet else 'start'}: not for a live source, received {source.live}"
+        )
     if args.show and not one_file:
         raise ConfigError("--show: one video at a time, received several")
-    given = {option: getattr(args, option) for option in SUFFIXES if getattr(args, option) is not None}
+    given = {
+        option: getattr(args, option) for option in SUFFIXES if getattr(args, option) is not None
+    }
     for option, path in given.items():
         wanted = SUFFIXES[option]
         if one_file and option in ("output", "sheet") and path.suffix.lower() != wanted:
-            raise ConfigError(f"--{option}: expected a file name that ends in {wanted}, received {str(path)!r}")
+            raise ConfigError(
+                f"--{option}: expected a file name that ends in {wanted}, received {str(path)!r}"
+            )
         if one_file and path.is_dir():
             raise ConfigError(f"--{option}: expected a file name to write, {path} is a folder")
         if not one_file and (path.is_file() or path.suffix.lower() == wanted):
-            raise ConfigError(f"--{option}: expected a folder for the files of several videos, received {str(path)!r}")
+            raise ConfigError(
+                f"--{option}: expected a folder for the files of several videos, received {str(path)!r}"
+            )
     if source.is_single:
         targets = [path.resolve() for path in (source.videos[0], *given.values())]
         if len(set(targets)) < len(targets):
@@ -97,7 +116,12 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
             raise ConfigError(f"{option}: expected {kinds}{', '.join(DETECTORS)}, received {who!r}")
         who = load_boxes(args.boxes, min_score=0.0)
     return Predictor.from_pretrained(
-        args.weights, who, config=args.config, overrides=args.overrides, label_map=args.label_map, runtime=args.runtime
+        args.weights,
+        who,
+        config=args.config,
+        overrides=args.overrides,
+        label_map=args.label_map,
+        runtime=args.runtime,
     )
 
 
@@ -109,7 +133,9 @@ def describe_settings(args: argparse.Namespace) -> dict[str, object]:
 
 @contextmanager
 def stopped_by_interrupt() -> Iterator[Event]:
-    """An event that the first Ctrl-C sets, so that files are closed properly; the second one is an interrupt again."""
+    """An event that the first Ctrl-C sets, so that files are closed properly; the second one is an
+    interrupt again.
+    """
     stop = Event()
 
     def on_interrupt(*_: object) -> None:

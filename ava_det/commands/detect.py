@@ -1,11 +1,14 @@
-"""Finds the persons in videos and writes their boxes: the box file that training, testing and the demo read.
+"""Finds the persons in videos and writes their boxes: the box file that training, testing and the
+demo read.
 
-    python tools/detect_persons.py --videos FOLDER --output boxes.csv --every 1.0
-    python tools/detect_persons.py --videos data/ava/videos --output boxes.csv --at val.csv --start-second 900
-    torchrun --nproc-per-node 8 tools/detect_persons.py --videos FOLDER --output boxes.csv --at annotations.csv
+    python tools/detect_persons.py --videos FOLDER --output boxes.csv --every 1.0 python
+    tools/detect_persons.py --videos data/ava/videos --output boxes.csv --at val.csv --start-second
+    900 torchrun --nproc-per-node 8 tools/detect_persons.py --videos FOLDER --output boxes.csv --at
+    annotations.csv
 
---at takes the keyframes of an AVA CSV and, where it has boxes, says how good the detected ones are. A run that was
-killed goes on where it was by the same command. A video that cannot be read is named and passed over: exit code 1.
+--at takes the keyframes of an AVA CSV and, where it has boxes, says how good the detected ones are.
+A run that was killed goes on where it was by the same command. A video that cannot be read is named
+and passed over: exit code 1.
 """
 
 from __future__ import annotations
@@ -31,7 +34,12 @@ from ava_det.detectors.registry import DETECTORS, build_detector, names_detector
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group, rank, world_size
 from ava_det.evaluation.person_ap import compute_person_ap
-from ava_det.formats.annotations import keyframes_from_annotations, load_annotations, load_boxes, timestamp_key
+from ava_det.formats.annotations import (
+    keyframes_from_annotations,
+    load_annotations,
+    load_boxes,
+    timestamp_key,
+)
 from ava_det.structures import Keyframe
 from ava_det.video.file import VideoError
 from ava_det.video.folder import open_video
@@ -48,43 +56,79 @@ def main(argv: Sequence[str] | None = None) -> int:
     keyframes = load_keyframes(args.at) if args.at else None
     wanted = [video for video in sorted(videos) if keyframes is None or video in keyframes]
     if not wanted:
-        raise VideoError(f"{args.at}: expected keyframes of the videos given, such as {min(videos)}, found none")
+        raise VideoError(
+            f"{args.at}: expected keyframes of the videos given, such as {min(videos)}, found none"
+        )
     device = prepare_torch(Config(device=args.device))
     with process_group(torch.device("cpu"), PATIENCE):
-        detector = build_detector(args.detector, device)  # a mistake in its name or weights begins no run
+        # a mistake in its name or weights begins no run
+        detector = build_detector(args.detector, device)
         parts = BoxParts(args.output)
         if is_main_process():
             parts.begin(describe_settings(args))
         failed = find_missing(args, videos, keyframes)
-        failed |= detect_all(args, {video: videos[video] for video in wanted}, keyframes, parts, detector)
+        failed |= detect_all(
+            args, {video: videos[video] for video in wanted}, keyframes, parts, detector
+        )
         if is_main_process():
-            finish(args, [video for video in wanted if video not in failed], keyframes, parts, failed)
+            finish(
+                args, [video for video in wanted if video not in failed], keyframes, parts, failed
+            )
     return 1 if failed else 0
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--videos", type=Path, nargs="+", required=True, metavar="DIR|FILE", help="folders and files")
+    parser.add_argument(
+        "--videos",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="DIR|FILE",
+        help="folders and files",
+    )
     parser.add_argument("--output", type=Path, required=True, help="the box file to write, a CSV")
-    parser.add_argument("--detector", type=detector, default="auto", help=f"{', '.join(DETECTORS)} (default: auto)")
-    parser.add_argument("--weights", help="of faster_rcnn or detectron2: a file, a name of the model zoo or a URL")
+    parser.add_argument(
+        "--detector", type=detector, default="auto", help=f"{', '.join(DETECTORS)} (default: auto)"
+    )
+    parser.add_argument(
+        "--weights", help="of faster_rcnn or detectron2: a file, a name of the model zoo or a URL"
+    )
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--at", type=Path, metavar="CSV", help="an AVA CSV: look at its keyframes")
-    when.add_argument("--every", type=interval, default=1.0, help="seconds between looks, from the first frame (1.0)")
-    parser.add_argument("--start-second", type=second, default=0.0, help="what the first frame of a file is worth (0)")
-    parser.add_argument("--min-score", type=fraction, default=0.05, help="leave out boxes below this score (0.05)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    when.add_argument(
+        "--every",
+        type=interval,
+        default=1.0,
+        help="seconds between looks, from the first frame (1.0)",
+    )
+    parser.add_argument(
+        "--start-second",
+        type=second,
+        default=0.0,
+        help="what the first frame of a file is worth (0)",
+    )
+    parser.add_argument(
+        "--min-score", type=fraction, default=0.05, help="leave out boxes below this score (0.05)"
+    )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)"
+    )
     args = parser.parse_args(argv)
     if args.output.is_dir():
         parser.error(f"argument --output: expected a file name to write, {args.output} is a folder")
     if args.weights is not None:  # detectron2 alone has its default config before its weights
-        args.detector += f"::{args.weights}" if args.detector == "detectron2" else f":{args.weights}"
+        args.detector += (
+            f"::{args.weights}" if args.detector == "detectron2" else f":{args.weights}"
+        )
     return args
 
 
 def detector(text: str) -> str:
     if not names_detector(text):
-        raise argparse.ArgumentTypeError(f"expected one of {', '.join(DETECTORS)}, or NAME:WEIGHTS, received {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected one of {', '.join(DETECTORS)}, or NAME:WEIGHTS, received {text!r}"
+        )
     return text
 
 
@@ -99,7 +143,9 @@ def collect_videos(paths: Sequence[Path]) -> dict[str, Path]:
             raise VideoError(f"--videos: the folder {path} holds no video")
         for video_id, file in found.items():
             if videos.get(video_id, file) != file:
-                raise VideoError(f"--videos: {videos[video_id]} and {file} have the same video id {video_id}")
+                raise VideoError(
+                    f"--videos: {videos[video_id]} and {file} have the same video id {video_id}"
+                )
             videos[video_id] = file
     return videos
 
@@ -109,7 +155,9 @@ def load_keyframes(path: Path) -> dict[str, list[Keyframe]]:
     rows = load_annotations(path)
     rows.action_ids = np.minimum(rows.action_ids, 1)  # persons matter here, not what they do
     keyframes: dict[str, list[Keyframe]] = {}
-    for keyframe in sorted(keyframes_from_annotations(rows, 1), key=lambda keyframe: keyframe.timestamp):
+    for keyframe in sorted(
+        keyframes_from_annotations(rows, 1), key=lambda keyframe: keyframe.timestamp
+    ):
         keyframes.setdefault(keyframe.video_id, []).append(keyframe)
     return keyframes
 
@@ -118,7 +166,9 @@ def describe_settings(args: argparse.Namespace) -> dict[str, str | float | None]
     """All that decides what the boxes are: only a run with the same can be gone on with."""
     weights = Path(args.detector.rpartition(":")[2])
     return {
-        "--detector": f"{args.detector} {describe_content(weights)}" if weights.is_file() else args.detector,
+        "--detector": f"{args.detector} {describe_content(weights)}"
+        if weights.is_file()
+        else args.detector,
         "--at": f"{args.at.name} {describe_content(args.at)}" if args.at else None,
         "--every": None if args.at else args.every,
         "--start-second": args.start_second,
@@ -134,10 +184,15 @@ def describe_content(path: Path) -> str:
 def find_missing(
     args: argparse.Namespace, videos: Mapping[str, Path], keyframes: Mapping[str, object] | None
 ) -> dict[str, str]:
-    """Videos of the annotations that a folder should hold and does not. Single files are a choice: none is missed."""
+    """Videos of the annotations that a folder should hold and does not. Single files are a choice:
+    none is missed.
+    """
     if keyframes is None or not any(path.is_dir() for path in args.videos):
         return {}
-    return {video: f"no video file for video id {video} of {args.at}" for video in sorted(set(keyframes) - set(videos))}
+    return {
+        video: f"no video file for video id {video} of {args.at}"
+        for video in sorted(set(keyframes) - set(videos))
+    }
 
 
 def detect_all(
@@ -147,19 +202,30 @@ def detect_all(
     parts: BoxParts,
     detector: PersonDetector,
 ) -> dict[str, str]:
-    """Makes the parts that are not there yet, each process its share; returns what was wrong with which video."""
-    todo = gather_objects([video for video in videos if not parts.has(video)])[0]  # as the main process sees it
-    todo.sort(key=lambda video: -videos[video].stat().st_size)  # large and small ones dealt out evenly
+    """Makes the parts that are not there yet, each process its share; returns what was wrong with
+    which video.
+    """
+    # as the main process sees it
+    todo = gather_objects([video for video in videos if not parts.has(video)])[0]
+    # large and small ones dealt out evenly
+    todo.sort(key=lambda video: -videos[video].stat().st_size)
     failed: dict[str, str] = {}
     shown = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}, {remaining} left{postfix}]"
     mine = todo[rank() :: world_size()]
     with tqdm(
-        total=len(mine), desc=f"persons ({args.detector})", bar_format=shown, disable=not is_main_process()
+        total=len(mine),
+        desc=f"persons ({args.detector})",
+        bar_format=shown,
+        disable=not is_main_process(),
     ) as bar:
         for count, video in enumerate(mine, 1):
-            timestamps = None if keyframes is None else [keyframe.timestamp for keyframe in keyframes[video]]
+            timestamps = (
+                None if keyframes is None else [keyframe.timestamp for keyframe in keyframes[video]]
+            )
             try:
-                parts.write(video, detect_video(args, detector, video, videos[video], timestamps, bar))
+                parts.write(
+                    video, detect_video(args, detector, video, videos[video], timestamps, bar)
+                )
             except ValueError as error:
                 failed[video] = " ".join(str(error).split())
             bar.update(count - bar.n)
@@ -174,7 +240,9 @@ def detect_video(
     timestamps: Sequence[float] | None,
     bar: tqdm,
 ) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
-    """The boxes of a video's keyframes, those with a score of at least --min-score; moves the bar by 1."""
+    """The boxes of a video's keyframes, those with a score of at least --min-score; moves the bar
+    by 1.
+    """
     boxes = {}
     with open_video(path, args.start_second) as reader:
         if timestamps is None:
@@ -193,7 +261,9 @@ def finish(
     parts: BoxParts,
     failed: Mapping[str, str],
 ) -> None:
-    """Writes the box file and says what is in it. The parts stay where a video failed, for another attempt."""
+    """Writes the box file and says what is in it. The parts stay where a video failed, for another
+    attempt.
+    """
     parts.merge(videos)
     if not failed:
         parts.remove()
@@ -201,16 +271,23 @@ def finish(
     num_boxes = sum(len(scores) for _, scores in boxes.values())
     print(f"{num_boxes} boxes in {len(videos)} videos; written: {args.output}")
     if keyframes is not None:
-        for line in describe_quality([k for video in videos for k in keyframes[video]], boxes, args.min_score):
+        for line in describe_quality(
+            [k for video in videos for k in keyframes[video]], boxes, args.min_score
+        ):
             print(line)
     for why in failed.values():
         print(f"passed over: {why}", file=sys.stderr)
     if failed:
-        print(f"{len(failed)} videos are not in {args.output}: the same command tries them again", file=sys.stderr)
+        print(
+            f"{len(failed)} videos are not in {args.output}: the same command tries them again",
+            file=sys.stderr,
+        )
 
 
 def describe_quality(
-    keyframes: Sequence[Keyframe], boxes: Mapping[tuple[str, str], tuple[Tensor, Tensor]], min_score: float
+    keyframes: Sequence[Keyframe],
+    boxes: Mapping[tuple[str, str], tuple[Tensor, Tensor]],
+    min_score: float,
 ) -> Iterable[str]:
     """Detected against labelled boxes; nothing where none is labelled."""
     ap = compute_person_ap(keyframes, boxes)["AP50"]

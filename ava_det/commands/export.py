@@ -1,10 +1,13 @@
-"""Writes a trained network as a file for onnxruntime or OpenVINO, once its outputs are found equal to the network's.
+"""Writes a trained network as a file for onnxruntime or OpenVINO, once its outputs are found equal
+to the network's.
 
     python tools/export_model.py --config configs/synthetic/slowfast.yaml \\
         --weights outputs/quickstart/checkpoints/last.pt --format onnx --output slowfast.onnx
-    python tools/test_ava.py --config configs/synthetic/slowfast.yaml --weights slowfast.onnx --runtime onnx
+    python tools/test_ava.py --config configs/synthetic/slowfast.yaml --weights slowfast.onnx
+    --runtime onnx
 
-Any number of clips and boxes, any height and width; the number of frames is the config's. See docs/export.md.
+Any number of clips and boxes, any height and width; the number of frames is the config's. See
+docs/export.md.
 """
 
 from __future__ import annotations
@@ -31,31 +34,48 @@ from ava_det.video.sources import find_videos
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="the experiment the weights were trained by")
+    parser.add_argument(
+        "--config", required=True, help="the experiment the weights were trained by"
+    )
     parser.add_argument("--weights", required=True, help="a checkpoint, or a name of the model zoo")
     parser.add_argument("--format", required=True, choices=tuple(FORMATS))
     parser.add_argument(
-        "--output", type=Path, required=True, help="an .onnx file, or OpenVINO's .xml (a .bin joins it)"
+        "--output",
+        type=Path,
+        required=True,
+        help="an .onnx file, or OpenVINO's .xml (a .bin joins it)",
     )
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the stored weights (fp32)")
-    parser.add_argument("--video", type=Path, help="compare on this video too; default: the first of data.video_dir")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="of the stored weights (fp32)"
+    )
+    parser.add_argument(
+        "--video", type=Path, help="compare on this video too; default: the first of data.video_dir"
+    )
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
     suffix = FORMATS[args.format]
     if args.output.suffix.lower() != suffix or args.output.is_dir():
-        parser.error(f"argument --output: expected a file name that ends in {suffix}, received {str(args.output)!r}")
+        parser.error(
+            f"argument --output: expected a file name that ends in {suffix}, received {str(args.output)!r}"
+        )
     config = load_config(args.config, args.overrides)
     video = args.video or find_first_video(config)
     checks = [draw_inputs(config, 2, 3), draw_inputs(config, 1, 0), draw_inputs(config, 3, 1)]
     if video is not None:
         checks.append(read_inputs(config, video))
     model, label_map = load_plain_model(config, args.weights)
-    if label_map is None and config.data.label_map is not None and Path(config.data.label_map).is_file():
+    if (
+        label_map is None
+        and config.data.label_map is not None
+        and Path(config.data.label_map).is_file()
+    ):
         label_map = load_label_map_for(config)
     facts = {"config": config_to_dict(config), "label_map": label_map, "precision": args.precision}
     difference = export_model(model, checks, args.output, args.format, args.precision, facts)
     compared = (
-        f"random clips and one of {video.name}" if video is not None else "random clips alone: no video is at hand"
+        f"random clips and one of {video.name}"
+        if video is not None
+        else "random clips alone: no video is at hand"
     )
     what = "logits" if args.precision == "fp32" else "scores"
     print(f"{args.output}: {what} within {difference:.1g} of the network's on {compared}")
@@ -70,36 +90,51 @@ def find_first_video(config: Config) -> Path | None:
 
 
 def draw_inputs(config: Config, batch: int, boxes: int, short_side: int = 64) -> dict[str, Tensor]:
-    """Normal noise and boxes anywhere, partly outside; small, since a graph of any size is checked as well by it."""
+    """Normal noise and boxes anywhere, partly outside; small, since a graph of any size is checked
+    as well by it.
+    """
     generator = torch.Generator().manual_seed(batch)
-    height, width, frames = short_side, short_side + 13 * batch, config.model.alpha * config.model.num_slow_frames
+    height = short_side
+    width = short_side + 13 * batch
+    frames = config.model.alpha * config.model.num_slow_frames
     fast = torch.randn(batch, 3, frames, height, width, generator=generator)
-    corners = torch.rand(boxes, 2, 2, generator=generator).sort(dim=1).values * torch.tensor([width + 9, height])
+    corners = torch.rand(boxes, 2, 2, generator=generator).sort(dim=1).values * torch.tensor(
+        [width + 9, height]
+    )
     rois = torch.cat([torch.arange(boxes)[:, None] % batch, corners.flatten(1)], dim=1)
     return read_by(config, fast[:, :, :: config.model.alpha].contiguous(), fast, rois)
 
 
 def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
     """The clip in the middle of a video, with the whole frame and its middle as boxes."""
-    reader, start = build_clip_reader(config), config.data.start_second
+    reader = build_clip_reader(config)
+    start = config.data.start_second
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.3, 0.2, 0.6, 0.9]])
     with open_video(video, start) as frames_of:
         middle = (start + frames_of.find_end()) / 2
         keyframe = Keyframe(video.stem, middle, boxes, None, torch.ones(2))
         frames = reader.read_frames(frames_of, middle, config.data.test_short_side)
-    frames, pixel_boxes = apply_view(frames, boxes, View(config.data.test_short_side), torch.Generator())
+    frames, pixel_boxes = apply_view(
+        frames, boxes, View(config.data.test_short_side), torch.Generator()
+    )
     batch = collate([reader.make_clip(frames, pixel_boxes, keyframe)])
     batch = normalise_batch(batch, config.data.mean, config.data.std, torch.device("cpu"))
     return read_by(config, batch.slow, batch.fast, batch.rois)
 
 
-def read_by(config: Config, slow: Tensor | None, fast: Tensor | None, rois: Tensor) -> dict[str, Tensor]:
+def read_by(
+    config: Config, slow: Tensor | None, fast: Tensor | None, rois: Tensor
+) -> dict[str, Tensor]:
     """Those inputs that the config's network reads."""
-    absent = {"slow_only": {"fast"}, "i3d": {"fast"}, "fast_only": {"slow"}}.get(config.model.backbone, set())
+    absent = {"slow_only": {"fast"}, "i3d": {"fast"}, "fast_only": {"slow"}}.get(
+        config.model.backbone, set()
+    )
     if config.model.head == "classification":
         absent = absent | {"rois"}
     given = {"slow": slow, "fast": fast, "rois": rois}
-    return {name: value for name, value in given.items() if name not in absent and value is not None}
+    return {
+        name: value for name, value in given.items() if name not in absent and value is not None
+    }
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Turns annotations of your own into AVA's format, and AVA's format into drafts for CVAT.
 
-    python tools/import_annotations.py cvat exports/*.zip --videos videos --output data/mine --val-share 0.25
-    python tools/import_annotations.py csv boxes.csv --videos videos --pixels --output data/mine
-    python tools/import_annotations.py to-cvat --boxes boxes.csv --videos videos --label-map MAP.pbtxt --output drafts
+    python tools/import_annotations.py cvat exports/*.zip --videos videos --output data/mine
+    --val-share 0.25 python tools/import_annotations.py csv boxes.csv --videos videos --pixels
+    --output data/mine python tools/import_annotations.py to-cvat --boxes boxes.csv --videos videos
+    --label-map MAP.pbtxt --output drafts
 
-`cvat` and `csv` write train.csv and val.csv, and labelmap.pbtxt unless --label-map gives one or the folder has one.
-`to-cvat` writes an XML for each video, from --annotations, from the --detections of a model or from person --boxes, and
-labels.json for CVAT's label constructor. See docs/custom_dataset.md.
+`cvat` and `csv` write train.csv and val.csv, and labelmap.pbtxt unless --label-map gives one or the
+folder has one. `to-cvat` writes an XML for each video, from --annotations, from the --detections of
+a model or from person --boxes, and labels.json for CVAT's label constructor. See
+docs/custom_dataset.md.
 """
 
 from __future__ import annotations
@@ -19,13 +21,22 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ava_det.cli import ToolParser, fraction, interval, positive, reports_mistakes, second
-from ava_det.formats.annotations import load_annotations, load_boxes, load_detections, write_annotations
+from ava_det.formats.annotations import (
+    load_annotations,
+    load_boxes,
+    load_detections,
+    write_annotations,
+)
 from ava_det.formats.label_map import load_label_map, write_label_map
 from ava_det.interchange.clock import VideoClocks
 from ava_det.interchange.cvat import load_cvat
 from ava_det.interchange.cvat_actions import boxes_from_task, declared_actions
 from ava_det.interchange.cvat_writer import write_cvat, write_labels
-from ava_det.interchange.drafts import boxes_from_annotations, boxes_from_detections, boxes_from_persons
+from ava_det.interchange.drafts import (
+    boxes_from_annotations,
+    boxes_from_detections,
+    boxes_from_persons,
+)
 from ava_det.interchange.labelled import (
     LabelledBox,
     choose_val_videos,
@@ -51,56 +62,120 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = ToolParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="cvat | csv | to-cvat")
     cvat = commands.add_parser(
-        "cvat", help="exports of CVAT for video 1.1", description="CVAT's exports into AVA's format."
+        "cvat",
+        help="exports of CVAT for video 1.1",
+        description="CVAT's exports into AVA's format.",
     )
     cvat.add_argument(
-        "sources", type=Path, nargs="+", metavar="FILE", help="exports as 'CVAT for video 1.1', .zip or .xml"
+        "sources",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="exports as 'CVAT for video 1.1', .zip or .xml",
     )
     moments = cvat.add_mutually_exclusive_group()
-    moments.add_argument("--every", type=interval, default=1.0, help="seconds between keyframes (1.0)")
     moments.add_argument(
-        "--drawn", action="store_true", help="keyframes are the frames on which a box was drawn by hand"
+        "--every", type=interval, default=1.0, help="seconds between keyframes (1.0)"
     )
-    cvat.add_argument("--person", default="person", metavar="LABEL", help="the label that is no action (person)")
+    moments.add_argument(
+        "--drawn",
+        action="store_true",
+        help="keyframes are the frames on which a box was drawn by hand",
+    )
     cvat.add_argument(
-        "--ignore", nargs="+", default=[], metavar="NAME", help="labels, attributes, values that are none"
+        "--person", default="person", metavar="LABEL", help="the label that is no action (person)"
     )
-    table = commands.add_parser("csv", help="a plain table of boxes", description="A plain table into AVA's format.")
-    table.add_argument("sources", type=Path, nargs="+", metavar="FILE", help="video,second,x1,y1,x2,y2,action,person")
-    table.add_argument("--pixels", action="store_true", help="boxes are in pixels, not in fractions of the frame")
+    cvat.add_argument(
+        "--ignore",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="labels, attributes, values that are none",
+    )
+    table = commands.add_parser(
+        "csv", help="a plain table of boxes", description="A plain table into AVA's format."
+    )
+    table.add_argument(
+        "sources",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="video,second,x1,y1,x2,y2,action,person",
+    )
+    table.add_argument(
+        "--pixels", action="store_true", help="boxes are in pixels, not in fractions of the frame"
+    )
     for command in (cvat, table):
         clock = command.add_mutually_exclusive_group()
-        clock.add_argument("--videos", type=Path, metavar="FOLDER", help="the videos: their frame times and sizes")
-        clock.add_argument("--fps", type=positive, help="without the videos: their constant frame rate")
-        command.add_argument(
-            "--label-map", type=Path, metavar="FILE", help="action ids (.pbtxt); default: numbered anew"
+        clock.add_argument(
+            "--videos", type=Path, metavar="FOLDER", help="the videos: their frame times and sizes"
         )
-        command.add_argument("--val-share", type=fraction, default=0.0, help="share of the videos for val.csv (0)")
+        clock.add_argument(
+            "--fps", type=positive, help="without the videos: their constant frame rate"
+        )
+        command.add_argument(
+            "--label-map",
+            type=Path,
+            metavar="FILE",
+            help="action ids (.pbtxt); default: numbered anew",
+        )
+        command.add_argument(
+            "--val-share", type=fraction, default=0.0, help="share of the videos for val.csv (0)"
+        )
         command.add_argument("--seed", type=int, default=0, help="of the split by video (0)")
-    draft = commands.add_parser("to-cvat", help="drafts for CVAT", description="AVA's format into drafts for CVAT.")
+    draft = commands.add_parser(
+        "to-cvat", help="drafts for CVAT", description="AVA's format into drafts for CVAT."
+    )
     source = draft.add_mutually_exclusive_group(required=True)
-    source.add_argument("--annotations", type=Path, metavar="FILE", help="ground truth: column 8 is the person id")
-    source.add_argument("--detections", type=Path, metavar="FILE", help="a model's results: column 8 is a score")
-    source.add_argument("--boxes", type=Path, metavar="FILE", help="a box file: persons without actions")
+    source.add_argument(
+        "--annotations", type=Path, metavar="FILE", help="ground truth: column 8 is the person id"
+    )
+    source.add_argument(
+        "--detections", type=Path, metavar="FILE", help="a model's results: column 8 is a score"
+    )
+    source.add_argument(
+        "--boxes", type=Path, metavar="FILE", help="a box file: persons without actions"
+    )
     draft.add_argument("--videos", type=Path, metavar="FOLDER", required=True)
-    draft.add_argument("--label-map", type=Path, metavar="FILE", required=True, help="action ids and names (.pbtxt)")
     draft.add_argument(
-        "--min-score", type=fraction, default=0.5, help="leave out actions, or persons of --boxes, below (0.5)"
+        "--label-map",
+        type=Path,
+        metavar="FILE",
+        required=True,
+        help="action ids and names (.pbtxt)",
+    )
+    draft.add_argument(
+        "--min-score",
+        type=fraction,
+        default=0.5,
+        help="leave out actions, or persons of --boxes, below (0.5)",
     )
     for command in (cvat, table, draft):
-        command.add_argument("--output", type=Path, metavar="FOLDER", required=True, help="folder to write")
-        command.add_argument("--start-second", type=second, default=0.0, help="what a video's first frame is worth (0)")
+        command.add_argument(
+            "--output", type=Path, metavar="FOLDER", required=True, help="folder to write"
+        )
+        command.add_argument(
+            "--start-second",
+            type=second,
+            default=0.0,
+            help="what a video's first frame is worth (0)",
+        )
     return parser.parse_args(argv)
 
 
 def read_cvat(args: argparse.Namespace) -> tuple[list[LabelledBox], list[str]]:
     """The persons of all exports, and the actions their labels declare."""
     clocks = VideoClocks(args.videos, args.fps, args.start_second)
-    sources, declared = [], []
+    sources = []
+    declared = []
     for path in tqdm(args.sources, desc="read exports", unit="file"):
         for task in load_cvat(path):
             clock = clocks.find(task.video_id, task.path, task.last_frame)
-            sources.append(boxes_from_task(task, clock, None if args.drawn else args.every, args.person, args.ignore))
+            sources.append(
+                boxes_from_task(
+                    task, clock, None if args.drawn else args.every, args.person, args.ignore
+                )
+            )
             declared += declared_actions(task, args.person, args.ignore)
     return join_exports(sources), declared
 
@@ -111,7 +186,9 @@ def read_tables(args: argparse.Namespace) -> tuple[list[LabelledBox], list[str]]
     return [box for path in args.sources for box in load_table(path, clocks, args.pixels)], []
 
 
-def write_dataset(args: argparse.Namespace, boxes: list[LabelledBox], declared: Sequence[str]) -> str:
+def write_dataset(
+    args: argparse.Namespace, boxes: list[LabelledBox], declared: Sequence[str]
+) -> str:
     """Writes the splits and, where it is new, the label map; returns what to print."""
     if not boxes:
         raise ValueError(f"{args.sources[0]}: expected persons on the keyframes, found nobody")
@@ -136,10 +213,9 @@ def describe_split(path: Path, boxes: Sequence[LabelledBox]) -> str:
     """One line of counts."""
     persons = [box for box in boxes if box.corners is not None]
     keyframes = {(box.video_id, box.timestamp) for box in boxes}
-    videos, idle = len({box.video_id for box in boxes}), sum(not box.actions for box in persons)
-    return (
-        f"{path}: {videos} videos, {len(keyframes)} keyframes, {len(persons)} persons, {idle} of them without an action"
-    )
+    videos = len({box.video_id for box in boxes})
+    idle = sum(not box.actions for box in persons)
+    return f"{path}: {videos} videos, {len(keyframes)} keyframes, {len(persons)} persons, {idle} of them without an action"
 
 
 def write_drafts(args: argparse.Namespace) -> str:
@@ -152,11 +228,15 @@ def write_drafts(args: argparse.Namespace) -> str:
         by_video.setdefault(box.video_id, []).append(box)
     for video_id, persons in tqdm(by_video.items(), desc="write drafts", unit="video"):
         clock = clocks.find(video_id, persons[0].where)
-        write_cvat(args.output / f"{video_id}.xml", Path(clock.name).name, clock, persons, list(label_map.values()))
+        write_cvat(
+            args.output / f"{video_id}.xml",
+            Path(clock.name).name,
+            clock,
+            persons,
+            list(label_map.values()),
+        )
     write_labels(args.output / "labels.json", label_map.values())
-    return (
-        f"{args.output}: {len(boxes)} persons in {len(by_video)} drafts (.xml); labels.json for the label constructor"
-    )
+    return f"{args.output}: {len(boxes)} persons in {len(by_video)} drafts (.xml); labels.json for the label constructor"
 
 
 def load_draft(args: argparse.Namespace, label_map: dict[int, str]) -> list[LabelledBox]:

@@ -3,7 +3,8 @@
     python tools/model_info.py --config configs/kinetics/slowfast_r50_4x16.yaml
     python tools/model_info.py --config configs/ava/slowfast_r50_8x8.yaml --json
 
-GMACs are multiply-accumulates of one clip; a detection head counts one box. Nothing is run and no weights are made.
+GMACs are multiply-accumulates of one clip; a detection head counts one box. Nothing is run and no
+weights are made.
 """
 
 from __future__ import annotations
@@ -38,25 +39,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     with torch.device("meta"):
         model = build_model(config)
     cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, args.size)
-    print(json.dumps(dataclasses.asdict(cost)) if args.json else format_table(config, model, cost, args.size))
+    print(
+        json.dumps(dataclasses.asdict(cost))
+        if args.json
+        else format_table(config, model, cost, args.size)
+    )
     return 0
 
 
 def format_table(config: Config, model: nn.Module, cost: ModelCost, size: int) -> str:
     """The stages in the order they run, with layers, output, parameters and cost."""
-    names = {name.removeprefix("backbone.").replace("laterals", "lateral"): m for name, m in model.named_modules()}
+    names = {
+        name.removeprefix("backbone.").replace("laterals", "lateral"): m
+        for name, m in model.named_modules()
+    }
     rows = [("stage", "layers", "output C x T x H x W", "params M", "GMACs")]
     for stage in cost.per_stage:
         shape = " x ".join(map(str, stage.output_shape))
         layers = describe_layers(names[stage.name])
         rows.append((stage.name, layers, shape, f"{stage.params_m:.3f}", f"{stage.gmacs:.3f}"))
     rows.append(
-        ("backbone", "", "", f"{cost.params_m - cost.per_stage[-1].params_m:.3f}", f"{cost.backbone_gmacs:.2f}")
+        (
+            "backbone",
+            "",
+            "",
+            f"{cost.params_m - cost.per_stage[-1].params_m:.3f}",
+            f"{cost.backbone_gmacs:.2f}",
+        )
     )
     rows.append(("all", "", "", f"{cost.params_m:.3f}", f"{cost.gmacs:.2f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = [
-        "  ".join(cell.ljust(width) if column < 3 else cell.rjust(width) for column, (cell, width) in cells).rstrip()
+        "  ".join(
+            cell.ljust(width) if column < 3 else cell.rjust(width)
+            for column, (cell, width) in cells
+        ).rstrip()
         for cells in (list(enumerate(zip(row, widths, strict=True))) for row in rows)
     ]
     rule = "-" * max(map(len, lines))
@@ -66,17 +83,20 @@ def format_table(config: Config, model: nn.Module, cost: ModelCost, size: int) -
 def describe_layers(module: nn.Module) -> str:
     """Kernels as T x S^2 and channels, in the paper's notation."""
     if isinstance(module, Stem):
-        return (
-            f"{module.conv.kernel_size[0]}x7^2, {module.conv.out_channels}, stride 1,2^2; max pool 1x3^2, stride 1,2^2"
-        )
+        return f"{module.conv.kernel_size[0]}x7^2, {module.conv.out_channels}, stride 1,2^2; max pool 1x3^2, stride 1,2^2"
     if isinstance(module, Stage):
         blocks = [block for block in module.blocks if isinstance(block, Bottleneck)]
-        first, times = blocks[0], [int(block.a.kernel_size[0]) for block in blocks]
-        kernels = ",".join(map(str, times)) if len(set(times)) > 1 and len(times) < 7 else _runs(times)
+        first = blocks[0]
+        times = [int(block.a.kernel_size[0]) for block in blocks]
+        kernels = (
+            ",".join(map(str, times)) if len(set(times)) > 1 and len(times) < 7 else _runs(times)
+        )
         block = f"[{kernels}x1^2, {first.a.out_channels}; 1x3^2, {first.b.out_channels}; 1x1^2, {first.c.out_channels}]"
         extra = f" + non-local after {','.join(module.non_local)}" if module.non_local else ""
         dilated = f", dilation {first.b.dilation[1]}" if int(first.b.dilation[1]) > 1 else ""
-        return f"{block} x{len(times)}{dilated}{extra}{'; max pool 2x1^2' if module.time_pool else ''}"
+        return (
+            f"{block} x{len(times)}{dilated}{extra}{'; max pool 2x1^2' if module.time_pool else ''}"
+        )
     if isinstance(module, LateralConnection):
         if module.kind == "t_conv":
             return f"T-conv {module.conv.kernel_size[0]}x1^2, {module.added_channels}, stride {module.alpha},1^2"
@@ -95,7 +115,11 @@ def _runs(times: list[int]) -> str:
 
 def _title(config: Config, size: int) -> str:
     model = config.model
-    fast = f", alpha {model.alpha}, beta 1/{model.beta_inv}" if model.backbone in ("slowfast", "fast_only") else ""
+    fast = (
+        f", alpha {model.alpha}, beta 1/{model.beta_inv}"
+        if model.backbone in ("slowfast", "fast_only")
+        else ""
+    )
     grid = f"T x tau = {model.num_slow_frames} x {model.slow_stride}"
     return f"{model.backbone} R{model.depth}, {grid}{fast}, clip {size} x {size}, {model.num_classes} classes"
 

@@ -1,8 +1,11 @@
-"""From nothing to a trained detector, its mAP and an overlay, on synthetic videos: what `make quickstart` runs.
+"""From nothing to a trained detector, its mAP and an overlay, on synthetic videos: what `make
+quickstart` runs.
 
-    python tools/quickstart.py [--output DIR] [--dataset DIR] [--num-train N] [--num-val N] [key=value ...]
+    python tools/quickstart.py [--output DIR] [--dataset DIR] [--num-train N] [--num-val N]
+    [key=value ...]
 
-It runs four commands of this toolkit and prints each before it starts, so that they can be run one by one.
+It runs four commands of this toolkit and prints each before it starts, so that they can be run one
+by one.
 """
 
 from __future__ import annotations
@@ -36,15 +39,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("outputs/quickstart"))
     parser.add_argument("--dataset", type=Path, default=Path("data/synthetic/rendered"))
-    parser.add_argument("--num-train", type=int, help="training videos to render (default: prepare.py's)")
-    parser.add_argument("--num-val", type=int, help="validation videos to render (default: prepare.py's)")
+    parser.add_argument(
+        "--num-train", type=int, help="training videos to render (default: prepare.py's)"
+    )
+    parser.add_argument(
+        "--num-val", type=int, help="validation videos to render (default: prepare.py's)"
+    )
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
     start = time.monotonic()
-    sizes = [f"--num-{split}={n}" for split, n in (("train", args.num_train), ("val", args.num_val)) if n is not None]
+    sizes = [
+        f"--num-{split}={n}"
+        for split, n in (("train", args.num_train), ("val", args.num_val))
+        if n is not None
+    ]
     run("data/synthetic/prepare.py", "--output", args.dataset, *sizes)
     data = dataset_overrides(args.dataset)
-    run("tools/train_ava.py", "--config", CONFIG, f"output_dir={args.output}", *data, *args.overrides)
+    run(
+        "tools/train_ava.py",
+        "--config",
+        CONFIG,
+        f"output_dir={args.output}",
+        *data,
+        *args.overrides,
+    )
     weights = args.output / "checkpoints" / "last.pt"
     gt_output = args.output / "gt_boxes"
     test = ("tools/test_ava.py", "--config", CONFIG, "--weights", weights, "--boxes", "gt")
@@ -67,7 +85,9 @@ def dataset_overrides(dataset: Path) -> list[str]:
 
 
 def run(script: str, *arguments: object) -> None:
-    """Runs one script of the checkout as the command line would; its failure ends the quickstart with its exit code."""
+    """Runs one script of the checkout as the command line would; its failure ends the quickstart
+    with its exit code.
+    """
     texts = [str(argument) for argument in arguments]
     print(f"\n$ python {script} {shlex.join(texts)}", flush=True)
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

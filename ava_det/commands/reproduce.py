@@ -1,7 +1,7 @@
 """Reproduces a published mAP from AVA's original validation movies, and says why where it does not.
 
-python tools/reproduce.py --weights pyslowfast/SLOWFAST_32x2_R101_50_50_v2.1 --videos data/ava/videos
-python tools/reproduce.py --weights ... --videos DIR --limit 1 train.num_workers=2
+python tools/reproduce.py --weights pyslowfast/SLOWFAST_32x2_R101_50_50_v2.1 --videos
+data/ava/videos python tools/reproduce.py --weights ... --videos DIR --limit 1 train.num_workers=2
 torchrun --nproc-per-node 8 tools/reproduce.py --weights ... --videos DIR
 """
 
@@ -49,13 +49,19 @@ from ava_det.reproduction.causes import (
 from ava_det.reproduction.published import PublishedResult, find_published, load_reference
 from ava_det.reproduction.report import Reproduction, protocol_table, write_reports
 from ava_det.reproduction.scoring import score_protocols, select_videos
-from ava_det.reproduction.videos import VideoFacts, find_video_problems, inspect_videos, require_start_second
+from ava_det.reproduction.videos import (
+    VideoFacts,
+    find_video_problems,
+    inspect_videos,
+    require_start_second,
+)
 from ava_det.structures import Detections, Keyframe
 from ava_det.tasks.run_folder import describe_environment
 from ava_det.tasks.splits import Split, build_eval_loader, build_split
 from ava_det.video.sources import find_videos
 
-FIRST_KEYFRAME, LAST_KEYFRAME = 902.0, 1798.0  # of AVA; the published box lists reach further
+FIRST_KEYFRAME = 902.0
+LAST_KEYFRAME = 1798.0  # of AVA; the published box lists reach further
 
 
 @dataclass
@@ -81,8 +87,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif published is not None:
         config = load_config(published.config, [*published.overrides, *overrides])
     else:
-        raise ValueError(f"--weights {args.weights}: no published name or file, expected --config to say how to run it")
-    reference = load_reference(args.reference) if args.reference else dict(published.reference) if published else {}
+        raise ValueError(
+            f"--weights {args.weights}: no published name or file, expected --config to say how to run it"
+        )
+    reference = (
+        load_reference(args.reference)
+        if args.reference
+        else dict(published.reference)
+        if published
+        else {}
+    )
     weights = resolve_weights(args.weights)
     folder = Path(args.output or f"outputs/reproduce/{Path(args.weights).stem}")
     device = prepare_torch(config)
@@ -98,7 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if is_main_process():
             protocols = list(PROTOCOLS) if args.protocol == "all" else [args.protocol]
             results = score_results(plan, folder, protocols)
-            reproduction = summarise(args.weights, identity["weights"], published, config, plan, results, lost)
+            reproduction = summarise(
+                args.weights, identity["weights"], published, config, plan, results, lost
+            )
             reproduction.reference_source = args.reference or reproduction.reference_source
             reproduction.classes = find_odd_classes(headline(published, results), reference)
             report(reproduction, folder)
@@ -108,15 +124,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     lines = (__doc__ or "").splitlines()
     parser = ToolParser(
-        description=lines[0], epilog="\n".join(lines[2:]), formatter_class=argparse.RawDescriptionHelpFormatter
+        description=lines[0],
+        epilog="\n".join(lines[2:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--weights", required=True, help="a published name (MODEL_ZOO.md), or a weights file")
-    parser.add_argument("--videos", required=True, metavar="DIR", help="original movies, cut ones, or picture folders")
-    parser.add_argument("--config", help="how to run the weights; default: the published config of their name")
-    parser.add_argument("--protocol", choices=[*PROTOCOLS, "all"], default="all", help="default: %(default)s")
+    parser.add_argument(
+        "--weights", required=True, help="a published name (MODEL_ZOO.md), or a weights file"
+    )
+    parser.add_argument(
+        "--videos",
+        required=True,
+        metavar="DIR",
+        help="original movies, cut ones, or picture folders",
+    )
+    parser.add_argument(
+        "--config", help="how to run the weights; default: the published config of their name"
+    )
+    parser.add_argument(
+        "--protocol", choices=[*PROTOCOLS, "all"], default="all", help="default: %(default)s"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="score the first N movies only")
-    parser.add_argument("--reference", metavar="LOG", help="a published test log, to compare every class with")
-    parser.add_argument("--output", metavar="DIR", help="default: outputs/reproduce/NAME; run again to go on")
+    parser.add_argument(
+        "--reference", metavar="LOG", help="a published test log, to compare every class with"
+    )
+    parser.add_argument(
+        "--output", metavar="DIR", help="default: outputs/reproduce/NAME; run again to go on"
+    )
     parser.add_overrides()
     args: argparse.Namespace = parser.parse_intermixed_args(argv)
     if args.limit is not None and args.limit < 1:
@@ -124,16 +157,20 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def make_plan(config: Config, published: PublishedResult | None, device: torch.device, limit: int | None) -> Plan:
+def make_plan(
+    config: Config, published: PublishedResult | None, device: torch.device, limit: int | None
+) -> Plan:
     """Which movies there are, what is wrong with them, and which keyframes the box list asks for.
 
-    Keyframes are those of the box list, not of the annotations: a published evaluator counts a person on an unlabelled
-    keyframe as a false positive. Excluded ones are scored too, as not every protocol drops them.
+    Keyframes are those of the box list, not of the annotations: a published evaluator counts a
+    person on an unlabelled keyframe as a false positive. Excluded ones are scored too, as not every
+    protocol drops them.
     """
     val = config.data.val
     if not val.annotation_files:
         raise ValueError("data.val.annotations: expected the AVA CSV of the validation movies")
-    annotations, label_map = load_annotation_files(val.annotation_files), load_label_map_for(config)
+    annotations = load_annotation_files(val.annotation_files)
+    label_map = load_label_map_for(config)
     excluded = {keyframe for path in val.excluded_files for keyframe in load_excluded(path)}
     videos = find_videos(config.data.video_dir or "")
     wanted = sorted(annotations.video_names)
@@ -147,7 +184,9 @@ def make_plan(config: Config, published: PublishedResult | None, device: torch.d
     list_only = replace(config, data=replace(config.data, val=SplitConfig(boxes=val.boxes)))
     keyframes: dict[str, list[Keyframe]] = {video.video_id: [] for video in facts}
     if val.boxes == "gt" or not Path(val.boxes).is_file():
-        raise ValueError(f"data.val.boxes: expected the published list of person boxes, found no file {val.boxes}")
+        raise ValueError(
+            f"data.val.boxes: expected the published list of person boxes, found no file {val.boxes}"
+        )
     for keyframe in build_split(list_only, "val", device).keyframes:
         if keyframe.video_id in keyframes and FIRST_KEYFRAME <= keyframe.timestamp <= LAST_KEYFRAME:
             keyframes[keyframe.video_id].append(keyframe)
@@ -164,13 +203,23 @@ def make_plan(config: Config, published: PublishedResult | None, device: torch.d
     return Plan(annotations, label_map, excluded, keyframes, missing, facts, problems)
 
 
-def score_videos(config: Config, model: nn.Module, plan: Plan, folder: Path, device: torch.device) -> list[str]:
-    """Runs this process's share of the videos that have no result yet; sentences about lost clips of all processes."""
-    pending = [video_id for video_id in sorted(plan.keyframes) if not (folder / "videos" / f"{video_id}.csv").is_file()]
+def score_videos(
+    config: Config, model: nn.Module, plan: Plan, folder: Path, device: torch.device
+) -> list[str]:
+    """Runs this process's share of the videos that have no result yet; sentences about lost clips
+    of all processes.
+    """
+    pending = [
+        video_id
+        for video_id in sorted(plan.keyframes)
+        if not (folder / "videos" / f"{video_id}.csv").is_file()
+    ]
     gather_objects(None)  # everybody has looked before anybody writes
     mine = pending[rank() :: world_size()]
     if is_main_process() and len(pending) < len(plan.keyframes):
-        print(f"{len(plan.keyframes) - len(pending)} of {len(plan.keyframes)} movies are there from an earlier run")
+        print(
+            f"{len(plan.keyframes) - len(pending)} of {len(plan.keyframes)} movies are there from an earlier run"
+        )
     lost: list[str] = []
     total = sum(len(plan.keyframes[video_id]) for video_id in mine)
     with tqdm(total=total, unit="keyframe", disable=not is_main_process()) as bar:
@@ -181,9 +230,17 @@ def score_videos(config: Config, model: nn.Module, plan: Plan, folder: Path, dev
 
 
 def score_video(
-    config: Config, model: nn.Module, video_id: str, plan: Plan, folder: Path, device: torch.device, bar: tqdm
+    config: Config,
+    model: nn.Module,
+    video_id: str,
+    plan: Plan,
+    folder: Path,
+    device: torch.device,
+    bar: tqdm,
 ) -> list[str]:
-    """Writes videos/ID.csv, or ID.partial.csv, which the next run tries again, where clips were lost."""
+    """Writes videos/ID.csv, or ID.partial.csv, which the next run tries again, where clips were
+    lost.
+    """
     keyframes = plan.keyframes[video_id]
     target = folder / "videos" / f"{video_id}.csv"
     detections: list[Detections] = []
@@ -202,7 +259,10 @@ def score_video(
     write_detections(partial if losses else target, detections, action_ids=list(plan.label_map))
     if not losses:
         partial.unlink(missing_ok=True)
-    return [f"{count} keyframes of {name} got no detections: {reason}" for name, (count, reason) in losses.items()]
+    return [
+        f"{count} keyframes of {name} got no detections: {reason}"
+        for name, (count, reason) in losses.items()
+    ]
 
 
 def result_files(folder: Path, video_ids: Mapping[str, list[Keyframe]]) -> list[Path]:
@@ -212,15 +272,25 @@ def result_files(folder: Path, video_ids: Mapping[str, list[Keyframe]]) -> list[
 
 
 def score_results(plan: Plan, folder: Path, protocols: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Protocol -> metrics, of the detections of all videos against the ground truth of the same videos."""
-    detections = concatenate_rows([load_detections(path) for path in result_files(folder, plan.keyframes)])
+    """Protocol -> metrics, of the detections of all videos against the ground truth of the same
+    videos.
+    """
+    detections = concatenate_rows(
+        [load_detections(path) for path in result_files(folder, plan.keyframes)]
+    )
     truth = select_videos(plan.annotations, plan.keyframes.keys())
     return score_protocols(truth, detections, plan.label_map, plan.excluded, protocols)
 
 
-def headline(published: PublishedResult | None, results: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+def headline(
+    published: PublishedResult | None, results: Mapping[str, Mapping[str, Any]]
+) -> Mapping[str, Any]:
     """The metrics of the published protocol, or of the first one."""
-    first = published.protocol if published is not None and published.protocol in results else next(iter(results))
+    first = (
+        published.protocol
+        if published is not None and published.protocol in results
+        else next(iter(results))
+    )
     return results[first]
 
 
@@ -247,7 +317,9 @@ def summarise(
         plan.missing,
         len(boxes),
         sum(boxes),
-        causes=name_causes(difference, headline(published, results).get("mAP"), plan.problems + lost),
+        causes=name_causes(
+            difference, headline(published, results).get("mAP"), plan.problems + lost
+        ),
         lost=lost,
         reference_source=published.reference_source if published else None,
         environment=describe_environment(),
@@ -266,15 +338,29 @@ def report(reproduction: Reproduction, folder: Path) -> None:
 def settings_of(config: Config) -> dict[str, Any]:
     """What decides the number, for the report."""
     data = config.data
-    keys = ("ava_version", "start_second", "frame_grid", "grid_start_second", "frame_colour", "box_arithmetic",
-            "slow_frame_policy", "test_short_side", "min_person_score", "label_map")  # fmt: skip
+    keys = (
+        "ava_version",
+        "start_second",
+        "frame_grid",
+        "grid_start_second",
+        "frame_colour",
+        "box_arithmetic",
+        "slow_frame_policy",
+        "test_short_side",
+        "min_person_score",
+        "label_map",
+    )
     values = {f"data.{key}": getattr(data, key) for key in keys}
-    values |= {f"data.val.{key}": getattr(data.val, key) for key in ("annotations", "excluded", "boxes")}
+    values |= {
+        f"data.val.{key}": getattr(data.val, key) for key in ("annotations", "excluded", "boxes")
+    }
     return {**values, "model.roi_aligned": config.model.roi_aligned, "precision": config.precision}
 
 
 def describe_identity(config: Config, weights: Path) -> dict[str, Any]:
-    """What must be the same for results of an earlier run to count: weights, network, frames, boxes."""
+    """What must be the same for results of an earlier run to count: weights, network, frames,
+    boxes.
+    """
     model = config_to_dict(config)["model"]
     return {
         "weights": _sha256(weights),
@@ -290,9 +376,13 @@ def prepare_folder(folder: Path, identity: dict[str, Any]) -> None:
     path = folder / "identity.json"
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
-        differing = [key for key in identity if found.get(key) != json.loads(json.dumps(identity[key]))]
+        differing = [
+            key for key in identity if found.get(key) != json.loads(json.dumps(identity[key]))
+        ]
         if differing:
-            raise ValueError(f"{folder}: holds results of other {', '.join(differing)}; choose another --output")
+            raise ValueError(
+                f"{folder}: holds results of other {', '.join(differing)}; choose another --output"
+            )
     gather_objects(None)
     if is_main_process():
         with atomic_path(path) as temporary:

@@ -1,8 +1,10 @@
-"""Scores an AVA result CSV: frame mAP under a named protocol, per class, and what was not scored and why.
+"""Scores an AVA result CSV: frame mAP under a named protocol, per class, and what was not scored
+and why.
 
-python tools/evaluate.py --annotations ava_val_v2.2.csv --detections detections.csv --label-map labelmap.pbtxt
-python tools/evaluate.py ... --protocol all --excluded ava_val_excluded_timestamps_v2.2.csv
-python tools/evaluate.py ... --iou 0.5 0.75 --json metrics.json --report report --compare baseline.csv
+python tools/evaluate.py --annotations ava_val_v2.2.csv --detections detections.csv --label-map
+labelmap.pbtxt python tools/evaluate.py ... --protocol all --excluded
+ava_val_excluded_timestamps_v2.2.csv python tools/evaluate.py ... --iou 0.5 0.75 --json metrics.json
+--report report --compare baseline.csv
 """
 
 from __future__ import annotations
@@ -29,11 +31,15 @@ from ava_det.formats.label_map import load_label_groups, load_label_map
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(argv)
     if args.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: expected a CUDA device, found none that this torch build can use")
+        raise ValueError(
+            "--device cuda: expected a CUDA device, found none that this torch build can use"
+        )
     if args.protocol == "all" and args.report:
         raise ValueError("--report: expected one --protocol, found all")
-    label_map, groups = load_label_map(args.label_map), load_label_groups(args.label_map)
-    annotations, detections = load_annotations(args.annotations), load_detections(args.detections)
+    label_map = load_label_map(args.label_map)
+    groups = load_label_groups(args.label_map)
+    annotations = load_annotations(args.annotations)
+    detections = load_detections(args.detections)
     names = list(PROTOCOLS) if args.protocol == "all" else [args.protocol]
     results: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -47,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         evaluation.result["by_group"] = compute_group_means(evaluation.result["per_class"], groups)
         results[name] = evaluation.result
     if all("error" in result for result in results.values()):
-        raise ValueError("; ".join(f"{name}: {result['error']}" for name, result in results.items()))
+        raise ValueError(
+            "; ".join(f"{name}: {result['error']}" for name, result in results.items())
+        )
     if args.protocol == "all":
         _print_protocols(results)
         _write_json(args.json, results)
@@ -67,28 +75,54 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     lines = (__doc__ or "").splitlines()
     parser = ToolParser(
-        description=lines[0], epilog="\n".join(lines[2:]), formatter_class=argparse.RawDescriptionHelpFormatter
+        description=lines[0],
+        epilog="\n".join(lines[2:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--annotations", required=True, metavar="CSV", help="ground truth; column 8 is a person id")
-    parser.add_argument("--detections", required=True, metavar="CSV", help="results; column 8 is a score")
+    parser.add_argument(
+        "--annotations", required=True, metavar="CSV", help="ground truth; column 8 is a person id"
+    )
+    parser.add_argument(
+        "--detections", required=True, metavar="CSV", help="results; column 8 is a score"
+    )
     parser.add_argument("--label-map", required=True, metavar="PBTXT", help="the evaluated classes")
     parser.add_argument("--excluded", metavar="CSV", help="keyframes that most protocols drop")
-    parser.add_argument("--protocol", choices=[*PROTOCOLS, "all"], default="activitynet-2020", help="%(default)s")
-    parser.add_argument("--iou", nargs="+", type=float, default=[0.5], metavar="IOU", help="default: 0.5")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    parser.add_argument(
+        "--protocol", choices=[*PROTOCOLS, "all"], default="activitynet-2020", help="%(default)s"
+    )
+    parser.add_argument(
+        "--iou", nargs="+", type=float, default=[0.5], metavar="IOU", help="default: 0.5"
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the result there")
     parser.add_argument("--report", metavar="DIR", help="write DIR/index.html, a page with figures")
-    parser.add_argument("--compare", metavar="CSV", help="other detections: show the gains over them by class")
-    parser.add_argument("--gt-boxes", metavar="CSV", help="the model's detections on ground-truth boxes: the bound")
+    parser.add_argument(
+        "--compare", metavar="CSV", help="other detections: show the gains over them by class"
+    )
+    parser.add_argument(
+        "--gt-boxes", metavar="CSV", help="the model's detections on ground-truth boxes: the bound"
+    )
     return parser.parse_args(argv)
 
 
 def _evaluate(
-    args: argparse.Namespace, protocol: str, annotations: AvaRows, detections: AvaRows, label_map: Mapping[int, str]
+    args: argparse.Namespace,
+    protocol: str,
+    annotations: AvaRows,
+    detections: AvaRows,
+    label_map: Mapping[int, str],
 ) -> Evaluation:
     settings = PROTOCOLS[protocol]
-    excluded = load_excluded(args.excluded) if args.excluded and settings.exclusion != "nothing" else frozenset()
-    evaluation = evaluate_rows(annotations, detections, label_map, excluded, protocol, args.iou, args.device)
+    excluded = (
+        load_excluded(args.excluded)
+        if args.excluded and settings.exclusion != "nothing"
+        else frozenset()
+    )
+    evaluation = evaluate_rows(
+        annotations, detections, label_map, excluded, protocol, args.iou, args.device
+    )
     evaluation.result["warnings"][:0] = describe_inputs(args.label_map, args.excluded, settings)
     return evaluation
 
@@ -106,7 +140,9 @@ def _print_result(result: Mapping[str, Any]) -> None:
         print(f"warning: {sentence}")
     print(f"{'AP':>8} {'boxes':>8} {'rows':>9}  action")
     for action_id, row in result["per_class"].items():
-        print(f"{_number(row['AP'])} {row['num_gt']:8d} {row['num_det']:9d}  {action_id} {row['name']}")
+        print(
+            f"{_number(row['AP'])} {row['num_gt']:8d} {row['num_det']:9d}  {action_id} {row['name']}"
+        )
     for name, value in result["by_group"].items():
         print(f"{_number(value)}  mean of {name}")
     print("detection rows that were")
@@ -128,7 +164,9 @@ def _print_protocols(results: Mapping[str, Mapping[str, Any]]) -> None:
             continue
         low, high = result["tie_interval"]
         ties = f"  ({low:.6f} to {high:.6f} by the order of equal scores)" if low != high else ""
-        print(f"{name:17} mAP {_number(result['mAP']).strip()}  {result['num_keyframes']} keyframes{ties}")
+        print(
+            f"{name:17} mAP {_number(result['mAP']).strip()}  {result['num_keyframes']} keyframes{ties}"
+        )
         said.update(dict.fromkeys(result["warnings"]))
     for sentence in said:
         print(f"warning: {sentence}")
@@ -152,7 +190,9 @@ def _number(value: float | None) -> str:
 def _write_json(path: str | None, content: Mapping[str, Any]) -> None:
     if path is not None:
         with atomic_path(path) as temporary:
-            Path(temporary).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            Path(temporary).write_text(
+                json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8"
+            )
 
 
 if __name__ == "__main__":

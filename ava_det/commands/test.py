@@ -25,11 +25,17 @@ from ava_det.tasks.splits import build_split
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="the experiment the weights were trained by")
+    parser.add_argument(
+        "--config", required=True, help="the experiment the weights were trained by"
+    )
     parser.add_argument("--weights", required=True, help="a checkpoint, or a name of the model zoo")
-    parser.add_argument("--runtime", choices=("torch", *RUNTIMES), default="torch", help="of an exported --weights")
+    parser.add_argument(
+        "--runtime", choices=("torch", *RUNTIMES), default="torch", help="of an exported --weights"
+    )
     parser.add_argument("--split", choices=("val", "test"), default="val")
-    parser.add_argument("--boxes", help="gt, a box file or a detector's name; default: data.<split>.boxes")
+    parser.add_argument(
+        "--boxes", help="gt, a box file or a detector's name; default: data.<split>.boxes"
+    )
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)

@@ -1,13 +1,13 @@
 """Trains an action detector on AVA-format data, then evaluates it.
 
-    python tools/train_ava.py --config configs/synthetic/slowfast.yaml
-    python tools/train_ava.py --config configs/ava/slowfast_r50_4x16.yaml train.batch_size=16 train.lr=0.025
-    torchrun --nproc-per-node 8 tools/train_ava.py --config configs/ava/slowfast_r50_4x16.yaml
-    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 \\
+    python tools/train_ava.py --config configs/synthetic/slowfast.yaml python tools/train_ava.py
+    --config configs/ava/slowfast_r50_4x16.yaml train.batch_size=16 train.lr=0.025 torchrun
+    --nproc-per-node 8 tools/train_ava.py --config configs/ava/slowfast_r50_4x16.yaml torchrun
+    --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 \\
         tools/train_ava.py --config configs/ava/slowfast_r50_4x16.yaml
 
-Writes into output_dir: config.yaml, environment.json, log.jsonl, checkpoints/, detections.csv, metrics.json,
-samples.png, curves.png. --resume goes on from checkpoints/last.pt.
+Writes into output_dir: config.yaml, environment.json, log.jsonl, checkpoints/, detections.csv,
+metrics.json, samples.png, curves.png. --resume goes on from checkpoints/last.pt.
 """
 
 from __future__ import annotations
@@ -40,21 +40,29 @@ def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:
     """The actions of the boxes of data.train, scored as frame mAP on data.val."""
     label_map = load_label_map_for(config)
     split = build_split(config, "val", device)
-    show = partial(build_sample_sheet(config, split, label_map).save, path=folder.path / "samples.png")
+    show = partial(
+        build_sample_sheet(config, split, label_map).save, path=folder.path / "samples.png"
+    )
 
     def build_loader() -> ClipLoader:
         return build_train_loader(config, build_split(config, "train", device))
 
-    return Task(label_map, build_evaluation(config, split, label_map, folder, device, show), build_loader)
+    return Task(
+        label_map, build_evaluation(config, split, label_map, folder, device, show), build_loader
+    )
 
 
 def build_sample_sheet(config: Config, split: Split, label_map: dict[int, str]) -> SampleSheet:
     """Draws some keyframes of a split beside their labels; see docs/training.md, `samples.png`."""
     assert config.data.video_dir is not None  # or the split could not have been built
     labelled = (
-        [] if split.annotations is None else keyframes_from_annotations(split.annotations, config.model.num_classes)
+        []
+        if split.annotations is None
+        else keyframes_from_annotations(split.annotations, config.model.num_classes)
     )
-    return SampleSheet(find_videos(config.data.video_dir), config.data.start_second, labelled, label_map)
+    return SampleSheet(
+        find_videos(config.data.video_dir), config.data.start_second, labelled, label_map
+    )
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
     python tools/train_detector.py --config configs/detector/ava.yaml --resume
     torchrun --nproc-per-node 8 tools/train_detector.py --config configs/detector/ava.yaml
 
-Writes into output_dir: config.yaml, environment.json, log.jsonl, boxes.csv, metrics.json and checkpoints/last.pt, which
-is the detector `faster_rcnn:FILE` of demo.py, test_ava.py and detect_persons.py.
+Writes into output_dir: config.yaml, environment.json, log.jsonl, boxes.csv, metrics.json and
+checkpoints/last.pt, which is the detector `faster_rcnn:FILE` of demo.py, test_ava.py and
+detect_persons.py.
 """
 
 from __future__ import annotations
@@ -41,8 +42,12 @@ from ava_det.training.log import JsonLog
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="experiment file, such as configs/detector/synthetic.yaml")
-    parser.add_argument("--resume", action="store_true", help="go on from output_dir/checkpoints/last.pt")
+    parser.add_argument(
+        "--config", required=True, help="experiment file, such as configs/detector/synthetic.yaml"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from output_dir/checkpoints/last.pt"
+    )
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
@@ -58,7 +63,9 @@ def run(config: Config, device: torch.device, resume: bool) -> dict[str, Any]:
     """Trains, evaluates and returns the metrics on data.val."""
     folder = RunFolder(config.output_dir)
     state = load_training_state(config, folder.last_checkpoint) if resume else None
-    model, rule = load_faster_rcnn(folder.last_checkpoint) if resume else build_person_detector(config)
+    model, rule = (
+        load_faster_rcnn(folder.last_checkpoint) if resume else build_person_detector(config)
+    )
     model = model.to(device)
     evaluate = build_person_evaluation(config, model, rule, folder, device)
     loader = build_frame_loader(config)
@@ -72,7 +79,9 @@ def run(config: Config, device: torch.device, resume: bool) -> dict[str, Any]:
     def save(training_state: dict[str, Any]) -> None:
         if is_main_process():
             extra = {key: value for key, value in training_state.items() if key != "model"}
-            save_faster_rcnn(folder.last_checkpoint, model, rule, config=config_to_dict(config), **extra)
+            save_faster_rcnn(
+                folder.last_checkpoint, model, rule, config=config_to_dict(config), **extra
+            )
 
     def write_log(**values: Any) -> None:
         if is_main_process():
@@ -97,13 +106,17 @@ def run(config: Config, device: torch.device, resume: bool) -> dict[str, Any]:
         )
     if is_main_process():
         with atomic_path(folder.path / "metrics.json") as temporary:
-            Path(temporary).write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            Path(temporary).write_text(
+                json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8"
+            )
     return metrics
 
 
 def describe(metrics: dict[str, Any], folder: str) -> str:
     """The line a run ends with."""
-    shown = {key: "undefined" if value is None else f"{value:.4f}" for key, value in metrics.items()}
+    shown = {
+        key: "undefined" if value is None else f"{value:.4f}" for key, value in metrics.items()
+    }
     return (
         f"AP {shown['AP']}, AP50 {shown['AP50']}, AP75 {shown['AP75']}; recall {shown['recall']} and precision "
         f"{shown['precision']} at score {SURE:g}; the detector is faster_rcnn:{folder}/checkpoints/last.pt"

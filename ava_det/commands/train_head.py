@@ -1,10 +1,13 @@
-"""Your own classes in minutes, on a CPU: a head on a frozen network, whose features are computed once and kept.
+"""Your own classes in minutes, on a CPU: a head on a frozen network, whose features are computed
+once and kept.
 
-    python tools/train_head.py --config configs/mini_ava/slowfast.yaml weights=outputs/quickstart/checkpoints/last.pt
-    python tools/train_head.py --config FILE weights=FILE|NAME [--table features.csv] [model.roi_hidden_layer=true]
+    python tools/train_head.py --config configs/mini_ava/slowfast.yaml
+    weights=outputs/quickstart/checkpoints/last.pt python tools/train_head.py --config FILE
+    weights=FILE|NAME [--table features.csv] [model.roi_hidden_layer=true]
 
-Writes into output_dir/head: features/ (the cache), checkpoints/last.pt (the whole network with the new head, which
-test_ava and demo load), detections.csv and metrics.json (labelled boxes of data.val). See docs/own_classes.md.
+Writes into output_dir/head: features/ (the cache), checkpoints/last.pt (the whole network with the
+new head, which test_ava and demo load), detections.csv and metrics.json (labelled boxes of
+data.val). See docs/own_classes.md.
 """
 
 from __future__ import annotations
@@ -37,8 +40,12 @@ from ava_det.tasks.splits import build_split
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="the experiment: its data and the network of its `weights`")
-    parser.add_argument("--table", type=Path, help="also write every box with its labels and its nearest box, a CSV")
+    parser.add_argument(
+        "--config", required=True, help="the experiment: its data and the network of its `weights`"
+    )
+    parser.add_argument(
+        "--table", type=Path, help="also write every box with its labels and its nearest box, a CSV"
+    )
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
@@ -48,26 +55,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(config: Config, device: torch.device, table: Path | None) -> None:
     """Computes or finds the features, fits the head on them, and writes and tells what came of it."""
-    folder, label_map = RunFolder(Path(config.output_dir) / "head"), load_label_map_for(config)
+    folder = RunFolder(Path(config.output_dir) / "head")
+    label_map = load_label_map_for(config)
     model = load_frozen(config)
-    train_split, val_split = build_split(config, "train", device), build_split(config, "val", device, boxes="gt")
-    features, start = folder.path / "features", time.perf_counter()
+    train_split = build_split(config, "train", device)
+    val_split = build_split(config, "val", device, boxes="gt")
+    features = folder.path / "features"
+    start = time.perf_counter()
     train_keyframes, train_features = load_features(config, model, train_split, features, device)
     val_keyframes, val_features = load_features(config, model, val_split, features, device)
-    train, val = (train_features, join_labels(train_keyframes)), (val_features, join_labels(val_keyframes))
+    train = (train_features, join_labels(train_keyframes))
+    val = (val_features, join_labels(val_keyframes))
     seen = train
     if config.data.flip:
-        keyframes, mirrored = load_features(config, model, train_split, features, device, mirrored=True)
+        keyframes, mirrored = load_features(
+            config, model, train_split, features, device, mirrored=True
+        )
         seen = torch.cat((train[0], mirrored)), torch.cat((train[1], join_labels(keyframes)))
     features_done = time.perf_counter()
     if table is not None:
-        write_table(table, {"train": (train_keyframes, train[0]), "val": (val_keyframes, val[0])}, label_map)
+        write_table(
+            table, {"train": (train_keyframes, train[0]), "val": (val_keyframes, val[0])}, label_map
+        )
     thresholds, penalty = fit(model.head, seen, val, label_map)
     fit_done = time.perf_counter()
     with torch.inference_mode():
         scores = model.head.classify(val[0]).sigmoid()
-    metrics = compute_metrics(to_detections(val_keyframes, scores), val_split, label_map, config.eval.protocol)
-    metrics |= {"thresholds": {str(action_id): value for action_id, value in thresholds.items()}, "penalty": penalty}
+    metrics = compute_metrics(
+        to_detections(val_keyframes, scores), val_split, label_map, config.eval.protocol
+    )
+    metrics |= {
+        "thresholds": {str(action_id): value for action_id, value in thresholds.items()},
+        "penalty": penalty,
+    }
     folder.remove_results()
     folder.write_description(config)
     facts = {"config": config_to_dict(config), "label_map": label_map, "thresholds": thresholds}
@@ -75,16 +95,22 @@ def run(config: Config, device: torch.device, table: Path | None) -> None:
     folder.write_results(to_detections(val_keyframes, scores), metrics, list(label_map))
     print(describe_classes(label_map, train[1], val[1], metrics))
     seconds = features_done - start, fit_done - features_done
-    print(f"{len(train[0])} + {len(val[0])} boxes: features {seconds[0]:.1f} s, head {seconds[1]:.1f} s")
+    print(
+        f"{len(train[0])} + {len(val[0])} boxes: features {seconds[0]:.1f} s, head {seconds[1]:.1f} s"
+    )
     print(describe_metrics(metrics, folder.path))
 
 
 def load_frozen(config: Config) -> ActionDetector:
     """The network of `config` with its initial weights, whatever classes they were trained for."""
     if config.model.head != "roi":
-        raise ConfigError(f"model.head: expected roi, which scores each person, received {config.model.head!r}")
+        raise ConfigError(
+            f"model.head: expected roi, which scores each person, received {config.model.head!r}"
+        )
     if config.weights is None:
-        raise ConfigError("weights: expected the trained network to put a head on, a file or a name of the model zoo")
+        raise ConfigError(
+            "weights: expected the trained network to put a head on, a file or a name of the model zoo"
+        )
     model = build_model(config)
     assert isinstance(model, ActionDetector)
     load_weights(model, config.weights, allow_missing=("head",))
@@ -97,15 +123,22 @@ def join_labels(keyframes: Sequence[Keyframe]) -> Tensor:
 
 
 def fit(
-    head: RoIHead, train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], label_map: dict[int, str]
+    head: RoIHead,
+    train: tuple[Tensor, Tensor],
+    val: tuple[Tensor, Tensor],
+    label_map: dict[int, str],
 ) -> tuple[dict[int, float], float]:
-    """Puts fitted and calibrated layers into `head`; returns the threshold of each action id, and the penalty.
+    """Puts fitted and calibrated layers into `head`; returns the threshold of each action id, and
+    the penalty.
 
-    An action of the label map without an example in training is never seen by the head: its score stays near 0.
+    An action of the label map without an example in training is never seen by the head: its score
+    stays near 0.
     """
     columns = [action_id - 1 for action_id in label_map if bool(train[1][:, action_id - 1].any())]
     if not columns:
-        raise ConfigError("data.train.annotations: expected labelled boxes of the label map's actions, found none")
+        raise ConfigError(
+            "data.train.annotations: expected labelled boxes of the label map's actions, found none"
+        )
     hidden = [] if head.hidden is None else [head.hidden, nn.ReLU()]
     narrow = nn.Linear(head.projection.in_features, len(columns))
     seen, unseen = ((features, labels[:, columns]) for features, labels in (train, val))
@@ -129,14 +162,25 @@ def to_detections(keyframes: Sequence[Keyframe], scores: Tensor) -> list[Detecti
     ]
 
 
-def describe_classes(label_map: dict[int, str], train: Tensor, val: Tensor, metrics: dict[str, Any]) -> str:
-    """A line for each action: how many boxes have it, its AP, and the score from which on it is shown."""
+def describe_classes(
+    label_map: dict[int, str], train: Tensor, val: Tensor, metrics: dict[str, Any]
+) -> str:
+    """A line for each action: how many boxes have it, its AP, and the score from which on it is
+    shown.
+    """
     lines = [f"{'action':32} {'train':>6} {'val':>6} {'AP':>6}  shown from"]
     for action_id, name in label_map.items():
-        ap, counts = metrics["per_class"][str(action_id)]["AP"], [int(x[:, action_id - 1].sum()) for x in (train, val)]
-        shown = "no example to learn from" if not counts[0] else f"{metrics['thresholds'][str(action_id)]:.2f}"
+        ap = metrics["per_class"][str(action_id)]["AP"]
+        counts = [int(x[:, action_id - 1].sum()) for x in (train, val)]
+        shown = (
+            "no example to learn from"
+            if not counts[0]
+            else f"{metrics['thresholds'][str(action_id)]:.2f}"
+        )
         shown += "" if counts[1] or not counts[0] else " (no example in val)"
-        lines.append(f"{name[:32]:32} {counts[0]:6} {counts[1]:6} {'-' if ap is None else f'{ap:.3f}':>6}  {shown}")
+        lines.append(
+            f"{name[:32]:32} {counts[0]:6} {counts[1]:6} {'-' if ap is None else f'{ap:.3f}':>6}  {shown}"
+        )
     return "\n".join(lines)
 
 

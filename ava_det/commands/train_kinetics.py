@@ -1,12 +1,15 @@
-"""Trains a video classifier (Kinetics) from a list of videos or a folder for each class, and tests it on 10 x 3 views.
+"""Trains a video classifier (Kinetics) from a list of videos or a folder for each class, and tests
+it on 10 x 3 views.
 
-    python tools/train_kinetics.py --config configs/kinetics/slowfast_r50_4x16.yaml data.video_dir=FOLDER \\
+    python tools/train_kinetics.py --config configs/kinetics/slowfast_r50_4x16.yaml
+    data.video_dir=FOLDER \\
         data.train.annotations=train.csv data.val.annotations=val.csv
-    torchrun --nproc-per-node 8 tools/train_kinetics.py --config configs/kinetics/slowfast_r50_4x16.yaml ...
-    python tools/train_kinetics.py --config FILE --eval-only weights=FILE|NAME ...
+    torchrun --nproc-per-node 8 tools/train_kinetics.py --config
+    configs/kinetics/slowfast_r50_4x16.yaml ... python tools/train_kinetics.py --config FILE
+    --eval-only weights=FILE|NAME ...
 
-Writes what train_ava writes; metrics.json has top1 and top5. `weights: outputs/.../checkpoints/last.pt` in an AVA
-config starts a detector from it. See docs/kinetics.md.
+Writes what train_ava writes; metrics.json has top1 and top5. `weights:
+outputs/.../checkpoints/last.pt` in an AVA config starts a detector from it. See docs/kinetics.md.
 """
 
 from __future__ import annotations
@@ -22,7 +25,11 @@ from ava_det.cli import reports_mistakes
 from ava_det.config import Config
 from ava_det.tasks.run_folder import RunFolder
 from ava_det.tasks.training_run import Task, run_training
-from ava_det.tasks.video_classification import build_video_evaluation, build_video_loader, load_video_classes
+from ava_det.tasks.video_classification import (
+    build_video_evaluation,
+    build_video_loader,
+    load_video_classes,
+)
 
 
 @reports_mistakes

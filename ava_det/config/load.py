@@ -19,8 +19,8 @@ from ava_det.config.values import describe_form, read_lists, schema_types
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Reads a YAML file, then applies `key=value` overrides in order.
 
-    A path under `configs/` that does not exist on disk is looked for among the files shipped with the package.
-    Raises ConfigError naming the file or override, the key and what was expected.
+    A path under `configs/` that does not exist on disk is looked for among the files shipped with
+    the package. Raises ConfigError naming the file or override, the key and what was expected.
     """
     return config_from_dict(_read_yaml(find_shipped(path)), str(path), overrides)
 
@@ -81,7 +81,9 @@ def config_to_yaml(config: Config) -> str:
 
 
 def find_shipped(path: str | Path) -> Path:
-    """The file itself, or the one of that name under the package's own `configs/`. Raises ConfigError for neither."""
+    """The file itself, or the one of that name under the package's own `configs/`. Raises
+    ConfigError for neither.
+    """
     path = Path(path)
     if path.is_file():
         return path
@@ -98,7 +100,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = OmegaConf.to_container(OmegaConf.create(text)) if text.strip() else {}
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ConfigError(f"{path}, line {line}: {error.problem or error.context} (expected YAML)") from None
+        raise ConfigError(
+            f"{path}, line {line}: {error.problem or error.context} (expected YAML)"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path}: {_first_line(error)} (expected YAML)") from None
     if not isinstance(values, dict):
@@ -116,7 +120,9 @@ def _parse_override(text: str) -> dict[str, Any]:
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         if key in schema_types():
             form = describe_form(key)
-            raise ConfigError(f"override {text!r}: {key}: expected {form}, received {value!r}") from None
+            raise ConfigError(
+                f"override {text!r}: {key}: expected {form}, received {value!r}"
+            ) from None
         raise ConfigError(f"override {text!r}: {_first_line(error)}") from None
     assert isinstance(values, dict)
     return {str(name): value for name, value in values.items()}
@@ -126,7 +132,9 @@ def _check_keys(source: str, values: dict[str, Any]) -> None:
     known = schema_keys()
     for key in _flatten(values):
         if any(name.startswith(f"{key}.") for name in known):
-            raise ConfigError(f"{source}: {key} is a section, expected {key}.<key> with one of its keys")
+            raise ConfigError(
+                f"{source}: {key} is a section, expected {key}.<key> with one of its keys"
+            )
         if key not in known:
             near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
             section = key.rpartition(".")[0]

@@ -41,8 +41,9 @@ def describe_form(key: str) -> str:
 def read_lists(source: str, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The same nested values with every list in the form of a list, however it was written.
 
-    `12,14`, `12 14`, `(12,14)` and `12` are lists where the key takes a list of numbers; `a.csv,b.csv` is one where it
-    takes files. Raises ConfigError, beginning with `source`, for a list of anything but single values.
+    `12,14`, `12 14`, `(12,14)` and `12` are lists where the key takes a list of numbers;
+    `a.csv,b.csv` is one where it takes files. Raises ConfigError, beginning with `source`, for a
+    list of anything but single values.
     """
     types = schema_types()
     read: dict[str, Any] = {}
@@ -51,7 +52,9 @@ def read_lists(source: str, values: Mapping[str, Any], prefix: str = "") -> dict
         if key in types:
             read[name] = _read_value(source, key, value, types[key])
         else:
-            read[name] = read_lists(source, value, f"{key}.") if isinstance(value, Mapping) else value
+            read[name] = (
+                read_lists(source, value, f"{key}.") if isinstance(value, Mapping) else value
+            )
     return read
 
 
@@ -60,15 +63,26 @@ def _read_value(source: str, key: str, value: Any, wanted: Any) -> Any:
     if value is None or (isinstance(value, str) and "${" in value):
         return value
     if kind is Any:
-        listed = _separate(value, ",") if isinstance(value, str) else value if isinstance(value, list) else [value]
-        fits = bool(listed) and not any(isinstance(item, list | dict | bool | None) for item in listed)
+        listed = (
+            _separate(value, ",")
+            if isinstance(value, str)
+            else value
+            if isinstance(value, list)
+            else [value]
+        )
+        fits = bool(listed) and not any(
+            isinstance(item, list | dict | bool | None) for item in listed
+        )
         files = [str(item) for item in listed]
         found = files[0] if len(files) == 1 else files
     elif kind is list:
         found = _read_numbers(value)
-        fits = isinstance(found, list) and not any(isinstance(item, list | dict | bool) for item in found)
+        fits = isinstance(found, list) and not any(
+            isinstance(item, list | dict | bool) for item in found
+        )
     else:
-        found, fits = value, not isinstance(value, list | dict)
+        found = value
+        fits = not isinstance(value, list | dict)
     if not fits:
         raise ConfigError(f"{source}: {key}: expected {describe_form(key)}, received {value!r}")
     return found

@@ -15,20 +15,27 @@ from ava_det.video.sources import find_videos
 
 def build_clip_reader(config: Config) -> ClipReader:
     """Which frames the network of this config reads around a keyframe."""
-    model, data = config.model, config.data
+    model = config.model
+    data = config.data
     seen = data.frame_grid, data.grid_start_second, data.frame_colour, data.box_arithmetic
     if model.backbone in ("slow_only", "i3d"):
         every = np.arange(model.num_slow_frames)
-        return ClipReader(model.num_slow_frames, model.slow_stride, data.clip_fps, every, None, *seen)
+        return ClipReader(
+            model.num_slow_frames, model.slow_stride, data.clip_fps, every, None, *seen
+        )
     num_fast_frames = model.alpha * model.num_slow_frames
     slow = compute_slow_indices(num_fast_frames, model.alpha, data.slow_frame_policy)
     slow_indices = slow if model.backbone == "slowfast" else None
     fast_stride = model.slow_stride // model.alpha
-    return ClipReader(num_fast_frames, fast_stride, data.clip_fps, slow_indices, np.arange(num_fast_frames), *seen)
+    return ClipReader(
+        num_fast_frames, fast_stride, data.clip_fps, slow_indices, np.arange(num_fast_frames), *seen
+    )
 
 
 def load_label_map_for(config: Config) -> dict[int, str]:
-    """Action id -> name, checked against model.num_classes; those of train.action_ids where it is set."""
+    """Action id -> name, checked against model.num_classes; those of train.action_ids where it is
+    set.
+    """
     if config.data.label_map is None:
         raise ConfigError("data.label_map: expected the path of a label map (.pbtxt)")
     label_map = load_label_map(config.data.label_map)
@@ -42,7 +49,9 @@ def load_label_map_for(config: Config) -> dict[int, str]:
         return label_map
     unknown = [action_id for action_id in wanted if action_id not in label_map]
     if unknown:
-        raise ConfigError(f"train.action_ids: expected ids of {config.data.label_map}, received {unknown[0]}")
+        raise ConfigError(
+            f"train.action_ids: expected ids of {config.data.label_map}, received {unknown[0]}"
+        )
     return {action_id: label_map[action_id] for action_id in wanted}
 
 

@@ -35,8 +35,10 @@ NUM_OPEN_VIDEOS = 8  # decoders a process keeps open, each with some megabytes o
 
 @dataclass
 class ReadClip:
-    """What a process of the loader sends: the dataset's clip `index`, its frames uint8 [T, H, W, 3] as its view asks,
-    and its boxes, float32 [N, 4], pixels. All else about the clip, the receiver has."""
+    """What a process of the loader sends: the dataset's clip `index`, its frames uint8 [T, H, W, 3]
+    as its view asks, and its boxes, float32 [N, 4], pixels. All else about the clip, the receiver
+    has.
+    """
 
     index: int
     frames: Tensor
@@ -54,10 +56,11 @@ class LostClip:
 class ClipReader:
     """Reads the clip around a keyframe: which moments, and which of its frames go to which pathway.
 
-    num_frames frames `stride` ticks of 1 / clip_fps apart. slow_indices, fast_indices: which of them each pathway sees,
-    None where the network lacks it. frame_grid: "seconds" takes for each tick the frame nearest to it; "pyslowfast" and
-    "mmaction2" take the frames the weights of those projects saw, which cut movies at `grid_start_second` and wrote 30
-    pictures a second. frame_colour: "tagged" or "bt601", as `FrameReader.read` knows it. box_arithmetic: "exact", or
+    num_frames frames `stride` ticks of 1 / clip_fps apart. slow_indices, fast_indices: which of
+    them each pathway sees, None where the network lacks it. frame_grid: "seconds" takes for each
+    tick the frame nearest to it; "pyslowfast" and "mmaction2" take the frames the weights of those
+    projects saw, which cut movies at `grid_start_second` and wrote 30 pictures a second.
+    frame_colour: "tagged" or "bt601", as `FrameReader.read` knows it. box_arithmetic: "exact", or
     "pyslowfast" for its rounding of boxes (`place_boxes`).
     """
 
@@ -84,7 +87,9 @@ class ClipReader:
         self.box_arithmetic = box_arithmetic
         self._origins: dict[Path, GridOrigin] = {}
 
-    def read_frames(self, reader: FrameReader, timestamp: float, short_side: int | None) -> np.ndarray:
+    def read_frames(
+        self, reader: FrameReader, timestamp: float, short_side: int | None
+    ) -> np.ndarray:
         """uint8 RGB [num_frames, H, W, 3] around `timestamp`.
 
         Raises VideoError for a keyframe or a video outside the grid.
@@ -98,19 +103,25 @@ class ClipReader:
         return reader.read(moments, short_side, self.frame_colour)
 
     def place_boxes(self, boxes: Tensor, width: int, height: int, short_side: int) -> Tensor:
-        """Boxes as the weights saw them: fractions [N, 4] of a `width` x `height` video to fractions of it resized to
-        `short_side`."""
+        """Boxes as the weights saw them: fractions [N, 4] of a `width` x `height` video to
+        fractions of it resized to `short_side`.
+        """
         if self.box_arithmetic == "exact":
             return boxes
-        return place_as_pyslowfast(boxes, width, height, *compute_resized_size(width, height, short_side))
+        return place_as_pyslowfast(
+            boxes, width, height, *compute_resized_size(width, height, short_side)
+        )
 
     def _grid_origin(self, reader: FrameReader, timestamp: float) -> GridOrigin:
         """Of this video: found once, as readers are opened again and again."""
         advice = f"data.frame_grid {self.frame_grid} counts from data.grid_start_second = {self.grid_start_second:g}"
         if timestamp < self.grid_start_second:
-            raise VideoError(f"{reader.path}: {advice}, expected no keyframe before it, received {timestamp:g}")
+            raise VideoError(
+                f"{reader.path}: {advice}, expected no keyframe before it, received {timestamp:g}"
+            )
         if reader.path not in self._origins:
-            cut = Fraction(self.grid_start_second) - reader.delay  # the file's clock starts with its sound
+            # the file's clock starts with its sound
+            cut = Fraction(self.grid_start_second) - reader.delay
             first = reader.find_at_or_after(cut)
             if first is None:
                 raise VideoError(f"{reader.path}: {advice}, expected a video that reaches it")
@@ -137,7 +148,8 @@ class ClipDataset(Dataset[Clip]):
     """Clips of `keyframes`; `videos` maps video ids to files.
 
     view_for: (random generator) -> View; random in training, the same View each time in evaluation.
-    cache_side: with a number, clips are decoded once at this short side and kept in memory as uint8.
+    cache_side: with a number, clips are decoded once at this short side and kept in memory as
+    uint8.
     """
 
     def __init__(
@@ -153,7 +165,9 @@ class ClipDataset(Dataset[Clip]):
         missing = sorted({keyframe.video_id for keyframe in keyframes} - set(videos))
         if missing:
             count = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise VideoError(f"data.video_dir: no video file for video id {missing[0]}{count} of the annotations")
+            raise VideoError(
+                f"data.video_dir: no video file for video id {missing[0]}{count} of the annotations"
+            )
         self.keyframes = list(keyframes)
         self.epoch = 0
         self._videos = videos
@@ -166,7 +180,8 @@ class ClipDataset(Dataset[Clip]):
         self._sizes: dict[str, tuple[int, int]] = {}  # width, height of the videos opened so far
         self._open: OrderedDict[str, FrameReader] = OrderedDict()
         self._process = os.getpid()
-        self._inherited: OrderedDict[str, FrameReader] | None = None  # a parent's; to free them here could hang
+        # a parent's; to free them here could hang
+        self._inherited: OrderedDict[str, FrameReader] | None = None
 
     def __len__(self) -> int:
         return len(self.keyframes)
@@ -176,13 +191,20 @@ class ClipDataset(Dataset[Clip]):
         return self.make_clip(self.read(index, self.epoch))
 
     def read(self, index: int, epoch: int) -> ReadClip:
-        """Decodes a clip as this epoch looks at it. Raises VideoError where the video cannot be read there."""
-        # seeded by sample, not by worker or rank: the same clip looks the same however the work is shared out
-        generator = torch.Generator().manual_seed(hash((self._seed, epoch, index)) & 0x7FFF_FFFF_FFFF_FFFF)
+        """Decodes a clip as this epoch looks at it. Raises VideoError where the video cannot be
+        read there.
+        """
+        # seeded by sample, not by worker or rank: the same clip looks the same however the work is
+        # shared out
+        generator = torch.Generator().manual_seed(
+            hash((self._seed, epoch, index)) & 0x7FFF_FFFF_FFFF_FFFF
+        )
         view = self._view_for(generator)
         keyframe = self.keyframes[index]
         frames = self._read(index, view.short_side, generator)
-        boxes = self._clip_reader.place_boxes(keyframe.boxes, *self._sizes[keyframe.video_id], view.short_side)
+        boxes = self._clip_reader.place_boxes(
+            keyframe.boxes, *self._sizes[keyframe.video_id], view.short_side
+        )
         frames, boxes = apply_view(frames, boxes, view, generator)
         return ReadClip(index, torch.from_numpy(frames), boxes.numpy())
 
@@ -193,10 +215,14 @@ class ClipDataset(Dataset[Clip]):
         )
 
     def make_blank_clip(self) -> Clip:
-        """A small grey clip without a person: it takes a lost one's place where a batch may not be empty."""
+        """A small grey clip without a person: it takes a lost one's place where a batch may not be
+        empty.
+        """
         first = self.keyframes[0]
         labels = None if first.labels is None else first.labels[:0]
-        nobody = Keyframe(first.video_id, first.timestamp, first.boxes[:0], labels, first.person_scores[:0])
+        nobody = Keyframe(
+            first.video_id, first.timestamp, first.boxes[:0], labels, first.person_scores[:0]
+        )
         frames = np.full((self._clip_reader.num_frames, *BLANK_SIZE, 3), MID_GREY, np.uint8)
         return self._clip_reader.make_clip(frames, nobody.boxes, nobody)
 
@@ -208,9 +234,13 @@ class ClipDataset(Dataset[Clip]):
     def require_a_readable_clip(self) -> None:
         """Raises the first video's VideoError if no video can be read at its first keyframe.
 
-        One bad video costs its own clips; when every one is bad, a path or `start_second` is wrong, or the grid.
+        One bad video costs its own clips; when every one is bad, a path or `start_second` is wrong,
+        or the grid.
         """
-        first_of_each = {keyframe.video_id: index for index, keyframe in reversed(list(enumerate(self.keyframes)))}
+        first_of_each = {
+            keyframe.video_id: index
+            for index, keyframe in reversed(list(enumerate(self.keyframes)))
+        }
         failure: VideoError | None = None
         for index in sorted(first_of_each.values()):
             try:
@@ -226,8 +256,13 @@ class ClipDataset(Dataset[Clip]):
         return any(reader.is_prepared for reader in self._open.values())
 
     def fill_cache(self, progress: Callable[[Sequence[int]], Sequence[int]]) -> None:
-        """Decodes every clip once, in the order of the videos; `progress` wraps the indices to show a bar."""
-        order = sorted(range(len(self)), key=lambda i: (self.keyframes[i].video_id, self.keyframes[i].timestamp))
+        """Decodes every clip once, in the order of the videos; `progress` wraps the indices to show
+        a bar.
+        """
+        order = sorted(
+            range(len(self)),
+            key=lambda i: (self.keyframes[i].video_id, self.keyframes[i].timestamp),
+        )
         for index in progress(order):
             with suppress(VideoError):  # whoever asks for the clip will be told
                 self._read(index, 0, torch.Generator())
@@ -253,8 +288,11 @@ class ClipDataset(Dataset[Clip]):
 
     def _reader(self, video_id: str) -> FrameReader:
         """This video's open reader; of the others the last used stay open, without their pictures."""
-        if self._process != os.getpid():  # forked: two processes would move one another's place in the same open file
-            self._inherited, self._open, self._process = self._open, OrderedDict(), os.getpid()
+        # forked: two processes would move one another's place in the same open file
+        if self._process != os.getpid():
+            self._inherited = self._open
+            self._open = OrderedDict()
+            self._process = os.getpid()
         if self._open and next(reversed(self._open)) != video_id:
             next(reversed(self._open.values())).rest()
         if video_id not in self._open:

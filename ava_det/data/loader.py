@@ -1,7 +1,8 @@
 """Clips side by side, and the processes that read them.
 
-Each process reads its own stretch of the videos, batch after batch, so that its few decoders stay open. What a batch
-holds, and how each clip looks, depends on (seed, epoch) alone, not on how many processes read it.
+Each process reads its own stretch of the videos, batch after batch, so that its few decoders stay
+open. What a batch holds, and how each clip looks, depends on (seed, epoch) alone, not on how many
+processes read it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ WAIT_SECONDS = 300.0  # for one part; a clip takes 0.1 s, and no disk is this sl
 
 
 def collate(clips: Sequence[Clip]) -> ClipBatch:
-    """Clips to a batch. Smaller frames are padded at the right and bottom, so that boxes stay where they are."""
+    """Clips to a batch. Smaller frames are padded at the right and bottom, so that boxes stay where
+    they are.
+    """
     index = torch.cat([torch.full((len(clip.boxes), 1), float(i)) for i, clip in enumerate(clips)])
     rois = torch.cat((index, torch.cat([clip.boxes for clip in clips])), dim=1)
     labelled = [clip.labels for clip in clips if clip.labels is not None]
@@ -40,10 +43,13 @@ def collate(clips: Sequence[Clip]) -> ClipBatch:
 
 
 def _stack(clips: list[Tensor]) -> Tensor | None:
-    """[B, 3, T, H, W], channels last in memory, pinned where there is CUDA; None for no clips. Padding is mid-grey."""
+    """[B, 3, T, H, W], channels last in memory, pinned where there is CUDA; None for no clips.
+    Padding is mid-grey.
+    """
     if not clips:
         return None
-    height, width = max(clip.shape[2] for clip in clips), max(clip.shape[3] for clip in clips)
+    height = max(clip.shape[2] for clip in clips)
+    width = max(clip.shape[3] for clip in clips)
     size = (len(clips), clips[0].shape[1], height, width, 3)
     frames = torch.full(size, MID_GREY, dtype=clips[0].dtype, pin_memory=torch.cuda.is_available())
     for row, clip in zip(frames, clips, strict=True):
@@ -58,10 +64,11 @@ def _warn(sentence: str) -> None:
 class ClipLoader:
     """Batches of a dataset's clips, read by `num_workers` processes (0: by this one).
 
-    A clip that cannot be read is left out of its batch, and of no other; `warn` is told once for each video, and
-    `count_lost` says at the end what is missing. A training batch that lost all its clips is one grey clip without a
-    person: this process must still take its step beside the others. In evaluation such a batch does not come.
-    A process that delivers nothing for WAIT_SECONDS, or dies, ends the loading with a LoadingError.
+    A clip that cannot be read is left out of its batch, and of no other; `warn` is told once for
+    each video, and `count_lost` says at the end what is missing. A training batch that lost all its
+    clips is one grey clip without a person: this process must still take its step beside the
+    others. In evaluation such a batch does not come. A process that delivers nothing for
+    WAIT_SECONDS, or dies, ends the loading with a LoadingError.
     """
 
     def __init__(
@@ -71,7 +78,9 @@ class ClipLoader:
         num_workers: int,
         warn: Callable[[str], None] = _warn,
     ):
-        self.dataset, self.sampler, self.warn = dataset, sampler, warn
+        self.dataset = dataset
+        self.sampler = sampler
+        self.warn = warn
         self._training = isinstance(sampler, TrainBatchSampler)
         self._num_parts = max(min(num_workers, sampler.max_parts), 1)
         self._num_workers = self._num_parts if num_workers else 0
@@ -83,10 +92,13 @@ class ClipLoader:
         return len(self.sampler)
 
     def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
-        """Which epoch comes next; `first_batch` leaves out the batches before it, as a resumed run wants."""
+        """Which epoch comes next; `first_batch` leaves out the batches before it, as a resumed run
+        wants.
+        """
         self.dataset.epoch = epoch
         if isinstance(self.sampler, TrainBatchSampler):
-            self.sampler.epoch, self.sampler.first_batch = epoch, first_batch
+            self.sampler.epoch = epoch
+            self.sampler.first_batch = first_batch
 
     def __iter__(self) -> Iterator[ClipBatch]:
         if self._loader is None:
@@ -96,7 +108,9 @@ class ClipLoader:
             together = self._num_parts if self._training else 1
             while batch := list(islice(parts, together)):
                 read = [clip for part in batch for clip in part]
-                clips = [self.dataset.make_clip(clip) for clip in read if isinstance(clip, ReadClip)]
+                clips = [
+                    self.dataset.make_clip(clip) for clip in read if isinstance(clip, ReadClip)
+                ]
                 for clip in read:
                     if isinstance(clip, LostClip):
                         self._note(clip)
@@ -108,14 +122,21 @@ class ClipLoader:
             self._loader = None  # its processes end; those of training wait for the next epoch
 
     def count_lost(self) -> dict[str, tuple[int, str]]:
-        """Video id -> how many of its keyframes could not be read so far, and why the first of them."""
+        """Video id -> how many of its keyframes could not be read so far, and why the first of
+        them.
+        """
         video_ids = {index: self.dataset.keyframes[index].video_id for index in self._lost}
         reasons = {video_ids[index]: reason for index, reason in reversed(self._lost.items())}
-        return {video_id: (count, reasons[video_id]) for video_id, count in sorted(Counter(video_ids.values()).items())}
+        return {
+            video_id: (count, reasons[video_id])
+            for video_id, count in sorted(Counter(video_ids.values()).items())
+        }
 
     @contextmanager
     def failures_named(self) -> Iterator[None]:
-        """Makes the failure of a reading process one sentence; it may strike whatever runs while batches are read."""
+        """Makes the failure of a reading process one sentence; it may strike whatever runs while
+        batches are read.
+        """
         try:
             yield
         except RuntimeError as error:
@@ -136,7 +157,8 @@ class ClipLoader:
             prefetch_factor=PREFETCH if workers else None,
             timeout=WAIT_SECONDS if workers else 0,
             worker_init_fn=_leave_stopping_to_parent,
-            generator=torch.Generator().manual_seed(0),  # or each epoch would draw from the model's random state
+            # or each epoch would draw from the model's random state
+            generator=torch.Generator().manual_seed(0),
         )
 
     def _note(self, lost: LostClip) -> None:
@@ -147,7 +169,9 @@ class ClipLoader:
 
 
 class _Requests:
-    """(epoch, index) of every clip, in parts: the processes take turns, so part k of each round goes to process k."""
+    """(epoch, index) of every clip, in parts: the processes take turns, so part k of each round
+    goes to process k.
+    """
 
     def __init__(self, loader: ClipLoader):
         self._loader = loader
@@ -160,6 +184,8 @@ class _Requests:
 
 
 def _leave_stopping_to_parent(worker: int) -> None:
-    """Schedulers tell a whole process group to stop: the parent still needs its workers for the step it is in."""
+    """Schedulers tell a whole process group to stop: the parent still needs its workers for the
+    step it is in.
+    """
     os.setpgrp()
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -1,7 +1,8 @@
-"""In which order clips are read, and by whom: shuffled in training, by video and time in evaluation.
+"""In which order clips are read, and by whom: shuffled in training, by video and time in
+evaluation.
 
-Both samplers take stretches of the list of keyframes in the order of videos and time, so that every rank, and every
-process of its loader, stays with few videos.
+Both samplers take stretches of the list of keyframes in the order of videos and time, so that every
+rank, and every process of its loader, stays with few videos.
 """
 
 from __future__ import annotations
@@ -19,22 +20,31 @@ Item = TypeVar("Item")
 
 
 def cut(items: Sequence[Item], count: int) -> list[Sequence[Item]]:
-    """`count` stretches of `items` one after the other, as equal as can be; some are empty where items are few."""
-    return [items[len(items) * part // count : len(items) * (part + 1) // count] for part in range(count)]
+    """`count` stretches of `items` one after the other, as equal as can be; some are empty where
+    items are few.
+    """
+    return [
+        items[len(items) * part // count : len(items) * (part + 1) // count]
+        for part in range(count)
+    ]
 
 
 class TrainBatchSampler(Sampler[list[int]]):
-    """Shuffled batches for one rank, by indices of clips that stand in the order of videos and time.
+    """Shuffled batches for one rank, by indices of clips that stand in the order of videos and
+    time.
 
-    The clips are cut into as many stretches as a batch has places; each place draws from its own stretch, in random
-    order. So a batch is spread over all videos, and a place, and whoever reads it, stays with one video or a few. As
-    many clips as do not fill a batch are left out, others each epoch. The order depends on (seed, epoch) alone.
+    The clips are cut into as many stretches as a batch has places; each place draws from its own
+    stretch, in random order. So a batch is spread over all videos, and a place, and whoever reads
+    it, stays with one video or a few. As many clips as do not fill a batch are left out, others
+    each epoch. The order depends on (seed, epoch) alone.
 
-    `batch_size` is the global batch; each rank takes its stretch of the places. epoch, first_batch: to be set; the
-    batches before `first_batch` are left out.
+    `batch_size` is the global batch; each rank takes its stretch of the places. epoch, first_batch:
+    to be set; the batches before `first_batch` are left out.
     """
 
-    def __init__(self, num_clips: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1):
+    def __init__(
+        self, num_clips: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+    ):
         if batch_size % world_size:
             raise ValueError(
                 f"train.batch_size: expected a multiple of the {world_size} processes, received {batch_size}"
@@ -45,8 +55,11 @@ class TrainBatchSampler(Sampler[list[int]]):
             )
         self.epoch = self.first_batch = 0
         self.max_parts = batch_size // world_size
-        self._num_clips, self._batch_size, self._seed = num_clips, batch_size, seed
-        self._rank, self._world_size = rank, world_size
+        self._num_clips = num_clips
+        self._batch_size = batch_size
+        self._seed = seed
+        self._rank = rank
+        self._world_size = world_size
 
     def __len__(self) -> int:
         return self._num_clips // self._batch_size
@@ -67,14 +80,19 @@ class TrainBatchSampler(Sampler[list[int]]):
 
 
 class VideoBatchSampler(Sampler[list[int]]):
-    """Every keyframe exactly once over all ranks, in the order of time; a batch stays within one video.
+    """Every keyframe exactly once over all ranks, in the order of time; a batch stays within one
+    video.
 
-    So each video is decoded in one pass, and clips of a batch have one size. (A sampler that repeats clips to even out
-    the ranks would add false positives.)
+    So each video is decoded in one pass, and clips of a batch have one size. (A sampler that
+    repeats clips to even out the ranks would add false positives.)
     """
 
-    def __init__(self, keyframes: Sequence[Keyframe], batch_size: int, rank: int = 0, world_size: int = 1):
-        order = sorted(range(len(keyframes)), key=lambda i: (keyframes[i].video_id, keyframes[i].timestamp))
+    def __init__(
+        self, keyframes: Sequence[Keyframe], batch_size: int, rank: int = 0, world_size: int = 1
+    ):
+        order = sorted(
+            range(len(keyframes)), key=lambda i: (keyframes[i].video_id, keyframes[i].timestamp)
+        )
         self._mine = cut(order, world_size)[rank]
         self._video_of = [keyframe.video_id for keyframe in keyframes]
         self._batch_size = batch_size
@@ -87,11 +105,17 @@ class VideoBatchSampler(Sampler[list[int]]):
         return self._batches(self._mine)
 
     def rounds(self, num_parts: int) -> Iterator[list[Sequence[int]]]:
-        """The next batch of each of `num_parts` processes, which share the keyframes in stretches; empty for one that
-        has no more."""
-        yield from map(list, zip_longest(*map(self._batches, cut(self._mine, num_parts)), fillvalue=[]))
+        """The next batch of each of `num_parts` processes, which share the keyframes in stretches;
+        empty for one that has no more.
+        """
+        yield from map(
+            list, zip_longest(*map(self._batches, cut(self._mine, num_parts)), fillvalue=[])
+        )
 
     def _batches(self, indices: Sequence[int]) -> Iterator[list[int]]:
         for _, group in groupby(indices, key=lambda index: self._video_of[index]):
             video = list(group)
-            yield from (video[start : start + self._batch_size] for start in range(0, len(video), self._batch_size))
+            yield from (
+                video[start : start + self._batch_size]
+                for start in range(0, len(video), self._batch_size)
+            )

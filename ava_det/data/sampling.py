@@ -1,7 +1,9 @@
-"""Which moments a clip is made of: keyframe second, T, tau, alpha -> ticks, and which of them are Slow. Pure numbers.
+"""Which moments a clip is made of: keyframe second, T, tau, alpha -> ticks, and which of them are
+Slow. Pure numbers.
 
-The time grid has `clip_fps` ticks a second with a tick on the keyframe. The Fast pathway takes alpha * T frames that
-are tau / alpha ticks apart; the Slow pathway T of those. With T x tau = 4 x 16, alpha = 8:
+The time grid has `clip_fps` ticks a second with a tick on the keyframe. The Fast pathway takes
+alpha * T frames that are tau / alpha ticks apart; the Slow pathway T of those. With T x tau = 4 x
+16, alpha = 8:
 
     ticks   -32 -30 -28 ...  -16 ...   0 ...  +16 ...  +30      (0 is the keyframe)
     fast      F   F   F  ...   F  ...   F  ...   F  ...   F      32 frames, 2 ticks apart
@@ -19,7 +21,8 @@ import numpy as np
 
 from ava_det.video.reader import EXTRACTED_FPS
 
-# The grids of published weights: EXTRACTED_FPS pictures a second from where AVA movies are cut (`compute_grid_origin`).
+# The grids of published weights: EXTRACTED_FPS pictures a second from where AVA movies are cut
+# (`compute_grid_origin`).
 EXTRACTED_GRIDS = ("pyslowfast", "mmaction2")
 
 OPUS_LEAD = Fraction(14, 1000)
@@ -29,7 +32,8 @@ PICTURES_AT_ONCE = 30_000  # a movie cut from 900 to 1801 s has 27,030
 def compute_clip_ticks(num_frames: int, stride: int) -> np.ndarray:
     """int64 [num_frames]: ticks relative to the keyframe, half of the span before it.
 
-    The frames c - span // 2, c - span // 2 + stride, ... below c + span // 2, as the paper's released models read them.
+    The frames c - span // 2, c - span // 2 + stride, ... below c + span // 2, as the paper's
+    released models read them.
     """
     return np.arange(num_frames, dtype=np.int64) * stride - num_frames * stride // 2
 
@@ -37,8 +41,9 @@ def compute_clip_ticks(num_frames: int, stride: int) -> np.ndarray:
 def compute_slow_indices(num_fast_frames: int, alpha: int, policy: str) -> np.ndarray:
     """int64 [num_fast_frames // alpha]: which of the Fast frames the Slow pathway sees.
 
-    policy "stride": every alpha-th, from the first (the paper, section 3.1). policy "linspace": evenly from the first
-    to the last, rounded down (PySlowFast, whose published weights saw that: 32 and 4 give 0, 4, 8, 13, 17, 22, 26, 31).
+    policy "stride": every alpha-th, from the first (the paper, section 3.1). policy "linspace":
+    evenly from the first to the last, rounded down (PySlowFast, whose published weights saw that:
+    32 and 4 give 0, 4, 8, 13, 17, 22, 26, 31).
     """
     num_slow_frames = num_fast_frames // alpha
     if policy == "stride":
@@ -47,17 +52,22 @@ def compute_slow_indices(num_fast_frames: int, alpha: int, policy: str) -> np.nd
     return np.linspace(0, num_fast_frames - 1, num_slow_frames, dtype=np.float32).astype(np.int64)
 
 
-def compute_clip_seconds(timestamp: float, num_frames: int, stride: int, clip_fps: float) -> np.ndarray:
-    """float64 [num_frames]: the moments of a clip around `timestamp`, in the annotation's seconds; may lie outside."""
+def compute_clip_seconds(
+    timestamp: float, num_frames: int, stride: int, clip_fps: float
+) -> np.ndarray:
+    """float64 [num_frames]: the moments of a clip around `timestamp`, in the annotation's seconds;
+    may lie outside.
+    """
     return timestamp + compute_clip_ticks(num_frames, stride) / clip_fps
 
 
 class GridOrigin(NamedTuple):
     """Where the grid of one movie begins, and how its cut file counts time; seconds, exact.
 
-    zero: what the cut file calls 0. first_frame: the first frame there is. frame_clock: where not None, the cut file's
-    frames are those nearest to zero + n / frame_clock, from n = first_number on, and their times are n / frame_clock,
-    in whole ticks of `file_clock` a second where that is not None, plus `shift`.
+    zero: what the cut file calls 0. first_frame: the first frame there is. frame_clock: where not
+    None, the cut file's frames are those nearest to zero + n / frame_clock, from n = first_number
+    on, and their times are n / frame_clock, in whole ticks of `file_clock` a second where that is
+    not None, plus `shift`.
     """
 
     zero: Fraction
@@ -72,7 +82,9 @@ class GridOrigin(NamedTuple):
         if self.frame_clock is None:
             return self.zero + (picture - Fraction(1, 2)) / EXTRACTED_FPS
         count = PICTURES_AT_ONCE * (picture // PICTURES_AT_ONCE + 1)
-        numbers = compute_pictures(self.frame_clock, self.first_number, self.file_clock, self.shift, count)
+        numbers = compute_pictures(
+            self.frame_clock, self.first_number, self.file_clock, self.shift, count
+        )
         return self.zero + (int(numbers[picture]) - Fraction(1, 2)) / self.frame_clock
 
 
@@ -80,20 +92,30 @@ class GridOrigin(NamedTuple):
 def compute_pictures(
     frame_clock: Fraction, first_number: int, file_clock: int | None, shift: Fraction, count: int
 ) -> np.ndarray:
-    """int64 [count]: which frame of a cut file `ffmpeg -r 30` writes as each of the first `count` pictures.
+    """int64 [count]: which frame of a cut file `ffmpeg -r 30` writes as each of the first `count`
+    pictures.
 
-    A frame t seconds into the file belongs to picture floor(30 t + 1/2), and fills the pictures since the last frame.
-    Where rounded times put two frames into one picture, the second becomes the next one: none is dropped. Above 30
-    frames a second, where some must be, the first frame that belongs to a picture or a later one becomes it.
+    A frame t seconds into the file belongs to picture floor(30 t + 1/2), and fills the pictures
+    since the last frame. Where rounded times put two frames into one picture, the second becomes
+    the next one: none is dropped. Above 30 frames a second, where some must be, the first frame
+    that belongs to a picture or a later one becomes it.
     """
-    numbers = np.arange(first_number, first_number + math.ceil(count / EXTRACTED_FPS * frame_clock) + 2)
-    clock, per = frame_clock.numerator, frame_clock.denominator
+    numbers = np.arange(
+        first_number, first_number + math.ceil(count / EXTRACTED_FPS * frame_clock) + 2
+    )
+    clock = frame_clock.numerator
+    per = frame_clock.denominator
     if file_clock is None:
-        times, unit = numbers * per, clock
+        times = numbers * per
+        unit = clock
     else:
-        times, unit = (2 * file_clock * numbers * per + clock) // (2 * clock), file_clock
-    above, below = shift.numerator, shift.denominator
-    pictures = (2 * EXTRACTED_FPS * (times * below + above * unit) + unit * below) // (2 * unit * below)
+        times = (2 * file_clock * numbers * per + clock) // (2 * clock)
+        unit = file_clock
+    above = shift.numerator
+    below = shift.denominator
+    pictures = (2 * EXTRACTED_FPS * (times * below + above * unit) + unit * below) // (
+        2 * unit * below
+    )
     if frame_clock <= EXTRACTED_FPS:
         lag = np.maximum.accumulate(pictures - numbers)
         pictures = lag + numbers
@@ -103,9 +125,9 @@ def compute_pictures(
 def compute_audio_lead(grid: str, suffix: str, audio_rate: int) -> Fraction:
     """Seconds by which a cut file's audio begins before the cut: its encoder's lead-in.
 
-    The file's clock starts there, so the pictures come later. Matroska gets Vorbis: half a short block, of 512 or (from
-    26 kHz on) 256 samples, in whole milliseconds. WebM gets Opus; MP4 hides it by an edit list. Measured with ffmpeg
-    5.1.
+    The file's clock starts there, so the pictures come later. Matroska gets Vorbis: half a short
+    block, of 512 or (from 26 kHz on) 256 samples, in whole milliseconds. WebM gets Opus; MP4 hides
+    it by an edit list. Measured with ffmpeg 5.1.
     """
     if suffix == ".webm":
         return OPUS_LEAD
@@ -126,19 +148,24 @@ def compute_grid_origin(
 ) -> GridOrigin:
     """Where the pictures begin that the published extraction makes of a movie.
 
-    Both recipes cut the movie, encoding it anew, then write `EXTRACTED_FPS` pictures a second with `ffmpeg -r 30`. The
-    cut rounds the moment of its first frame to its own clock: the movie's frame rate for "pyslowfast", 30 a second for
-    "mmaction2", which cuts with `-r 30`. The second step counts from the file's start: from the audio, which begins at
-    the cut, or without one from that first frame. Measured with ffmpeg 5.1 on videos with numbered frames.
+    Both recipes cut the movie, encoding it anew, then write `EXTRACTED_FPS` pictures a second with
+    `ffmpeg -r 30`. The cut rounds the moment of its first frame to its own clock: the movie's frame
+    rate for "pyslowfast", 30 a second for "mmaction2", which cuts with `-r 30`. The second step
+    counts from the file's start: from the audio, which begins at the cut, or without one from that
+    first frame. Measured with ffmpeg 5.1 on videos with numbered frames.
 
-    first_frame: moment of the first frame at or after `cut`. rate: frames a second of the movie. audio_rate: samples.
+    first_frame: moment of the first frame at or after `cut`. rate: frames a second of the movie.
+    audio_rate: samples.
     """
     lead = compute_audio_lead(grid, suffix, audio_rate)
     if grid == "mmaction2":
-        rounded = Fraction(math.floor((first_frame - cut) * EXTRACTED_FPS + Fraction(1, 2)), EXTRACTED_FPS)
+        rounded = Fraction(
+            math.floor((first_frame - cut) * EXTRACTED_FPS + Fraction(1, 2)), EXTRACTED_FPS
+        )
         return GridOrigin(cut - lead if has_audio else cut + rounded, first_frame)
     file_clock = 1000 if suffix in (".mkv", ".webm") else None
-    number = math.floor((first_frame - cut) * rate + Fraction(1, 2))  # of the first frame, from the cut
+    # of the first frame, from the cut
+    number = math.floor((first_frame - cut) * rate + Fraction(1, 2))
     begin = number / rate
     if file_clock is not None:
         begin = Fraction(math.floor(begin * file_clock + Fraction(1, 2)), file_clock)
@@ -147,13 +174,20 @@ def compute_grid_origin(
 
 
 def compute_grid_moments(
-    grid: str, origin: GridOrigin, grid_start_second: float, timestamp: float, num_frames: int, stride: int
+    grid: str,
+    origin: GridOrigin,
+    grid_start_second: float,
+    timestamp: float,
+    num_frames: int,
+    stride: int,
 ) -> list[Fraction]:
-    """[num_frames] moments (seconds, exact): the first frame at or after each is what the published weights saw.
+    """[num_frames] moments (seconds, exact): the first frame at or after each is what the published
+    weights saw.
 
-    A frame t seconds after the origin becomes picture floor(30 t + 1/2), and the next frame fills a gap: picture k
-    is the first frame at or after (k - 1/2) / 30, but for what rounding does (`compute_pictures`). The keyframe is
-    picture 30 (timestamp - grid_start_second), in MMAction2 one later, which adds 1 twice for pictures numbered from
+    A frame t seconds after the origin becomes picture floor(30 t + 1/2), and the next frame fills a
+    gap: picture k is the first frame at or after (k - 1/2) / 30, but for what rounding does
+    (`compute_pictures`). The keyframe is picture 30 (timestamp - grid_start_second), in MMAction2
+    one later, which adds 1 twice for pictures numbered from
     1. No picture precedes picture 0.
     """
     since_start = Fraction(timestamp) - Fraction(grid_start_second)

@@ -1,6 +1,7 @@
 """Frames and boxes together: resize, crop, flip, and the step from uint8 to what the network reads.
 
-Geometry happens on uint8 frames, where a crop or a flip is only another view; numbers become float once, on the device.
+Geometry happens on uint8 frames, where a crop or a flip is only another view; numbers become float
+once, on the device.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ MID_GREY = 115  # nearly 0 when normalised
 class View:
     """How one clip is looked at.
 
-    short_side: pixels. crop_size: of a square crop, or None for the whole frame. crop_x, crop_y: 0..1, where the crop
-    stands between left (top) and right (bottom). flip: mirrored left to right. box_jitter: share of a box's own size.
-    colour: of all frames alike, or None for the colours there are.
+    short_side: pixels. crop_size: of a square crop, or None for the whole frame. crop_x, crop_y:
+    0..1, where the crop stands between left (top) and right (bottom). flip: mirrored left to right.
+    box_jitter: share of a box's own size. colour: of all frames alike, or None for the colours
+    there are.
     """
 
     short_side: int
@@ -52,17 +54,22 @@ def draw_training_view(
     colour_jitter: float = 0.0,
     lighting: float = 0.0,
 ) -> View:
-    """A random view: short side with 1 / side uniform between its bounds (as the released models), crop, flip,
-    and colours (`draw_colour_change`)."""
+    """A random view: short side with 1 / side uniform between its bounds (as the released models),
+    crop, flip, and colours (`draw_colour_change`).
+    """
     draw = torch.rand(4, generator=generator).tolist()
-    low, high = 1 / short_sides[1], 1 / short_sides[0]
+    low = 1 / short_sides[1]
+    high = 1 / short_sides[0]
     short_side = round(1 / (low + draw[0] * (high - low)))
     colour = draw_colour_change(colour_jitter, lighting, generator)
     return View(short_side, crop_size, draw[1], draw[2], flip and draw[3] < 0.5, box_jitter, colour)
 
 
-def apply_view(frames: np.ndarray, boxes: Tensor, view: View, generator: torch.Generator) -> tuple[np.ndarray, Tensor]:
-    """uint8 RGB [T, H, W, 3] and normalised boxes [N, 4] to the view's uint8 [T, h, w, 3] and pixel boxes [N, 4].
+def apply_view(
+    frames: np.ndarray, boxes: Tensor, view: View, generator: torch.Generator
+) -> tuple[np.ndarray, Tensor]:
+    """uint8 RGB [T, H, W, 3] and normalised boxes [N, 4] to the view's uint8 [T, h, w, 3] and pixel
+    boxes [N, 4].
 
     Boxes are clipped to the view; one that lies wholly outside keeps its row with no area.
     """
@@ -77,7 +84,8 @@ def apply_view(frames: np.ndarray, boxes: Tensor, view: View, generator: torch.G
         top = round(view.crop_y * (height - view.crop_size))
         frames = frames[:, top : top + view.crop_size, left : left + view.crop_size]
         boxes = boxes - boxes.new_tensor([left, top, left, top])
-        height, width = view.crop_size, view.crop_size
+        height = view.crop_size
+        width = view.crop_size
     if view.flip:
         frames = frames[:, :, ::-1]
         boxes = flip_boxes(boxes, width)
@@ -86,17 +94,27 @@ def apply_view(frames: np.ndarray, boxes: Tensor, view: View, generator: torch.G
     return np.ascontiguousarray(frames), clip_boxes(boxes, width, height)
 
 
-def normalise_batch(batch: ClipBatch, mean: list[float], std: list[float], device: torch.device) -> ClipBatch:
-    """Moves a uint8 batch to `device` and makes its clips float32, (x / 255 - mean) / std, channels last in memory."""
+def normalise_batch(
+    batch: ClipBatch, mean: list[float], std: list[float], device: torch.device
+) -> ClipBatch:
+    """Moves a uint8 batch to `device` and makes its clips float32, (x / 255 - mean) / std, channels
+    last in memory.
+    """
 
     def normalise(frames: Tensor | None) -> Tensor | None:
         if frames is None:
             return None
-        frames = frames.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last_3d)
-        # made here and sent without waiting: a tensor made on a GPU from numbers waits for all its work
+        frames = frames.to(device, non_blocking=True).to(
+            torch.float32, memory_format=torch.channels_last_3d
+        )
+        # made here and sent without waiting: a tensor made on a GPU from numbers waits for all its
+        # work
         scale = torch.tensor([1 / (255 * value) for value in std]).to(device, non_blocking=True)
-        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).to(device, non_blocking=True)
-        return frames.mul_(scale[:, None, None, None]).add_(shift[:, None, None, None])  # of memory passes, the fewest
+        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).to(
+            device, non_blocking=True
+        )
+        # of memory passes, the fewest
+        return frames.mul_(scale[:, None, None, None]).add_(shift[:, None, None, None])
 
     labels = None if batch.labels is None else batch.labels.to(device, non_blocking=True)
     rois = batch.rois.to(device, non_blocking=True)

@@ -1,4 +1,6 @@
-"""What the processes of a loader are doing, so that one that hangs or dies can be named with the clip it was at."""
+"""What the processes of a loader are doing, so that one that hangs or dies can be named with the
+clip it was at.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class LoadingError(ValueError):
 
 
 class WatchedDataset(Dataset[ReadClip | LostClip]):
-    """A dataset by (epoch, index), which notes what each process reads; a clip that cannot be read is a LostClip."""
+    """A dataset by (epoch, index), which notes what each process reads; a clip that cannot be read
+    is a LostClip.
+    """
 
     def __init__(self, dataset: ClipDataset, num_processes: int):
         self._dataset = dataset
@@ -43,13 +47,21 @@ class WatchedDataset(Dataset[ReadClip | LostClip]):
         """A sentence for a DataLoader's complaint about its processes; None for any other message."""
         if message.startswith("DataLoader timed out"):
             busy = [note for note in self._notes.tolist() if note[1] != IDLE]
-            where = self._dataset.describe(int(min(busy, key=lambda note: note[2])[1])) if busy else "no clip"
+            where = (
+                self._dataset.describe(int(min(busy, key=lambda note: note[2])[1]))
+                if busy
+                else "no clip"
+            )
             return f"a process that reads videos delivered nothing for {waited:g} s, while it read {where}"
         killed = re.match(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", message)
         if killed is None:
             return None
         ids = {int(number) for number in killed[1].split(",")}
-        at = [self._dataset.describe(int(note[1])) for note in self._notes.tolist() if note[0] in ids and note[1] >= 0]
+        at = [
+            self._dataset.describe(int(note[1]))
+            for note in self._notes.tolist()
+            if note[0] in ids and note[1] >= 0
+        ]
         reading = f"while it read {at[0]}" if at else "between two clips"
         return (
             f"a process that reads videos was killed {reading} (pid {killed[1]}); if memory ran out, lower "

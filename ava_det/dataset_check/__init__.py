@@ -1,4 +1,6 @@
-"""The data set doctor: what is wrong with annotations, videos and boxes before anything is trained on them."""
+"""The data set doctor: what is wrong with annotations, videos and boxes before anything is trained
+on them.
+"""
 
 from ava_det.dataset_check.doctor import DatasetFiles, Examination, check_dataset
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding

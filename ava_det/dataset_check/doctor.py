@@ -22,7 +22,9 @@ Progress = Callable[[Iterable[str]], Iterable[str]]
 
 @dataclass(frozen=True)
 class DatasetFiles:
-    """What a config says about its data. `video_dir` and `label_map` are None where it does not say."""
+    """What a config says about its data. `video_dir` and `label_map` are None where it does not
+    say.
+    """
 
     splits: Sequence[SplitFiles]
     video_dir: Path | None
@@ -34,7 +36,9 @@ class DatasetFiles:
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found, the worst first, and what was read on the way. `videos`: facts of those that can be opened."""
+    """What was found, the worst first, and what was read on the way. `videos`: facts of those that
+    can be opened.
+    """
 
     findings: list[Finding]
     splits: list[SplitRows]
@@ -60,7 +64,9 @@ def check_dataset(files: DatasetFiles, progress: Progress) -> Examination:
     probed: dict[str, VideoFacts | str] = {}
     if videos is not None:
         wanted = {video_id for split in splits for video_id in split.keyframes["video_id"]}
-        probed = probe_videos({name: path for name, path in videos.items() if name in wanted}, progress)
+        probed = probe_videos(
+            {name: path for name, path in videos.items() if name in wanted}, progress
+        )
         findings += check_video_files(splits, videos, probed, files.start_second)
         findings += check_seconds(splits, probed, files.start_second)
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
@@ -68,7 +74,9 @@ def check_dataset(files: DatasetFiles, progress: Progress) -> Examination:
     return Examination(findings, splits, label_map, readable)
 
 
-def _check_split(split: SplitRows, label_map: Mapping[int, str], files: DatasetFiles) -> list[Finding]:
+def _check_split(
+    split: SplitRows, label_map: Mapping[int, str], files: DatasetFiles
+) -> list[Finding]:
     findings = check_boxes(split.name, split.rows) + check_persons(split) + check_excluded(split)
     if label_map:
         findings += check_labels(split, label_map, files.num_classes)
@@ -81,23 +89,40 @@ def _check_purpose(split: SplitRows) -> list[Finding]:
         return []
     where = split.files.where
     if split.name == "train" and not (split.rows.action_ids > 0).any():
-        return [Finding(ERROR, where, "no row has an action: nothing to train on", "train on labelled annotations")]
+        return [
+            Finding(
+                ERROR,
+                where,
+                "no row has an action: nothing to train on",
+                "train on labelled annotations",
+            )
+        ]
     if split.name != "train" and split.files.boxes == "gt" and not split.has_box.any():
         remedy = f"data.{split.name}.boxes: a box file or a detector"
-        return [Finding(ERROR, where, f"{split.name} has no boxes, and takes its boxes from there", remedy)]
+        return [
+            Finding(
+                ERROR, where, f"{split.name} has no boxes, and takes its boxes from there", remedy
+            )
+        ]
     return []
 
 
 def _read_label_map(files: DatasetFiles, findings: list[Finding]) -> dict[int, str]:
     if files.label_map is None:
         problem = "no label map is named"
-        findings.append(Finding(ERROR, "data.label_map", problem, "name the .pbtxt with the actions and their ids"))
+        findings.append(
+            Finding(
+                ERROR, "data.label_map", problem, "name the .pbtxt with the actions and their ids"
+            )
+        )
         return {}
     try:
         label_map = load_label_map(files.label_map)
     except (ValueError, OSError) as error:
         problem = str(error).removeprefix(f"{files.label_map}: ")
-        findings.append(Finding(ERROR, files.label_map.name, problem, "mend the file or data.label_map"))
+        findings.append(
+            Finding(ERROR, files.label_map.name, problem, "mend the file or data.label_map")
+        )
         return {}
     findings += check_label_map(label_map, files.num_classes)
     return label_map
@@ -111,6 +136,11 @@ def _find_videos(files: DatasetFiles, findings: list[Finding]) -> dict[str, Path
     except VideoError as error:
         problem = str(error).removeprefix(f"{files.video_dir}: ")
         findings.append(
-            Finding(ERROR, "data.video_dir", problem, "name the folder of the videos, one file for each id")
+            Finding(
+                ERROR,
+                "data.video_dir",
+                problem,
+                "name the folder of the videos, one file for each id",
+            )
         )
         return None

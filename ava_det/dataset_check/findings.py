@@ -18,8 +18,9 @@ class Finding:
     """One line of the doctor's table.
 
     severity: error (spoils training or evaluation), warning (look at it) or note (good to know).
-    where: file:line, or a video id and second, of the first place. count: how many places there are.
-    split, rows: the rows of that split's annotations it is about, for pictures; empty where there is nothing to see.
+    where: file:line, or a video id and second, of the first place. count: how many places there
+    are. split, rows: the rows of that split's annotations it is about, for pictures; empty where
+    there is nothing to see.
     """
 
     severity: str
@@ -32,14 +33,32 @@ class Finding:
 
 
 def find_rows(
-    severity: str, split: str, rows: AvaRows, faulty: np.ndarray, problem: str, remedy: str, pictured: bool = True
+    severity: str,
+    split: str,
+    rows: AvaRows,
+    faulty: np.ndarray,
+    problem: str,
+    remedy: str,
+    pictured: bool = True,
 ) -> list[Finding]:
-    """One finding for all rows where `faulty` (bool [R]) holds, at the first of them; none where it never does."""
+    """One finding for all rows where `faulty` (bool [R]) holds, at the first of them; none where it
+    never does.
+    """
     indices = np.flatnonzero(faulty)
     if not len(indices):
         return []
     where = place(rows, int(indices[0]))
-    return [Finding(severity, where, problem, remedy, len(indices), split, tuple(indices.tolist()) if pictured else ())]
+    return [
+        Finding(
+            severity,
+            where,
+            problem,
+            remedy,
+            len(indices),
+            split,
+            tuple(indices.tolist()) if pictured else (),
+        )
+    ]
 
 
 def place(rows: AvaRows, row: int) -> str:

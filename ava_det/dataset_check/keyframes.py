@@ -1,4 +1,6 @@
-"""Rows and keyframes that contradict one another: duplicates, persons twice, leaks between splits, exclusions."""
+"""Rows and keyframes that contradict one another: duplicates, persons twice, leaks between splits,
+exclusions.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,11 @@ SAME_PERSON = 0.9  # IoU of two boxes that hardly two persons have
 
 
 def check_persons(split: SplitRows) -> list[Finding]:
-    """Duplicate rows, boxes of one person drawn twice, one person id in two places, scores for person ids."""
-    rows, table = split.rows, split.table
+    """Duplicate rows, boxes of one person drawn twice, one person id in two places, scores for
+    person ids.
+    """
+    rows = split.rows
+    table = split.table
     findings: list[Finding] = []
 
     def add(severity: str, faulty: pl.DataFrame, problem: str, remedy: str) -> None:
@@ -30,27 +35,56 @@ def check_persons(split: SplitRows) -> list[Finding]:
     if len(person_ids) and (person_ids != np.round(person_ids)).any():
         scores = table.filter(pl.col("column8") != pl.col("column8").round())
         remedy = "write a whole number for each person; a score belongs in result and box files"
-        add(ERROR, scores, f"person ids that look like scores: {person_ids[person_ids % 1 != 0][0]:g}", remedy)
-        table = table.with_columns(column8=pl.lit(None, pl.Float64))  # one person in what follows, whatever the score
+        add(
+            ERROR,
+            scores,
+            f"person ids that look like scores: {person_ids[person_ids % 1 != 0][0]:g}",
+            remedy,
+        )
+        # one person in what follows, whatever the score
+        table = table.with_columns(column8=pl.lit(None, pl.Float64))
     boxed = table.filter(pl.col("x1").is_not_nan())
-    copies = boxed.filter(pl.struct(*KEYFRAME, *BOX, "action_id", "column8").is_first_distinct().not_())
-    add(ERROR, copies, "rows that repeat an earlier row: evaluators count each as a person to find", "delete them")
+    copies = boxed.filter(
+        pl.struct(*KEYFRAME, *BOX, "action_id", "column8").is_first_distinct().not_()
+    )
+    add(
+        ERROR,
+        copies,
+        "rows that repeat an earlier row: evaluators count each as a person to find",
+        "delete them",
+    )
     persons = boxed.unique([*KEYFRAME, *BOX, "column8"], keep="first", maintain_order=True)
     twice = persons.filter(pl.struct(*KEYFRAME, *BOX).is_first_distinct().not_())
-    add(ERROR, twice, "the same box under another person id", "give the rows of one person one person id")
+    add(
+        ERROR,
+        twice,
+        "the same box under another person id",
+        "give the rows of one person one person id",
+    )
     persons = persons.join(twice.select("row"), on="row", how="anti", maintain_order="left")
     known = persons.filter(pl.col("column8").is_not_null() & pl.col("column8").is_not_nan())
     moved = known.filter(pl.struct(*KEYFRAME, "column8").is_first_distinct().not_())
-    add(ERROR, moved, "one person id with two different boxes on one keyframe",
-        "give every person a person id of its own, or all rows of a person one box")  # fmt: skip
+    add(
+        ERROR,
+        moved,
+        "one person id with two different boxes on one keyframe",
+        "give every person a person id of its own, or all rows of a person one box",
+    )
     near = _nearly_the_same(persons.join(moved.select("row"), on="row", how="anti"))
-    add(WARNING, near, f"two boxes with IoU of {SAME_PERSON:g} or more on one keyframe: one person twice?", "keep one")
+    add(
+        WARNING,
+        near,
+        f"two boxes with IoU of {SAME_PERSON:g} or more on one keyframe: one person twice?",
+        "keep one",
+    )
     return findings
 
 
 def _nearly_the_same(persons: pl.DataFrame) -> pl.DataFrame:
     """The later one of two persons of a keyframe whose boxes are almost one."""
-    pairs = compute_overlaps(persons, persons).filter(pl.col("row") < pl.col("row_b"), pl.col("iou") >= SAME_PERSON)
+    pairs = compute_overlaps(persons, persons).filter(
+        pl.col("row") < pl.col("row_b"), pl.col("iou") >= SAME_PERSON
+    )
     return pairs.select(row="row_b").unique().sort("row")
 
 
@@ -64,7 +98,11 @@ def check_leaks(splits: Sequence[SplitRows]) -> list[Finding]:
         rows[keyframes["row"].to_numpy()] = True
         problem = f"keyframes of {second.name} that are also in {first.name}"
         same = bool(set(first.files.annotations) & set(second.files.annotations))
-        remedy = "give each split a file of its own" if same else f"take them out of {first.name} or of {second.name}"
+        remedy = (
+            "give each split a file of its own"
+            if same
+            else f"take them out of {first.name} or of {second.name}"
+        )
         leaks = find_rows(ERROR, second.name, second.rows, rows, problem, remedy)
         findings += leaks
         videos = sorted(set(first.keyframes["video_id"]) & set(second.keyframes["video_id"]))
@@ -95,7 +133,9 @@ def check_excluded(split: SplitRows) -> list[Finding]:
         findings.append(Finding(NOTE, where, problem, "nothing to do", len(unlabelled)))
     if keyframes and keyframes <= excluded:
         problem = f"every keyframe of {split.name} is excluded"
-        findings.append(Finding(ERROR, where, problem, "take the labelled ones out of the list", len(keyframes)))
+        findings.append(
+            Finding(ERROR, where, problem, "take the labelled ones out of the list", len(keyframes))
+        )
     return findings
 
 

@@ -1,4 +1,6 @@
-"""Action ids against the label map and the network's columns, and how the classes are spread over the splits."""
+"""Action ids against the label map and the network's columns, and how the classes are spread over
+the splits.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, find_r
 from ava_det.dataset_check.split_rows import SplitRows
 from ava_det.formats.ava_csv import EMPTY_ACTION, EMPTY_BOX, TWO_COLUMNS, AvaRows
 
-# the 20 of AVA's 80 classes that its evaluators leave out: rows with them are no fault beside the 60-class label map
+# the 20 of AVA's 80 classes that its evaluators leave out: rows with them are no fault beside the
+# 60-class label map
 AVA_NOT_EVALUATED = {2, 16, 18, 19, 21, 23, 25, 31, 32, 33, 35, 39, 40, 42, 44, 50, 53, 55, 71, 75}
 AVA_EVALUATED = set(range(1, 81)) - AVA_NOT_EVALUATED
 FEW = 10  # labelled boxes of a class from which hardly anything is learned
@@ -22,15 +25,23 @@ def check_label_map(label_map: Mapping[int, str], num_classes: int) -> list[Find
     """The map against the columns of the network."""
     findings = []
     if max(label_map) > num_classes:
-        problem = f"the label map has ids up to {max(label_map)}, model.num_classes is {num_classes}"
-        findings.append(Finding(ERROR, "model.num_classes", problem, f"model.num_classes={max(label_map)}"))
+        problem = (
+            f"the label map has ids up to {max(label_map)}, model.num_classes is {num_classes}"
+        )
+        findings.append(
+            Finding(ERROR, "model.num_classes", problem, f"model.num_classes={max(label_map)}")
+        )
     names: dict[str, list[int]] = {}
     for action_id, name in label_map.items():
         names.setdefault(name, []).append(action_id)
     for name, ids in names.items():
         if len(ids) > 1:
             problem = f"{name!r} is the name of the ids {quote_first(ids)}"
-            findings.append(Finding(WARNING, "label map", problem, "give every action a name of its own", len(ids)))
+            findings.append(
+                Finding(
+                    WARNING, "label map", problem, "give every action a name of its own", len(ids)
+                )
+            )
     return findings
 
 
@@ -45,27 +56,41 @@ def check_labels(split: SplitRows, label_map: Mapping[int, str], num_classes: in
     unknown = labelled & ~known
     shift = _find_shift(rows.action_ids[labelled], label_map) if unknown.any() else 0
     if shift:
-        problem = (
-            f"action ids look off by one: with {shift:+d} every id is in the label map (found {_ids(rows, unknown)})"
-        )
+        problem = f"action ids look off by one: with {shift:+d} every id is in the label map (found {_ids(rows, unknown)})"
         remedy = f"write id{shift:+d} in every row" + ("; ids count from 1" if shift == 1 else "")
         return find_rows(ERROR, split.name, rows, labelled, problem, remedy)
     findings = find_rows(
-        ERROR, split.name, rows, zero, "action id 0: ids count from 1", "write the id of the label map; empty for none"
+        ERROR,
+        split.name,
+        rows,
+        zero,
+        "action id 0: ids count from 1",
+        "write the id of the label map; empty for none",
     )
     strange = unknown & ~zero
     beyond = strange & ((rows.action_ids < 0) | (rows.action_ids > num_classes))
     listed = f"the label map has ids {min(label_map)} to {max(label_map)}"
-    problem = f"action ids outside 1..{num_classes} (model.num_classes): {_ids(rows, beyond)}; {listed}"
+    problem = (
+        f"action ids outside 1..{num_classes} (model.num_classes): {_ids(rows, beyond)}; {listed}"
+    )
     remedy = "write the ids of the label map, or raise model.num_classes and name them there"
     findings += find_rows(ERROR, split.name, rows, beyond, problem, remedy)
-    problem = f"action ids that the label map does not name: {_ids(rows, strange & ~beyond)}; {listed}"
+    problem = (
+        f"action ids that the label map does not name: {_ids(rows, strange & ~beyond)}; {listed}"
+    )
     findings += find_rows(
-        ERROR, split.name, rows, strange & ~beyond, problem, "name them in the label map, or mend them"
+        ERROR,
+        split.name,
+        rows,
+        strange & ~beyond,
+        problem,
+        "name them in the label map, or mend them",
     )
     bare = split.has_box & (rows.action_ids == 0) & ~zero
     problem = "boxes without an action: training reads them as persons who do none of the actions"
-    return findings + find_rows(WARNING, split.name, rows, bare, problem, "label them, or exclude their keyframes")
+    return findings + find_rows(
+        WARNING, split.name, rows, bare, problem, "label them, or exclude their keyframes"
+    )
 
 
 def _ids(rows: AvaRows, chosen: np.ndarray) -> str:
@@ -95,24 +120,36 @@ def _explicit_zeros(rows: AvaRows) -> np.ndarray:
 def _lines_that_say_zero(path: str) -> set[int]:
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file)
-        return {reader.line_num for row in reader if len(row) > 6 and row[6].strip() in ("0", "0.0")}
+        return {
+            reader.line_num for row in reader if len(row) > 6 and row[6].strip() in ("0", "0.0")
+        }
 
 
 def check_classes(splits: Sequence[SplitRows], label_map: Mapping[int, str]) -> list[Finding]:
     """Classes that training never sees, that nothing scores, or of which there is little."""
     counts = {split.name: count_classes(split) for split in splits if split.name != "test"}
     findings = []
-    train, val = counts.get("train"), counts.get("val")
+    train = counts.get("train")
+    val = counts.get("val")
     if train:
         only_val = [i for i in label_map if not train.get(i) and (val or {}).get(i)]
         nowhere = [i for i in label_map if not train.get(i) and not (val or {}).get(i)]
         rare = [i for i in label_map if 0 < train.get(i, 0) < FEW]
         findings += _class_finding(
-            WARNING, "train", only_val, label_map, "classes to be scored that training never sees",
+            WARNING,
+            "train",
+            only_val,
+            label_map,
+            "classes to be scored that training never sees",
             "label some in train, or take them out of the label map",
-        )  # fmt: skip
+        )
         findings += _class_finding(
-            NOTE, "train", nowhere, label_map, "classes without a box anywhere", "their AP is undefined; nothing to do"
+            NOTE,
+            "train",
+            nowhere,
+            label_map,
+            "classes without a box anywhere",
+            "their AP is undefined; nothing to do",
         )
         findings += _class_finding(
             NOTE,
@@ -125,13 +162,23 @@ def check_classes(splits: Sequence[SplitRows], label_map: Mapping[int, str]) -> 
     if train and val:
         only_train = [i for i in label_map if train.get(i) and not val.get(i)]
         findings += _class_finding(
-            NOTE, "val", only_train, label_map, "classes without a box in val", "no AP is defined for them there"
+            NOTE,
+            "val",
+            only_train,
+            label_map,
+            "classes without a box in val",
+            "no AP is defined for them there",
         )
     return findings
 
 
 def _class_finding(
-    severity: str, where: str, ids: list[int], label_map: Mapping[int, str], problem: str, remedy: str
+    severity: str,
+    where: str,
+    ids: list[int],
+    label_map: Mapping[int, str],
+    problem: str,
+    remedy: str,
 ) -> list[Finding]:
     named = quote_first((f"{i} {label_map[i]}" for i in ids), 4)
     return [Finding(severity, where, f"{problem}: {named}", remedy, len(ids))] if ids else []
@@ -140,5 +187,7 @@ def _class_finding(
 def count_classes(split: SplitRows) -> dict[int, int]:
     """Labelled boxes by action id."""
     labelled = split.table.filter(pl.col("action_id") > 0)
-    boxes = labelled.unique(["video_id", "timestamp", "x1", "y1", "x2", "y2", "column8", "action_id"])
+    boxes = labelled.unique(
+        ["video_id", "timestamp", "x1", "y1", "x2", "y2", "column8", "action_id"]
+    )
     return dict(boxes.group_by("action_id").len().iter_rows())

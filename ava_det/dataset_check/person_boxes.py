@@ -12,7 +12,8 @@ from ava_det.dataset_check.overlaps import BOX, KEYFRAME, compute_overlaps
 from ava_det.dataset_check.split_rows import SplitRows, tabulate
 from ava_det.formats.annotations import AvaRows
 
-LOW_RECALL, NO_RECALL = 0.7, 0.1  # at IoU 0.5: worth a look; hardly the same boxes
+LOW_RECALL = 0.7
+NO_RECALL = 0.1  # at IoU 0.5: worth a look; hardly the same boxes
 MANY_EMPTY = 0.1  # of the keyframes
 
 
@@ -30,19 +31,25 @@ def check_person_boxes(split: SplitRows, min_score: float) -> list[Finding]:
     strangers = len(listed.join(split.keyframes, on=KEYFRAME, how="anti"))
     if strangers == len(listed):
         problem = f"no keyframe of {split.name} has a person box of at least data.min_person_score = {min_score:g}"
-        remedy = "check video ids, timestamps and scores of the box file, or lower data.min_person_score"
+        remedy = (
+            "check video ids, timestamps and scores of the box file, or lower data.min_person_score"
+        )
         return [*findings, Finding(ERROR, where, problem, remedy, len(split.keyframes))]
     if strangers:
         problem = f"keyframes with person boxes that {split.name} has no rows of"
-        findings.append(Finding(NOTE, where, problem, "nothing to do: they are not read", strangers))
-    empty = len(split.table.filter(split.has_box).unique(KEYFRAME).join(listed, on=KEYFRAME, how="anti"))
+        findings.append(
+            Finding(NOTE, where, problem, "nothing to do: they are not read", strangers)
+        )
+    empty = len(
+        split.table.filter(split.has_box).unique(KEYFRAME).join(listed, on=KEYFRAME, how="anti")
+    )
     if empty:
         share = empty / len(split.keyframes)
-        problem = (
-            f"{share:.1%} of the keyframes of {split.name} have persons but no person box of at least {min_score:g}"
-        )
+        problem = f"{share:.1%} of the keyframes of {split.name} have persons but no person box of at least {min_score:g}"
         remedy = "nobody is found there: detect persons there too, or lower data.min_person_score"
-        findings.append(Finding(WARNING if share > MANY_EMPTY else NOTE, where, problem, remedy, empty))
+        findings.append(
+            Finding(WARNING if share > MANY_EMPTY else NOTE, where, problem, remedy, empty)
+        )
     return findings + _check_recall(split, min_score)
 
 
@@ -77,14 +84,22 @@ def _check_recall(split: SplitRows, min_score: float) -> list[Finding]:
     }[severity]
     missed = tuple(rows[best < 0.5].tolist()) if severity != NOTE else ()
     where = Path(split.files.boxes).name
-    return [Finding(severity, where, problem, remedy, int((best < 0.5).sum()) or 1, split.name, missed)]
+    return [
+        Finding(severity, where, problem, remedy, int((best < 0.5).sum()) or 1, split.name, missed)
+    ]
 
 
 def compute_recalls(split: SplitRows, min_score: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Of every labelled person: the best IoU with a box of at least `min_score`, [N], and its first row, [N]."""
+    """Of every labelled person: the best IoU with a box of at least `min_score`, [N], and its first
+    row, [N].
+    """
     if split.boxes is None or not split.has_box.any():
         return None
-    persons = split.table.filter(split.has_box).unique([*KEYFRAME, *BOX, "column8"], keep="first").sort("row")
+    persons = (
+        split.table.filter(split.has_box)
+        .unique([*KEYFRAME, *BOX, "column8"], keep="first")
+        .sort("row")
+    )
     sure = tabulate(split.boxes).filter(split.boxes.column8 >= min_score)
     best = compute_overlaps(persons, sure).group_by("row").max().select("row", "iou")
     joined = persons.join(best, on="row", how="left").sort("row")

@@ -10,20 +10,29 @@ from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding
 from ava_det.dataset_check.labels import count_classes
 from ava_det.dataset_check.overlaps import BOX, KEYFRAME
 
-NUM_CLASSES_SHOWN = 12  # the most and the least frequent; a label map of 80 would push the findings off the screen
+# the most and the least frequent; a label map of 80 would push the findings off the screen
+NUM_CLASSES_SHOWN = 12
 
 
 def format_examination(examination: Examination, width: int = 120) -> str:
     """All there is to say, in lines of at most `width` characters where words allow it."""
     parts = [_format_findings(examination.findings, width)] if examination.findings else []
-    parts += [_format_splits(examination), _format_classes(examination), _verdict(examination.findings)]
+    parts += [
+        _format_splits(examination),
+        _format_classes(examination),
+        _verdict(examination.findings),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
 def _format_findings(findings: Sequence[Finding], width: int) -> str:
     rows = [(f.severity, f.where, f"{f.count:,}", f.problem, f.remedy) for f in findings]
     heads = ("severity", "where", "count", "what is wrong", "how to mend it")
-    fixed = [8, min(34, max(len(row[1]) for row in [heads, *rows])), max(len(row[2]) for row in [heads, *rows])]
+    fixed = [
+        8,
+        min(34, max(len(row[1]) for row in [heads, *rows])),
+        max(len(row[2]) for row in [heads, *rows]),
+    ]
     rest = max(width - sum(fixed) - 8, 50)
     widths = [*fixed, rest * 3 // 5, rest - rest * 3 // 5]
     lines = [*_wrap_row(heads, widths), "  ".join("-" * column for column in widths)]
@@ -33,12 +42,19 @@ def _format_findings(findings: Sequence[Finding], width: int) -> str:
 
 
 def _wrap_row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    wrapped = [textwrap.wrap(cell, room, break_on_hyphens=False) for cell, room in zip(cells, widths, strict=True)]
+    wrapped = [
+        textwrap.wrap(cell, room, break_on_hyphens=False)
+        for cell, room in zip(cells, widths, strict=True)
+    ]
     height = max(len(lines) for lines in wrapped)
     columns = [lines + [""] * (height - len(lines)) for lines in wrapped]
-    return ["  ".join(cell.rjust(room) if column == 2 else cell.ljust(room)
-                      for column, (cell, room) in enumerate(zip(line, widths, strict=True))).rstrip()
-            for line in zip(*columns, strict=True)]  # fmt: skip
+    return [
+        "  ".join(
+            cell.rjust(room) if column == 2 else cell.ljust(room)
+            for column, (cell, room) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in zip(*columns, strict=True)
+    ]
 
 
 def _format_splits(examination: Examination) -> str:
@@ -50,7 +66,9 @@ def _format_splits(examination: Examination) -> str:
         labelled = len(examination.label_map.keys() & count_classes(split).keys())
         known = f"{labelled} of {len(examination.label_map)} classes"
         source = " and ".join(map(str, split.files.annotations)) or split.files.boxes
-        lines.append(f"{split.name + ':':6} {counts}, {boxes:,} boxes, {len(split.rows):,} rows, {known}; {source}")
+        lines.append(
+            f"{split.name + ':':6} {counts}, {boxes:,} boxes, {len(split.rows):,} rows, {known}; {source}"
+        )
     return "\n".join(lines)
 
 
@@ -59,7 +77,9 @@ def _format_classes(examination: Examination) -> str:
     splits = [split for split in examination.splits if len(split.rows)]
     counts = {split.name: count_classes(split) for split in splits}
     names = examination.label_map
-    total = {action_id: sum(count.get(action_id, 0) for count in counts.values()) for action_id in names}
+    total = {
+        action_id: sum(count.get(action_id, 0) for count in counts.values()) for action_id in names
+    }
     order = sorted((i for i in names if total[i]), key=lambda i: (-total[i], i))
     if not order or not splits:
         return ""
@@ -76,7 +96,9 @@ def _format_classes(examination: Examination) -> str:
 
 
 def _verdict(findings: Sequence[Finding]) -> str:
-    errors, warnings, notes = (sum(f.severity == kind for f in findings) for kind in (ERROR, WARNING, NOTE))
+    errors, warnings, notes = (
+        sum(f.severity == kind for f in findings) for kind in (ERROR, WARNING, NOTE)
+    )
 
     rest = f"{_say(warnings, 'warning')}, {_say(notes, 'note')}"
     if errors:

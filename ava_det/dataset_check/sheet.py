@@ -24,16 +24,28 @@ NUM_TILES = 12
 Moment = tuple[str, str, float]  # split, video id, timestamp
 
 
-def choose_tiles(examination: Examination, start_second: float, seed: int = 0) -> list[LabelledTile]:
-    """At most `NUM_TILES` keyframes to draw, of videos that can be read: those of errors, then of warnings; random
-    ones where nothing is wrong that a picture could show."""
+def choose_tiles(
+    examination: Examination, start_second: float, seed: int = 0
+) -> list[LabelledTile]:
+    """At most `NUM_TILES` keyframes to draw, of videos that can be read: those of errors, then of
+    warnings; random ones where nothing is wrong that a picture could show.
+    """
     splits = {split.name: split for split in examination.splits}
     chosen = _choose_faulty(examination, splits) or _choose_random(examination, seed)
     tiles = []
     for (name, video_id, timestamp), (reasons, rows) in chosen.items():
         facts = examination.videos[video_id]
         tiles.append(
-            _make_tile(splits[name], facts, video_id, timestamp, reasons, rows, examination.label_map, start_second)
+            _make_tile(
+                splits[name],
+                facts,
+                video_id,
+                timestamp,
+                reasons,
+                rows,
+                examination.label_map,
+                start_second,
+            )
         )
     return tiles
 
@@ -41,17 +53,25 @@ def choose_tiles(examination: Examination, start_second: float, seed: int = 0) -
 def _choose_faulty(
     examination: Examination, splits: Mapping[str, SplitRows]
 ) -> dict[Moment, tuple[list[str], set[int]]]:
-    """Keyframe -> what is wrong there and in which rows; the findings take turns until the sheet is full."""
+    """Keyframe -> what is wrong there and in which rows; the findings take turns until the sheet is
+    full.
+    """
     queues = []
     for finding in examination.findings:
         if finding.severity != NOTE and finding.rows:
             rows = splits[finding.split].rows
             moments: dict[Moment, set[int]] = {}
             for row in finding.rows:
-                moment = (finding.split, rows.video_names[rows.video_index[row]], round(float(rows.timestamps[row]), 6))
+                moment = (
+                    finding.split,
+                    rows.video_names[rows.video_index[row]],
+                    round(float(rows.timestamps[row]), 6),
+                )
                 if moment[1] in examination.videos:
                     moments.setdefault(moment, set()).add(row)
-            spread = np.linspace(0, len(moments) - 1, min(NUM_TILES, len(moments))).round().astype(int)
+            spread = (
+                np.linspace(0, len(moments) - 1, min(NUM_TILES, len(moments))).round().astype(int)
+            )
             items = list(moments.items())
             queues.append((finding, [items[index] for index in spread]))
     chosen: dict[Moment, tuple[list[str], set[int]]] = {}
@@ -70,27 +90,43 @@ def _choose_random(examination: Examination, seed: int) -> dict[Moment, tuple[li
     moments: list[Moment] = []
     shown = [split for split in examination.splits if split.has_box.any()]
     for split in shown:
-        boxed = split.table.filter(split.has_box, pl.col("video_id").is_in(list(examination.videos)))
+        boxed = split.table.filter(
+            split.has_box, pl.col("video_id").is_in(list(examination.videos))
+        )
         keyframes = boxed.select(KEYFRAME).unique().sort(KEYFRAME)
         shuffled = keyframes[generator.permutation(len(keyframes))]
-        turns = shuffled.with_columns(turn=pl.int_range(pl.len()).over("video_id")).sort("turn", maintain_order=True)
+        turns = shuffled.with_columns(turn=pl.int_range(pl.len()).over("video_id")).sort(
+            "turn", maintain_order=True
+        )
         moments += [
-            (split.name, *row) for row in turns.head(NUM_TILES // len(shown)).select(KEYFRAME).sort(KEYFRAME).rows()
+            (split.name, *row)
+            for row in turns.head(NUM_TILES // len(shown)).select(KEYFRAME).sort(KEYFRAME).rows()
         ]
     return {moment: ([], set()) for moment in moments}
 
 
 def _make_tile(
-    split: SplitRows, facts: VideoFacts, video_id: str, timestamp: float, reasons: list[str], rows: set[int],
-    label_map: Mapping[int, str], start_second: float,
-) -> LabelledTile:  # fmt: skip
+    split: SplitRows,
+    facts: VideoFacts,
+    video_id: str,
+    timestamp: float,
+    reasons: list[str],
+    rows: set[int],
+    label_map: Mapping[int, str],
+    start_second: float,
+) -> LabelledTile:
     """The picture of a keyframe (the nearest there is) and its persons, one a distinct box."""
     here = split.table.filter(split.has_box).filter(video_id=video_id, timestamp=timestamp)
     persons = here.group_by(*BOX, "column8", maintain_order=True).agg("row", "action_id")
     boxes = persons.select(BOX).to_numpy().reshape(-1, 4)
     # boxes in pixels are drawn as such: whether they fit the person is seen all the same
-    boxes = np.nan_to_num(np.where((np.abs(boxes) > PIXELS).any(1, keepdims=True),
-                                   boxes / [facts.width, facts.height, facts.width, facts.height], boxes))  # fmt: skip
+    boxes = np.nan_to_num(
+        np.where(
+            (np.abs(boxes) > PIXELS).any(1, keepdims=True),
+            boxes / [facts.width, facts.height, facts.width, facts.height],
+            boxes,
+        )
+    )
     labels = [", ".join(_name(i, label_map) for i in ids) for ids in persons["action_id"].to_list()]
     faulty = np.array([bool(rows & set(own)) for own in persons["row"].to_list()], dtype=bool)
     try:
@@ -99,7 +135,9 @@ def _make_tile(
     except VideoError:
         picture = None
     title = f"{split.name}  {video_id}  {format_timestamp(timestamp)} s"
-    return LabelledTile(picture, boxes.clip(-1, 2), labels, faulty, title, "\n".join(sorted(set(reasons))))
+    return LabelledTile(
+        picture, boxes.clip(-1, 2), labels, faulty, title, "\n".join(sorted(set(reasons)))
+    )
 
 
 def _name(action_id: int, label_map: Mapping[int, str]) -> str:

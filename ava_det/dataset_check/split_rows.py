@@ -12,7 +12,13 @@ import numpy as np
 import polars as pl
 
 from ava_det.dataset_check.findings import ERROR, NOTE, Finding, quote_first
-from ava_det.formats.annotations import AvaRows, concatenate_rows, join_files, load_annotations, load_excluded
+from ava_det.formats.annotations import (
+    AvaRows,
+    concatenate_rows,
+    join_files,
+    load_annotations,
+    load_excluded,
+)
 from ava_det.formats.ava_csv import load_box_rows
 from ava_det.formats.proposal_pickle import is_pickle, load_proposals
 
@@ -21,8 +27,9 @@ Loader = Callable[[Path, dict[int, str]], AvaRows]
 
 @dataclass(frozen=True)
 class SplitFiles:
-    """Where a split lies. name: train, val or test. boxes: as in the config; a detector where `is_detected`, else `gt`
-    or a file."""
+    """Where a split lies. name: train, val or test. boxes: as in the config; a detector where
+    `is_detected`, else `gt` or a file.
+    """
 
     name: str
     annotations: tuple[Path, ...]
@@ -60,7 +67,9 @@ class SplitRows:
 
     @cached_property
     def table(self) -> pl.DataFrame:
-        """The rows as columns: row, video_id, timestamp (to the microsecond), x1, y1, x2, y2, action_id, column8."""
+        """The rows as columns: row, video_id, timestamp (to the microsecond), x1, y1, x2, y2,
+        action_id, column8.
+        """
         return tabulate(self.rows)
 
     @cached_property
@@ -87,7 +96,11 @@ def tabulate(rows: AvaRows) -> pl.DataFrame:
 def read_split(files: SplitFiles) -> tuple[SplitRows, list[Finding]]:
     """Everything of a split that can be read, and a finding for everything that cannot."""
     findings: list[Finding] = []
-    read = [part for path in files.annotations if (part := _read_annotations(path, findings)) is not None]
+    read = [
+        part
+        for path in files.annotations
+        if (part := _read_annotations(path, findings)) is not None
+    ]
     rows = join_files(read) if len(read) > 1 else read[0] if read else concatenate_rows([])
     excluded: set[tuple[str, str]] = set()
     for path in files.excluded:
@@ -125,7 +138,12 @@ def _read_rows(path: Path, load: Loader, findings: list[Finding]) -> AvaRows | N
         rows = load(path, refused)
     except (ValueError, OSError) as error:
         findings.append(
-            Finding(ERROR, path.name, _without_place(error, path), "mend the file or its path in the config")
+            Finding(
+                ERROR,
+                path.name,
+                _without_place(error, path),
+                "mend the file or its path in the config",
+            )
         )
         return None
     kinds: dict[str, list[int]] = {}
@@ -135,10 +153,16 @@ def _read_rows(path: Path, load: Loader, findings: list[Finding]) -> AvaRows | N
         problem = _without_place(refused[lines[0]], path)
         if len(lines) > 1:
             problem += f"; the same on lines {quote_first(lines[1:], 8)}"
-        findings.append(Finding(ERROR, f"{path.name}:{lines[0]}", problem, "mend or delete these rows", len(lines)))
+        findings.append(
+            Finding(
+                ERROR, f"{path.name}:{lines[0]}", problem, "mend or delete these rows", len(lines)
+            )
+        )
     return rows
 
 
 def _without_place(error: Exception | str, path: Path) -> str:
-    """The sentence of an error without the file and line it starts with: those stand in another column."""
+    """The sentence of an error without the file and line it starts with: those stand in another
+    column.
+    """
     return re.sub(rf"^{re.escape(str(path))}(, (after )?line \d+)?: ", "", str(error))

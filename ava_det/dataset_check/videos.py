@@ -20,15 +20,18 @@ from ava_det.formats.annotations import format_timestamp
 from ava_det.video.folder import open_video
 from ava_det.video.reader import FrameReader, VideoError
 
-MAX_MISSING = 0.5  # seconds by which the frames may end before the header says: sound often goes on a little
+# seconds by which the frames may end before the header says: sound often goes on a little
+MAX_MISSING = 0.5
 SLACK = 1.0  # seconds that `FrameReader.require` lets a keyframe stand outside
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a file holds. seconds: from its first frame to the end of its last. promised: what its header says.
+    """What a file holds. seconds: from its first frame to the end of its last. promised: what its
+    header says.
 
-    fps: average frames a second; frame_rate: what the file is meant to have. They differ where the rate varies.
+    fps: average frames a second; frame_rate: what the file is meant to have. They differ where the
+    rate varies.
     """
 
     path: Path
@@ -50,7 +53,9 @@ Probed = Mapping[str, VideoFacts | str]  # video id -> facts, or why there are n
 def probe_videos(
     videos: Mapping[str, Path], progress: Callable[[Iterable[str]], Iterable[str]]
 ) -> dict[str, VideoFacts | str]:
-    """Opens every video, decodes its first frames and its last; several at a time. `progress` wraps the video ids."""
+    """Opens every video, decodes its first frames and its last; several at a time. `progress` wraps
+    the video ids.
+    """
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
         pending = {video_id: pool.submit(_probe, path) for video_id, path in videos.items()}
         return {video_id: pending[video_id].result() for video_id in progress(list(pending))}
@@ -62,16 +67,22 @@ def _probe(path: Path) -> VideoFacts | str:
             promised = reader.find_end()
             seconds = _find_last_second(reader, promised)
             rate = float(reader.frame_rate)
-            return VideoFacts(path, seconds, promised, reader.fps, rate, reader.width, reader.height)
+            return VideoFacts(
+                path, seconds, promised, reader.fps, rate, reader.width, reader.height
+            )
     except VideoError as error:
         return str(error).removeprefix(f"{path}: ")
 
 
 def _find_last_second(reader: FrameReader, promised: float) -> float:
     """The end of the frames: what the header promises, or where decoding ends before that."""
-    if promised <= MAX_MISSING or reader.find_at_or_after(Fraction(promised - MAX_MISSING)) is not None:
+    if (
+        promised <= MAX_MISSING
+        or reader.find_at_or_after(Fraction(promised - MAX_MISSING)) is not None
+    ):
         return promised
-    there, gone = 0.0, promised - MAX_MISSING
+    there = 0.0
+    gone = promised - MAX_MISSING
     while gone - there > 0.1:
         middle = (there + gone) / 2
         found = reader.find_at_or_after(Fraction(middle))
@@ -90,29 +101,55 @@ def check_video_files(
         missing = [video_id for video_id in wanted if video_id not in videos]
         if missing:
             problem = f"video ids of {split.name} without a file: {quote_first(missing)}"
-            findings.append(Finding(ERROR, split.name, problem, _missing_remedy(missing[0], videos), len(missing)))
+            findings.append(
+                Finding(
+                    ERROR, split.name, problem, _missing_remedy(missing[0], videos), len(missing)
+                )
+            )
     wanted_anywhere = {video_id for video_id, _ in keyframes}
     unused = sorted(set(videos) - wanted_anywhere)
     if unused:
         problem = f"video files that no split refers to: {quote_first(unused)}"
-        findings.append(Finding(NOTE, "data.video_dir", problem, "nothing to do, if that is meant", len(unused)))
+        findings.append(
+            Finding(NOTE, "data.video_dir", problem, "nothing to do, if that is meant", len(unused))
+        )
     for video_id, facts in probed.items():
         if video_id not in wanted_anywhere:
             continue
         if isinstance(facts, str):
-            findings.append(Finding(ERROR, f"video {video_id}", facts, "fetch or encode the file again"))
+            findings.append(
+                Finding(ERROR, f"video {video_id}", facts, "fetch or encode the file again")
+            )
             continue
         if facts.is_truncated:
-            problem = f"frames end after {facts.seconds:.1f} s, the header says {facts.promised:.1f} s"
-            lost = any(video_id == name and timestamp > start_second + facts.seconds for name, timestamp in keyframes)
-            remedy = "the file is cut short: fetch it again" + ("" if lost else " (harmless if only its sound goes on)")
-            findings.append(Finding(ERROR if lost else WARNING, f"video {video_id}", problem, remedy))
-    varying = [f"{video_id} ({facts.fps:.2f})" for video_id, facts in probed.items()
-               if isinstance(facts, VideoFacts) and abs(facts.fps / facts.frame_rate - 1) > 0.02]  # fmt: skip
+            problem = (
+                f"frames end after {facts.seconds:.1f} s, the header says {facts.promised:.1f} s"
+            )
+            lost = any(
+                video_id == name and timestamp > start_second + facts.seconds
+                for name, timestamp in keyframes
+            )
+            remedy = "the file is cut short: fetch it again" + (
+                "" if lost else " (harmless if only its sound goes on)"
+            )
+            findings.append(
+                Finding(ERROR if lost else WARNING, f"video {video_id}", problem, remedy)
+            )
+    varying = [
+        f"{video_id} ({facts.fps:.2f})"
+        for video_id, facts in probed.items()
+        if isinstance(facts, VideoFacts) and abs(facts.fps / facts.frame_rate - 1) > 0.02
+    ]
     if varying:
         problem = f"videos whose frame rate varies: {quote_first(varying)}"
         findings.append(
-            Finding(NOTE, "data.video_dir", problem, "nothing to do: frames are found by their time", len(varying))
+            Finding(
+                NOTE,
+                "data.video_dir",
+                problem,
+                "nothing to do: frames are found by their time",
+                len(varying),
+            )
         )
     return findings
 
@@ -127,10 +164,18 @@ def _missing_remedy(video_id: str, videos: Mapping[str, Path]) -> str:
     return f"is it {names[0]}?" if names else "fetch the videos, or take their rows out"
 
 
-def check_seconds(splits: Sequence[SplitRows], probed: Probed, start_second: float) -> list[Finding]:
-    """Keyframes outside their video, with the value of data.start_second, or the unit of time, that would mend it."""
+def check_seconds(
+    splits: Sequence[SplitRows], probed: Probed, start_second: float
+) -> list[Finding]:
+    """Keyframes outside their video, with the value of data.start_second, or the unit of time, that
+    would mend it.
+    """
     lengths = pl.DataFrame(
-        [(name, facts.seconds, facts.fps) for name, facts in probed.items() if isinstance(facts, VideoFacts)],
+        [
+            (name, facts.seconds, facts.fps)
+            for name, facts in probed.items()
+            if isinstance(facts, VideoFacts)
+        ],
         {"video_id": pl.String, "seconds": pl.Float64, "fps": pl.Float64},
         orient="row",
     )
@@ -145,21 +190,32 @@ def check_seconds(splits: Sequence[SplitRows], probed: Probed, start_second: flo
             f"keyframes outside their video, such as {video_id} {format_timestamp(timestamp)}: "
             f"it has {start_second:g}..{start_second + seconds:.1f} s"
         )
-        rows = split.table.join(outside, on=KEYFRAME, how="semi").unique(KEYFRAME)["row"].sort().to_list()
+        rows = (
+            split.table.join(outside, on=KEYFRAME, how="semi")
+            .unique(KEYFRAME)["row"]
+            .sort()
+            .to_list()
+        )
         where = place(split.rows, rows[0]) if rows else Path(split.files.boxes).name
         remedy = _find_remedy(pl.concat(keyframes), start_second)
-        findings.append(Finding(ERROR, where, problem, remedy, len(outside), split.name, tuple(rows)))
+        findings.append(
+            Finding(ERROR, where, problem, remedy, len(outside), split.name, tuple(rows))
+        )
     return findings
 
 
 def _fits(start: float, unit: pl.Expr | float = 1.0) -> pl.Expr:
-    """Whether keyframes stand in their video, give or take `SLACK`, if its first frame is worth `start`."""
+    """Whether keyframes stand in their video, give or take `SLACK`, if its first frame is worth
+    `start`.
+    """
     moment = pl.col("timestamp") * unit
     return (moment >= start - SLACK) & (moment <= start + pl.col("seconds") + SLACK)
 
 
 def _find_remedy(keyframes: pl.DataFrame, start_second: float) -> str:
-    """What brings most of the keyframes [video_id, timestamp, seconds, fps] that stand outside into their videos."""
+    """What brings most of the keyframes [video_id, timestamp, seconds, fps] that stand outside into
+    their videos.
+    """
 
     def count_outside(start: float, unit: pl.Expr | float = 1.0) -> int:
         return len(keyframes.filter(~_fits(start, unit)))
@@ -169,7 +225,9 @@ def _find_remedy(keyframes: pl.DataFrame, start_second: float) -> str:
     for start in sorted((0.0, 900.0), key=count_outside):
         left = count_outside(start)
         if left <= few:
-            return f"data.start_second={start:g}" + (f" ({left} keyframes stay outside)" if left else "")
+            return f"data.start_second={start:g}" + (
+                f" ({left} keyframes stay outside)" if left else ""
+            )
     first = math.ceil(keyframes.select((pl.col("timestamp") - pl.col("seconds")).max()).item())
     last = math.floor(keyframes.select(pl.col("timestamp").min()).item())
     if first <= last:

@@ -1,4 +1,6 @@
-"""Many videos: each its own files, shared out under torchrun, gone on with after a stop, bad ones passed over."""
+"""Many videos: each its own files, shared out under torchrun, gone on with after a stop, bad ones
+passed over.
+"""
 
 from __future__ import annotations
 
@@ -37,17 +39,27 @@ class Share:
 
 
 def run_job(
-    predictor: Predictor, videos: Sequence[Path], moments: Moments, folders: Outputs, looks: Looks, stop: Event,
+    predictor: Predictor,
+    videos: Sequence[Path],
+    moments: Moments,
+    folders: Outputs,
+    looks: Looks,
+    stop: Event,
     settings: Mapping[str, object],
-) -> int:  # fmt: skip
-    """Processes this rank's share of the videos; returns the tool's exit code, 1 where a video could not be read."""
+) -> int:
+    """Processes this rank's share of the videos; returns the tool's exit code, 1 where a video
+    could not be read.
+    """
     began = time.monotonic()
     with process_group(torch.device("cpu"), PATIENCE):
         if is_main_process():
             begin(folders, settings)
-        todo = gather_objects([video for video in videos if not is_done(video, folders)])[0]  # as the main process sees
+        # as the main process sees
+        todo = gather_objects([video for video in videos if not is_done(video, folders)])[0]
         todo.sort(key=lambda video: -video.stat().st_size)  # large and small ones dealt out evenly
-        shares = gather_objects(process_share(predictor, todo[rank() :: world_size()], moments, folders, looks, stop))
+        shares = gather_objects(
+            process_share(predictor, todo[rank() :: world_size()], moments, folders, looks, stop)
+        )
         if is_main_process():
             summarise(shares, len(videos), len(videos) - len(todo), time.monotonic() - began)
     return 1 if any(share.failed for share in shares) else 0
@@ -55,9 +67,13 @@ def run_job(
 
 def name_files(video: Path, folders: Outputs) -> Outputs:
     """The files of one video in the folders of a job."""
-    paths = zip(SUFFIXES.values(), (folders.video, folders.csv, folders.json, folders.sheet), strict=True)
+    paths = zip(
+        SUFFIXES.values(), (folders.video, folders.csv, folders.json, folders.sheet), strict=True
+    )
     stem = video.name if video.is_dir() else video.stem
-    return Outputs(*(None if folder is None else folder / f"{stem}{suffix}" for suffix, folder in paths))
+    return Outputs(
+        *(None if folder is None else folder / f"{stem}{suffix}" for suffix, folder in paths)
+    )
 
 
 def is_done(video: Path, folders: Outputs) -> bool:
@@ -66,7 +82,9 @@ def is_done(video: Path, folders: Outputs) -> bool:
 
 
 def begin(folders: Outputs, settings: Mapping[str, object]) -> None:
-    """Notes the settings beside the results. Raises ConfigError where results of other settings stand there."""
+    """Notes the settings beside the results. Raises ConfigError where results of other settings
+    stand there.
+    """
     for folder in dict.fromkeys(folders.paths()):
         path = folder / SETTINGS
         if path.is_file():
@@ -83,13 +101,20 @@ def begin(folders: Outputs, settings: Mapping[str, object]) -> None:
 
 
 def process_share(
-    predictor: Predictor, videos: Sequence[Path], moments: Moments, folders: Outputs, looks: Looks, stop: Event
+    predictor: Predictor,
+    videos: Sequence[Path],
+    moments: Moments,
+    folders: Outputs,
+    looks: Looks,
+    stop: Event,
 ) -> Share:
     share = Share()
     for video in tqdm(videos, desc="videos", unit="video", disable=not is_main_process()):
         files = name_files(video, folders)
         try:
-            seen = process_video(predictor, video, moments, files, looks, stop, keep_when_stopped=False, quiet=True)
+            seen = process_video(
+                predictor, video, moments, files, looks, stop, keep_when_stopped=False, quiet=True
+            )
         except (ValueError, OSError) as error:
             share.failed[str(video)] = " ".join(str(error).split())
             continue
@@ -104,7 +129,8 @@ def summarise(shares: Sequence[Share], num_videos: int, num_before: int, took: f
     """What the job did, and which videos it passed over."""
     failed = {video: why for share in shares for video, why in share.failed.items()}
     done, keyframes, persons = (
-        sum(getattr(share, name) for share in shares) for name in ("num_videos", "num_keyframes", "num_persons")
+        sum(getattr(share, name) for share in shares)
+        for name in ("num_videos", "num_keyframes", "num_persons")
     )
     seconds = sum(share.seconds for share in shares)
     print(

@@ -20,11 +20,21 @@ SUFFIXES = {"output": ".mp4", "csv": ".csv", "json": ".jsonl", "sheet": ".png"}
 def make_parser(text: str) -> ToolParser:
     lines = text.splitlines()
     parser = ToolParser(
-        description=lines[0], epilog="\n".join(lines[2:]), formatter_class=argparse.RawDescriptionHelpFormatter
+        description=lines[0],
+        epilog="\n".join(lines[2:]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--video", required=True, help="a file, a folder, a glob in quotes, a webcam's number, an RTSP or HTTP URL")
-    add("--output", type=Path, help="the overlay, an .mp4 file (H.264); a folder where --video is several")
+    add(
+        "--video",
+        required=True,
+        help="a file, a folder, a glob in quotes, a webcam's number, an RTSP or HTTP URL",
+    )
+    add(
+        "--output",
+        type=Path,
+        help="the overlay, an .mp4 file (H.264); a folder where --video is several",
+    )
     add("--csv", type=Path, help="every score, as an AVA result CSV; a folder for several")
     add("--json", type=Path, help="JSON lines, an object per keyframe; a folder for several")
     add("--sheet", type=Path, help="a contact sheet, a .png file; a folder for several")
@@ -33,12 +43,26 @@ def make_parser(text: str) -> ToolParser:
         action="store_true",
         help="show the overlay in a window (needs opencv-python, not headless)",
     )
-    add("--weights", default=DEFAULT_WEIGHTS, help=f"a checkpoint, or a name of the model zoo ({DEFAULT_WEIGHTS})")
-    add("--config", help="the experiment the weights were trained by (default: what they carry or ships with them)")
+    add(
+        "--weights",
+        default=DEFAULT_WEIGHTS,
+        help=f"a checkpoint, or a name of the model zoo ({DEFAULT_WEIGHTS})",
+    )
+    add(
+        "--config",
+        help="the experiment the weights were trained by (default: what they carry or ships with them)",
+    )
     add("--runtime", choices=("torch", *RUNTIMES), default="torch", help="of an exported --weights")
-    add("--label-map", type=Path, metavar="PBTXT", help="names of the actions (default: what the weights carry)")
+    add(
+        "--label-map",
+        type=Path,
+        metavar="PBTXT",
+        help="names of the actions (default: what the weights carry)",
+    )
     who = parser.add_mutually_exclusive_group()
-    who.add_argument("--detector", help=f"who finds persons: {', '.join(DETECTORS)} (default: auto)")
+    who.add_argument(
+        "--detector", help=f"who finds persons: {', '.join(DETECTORS)} (default: auto)"
+    )
     who.add_argument("--boxes", help="a box file, whose keyframes are taken too, or a detector")
     add("--every", type=interval, default=1.0, help="seconds between predictions (default: 1.0)")
     add("--start", type=moment, default=0.0, help="seconds of the file to begin at (0)")
@@ -67,7 +91,9 @@ def parse_arguments(argv: Sequence[str] | None, text: str) -> argparse.Namespace
     if not any((args.output, args.csv, args.json, args.sheet, args.show)):
         parser.error("expected at least one of --output, --csv, --json, --sheet, --show")
     if args.end <= args.start:
-        parser.error(f"argument --end: expected more than --start = {args.start:g}, received {args.end:g}")
+        parser.error(
+            f"argument --end: expected more than --start = {args.start:g}, received {args.end:g}"
+        )
     if args.threshold is not None:
         try:
             parse_thresholds(args.threshold)
@@ -79,20 +105,27 @@ def parse_arguments(argv: Sequence[str] | None, text: str) -> argparse.Namespace
 def moment(text: str) -> float:
     value = float(text)
     if not value >= 0:
-        raise argparse.ArgumentTypeError(f"expected a number of seconds, 0 or more, received {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds, 0 or more, received {text!r}"
+        )
     return value
 
 
 def count(text: str) -> int:
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, received {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number of at least 1, received {text!r}"
+        )
     return value
 
 
 def parse_thresholds(text: str) -> tuple[float | None, dict[str, float]]:
-    """`0.4,walk=0.7,12=0.6` to the score for all, None where it is not given, and those of single actions."""
-    overall, single = None, {}
+    """`0.4,walk=0.7,12=0.6` to the score for all, None where it is not given, and those of single
+    actions.
+    """
+    overall = None
+    single = {}
     for part in text.split(","):
         action, equals, score = part.rpartition("=")
         try:
@@ -116,11 +149,17 @@ def choose_actions(classes: str | None, label_map: Mapping[int, str]) -> dict[in
     return {action_id: name for action_id, name in label_map.items() if action_id in wanted}
 
 
-def choose_thresholds(text: str | None, label_map: Mapping[int, str], stored: Mapping[int, float]) -> dict[int, float]:
+def choose_thresholds(
+    text: str | None, label_map: Mapping[int, str], stored: Mapping[int, float]
+) -> dict[int, float]:
     """Action id to the score from which it is shown: as --threshold says, else as stored."""
     overall, single = parse_thresholds(text) if text is not None else (None, {})
-    chosen = {action_id: stored[action_id] if overall is None else overall for action_id in label_map}
-    return chosen | {find_action(action, label_map, "--threshold"): score for action, score in single.items()}
+    chosen = {
+        action_id: stored[action_id] if overall is None else overall for action_id in label_map
+    }
+    return chosen | {
+        find_action(action, label_map, "--threshold"): score for action, score in single.items()
+    }
 
 
 def find_action(text: str, label_map: Mapping[int, str], option: str) -> int:
@@ -132,4 +171,6 @@ def find_action(text: str, label_map: Mapping[int, str], option: str) -> int:
         for action_id, name in names.items():
             if name.lower() == wanted.lower():
                 return action_id
-    raise ConfigError(f"{option}: expected an action's id or name of the label map, received {text!r}")
+    raise ConfigError(
+        f"{option}: expected an action's id or name of the label map, received {text!r}"
+    )

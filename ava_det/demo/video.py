@@ -1,4 +1,6 @@
-"""One video of the demo: every frame drawn on and encoded, keyframes written, nothing kept longer than needed."""
+"""One video of the demo: every frame drawn on and encoded, keyframes written, nothing kept longer
+than needed.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Looks:
-    """What is shown. label_map: action id to name. thresholds: of the actions that are shown. topk: a person's most."""
+    """What is shown. label_map: action id to name. thresholds: of the actions that are shown. topk:
+    a person's most.
+    """
 
     label_map: Mapping[int, str]
     thresholds: Mapping[int, float]
@@ -52,7 +56,9 @@ class Looks:
 
 @dataclass(frozen=True)
 class Moments:
-    """When to look, seconds of the file: `every` so often from `start` to `end`; scores averaged over `smooth`."""
+    """When to look, seconds of the file: `every` so often from `start` to `end`; scores averaged
+    over `smooth`.
+    """
 
     every: float
     start: float
@@ -71,7 +77,9 @@ class Seen:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A frame of the result: its seconds in the file, its planes (yuv.py), None where no picture is written."""
+    """A frame of the result: its seconds in the file, its planes (yuv.py), None where no picture is
+    written.
+    """
 
     seconds: float
     planes: np.ndarray | None
@@ -87,12 +95,17 @@ def process_live(
     stop: Event,
     window: Window | None,
 ) -> tuple[Seen, int]:
-    """Watches a webcam or a URL until it ends, `moments.end` is reached or `stop` is set; returns frames dropped too.
+    """Watches a webcam or a URL until it ends, `moments.end` is reached or `stop` is set; returns
+    frames dropped too.
 
     Raises VideoError for a source that does not answer.
     """
-    seen, overlay = Seen(), Overlay(looks.label_map, looks.thresholds, looks.topk)
-    with LiveSource(name, predictor.live_seconds, predictor.start_second) as source, ExitStack() as files:
+    seen = Seen()
+    overlay = Overlay(looks.label_map, looks.thresholds, looks.topk)
+    with (
+        LiveSource(name, predictor.live_seconds, predictor.start_second) as source,
+        ExitStack() as files,
+    ):
         watcher = predictor.watch_live(source, moments.every, moments.smooth, stop)
         reader = source.hold()
         writer, tables = _open_files(files, reader, outputs, looks, moments)
@@ -112,22 +125,33 @@ def process_live(
 
 def _count(seen: Seen, keyframe: Detections, tables: list[DetectionsCsv | DetectionsJson]) -> None:
     """Notes a keyframe, in the tables too."""
-    seen.num_keyframes, seen.num_persons = seen.num_keyframes + 1, seen.num_persons + len(keyframe.boxes)
+    seen.num_keyframes, seen.num_persons = (
+        seen.num_keyframes + 1,
+        seen.num_persons + len(keyframe.boxes),
+    )
     for table in tables:
         table.write(keyframe)
 
 
 def process_video(
-    predictor: Predictor, video: Path, moments: Moments, outputs: Outputs, looks: Looks,
-    stop: Event, window: Window | None = None, keep_when_stopped: bool = True, quiet: bool = False,
-) -> Seen:  # fmt: skip
+    predictor: Predictor,
+    video: Path,
+    moments: Moments,
+    outputs: Outputs,
+    looks: Looks,
+    stop: Event,
+    window: Window | None = None,
+    keep_when_stopped: bool = True,
+    quiet: bool = False,
+) -> Seen:
     """Writes the outputs of a video, each whole or not at all.
 
-    stop: when it is set, the frames done so far become the result; without `keep_when_stopped` there is none.
-    Raises VideoError for a file that cannot be read, ValueError for boxes that do not fit it, KeyboardInterrupt where
-    it was stopped and nothing is kept.
+    stop: when it is set, the frames done so far become the result; without `keep_when_stopped`
+    there is none. Raises VideoError for a file that cannot be read, ValueError for boxes that do
+    not fit it, KeyboardInterrupt where it was stopped and nothing is kept.
     """
-    seen, stopped = Seen(), False
+    seen = Seen()
+    stopped = False
     sheet = ContactSheet(looks.label_map, looks.thresholds, looks.topk) if outputs.sheet else None
     with open_video(video, predictor.start_second) as reader, ExitStack() as files:
         writer, tables = _open_files(files, reader, outputs, looks, moments)
@@ -152,7 +176,10 @@ def process_video(
         if stop.is_set() and not (keep_when_stopped and bar.n):
             raise KeyboardInterrupt
         if writer is not None and writer.sound_fault:
-            print(f"warning: {video}: its sound could not be taken over ({writer.sound_fault})", file=sys.stderr)
+            print(
+                f"warning: {video}: its sound could not be taken over ({writer.sound_fault})",
+                file=sys.stderr,
+            )
         if sheet is not None and outputs.sheet is not None and seen.num_keyframes:
             sheet.save(outputs.sheet)
     return seen
@@ -162,7 +189,8 @@ def _open_files(
     files: ExitStack, reader: FrameReader, outputs: Outputs, looks: Looks, moments: Moments
 ) -> tuple[VideoWriter | None, list[DetectionsCsv | DetectionsJson]]:
     """The writers of what was asked for, closed and put under their names with `files`."""
-    writer, tables = None, list[DetectionsCsv | DetectionsJson]()
+    writer = None
+    tables = list[DetectionsCsv | DetectionsJson]()
     if outputs.csv:
         tables.append(files.enter_context(DetectionsCsv(outputs.csv, list(looks.label_map))))
     if outputs.json:
@@ -170,13 +198,19 @@ def _open_files(
         tables.append(files.enter_context(table))
     if outputs.video:
         sound = (reader.path, reader.clock_start + moments.start) if reader.has_audio else None
-        writer = VideoWriter(outputs.video, reader.width, reader.height, reader.fps, sound, reader.matrix)
+        writer = VideoWriter(
+            outputs.video, reader.width, reader.height, reader.fps, sound, reader.matrix
+        )
         files.enter_context(writer)
     return writer, tables
 
 
 def _draw(
-    frames: Iterator[ShownFrame], looks: Looks, sheet: ContactSheet | None, reader: FrameReader, wanted: bool
+    frames: Iterator[ShownFrame],
+    looks: Looks,
+    sheet: ContactSheet | None,
+    reader: FrameReader,
+    wanted: bool,
 ) -> Iterator[_Drawn]:
     """Frames with the people on them; where no picture is `wanted`, their keyframes only."""
     torch.set_flush_denormal(
@@ -195,5 +229,7 @@ def paint(frame: ShownFrame, overlay: Overlay, reader: FrameReader) -> np.ndarra
     """The planes of a frame with the people on it."""
     planes = frame.picture.planes(reader.matrix)
     if frame.detections is not None:
-        overlay.draw_on(Surface.of_planes(planes, reader.width, reader.height, reader.matrix), frame.detections)
+        overlay.draw_on(
+            Surface.of_planes(planes, reader.width, reader.height, reader.matrix), frame.detections
+        )
     return planes

@@ -1,7 +1,7 @@
 """From a foreground mask to one part per person: join what belongs together, cut what does not.
 
-All lengths are relative to the blob or to the frame, so the rules are the same at any resolution. They were tuned
-on the training videos of the synthetic dataset, never on its validation videos.
+All lengths are relative to the blob or to the frame, so the rules are the same at any resolution.
+They were tuned on the training videos of the synthetic dataset, never on its validation videos.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 JOIN_GAP = 0.03  # parts of one person are at most this far apart, in frame heights
-FLAT = 1.6  # a blob this much wider than tall is somebody lying: it has no upright neighbours to cut between
+# a blob this much wider than tall is somebody lying: it has no upright neighbours to cut between
+FLAT = 1.6
 VALLEY = 0.6  # between two persons, a column is at most this full, against the less full of the two
 PEAK = 0.5  # and both have a column at least this full, against the height of the blob
 STEP = 0.5  # beside somebody upright, a lying body stays below this part of the blob's height
@@ -22,7 +23,9 @@ UPRIGHT = 1.3  # and the upright one is at least this much taller than wide
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a mask: ``mask`` bool [h, w], tight on all sides, its upper left pixel at (x, y) of the frame."""
+    """A piece of a mask: ``mask`` bool [h, w], tight on all sides, its upper left pixel at (x, y)
+    of the frame.
+    """
 
     x: int
     y: int
@@ -38,8 +41,8 @@ class Part:
 def find_persons(mask: np.ndarray, min_area: int) -> list[Part]:
     """Parts of a foreground mask (uint8 0/1 [H, W]), each hopefully one person.
 
-    Parts of fewer than ``min_area`` pixels are dropped. Persons one in front of the other stay one part: a
-    silhouette does not tell.
+    Parts of fewer than ``min_area`` pixels are dropped. Persons one in front of the other stay one
+    part: a silhouette does not tell.
     """
     gap = max(1, round(JOIN_GAP * mask.shape[0]))
     joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((2 * gap + 1, gap + 1), np.uint8))
@@ -56,10 +59,12 @@ def find_persons(mask: np.ndarray, min_area: int) -> list[Part]:
 
 
 def _tighten(x: int, y: int, mask: np.ndarray) -> Part | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
         return None
-    top, left = int(rows[0]), int(columns[0])
+    top = int(rows[0])
+    left = int(columns[0])
     return Part(x + left, y + top, mask[top : rows[-1] + 1, left : columns[-1] + 1])
 
 
@@ -78,11 +83,14 @@ def _split(part: Part | None) -> list[Part]:
 
 
 def _find_step(mask: np.ndarray) -> int | None:
-    """Column where somebody upright ends and somebody lying begins: the outline drops, and stays low for long."""
+    """Column where somebody upright ends and somebody lying begins: the outline drops, and stays
+    low for long.
+    """
     height = mask.shape[0]
     outline = height - mask.argmax(axis=0)
     tall = np.flatnonzero(mask.any(axis=0) & (outline > STEP * height))
-    first, last = int(tall[0]), int(tall[-1]) + 1
+    first = int(tall[0])
+    last = int(tall[-1]) + 1
     if (last - first) * UPRIGHT >= height:
         return None
     for cut, low in ((first, mask[:, :first]), (last, mask[:, last:])):
@@ -97,7 +105,9 @@ def _find_valley(mask: np.ndarray) -> int | None:
     height, width = mask.shape
     filled = mask.sum(axis=0, dtype=np.float32)[None]
     filled = cv2.blur(filled, (height // 24 * 2 + 1, 1), borderType=cv2.BORDER_CONSTANT)[0]
-    lower_peak = np.minimum(np.maximum.accumulate(filled), np.maximum.accumulate(filled[::-1])[::-1])
+    lower_peak = np.minimum(
+        np.maximum.accumulate(filled), np.maximum.accumulate(filled[::-1])[::-1]
+    )
     ratio = np.where(lower_peak >= PEAK * height, filled / np.maximum(lower_peak, 1), 1.0)
     cut = int(ratio.argmin())
     return cut if 0 < cut < width and ratio[cut] < VALLEY else None

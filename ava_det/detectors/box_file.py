@@ -1,8 +1,10 @@
-"""A box file that grows video by video, so that a killed run loses the video it was at and nothing else.
+"""A box file that grows video by video, so that a killed run loses the video it was at and nothing
+else.
 
-Beside `boxes.csv` stands `boxes.csv.parts/`: a box file for each finished video, whole or absent, and `settings.json`
-with what the run was asked for. That a part is there says the video is done, also where nobody was found in it. The
-box file is the parts one after the other, so it does not depend on who made them, or when.
+Beside `boxes.csv` stands `boxes.csv.parts/`: a box file for each finished video, whole or absent,
+and `settings.json` with what the run was asked for. That a part is there says the video is done,
+also where nobody was found in it. The box file is the parts one after the other, so it does not
+depend on who made them, or when.
 """
 
 from __future__ import annotations
@@ -27,8 +29,12 @@ class BoxParts:
         self._settings = self.folder / "settings.json"
 
     def begin(self, settings: Mapping[str, str | float | None]) -> None:
-        """Starts a run, or goes on with one; raises ValueError where that one has parts made with other settings."""
-        if self._settings.is_file() and any(path != self._settings for path in self.folder.iterdir()):
+        """Starts a run, or goes on with one; raises ValueError where that one has parts made with
+        other settings.
+        """
+        if self._settings.is_file() and any(
+            path != self._settings for path in self.folder.iterdir()
+        ):
             before = json.loads(self._settings.read_text(encoding="utf-8"))
             changed = [key for key in settings if before.get(key) != settings[key]]
             if changed:
@@ -39,7 +45,9 @@ class BoxParts:
                 )
             return
         with atomic_path(self._settings) as temporary:
-            Path(temporary).write_text(json.dumps(dict(settings), indent=2) + "\n", encoding="utf-8")
+            Path(temporary).write_text(
+                json.dumps(dict(settings), indent=2) + "\n", encoding="utf-8"
+            )
 
     def has(self, video_id: str) -> bool:
         """Whether a video is done."""
@@ -61,7 +69,9 @@ class BoxParts:
                 file.write(self._part(video_id).read_bytes())
 
     def remove(self) -> None:
-        """Takes the parts away. The settings go last: a kill before that leaves a run that can be gone on with."""
+        """Takes the parts away. The settings go last: a kill before that leaves a run that can be
+        gone on with.
+        """
         for part in self.folder.iterdir():
             if part != self._settings:
                 part.unlink()

@@ -1,7 +1,8 @@
 """What a person detector is: the one protocol all members of this room follow.
 
-A detector sees frames of one video and returns person boxes. It decodes no video, reads no file of ours and knows
-no action: whoever calls it hands it RGB arrays and decides which of the boxes are good enough.
+A detector sees frames of one video and returns person boxes. It decodes no video, reads no file of
+ours and knows no action: whoever calls it hands it RGB arrays and decides which of the boxes are
+good enough.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ class PersonDetector(Protocol):
         ...
 
     def begin_video(self, samples: Sequence[np.ndarray]) -> None:
-        """Starts a video. Called once per video, before its frames, with frames spread evenly over it.
+        """Starts a video. Called once per video, before its frames, with frames spread evenly over
+        it.
 
-        A detector with a memory (a background model) forgets the previous video and learns from ``samples``; one
-        that looks at single frames ignores them. About 32 samples are enough; fewer than one is a ValueError for
-        a detector that needs them.
+        A detector with a memory (a background model) forgets the previous video and learns from
+        ``samples``; one that looks at single frames ignores them. About 32 samples are enough;
+        fewer than one is a ValueError for a detector that needs them.
         """
         ...
 
@@ -40,7 +42,8 @@ class PersonDetector(Protocol):
         """Finds the persons of each frame; the frames may be any of the video, in any order.
 
         Returns:
-            One pair per frame: boxes float32 [N, 4], xyxy in pixels of the frame (continuous coordinates: the
-            whole frame is 0, 0, W, H), and person_scores float32 [N] in 0..1, highest first. N may be 0.
+            One pair per frame: boxes float32 [N, 4], xyxy in pixels of the frame (continuous
+            coordinates: the whole frame is 0, 0, W, H), and person_scores float32 [N] in 0..1,
+            highest first. N may be 0.
         """
         ...

@@ -1,7 +1,9 @@
-"""The real Detectron2 as a person detector. The only file that imports it, and only when it is asked for.
+"""The real Detectron2 as a person detector. The only file that imports it, and only when it is
+asked for.
 
-Its numbers stay its own: its configuration decides how frames are resized and in which order their channels are. Only
-weights are read by us, because the library unpickles them, which runs whatever a file holds.
+Its numbers stay its own: its configuration decides how frames are resized and in which order their
+channels are. Only weights are read by us, because the library unpickles them, which runs whatever a
+file holds.
 """
 
 from __future__ import annotations
@@ -39,17 +41,20 @@ class Detectron2Detector:
     """Any detector of Detectron2; follows :class:`~ava_det.detectors.PersonDetector`.
 
     Args:
-        config: a name of its model zoo such as COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x, or a yacs (.yaml) or
+        config: a name of its model zoo such as COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x, or a
+        yacs (.yaml) or
             LazyConfig (.py) file. A LazyConfig is a program: use one only if you would run it.
-        weights: a file, a name of our model zoo or a URL. Without it the model zoo's own, or for a file those that the
+        weights: a file, a name of our model zoo or a URL. Without it the model zoo's own, or for a
+        file those that the
             configuration names.
-        person_class: the class whose boxes are kept; without it the class called person of the configuration's
+        person_class: the class whose boxes are kept; without it the class called person of the
+        configuration's
             dataset, or 0 where that dataset is not known.
         precision: fp32, or bf16 or fp16 by autocast; results are float32 anyway.
         batch_size: frames that go through the network together.
 
-    Raises Detectron2Unavailable where the library is missing or broken, WeightsError for weights that cannot be used
-    or do not fill the network, ValueError for a configuration that is not one.
+    Raises Detectron2Unavailable where the library is missing or broken, WeightsError for weights
+    that cannot be used or do not fill the network, ValueError for a configuration that is not one.
     """
 
     name = "detectron2"
@@ -70,14 +75,18 @@ class Detectron2Detector:
         self.batch_size = batch_size
         build = _build_from_lazy if path.suffix == ".py" else _build_from_yacs
         try:
-            self.model, self._resize, self.channel_order, own_weights, dataset = build(library, path, self.device)
+            self.model, self._resize, self.channel_order, own_weights, dataset = build(
+                library, path, self.device
+            )
         except ImportError as error:  # an operation that was not compiled
             raise Detectron2Unavailable(explain(error)) from None
         if not Path(config).is_file():
             own_weights = _find_zoo_weights(library, config)
         chosen = weights or own_weights
         if not chosen:
-            raise WeightsError(f"{config}: names no weights, and without any the network would guess: give them")
+            raise WeightsError(
+                f"{config}: names no weights, and without any the network would guess: give them"
+            )
         _load(library, self.model, chosen)
         self.model.to(self.device).eval()
         self._transforms = library.data.transforms
@@ -88,7 +97,9 @@ class Detectron2Detector:
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """RGB uint8 [H, W, 3] frames, here of any sizes, to (boxes [N, 4] xyxy pixels, person_scores [N]) per frame."""
+        """RGB uint8 [H, W, 3] frames, here of any sizes, to (boxes [N, 4] xyxy pixels,
+        person_scores [N]) per frame.
+        """
         results = []
         for start in range(0, len(frames), self.batch_size):
             inputs = [self._prepare(frame) for frame in frames[start : start + self.batch_size]]
@@ -97,12 +108,15 @@ class Detectron2Detector:
             for output in outputs:
                 found = output["instances"]
                 person = found.pred_classes == self.person_class
-                boxes, scores = found.pred_boxes.tensor[person].float(), found.scores[person].float()
+                boxes = found.pred_boxes.tensor[person].float()
+                scores = found.scores[person].float()
                 results.append((boxes.cpu().numpy(), scores.cpu().numpy()))
         return results
 
     def _prepare(self, frame: np.ndarray) -> dict[str, Any]:
-        """What the library's models take: an image in its own size and channel order, and the size to answer in."""
+        """What the library's models take: an image in its own size and channel order, and the size
+        to answer in.
+        """
         image = np.ascontiguousarray(frame[:, :, ::-1] if self.channel_order == "BGR" else frame)
         resized = self._resize(image)
         tensor = torch.as_tensor(np.ascontiguousarray(resized.transpose(2, 0, 1)))
@@ -126,9 +140,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == "detectron2":
         return f"Detectron2 is not installed; install it by: {INSTALL}"
     if isinstance(error, ModuleNotFoundError):
-        return (
-            f"Detectron2 needs {error.name}, which is not installed; install it by: python -m pip install {error.name}"
-        )
+        return f"Detectron2 needs {error.name}, which is not installed; install it by: python -m pip install {error.name}"
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if "undefined symbol" in reason or "not compiled" in reason:
         return f"Detectron2 was compiled for another torch than {torch.__version__}; compile it again by: {REBUILD}"
@@ -137,7 +149,9 @@ def explain(error: Exception) -> str:
 
 @contextmanager
 def _stand_in_for_pkg_resources() -> Iterator[None]:
-    """The model zoo asks pkg_resources for one path; setuptools 82 no longer has it, and those before warn about it."""
+    """The model zoo asks pkg_resources for one path; setuptools 82 no longer has it, and those
+    before warn about it.
+    """
     stand_in: Any = ModuleType("pkg_resources")
     stand_in.resource_filename = lambda package, path: str(resources.files(package) / path)
     before = sys.modules.get("pkg_resources")
@@ -157,7 +171,9 @@ Parts = tuple[torch.nn.Module, Callable[[np.ndarray], np.ndarray], str, str, str
 def _find_config(library: ModuleType, config: str | Path) -> Path:
     if Path(config).is_file():
         if Path(config).suffix not in (".yaml", ".yml", ".py"):
-            raise ValueError(f"{config}: expected a configuration of Detectron2, a .yaml or .py file")
+            raise ValueError(
+                f"{config}: expected a configuration of Detectron2, a .yaml or .py file"
+            )
         return Path(config)
     for suffix in ("", ".yaml", ".py"):
         try:
@@ -166,14 +182,18 @@ def _find_config(library: ModuleType, config: str | Path) -> Path:
             continue
         if Path(found).is_file():
             return Path(found)
-    raise ValueError(f"{config}: no such file, and no such name in Detectron2's model zoo (example: {DEFAULT_CONFIG})")
+    raise ValueError(
+        f"{config}: no such file, and no such name in Detectron2's model zoo (example: {DEFAULT_CONFIG})"
+    )
 
 
 def _find_zoo_weights(library: ModuleType, config: str | Path) -> str:
     try:
         return str(library.model_zoo.get_checkpoint_url(str(config)))
     except RuntimeError:
-        raise WeightsError(f"{config}: Detectron2's model zoo has no weights of it, name some yourself") from None
+        raise WeightsError(
+            f"{config}: Detectron2's model zoo has no weights of it, name some yourself"
+        ) from None
 
 
 def _build_from_yacs(library: ModuleType, path: Path, device: torch.device) -> Parts:
@@ -183,13 +203,23 @@ def _build_from_yacs(library: ModuleType, path: Path, device: torch.device) -> P
         loaded = type(config).load_yaml_with_base(str(path), allow_unsafe=False)
         config.merge_from_other_cfg(library.config.CfgNode(loaded))
     except (KeyError, AssertionError, ValueError, OSError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: not a configuration of Detectron2 ({_first_line(error)})") from None
+        raise ValueError(
+            f"{path}: not a configuration of Detectron2 ({_first_line(error)})"
+        ) from None
     config.MODEL.DEVICE = str(device)
     shortest = config.INPUT.MIN_SIZE_TEST
-    rule = library.data.transforms.ResizeShortestEdge([shortest, shortest], config.INPUT.MAX_SIZE_TEST)
+    rule = library.data.transforms.ResizeShortestEdge(
+        [shortest, shortest], config.INPUT.MAX_SIZE_TEST
+    )
     dataset = config.DATASETS.TEST[0] if config.DATASETS.TEST else ""
     resize = _make_resize(library, [rule])
-    return library.modeling.build_model(config), resize, config.INPUT.FORMAT, config.MODEL.WEIGHTS, dataset
+    return (
+        library.modeling.build_model(config),
+        resize,
+        config.INPUT.FORMAT,
+        config.MODEL.WEIGHTS,
+        dataset,
+    )
 
 
 def _build_from_lazy(library: ModuleType, path: Path, device: torch.device) -> Parts:
@@ -198,11 +228,19 @@ def _build_from_lazy(library: ModuleType, path: Path, device: torch.device) -> P
         raise ValueError(f"{path}: expected a LazyConfig with a `model`")
     instantiate = library.config.instantiate
     mapper = config.get("dataloader", {}).get("test", {}).get("mapper", {})
-    rules = instantiate(mapper.get("augmentations")) or [library.data.transforms.ResizeShortestEdge(800, 1333)]
+    rules = instantiate(mapper.get("augmentations")) or [
+        library.data.transforms.ResizeShortestEdge(800, 1333)
+    ]
     order = config.model.get("input_format") or mapper.get("image_format") or "BGR"
     dataset = config.get("dataloader", {}).get("test", {}).get("dataset", {}).get("names", "")
     weights = config.get("train", {}).get("init_checkpoint", "")
-    return instantiate(config.model).to(device), _make_resize(library, rules), order, weights, str(dataset)
+    return (
+        instantiate(config.model).to(device),
+        _make_resize(library, rules),
+        order,
+        weights,
+        str(dataset),
+    )
 
 
 def _make_resize(library: ModuleType, rules: Sequence[Any]) -> Callable[[np.ndarray], np.ndarray]:
@@ -218,18 +256,29 @@ def _make_resize(library: ModuleType, rules: Sequence[Any]) -> Callable[[np.ndar
 
 
 def _load(library: ModuleType, model: torch.nn.Module, file: str | Path) -> None:
-    """Fills the network from a file read by our allow-list reader, or raises WeightsError naming what is missing."""
+    """Fills the network from a file read by our allow-list reader, or raises WeightsError naming
+    what is missing.
+    """
     content = load_checkpoint(file)
     if "blobs" in content:  # of Detectron1, whose names the library guesses its way through
-        entries = {name: value for name, value in content["blobs"].items() if not name.endswith("_momentum")}
+        entries = {
+            name: value
+            for name, value in content["blobs"].items()
+            if not name.endswith("_momentum")
+        }
         content = {"model": entries, "__author__": "Caffe2", "matching_heuristics": True}
     elif "model" not in content:
         content = {"model": content}
     misfit = library.checkpoint.DetectionCheckpointer(model)._load_model(content)
-    wrong = [*misfit.missing_keys, *(f"{name} (of another shape)" for name, *_ in misfit.incorrect_shapes)]
+    wrong = [
+        *misfit.missing_keys,
+        *(f"{name} (of another shape)" for name, *_ in misfit.incorrect_shapes),
+    ]
     if wrong:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise WeightsError(f"{file} does not fit the configuration: missing {', '.join(wrong[:5])}{more}")
+        raise WeightsError(
+            f"{file} does not fit the configuration: missing {', '.join(wrong[:5])}{more}"
+        )
 
 
 def _find_person(library: ModuleType, dataset: str) -> int:

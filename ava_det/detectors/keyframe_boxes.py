@@ -22,7 +22,8 @@ from ava_det.video.reader import FrameReader, VideoError
 # (video id, timestamp key) -> normalised boxes float32 [N, 4] and person scores float32 [N]
 PersonBoxes = Mapping[tuple[str, str], tuple[Tensor, Tensor]]
 
-Found = tuple[float, Tensor, Tensor]  # timestamp, normalised boxes float32 [N, 4], person scores float32 [N]
+# timestamp, normalised boxes float32 [N, 4], person scores float32 [N]
+Found = tuple[float, Tensor, Tensor]
 
 NUM_SAMPLES = 32  # frames of each video a detector may look at before its keyframes
 BATCH_SIZE = 8  # keyframes that a detector is handed together
@@ -35,15 +36,21 @@ def detect_persons(
     start_second: float,
     progress: Callable[[Iterable[Found]], Iterable[Found]],
 ) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
-    """Runs a detector on every keyframe, one pass over each video; `progress` wraps what is found to show a bar."""
+    """Runs a detector on every keyframe, one pass over each video; `progress` wraps what is found
+    to show a bar.
+    """
 
     def find() -> Iterator[Found]:
         ordered = sorted(keyframes, key=lambda keyframe: (keyframe.video_id, keyframe.timestamp))
         for video_id, group in groupby(ordered, key=lambda keyframe: keyframe.video_id):
             if video_id not in videos:
-                raise VideoError(f"data.video_dir: no video file for video id {video_id} of the annotations")
+                raise VideoError(
+                    f"data.video_dir: no video file for video id {video_id} of the annotations"
+                )
             with open_video(videos[video_id], start_second) as reader:
-                for timestamp, boxes, scores in detect_in_video(detector, reader, [k.timestamp for k in group]):
+                for timestamp, boxes, scores in detect_in_video(
+                    detector, reader, [k.timestamp for k in group]
+                ):
                     found[video_id, timestamp_key(timestamp)] = boxes, scores
                     yield timestamp, boxes, scores
 
@@ -53,8 +60,11 @@ def detect_persons(
     return found
 
 
-def detect_in_video(detector: PersonDetector, reader: FrameReader, timestamps: Sequence[float]) -> Iterator[Found]:
-    """Runs a detector on the frames at `timestamps` (ascending) in one pass over a video, some of them at a time.
+def detect_in_video(
+    detector: PersonDetector, reader: FrameReader, timestamps: Sequence[float]
+) -> Iterator[Found]:
+    """Runs a detector on the frames at `timestamps` (ascending) in one pass over a video, some of
+    them at a time.
 
     Raises VideoError for a timestamp the video does not reach, whatever its header says.
     """
@@ -64,27 +74,41 @@ def detect_in_video(detector: PersonDetector, reader: FrameReader, timestamps: S
         frames = []
         for timestamp in batch:
             reader.require(timestamp)
-            if timestamp == timestamps[-1] and reader.find_at_or_after(Fraction(timestamp) - 1) is None:
-                raise VideoError(f"{reader.path}: its frames end more than a second before the keyframe {timestamp:g}")
+            if (
+                timestamp == timestamps[-1]
+                and reader.find_at_or_after(Fraction(timestamp) - 1) is None
+            ):
+                raise VideoError(
+                    f"{reader.path}: its frames end more than a second before the keyframe {timestamp:g}"
+                )
             frames.append(reader.read([timestamp])[0])
         for timestamp, (boxes, scores) in zip(batch, detector(frames), strict=True):
             yield timestamp, *normalise_persons(boxes, scores, reader.width, reader.height)
 
 
 def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[float]:
-    """Keyframes of a video nobody has annotated: its first frame, then one each `every` seconds before its end."""
+    """Keyframes of a video nobody has annotated: its first frame, then one each `every` seconds
+    before its end.
+    """
     moments = (round(start_second + index * every, 6) for index in itertools.count())
     return itertools.takewhile(lambda moment: moment < end, moments)
 
 
-def normalise_persons(boxes: np.ndarray, scores: np.ndarray, width: int, height: int) -> tuple[Tensor, Tensor]:
-    """A detector's boxes, pixels of a frame of that size, as fractions of it and within it, and scores, as tensors."""
+def normalise_persons(
+    boxes: np.ndarray, scores: np.ndarray, width: int, height: int
+) -> tuple[Tensor, Tensor]:
+    """A detector's boxes, pixels of a frame of that size, as fractions of it and within it, and
+    scores, as tensors.
+    """
     pixels = clip_boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4), width, height)
     return normalise_boxes(pixels, width, height), torch.as_tensor(scores, dtype=torch.float32)
 
 
-def replace_boxes(keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float) -> list[Keyframe]:
-    """The same keyframes with these persons of at least `min_score` instead of their own, unlabelled.
+def replace_boxes(
+    keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float
+) -> list[Keyframe]:
+    """The same keyframes with these persons of at least `min_score` instead of their own,
+    unlabelled.
 
     A keyframe without any such box stays, with no person: a whole-frame box is never made up.
     """
@@ -98,7 +122,8 @@ def replace_boxes(keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_
 def add_proposals(
     keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float, min_iou: float
 ) -> list[Keyframe]:
-    """Labelled keyframes, plus every proposal that overlaps a labelled box by `min_iou` and takes over its labels.
+    """Labelled keyframes, plus every proposal that overlaps a labelled box by `min_iou` and takes
+    over its labels.
 
     The paper's starred rows train so, at IoU 0.9 (SlowFast, section 5).
     """
@@ -126,17 +151,23 @@ def add_proposals(
 def compute_recall(
     keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float
 ) -> tuple[float | None, float | None]:
-    """Recall of the labelled boxes and precision of the detected ones, both at IoU 0.5; None where there are none."""
+    """Recall of the labelled boxes and precision of the detected ones, both at IoU 0.5; None where
+    there are none.
+    """
     labelled = hit = detected = correct = 0
     for keyframe in keyframes:
         boxes, _ = _boxes_of(keyframe, person_boxes, min_score)
         close = compute_iou(keyframe.boxes, boxes) >= 0.5
-        labelled, detected = labelled + len(keyframe.boxes), detected + len(boxes)
-        hit, correct = hit + int(close.any(dim=1).sum()), correct + int(close.any(dim=0).sum())
+        labelled = labelled + len(keyframe.boxes)
+        detected = detected + len(boxes)
+        hit = hit + int(close.any(dim=1).sum())
+        correct = correct + int(close.any(dim=0).sum())
     return hit / labelled if labelled else None, correct / detected if detected else None
 
 
-def _boxes_of(keyframe: Keyframe, person_boxes: PersonBoxes, min_score: float) -> tuple[Tensor, Tensor]:
+def _boxes_of(
+    keyframe: Keyframe, person_boxes: PersonBoxes, min_score: float
+) -> tuple[Tensor, Tensor]:
     nobody = torch.zeros(0, 4), torch.zeros(0)
     boxes, scores = person_boxes.get((keyframe.video_id, timestamp_key(keyframe.timestamp)), nobody)
     sure = scores >= min_score

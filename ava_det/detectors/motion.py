@@ -1,8 +1,10 @@
-"""Persons as whatever differs from the empty scene: a detector for fixed cameras that needs no weights.
+"""Persons as whatever differs from the empty scene: a detector for fixed cameras that needs no
+weights.
 
-The background of the whole video is compared with each frame, after bringing the frame to the background's
-brightness; what differs and is no shadow becomes blobs, and blobs become boxes. Its limits are those of the
-method: everything that moves is a person, whoever never moves is none, and a moving camera gives nothing of use.
+The background of the whole video is compared with each frame, after bringing the frame to the
+background's brightness; what differs and is no shadow becomes blobs, and blobs become boxes. Its
+limits are those of the method: everything that moves is a person, whoever never moves is none, and
+a moving camera gives nothing of use.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import numpy as np
 from ava_det.detectors.background import compute_background, compute_gain
 from ava_det.detectors.blobs import find_persons
 
-WORKING_SIDE = 384  # frames are compared with their long side at most this long: enough to find people
+# frames are compared with their long side at most this long: enough to find people
+WORKING_SIDE = 384
 SMOOTHING = 0.7  # sigma in pixels, against codec noise
 SHADOW_DARKEST = 0.6  # a shadow leaves at least this part of the light
 SHADOW_TINT = 0.08  # and takes nearly the same part of each channel
@@ -27,7 +30,8 @@ class MotionDetector:
     A person_score grows with contrast and size; 0.5 is a sensible smallest score.
 
     Args:
-        threshold: difference from the background, in grey levels, of which one pixel makes a blob credible; the
+        threshold: difference from the background, in grey levels, of which one pixel makes a blob
+        credible; the
             blob then reaches as far as half of it.
         min_height: longest side of the smallest person, as a fraction of the height of the frame.
     """
@@ -41,10 +45,16 @@ class MotionDetector:
         self._noise: np.ndarray | None = None
 
     def begin_video(self, samples: Sequence[np.ndarray]) -> None:
-        """Learns the background from RGB uint8 [H, W, 3] frames spread over the video, in order of time."""
+        """Learns the background from RGB uint8 [H, W, 3] frames spread over the video, in order of
+        time.
+        """
         if len(samples) == 0:
-            raise ValueError("the motion detector needs frames of the video to learn its background from, got none")
-        self._background, self._noise = compute_background(np.stack([_shrink(frame) for frame in samples]))
+            raise ValueError(
+                "the motion detector needs frames of the video to learn its background from, got none"
+            )
+        self._background, self._noise = compute_background(
+            np.stack([_shrink(frame) for frame in samples])
+        )
 
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         """RGB uint8 [H, W, 3] frames to (boxes [N, 4] xyxy pixels, person_scores [N]) per frame."""
@@ -52,7 +62,9 @@ class MotionDetector:
 
     def _detect(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self._background is None or self._noise is None:
-            raise ValueError("the motion detector was given a frame before begin_video: it knows no background yet")
+            raise ValueError(
+                "the motion detector was given a frame before begin_video: it knows no background yet"
+            )
         small = _shrink(frame)
         if small.shape != self._background.shape:
             raise ValueError(
@@ -62,7 +74,8 @@ class MotionDetector:
         height, width = small.shape[:2]
         mask, difference = compute_foreground(small, self._background, self._noise, self.threshold)
         smallest = self.min_height * height
-        boxes, scores = [], []
+        boxes = []
+        scores = []
         for part in find_persons(mask, min_area=round(0.3 * smallest**2)):
             x1, y1, x2, y2 = part.box
             if max(x2 - x1, y2 - y1) < smallest:
@@ -73,7 +86,9 @@ class MotionDetector:
             scores.append(contrast / (contrast + self.threshold) * min(1.0, size))
         order = np.argsort(-np.array(scores, np.float32), kind="stable")
         scale = np.array([frame.shape[1] / width, frame.shape[0] / height] * 2, np.float32)
-        return np.array(boxes, np.float32).reshape(-1, 4)[order] * scale, np.array(scores, np.float32)[order]
+        return np.array(boxes, np.float32).reshape(-1, 4)[order] * scale, np.array(
+            scores, np.float32
+        )[order]
 
 
 def compute_foreground(
@@ -87,13 +102,15 @@ def compute_foreground(
         threshold: grey levels.
 
     Returns:
-        mask uint8 0/1 [H, W], and the difference float32 [H, W] in grey levels, largest of the channels.
+        mask uint8 0/1 [H, W], and the difference float32 [H, W] in grey levels, largest of the
+        channels.
     """
     change = frame / compute_gain(frame, background) - background
     change = cv2.GaussianBlur(change, (0, 0), SMOOTHING)
     difference = _largest(np.abs(change))
     ratio = (background + change + 4) / (background + 4)
-    most, least = _largest(ratio), -_largest(-ratio)
+    most = _largest(ratio)
+    least = -_largest(-ratio)
     shadow = (most < 1) & (least > SHADOW_DARKEST) & (most - least < SHADOW_TINT)
     strong = (difference > threshold + 3 * noise) & ~shadow
     weak = (difference > 0.5 * threshold + 2 * noise) & ~shadow
@@ -106,7 +123,9 @@ def _largest(image: np.ndarray) -> np.ndarray:
 
 
 def _open(mask: np.ndarray) -> np.ndarray:
-    """Drops what is only one pixel thin. OpenCV's own opening by an even kernel shifts the rest by one pixel."""
+    """Drops what is only one pixel thin. OpenCV's own opening by an even kernel shifts the rest by
+    one pixel.
+    """
     kernel = np.ones((2, 2), np.uint8)
     return cv2.dilate(cv2.erode(mask, kernel, anchor=(0, 0)), kernel, anchor=(1, 1))
 

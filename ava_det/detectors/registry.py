@@ -22,13 +22,16 @@ def build_detector(source: str, device: torch.device, precision: str = "fp32") -
     """A person detector by its name; a detector's libraries are loaded only when it is asked for.
 
     source: one of DETECTORS, or `faster_rcnn:WEIGHTS` (a file, a name of the model zoo or a URL),
-        `detectron2:CONFIG` or `detectron2:CONFIG:WEIGHTS`. `auto` is detectron2 where it imports and faster_rcnn with
-        the same weights elsewhere, and says which; `auto:WEIGHTS` is `faster_rcnn:WEIGHTS`.
+        `detectron2:CONFIG` or `detectron2:CONFIG:WEIGHTS`. `auto` is detectron2 where it imports
+        and faster_rcnn with the same weights elsewhere, and says which; `auto:WEIGHTS` is
+        `faster_rcnn:WEIGHTS`.
     precision: fp32, or bf16 or fp16 by autocast; not read by motion and torchvision.
     """
     name, _, choice = source.partition(":")
     if choice and name in ("motion", "torchvision"):
-        raise ConfigError(f"{source}: {name} stands alone; weights follow faster_rcnn: or detectron2:CONFIG:")
+        raise ConfigError(
+            f"{source}: {name} stands alone; weights follow faster_rcnn: or detectron2:CONFIG:"
+        )
     if name == "motion":
         return MotionDetector()
     if name == "torchvision":
@@ -36,7 +39,9 @@ def build_detector(source: str, device: torch.device, precision: str = "fp32") -
 
         return TorchvisionDetector(str(device))
     if name not in DETECTORS:
-        raise ConfigError(f"boxes: expected gt, a box file or one of {', '.join(DETECTORS)}, received {source!r}")
+        raise ConfigError(
+            f"boxes: expected gt, a box file or one of {', '.join(DETECTORS)}, received {source!r}"
+        )
     try:
         if name == "auto" and not choice:
             return _build_best(device, precision)
@@ -56,9 +61,11 @@ def _build_best(device: torch.device, precision: str) -> PersonDetector:
     try:
         version = import_detectron2().__version__
     except Detectron2Unavailable as error:
-        detector, what = _build_faster_rcnn(DEFAULT_WEIGHTS, device, precision), f"{DEFAULT_WEIGHTS} ({error})"
+        detector = _build_faster_rcnn(DEFAULT_WEIGHTS, device, precision)
+        what = f"{DEFAULT_WEIGHTS} ({error})"
     else:
-        detector, what = _build_detectron2("", device, precision), f"{version}, {DEFAULT_WEIGHTS}"
+        detector = _build_detectron2("", device, precision)
+        what = f"{version}, {DEFAULT_WEIGHTS}"
     if is_main_process():
         print(f"person detector: {detector.name}, {what}")
     return detector
@@ -68,11 +75,15 @@ def _build_detectron2(choice: str, device: torch.device, precision: str) -> Pers
     from ava_det.detectors.detectron2_detector import DEFAULT_CONFIG, Detectron2Detector
 
     config, _, weights = choice.partition(":")
-    return Detectron2Detector(config or DEFAULT_CONFIG, weights or None, device, precision=precision)
+    return Detectron2Detector(
+        config or DEFAULT_CONFIG, weights or None, device, precision=precision
+    )
 
 
 def _build_faster_rcnn(weights: str, device: torch.device, precision: str) -> PersonDetector:
     from ava_det.detectors.faster_rcnn import FasterRCNNDetector, load_faster_rcnn
 
     model, rule = load_faster_rcnn(weights)
-    return FasterRCNNDetector(model, device, rule.short_side, rule.long_side, rule.channel_order, precision=precision)
+    return FasterRCNNDetector(
+        model, device, rule.short_side, rule.long_side, rule.channel_order, precision=precision
+    )

@@ -1,4 +1,6 @@
-"""torchvision's Faster R-CNN v2 pretrained on COCO. Its weights are downloaded on first use: needs a network."""
+"""torchvision's Faster R-CNN v2 pretrained on COCO. Its weights are downloaded on first use: needs
+a network.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torchvision.models.detection import FasterRCNN_ResNet50_FPN_V2_Weights, fasterrcnn_resnet50_fpn_v2
+from torchvision.models.detection import (
+    FasterRCNN_ResNet50_FPN_V2_Weights,
+    fasterrcnn_resnet50_fpn_v2,
+)
 
 COCO_PERSON = 1
 
 
 class TorchvisionDetector:
-    """COCO persons with a score of at least ``min_score``; follows :class:`~ava_det.detectors.PersonDetector`."""
+    """COCO persons with a score of at least ``min_score``; follows
+    :class:`~ava_det.detectors.PersonDetector`.
+    """
 
     name = "torchvision"
 
@@ -21,7 +28,9 @@ class TorchvisionDetector:
         self.device = torch.device(device)
         weights = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1
         try:
-            model = fasterrcnn_resnet50_fpn_v2(weights=weights, weights_backbone=None, box_score_thresh=min_score)
+            model = fasterrcnn_resnet50_fpn_v2(
+                weights=weights, weights_backbone=None, box_score_thresh=min_score
+            )
         except OSError as error:  # no network
             folder = Path(torch.hub.get_dir()) / "checkpoints"
             raise ValueError(
@@ -38,8 +47,16 @@ class TorchvisionDetector:
         """RGB uint8 [H, W, 3] frames to (boxes [N, 4] xyxy pixels, scores [N]) per frame."""
         results = []
         for frame in frames:
-            image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device).permute(2, 0, 1).float() / 255
+            image = (
+                torch.from_numpy(np.ascontiguousarray(frame))
+                .to(self.device)
+                .permute(2, 0, 1)
+                .float()
+                / 255
+            )
             found = self.model([image])[0]
             person = found["labels"] == COCO_PERSON
-            results.append((found["boxes"][person].cpu().numpy(), found["scores"][person].cpu().numpy()))
+            results.append(
+                (found["boxes"][person].cpu().numpy(), found["scores"][person].cpu().numpy())
+            )
         return results

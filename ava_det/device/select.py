@@ -15,7 +15,8 @@ from ava_det.distributed import is_main_process, local_rank
 def prepare_torch(config: Config) -> torch.device:
     """Seeds the generators, sets torch's switches and returns the device of this process.
 
-    Raises ConfigError where a CUDA device is asked for and cannot be used; `auto` falls back to the CPU and says why.
+    Raises ConfigError where a CUDA device is asked for and cannot be used; `auto` falls back to the
+    CPU and says why.
     """
     device = _select_device(config.device)
     random.seed(config.seed)
@@ -32,8 +33,10 @@ def prepare_torch(config: Config) -> torch.device:
 
 
 def find_cudnn_fault(version: int | None, precision: str) -> str | None:
-    """What is wrong with this cuDNN, as a sentence, or None. version: as torch.backends.cudnn.version() counts since
-    cuDNN 9, 10000 * major + 100 * minor + patch; None without cuDNN."""
+    """What is wrong with this cuDNN, as a sentence, or None. version: as
+    torch.backends.cudnn.version() counts since cuDNN 9, 10000 * major + 100 * minor + patch; None
+    without cuDNN.
+    """
     if version is None or precision != "bf16" or not 90800 <= version < 91100:
         return None
     name = f"{version // 10000}.{version // 100 % 100}.{version % 100}"
@@ -49,7 +52,9 @@ def _select_device(name: str) -> torch.device:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         usable = torch.cuda.is_available() and torch.cuda.device_count() > 0
-    reason = next((str(warning.message).splitlines()[0] for warning in caught), "no CUDA device was found")
+    reason = next(
+        (str(warning.message).splitlines()[0] for warning in caught), "no CUDA device was found"
+    )
     if "driver" in reason and "old" in reason:
         reason = f"the NVIDIA driver is too old for this torch, built for CUDA {torch.version.cuda}: update the driver"
     if not usable:
@@ -60,5 +65,7 @@ def _select_device(name: str) -> torch.device:
         return torch.device("cpu")
     index = int(name.partition(":")[2] or local_rank())
     if index >= torch.cuda.device_count():
-        raise ConfigError(f"device: expected cuda:0..{torch.cuda.device_count() - 1}, received cuda:{index}")
+        raise ConfigError(
+            f"device: expected cuda:0..{torch.cuda.device_count() - 1}, received cuda:{index}"
+        )
     return torch.device("cuda", index)

@@ -1,6 +1,7 @@
 """From torchrun's environment to a process group, and the few collectives the house needs.
 
-With one process and no torchrun every function here does the obvious thing, so callers never ask which it is.
+With one process and no torchrun every function here does the obvious thing, so callers never ask
+which it is.
 """
 
 from __future__ import annotations
@@ -26,22 +27,26 @@ _has_met = False
 def process_group(device: torch.device, patience: timedelta = PATIENCE) -> Iterator[None]:
     """Joins torchrun's group for the length of the block; nothing without torchrun.
 
-    CPU tensors travel by gloo, CUDA tensors by nccl. A process that stops within the block stops the others too, within
-    a minute: the first one's exception goes on, those that follow it leave without a word. A block that ends because
-    another process is gone raises LostRankError.
+    CPU tensors travel by gloo, CUDA tensors by nccl. A process that stops within the block stops
+    the others too, within a minute: the first one's exception goes on, those that follow it leave
+    without a word. A block that ends because another process is gone raises LostRankError.
 
-    patience: how long a process waits for a slow one where they meet; one that is gone is noticed long before.
+    patience: how long a process waits for a slow one where they meet; one that is gone is noticed
+    long before.
     """
     if "WORLD_SIZE" not in os.environ:
         yield
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=patience)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=patience
+    )
     watch = RankWatch(rank(), world_size())
     global _has_met
     _has_met = True
     try:
         yield
-        sum_over_ranks(torch.zeros(1))  # nobody takes the connections down while another still uses them
+        # nobody takes the connections down while another still uses them
+        sum_over_ranks(torch.zeros(1))
     except BaseException as error:
         lost = LostRankError(watch.find_lost()) if _is_broken_collective(error) else None
         sentence = " ".join(str(lost or error).split()) or type(error).__name__
@@ -58,11 +63,15 @@ def process_group(device: torch.device, patience: timedelta = PATIENCE) -> Itera
 
 def _is_broken_collective(error: BaseException) -> bool:
     """Gloo raises a plain RuntimeError that names its own source file."""
-    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+    return isinstance(error, dist.DistError) or (
+        isinstance(error, RuntimeError) and "gloo" in str(error)
+    )
 
 
 def has_met() -> bool:
-    """Whether this process has ever joined a group: from then on only one of several that stop speaks."""
+    """Whether this process has ever joined a group: from then on only one of several that stop
+    speaks.
+    """
     return _has_met
 
 

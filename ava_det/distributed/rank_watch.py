@@ -1,8 +1,9 @@
 """Notices when another process of a run has stopped, and passes on why.
 
-A process that waits in a collective for one that is gone would wait for hours. So a thread of every process beats once
-a second in torchrun's store and watches the beat of the rank before it: whole machines may vanish, and the first
-survivor after them notices. The first process to stop leaves its reason in the store, and the others follow it.
+A process that waits in a collective for one that is gone would wait for hours. So a thread of every
+process beats once a second in torchrun's store and watches the beat of the rank before it: whole
+machines may vanish, and the first survivor after them notices. The first process to stop leaves its
+reason in the store, and the others follow it.
 """
 
 from __future__ import annotations
@@ -32,11 +33,14 @@ class RankWatch:
     """
 
     def __init__(self, rank: int, world_size: int):
-        self._rank, self._world_size = rank, world_size
+        self._rank = rank
+        self._world_size = world_size
         self._node = os.environ.get("GROUP_RANK", "0")
-        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        address = os.environ["MASTER_ADDR"]
+        port = int(os.environ["MASTER_PORT"])
         store = dist.TCPStore(address, port, is_master=False, timeout=timedelta(seconds=20))
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # a restarted run finds its old store
+        # a restarted run finds its old store
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         self._store = dist.PrefixStore(f"ava_det/{attempt}", store)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="rank watch", daemon=True)
@@ -47,21 +51,32 @@ class RankWatch:
         self._thread.join(timeout=5 * PERIOD)
 
     def stop_others(self, sentence: str, exit_code: int) -> bool:
-        """Leaves the reason this process stops; False where another had stopped before, whose reason counts."""
+        """Leaves the reason this process stops; False where another had stopped before, whose
+        reason counts.
+        """
         self._closed.set()
-        reason = json.dumps({"rank": self._rank, "node": self._node, "sentence": sentence, "exit_code": exit_code})
+        reason = json.dumps(
+            {"rank": self._rank, "node": self._node, "sentence": sentence, "exit_code": exit_code}
+        )
         try:
             return bool(self._store.compare_set("stopped", "", reason).decode() == reason)
-        except (RuntimeError, OSError):  # the store went with the main process, which spoke if it ended well
+        # the store went with the main process, which spoke if it ended well
+        except (RuntimeError, OSError):
             return exit_code != 0
 
     def find_lost(self) -> str:
-        """After a collective failed: waits for a reason another left, which ends this process, or says who is gone."""
+        """After a collective failed: waits for a reason another left, which ends this process, or
+        says who is gone.
+        """
         try:
             before = self._beats()
             for _ in range(5):
                 time.sleep(PERIOD)
-            lost = [rank for rank, (old, new) in enumerate(zip(before, self._beats(), strict=True)) if old == new]
+            lost = [
+                rank
+                for rank, (old, new) in enumerate(zip(before, self._beats(), strict=True))
+                if old == new
+            ]
         except (RuntimeError, OSError):
             return self._store_is_gone()
         others = [str(rank) for rank in lost if rank != self._rank]
@@ -69,7 +84,9 @@ class RankWatch:
 
     def _watch(self) -> None:
         neighbour = (self._rank - 1) % self._world_size
-        beat, seen, seen_at = 0, "", time.monotonic()
+        beat = 0
+        seen = ""
+        seen_at = time.monotonic()
         while not self._closed.wait(PERIOD):
             beat += 1
             try:
@@ -82,7 +99,8 @@ class RankWatch:
                     self._end(self._store_is_gone())
                 return
             if now != seen:
-                seen, seen_at = now, time.monotonic()
+                seen = now
+                seen_at = time.monotonic()
             elif time.monotonic() - seen_at > PATIENCE:
                 self._end(_describe_lost([str(neighbour)]))
 
@@ -92,11 +110,17 @@ class RankWatch:
             return
         first_here = os.environ.get("LOCAL_RANK", "0") == "0"
         if first_here and reason["node"] != self._node:
-            print(f"stopped, because rank {reason['rank']} did: {reason['sentence']}", file=sys.stderr, flush=True)
+            print(
+                f"stopped, because rank {reason['rank']} did: {reason['sentence']}",
+                file=sys.stderr,
+                flush=True,
+            )
         os._exit(reason["exit_code"])
 
     def _end(self, sentence: str) -> None:
-        """Ends this process from its thread: the main one is stuck in a collective that nothing else ends."""
+        """Ends this process from its thread: the main one is stuck in a collective that nothing
+        else ends.
+        """
         if not self._closed.is_set() and self.stop_others(sentence, 2):
             print(f"error: {sentence}", file=sys.stderr, flush=True)
             os._exit(2)

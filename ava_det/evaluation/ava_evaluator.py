@@ -1,7 +1,8 @@
-"""The AVA evaluator: annotations and detections, from files or batch by batch, to mAP under a named protocol.
+"""The AVA evaluator: annotations and detections, from files or batch by batch, to mAP under a named
+protocol.
 
-    evaluator = AvaEvaluator(load_annotations("ava_val_v2.2.csv"), load_label_map("label_map.pbtxt"))
-    for batch in loader:
+    evaluator = AvaEvaluator(load_annotations("ava_val_v2.2.csv"),
+    load_label_map("label_map.pbtxt")) for batch in loader:
         evaluator.process(predict(batch))
     metrics = evaluator.evaluate()
 
@@ -46,7 +47,9 @@ Excluded = Collection[tuple[str, str]]
 
 @dataclass
 class Evaluation:
-    """Everything one protocol says about one set of detections; `result` is the part that goes into JSON."""
+    """Everything one protocol says about one set of detections; `result` is the part that goes into
+    JSON.
+    """
 
     protocol: Protocol
     label_map: dict[int, str]
@@ -59,11 +62,11 @@ class Evaluation:
 class AvaEvaluator:
     """Collects Detections and scores them.
 
-    ground_truth: annotation rows (preferred: they keep the file's own precision) or labelled keyframes.
-    label_map: the evaluated classes, action id -> name; other ids are ignored on both sides.
-    excluded: keyframes of the exclusion list. protocol: a name from `PROTOCOLS`. iou_thresholds: the first is the
-    one on top. device: where the arithmetic runs.
-    gather: collects an object from every rank into a list, in rank order, on every rank; None for one process.
+    ground_truth: annotation rows (preferred: they keep the file's own precision) or labelled
+    keyframes. label_map: the evaluated classes, action id -> name; other ids are ignored on both
+    sides. excluded: keyframes of the exclusion list. protocol: a name from `PROTOCOLS`.
+    iou_thresholds: the first is the one on top. device: where the arithmetic runs. gather: collects
+    an object from every rank into a list, in rank order, on every rank; None for one process.
     """
 
     def __init__(
@@ -77,9 +80,15 @@ class AvaEvaluator:
         gather: Callable[[AvaRows], list[AvaRows]] | None = None,
     ) -> None:
         protocol_named(protocol)
-        self.ground_truth = ground_truth if isinstance(ground_truth, AvaRows) else rows_from_keyframes(ground_truth)
-        self.label_map, self.excluded, self.protocol = dict(label_map), excluded, protocol
-        self.iou_thresholds, self.device, self.gather = tuple(iou_thresholds), device, gather
+        self.ground_truth = (
+            ground_truth if isinstance(ground_truth, AvaRows) else rows_from_keyframes(ground_truth)
+        )
+        self.label_map = dict(label_map)
+        self.excluded = excluded
+        self.protocol = protocol
+        self.iou_thresholds = tuple(iou_thresholds)
+        self.device = device
+        self.gather = gather
         self.reset()
 
     def reset(self) -> None:
@@ -96,7 +105,13 @@ class AvaEvaluator:
         if self.gather is not None:
             rows = concatenate_rows(self.gather(rows))
         return evaluate_rows(
-            self.ground_truth, rows, self.label_map, self.excluded, self.protocol, self.iou_thresholds, self.device
+            self.ground_truth,
+            rows,
+            self.label_map,
+            self.excluded,
+            self.protocol,
+            self.iou_thresholds,
+            self.device,
         ).result
 
 
@@ -109,20 +124,32 @@ def evaluate_csv(
     iou_thresholds: Sequence[float] = (0.5,),
     device: str | torch.device = "cpu",
 ) -> dict[str, Any]:
-    """Scores a result CSV; the arguments name files. Raises ValueError or FileNotFoundError for a mistake in one."""
+    """Scores a result CSV; the arguments name files. Raises ValueError or FileNotFoundError for a
+    mistake in one.
+    """
     settings = protocol_named(protocol)
-    keys = load_excluded(excluded) if excluded is not None and settings.exclusion != "nothing" else frozenset()
-    truth, rows, names = load_annotations(annotations), load_detections(detections), load_label_map(label_map)
+    keys = (
+        load_excluded(excluded)
+        if excluded is not None and settings.exclusion != "nothing"
+        else frozenset()
+    )
+    truth = load_annotations(annotations)
+    rows = load_detections(detections)
+    names = load_label_map(label_map)
     result = evaluate_rows(truth, rows, names, keys, protocol, iou_thresholds, device).result
     result["warnings"] = describe_inputs(label_map, excluded, settings) + result["warnings"]
     return result
 
 
-def describe_inputs(label_map: str | Path, excluded: str | Path | None, protocol: Protocol) -> list[str]:
+def describe_inputs(
+    label_map: str | Path, excluded: str | Path | None, protocol: Protocol
+) -> list[str]:
     """What a protocol does with a file that its user might not expect, one sentence each."""
     said = describe_label_map_form(label_map)
     if excluded is not None and protocol.exclusion == "nothing":
-        said.append(f"{excluded}: protocol {protocol.name} does not use an exclusion list; nothing was excluded")
+        said.append(
+            f"{excluded}: protocol {protocol.name} does not use an exclusion list; nothing was excluded"
+        )
     return said
 
 
@@ -135,24 +162,35 @@ def evaluate_rows(
     iou_thresholds: Sequence[float] = (0.5,),
     device: str | torch.device = "cpu",
 ) -> Evaluation:
-    """Scores detection rows against annotation rows under one protocol, at one or more IoU thresholds.
+    """Scores detection rows against annotation rows under one protocol, at one or more IoU
+    thresholds.
 
     `result["warnings"]` says what was repaired and what looks wrong.
     """
 
     def rescore(other: AvaRows) -> float | None:
-        return _score(settings, annotations, other, names, excluded, iou_thresholds[:1], device).result["mAP"]
+        return _score(
+            settings, annotations, other, names, excluded, iou_thresholds[:1], device
+        ).result["mAP"]
 
     settings = protocol_named(protocol)
     _check(label_map, iou_thresholds)
     names = {action_id: label_map[action_id] for action_id in sorted(label_map)}
     evaluation = _score(settings, annotations, detections, names, excluded, iou_thresholds, device)
-    result, ious = evaluation.result, evaluation.overlaps.ious
+    result = evaluation.result
+    ious = evaluation.overlaps.ious
     largest = float(ious.nan_to_num(nan=-1.0).max()) if len(ious) else -1.0
     selection = evaluation.selection
-    symptoms = find_symptoms(annotations, detections, names, selection, result["mAP"], largest, rescore)
+    symptoms = find_symptoms(
+        annotations, detections, names, selection, result["mAP"], largest, rescore
+    )
     ties = describe_ties(result["tie_interval"])
-    result["warnings"] = [*annotations.repairs, *detections.repairs, *symptoms, *([ties] if ties else [])]
+    result["warnings"] = [
+        *annotations.repairs,
+        *detections.repairs,
+        *symptoms,
+        *([ties] if ties else []),
+    ]
     return evaluation
 
 
@@ -174,8 +212,13 @@ def _score(
     device: str | torch.device,
 ) -> Evaluation:
     selection = select_boxes(protocol, annotations, detections, label_map, excluded, device)
-    overlaps = compute_overlaps(selection.ground_truth, selection.detections, len(selection.keyframes), len(label_map))
-    rankings = {threshold: rank_selection(selection, overlaps, threshold, protocol) for threshold in iou_thresholds}
+    overlaps = compute_overlaps(
+        selection.ground_truth, selection.detections, len(selection.keyframes), len(label_map)
+    )
+    rankings = {
+        threshold: rank_selection(selection, overlaps, threshold, protocol)
+        for threshold in iou_thresholds
+    }
     first, *others = [summarise(ranking, label_map, protocol) for ranking in rankings.values()]
     result = {
         **first,
@@ -186,23 +229,34 @@ def _score(
         "warnings": [],
     }
     if others:
-        result["by_iou"] = {f"{key:g}": other for key, other in zip(list(rankings)[1:], others, strict=True)}
+        result["by_iou"] = {
+            f"{key:g}": other for key, other in zip(list(rankings)[1:], others, strict=True)
+        }
     return Evaluation(protocol, label_map, selection, overlaps, rankings, result)
 
 
-def rank_selection(selection: Selection, overlaps: Overlaps, iou_threshold: float, protocol: Protocol) -> Ranking:
+def rank_selection(
+    selection: Selection, overlaps: Overlaps, iou_threshold: float, protocol: Protocol
+) -> Ranking:
     """Matches and ranks a protocol's selection at one IoU threshold."""
-    matched = match_detections(overlaps, len(selection.ground_truth), iou_threshold, selection.match_scores)
-    return rank_detections(selection.detections, matched, selection.denominators, protocol.single_precision)
+    matched = match_detections(
+        overlaps, len(selection.ground_truth), iou_threshold, selection.match_scores
+    )
+    return rank_detections(
+        selection.detections, matched, selection.denominators, protocol.single_precision
+    )
 
 
 def summarise(ranking: Ranking, label_map: Mapping[int, str], protocol: Protocol) -> dict[str, Any]:
-    """mAP, its interval over the order of tied rows, and every class of the label map (in ascending order of ids)."""
+    """mAP, its interval over the order of tied rows, and every class of the label map (in ascending
+    order of ids).
+    """
     per_class = {}
     values: list[tuple[float, float, float]] = []
     for (action_id, name), ranks in zip(label_map.items(), ranking.classes, strict=True):
         average, lowest, highest = (
-            compute_average_precision(order, ranks.num_gt) for order in (ranks.ranks, ranks.last, ranks.first)
+            compute_average_precision(order, ranks.num_gt)
+            for order in (ranks.ranks, ranks.last, ranks.first)
         )
         counted = ranks.num_gt > 0 and (protocol.undetected_is_zero or ranks.num_det > 0)
         if counted:
@@ -213,18 +267,26 @@ def summarise(ranking: Ranking, label_map: Mapping[int, str], protocol: Protocol
             "num_gt": ranks.num_gt,
             "num_det": ranks.num_det,
         }
-    means = [math.fsum(column) / len(values) for column in zip(*values, strict=True)] if values else [None] * 3
+    means = (
+        [math.fsum(column) / len(values) for column in zip(*values, strict=True)]
+        if values
+        else [None] * 3
+    )
     return {"mAP": means[0], "tie_interval": [means[1], means[2]], "per_class": per_class}
 
 
 def compute_group_means(
     per_class: Mapping[str, Mapping[str, Any]], groups: Mapping[int, str]
 ) -> dict[str, float | None]:
-    """Mean AP of each group of classes; None for a group without a defined AP. groups: action id -> group name."""
+    """Mean AP of each group of classes; None for a group without a defined AP. groups: action id ->
+    group name.
+    """
     means = {}
     for group in dict.fromkeys(groups.values()):
         values = [
-            row["AP"] for key, row in per_class.items() if groups.get(int(key)) == group and row["AP"] is not None
+            row["AP"]
+            for key, row in per_class.items()
+            if groups.get(int(key)) == group and row["AP"] is not None
         ]
         means[group] = math.fsum(values) / len(values) if values else None
     return means

@@ -1,10 +1,12 @@
-"""Where average precision is lost: what each kind of error costs, measured by an oracle that mends that kind only.
+"""Where average precision is lost: what each kind of error costs, measured by an oracle that mends
+that kind only.
 
-Every unmatched detection has one cause, in this order: `duplicate` (its ground truth is taken), `wrong box` (overlaps
-ground truth of its class, but too little), `wrong class` (on a person of another class), `background` (on nobody).
-`missed person` is ground truth whose person no detection of any class covers. The oracle moves a wrong box onto its
-ground truth, deletes detections of the other kinds, and takes missed persons out of the ground truth. The costs do
-not add up to 1 - mAP: errors hide each other. (After TIDE, Bolya et al., ECCV 2020, on AVA's matching rules.)
+Every unmatched detection has one cause, in this order: `duplicate` (its ground truth is taken),
+`wrong box` (overlaps ground truth of its class, but too little), `wrong class` (on a person of
+another class), `background` (on nobody). `missed person` is ground truth whose person no detection
+of any class covers. The oracle moves a wrong box onto its ground truth, deletes detections of the
+other kinds, and takes missed persons out of the ground truth. The costs do not add up to 1 - mAP:
+errors hide each other. (After TIDE, Bolya et al., ECCV 2020, on AVA's matching rules.)
 """
 
 from __future__ import annotations
@@ -16,7 +18,13 @@ import torch
 from torch import Tensor
 
 from ava_det.evaluation.ava_evaluator import Evaluation, summarise
-from ava_det.evaluation.frame_map import BoxRows, Overlaps, compute_overlaps, match_detections, rank_detections
+from ava_det.evaluation.frame_map import (
+    BoxRows,
+    Overlaps,
+    compute_overlaps,
+    match_detections,
+    rank_detections,
+)
 
 NEAR_IOU = 0.1  # below it, a box does not mean the person (TIDE's background threshold)
 CAUSES = ("wrong box", "wrong class", "missed person", "background", "duplicate")
@@ -24,9 +32,11 @@ CAUSES = ("wrong box", "wrong class", "missed person", "background", "duplicate"
 
 @dataclass
 class Diagnosis:
-    """gains: cause -> mAP after its oracle minus mAP. per_class: cause -> action id -> the same for AP.
+    """gains: cause -> mAP after its oracle minus mAP. per_class: cause -> action id -> the same for
+    AP.
 
-    num_errors: cause -> detections (for `missed person` ground-truth boxes) of that cause."""
+    num_errors: cause -> detections (for `missed person` ground-truth boxes) of that cause.
+    """
 
     gains: dict[str, float]
     per_class: dict[str, dict[str, float]]
@@ -34,10 +44,15 @@ class Diagnosis:
 
 
 def diagnose(evaluation: Evaluation, iou_threshold: float) -> Diagnosis:
-    """Measures the five causes at one of the evaluation's IoU thresholds; all zero where mAP is undefined."""
+    """Measures the five causes at one of the evaluation's IoU thresholds; all zero where mAP is
+    undefined.
+    """
     causes = _classify(evaluation, iou_threshold)
-    before = summarise(evaluation.rankings[iou_threshold], evaluation.label_map, evaluation.protocol)
-    gains, per_class = {}, {}
+    before = summarise(
+        evaluation.rankings[iou_threshold], evaluation.label_map, evaluation.protocol
+    )
+    gains = {}
+    per_class = {}
     for cause in CAUSES:
         after = _mend(evaluation, iou_threshold, cause, causes[cause])
         gains[cause] = (after["mAP"] or 0.0) - (before["mAP"] or 0.0)
@@ -51,9 +66,11 @@ def diagnose(evaluation: Evaluation, iou_threshold: float) -> Diagnosis:
 
 def _classify(evaluation: Evaluation, iou_threshold: float) -> dict[str, Tensor]:
     """cause -> bool over the detections, for `missed person` over the ground truth."""
-    selection, ious = evaluation.selection, evaluation.overlaps.ious
+    selection = evaluation.selection
+    ious = evaluation.overlaps.ious
     wrong = ~evaluation.rankings[iou_threshold].true_positive
-    truth, detections = _without_classes(selection.ground_truth), _without_classes(selection.detections)
+    truth = _without_classes(selection.ground_truth)
+    detections = _without_classes(selection.detections)
     person_ious = compute_overlaps(truth, detections, len(selection.keyframes), 1).ious
     covered = compute_overlaps(detections, truth, len(selection.keyframes), 1).ious >= iou_threshold
     duplicate = wrong & (ious >= iou_threshold)
@@ -73,21 +90,35 @@ def _without_classes(rows: BoxRows) -> BoxRows:
     return BoxRows(rows.keyframes, torch.zeros_like(rows.classes), rows.boxes)
 
 
-def _mend(evaluation: Evaluation, iou_threshold: float, cause: str, errors: Tensor) -> dict[str, Any]:
-    selection, ranking = evaluation.selection, evaluation.rankings[iou_threshold]
-    matched, gone, denominators = ranking.true_positive, errors, selection.denominators
+def _mend(
+    evaluation: Evaluation, iou_threshold: float, cause: str, errors: Tensor
+) -> dict[str, Any]:
+    selection = evaluation.selection
+    ranking = evaluation.rankings[iou_threshold]
+    matched = ranking.true_positive
+    gone = errors
+    denominators = selection.denominators
     if cause == "missed person":
         missed = torch.bincount(selection.ground_truth.classes[errors], minlength=len(denominators))
-        denominators, gone = denominators - missed, torch.zeros_like(matched)
+        denominators = denominators - missed
+        gone = torch.zeros_like(matched)
     elif cause == "wrong box":
-        ious = torch.where(errors, torch.ones_like(evaluation.overlaps.ious), evaluation.overlaps.ious)
+        ious = torch.where(
+            errors, torch.ones_like(evaluation.overlaps.ious), evaluation.overlaps.ious
+        )
         moved = Overlaps(ious, evaluation.overlaps.targets)
-        mended = match_detections(moved, len(selection.ground_truth), iou_threshold, selection.match_scores)
+        mended = match_detections(
+            moved, len(selection.ground_truth), iou_threshold, selection.match_scores
+        )
         matched, gone = mended, (errors | matched) & ~mended
-    detections, keep = selection.detections, ~gone
+    detections = selection.detections
+    keep = ~gone
     assert detections.scores is not None
     rows = BoxRows(
-        detections.keyframes[keep], detections.classes[keep], detections.boxes[keep], detections.scores[keep]
+        detections.keyframes[keep],
+        detections.classes[keep],
+        detections.boxes[keep],
+        detections.scores[keep],
     )
     single = evaluation.protocol.single_precision
     mended_ranking = rank_detections(rows, matched[keep], denominators, single)

@@ -1,4 +1,6 @@
-"""The figures of the evaluation report, as SVG text. Needs matplotlib (`pip install ava_det[report]`)."""
+"""The figures of the evaluation report, as SVG text. Needs matplotlib (`pip install
+ava_det[report]`).
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,17 @@ from matplotlib.figure import Figure
 from ava_det.evaluation.diagnosis import CAUSES, Diagnosis
 from ava_det.evaluation.frame_map import ClassRanks, compute_precisions
 
-BLUE, LIGHT, ORANGE, GREEN, GREY, RED = "#2f6db3", "#c9dcf0", "#e08a2e", "#3a9d6a", "#6b7280", "#c4453c"
-GROUP_COLOURS = {"person movement": BLUE, "object manipulation": ORANGE, "person interaction": GREEN}
+BLUE = "#2f6db3"
+LIGHT = "#c9dcf0"
+ORANGE = "#e08a2e"
+GREEN = "#3a9d6a"
+GREY = "#6b7280"
+RED = "#c4453c"
+GROUP_COLOURS = {
+    "person movement": BLUE,
+    "object manipulation": ORANGE,
+    "person interaction": GREEN,
+}
 MAX_CURVE_POINTS = 200
 STYLE = {
     "font.family": "sans-serif",
@@ -30,10 +41,17 @@ STYLE = {
 
 
 def draw_class_bars(
-    per_class: Mapping[str, Mapping[str, Any]], groups: Mapping[int, str], bound: Mapping[str, Mapping[str, Any]] | None
+    per_class: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[int, str],
+    bound: Mapping[str, Mapping[str, Any]] | None,
 ) -> str:
-    """AP of every class with ground truth, best first, with its number of ground-truth boxes; ticks mark the bound."""
-    shown = sorted((key for key, row in per_class.items() if row["AP"] is not None), key=lambda k: per_class[k]["AP"])
+    """AP of every class with ground truth, best first, with its number of ground-truth boxes; ticks
+    mark the bound.
+    """
+    shown = sorted(
+        (key for key, row in per_class.items() if row["AP"] is not None),
+        key=lambda k: per_class[k]["AP"],
+    )
     values = [per_class[key]["AP"] for key in shown]
     with matplotlib.rc_context(STYLE):
         figure = Figure((9, 1.1 + 0.21 * len(shown)))
@@ -43,7 +61,14 @@ def draw_class_bars(
         reach = list(values)
         if bound is not None:
             limits = [bound.get(key, {}).get("AP") or 0.0 for key in shown]
-            axes.plot(limits, range(len(shown)), "|", color="black", markersize=8, label="with ground-truth boxes")
+            axes.plot(
+                limits,
+                range(len(shown)),
+                "|",
+                color="black",
+                markersize=8,
+                label="with ground-truth boxes",
+            )
             axes.legend(loc="lower right", frameon=False)
             reach = [max(pair) for pair in zip(values, limits, strict=True)]
         for place, (key, value, end) in enumerate(zip(shown, values, reach, strict=True)):
@@ -65,7 +90,14 @@ def draw_losses(diagnosis: Diagnosis, mean_ap: float) -> str:
         figure = Figure((9, 2.6))
         axes = figure.subplots()
         axes.barh(causes, [mean_ap] * len(causes), color=LIGHT, height=0.65, label="mAP as it is")
-        axes.barh(causes, gains, left=mean_ap, color=RED, height=0.65, label="gained if these errors were mended")
+        axes.barh(
+            causes,
+            gains,
+            left=mean_ap,
+            color=RED,
+            height=0.65,
+            label="gained if these errors were mended",
+        )
         for place, (cause, gain) in enumerate(zip(causes, gains, strict=True)):
             noun = "persons" if cause == "missed person" else "rows"
             text = f"+{gain:.4f}  ({diagnosis.num_errors[cause]:,} {noun})"
@@ -78,9 +110,11 @@ def draw_losses(diagnosis: Diagnosis, mean_ap: float) -> str:
 
 
 def draw_curves(classes: Sequence[tuple[str, ClassRanks]], columns: int = 6) -> str:
-    """Precision over recall of every class with ground truth: as measured (line) and made monotone (area).
+    """Precision over recall of every class with ground truth: as measured (line) and made monotone
+    (area).
 
-    All curves stand in one pair of axes, each moved into its own unit square: a grid of axes is slow to draw.
+    All curves stand in one pair of axes, each moved into its own unit square: a grid of axes is
+    slow to draw.
     """
     shown = [(name, ranks) for name, ranks in classes if ranks.num_gt]
     lines = max(-(-len(shown) // columns), 1)
@@ -88,28 +122,51 @@ def draw_curves(classes: Sequence[tuple[str, ClassRanks]], columns: int = 6) -> 
         figure = Figure((9.6, 1.55 * lines))
         axes = figure.add_axes((0.04, 0.02, 0.95, 0.97))
         for place, (name, ranks) in enumerate(shown):
-            left, bottom = 1.22 * (place % columns), -1.45 * (place // columns)
+            left = 1.22 * (place % columns)
+            bottom = -1.45 * (place // columns)
             hits = np.arange(1, len(ranks.ranks) + 1)
-            chosen = np.unique(np.linspace(0, max(len(hits) - 1, 0), MAX_CURVE_POINTS).astype(int))[: len(hits)]
-            recall, raw = left + hits / ranks.num_gt, bottom + hits / ranks.ranks.cpu().numpy()
+            chosen = np.unique(np.linspace(0, max(len(hits) - 1, 0), MAX_CURVE_POINTS).astype(int))[
+                : len(hits)
+            ]
+            recall = left + hits / ranks.num_gt
+            raw = bottom + hits / ranks.ranks.cpu().numpy()
             monotone = bottom + compute_precisions(ranks.ranks).cpu().numpy()
-            axes.plot([left, left, left + 1], [bottom + 1, bottom, bottom], color="#9ca3af", linewidth=0.7)
-            axes.fill_between(recall[chosen], monotone[chosen], bottom, step="pre", color=LIGHT, linewidth=0)
+            axes.plot(
+                [left, left, left + 1], [bottom + 1, bottom, bottom], color="#9ca3af", linewidth=0.7
+            )
+            axes.fill_between(
+                recall[chosen], monotone[chosen], bottom, step="pre", color=LIGHT, linewidth=0
+            )
             axes.plot(recall[chosen], raw[chosen], color=BLUE, linewidth=0.9)
             short = name if len(name) < 27 else f"{name[:25]}…"
             axes.text(left + 0.5, bottom + 1.04, short, ha="center", va="bottom", fontsize=7)
         bottom = -1.45 * (lines - 1)
         for value in (0, 1):
-            axes.text(value, bottom - 0.04, str(value), ha="center", va="top", fontsize=6, color=GREY)
-            axes.text(-0.03, bottom + value, str(value), ha="right", va="center", fontsize=6, color=GREY)
+            axes.text(
+                value, bottom - 0.04, str(value), ha="center", va="top", fontsize=6, color=GREY
+            )
+            axes.text(
+                -0.03, bottom + value, str(value), ha="right", va="center", fontsize=6, color=GREY
+            )
         axes.text(0.5, bottom - 0.04, "recall", ha="center", va="top", fontsize=6.5, color=GREY)
-        axes.text(-0.05, bottom + 0.5, "precision", ha="right", va="center", rotation=90, fontsize=6.5, color=GREY)
+        axes.text(
+            -0.05,
+            bottom + 0.5,
+            "precision",
+            ha="right",
+            va="center",
+            rotation=90,
+            fontsize=6.5,
+            color=GREY,
+        )
         axes.set(xlim=(-0.15, 1.22 * columns - 0.2), ylim=(bottom - 0.25, 1.3))
         axes.set_axis_off()
         return _to_svg(figure, "curves", tight=False)
 
 
-def draw_gains(per_class: Mapping[str, Mapping[str, Any]], other: Mapping[str, Mapping[str, Any]]) -> str:
+def draw_gains(
+    per_class: Mapping[str, Mapping[str, Any]], other: Mapping[str, Mapping[str, Any]]
+) -> str:
     """AP minus the other result's AP, class by class, largest gain first."""
     gains = {
         key: row["AP"] - other[key]["AP"]
@@ -121,9 +178,16 @@ def draw_gains(per_class: Mapping[str, Mapping[str, Any]], other: Mapping[str, M
     with matplotlib.rc_context(STYLE):
         figure = Figure((9.6, 4.2))
         axes = figure.subplots()
-        axes.bar(range(len(shown)), values, color=[GREEN if value >= 0 else RED for value in values], width=0.75)
+        axes.bar(
+            range(len(shown)),
+            values,
+            color=[GREEN if value >= 0 else RED for value in values],
+            width=0.75,
+        )
         axes.axhline(0, color=GREY, linewidth=0.8)
-        axes.set_xticks(range(len(shown)), [per_class[key]["name"] for key in shown], rotation=90, fontsize=7.5)
+        axes.set_xticks(
+            range(len(shown)), [per_class[key]["name"] for key in shown], rotation=90, fontsize=7.5
+        )
         axes.set_xlim(-0.7, max(len(shown), 1) - 0.3)
         axes.set_ylabel("gain in AP")
         axes.grid(axis="y")

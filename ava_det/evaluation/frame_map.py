@@ -1,11 +1,14 @@
-"""Frame mAP on tensors, CPU or CUDA: match detections to ground truth, rank them, average the precision.
+"""Frame mAP on tensors, CPU or CUDA: match detections to ground truth, rank them, average the
+precision.
 
-Per keyframe and class every detection is offered only the ground-truth box it overlaps most, the first such on ties.
-It is a true positive if that IoU reaches the threshold and no earlier detection took the box. So the true positive of
-a ground-truth box is the first detection in match order among those that chose it: no loop over detections is needed.
+Per keyframe and class every detection is offered only the ground-truth box it overlaps most, the
+first such on ties. It is a true positive if that IoU reaches the threshold and no earlier detection
+took the box. So the true positive of a ground-truth box is the first detection in match order among
+those that chose it: no loop over detections is needed.
 
-Ranks within a class: descending score; of tied rows the later comes first; NaN comes first of all. Average precision
-is the area under the precision-recall curve with precision made monotone (PASCAL VOC 2010 and later).
+Ranks within a class: descending score; of tied rows the later comes first; NaN comes first of all.
+Average precision is the area under the precision-recall curve with precision made monotone (PASCAL
+VOC 2010 and later).
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ from torch import Tensor
 class BoxRows:
     """Boxes of one class each; R rows on one device.
 
-    keyframes: int32 or int64 [R], 0..K-1. classes: int16, int32 or int64 [R], 0..C-1.
-    boxes: [R, 4] xyxy in any one unit; IoU is computed in their dtype. scores: float64 [R]; ground truth has none.
+    keyframes: int32 or int64 [R], 0..K-1. classes: int16, int32 or int64 [R], 0..C-1. boxes: [R, 4]
+    xyxy in any one unit; IoU is computed in their dtype. scores: float64 [R]; ground truth has
+    none.
     """
 
     keyframes: Tensor
@@ -37,7 +41,8 @@ class BoxRows:
 class Overlaps:
     """What each detection overlaps most among the ground truth of its keyframe and class.
 
-    ious: [R], -1 where there is no such ground truth. targets: int64 [R], rows of the ground truth, -1 for none.
+    ious: [R], -1 where there is no such ground truth. targets: int64 [R], rows of the ground truth,
+    -1 for none.
     """
 
     ious: Tensor
@@ -48,8 +53,9 @@ class Overlaps:
 class ClassRanks:
     """The ranking of one class: all there is to know for its average precision.
 
-    ranks: int64 [T], 1-based, ascending: where the true positives stand. first, last: the same if among tied rows
-    the true positives came first, or last. scores: float64 [T], of the true positives. num_gt, num_det: rows.
+    ranks: int64 [T], 1-based, ascending: where the true positives stand. first, last: the same if
+    among tied rows the true positives came first, or last. scores: float64 [T], of the true
+    positives. num_gt, num_det: rows.
     """
 
     ranks: Tensor
@@ -72,20 +78,28 @@ class Ranking:
 
 
 def compute_ious(boxes: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union of boxes [R, 4] with others [R, 4], row by row; NaN where both have no area.
+    """Intersection over union of boxes [R, 4] with others [R, 4], row by row; NaN where both have
+    no area.
 
     Written as I / (A + B - I), in this order: published evaluators decide IoU 0.5 by its last bit.
     """
-    width = (torch.minimum(boxes[:, 2], others[:, 2]) - torch.maximum(boxes[:, 0], others[:, 0])).clamp_(min=0)
-    height = (torch.minimum(boxes[:, 3], others[:, 3]) - torch.maximum(boxes[:, 1], others[:, 1])).clamp_(min=0)
+    width = (
+        torch.minimum(boxes[:, 2], others[:, 2]) - torch.maximum(boxes[:, 0], others[:, 0])
+    ).clamp_(min=0)
+    height = (
+        torch.minimum(boxes[:, 3], others[:, 3]) - torch.maximum(boxes[:, 1], others[:, 1])
+    ).clamp_(min=0)
     intersection = height * width
     area = (boxes[:, 3] - boxes[:, 1]) * (boxes[:, 2] - boxes[:, 0])
     other_area = (others[:, 3] - others[:, 1]) * (others[:, 2] - others[:, 0])
     return intersection / (area + other_area - intersection)
 
 
-def compute_overlaps(ground_truth: BoxRows, detections: BoxRows, num_keyframes: int, num_classes: int) -> Overlaps:
-    """The most overlapped ground truth of every detection; of equal overlaps the first in ground-truth row order.
+def compute_overlaps(
+    ground_truth: BoxRows, detections: BoxRows, num_keyframes: int, num_classes: int
+) -> Overlaps:
+    """The most overlapped ground truth of every detection; of equal overlaps the first in
+    ground-truth row order.
 
     NaN is the largest overlap, as in numpy's argmax, and reaches no threshold.
     """
@@ -103,20 +117,27 @@ def compute_overlaps(ground_truth: BoxRows, detections: BoxRows, num_keyframes: 
     found = lookup[detections.keyframes.long() * num_classes + detections.classes]
     rows = torch.nonzero(found >= 0).squeeze(1)
     groups = found[rows].long()
-    boxes, targets_found = detections.boxes[rows], torch.full_like(rows, -1)
+    boxes = detections.boxes[rows]
+    targets_found = torch.full_like(rows, -1)
     ious_found = torch.full((len(rows),), -1.0, dtype=boxes.dtype, device=device)
-    for place in range(int(sizes.max())):  # the largest number of ground-truth boxes in one keyframe and class
+    # the largest number of ground-truth boxes in one keyframe and class
+    for place in range(int(sizes.max())):
         live = torch.nonzero(sizes[groups] > place).squeeze(1)
         candidate = order[(ends - sizes)[groups[live]] + place]
         iou = compute_ious(boxes[live], ground_truth.boxes[candidate])
         better = (iou > ious_found[live]) | (iou.isnan() & ~ious_found[live].isnan())
         ious_found[live[better]], targets_found[live[better]] = iou[better], candidate[better]
-    ious[rows], targets[rows] = ious_found, targets_found
+    ious[rows] = ious_found
+    targets[rows] = targets_found
     return Overlaps(ious, targets)
 
 
-def match_detections(overlaps: Overlaps, num_gt: int, iou_threshold: float, scores: Tensor | None) -> Tensor:
-    """Which detections are true positives: bool [R]. `scores` [R] orders the matching; None for row order."""
+def match_detections(
+    overlaps: Overlaps, num_gt: int, iou_threshold: float, scores: Tensor | None
+) -> Tensor:
+    """Which detections are true positives: bool [R]. `scores` [R] orders the matching; None for row
+    order.
+    """
     hits = torch.nonzero(overlaps.ious >= iou_threshold).squeeze(1)
     if scores is not None:
         hits = hits[torch.argsort(sortable_scores(scores[hits]), descending=True, stable=True)]
@@ -137,25 +158,34 @@ def rank_detections(
     """
     assert detections.scores is not None
     scores = detections.scores.float() if single_precision else detections.scores
-    narrow = torch.uint8 if len(num_gt) <= 256 else torch.int32  # torch sorts bytes in two thirds of the time
+    # torch sorts bytes in two thirds of the time
+    narrow = torch.uint8 if len(num_gt) <= 256 else torch.int32
     by_class = torch.sort(detections.classes.to(narrow), stable=True).indices
     counts = torch.bincount(detections.classes, minlength=len(num_gt)).tolist()
     columns = (sortable_scores(scores)[by_class], true_positive[by_class], by_class)
-    num_tied, classes = 0, []
+    num_tied = 0
+    classes = []
     for keys, hits, rows, denominator in zip(
         *(column.split(counts) for column in columns), num_gt.tolist(), strict=True
     ):
         keys, order = torch.sort(keys, stable=True)
-        places = torch.nonzero(hits[order]).squeeze(1).flip(0)  # ascending keys: the best stands last
+        # ascending keys: the best stands last
+        places = torch.nonzero(hits[order]).squeeze(1).flip(0)
         num_tied += _count_tied(keys)
         first, last = _ranks_within_ties(keys, keys[places])
         hit_scores = detections.scores[rows[order[places]]]
-        classes.append(ClassRanks(len(keys) - places, first, last, hit_scores, denominator, len(keys)))
+        classes.append(
+            ClassRanks(len(keys) - places, first, last, hit_scores, denominator, len(keys))
+        )
     return Ranking(classes, num_tied, true_positive)
 
 
 def _count_tied(keys: Tensor) -> int:
-    equal = torch.nn.functional.pad(keys[1:] == keys[:-1], (1, 1)) if len(keys) else keys.new_zeros(1, dtype=torch.bool)
+    equal = (
+        torch.nn.functional.pad(keys[1:] == keys[:-1], (1, 1))
+        if len(keys)
+        else keys.new_zeros(1, dtype=torch.bool)
+    )
     return int((equal[1:] | equal[:-1]).sum())
 
 
@@ -164,10 +194,12 @@ def _ranks_within_ties(keys: Tensor, hit_keys: Tensor) -> tuple[Tensor, Tensor]:
 
     keys: int64 [R], ascending; hit_keys: int64 [T], descending: those of the true positives.
     """
-    below, upto = torch.searchsorted(keys, hit_keys), torch.searchsorted(keys, hit_keys, right=True)
+    below = torch.searchsorted(keys, hit_keys)
+    upto = torch.searchsorted(keys, hit_keys, right=True)
     _, ties = torch.unique_consecutive(hit_keys, return_counts=True)
     number = torch.arange(len(hit_keys), device=keys.device)
-    offset = number - (ties.cumsum(0) - ties).repeat_interleave(ties)  # 0, 1, ... among equal true positives
+    # 0, 1, ... among equal true positives
+    offset = number - (ties.cumsum(0) - ties).repeat_interleave(ties)
     first = len(keys) - upto + 1 + offset
     last = len(keys) - below - ties.repeat_interleave(ties) + 1 + offset
     return first, last
@@ -176,8 +208,8 @@ def _ranks_within_ties(keys: Tensor, hit_keys: Tensor) -> tuple[Tensor, Tensor]:
 def compute_average_precision(ranks: Tensor, num_gt: int) -> float:
     """The area under the monotone precision-recall curve; NaN without ground truth.
 
-    ranks: int64 [T], ascending, 1-based ranks of the true positives. Between true positives precision only falls, so
-    the curve's steps are all at true positives.
+    ranks: int64 [T], ascending, 1-based ranks of the true positives. Between true positives
+    precision only falls, so the curve's steps are all at true positives.
     """
     if num_gt == 0:
         return float("nan")
@@ -185,11 +217,17 @@ def compute_average_precision(ranks: Tensor, num_gt: int) -> float:
 
 
 def compute_frame_map(
-    ground_truth: BoxRows, detections: BoxRows, num_keyframes: int, num_classes: int, iou_threshold: float = 0.5
+    ground_truth: BoxRows,
+    detections: BoxRows,
+    num_keyframes: int,
+    num_classes: int,
+    iou_threshold: float = 0.5,
 ) -> tuple[float, Tensor]:
-    """Frame mAP of boxes in memory, every row scored: (mean over classes with ground truth, AP float64 [C]).
+    """Frame mAP of boxes in memory, every row scored: (mean over classes with ground truth, AP
+    float64 [C]).
 
-    NaN where there is no ground truth. The AVA protocols, with their caps and exclusions, are in `ava_evaluator`.
+    NaN where there is no ground truth. The AVA protocols, with their caps and exclusions, are in
+    `ava_evaluator`.
     """
     overlaps = compute_overlaps(ground_truth, detections, num_keyframes, num_classes)
     matched = match_detections(overlaps, len(ground_truth), iou_threshold, detections.scores)
@@ -207,7 +245,9 @@ def compute_precisions(ranks: Tensor) -> Tensor:
 
 
 def sortable_scores(scores: Tensor) -> Tensor:
-    """int64 [R] in the order of float scores [R], NaN the largest; equal scores stay equal, also -0 and 0."""
+    """int64 [R] in the order of float scores [R], NaN the largest; equal scores stay equal, also -0
+    and 0.
+    """
     bits = scores.double().add(0.0).view(torch.int64)  # adding 0 makes -0 a 0
     if len(bits) and int(bits.min()) < 0:
         bits = torch.where(bits < 0, bits ^ torch.iinfo(torch.int64).max, bits)

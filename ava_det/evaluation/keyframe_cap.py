@@ -1,8 +1,8 @@
 """The cap: at most 50 rows of a keyframe are scored, the highest over all its classes together.
 
-ActivityNet's code keeps them in a heap of (score, action_id, y1, x1, y2, x2) that a row enters, once the heap is
-full, only with a score strictly above the lowest. Without ties at the cut that is a plain selection; with them the
-order of rows decides, and the heap is replayed.
+ActivityNet's code keeps them in a heap of (score, action_id, y1, x1, y2, x2) that a row enters,
+once the heap is full, only with a score strictly above the lowest. Without ties at the cut that is
+a plain selection; with them the order of rows decides, and the heap is replayed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from torch import Tensor
 HeapEntries = Callable[[slice], list[tuple[float, ...]]]
 
 
-def kept_under_cap(keyframes: Tensor, scores: Tensor, cap: int, heap_entries: HeapEntries) -> Tensor:
+def kept_under_cap(
+    keyframes: Tensor, scores: Tensor, cap: int, heap_entries: HeapEntries
+) -> Tensor:
     """Which rows stay: bool [R].
 
     keyframes: int64 [R], ascending, rows in file order within each. scores: float64 [R].

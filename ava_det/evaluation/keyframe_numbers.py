@@ -33,7 +33,11 @@ class KeyframeNumbers:
     def mark(self, keys: Iterable[tuple[str, str]]) -> np.ndarray:
         """Which keyframes are among `keys`: bool [K]."""
         wanted = set(keys)
-        return np.array([self.key(number) in wanted for number in range(len(self))] if wanted else [False] * len(self))
+        return np.array(
+            [self.key(number) in wanted for number in range(len(self))]
+            if wanted
+            else [False] * len(self)
+        )
 
     def occurring(self, file: int) -> np.ndarray:
         """Which keyframes a file names: bool [K]."""
@@ -45,25 +49,34 @@ class KeyframeNumbers:
 def number_keyframes(files: Sequence[tuple[AvaRows, np.ndarray | None]]) -> KeyframeNumbers:
     """Numbers the keyframes of several files, those of the first file first.
 
-    files: (rows, which of them count: int64 or None for all). Timestamps are equal if their `timestamp_key`s are.
-    Rows of a keyframe mostly lie together, so the work is done on runs of equal rows.
+    files: (rows, which of them count: int64 or None for all). Timestamps are equal if their
+    `timestamp_key`s are. Rows of a keyframe mostly lie together, so the work is done on runs of
+    equal rows.
     """
     names: dict[str, int] = {}
-    heads, lengths, videos, times = [], [], [], []
+    heads = []
+    lengths = []
+    videos = []
+    times = []
     for rows, chosen in files:
         index = rows.video_index if chosen is None else rows.video_index[chosen]
         timestamps = rows.timestamps if chosen is None else rows.timestamps[chosen]
         start = np.ones(len(index), dtype=bool)
         start[1:] = (index[1:] != index[:-1]) | (timestamps[1:] != timestamps[:-1])
         head = np.flatnonzero(start)
-        common = np.array([names.setdefault(name, len(names)) for name in rows.video_names], dtype=np.int64)
+        common = np.array(
+            [names.setdefault(name, len(names)) for name in rows.video_names], dtype=np.int64
+        )
         heads.append(head)
         lengths.append(np.diff(head, append=len(index)))
         videos.append(common[index[head]])
         times.append(timestamps[head])
-    run_videos, run_times = np.concatenate(videos), np.concatenate(times)
+    run_videos = np.concatenate(videos)
+    run_times = np.concatenate(times)
     seconds, second = _distinct_timestamps(run_times)
-    _, first, number = np.unique(run_videos * max(len(seconds), 1) + second, return_index=True, return_inverse=True)
+    _, first, number = np.unique(
+        run_videos * max(len(seconds), 1) + second, return_index=True, return_inverse=True
+    )
     order = np.argsort(first)
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
@@ -75,5 +88,8 @@ def number_keyframes(files: Sequence[tuple[AvaRows, np.ndarray | None]]) -> Keyf
 def _distinct_timestamps(timestamps: np.ndarray) -> tuple[list[str], np.ndarray]:
     values, inverse = np.unique(timestamps, return_inverse=True)
     keys: dict[str, int] = {}
-    codes = np.array([keys.setdefault(timestamp_key(value), len(keys)) for value in values.tolist()], dtype=np.int64)
+    codes = np.array(
+        [keys.setdefault(timestamp_key(value), len(keys)) for value in values.tolist()],
+        dtype=np.int64,
+    )
     return list(keys), codes[inverse]

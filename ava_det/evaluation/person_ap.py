@@ -1,4 +1,6 @@
-"""How good person boxes are, whatever the persons do: COCO's average precision, with its own library, on keyframes."""
+"""How good person boxes are, whatever the persons do: COCO's average precision, with its own
+library, on keyframes.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +23,28 @@ PERSON = 1
 def compute_person_ap(
     keyframes: Sequence[Keyframe], person_boxes: Mapping[tuple[str, str], tuple[Tensor, Tensor]]
 ) -> dict[str, float | None]:
-    """`AP` (mean over IoU 0.5, 0.55 .. 0.95), `AP50` and `AP75` of detected boxes against the labelled ones.
+    """`AP` (mean over IoU 0.5, 0.55 .. 0.95), `AP50` and `AP75` of detected boxes against the
+    labelled ones.
 
-    keyframes: with their labelled boxes, fractions of the frame; detections on other keyframes are not looked at.
-    person_boxes: (video id, timestamp key) -> normalised boxes [N, 4] and scores [N]; an absent keyframe has none.
-    Values are None where no keyframe has a box.
+    keyframes: with their labelled boxes, fractions of the frame; detections on other keyframes are
+    not looked at. person_boxes: (video id, timestamp key) -> normalised boxes [N, 4] and scores
+    [N]; an absent keyframe has none. Values are None where no keyframe has a box.
     """
     labelled: list[dict] = []
     detected: list[dict] = []
     for image_id, keyframe in enumerate(keyframes, 1):
         for box in _as_coco(keyframe.boxes):
             entry = {"bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-            labelled.append({"id": len(labelled) + 1, "image_id": image_id, "category_id": PERSON, **entry})
-        boxes, scores = person_boxes.get((keyframe.video_id, timestamp_key(keyframe.timestamp)), ([], []))
+            labelled.append(
+                {"id": len(labelled) + 1, "image_id": image_id, "category_id": PERSON, **entry}
+            )
+        boxes, scores = person_boxes.get(
+            (keyframe.video_id, timestamp_key(keyframe.timestamp)), ([], [])
+        )
         for box, score in zip(_as_coco(boxes), scores, strict=True):
-            detected.append({"image_id": image_id, "category_id": PERSON, "bbox": box, "score": float(score)})
+            detected.append(
+                {"image_id": image_id, "category_id": PERSON, "bbox": box, "score": float(score)}
+            )
     if not labelled:
         return {"AP": None, "AP50": None, "AP75": None}
     if not detected:
@@ -49,16 +58,24 @@ def _compute_precision(num_images: int, labelled: list[dict], detected: list[dic
     with contextlib.redirect_stdout(io.StringIO()):  # the library reports its progress
         truth = COCO()
         images = [{"id": image_id} for image_id in range(1, num_images + 1)]
-        truth.dataset = {"images": images, "annotations": labelled, "categories": [{"id": PERSON, "name": "person"}]}
+        truth.dataset = {
+            "images": images,
+            "annotations": labelled,
+            "categories": [{"id": PERSON, "name": "person"}],
+        }
         truth.createIndex()
         found = COCO()
-        found.dataset = {**truth.dataset, "annotations": [{**row, "id": i} for i, row in enumerate(detected, 1)]}
+        found.dataset = {
+            **truth.dataset,
+            "annotations": [{**row, "id": i} for i, row in enumerate(detected, 1)],
+        }
         for row in found.dataset["annotations"]:
             row.update(area=row["bbox"][2] * row["bbox"][3], iscrowd=0)
         found.createIndex()
         evaluation = COCOeval(truth, found, "bbox")
         evaluation.params.maxDets = [MAX_BOXES]
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e5**2]], ["all"]
+        evaluation.params.areaRng = [[0, 1e5**2]]
+        evaluation.params.areaRngLbl = ["all"]
         evaluation.evaluate()
         evaluation.accumulate()
     return np.asarray(evaluation.eval["precision"])[:, :, 0, 0, 0]

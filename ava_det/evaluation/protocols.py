@@ -1,7 +1,7 @@
 """The five evaluators that published AVA numbers come from, as settings of one evaluator.
 
-Their differences are small and each moves mAP, so a number means nothing without the name of its protocol. All five
-share the core in `frame_map.py`. `docs/evaluation.md` explains each setting.
+Their differences are small and each moves mAP, so a number means nothing without the name of its
+protocol. All five share the core in `frame_map.py`. `docs/evaluation.md` explains each setting.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from ava_det.formats.ava_csv import (
 class Protocol:
     """One evaluator's settings; the defaults are those of the ActivityNet challenge's current code.
 
-    cap: rows kept per keyframe, over all classes, or 0 for all.
-    exclusion: what the exclusion list drops: "nothing"; "both" sides; or "keeps ground truth": the detections go and
+    cap: rows kept per keyframe, over all classes, or 0 for all. exclusion: what the exclusion list
+    drops: "nothing"; "both" sides; or "keeps ground truth": the detections go and
         the ground truth stays in the denominator.
-    scored_keyframes: where a detection can be a false positive: "annotated" keyframes have a ground-truth row of any
-        class, "on-list" ones a row of an evaluated class, "all" are all; elsewhere a detection is ignored.
-    sorts_matches: match in order of descending score, else in file order.
-    person_id_order: of ground-truth boxes overlapped equally the highest person id is taken, else the first in file.
-    single_precision: boxes and ranked scores are float32.
-    drops_invalid_boxes: a detection without area goes after the cap; else it stays, and an inverted one is an error.
-    score_floor: a detection with a score at or below it, or NaN, goes too; None for no floor.
-    undetected_is_zero: a class with ground truth and without detection counts as AP 0, else it is left out of the mean.
-    whole_seconds: timestamps must be written as integers.
-    two_column_rows: `video_id,timestamp` is a keyframe without action, else an error.
-    needs_scores: a detection row must have a score, else seven columns mean a score of 1.
-    reads_person_ids: an empty person id is an error.
+    scored_keyframes: where a detection can be a false positive: "annotated" keyframes have a
+    ground-truth row of any
+        class, "on-list" ones a row of an evaluated class, "all" are all; elsewhere a detection is
+        ignored.
+    sorts_matches: match in order of descending score, else in file order. person_id_order: of
+    ground-truth boxes overlapped equally the highest person id is taken, else the first in file.
+    single_precision: boxes and ranked scores are float32. drops_invalid_boxes: a detection without
+    area goes after the cap; else it stays, and an inverted one is an error. score_floor: a
+    detection with a score at or below it, or NaN, goes too; None for no floor. undetected_is_zero:
+    a class with ground truth and without detection counts as AP 0, else it is left out of the mean.
+    whole_seconds: timestamps must be written as integers. two_column_rows: `video_id,timestamp` is
+    a keyframe without action, else an error. needs_scores: a detection row must have a score, else
+    seven columns mean a score of 1. reads_person_ids: an empty person id is an error.
     """
 
     name: str
@@ -92,12 +93,19 @@ def protocol_named(name: str) -> Protocol:
 
 
 def check_forms(protocol: Protocol, annotations: AvaRows, detections: AvaRows) -> None:
-    """Refuses row forms that the protocol's evaluator cannot read, with one sentence naming file and line."""
+    """Refuses row forms that the protocol's evaluator cannot read, with one sentence naming file
+    and line.
+    """
     both = (annotations, detections)
     rules = [
         (EMPTY_BOX, (annotations,), True, "a box in every row of more than two columns"),
         (EMPTY_ACTION, (annotations,), True, "an action id in every row of more than two columns"),
-        (EMPTY_COLUMN_8, (annotations,), protocol.reads_person_ids, "a person id where there is a column 8"),
+        (
+            EMPTY_COLUMN_8,
+            (annotations,),
+            protocol.reads_person_ids,
+            "a person id where there is a column 8",
+        ),
         (FRACTIONAL_TIMESTAMP, both, protocol.whole_seconds, "timestamps written as whole seconds"),
         (TWO_COLUMNS, both, not protocol.two_column_rows, "rows of seven or eight columns"),
         (SEVEN_COLUMNS, (detections,), protocol.needs_scores, "a score in column 8"),
@@ -106,7 +114,9 @@ def check_forms(protocol: Protocol, annotations: AvaRows, detections: AvaRows) -
         for rows in files:
             if refused and form in rows.forms:
                 where = f"{rows.path}, line {rows.forms[form]}"
-                raise ValueError(f"{where}: protocol {protocol.name} expects {expected}, found {_FOUND[form]}")
+                raise ValueError(
+                    f"{where}: protocol {protocol.name} expects {expected}, found {_FOUND[form]}"
+                )
 
 
 _FOUND = {

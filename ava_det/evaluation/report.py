@@ -1,4 +1,6 @@
-"""One self-contained HTML page about a result: what it is, per class, where it loses, and against another result."""
+"""One self-contained HTML page about a result: what it is, per class, where it loses, and against
+another result.
+"""
 
 from __future__ import annotations
 
@@ -59,11 +61,12 @@ def write_report(
     compared: Mapping[str, Any] | None = None,
     bound: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Writes `index.html` into `folder` and returns its path; nothing on the page is loaded from elsewhere.
+    """Writes `index.html` into `folder` and returns its path; nothing on the page is loaded from
+    elsewhere.
 
-    groups: action id -> group name, may be empty. compared, bound: results (as `evaluate_rows` gives them) of other
-    detections: a baseline to show gains over, and the same model on ground-truth boxes.
-    Raises ValueError if matplotlib is missing.
+    groups: action id -> group name, may be empty. compared, bound: results (as `evaluate_rows`
+    gives them) of other detections: a baseline to show gains over, and the same model on
+    ground-truth boxes. Raises ValueError if matplotlib is missing.
     """
     try:
         from ava_det.evaluation import figures
@@ -73,14 +76,20 @@ def write_report(
     sections = [_head(result, sources, bound), _warnings(result), _groups_and_counts(result)]
     if result["mAP"] is not None:
         legend = _legend(groups, figures.GROUP_COLOURS)
-        bars = figures.draw_class_bars(result["per_class"], groups, bound["per_class"] if bound else None)
-        sections.append(_section("Average precision by class", f"Best first, with ground-truth boxes. {legend}", bars))
-        diagnosis = diagnose(evaluation, result["iou_threshold"])
-        sections.append(_section("Where mAP is lost", _LOSSES, figures.draw_losses(diagnosis, result["mAP"])))
-        if compared is not None:
-            difference = (
-                f"mAP {result['mAP']:.4f} against {_number(compared['mAP'])} of {escape(str(sources.compared_with))}."
+        bars = figures.draw_class_bars(
+            result["per_class"], groups, bound["per_class"] if bound else None
+        )
+        sections.append(
+            _section(
+                "Average precision by class", f"Best first, with ground-truth boxes. {legend}", bars
             )
+        )
+        diagnosis = diagnose(evaluation, result["iou_threshold"])
+        sections.append(
+            _section("Where mAP is lost", _LOSSES, figures.draw_losses(diagnosis, result["mAP"]))
+        )
+        if compared is not None:
+            difference = f"mAP {result['mAP']:.4f} against {_number(compared['mAP'])} of {escape(str(sources.compared_with))}."
             chart = figures.draw_gains(result["per_class"], compared["per_class"])
             sections.append(_section("Gains by class", difference, chart))
         ranks = evaluation.rankings[result["iou_threshold"]].classes
@@ -103,7 +112,9 @@ _LOSSES = (
     "it, actions claimed of a person who does something else are deleted, persons no box covers are forgiven, boxes on "
     "nobody are deleted, and so are second boxes on a person already found. The gains do not add up."
 )
-_CURVES = "The line is precision as measured; the area is what average precision counts, made monotone."
+_CURVES = (
+    "The line is precision as measured; the area is what average precision counts, made monotone."
+)
 
 
 def _section(title: str, text: str, content: str) -> str:
@@ -127,15 +138,21 @@ def _head(result: Mapping[str, Any], sources: Sources, bound: Mapping[str, Any] 
         ("keyframes", f"{result['num_keyframes']:,}"),
         ("classes", str(classes)),
     ]
-    cells = "".join(f'<div class="figure"><b>{escape(value)}</b>{escape(label)}</div>' for label, value in shown)
+    cells = "".join(
+        f'<div class="figure"><b>{escape(value)}</b>{escape(label)}</div>' for label, value in shown
+    )
     text = f"{escape(sources.detections)} against {escape(sources.annotations)}"
     if sources.bound:
         text += f"; the bound with ground-truth boxes from {escape(sources.bound)}"
-    return f'<section><h1>AVA evaluation</h1><p>{text}</p><div class="figures">{cells}</div></section>'
+    return (
+        f'<section><h1>AVA evaluation</h1><p>{text}</p><div class="figures">{cells}</div></section>'
+    )
 
 
 def _warnings(result: Mapping[str, Any]) -> str:
-    return "".join(f'<div class="warning">{escape(sentence)}</div>' for sentence in result["warnings"])
+    return "".join(
+        f'<div class="warning">{escape(sentence)}</div>' for sentence in result["warnings"]
+    )
 
 
 def _groups_and_counts(result: Mapping[str, Any]) -> str:
@@ -161,9 +178,18 @@ def _legend(groups: Mapping[int, str], colours: Mapping[str, str]) -> str:
     )
 
 
-def _class_table(result: Mapping[str, Any], compared: Mapping[str, Any] | None, bound: Mapping[str, Any] | None) -> str:
-    others = [(name, other) for name, other in (("bound", bound), ("compared", compared)) if other is not None]
-    head = "".join(f'<th class="n">{name}</th>' for name in ("AP", *(n for n, _ in others), "boxes", "detections"))
+def _class_table(
+    result: Mapping[str, Any], compared: Mapping[str, Any] | None, bound: Mapping[str, Any] | None
+) -> str:
+    others = [
+        (name, other)
+        for name, other in (("bound", bound), ("compared", compared))
+        if other is not None
+    ]
+    head = "".join(
+        f'<th class="n">{name}</th>'
+        for name in ("AP", *(n for n, _ in others), "boxes", "detections")
+    )
     rows = []
     for key, row in result["per_class"].items():
         values = [row["AP"], *(other["per_class"].get(key, {}).get("AP") for _, other in others)]

@@ -1,4 +1,6 @@
-"""From the rows of two files to the boxes a protocol scores: label map, exclusions, cap, invalid boxes."""
+"""From the rows of two files to the boxes a protocol scores: label map, exclusions, cap, invalid
+boxes.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,21 @@ from ava_det.evaluation.keyframe_numbers import KeyframeNumbers, number_keyframe
 from ava_det.evaluation.protocols import Protocol, check_forms
 from ava_det.formats.ava_csv import AvaRows
 
-DETECTIONS, ANNOTATIONS = 0, 1  # the files in KeyframeNumbers
+DETECTIONS = 0
+ANNOTATIONS = 1  # the files in KeyframeNumbers
 
 
 @dataclass
 class Selection:
     """What a protocol scores.
 
-    ground_truth: in the order in which equal overlaps are decided. detections: in list order, that is keyframes by
-    first appearance in their file and file order within. Both on one device; classes count the label map's ids in
-    ascending order. match_scores: float64 [R] that order the matching, or None for list order.
-    detection_rows, ground_truth_rows: int64, where these boxes stand in their files.
-    denominators: int64 [C], of recall. keyframes: all of both files; num_keyframes: scored ones with ground truth.
-    counts: detection rows that are not scored, by reason: ignored, excluded, capped, invalid, off_list.
+    ground_truth: in the order in which equal overlaps are decided. detections: in list order, that
+    is keyframes by first appearance in their file and file order within. Both on one device;
+    classes count the label map's ids in ascending order. match_scores: float64 [R] that order the
+    matching, or None for list order. detection_rows, ground_truth_rows: int64, where these boxes
+    stand in their files. denominators: int64 [C], of recall. keyframes: all of both files;
+    num_keyframes: scored ones with ground truth. counts: detection rows that are not scored, by
+    reason: ignored, excluded, capped, invalid, off_list.
     """
 
     ground_truth: BoxRows
@@ -49,7 +53,9 @@ def select_boxes(
     excluded: Collection[tuple[str, str]] = frozenset(),
     device: str | torch.device = "cpu",
 ) -> Selection:
-    """Applies a protocol; ValueError, naming file and line, for what the protocol's evaluator refuses to read."""
+    """Applies a protocol; ValueError, naming file and line, for what the protocol's evaluator
+    refuses to read.
+    """
     check_forms(protocol, annotations, detections)
     classes = _classes(detections.action_ids, label_map)
     truth_classes = _classes(annotations.action_ids, label_map)
@@ -65,7 +71,8 @@ def select_boxes(
     kept = np.flatnonzero(scored[numbers])
     counts["excluded"] = int(skipped[numbers].sum()) if skipped.any() else 0
     counts["ignored"] = len(numbers) - len(kept) - counts["excluded"]
-    rows, numbers = kept if on_list is None else on_list[kept], numbers[kept]
+    rows = kept if on_list is None else on_list[kept]
+    numbers = numbers[kept]
     detected, rows = _cap_and_check(protocol, detections, classes, rows, numbers, counts, device)
     truth, truth_rows = _ground_truth(
         protocol, annotations, truth_classes, keyframes.numbers[ANNOTATIONS], skipped, device
@@ -87,7 +94,8 @@ def select_boxes(
 def _classes(action_ids: np.ndarray, label_map: Mapping[int, str]) -> np.ndarray:
     """The class of every row, -1 for ids outside the label map: int16 [R]."""
     ids = np.array(sorted(label_map), dtype=np.int64)
-    table = np.full(ids.max(initial=0) + 2, -1, dtype=np.int16)  # the last entry stands for every larger id
+    # the last entry stands for every larger id
+    table = np.full(ids.max(initial=0) + 2, -1, dtype=np.int16)
     table[ids] = np.arange(len(ids))
     return table.take(action_ids, mode="clip")
 
@@ -113,45 +121,64 @@ def _cap_and_check(
     counts: dict[str, int],
     device: str | torch.device,
 ) -> tuple[BoxRows, np.ndarray]:
-    """The detections that are left after the cap, then without invalid ones, in list order; and their rows."""
+    """The detections that are left after the cap, then without invalid ones, in list order; and
+    their rows.
+    """
     if (numbers[1:] < numbers[:-1]).any():
         order = np.argsort(numbers, kind="stable")
-        rows, numbers = rows[order], numbers[order]
+        rows = rows[order]
+        numbers = numbers[order]
     scores = torch.from_numpy(detections.column8[rows]).to(device)
     if protocol.cap and len(rows):
         frames = torch.from_numpy(numbers).to(device)
-        keep = kept_under_cap(frames, scores, protocol.cap, lambda span: _heap_entries(detections, rows[span]))
+        keep = kept_under_cap(
+            frames, scores, protocol.cap, lambda span: _heap_entries(detections, rows[span])
+        )
         counts["capped"] = len(rows) - int(keep.sum())
-        scores, host_keep = scores[keep], keep.cpu().numpy()
-        rows, numbers = rows[host_keep], numbers[host_keep]
+        scores = scores[keep]
+        host_keep = keep.cpu().numpy()
+        rows = rows[host_keep]
+        numbers = numbers[host_keep]
     boxes = _boxes(protocol, detections, rows, device)
-    frames, labels = torch.from_numpy(numbers).to(device), torch.from_numpy(classes[rows]).to(device)
+    frames = torch.from_numpy(numbers).to(device)
+    labels = torch.from_numpy(classes[rows]).to(device)
     columns = [frames, labels, boxes, scores]
     valid = _valid(protocol, detections, rows, boxes, scores)
     if valid is not None and not bool(valid.all()):
         counts["invalid"] = len(rows) - int(valid.sum())
-        columns, rows = [column[valid] for column in columns], rows[valid.cpu().numpy()]
+        columns = [column[valid] for column in columns]
+        rows = rows[valid.cpu().numpy()]
     return BoxRows(*columns), rows
 
 
 def _heap_entries(detections: AvaRows, rows: np.ndarray) -> list[tuple[float, ...]]:
-    columns = (detections.column8[rows], detections.action_ids[rows], *detections.boxes[rows].T[[1, 0, 3, 2]])
+    columns = (
+        detections.column8[rows],
+        detections.action_ids[rows],
+        *detections.boxes[rows].T[[1, 0, 3, 2]],
+    )
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _boxes(protocol: Protocol, rows: AvaRows, chosen: np.ndarray, device: str | torch.device) -> Tensor:
+def _boxes(
+    protocol: Protocol, rows: AvaRows, chosen: np.ndarray, device: str | torch.device
+) -> Tensor:
     dtype = torch.float32 if protocol.single_precision else torch.float64
     return torch.from_numpy(rows.boxes[chosen]).to(device, dtype)
 
 
-def _valid(protocol: Protocol, detections: AvaRows, rows: np.ndarray, boxes: Tensor, scores: Tensor) -> Tensor | None:
+def _valid(
+    protocol: Protocol, detections: AvaRows, rows: np.ndarray, boxes: Tensor, scores: Tensor
+) -> Tensor | None:
     """Which detections the protocol's evaluator does not silently drop, or None if it drops none."""
     x1, y1, x2, y2 = boxes.unbind(1)
     if not protocol.drops_invalid_boxes:
         inverted = torch.nonzero((x1 > x2) | (y1 > y2))
         if len(inverted):
             where = detections.where(int(rows[int(inverted[0])]))
-            raise ValueError(f"{where}: protocol {protocol.name} expects x1 <= x2 and y1 <= y2, found an inverted box")
+            raise ValueError(
+                f"{where}: protocol {protocol.name} expects x1 <= x2 and y1 <= y2, found an inverted box"
+            )
         return None
     valid = (x1 < x2) & (y1 < y2)
     return valid if protocol.score_floor is None else valid & (scores > protocol.score_floor)
@@ -167,18 +194,29 @@ def _ground_truth(
 ) -> tuple[BoxRows, np.ndarray]:
     rows = np.flatnonzero((classes >= 0) & ~(skipped[numbers] & (protocol.exclusion == "both")))
     if not len(rows) and not protocol.undetected_is_zero:
-        raise ValueError(f"{annotations.path}: protocol {protocol.name} expects ground truth of an evaluated class")
+        raise ValueError(
+            f"{annotations.path}: protocol {protocol.name} expects ground truth of an evaluated class"
+        )
     if protocol.person_id_order:
         person_ids = annotations.column8[rows]
         rows = rows[np.argsort(-np.where(np.isnan(person_ids), 1.0, person_ids), kind="stable")]
-    frames, labels = (torch.from_numpy(column[rows]).to(device).long() for column in (numbers, classes))
+    frames, labels = (
+        torch.from_numpy(column[rows]).to(device).long() for column in (numbers, classes)
+    )
     return BoxRows(frames, labels, _boxes(protocol, annotations, rows, device)), rows
 
 
 def _refuse_inverted(
-    protocol: Protocol, annotations: AvaRows, rows: np.ndarray, truth: BoxRows, detected: BoxRows, num_classes: int
+    protocol: Protocol,
+    annotations: AvaRows,
+    rows: np.ndarray,
+    truth: BoxRows,
+    detected: BoxRows,
+    num_classes: int,
 ) -> None:
-    """Inverted ground truth is an error wherever a detection of its class is compared with it, and there only."""
+    """Inverted ground truth is an error wherever a detection of its class is compared with it, and
+    there only.
+    """
     x1, y1, x2, y2 = truth.boxes.unbind(1)
     inverted = torch.nonzero((x1 > x2) | (y1 > y2)).squeeze(1)
     if not len(inverted):
@@ -189,4 +227,6 @@ def _refuse_inverted(
     )
     if bool(compared.any()):
         where = annotations.where(int(rows[int(inverted[compared][0])]))
-        raise ValueError(f"{where}: expected x1 <= x2 and y1 <= y2, found an inverted ground-truth box")
+        raise ValueError(
+            f"{where}: expected x1 <= x2 and y1 <= y2, found an inverted ground-truth box"
+        )

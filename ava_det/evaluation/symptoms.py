@@ -28,12 +28,14 @@ def find_symptoms(
 ) -> list[str]:
     """What looks wrong, one sentence each, most telling first.
 
-    largest_iou: of any detection with ground truth of its class. rescore: mAP of other detections, all else the same;
-    called only if mAP is suspicious.
+    largest_iou: of any detection with ground truth of its class. rescore: mAP of other detections,
+    all else the same; called only if mAP is suspicious.
     """
     if not len(annotations) or not len(detections):
         empty = [f"{rows.path}: no rows" for rows in (annotations, detections) if not len(rows)]
-        return empty + [sentence for sentence in [_no_ground_truth(selection)] if sentence and len(annotations)]
+        return empty + [
+            sentence for sentence in [_no_ground_truth(selection)] if sentence and len(annotations)
+        ]
     found = [
         _unmatched_keyframes(selection),
         _off_list(annotations, label_map, "ground-truth"),
@@ -64,14 +66,17 @@ def describe_ties(interval: list[float | None]) -> str | None:
 
 
 def _unmatched_keyframes(selection: Selection) -> str | None:
-    annotated, detected = (selection.keyframes.occurring(file) for file in (ANNOTATIONS, DETECTIONS))
+    annotated, detected = (
+        selection.keyframes.occurring(file) for file in (ANNOTATIONS, DETECTIONS)
+    )
     stray = np.flatnonzero(detected & ~annotated)
     if len(stray) <= detected.sum() / 2:
         return None
     names = [
         f"{video} {format_timestamp(float(key))}"
         for video, key in (
-            selection.keyframes.key(int(np.flatnonzero(kind)[0])) for kind in (detected & ~annotated, annotated)
+            selection.keyframes.key(int(np.flatnonzero(kind)[0]))
+            for kind in (detected & ~annotated, annotated)
         )
     ]
     share = (
@@ -93,7 +98,9 @@ def _off_list(rows: AvaRows, label_map: Mapping[int, str], side: str) -> str | N
     if not beyond and counts[off].sum() <= counts.sum() / 2:
         return None  # AVA itself has 80 actions and evaluates 60
     kind = off & (counts > 0) & (np.isin(np.arange(len(counts)), (0, largest + 1)) | (not beyond))
-    row = int(np.flatnonzero(np.isin(np.clip(rows.action_ids, 0, largest + 1), np.flatnonzero(kind)))[0])
+    row = int(
+        np.flatnonzero(np.isin(np.clip(rows.action_ids, 0, largest + 1), np.flatnonzero(kind)))[0]
+    )
     return (
         f"{counts[off].sum()} of {counts.sum()} {side} rows have an action id outside the label map, "
         f"such as {rows.action_ids[row]} ({rows.where(row)}); the label map has ids {min(label_map)} to {largest}"
@@ -138,14 +145,20 @@ def _inverted_boxes(detections: AvaRows) -> str | None:
 
 
 def _no_ground_truth(selection: Selection) -> str | None:
-    return None if len(selection.ground_truth) else "no ground-truth row has an action of the label map"
+    return (
+        None
+        if len(selection.ground_truth)
+        else "no ground-truth row has an action of the label map"
+    )
 
 
 def _nothing_overlaps(selection: Selection, largest_iou: float) -> str | None:
     shared = selection.keyframes.occurring(ANNOTATIONS) & selection.keyframes.occurring(DETECTIONS)
     if largest_iou > 0.1 or not shared.any() or not len(selection.ground_truth):
         return None
-    return f"no box overlaps ground truth of its class: the largest IoU is {max(largest_iou, 0):.3f}"
+    return (
+        f"no box overlaps ground truth of its class: the largest IoU is {max(largest_iou, 0):.3f}"
+    )
 
 
 def _shifted_labels(detections: AvaRows, mean_ap: float, rescore: Rescore) -> str | None:

@@ -1,6 +1,7 @@
 """A network to a file, which is compared with the network before it gets its name.
 
-The exported graph takes any number of clips and boxes, none included, and any height and width; RoIAlign is inside.
+The exported graph takes any number of clips and boxes, none included, and any height and width;
+RoIAlign is inside.
 """
 
 from __future__ import annotations
@@ -41,14 +42,17 @@ def export_model(
     precision: str,
     facts: Mapping[str, Any],
 ) -> float:
-    """Writes `model` to `path` (OpenVINO: and its .bin beside it) and returns the largest difference that was found.
+    """Writes `model` to `path` (OpenVINO: and its .bin beside it) and returns the largest
+    difference that was found.
 
-    model: a plain `ActionDetector` or `ActionClassifier` on the CPU. checks: inputs by name, those the network reads;
-    the first is what the graph is traced with. precision: of the stored weights. facts: JSON values, kept in the file.
-    Raises ValueError, and leaves `path` as it was, if the file's outputs differ from the model's on any of `checks`.
+    model: a plain `ActionDetector` or `ActionClassifier` on the CPU. checks: inputs by name, those
+    the network reads; the first is what the graph is traced with. precision: of the stored weights.
+    facts: JSON values, kept in the file. Raises ValueError, and leaves `path` as it was, if the
+    file's outputs differ from the model's on any of `checks`.
     """
     import_extra("onnxruntime" if file_format == "onnx" else "openvino", file_format)
-    path, half = Path(path), precision == "fp16"
+    path = Path(path)
+    half = precision == "fp16"
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / f"model{FORMATS[file_format]}"
         onnx_file = written.with_suffix(".onnx")
@@ -56,7 +60,11 @@ def export_model(
         if file_format == "openvino":
             _write_openvino(onnx_file, written, half, facts)
         difference = _compare(model, checks, written, file_format, precision)
-        files = [(written.with_suffix(".bin"), path.with_suffix(".bin"))] if file_format == "openvino" else []
+        files = (
+            [(written.with_suffix(".bin"), path.with_suffix(".bin"))]
+            if file_format == "openvino"
+            else []
+        )
         for source, target in [*files, (written, path)]:
             with atomic_path(target) as temporary:
                 shutil.copyfile(source, temporary)
@@ -64,7 +72,9 @@ def export_model(
 
 
 class _Traced(nn.Module):
-    """The network as it is traced: a backbone of half precision casts its clips; the head stays float32."""
+    """The network as it is traced: a backbone of half precision casts its clips; the head stays
+    float32.
+    """
 
     def __init__(self, model: nn.Module, half: bool) -> None:
         super().__init__()
@@ -72,12 +82,16 @@ class _Traced(nn.Module):
         self.dtype = torch.float16 if half else torch.float32
         self.model.get_submodule("backbone").to(self.dtype)
 
-    def forward(self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None) -> Tensor:
+    def forward(
+        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+    ) -> Tensor:
         slow, fast = (None if clip is None else clip.to(self.dtype) for clip in (slow, fast))
         return self.model(slow, fast, rois)
 
 
-def _write_onnx(model: nn.Module, inputs: Inputs, path: Path, half: bool, facts: Mapping[str, Any], extra: str) -> None:
+def _write_onnx(
+    model: nn.Module, inputs: Inputs, path: Path, half: bool, facts: Mapping[str, Any], extra: str
+) -> None:
     import_extra("onnxscript", extra)
     with warnings.catch_warnings():  # of torch's exporter, about itself
         warnings.simplefilter("ignore")
@@ -103,16 +117,23 @@ def _write_openvino(source: Path, path: Path, half: bool, facts: Mapping[str, An
     openvino.save_model(network, str(path), compress_to_fp16=half)
 
 
-def _compare(model: nn.Module, checks: Sequence[Inputs], path: Path, runtime: str, precision: str) -> float:
-    """The largest difference of logits (fp32) or of scores (fp16), which must stay within `TOLERANCES`."""
-    exported, plain = load_exported(path, runtime, torch.device("cpu")), copy.deepcopy(model).eval()
+def _compare(
+    model: nn.Module, checks: Sequence[Inputs], path: Path, runtime: str, precision: str
+) -> float:
+    """The largest difference of logits (fp32) or of scores (fp16), which must stay within
+    `TOLERANCES`.
+    """
+    exported = load_exported(path, runtime, torch.device("cpu"))
+    plain = copy.deepcopy(model).eval()
     largest = 0.0
     for inputs in checks:
         with torch.inference_mode():
             pair = [network(**inputs) for network in (plain, exported)]
         expected, received = pair if precision == "fp32" else [logits.sigmoid() for logits in pair]
         if received.shape != expected.shape:
-            raise ValueError(f"export: expected outputs {list(expected.shape)}, the file gives {list(received.shape)}")
+            raise ValueError(
+                f"export: expected outputs {list(expected.shape)}, the file gives {list(received.shape)}"
+            )
         difference = float((received - expected).abs().max()) if expected.numel() else 0.0
         if not difference <= TOLERANCES[precision]:
             sizes = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())

@@ -1,7 +1,7 @@
 """Exported networks, called as the ones they were exported from.
 
-Beside the network a file carries facts, as JSON under the key `ava_det`: the config it was built from (which has the
-frame grid, mean and std its clips must have) and the label map.
+Beside the network a file carries facts, as JSON under the key `ava_det`: the config it was built
+from (which has the frame grid, mean and std its clips must have) and the label map.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ Shapes = dict[str, list[int | None]]
 class ExportedModel(nn.Module):
     """A network that another runtime executes.
 
-    run: arrays by name to logits. shapes: of the inputs it reads, None where any size goes. facts: what its file says.
+    run: arrays by name to logits. shapes: of the inputs it reads, None where any size goes. facts:
+    what its file says.
     """
 
     def __init__(self, run: Run, shapes: Shapes, facts: Mapping[str, Any]) -> None:
@@ -38,10 +39,14 @@ class ExportedModel(nn.Module):
         self._shapes = shapes
         self.facts = dict(facts)
 
-    def forward(self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None) -> Tensor:
-        """As `ActionDetector` or `ActionClassifier`: clips [B, 3, frames, H, W] and rois [K, 5] to logits, float32.
+    def forward(
+        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+    ) -> Tensor:
+        """As `ActionDetector` or `ActionClassifier`: clips [B, 3, frames, H, W] and rois [K, 5] to
+        logits, float32.
 
-        Raises ValueError naming an input that is missing or that the exported network was not made for.
+        Raises ValueError naming an input that is missing or that the exported network was not made
+        for.
         """
         given = {"slow": slow, "fast": fast, "rois": rois}
         arrays = {name: _to_array(name, given[name], shape) for name, shape in self._shapes.items()}
@@ -49,15 +54,19 @@ class ExportedModel(nn.Module):
         return torch.from_numpy(self._run(arrays)).float().to(device)
 
 
-def load_exported(path: str | Path, runtime: str, device: torch.device, precision: str = "fp32") -> ExportedModel:
+def load_exported(
+    path: str | Path, runtime: str, device: torch.device, precision: str = "fp32"
+) -> ExportedModel:
     """A file of `export_model` under one of `RUNTIMES`.
 
-    ONNX runs at the file's own precision, on CUDA where the installed onnxruntime has it and `device` asks for it;
-    OpenVINO runs on the CPU, its arithmetic at `precision`, fp32 or bf16.
+    ONNX runs at the file's own precision, on CUDA where the installed onnxruntime has it and
+    `device` asks for it; OpenVINO runs on the CPU, its arithmetic at `precision`, fp32 or bf16.
     Raises ValueError for a missing extra or a file that is not one of ours.
     """
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file, expected one written by tools/export_model.py --format {runtime}")
+        raise ValueError(
+            f"{path}: no such file, expected one written by tools/export_model.py --format {runtime}"
+        )
     return _load_onnx(path, device) if runtime == "onnx" else _load_openvino(path, precision)
 
 
@@ -69,11 +78,16 @@ def _load_onnx(path: str | Path, device: torch.device) -> ExportedModel:
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=[*providers, "CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=[*providers, "CPUExecutionProvider"]
+        )
     except Exception as error:  # its errors share no base class
         raise _not_ours(path, "an ONNX file", error) from None
     facts = _read_facts(path, session.get_modelmeta().custom_metadata_map.get(FACTS))
-    shapes = {item.name: [n if isinstance(n, int) else None for n in item.shape] for item in session.get_inputs()}
+    shapes = {
+        item.name: [n if isinstance(n, int) else None for n in item.shape]
+        for item in session.get_inputs()
+    }
     return ExportedModel(lambda arrays: session.run(None, arrays)[0], shapes, facts)
 
 
@@ -89,9 +103,13 @@ def _load_openvino(path: str | Path, precision: str) -> ExportedModel:
         compiled = core.compile_model(network, "CPU", hints)
     except RuntimeError as error:
         raise _not_ours(path, "OpenVINO's .xml file, with its .bin beside it,", error) from None
-    facts = _read_facts(path, network.get_rt_info([FACTS]).astype(str) if network.has_rt_info([FACTS]) else None)
+    facts = _read_facts(
+        path, network.get_rt_info([FACTS]).astype(str) if network.has_rt_info([FACTS]) else None
+    )
     shapes = {
-        item.any_name: [size.get_length() if size.is_static else None for size in item.partial_shape]
+        item.any_name: [
+            size.get_length() if size.is_static else None for size in item.partial_shape
+        ]
         for item in compiled.inputs
     }
     spacing = 2.0**-7 if precision == "bf16" else 2.0**-13
@@ -105,12 +123,14 @@ def _load_openvino(path: str | Path, precision: str) -> ExportedModel:
 
 
 def give_extent(rois: np.ndarray, spacing: float) -> np.ndarray:
-    """[K, 5] = (clip index, x1, y1, x2, y2) with boxes at least `spacing` of their coordinates wide and high.
+    """[K, 5] = (clip index, x1, y1, x2, y2) with boxes at least `spacing` of their coordinates wide
+    and high.
 
-    OpenVINO's RoIAlign gives NaN for a box without extent, and in bfloat16 it has none where both edges round to the
-    same number: one of 0.8 pixels at x = 366 did.
+    OpenVINO's RoIAlign gives NaN for a box without extent, and in bfloat16 it has none where both
+    edges round to the same number: one of 0.8 pixels at x = 366 did.
     """
-    low, high = rois[:, 1:3], rois[:, 3:5]
+    low = rois[:, 1:3]
+    high = rois[:, 3:5]
     least = spacing * np.maximum(np.abs(high), 8.0)
     return np.concatenate([rois[:, :3], np.maximum(high, low + least)], axis=1, dtype=rois.dtype)
 
@@ -125,8 +145,12 @@ def import_extra(module: str, extra: str) -> ModuleType:
 
 def _to_array(name: str, value: Tensor | None, shape: list[int | None]) -> np.ndarray:
     if value is None:
-        raise ValueError(f"the {name} {'are' if name == 'rois' else 'clip is'} missing: this network needs {name}")
-    if value.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, value.shape, strict=True)):
+        raise ValueError(
+            f"the {name} {'are' if name == 'rois' else 'clip is'} missing: this network needs {name}"
+        )
+    if value.ndim != len(shape) or any(
+        want not in (None, got) for want, got in zip(shape, value.shape, strict=True)
+    ):
         wanted = " x ".join("any" if size is None else str(size) for size in shape)
         raise ValueError(
             f"{name}: the exported network was made for {wanted}, received {' x '.join(map(str, value.shape))}"
@@ -138,8 +162,12 @@ def _read_facts(path: str | Path, text: str | None) -> dict[str, Any]:
     try:
         facts = json.loads(text or "")
     except ValueError:
-        raise ValueError(f"{path}: expected a file written by tools/export_model.py, found no facts of it") from None
-    facts["label_map"] = {int(key): name for key, name in facts["label_map"].items()} if facts["label_map"] else None
+        raise ValueError(
+            f"{path}: expected a file written by tools/export_model.py, found no facts of it"
+        ) from None
+    facts["label_map"] = (
+        {int(key): name for key, name in facts["label_map"].items()} if facts["label_map"] else None
+    )
     return facts
 
 

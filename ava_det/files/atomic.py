@@ -13,9 +13,11 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[str]:
-    """A temporary file beside `path` that takes its name when the block ends well and vanishes when it does not.
+    """A temporary file beside `path` that takes its name when the block ends well and vanishes when
+    it does not.
 
-    What was written is on disk before the name changes, so that a crash leaves the old file or the new one.
+    What was written is on disk before the name changes, so that a crash leaves the old file or the
+    new one.
     """
     path = Path(path)
     if path.is_dir():

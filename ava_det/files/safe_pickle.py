@@ -1,7 +1,9 @@
-"""Unpickling against an allow-list: arrays, numbers, text and plain containers, and nothing that acts.
+"""Unpickling against an allow-list: arrays, numbers, text and plain containers, and nothing that
+acts.
 
-A pickle is a program that may call any function it names. Published weights and person boxes come as pickles, so they
-are read by an unpickler that knows the few names NumPy arrays are made of and refuses every other.
+A pickle is a program that may call any function it names. Published weights and person boxes come
+as pickles, so they are read by an unpickler that knows the few names NumPy arrays are made of and
+refuses every other.
 """
 
 from __future__ import annotations
@@ -45,8 +47,8 @@ class _ArrayUnpickler(pickle.Unpickler):
 def load_arrays(path: str | Path) -> Any:
     """What a pickle of arrays and plain containers holds, of any protocol, Python 2's included.
 
-    Raises pickle.UnpicklingError naming the first other thing it asks for, of which nothing is run; damaged bytes
-    surface as almost any exception of the unpickler.
+    Raises pickle.UnpicklingError naming the first other thing it asks for, of which nothing is run;
+    damaged bytes surface as almost any exception of the unpickler.
     """
     with open(path, "rb") as file:
         return _ArrayUnpickler(file, encoding="latin1").load()
@@ -59,13 +61,13 @@ def describe_unpickling(error: Exception) -> str:
         return f"the file is truncated or damaged ({type(error).__name__})"
     if "truncated" in text or "Ran out of input" in text:
         return "the file is truncated or damaged"
-    return (
-        f"refused, because it holds more than arrays, numbers and text ({_forbidden_name(text)}); nothing in it was run"
-    )
+    return f"refused, because it holds more than arrays, numbers and text ({_forbidden_name(text)}); nothing in it was run"
 
 
 def _forbidden_name(message: str) -> str:
-    """The global a reader refused: `GLOBAL os.system` in torch's message, `global os.system` in ours."""
+    """The global a reader refused: `GLOBAL os.system` in torch's message, `global os.system` in
+    ours.
+    """
     for sentence in message.splitlines():
         words = sentence.replace("`", " ").split()
         for index, word in enumerate(words[:-1]):

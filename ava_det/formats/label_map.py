@@ -12,25 +12,28 @@ from ava_det.files import atomic_path
 def load_label_map(path: str | Path) -> dict[int, str]:
     """The action names of a label map by 1-based id, in file order.
 
-    Reads both of AVA's text forms, `item { name id }` and `label { name label_id label_type }`, however they are
-    broken into lines. Raises ValueError for anything else.
+    Reads both of AVA's text forms, `item { name id }` and `label { name label_id label_type }`,
+    however they are broken into lines. Raises ValueError for anything else.
     """
     return {entry_id: entry["name"] for entry_id, entry in _label_entries(Path(path)).items()}
 
 
 def write_label_map(path: str | Path, names: Mapping[int, str]) -> None:
     """Writes the action names by 1-based id as AVA's `item { name id }`, whole or not at all."""
-    escaped = ((action_id, re.sub(r'(["\\])', r"\\\1", name)) for action_id, name in sorted(names.items()))
+    escaped = (
+        (action_id, re.sub(r'(["\\])', r"\\\1", name)) for action_id, name in sorted(names.items())
+    )
     items = (f'item {{\n  name: "{name}"\n  id: {action_id}\n}}\n' for action_id, name in escaped)
     with atomic_path(path) as temporary:
         Path(temporary).write_text("".join(items), encoding="utf-8")
 
 
 def load_label_groups(path: str | Path) -> dict[int, str]:
-    """The group of every action of a label map by id: `label_type` where the map has it, else AVA's ranges of ids.
+    """The group of every action of a label map by id: `label_type` where the map has it, else AVA's
+    ranges of ids.
 
-    In AVA ids 1-14 are person movement, 15-63 object manipulation and 64-80 person interaction. A map without types
-    and with ids beyond 80 is not AVA's: it has no groups.
+    In AVA ids 1-14 are person movement, 15-63 object manipulation and 64-80 person interaction. A
+    map without types and with ids beyond 80 is not AVA's: it has no groups.
     """
     entries = _label_entries(Path(path))
     if all("label_type" in entry for entry in entries.values()):
@@ -70,19 +73,24 @@ def _label_entries(path: Path) -> dict[int, dict[str, str]]:
         line, token = tokens[position]
         following = [text for _, text in tokens[position + 1 : position + 3]]
         if current is None and token in ("item", "label") and following[:1] == ["{"]:
-            current, position = {}, position + 2
+            current = {}
+            position = position + 2
         elif current is not None and token == "}":
             _add_entry(entries, current, f"{path}, line {line}")
-            current, position = None, position + 1
+            current = None
+            position = position + 1
         elif current is not None and len(following) == 2 and following[0] == ":":
-            current[token], position = following[1], position + 3
+            current[token] = following[1]
+            position = position + 3
         else:
             raise ValueError(
                 f"{path}, line {line}: expected item {{ name id }} or label {{ name label_id label_type }}"
             )
     if current is not None or not entries:
         found = "an entry without its closing brace" if current is not None else "no entry"
-        raise ValueError(f"{path}: expected a label map of item {{ }} or label {{ }} entries, found {found}")
+        raise ValueError(
+            f"{path}: expected a label map of item {{ }} or label {{ }} entries, found {found}"
+        )
     return entries
 
 

@@ -1,12 +1,15 @@
-"""What the demo found, written keyframe by keyframe, so that no video is too long: an AVA result CSV, JSON lines.
+"""What the demo found, written keyframe by keyframe, so that no video is too long: an AVA result
+CSV, JSON lines.
 
-Both appear under their names when they are closed, whole or not at all. JSON lines hold one object per keyframe:
+Both appear under their names when they are closed, whole or not at all. JSON lines hold one object
+per keyframe:
 
     {"video": "walk", "time": 1.0, "timestamp": 901.0, "width": 640, "height": 360, "persons": [
         {"track_id": 1, "box": [x1, y1, x2, y2], "box_fraction": [...], "score": 0.98,
          "actions": [{"id": 12, "name": "stand", "score": 0.93}]}]}
 
-time: seconds since the first frame of the file; timestamp: as the annotations count. box: pixels of the upright frame.
+time: seconds since the first frame of the file; timestamp: as the annotations count. box: pixels of
+the upright frame.
 """
 
 from __future__ import annotations
@@ -38,7 +41,9 @@ class DetectionsCsv:
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
-            self._file = opened.enter_context(open(opened.enter_context(atomic_path(self.path)), "wb"))
+            self._file = opened.enter_context(
+                open(opened.enter_context(atomic_path(self.path)), "wb")
+            )
             self._part = Path(opened.enter_context(TemporaryDirectory())) / "part.csv"
             self._open = opened.pop_all()
         return self
@@ -65,17 +70,24 @@ class DetectionsCsv:
 
 
 class DetectionsJson:
-    """JSON lines as above: of every person the actions of `thresholds` whose scores reach theirs, the surest first.
+    """JSON lines as above: of every person the actions of `thresholds` whose scores reach theirs,
+    the surest first.
 
     label_map: action id (1-based) to name. start_second: what the first frame of the file is worth.
     Use it in a `with` block.
     """
 
     def __init__(
-        self, path: str | Path, label_map: Mapping[int, str], thresholds: Mapping[int, float], start_second: float
+        self,
+        path: str | Path,
+        label_map: Mapping[int, str],
+        thresholds: Mapping[int, float],
+        start_second: float,
     ) -> None:
         self.path = Path(path)
-        self._label_map, self._thresholds, self._start_second = label_map, thresholds, start_second
+        self._label_map = label_map
+        self._thresholds = thresholds
+        self._start_second = start_second
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
@@ -86,7 +98,9 @@ class DetectionsJson:
 
     def write(self, detections: Detections) -> None:
         """Adds a keyframe. Raises ValueError for one without `frame_size`."""
-        record = describe_detections(detections, self._label_map, self._thresholds, self._start_second)
+        record = describe_detections(
+            detections, self._label_map, self._thresholds, self._start_second
+        )
         self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def __exit__(self, *error: Any) -> None:
@@ -94,7 +108,10 @@ class DetectionsJson:
 
 
 def describe_detections(
-    detections: Detections, label_map: Mapping[int, str], thresholds: Mapping[int, float], start_second: float
+    detections: Detections,
+    label_map: Mapping[int, str],
+    thresholds: Mapping[int, float],
+    start_second: float,
 ) -> dict[str, Any]:
     """One keyframe as plain values, see above."""
     keyframe = detections.keyframe

@@ -12,11 +12,13 @@ from ava_det.structures import ClipBatch, Detections
 
 
 @torch.inference_mode()
-def predict_batch(model: nn.Module, batch: ClipBatch, precision: str, flip: bool = False) -> list[Detections]:
+def predict_batch(
+    model: nn.Module, batch: ClipBatch, precision: str, flip: bool = False
+) -> list[Detections]:
     """One Detections per clip, on the CPU, in the order of the batch; boxes are the keyframe's own.
 
-    batch: float clips on the model's device. precision: fp32, or bf16 by autocast. flip: score every clip also mirrored
-    left to right and take the mean of both scores.
+    batch: float clips on the model's device. precision: fp32, or bf16 by autocast. flip: score
+    every clip also mirrored left to right and take the mean of both scores.
     """
     scores = _score(model, batch, precision)
     if flip:
@@ -24,29 +26,38 @@ def predict_batch(model: nn.Module, batch: ClipBatch, precision: str, flip: bool
     return [
         Detections(keyframe.boxes, action_scores, keyframe.person_scores, None, keyframe)
         for keyframe, action_scores in zip(
-            batch.keyframes, scores.split([len(keyframe.boxes) for keyframe in batch.keyframes]), strict=True
+            batch.keyframes,
+            scores.split([len(keyframe.boxes) for keyframe in batch.keyframes]),
+            strict=True,
         )
     ]
 
 
 def flip_batch(batch: ClipBatch) -> ClipBatch:
-    """Clips mirrored left to right with their rois; rows stay in order. Labels and keyframes are those of `batch`."""
+    """Clips mirrored left to right with their rois; rows stay in order. Labels and keyframes are
+    those of `batch`.
+    """
     clips = batch.fast if batch.slow is None else batch.slow
     assert clips is not None
     rois = torch.cat((batch.rois[:, :1], flip_boxes(batch.rois[:, 1:], clips.shape[-1])), dim=1)
-    slow, fast = (None if frames is None else frames.flip(-1) for frames in (batch.slow, batch.fast))
+    slow, fast = (
+        None if frames is None else frames.flip(-1) for frames in (batch.slow, batch.fast)
+    )
     return ClipBatch(slow, fast, rois, batch.labels, batch.keyframes)
 
 
 def average_views(views: Sequence[Sequence[Detections]]) -> list[Detections]:
-    """The mean action scores of each keyframe over several views of it, in the order of the first view.
+    """The mean action scores of each keyframe over several views of it, in the order of the first
+    view.
 
     A keyframe that some views lack (its clip could not be read again) is averaged over the others.
     """
     found: dict[tuple[str, float], list[Detections]] = {}
     for view in views:
         for detections in view:
-            found.setdefault((detections.keyframe.video_id, detections.keyframe.timestamp), []).append(detections)
+            found.setdefault(
+                (detections.keyframe.video_id, detections.keyframe.timestamp), []
+            ).append(detections)
     return [
         Detections(
             same[0].boxes,

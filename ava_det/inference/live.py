@@ -1,7 +1,9 @@
-"""A live source watched: the newest frame is shown with the last known state, while the next keyframe is judged.
+"""A live source watched: the newest frame is shown with the last known state, while the next
+keyframe is judged.
 
-Nothing queues up. Frames that come while one is drawn are never shown, and a network slower than `every` looks less
-often. A keyframe needs the frames after it too, so what is shown is at least half a clip old (a second for AVA's).
+Nothing queues up. Frames that come while one is drawn are never shown, and a network slower than
+`every` looks less often. A keyframe needs the frames after it too, so what is shown is at least
+half a clip old (a second for AVA's).
 """
 
 from __future__ import annotations
@@ -30,8 +32,14 @@ class LiveWatcher:
     reach: seconds of frames a keyframe needs after it. every: seconds between keyframes, at least.
     """
 
-    def __init__(self, source: LiveSource, judge: Judge, reach: float, every: float, stop: Event) -> None:
-        self._source, self._judge, self._reach, self._every, self._stop = source, judge, reach, every, stop
+    def __init__(
+        self, source: LiveSource, judge: Judge, reach: float, every: float, stop: Event
+    ) -> None:
+        self._source = source
+        self._judge = judge
+        self._reach = reach
+        self._every = every
+        self._stop = stop
         self._found: deque[Detections] = deque()  # judged, and not handed out
         self._error: BaseException | None = None
         self._num_shown = 0
@@ -68,12 +76,16 @@ class LiveWatcher:
         try:
             while not left.is_set():
                 due = max(keyframe + self._every, self._source.start_second)
-                newest = self._source.wait(due + self._reach - 1e-6, lambda: left.is_set() or self._stop.is_set())
+                newest = self._source.wait(
+                    due + self._reach - 1e-6, lambda: left.is_set() or self._stop.is_set()
+                )
                 if newest is None:
                     return
                 if not samples or newest.seconds - samples[-1].seconds >= SAMPLE_SECONDS:
                     samples.append(newest)
                 keyframe = newest.seconds - self._reach
-                self._found.append(self._judge(self._source, keyframe, [one.rgb(None) for one in samples]))
+                self._found.append(
+                    self._judge(self._source, keyframe, [one.rgb(None) for one in samples])
+                )
         except BaseException as error:
             self._error = error

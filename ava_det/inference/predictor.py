@@ -15,7 +15,12 @@ from ava_det.data.dataset import ClipReader
 from ava_det.data.loader import collate
 from ava_det.data.transforms import View, apply_view
 from ava_det.detectors import PersonDetector
-from ava_det.detectors.keyframe_boxes import NUM_SAMPLES, PersonBoxes, keyframe_grid, normalise_persons
+from ava_det.detectors.keyframe_boxes import (
+    NUM_SAMPLES,
+    PersonBoxes,
+    keyframe_grid,
+    normalise_persons,
+)
 from ava_det.formats.annotations import timestamp_key
 from ava_det.inference.batch import predict_batch
 from ava_det.inference.live import LiveWatcher
@@ -44,11 +49,12 @@ AHEAD_BYTES = 128 << 20  # of frames that the decoder is ahead
 class Predictor:
     """Runs a trained model over whole videos.
 
-    persons: a detector, or the boxes of a file (`load_boxes`); then the file's timestamps are the keyframes.
-    clip_reader, short_side: which frames around a keyframe the model sees, and how large (pixels).
-    to_device: makes a uint8 batch what the model reads, as `normalise_batch`. The model is put into eval mode.
-    num_classes: columns of the action scores. min_person_score: persons below are left out.
-    start_second: what the first frame of a video is worth. batch_size: keyframes that go through the model together.
+    persons: a detector, or the boxes of a file (`load_boxes`); then the file's timestamps are the
+    keyframes. clip_reader, short_side: which frames around a keyframe the model sees, and how large
+    (pixels). to_device: makes a uint8 batch what the model reads, as `normalise_batch`. The model
+    is put into eval mode. num_classes: columns of the action scores. min_person_score: persons
+    below are left out. start_second: what the first frame of a video is worth. batch_size:
+    keyframes that go through the model together.
     """
 
     def __init__(
@@ -78,18 +84,24 @@ class Predictor:
     def __call__(
         self, video: str | Path, every: float = 1.0, start: float = 0.0, end: float = np.inf
     ) -> Iterator[Detections]:
-        """Detections of every keyframe of a video, in order, with track ids; also of those without a person.
+        """Detections of every keyframe of a video, in order, with track ids; also of those without
+        a person.
 
-        every: seconds between keyframes, the first of which is at `start`; not read when boxes come from a file.
-        start, end: seconds of the file. The video is decoded in one pass, a batch ahead of the model, and memory does
-        not grow with its length. Raises VideoError for a file that cannot be read, ValueError for a box file that does
-        not fit the video.
+        every: seconds between keyframes, the first of which is at `start`; not read when boxes come
+        from a file. start, end: seconds of the file. The video is decoded in one pass, a batch
+        ahead of the model, and memory does not grow with its length. Raises VideoError for a file
+        that cannot be read, ValueError for a box file that does not fit the video.
         """
-        linker, video_id = TrackLinker(), Path(video).stem
+        linker = TrackLinker()
+        video_id = Path(video).stem
         with open_video(video, self._start_second) as reader:
             timestamps = self._begin(reader, video_id, every, start, end)
             keyframes = read_keyframes(
-                reader, timestamps, self._clip_reader, self._view.short_side, isinstance(self._persons, PersonDetector)
+                reader,
+                timestamps,
+                self._clip_reader,
+                self._view.short_side,
+                isinstance(self._persons, PersonDetector),
             )
             pending: list[KeyframeInput] = []
             lost = 0
@@ -105,19 +117,30 @@ class Predictor:
             warn_of_damage(reader, lost)
 
     def watch(
-        self, reader: FrameReader, every: float = 1.0, start: float = 0.0, end: float = np.inf,
-        smooth: float = 0.0, stop: Event | None = None,
-    ) -> Iterator[ShownFrame]:  # fmt: skip
-        """Every frame of a video with who is where on it, in order: decoded once, in a thread of its own.
+        self,
+        reader: FrameReader,
+        every: float = 1.0,
+        start: float = 0.0,
+        end: float = np.inf,
+        smooth: float = 0.0,
+        stop: Event | None = None,
+    ) -> Iterator[ShownFrame]:
+        """Every frame of a video with who is where on it, in order: decoded once, in a thread of
+        its own.
 
-        reader: at start_second. smooth: seconds over which the scores of a person are averaged, 0: not at all. Else as
-        `__call__`. Once `stop` is set no further frame comes.
+        reader: at start_second. smooth: seconds over which the scores of a person are averaged, 0:
+        not at all. Else as `__call__`. Once `stop` is set no further frame comes.
         """
-        linker, smoother, video_id = TrackLinker(), ScoreSmoother(smooth), reader.path.stem
+        linker = TrackLinker()
+        smoother = ScoreSmoother(smooth)
+        video_id = reader.path.stem
         timestamps = self._begin(reader, video_id, every, start, end)
-        first, last = self._start_second + start, self._start_second + end
+        first = self._start_second + start
+        last = self._start_second + end
         with_picture = isinstance(self._persons, PersonDetector)
-        items = read_all(reader, timestamps, self._clip_reader, self._view.short_side, with_picture, first, last)
+        items = read_all(
+            reader, timestamps, self._clip_reader, self._view.short_side, with_picture, first, last
+        )
         frames = FrameQueue(timestamps[0] if timestamps else np.inf, tolerance=0.5 / reader.fps)
         pending: list[KeyframeInput] = []
         lost = 0
@@ -125,7 +148,9 @@ class Predictor:
 
         def predict() -> None:
             found = self._predict(pending, reader, video_id)
-            frames.add_keyframes([smoother.smooth(linker.link(one)) for one in found], pending[-1].following)
+            frames.add_keyframes(
+                [smoother.smooth(linker.link(one)) for one in found], pending[-1].following
+            )
             pending.clear()
 
         for item in run_ahead(items, depth, stop):
@@ -149,29 +174,42 @@ class Predictor:
 
     @torch.inference_mode()
     def predict_clip(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """Action scores float32 [N, C] (after the sigmoid; column = action id - 1) of persons whose boxes are known.
+        """Action scores float32 [N, C] (after the sigmoid; column = action id - 1) of persons whose
+        boxes are known.
 
-        frames: uint8 RGB [T, H, W, 3], T = `num_ticks` frames 1 / `clip_fps` s apart; the boxes belong to frame T // 2.
-        boxes: [N, 4] xyxy, pixels of these frames. Raises ValueError where a shape or a dtype is another.
+        frames: uint8 RGB [T, H, W, 3], T = `num_ticks` frames 1 / `clip_fps` s apart; the boxes
+        belong to frame T // 2. boxes: [N, 4] xyxy, pixels of these frames. Raises ValueError where
+        a shape or a dtype is another.
         """
         frames = np.asarray(frames)
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or len(frames) != self.num_ticks:
+        if (
+            frames.dtype != np.uint8
+            or frames.ndim != 4
+            or frames.shape[3] != 3
+            or len(frames) != self.num_ticks
+        ):
             raise ValueError(
                 f"frames: expected uint8 [{self.num_ticks}, H, W, 3] ({self.clip_fps:g} a second), received "
                 f"{frames.dtype} {list(frames.shape)}"
             )
         pixels = torch.as_tensor(np.asarray(boxes, dtype=np.float32))
         if pixels.ndim != 2 or pixels.shape[1] != 4 or not bool(torch.isfinite(pixels).all()):
-            raise ValueError(f"boxes: expected finite pixels [N, 4] (xyxy), received {list(pixels.shape)}")
+            raise ValueError(
+                f"boxes: expected finite pixels [N, 4] (xyxy), received {list(pixels.shape)}"
+            )
         if bool((pixels[:, 2:] <= pixels[:, :2]).any()):
             raise ValueError("boxes: expected x1 < x2 and y1 < y2 in every row (xyxy)")
         if not len(pixels):
             return np.zeros((0, self._num_classes), np.float32)
         height, width = frames.shape[1:3]
         fractions = normalise_boxes(clip_boxes(pixels, width, height), width, height)
-        keyframe = Keyframe("clip", 0.0, fractions, None, torch.ones(len(fractions)), (width, height))
+        keyframe = Keyframe(
+            "clip", 0.0, fractions, None, torch.ones(len(fractions)), (width, height)
+        )
         clip = self._make_clip(frames[:: self._clip_reader.stride], keyframe)
-        return predict_batch(self._model, self._to_device(collate([clip])), self._precision)[0].action_scores.numpy()
+        return predict_batch(self._model, self._to_device(collate([clip])), self._precision)[
+            0
+        ].action_scores.numpy()
 
     @property
     def num_ticks(self) -> int:
@@ -186,19 +224,24 @@ class Predictor:
     def watch_live(
         self, source: LiveSource, every: float = 1.0, smooth: float = 0.0, stop: Event | None = None
     ) -> LiveWatcher:
-        """Watches a camera or a stream: `LiveWatcher.frames()` yields its newest frames with the last known state.
+        """Watches a camera or a stream: `LiveWatcher.frames()` yields its newest frames with the
+        last known state.
 
-        source: keeps at least `live_seconds` of frames. Else as `watch`; frames that come too fast are dropped.
-        Raises ValueError where persons come from a file.
+        source: keeps at least `live_seconds` of frames. Else as `watch`; frames that come too fast
+        are dropped. Raises ValueError where persons come from a file.
         """
         if not isinstance(self._persons, PersonDetector):
             raise ValueError("a live source has no box file: expected a person detector")
-        detector, linker, smoother = self._persons, TrackLinker(), ScoreSmoother(smooth)
+        detector = self._persons
+        linker = TrackLinker()
+        smoother = ScoreSmoother(smooth)
 
         def judge(source: LiveSource, timestamp: float, samples: list[np.ndarray]) -> Detections:
             reader = source.hold()
             detector.begin_video(samples)
-            [keyframe] = read_keyframes(reader, [timestamp], self._clip_reader, self._view.short_side, True)
+            [keyframe] = read_keyframes(
+                reader, [timestamp], self._clip_reader, self._view.short_side, True
+            )
             assert isinstance(keyframe, KeyframeInput)
             [found] = self._predict([keyframe], reader, reader.path.stem)
             return smoother.smooth(linker.link(found))
@@ -210,9 +253,14 @@ class Predictor:
         """Of frames that a live source must hold for a clip."""
         return self.num_ticks / self.clip_fps + MARGIN_SECONDS
 
-    def _begin(self, reader: FrameReader, video_id: str, every: float, start: float, end: float) -> Sequence[float]:
-        """Shows the detector the video, and returns the keyframes from `start` up to `end`, seconds of the file."""
-        first, last = self._start_second + start, self._start_second + end
+    def _begin(
+        self, reader: FrameReader, video_id: str, every: float, start: float, end: float
+    ) -> Sequence[float]:
+        """Shows the detector the video, and returns the keyframes from `start` up to `end`, seconds
+        of the file.
+        """
+        first = self._start_second + start
+        last = self._start_second + end
         if first >= reader.find_end():
             raise ValueError(
                 f"{reader.path}: expected a start before its end at {reader.find_end() - self._start_second:.1f} s, "
@@ -222,17 +270,22 @@ class Predictor:
             self._persons.begin_video(reader.sample(NUM_SAMPLES))
             return list(keyframe_grid(first, min(reader.find_end(), last), every))
         return [
-            moment for moment in self._timestamps_of_boxes(reader, video_id, self._persons) if first <= moment < last
+            moment
+            for moment in self._timestamps_of_boxes(reader, video_id, self._persons)
+            if first <= moment < last
         ]
 
-    def _timestamps_of_boxes(self, reader: FrameReader, video_id: str, boxes: PersonBoxes) -> Sequence[float]:
+    def _timestamps_of_boxes(
+        self, reader: FrameReader, video_id: str, boxes: PersonBoxes
+    ) -> Sequence[float]:
         """The keyframes of this video in a box file."""
         own = sorted(float(key) for name, key in boxes if name == video_id)
         if not own:
             raise ValueError(
                 f"the box file has no row of video id {video_id} (the video's file name without extension)"
             )
-        first, last = self._start_second, reader.find_end()
+        first = self._start_second
+        last = reader.find_end()
         inside = [timestamp for timestamp in own if first <= timestamp <= last]
         if not inside:
             raise ValueError(
@@ -241,21 +294,31 @@ class Predictor:
             )
         return inside
 
-    def _predict(self, inputs: Sequence[KeyframeInput], reader: FrameReader, video_id: str) -> list[Detections]:
+    def _predict(
+        self, inputs: Sequence[KeyframeInput], reader: FrameReader, video_id: str
+    ) -> list[Detections]:
         """One Detections per keyframe; those without a person never reach the model."""
         size = reader.width, reader.height
         clips = []
-        for one, (boxes, scores) in zip(inputs, self._find_persons(inputs, size, video_id), strict=True):
+        for one, (boxes, scores) in zip(
+            inputs, self._find_persons(inputs, size, video_id), strict=True
+        ):
             sure = scores >= self._min_person_score
             keyframe = Keyframe(video_id, one.timestamp, boxes[sure], None, scores[sure], size)
             clips.append(self._make_clip(one.frames, keyframe))
         peopled = [clip for clip in clips if len(clip.boxes)]
-        found = iter(predict_batch(self._model, self._to_device(collate(peopled)), self._precision) if peopled else ())
+        found = iter(
+            predict_batch(self._model, self._to_device(collate(peopled)), self._precision)
+            if peopled
+            else ()
+        )
         nothing = torch.zeros(0, self._num_classes)
         return [
             next(found)
             if len(clip.boxes)
-            else Detections(clip.keyframe.boxes, nothing, clip.keyframe.person_scores, None, clip.keyframe)
+            else Detections(
+                clip.keyframe.boxes, nothing, clip.keyframe.person_scores, None, clip.keyframe
+            )
             for clip in clips
         ]
 
@@ -267,11 +330,15 @@ class Predictor:
             return [self._persons[video_id, timestamp_key(one.timestamp)] for one in inputs]
         pictures = [one.picture for one in inputs if one.picture is not None]
         return (
-            [normalise_persons(boxes, scores, *size) for boxes, scores in self._persons(pictures)] if pictures else []
+            [normalise_persons(boxes, scores, *size) for boxes, scores in self._persons(pictures)]
+            if pictures
+            else []
         )
 
     def _make_clip(self, frames: np.ndarray, keyframe: Keyframe) -> Clip:
         assert keyframe.frame_size is not None
-        seen = self._clip_reader.place_boxes(keyframe.boxes, *keyframe.frame_size, self._view.short_side)
+        seen = self._clip_reader.place_boxes(
+            keyframe.boxes, *keyframe.frame_size, self._view.short_side
+        )
         frames, pixel_boxes = apply_view(frames, seen, self._view, torch.Generator())
         return self._clip_reader.make_clip(frames, pixel_boxes, keyframe)

@@ -1,7 +1,8 @@
 """An iterator that works ahead in a thread of its own, so that stages of a pipeline overlap.
 
-Decoding, drawing, encoding and the network all let go of the interpreter's lock where their work is, so threads are
-enough. A stage waits when it is `depth` items ahead: memory is bounded by the depths, not by the length of the video.
+Decoding, drawing, encoding and the network all let go of the interpreter's lock where their work
+is, so threads are enough. A stage waits when it is `depth` items ahead: memory is bounded by the
+depths, not by the length of the video.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ class _End:
     error: BaseException | None
 
 
-def run_ahead(items: Iterable[Item], depth: int, stop: threading.Event | None = None) -> Iterator[Item]:
+def run_ahead(
+    items: Iterable[Item], depth: int, stop: threading.Event | None = None
+) -> Iterator[Item]:
     """Yields what `items` yields, computed by a thread that is up to `depth` items ahead.
 
-    An exception of `items` is raised here, after the items before it. Closing this generator ends the thread, and
-    `items` with it. Once `stop` is set, no further item comes.
+    An exception of `items` is raised here, after the items before it. Closing this generator ends
+    the thread, and `items` with it. Once `stop` is set, no further item comes.
     """
     ready: queue.Queue[Item | _End] = queue.Queue(depth)
     left = threading.Event()

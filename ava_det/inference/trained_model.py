@@ -22,8 +22,10 @@ from ava_det.models.inference_form import optimise_for_inference
 def load_trained_model(
     config: Config, weights: str | Path, device: torch.device, runtime: str = "torch"
 ) -> tuple[nn.Module, dict[int, str] | None]:
-    """The network of `config` as it runs fastest on the device at `config.precision`, and the label map that came with
-    its weights, if any. runtime: torch, or onnx or openvino with `weights` a file of tools/export_model.py."""
+    """The network of `config` as it runs fastest on the device at `config.precision`, and the label
+    map that came with its weights, if any. runtime: torch, or onnx or openvino with `weights` a
+    file of tools/export_model.py.
+    """
     if runtime != "torch":
         exported = load_exported(weights, runtime, device, config.precision)
         _check_exported(config, exported.facts["config"], weights)
@@ -33,8 +35,12 @@ def load_trained_model(
     return optimise_for_inference(model, device, dtype), label_map
 
 
-def load_plain_model(config: Config, weights: str | Path) -> tuple[nn.Module, dict[int, str] | None]:
-    """The network of `config` as it is trained, on the CPU, with the weights of a checkpoint and its label map."""
+def load_plain_model(
+    config: Config, weights: str | Path
+) -> tuple[nn.Module, dict[int, str] | None]:
+    """The network of `config` as it is trained, on the CPU, with the weights of a checkpoint and
+    its label map.
+    """
     model = build_model(config)
     load_weights(model, weights)
     content = load_checkpoint(weights)
@@ -42,26 +48,37 @@ def load_plain_model(config: Config, weights: str | Path) -> tuple[nn.Module, di
         for sentence in describe_unlike_input(config, weights, content):
             print(f"warning: {sentence}", file=sys.stderr)
     label_map = content.get("label_map")
-    if label_map is not None and not (isinstance(label_map, dict) and all(isinstance(key, int) for key in label_map)):
+    if label_map is not None and not (
+        isinstance(label_map, dict) and all(isinstance(key, int) for key in label_map)
+    ):
         raise ConfigError(f"{weights}: expected its label_map to give a name for each action id")
     return model, label_map
 
 
 def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) -> None:
-    """An exported network brings its own layers and wants its own clips: the config must mean the same."""
+    """An exported network brings its own layers and wants its own clips: the config must mean the
+    same.
+    """
     ours = config_to_dict(config)
     seen = ["clip_fps", "grid_start_second", *SEEN_BY_DETECTORS["pyslowfast"]]
     keys = [("model", key) for key in ours["model"]] + [("data", key) for key in seen]
     for section, key in keys:
-        was, now = exported.get(section, {}).get(key), ours[section][key]
+        was = exported.get(section, {}).get(key)
+        now = ours[section][key]
         if was != now:
-            raise ConfigError(f"{section}.{key}: expected {was!r}, as {path} was exported with, received {now!r}")
+            raise ConfigError(
+                f"{section}.{key}: expected {was!r}, as {path} was exported with, received {now!r}"
+            )
 
 
-def describe_unlike_input(config: Config, weights: str | Path, content: Mapping[str, Any]) -> list[str]:
-    """How the frames of this config differ from those the weights were trained on, one sentence a key.
+def describe_unlike_input(
+    config: Config, weights: str | Path, content: Mapping[str, Any]
+) -> list[str]:
+    """How the frames of this config differ from those the weights were trained on, one sentence a
+    key.
 
-    content: of the weights file; a checkpoint of ours carries its config. Weights that do not say give no sentence.
+    content: of the weights file; a checkpoint of ours carries its config. Weights that do not say
+    give no sentence.
     """
     name = str(weights)
     if name in ZOO:
@@ -70,7 +87,11 @@ def describe_unlike_input(config: Config, weights: str | Path, content: Mapping[
         carried = content.get("config")
         data = carried.get("data") if isinstance(carried, Mapping) else None
         seen = data if isinstance(data, Mapping) else {}
-    keys = [key for key in SEEN_BY_DETECTORS["pyslowfast"] if key in seen and seen[key] != getattr(config.data, key)]
+    keys = [
+        key
+        for key in SEEN_BY_DETECTORS["pyslowfast"]
+        if key in seen and seen[key] != getattr(config.data, key)
+    ]
     if config.model.backbone != "slowfast" and "slow_frame_policy" in keys:
         keys.remove("slow_frame_policy")  # one pathway reads every frame
     return [

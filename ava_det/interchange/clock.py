@@ -1,4 +1,6 @@
-"""Frame numbers to seconds and back, for one video: by its real presentation times, or by a constant rate."""
+"""Frame numbers to seconds and back, for one video: by its real presentation times, or by a
+constant rate.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,17 @@ from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError
 from ava_det.video.sources import find_videos
 
-MAX_FRAMES = 10_000_000  # days of video: a frame beyond is a mistake, and would fill the memory with times
+# days of video: a frame beyond is a mistake, and would fill the memory with times
+MAX_FRAMES = 10_000_000
 
 
 @dataclass(frozen=True)
 class FrameClock:
     """When the frames of one video are.
 
-    seconds: float64 [F], the moment of frame 0, 1, ... as annotations count it (frame 0 at the start second).
-    size: width and height of the upright picture in pixels, None where nobody has looked. name: for messages.
+    seconds: float64 [F], the moment of frame 0, 1, ... as annotations count it (frame 0 at the
+    start second). size: width and height of the upright picture in pixels, None where nobody has
+    looked. name: for messages.
     """
 
     name: str
@@ -28,21 +32,28 @@ class FrameClock:
     size: tuple[int, int] | None = None
 
     def frame_at(self, moment: float) -> int:
-        """The frame nearest to a moment, the earlier of two equally near: the one that is read for this timestamp."""
+        """The frame nearest to a moment, the earlier of two equally near: the one that is read for
+        this timestamp.
+        """
         return nearest(self.seconds, moment)
 
     def second_of(self, frame: int) -> float:
-        """The moment of a frame, to the microsecond; ValueError for a frame the video does not have."""
+        """The moment of a frame, to the microsecond; ValueError for a frame the video does not
+        have.
+        """
         if not 0 <= frame < len(self.seconds):
-            raise ValueError(f"{self.name} has the frames 0..{len(self.seconds) - 1}, found frame {frame}")
+            raise ValueError(
+                f"{self.name} has the frames 0..{len(self.seconds) - 1}, found frame {frame}"
+            )
         return round(float(self.seconds[frame]), 6)
 
     def choose_keyframes(self, every: float, frames: Sequence[int]) -> dict[int, float]:
-        """Those of `frames` (ascending) that show the moments `every` seconds apart from the first frame: -> timestamp.
+        """Those of `frames` (ascending) that show the moments `every` seconds apart from the first
+        frame: -> timestamp.
 
-        The timestamp is the moment itself where no other frame of the video is nearer to it. Where `frames` are some
-        only (every tenth of the video), the nearest of them is taken, at its own time. Moments before the first of
-        `frames` or after the last have no keyframe.
+        The timestamp is the moment itself where no other frame of the video is nearer to it. Where
+        `frames` are some only (every tenth of the video), the nearest of them is taken, at its own
+        time. Moments before the first of `frames` or after the last have no keyframe.
         """
         listed = np.asarray(frames, dtype=np.int64)
         times = self.seconds[listed]
@@ -65,13 +76,21 @@ class FrameClock:
 
 
 def nearest(times: np.ndarray, moment: float) -> int:
-    """The index of the time (float64 [F], ascending) nearest to a moment, the earlier of two equally near."""
+    """The index of the time (float64 [F], ascending) nearest to a moment, the earlier of two
+    equally near.
+    """
     after = int(np.clip(np.searchsorted(times, moment), 1, max(len(times) - 1, 1)))
-    return after - 1 if len(times) == 1 or moment - times[after - 1] <= times[after] - moment else after
+    return (
+        after - 1
+        if len(times) == 1 or moment - times[after - 1] <= times[after] - moment
+        else after
+    )
 
 
 def read_clock(video: str | Path, start_second: float) -> FrameClock:
-    """The clock of a video file, which is decoded through once. start_second: what its first frame is worth."""
+    """The clock of a video file, which is decoded through once. start_second: what its first frame
+    is worth.
+    """
     with open_video(video, start_second) as reader:
         return FrameClock(str(video), reader.frame_seconds(), (reader.width, reader.height))
 
@@ -82,27 +101,37 @@ def constant_clock(name: str, fps: float, num_frames: int, start_second: float) 
 
 
 class VideoClocks:
-    """The clocks of many videos: of the files in a folder, each decoded through at most once, or at a constant rate.
+    """The clocks of many videos: of the files in a folder, each decoded through at most once, or at
+    a constant rate.
 
-    folder: the videos, None where they are not at hand. fps: then their frame rate, None where it is not known.
+    folder: the videos, None where they are not at hand. fps: then their frame rate, None where it
+    is not known.
     """
 
     def __init__(self, folder: Path | None, fps: float | None, start_second: float) -> None:
         self._videos = {} if folder is None else find_videos(folder)
-        self._folder, self._fps, self._start_second = folder, fps, start_second
+        self._folder = folder
+        self._fps = fps
+        self._start_second = start_second
         self._clocks: dict[str, FrameClock] = {}
 
     def find(self, video_id: str, where: str, last_frame: int = 0) -> FrameClock:
-        """The clock of a video. where: who asks, for messages. last_frame: how far a clock without video must reach.
+        """The clock of a video. where: who asks, for messages. last_frame: how far a clock without
+        video must reach.
 
-        Raises ValueError where neither videos nor a rate were given, VideoError where the folder lacks this video.
+        Raises ValueError where neither videos nor a rate were given, VideoError where the folder
+        lacks this video.
         """
         if last_frame >= MAX_FRAMES:
-            raise ValueError(f"{where}: expected frame numbers below {MAX_FRAMES}, found {last_frame}")
+            raise ValueError(
+                f"{where}: expected frame numbers below {MAX_FRAMES}, found {last_frame}"
+            )
         if self._fps is not None:
             return constant_clock(video_id, self._fps, last_frame + 1, self._start_second)
         if self._folder is None:
-            raise ValueError(f"{where}: expected the videos (--videos) or their frame rate (--fps) to tell the time")
+            raise ValueError(
+                f"{where}: expected the videos (--videos) or their frame rate (--fps) to tell the time"
+            )
         if video_id not in self._videos:
             raise VideoError(f"{where}: expected a video {video_id} in {self._folder}, found none")
         if video_id not in self._clocks:

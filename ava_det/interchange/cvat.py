@@ -1,9 +1,10 @@
 """Reads CVAT's exports as "CVAT for video 1.1": tracks of boxes on frames, with attributes.
 
-The format is documented at https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/ and, element by element,
-under "XML annotation format". Every frame of a track is listed, interpolated ones too (keyframe="0"), until a box with
-outside="1" says that the person is gone. Frame numbers are those of the video, whatever the task's start frame and
-step; in the export of a whole project those of each task go on where the last task's end.
+The format is documented at https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/ and,
+element by element, under "XML annotation format". Every frame of a track is listed, interpolated
+ones too (keyframe="0"), until a box with outside="1" says that the person is gone. Frame numbers
+are those of the video, whatever the task's start frame and step; in the export of a whole project
+those of each task go on where the last task's end.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from typing import IO, NamedTuple
 
 from ava_det.interchange.xml_sections import Section, read_sections
 
-NOTHING_CHOSEN = ("", "__undefined__")  # what a select or text attribute says where nobody has chosen
+# what a select or text attribute says where nobody has chosen
+NOTHING_CHOSEN = ("", "__undefined__")
 Attributes = dict[tuple[str, str], tuple[str, tuple[str, ...]]]
 
 
 class CvatBox(NamedTuple):
-    """A person on one frame. corners: xyxy, pixels. is_keyframe: drawn by hand, not interpolated. attributes: names and
-    values."""
+    """A person on one frame. corners: xyxy, pixels. is_keyframe: drawn by hand, not interpolated.
+    attributes: names and values.
+    """
 
     frame: int
     corners: tuple[float, float, float, float]
@@ -46,8 +49,9 @@ class CvatTrack:
 class CvatTask:
     """What one video of an export holds.
 
-    frames: those the annotators saw, None where the file does not say; size: (width, height) in pixels, likewise.
-    attributes: (label, attribute) -> its kind and its values, as the file declares them.
+    frames: those the annotators saw, None where the file does not say; size: (width, height) in
+    pixels, likewise. attributes: (label, attribute) -> its kind and its values, as the file
+    declares them.
     """
 
     path: str
@@ -62,14 +66,20 @@ class CvatTask:
     @property
     def last_frame(self) -> int:
         """Of the task, or else of its boxes."""
-        return self.frames[-1] if self.frames else max((box.frame for t in self.tracks for box in t.boxes), default=0)
+        return (
+            self.frames[-1]
+            if self.frames
+            else max((box.frame for t in self.tracks for box in t.boxes), default=0)
+        )
 
 
 def load_cvat(path: str | Path) -> list[CvatTask]:
-    """The tasks of an export: an annotations.xml, or the zip archive around it. One task but for a whole project.
+    """The tasks of an export: an annotations.xml, or the zip archive around it. One task but for a
+    whole project.
 
-    A video's id is its file's name without extension; the export of a single job does not name it: then the name of
-    the export is taken. Raises ValueError in one sentence naming the line and the track.
+    A video's id is its file's name without extension; the export of a single job does not name it:
+    then the name of the export is taken. Raises ValueError in one sentence naming the line and the
+    track.
     """
     path = Path(path)
     tasks: dict[str, CvatTask] = {}
@@ -103,7 +113,9 @@ def _open_xml(path: Path) -> Iterator[IO[bytes]]:
         return
     with zipfile.ZipFile(path) as archive:
         if "annotations.xml" not in archive.namelist():
-            raise ValueError(f"{path}: expected annotations.xml in the archive, as in an export for video")
+            raise ValueError(
+                f"{path}: expected annotations.xml in the archive, as in an export for video"
+            )
         with archive.open("annotations.xml") as file:
             try:
                 yield file
@@ -121,14 +133,18 @@ def _read_meta(path: Path, meta: Section) -> dict[str, CvatTask]:
         return {"": _read_task(path, body, meta, attributes, labels, 0)}
     listing = body.child("tasks")
     tasks: dict[str, CvatTask] = {}
-    offset, subset = 0, None
+    offset = 0
+    subset = None
     for task in listing.children if listing else []:
         if task.text_of("subset") != subset:
-            offset, subset = 0, task.text_of("subset")
+            offset = 0
+            subset = task.text_of("subset")
         read = _read_task(path, task, meta, attributes, labels, offset)
         tasks[task.text_of("id")] = read
         if read.frames is None:
-            raise ValueError(f"{path}, line {task.line}: expected start_frame and stop_frame of a project's task")
+            raise ValueError(
+                f"{path}, line {task.line}: expected start_frame and stop_frame of a project's task"
+            )
         offset += read.frames.start + read.frames.step * len(read.frames)
     return tasks
 
@@ -142,7 +158,9 @@ def _read_task(
     offset: int,
 ) -> CvatTask:
     size = body.child("original_size") or meta.child("original_size")
-    numbers = [_whole(path, size, size.text_of(tag), tag) for tag in ("width", "height")] if size else []
+    numbers = (
+        [_whole(path, size, size.text_of(tag), tag) for tag in ("width", "height")] if size else []
+    )
     source = body.text_of("source") or meta.text_of("source")
     return CvatTask(
         str(path),
@@ -159,7 +177,9 @@ def _read_frames(path: Path, body: Section) -> range | None:
     """start_frame, stop_frame and the `step=5` of frame_filter."""
     if not body.text_of("start_frame") or not body.text_of("stop_frame"):
         return None
-    start, stop = (_whole(path, body, body.text_of(tag), tag) for tag in ("start_frame", "stop_frame"))
+    start, stop = (
+        _whole(path, body, body.text_of(tag), tag) for tag in ("start_frame", "stop_frame")
+    )
     _, equals, step = body.text_of("frame_filter").replace(" ", "").partition("step=")
     return range(start, stop + 1, max(_whole(path, body, step, "frame_filter"), 1) if equals else 1)
 
@@ -174,7 +194,10 @@ def _read_labels(body: Section) -> tuple[Attributes, list[str]]:
         listing = label.child("attributes")
         for attribute in listing.children if listing else []:
             values = tuple(attribute.text_of("values").splitlines())
-            attributes[names[-1], attribute.text_of("name")] = attribute.text_of("input_type"), values
+            attributes[names[-1], attribute.text_of("name")] = (
+                attribute.text_of("input_type"),
+                values,
+            )
     return attributes, names
 
 
@@ -216,11 +239,19 @@ def _read_box(where: str, shape: Section, frame: int) -> CvatBox:
     except (KeyError, ValueError) as error:
         raise ValueError(f"{where}: expected numbers as xtl, ytl, xbr and ybr ({error})") from None
     if rotation:
-        raise ValueError(f"{where}: expected upright boxes, found one turned by {rotation:g} degrees")
+        raise ValueError(
+            f"{where}: expected upright boxes, found one turned by {rotation:g} degrees"
+        )
     if not (x1 < x2 and y1 < y2):
-        raise ValueError(f"{where}: expected a box with xtl < xbr and ytl < ybr, found {x1:g},{y1:g},{x2:g},{y2:g}")
-    attributes = tuple((child.attributes.get("name", ""), child.text.strip()) for child in shape.children)
-    return CvatBox(frame, (x1, y1, x2, y2), shape.attributes.get("keyframe") != "0", attributes, shape.line)
+        raise ValueError(
+            f"{where}: expected a box with xtl < xbr and ytl < ybr, found {x1:g},{y1:g},{x2:g},{y2:g}"
+        )
+    attributes = tuple(
+        (child.attributes.get("name", ""), child.text.strip()) for child in shape.children
+    )
+    return CvatBox(
+        frame, (x1, y1, x2, y2), shape.attributes.get("keyframe") != "0", attributes, shape.line
+    )
 
 
 def _whole(path: Path, section: Section, text: str, name: str) -> int:

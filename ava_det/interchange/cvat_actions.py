@@ -1,8 +1,9 @@
-"""From a CVAT task to labelled boxes: which frames are keyframes, and which labels and attributes are actions.
+"""From a CVAT task to labelled boxes: which frames are keyframes, and which labels and attributes
+are actions.
 
-A track labelled `person` says who, and its attributes say what: a ticked checkbox is the action of its name, a select,
-radio or text attribute the action of its value; numbers are no actions. A track with any other label is a person who
-does what the label says, and whatever its attributes add.
+A track labelled `person` says who, and its attributes say what: a ticked checkbox is the action of
+its name, a select, radio or text attribute the action of its value; numbers are no actions. A track
+with any other label is a person who does what the label says, and whatever its attributes add.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ def boxes_from_task(
 ) -> list[LabelledBox]:
     """The persons on the keyframes of a task.
 
-    every: seconds between keyframes, of which those are taken that the task's frames show; None for the frames on
-    which somebody drew a box by hand. person: the label that is no action. ignored: labels, attributes and values that
-    are none either. Raises ValueError where the task and the video differ.
+    every: seconds between keyframes, of which those are taken that the task's frames show; None for
+    the frames on which somebody drew a box by hand. person: the label that is no action. ignored:
+    labels, attributes and values that are none either. Raises ValueError where the task and the
+    video differ.
     """
     size = _check_size(task, clock)
     if task.frames is not None:
-        clock.second_of(task.frames[-1] if len(task.frames) else 0)  # the video has all of the task's frames
+        # the video has all of the task's frames
+        clock.second_of(task.frames[-1] if len(task.frames) else 0)
     if every is None:
-        drawn = sorted({box.frame for track in task.tracks for box in track.boxes if box.is_keyframe})
+        drawn = sorted(
+            {box.frame for track in task.tracks for box in track.boxes if box.is_keyframe}
+        )
         moments = {frame: clock.second_of(frame) for frame in drawn}
     else:
         moments = clock.choose_keyframes(every, task.frames or range(len(clock.seconds)))
@@ -39,7 +44,11 @@ def boxes_from_task(
                 corners = (x1 / size[0], y1 / size[1], x2 / size[0], y2 / size[1])
                 actions = _find_actions(task, track.label, box, person, ignored)
                 where = f"{task.path}, line {box.line}: track {track.track_id}"
-                labelled.append(LabelledBox(task.video_id, moments[box.frame], corners, actions, track.track_id, where))
+                labelled.append(
+                    LabelledBox(
+                        task.video_id, moments[box.frame], corners, actions, track.track_id, where
+                    )
+                )
     return labelled
 
 
@@ -48,7 +57,10 @@ def _check_size(task: CvatTask, clock: FrameClock) -> tuple[int, int]:
     size = task.size or clock.size
     if size is None:
         raise ValueError(f"{task.path}: expected original_size in its <meta>, or the videos")
-    if clock.size is not None and abs(size[0] * clock.size[1] / (size[1] * clock.size[0]) - 1) > 0.02:
+    if (
+        clock.size is not None
+        and abs(size[0] * clock.size[1] / (size[1] * clock.size[0]) - 1) > 0.02
+    ):
         raise ValueError(
             f"{task.path}: expected a video of the shape that was annotated, {size[0]}x{size[1]}, found {clock.name} "
             f"of {clock.size[0]}x{clock.size[1]}"
@@ -56,7 +68,9 @@ def _check_size(task: CvatTask, clock: FrameClock) -> tuple[int, int]:
     return size
 
 
-def _find_actions(task: CvatTask, label: str, box: CvatBox, person: str, ignored: Collection[str]) -> tuple[str, ...]:
+def _find_actions(
+    task: CvatTask, label: str, box: CvatBox, person: str, ignored: Collection[str]
+) -> tuple[str, ...]:
     actions = [] if label == person else [label]
     for name, value in box.attributes:
         kind, _ = task.attributes.get((label, name), ("", ()))
@@ -76,5 +90,9 @@ def declared_actions(task: CvatTask, person: str, ignored: Collection[str]) -> l
         names += [] if label == person else [label]
         for (owner, attribute), (kind, values) in task.attributes.items():
             if owner == label and attribute not in ignored and kind not in ("number", "text"):
-                names += [attribute] if kind == "checkbox" else [v for v in values if v not in NOTHING_CHOSEN]
+                names += (
+                    [attribute]
+                    if kind == "checkbox"
+                    else [v for v in values if v not in NOTHING_CHOSEN]
+                )
     return [name for name in dict.fromkeys(names) if name not in ignored]

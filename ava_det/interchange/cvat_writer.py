@@ -1,8 +1,10 @@
-"""Writes labelled boxes as "CVAT for video 1.1", for CVAT to read as the annotations of a task with that video.
+"""Writes labelled boxes as "CVAT for video 1.1", for CVAT to read as the annotations of a task with
+that video.
 
-Every person is a track labelled `person`; every action is a checkbox, because one person may do several things at
-once. A box stands on each keyframe and CVAT draws the frames between; outside="1" ends a person's presence on the frame
-after the last keyframe in a row, or before a gap in which AVA's files, which list no empty keyframes, may mean absence.
+Every person is a track labelled `person`; every action is a checkbox, because one person may do
+several things at once. A box stands on each keyframe and CVAT draws the frames between; outside="1"
+ends a person's presence on the frame after the last keyframe in a row, or before a gap in which
+AVA's files, which list no empty keyframes, may mean absence.
 """
 
 from __future__ import annotations
@@ -24,16 +26,23 @@ PERSON = "person"
 
 
 def write_cvat(
-    path: str | Path, source: str, clock: FrameClock, boxes: Sequence[LabelledBox], actions: Sequence[str]
+    path: str | Path,
+    source: str,
+    clock: FrameClock,
+    boxes: Sequence[LabelledBox],
+    actions: Sequence[str],
 ) -> None:
     """Writes the boxes of one video, whole or not at all.
 
-    source: the file name of the video. clock: of this video, with its size. actions: all names, in the order in which
-    CVAT lists them. Raises ValueError where two timestamps fall on one frame.
+    source: the file name of the video. clock: of this video, with its size. actions: all names, in
+    the order in which CVAT lists them. Raises ValueError where two timestamps fall on one frame.
     """
     assert clock.size is not None
     frames = _frames_of(clock, boxes)
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="\n") as file,
+    ):
         xml = _Writer(file)
         with xml.element("annotations"):
             xml.leaf("version", "1.1")
@@ -44,11 +53,24 @@ def write_cvat(
 
 
 def write_labels(path: str | Path, actions: Iterable[str]) -> None:
-    """Writes what CVAT's label constructor takes under "Raw": the label `person` with a checkbox for each action."""
-    checkbox = {"input_type": "checkbox", "mutable": True, "values": ["false"], "default_value": "false"}
-    label = {"name": PERSON, "type": "rectangle", "attributes": [{"name": name, **checkbox} for name in actions]}
+    """Writes what CVAT's label constructor takes under "Raw": the label `person` with a checkbox
+    for each action.
+    """
+    checkbox = {
+        "input_type": "checkbox",
+        "mutable": True,
+        "values": ["false"],
+        "default_value": "false",
+    }
+    label = {
+        "name": PERSON,
+        "type": "rectangle",
+        "attributes": [{"name": name, **checkbox} for name in actions],
+    }
     with atomic_path(path) as temporary:
-        Path(temporary).write_text(json.dumps([label], indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        Path(temporary).write_text(
+            json.dumps([label], indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 def _frames_of(clock: FrameClock, boxes: Sequence[LabelledBox]) -> dict[float, int]:
@@ -58,7 +80,8 @@ def _frames_of(clock: FrameClock, boxes: Sequence[LabelledBox]) -> dict[float, i
     for box in boxes:
         frame = clock.frame_at(box.timestamp)
         if abs(float(clock.seconds[frame]) - box.timestamp) > 1.0:  # as VideoReader.require has it
-            first, last = clock.seconds[0], clock.seconds[-1]
+            first = clock.seconds[0]
+            last = clock.seconds[-1]
             raise ValueError(
                 f"{box.where}: expected a second of {clock.name}, {first:g}..{last:g}, found {box.timestamp:g} "
                 "(--start-second is what the first frame is worth)"
@@ -72,8 +95,12 @@ def _frames_of(clock: FrameClock, boxes: Sequence[LabelledBox]) -> dict[float, i
     return frames
 
 
-def _tracks_of(boxes: Sequence[LabelledBox], frames: Mapping[float, int]) -> list[dict[int, LabelledBox]]:
-    """Frame -> box for each person; where a person has two boxes on a frame, the second starts another track."""
+def _tracks_of(
+    boxes: Sequence[LabelledBox], frames: Mapping[float, int]
+) -> list[dict[int, LabelledBox]]:
+    """Frame -> box for each person; where a person has two boxes on a frame, the second starts
+    another track.
+    """
     tracks: dict[tuple[int, int], dict[int, LabelledBox]] = {}
     for box in boxes:
         copy = 0
@@ -87,7 +114,12 @@ def _write_meta(xml: _Writer, source: str, clock: FrameClock, actions: Sequence[
     last = len(clock.seconds) - 1
     width, height = clock.size or (0, 0)
     with xml.element("meta"), xml.element("task"):
-        task = {"name": Path(source).stem, "size": last + 1, "mode": "interpolation", "start_frame": 0}
+        task = {
+            "name": Path(source).stem,
+            "size": last + 1,
+            "mode": "interpolation",
+            "start_frame": 0,
+        }
         for name, value in {**task, "stop_frame": last, "frame_filter": ""}.items():
             xml.leaf(name, str(value))
         with xml.element("labels"), xml.element("label"):
@@ -108,24 +140,39 @@ def _write_meta(xml: _Writer, source: str, clock: FrameClock, actions: Sequence[
 
 
 def _write_track(
-    xml: _Writer, track: Mapping[int, LabelledBox], keyframes: Sequence[int], clock: FrameClock, actions: Sequence[str]
+    xml: _Writer,
+    track: Mapping[int, LabelledBox],
+    keyframes: Sequence[int],
+    clock: FrameClock,
+    actions: Sequence[str],
 ) -> None:
     following = dict(itertools.pairwise(keyframes))
     for frame, box in track.items():
         _write_box(xml, frame, box, clock, actions, outside=False)
         until = following.get(frame, frame)
-        leaves = until == frame or until not in track or clock.seconds[until] - clock.seconds[frame] > MAX_GAP_SECONDS
+        leaves = (
+            until == frame
+            or until not in track
+            or clock.seconds[until] - clock.seconds[frame] > MAX_GAP_SECONDS
+        )
         if leaves and frame + 1 < len(clock.seconds) and frame + 1 not in track:
             _write_box(xml, frame + 1, box, clock, actions, outside=True)
 
 
 def _write_box(
-    xml: _Writer, frame: int, box: LabelledBox, clock: FrameClock, actions: Sequence[str], outside: bool
+    xml: _Writer,
+    frame: int,
+    box: LabelledBox,
+    clock: FrameClock,
+    actions: Sequence[str],
+    outside: bool,
 ) -> None:
     assert box.corners is not None
     assert clock.size is not None
     sides = dict(zip(("xtl", "ytl", "xbr", "ybr"), box.corners, strict=True))
-    pixels = {side: f"{value * clock.size[side.startswith('y')]:.2f}" for side, value in sides.items()}
+    pixels = {
+        side: f"{value * clock.size[side.startswith('y')]:.2f}" for side, value in sides.items()
+    }
     flags = {"keyframe": "1", "outside": str(int(outside)), "occluded": "0"}
     with xml.element("box", frame=str(frame), **flags, **pixels, z_order="0"):
         for action in actions:

@@ -1,4 +1,6 @@
-"""AVA's files as labelled boxes, to be corrected by hand: annotations, detections, persons without actions."""
+"""AVA's files as labelled boxes, to be corrected by hand: annotations, detections, persons without
+actions.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +17,48 @@ from ava_det.tracking.linker import TrackLinker
 
 
 def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[LabelledBox]:
-    """Ground truth: column 8 is the person id; where it is empty, persons are followed from keyframe to keyframe."""
+    """Ground truth: column 8 is the person id; where it is empty, persons are followed from
+    keyframe to keyframe.
+    """
     persons: dict[tuple[str, float, Corners, float], tuple[int, list[str]]] = {}
     columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
-    for row, (video, timestamp, box, action_id, person) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+    for row, (video, timestamp, box, action_id, person) in enumerate(
+        zip(*(c.tolist() for c in columns), strict=True)
+    ):
         if not math.isnan(box[0]):
-            key = rows.video_names[video], timestamp, tuple(box), -1.0 if math.isnan(person) else person
+            key = (
+                rows.video_names[video],
+                timestamp,
+                tuple(box),
+                -1.0 if math.isnan(person) else person,
+            )
             _, actions = persons.setdefault(key, (row, []))
             actions += [_name_of(rows, row, action_id, label_map)] if action_id else []
     boxes = [
-        LabelledBox(video_id, timestamp, box, tuple(actions), None if person < 0 else int(person), rows.where(row))
+        LabelledBox(
+            video_id,
+            timestamp,
+            box,
+            tuple(actions),
+            None if person < 0 else int(person),
+            rows.where(row),
+        )
         for (video_id, timestamp, box, person), (row, actions) in persons.items()
     ]
     return boxes if all(box.person_id is not None for box in boxes) else follow_persons(boxes)
 
 
-def boxes_from_detections(rows: AvaRows, label_map: Mapping[int, str], min_score: float) -> list[LabelledBox]:
-    """A model's results: column 8 is the action's score. Every detected person, with its actions of `min_score`."""
+def boxes_from_detections(
+    rows: AvaRows, label_map: Mapping[int, str], min_score: float
+) -> list[LabelledBox]:
+    """A model's results: column 8 is the action's score. Every detected person, with its actions of
+    `min_score`.
+    """
     persons: dict[tuple[str, float, Corners], tuple[int, list[str]]] = {}
     columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
-    for row, (video, timestamp, box, action_id, score) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+    for row, (video, timestamp, box, action_id, score) in enumerate(
+        zip(*(c.tolist() for c in columns), strict=True)
+    ):
         _, actions = persons.setdefault((rows.video_names[video], timestamp, tuple(box)), (row, []))
         actions += [_name_of(rows, row, action_id, label_map)] if score >= min_score else []
     return follow_persons(
@@ -56,7 +80,9 @@ def boxes_from_persons(
 
 
 def follow_persons(boxes: Iterable[LabelledBox]) -> list[LabelledBox]:
-    """The same boxes, with person ids by where they are from one keyframe to the next; ordered by video and time."""
+    """The same boxes, with person ids by where they are from one keyframe to the next; ordered by
+    video and time.
+    """
     keyframes: dict[tuple[str, float], list[LabelledBox]] = {}
     for box in boxes:
         keyframes.setdefault((box.video_id, box.timestamp), []).append(box)
@@ -65,14 +91,21 @@ def follow_persons(boxes: Iterable[LabelledBox]) -> list[LabelledBox]:
     for (video_id, timestamp), present in sorted(keyframes.items()):
         corners = torch.tensor([box.corners for box in present], dtype=torch.float32).reshape(-1, 4)
         keyframe = Keyframe(video_id, timestamp, corners, None, torch.ones(len(corners)))
-        detections = Detections(corners, torch.zeros(len(corners), 0), keyframe.person_scores, None, keyframe)
+        detections = Detections(
+            corners, torch.zeros(len(corners), 0), keyframe.person_scores, None, keyframe
+        )
         ids = linkers.setdefault(video_id, TrackLinker()).link(detections).track_ids
         assert ids is not None
-        followed += [replace(box, person_id=person) for box, person in zip(present, ids.tolist(), strict=True)]
+        followed += [
+            replace(box, person_id=person)
+            for box, person in zip(present, ids.tolist(), strict=True)
+        ]
     return followed
 
 
 def _name_of(rows: AvaRows, row: int, action_id: int, label_map: Mapping[int, str]) -> str:
     if action_id not in label_map:
-        raise ValueError(f"{rows.where(row)}: expected an action id of the label map, found {action_id}")
+        raise ValueError(
+            f"{rows.where(row)}: expected an action id of the label map, found {action_id}"
+        )
     return label_map[action_id]

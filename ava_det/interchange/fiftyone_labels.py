@@ -1,4 +1,6 @@
-"""Detections as labels of a FiftyOne video sample, to be looked at in its app. Only this file imports fiftyone."""
+"""Detections as labels of a FiftyOne video sample, to be looked at in its app. Only this file
+imports fiftyone.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +11,35 @@ from ava_det.structures import Detections
 
 
 def add_to_sample(
-    sample: Any, detections: Iterable[Detections], label_map: Mapping[int, str], thresholds: Mapping[int, float],
-    fps: float, start_second: float = 0.0, field: str = "actions",
-) -> None:  # fmt: skip
-    """Writes one label per person and action over its threshold into `field` of the frames of a video sample.
+    sample: Any,
+    detections: Iterable[Detections],
+    label_map: Mapping[int, str],
+    thresholds: Mapping[int, float],
+    fps: float,
+    start_second: float = 0.0,
+    field: str = "actions",
+) -> None:
+    """Writes one label per person and action over its threshold into `field` of the frames of a
+    video sample.
 
-    sample: a fiftyone.Sample of the video. label_map, thresholds: by action id. fps: of the video; its frames count
-    from 1. start_second: what its first frame is worth. FiftyOne's boxes are left, top, width, height, as fractions.
-    Raises ValueError where fiftyone is not installed.
+    sample: a fiftyone.Sample of the video. label_map, thresholds: by action id. fps: of the video;
+    its frames count from 1. start_second: what its first frame is worth. FiftyOne's boxes are left,
+    top, width, height, as fractions. Raises ValueError where fiftyone is not installed.
     """
     try:
         import fiftyone
     except ImportError:
-        raise ValueError('add_to_sample: FiftyOne is not installed: pip install "ava_det[fiftyone]"') from None
+        raise ValueError(
+            'add_to_sample: FiftyOne is not installed: pip install "ava_det[fiftyone]"'
+        ) from None
     for one in detections:
         number = round((one.keyframe.timestamp - start_second) * fps) + 1
         sample.frames[number] = fiftyone.Frame(
-            **{field: fiftyone.Detections(detections=_make_labels(fiftyone, one, label_map, thresholds))}
+            **{
+                field: fiftyone.Detections(
+                    detections=_make_labels(fiftyone, one, label_map, thresholds)
+                )
+            }
         )
 
 
@@ -33,7 +47,9 @@ def _make_labels(
     fiftyone: Any, one: Detections, label_map: Mapping[int, str], thresholds: Mapping[int, float]
 ) -> list[Any]:
     labels = []
-    for row, ((x1, y1, x2, y2), scores) in enumerate(zip(one.boxes.tolist(), one.action_scores.tolist(), strict=True)):
+    for row, ((x1, y1, x2, y2), scores) in enumerate(
+        zip(one.boxes.tolist(), one.action_scores.tolist(), strict=True)
+    ):
         labels += [
             fiftyone.Detection(
                 label=label_map[action_id],

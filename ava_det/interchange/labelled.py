@@ -18,9 +18,9 @@ Corners = tuple[float, float, float, float]
 class LabelledBox:
     """One person on one keyframe.
 
-    timestamp: seconds as annotations count them. corners: xyxy in fractions of the frame; None for a keyframe that
-    nobody is on. actions: names. person_id: the same for one person in all of a video; None where nobody knows.
-    where: the file and the line it comes from, for messages.
+    timestamp: seconds as annotations count them. corners: xyxy in fractions of the frame; None for
+    a keyframe that nobody is on. actions: names. person_id: the same for one person in all of a
+    video; None where nobody knows. where: the file and the line it comes from, for messages.
     """
 
     video_id: str
@@ -36,15 +36,18 @@ def number_actions(
 ) -> dict[int, str]:
     """The label map of these boxes: `label_map` if it is given, else ids from 1.
 
-    New ids go to `declared` in that order, then to the names nobody declared, by alphabet, so that the same sources
-    always give the same ids. Raises ValueError for an action that a given label map does not have.
+    New ids go to `declared` in that order, then to the names nobody declared, by alphabet, so that
+    the same sources always give the same ids. Raises ValueError for an action that a given label
+    map does not have.
     """
     boxes = list(boxes)
     if label_map is None:
         used = {action for box in boxes for action in box.actions}
         names = [*dict.fromkeys(declared), *sorted(used - set(declared))]
         if not names:
-            raise ValueError(f"{boxes[0].where if boxes else 'the input'}: expected boxes with actions, found none")
+            raise ValueError(
+                f"{boxes[0].where if boxes else 'the input'}: expected boxes with actions, found none"
+            )
         return dict(enumerate(names, 1))
     known = set(label_map.values())
     for box in boxes:
@@ -52,7 +55,9 @@ def number_actions(
             if action not in known:
                 near = difflib.get_close_matches(action, known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"{box.where}: expected an action of the label map, found {action!r}{hint}")
+                raise ValueError(
+                    f"{box.where}: expected an action of the label map, found {action!r}{hint}"
+                )
     return dict(label_map)
 
 
@@ -61,11 +66,14 @@ def rows_from_labelled(
 ) -> AvaRows:
     """Ground-truth rows, one per box and action, in the order of video, timestamp and person.
 
-    A person without an action keeps one row with an empty action; with `keep_unlabelled` false it has none, as in AVA,
-    and a keyframe with such persons only becomes `video_id,timestamp`. Persons without an id get one of their own.
+    A person without an action keeps one row with an empty action; with `keep_unlabelled` false it
+    has none, as in AVA, and a keyframe with such persons only becomes `video_id,timestamp`. Persons
+    without an id get one of their own.
     """
     ids = {name: action_id for action_id, name in label_map.items()}
-    ordered = sorted(number_persons(boxes), key=lambda box: (box.video_id, box.timestamp, box.person_id or 0))
+    ordered = sorted(
+        number_persons(boxes), key=lambda box: (box.video_id, box.timestamp, box.person_id or 0)
+    )
     labelled = {(box.video_id, box.timestamp) for box in ordered if box.actions}
     listed: dict[tuple[str, float, Corners | None, int, float], None] = {}
     for box in ordered:
@@ -107,9 +115,11 @@ def number_persons(boxes: Iterable[LabelledBox]) -> list[LabelledBox]:
 
 
 def join_exports(exports: Iterable[Sequence[LabelledBox]]) -> list[LabelledBox]:
-    """The boxes of several files whose person ids are each file's own: later ones are shifted beyond the earlier.
+    """The boxes of several files whose person ids are each file's own: later ones are shifted
+    beyond the earlier.
 
-    Raises ValueError where two files have boxes on one keyframe of one video, as overlapping jobs do.
+    Raises ValueError where two files have boxes on one keyframe of one video, as overlapping jobs
+    do.
     """
     joined: list[LabelledBox] = []
     owner: dict[tuple[str, float], tuple[int, str]] = {}
@@ -130,14 +140,18 @@ def join_exports(exports: Iterable[Sequence[LabelledBox]]) -> list[LabelledBox]:
 
 
 def choose_val_videos(video_ids: Iterable[str], share: float, seed: int) -> set[str]:
-    """A random `share` of the videos; with a share strictly between 0 and 1 at least one goes to each side.
+    """A random `share` of the videos; with a share strictly between 0 and 1 at least one goes to
+    each side.
 
-    By video, because keyframes of one video are nearly the same picture. Raises ValueError for one video to split.
+    By video, because keyframes of one video are nearly the same picture. Raises ValueError for one
+    video to split.
     """
     names = sorted(set(video_ids))
     count = round(share * len(names))
     if 0 < share < 1:
         if len(names) < 2:
-            raise ValueError(f"--val-share {share:g}: expected at least two videos to split, found {len(names)}")
+            raise ValueError(
+                f"--val-share {share:g}: expected at least two videos to split, found {len(names)}"
+            )
         count = min(max(count, 1), len(names) - 1)
     return set(np.random.default_rng(seed).permutation(names)[:count].tolist())

@@ -4,9 +4,9 @@
     walk,3,0.21,0.10,0.38,0.95,stand,0
     walk,3,0.21,0.10,0.38,0.95,wave,0
 
-Columns may stand in any order; `frame` may take the place of `second`, and `person` may be absent. One row is one
-action of one person: rows with the same box and person are one person. A row with an empty action is a person who does
-none of them, one with an empty box a keyframe on which nobody is.
+Columns may stand in any order; `frame` may take the place of `second`, and `person` may be absent.
+One row is one action of one person: rows with the same box and person are one person. A row with an
+empty action is a person who does none of them, one with an empty box a keyframe on which nobody is.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ KNOWN = ("video", "second", "frame", *SIDES, "action", "person")
 def load_table(path: str | Path, clocks: VideoClocks, pixels: bool) -> list[LabelledBox]:
     """The persons of a table; `video` is a video id, with or without the file's extension.
 
-    clocks: asked for a `frame` column and for boxes in pixels. pixels: whether boxes are in pixels of the video, not in
-    fractions of it. Raises ValueError in one sentence naming the line.
+    clocks: asked for a `frame` column and for boxes in pixels. pixels: whether boxes are in pixels
+    of the video, not in fractions of it. Raises ValueError in one sentence naming the line.
     """
     path = Path(path)
     persons: dict[tuple[str, float, Corners | None, int | None], tuple[str, list[str]]] = {}
@@ -40,7 +40,9 @@ def load_table(path: str | Path, clocks: VideoClocks, pixels: bool) -> list[Labe
         timestamp = _read_moment(where, row, video_id, clocks)
         corners = _read_corners(where, row, clocks.find(video_id, where) if pixels else None)
         if corners is None and row["action"]:
-            raise ValueError(f"{where}: expected a box for the action {row['action']!r}, found none")
+            raise ValueError(
+                f"{where}: expected a box for the action {row['action']!r}, found none"
+            )
         person_id = int(_number(where, row, "person")) if row.get("person") else None
         _, actions = persons.setdefault((video_id, timestamp, corners, person_id), (where, []))
         actions += [row["action"]] if row["action"] else []
@@ -68,7 +70,9 @@ def _numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         except UnicodeDecodeError:
             raise ValueError(f"{path}, after line {reader.line_num}: expected UTF-8 text") from None
         except csv.Error as error:
-            raise ValueError(f"{path}, line {reader.line_num}: expected comma-separated values ({error})") from None
+            raise ValueError(
+                f"{path}, line {reader.line_num}: expected comma-separated values ({error})"
+            ) from None
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -89,7 +93,9 @@ def _check_header(path: Path, header: list[str]) -> None:
 def _number(where: str, row: dict[str, str], name: str) -> float:
     try:
         number = float(row[name])
-        if not math.isfinite(number) or (name in ("person", "frame") and (number % 1 or number < 0)):
+        if not math.isfinite(number) or (
+            name in ("person", "frame") and (number % 1 or number < 0)
+        ):
             raise ValueError
     except ValueError:
         kind = "a whole number from 0" if name in ("person", "frame") else "a number"
@@ -103,7 +109,9 @@ def _read_moment(where: str, row: dict[str, str], video_id: str, clocks: VideoCl
     frame = int(_number(where, row, "frame"))
     clock = clocks.find(video_id, where, frame)
     if frame >= len(clock.seconds):
-        raise ValueError(f"{where}: expected a frame of {clock.name}, 0..{len(clock.seconds) - 1}, found {frame}")
+        raise ValueError(
+            f"{where}: expected a frame of {clock.name}, 0..{len(clock.seconds) - 1}, found {frame}"
+        )
     return clock.second_of(frame)
 
 
@@ -119,10 +127,19 @@ def _read_corners(where: str, row: dict[str, str], clock: FrameClock | None) -> 
         if clock.size is None:
             raise ValueError(f"{where}: expected the videos (--videos) for boxes in pixels")
         if max(x2, y2) <= 1:
-            raise ValueError(f"{where}: expected a box in pixels, found {shown}, which looks like fractions")
+            raise ValueError(
+                f"{where}: expected a box in pixels, found {shown}, which looks like fractions"
+            )
         width, height = clock.size
-        x1, y1, x2, y2 = x1 / width, y1 / height, x2 / width, y2 / height
+        x1 = x1 / width
+        y1 = y1 / height
+        x2 = x2 / width
+        y2 = y2 / height
     if min(x1, y1) < -0.5 or max(x2, y2) > 1.5:
-        found = f"{shown}; give --pixels for boxes in pixels" if clock is None else f"{shown} on {width}x{height}"
+        found = (
+            f"{shown}; give --pixels for boxes in pixels"
+            if clock is None
+            else f"{shown} on {width}x{height}"
+        )
         raise ValueError(f"{where}: expected a box within the frame, found {found}")
     return x1, y1, x2, y2

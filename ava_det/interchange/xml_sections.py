@@ -1,8 +1,9 @@
 """XML read section by section: each child of the root as a small tree that knows its line.
 
-A two-hour task lists every person on every frame, so the file is never held whole. A document type declaration is
-refused: without one there are no entities to expand, neither in exponential numbers nor from other files, and no
-annotation tool writes one. That refusal and the line numbers are why this is expat itself and not ElementTree.
+A two-hour task lists every person on every frame, so the file is never held whole. A document type
+declaration is refused: without one there are no entities to expand, neither in exponential numbers
+nor from other files, and no annotation tool writes one. That refusal and the line numbers are why
+this is expat itself and not ElementTree.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass
 class Section:
-    """One element. line: 1-based, of its start tag. text: what stands directly inside, without its children's."""
+    """One element. line: 1-based, of its start tag. text: what stands directly inside, without its
+    children's.
+    """
 
     tag: str
     attributes: dict[str, str]
@@ -29,7 +32,11 @@ class Section:
         """The first child, grandchild, ... along these tags; None where there is none."""
         found: Section | None = self
         for tag in tags:
-            found = next((section for section in found.children if section.tag == tag), None) if found else None
+            found = (
+                next((section for section in found.children if section.tag == tag), None)
+                if found
+                else None
+            )
         return found
 
     def text_of(self, *tags: str) -> str:
@@ -41,7 +48,8 @@ class Section:
 def read_sections(file: IO[bytes], name: str, root: str) -> Iterator[Section]:
     """The children of the root element, which must be `root`, one after the other.
 
-    name: the file's, for messages. Raises ValueError in one sentence, with the line, for anything but such XML.
+    name: the file's, for messages. Raises ValueError in one sentence, with the line, for anything
+    but such XML.
     """
     builder = _Builder(name, root)
     while chunk := file.read(CHUNK_BYTES):
@@ -55,7 +63,8 @@ class _Builder:
     """expat's events, turned into sections."""
 
     def __init__(self, name: str, root: str) -> None:
-        self._name, self._root = name, root
+        self._name = name
+        self._root = root
         self._open: list[Section] = []
         self._done: list[Section] = []
         self._parser = expat.ParserCreate()
@@ -70,16 +79,21 @@ class _Builder:
             self._parser.Parse(chunk, final)
         except expat.ExpatError as error:
             problem = expat.ErrorString(error.code)
-            raise ValueError(f"{self._name}, line {error.lineno}: expected well-formed XML ({problem})") from None
+            raise ValueError(
+                f"{self._name}, line {error.lineno}: expected well-formed XML ({problem})"
+            ) from None
 
     def take(self) -> list[Section]:
-        done, self._done = self._done, []
+        done = self._done
+        self._done = []
         return done
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         section = Section(tag, attributes, self._parser.CurrentLineNumber)
         if not self._open and tag != self._root:
-            raise ValueError(f"{self._name}, line {section.line}: expected <{self._root}>, found <{tag}>")
+            raise ValueError(
+                f"{self._name}, line {section.line}: expected <{self._root}>, found <{tag}>"
+            )
         if len(self._open) > 1:  # the root keeps no children: they are handed out
             self._open[-1].children.append(section)
         self._open.append(section)
@@ -94,4 +108,6 @@ class _Builder:
 
     def _refuse_doctype(self, *_arguments: object) -> None:
         line = self._parser.CurrentLineNumber
-        raise ValueError(f"{self._name}, line {line}: expected annotations without a document type (<!DOCTYPE>)")
+        raise ValueError(
+            f"{self._name}, line {line}: expected annotations without a document type (<!DOCTYPE>)"
+        )

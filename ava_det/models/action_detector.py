@@ -17,16 +17,21 @@ class ActionDetector(nn.Module):
         self.backbone = backbone
         self.head = head
 
-    def forward(self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None) -> Tensor:
-        """slow [B, 3, T, H, W] and fast [B, 3, alpha*T, H, W], whichever the backbone reads, normalised RGB;
-        rois float32 [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels. Returns logits [K, num_classes].
+    def forward(
+        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+    ) -> Tensor:
+        """slow [B, 3, T, H, W] and fast [B, 3, alpha*T, H, W], whichever the backbone reads,
+        normalised RGB; rois float32 [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels. Returns
+        logits [K, num_classes].
         """
         return self.head(self.backbone(slow, fast), rois)
 
     def compute_features(
         self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
     ) -> Tensor:
-        """What the head's linear layers are given: float32 [K, D], one vector per box; inputs as in `forward`."""
+        """What the head's linear layers are given: float32 [K, D], one vector per box; inputs as in
+        `forward`.
+        """
         return self.head.pool(self.backbone(slow, fast), rois)
 
 
@@ -38,6 +43,8 @@ class ActionClassifier(nn.Module):
         self.backbone = backbone
         self.head = head
 
-    def forward(self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None) -> Tensor:
+    def forward(
+        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+    ) -> Tensor:
         """As `ActionDetector`, but `rois` is ignored. Returns logits [B, num_classes]."""
         return self.head(self.backbone(slow, fast))

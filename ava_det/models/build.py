@@ -13,7 +13,9 @@ from ava_det.models.slowfast import SlowFast
 
 
 def build_model(config: Config) -> nn.Module:
-    """The network of `config.model`, float32 on the CPU: `model(slow=None, fast=None, rois=None)` gives logits."""
+    """The network of `config.model`, float32 on the CPU: `model(slow=None, fast=None, rois=None)`
+    gives logits.
+    """
     model = config.model
     backbone = SlowFast(
         backbone=model.backbone,

@@ -13,11 +13,13 @@ from ava_det.models.precision import full_precision
 class ClassificationHead(nn.Module):
     """Global average pool of each pathway -> concat -> dropout -> linear; logits, never scores.
 
-    in_channels: of each pathway's features. The pool spans whatever area the features have, so any input
-    size gives one row per clip.
+    in_channels: of each pathway's features. The pool spans whatever area the features have, so any
+    input size gives one row per clip.
     """
 
-    def __init__(self, in_channels: Sequence[int], num_classes: int, *, dropout: float = 0.5) -> None:
+    def __init__(
+        self, in_channels: Sequence[int], num_classes: int, *, dropout: float = 0.5
+    ) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(sum(in_channels), num_classes)

@@ -18,7 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class StageCost:
-    """One part of the network. output_shape: without the batch. channels: of its output. Millions and billions."""
+    """One part of the network. output_shape: without the batch. channels: of its output. Millions
+    and billions.
+    """
 
     name: str
     output_shape: list[int]
@@ -29,7 +31,9 @@ class StageCost:
 
 @dataclass(frozen=True)
 class ModelCost:
-    """gmacs: backbone and head, one clip (and one box, if the head reads boxes). params_m: every parameter."""
+    """gmacs: backbone and head, one clip (and one box, if the head reads boxes). params_m: every
+    parameter.
+    """
 
     gmacs: float
     params_m: float
@@ -40,16 +44,18 @@ class ModelCost:
 def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int = 256) -> ModelCost:
     """Counts the convolutions, linear layers and matrix products of one clip of size x size pixels.
 
-    model: an `ActionDetector` or `ActionClassifier` on the meta device. Its stages are the pathways' stem and
-    res2..res5, the lateral connections and the head.
-    Raises ValueError if the model holds numbers, or if the clip is too small for it.
+    model: an `ActionDetector` or `ActionClassifier` on the meta device. Its stages are the
+    pathways' stem and res2..res5, the lateral connections and the head. Raises ValueError if the
+    model holds numbers, or if the clip is too small for it.
     """
     if any(not parameter.is_meta for parameter in model.parameters()):
         raise ValueError("compute_cost: expected a model built under torch.device('meta')")
     stages = {name: module for name, module in model.named_modules() if _is_stage(name)}
     shapes: dict[str, list[int]] = {}
     hooks = [
-        module.register_forward_hook(lambda _m, _i, output, name=name: _record(shapes, name, output))
+        module.register_forward_hook(
+            lambda _m, _i, output, name=name: _record(shapes, name, output)
+        )
         for name, module in stages.items()
     ]
     clip = torch.empty(1, 3, num_slow_frames, size, size, device="meta")
@@ -59,7 +65,9 @@ def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int =
         with counter, torch.no_grad():
             model.eval()(clip, fast, torch.empty(1, 5, device="meta"))
     except RuntimeError as error:
-        raise ValueError(f"size {size}: too small for this network ({str(error).splitlines()[0]})") from None
+        raise ValueError(
+            f"size {size}: too small for this network ({str(error).splitlines()[0]})"
+        ) from None
     finally:
         for hook in hooks:
             hook.remove()
@@ -70,9 +78,12 @@ def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int =
         return sum(flops.get(f"{root}.{name}", {}).values()) / 2e9
 
     per_stage = [
-        StageCost(_short(name), shape, shape[0], _params_m(stages[name]), gmacs(name)) for name, shape in shapes.items()
+        StageCost(_short(name), shape, shape[0], _params_m(stages[name]), gmacs(name))
+        for name, shape in shapes.items()
     ]
-    return ModelCost(counter.get_total_flops() / 2e9, _params_m(model), gmacs("backbone"), per_stage)
+    return ModelCost(
+        counter.get_total_flops() / 2e9, _params_m(model), gmacs("backbone"), per_stage
+    )
 
 
 def _is_stage(name: str) -> bool:

@@ -1,14 +1,17 @@
-"""The network as it runs fastest when nothing is learned any more, equal to the plain one up to rounding.
+"""The network as it runs fastest when nothing is learned any more, equal to the plain one up to
+rounding.
 
-Batch norms are folded into the convolutions before them, bias, residual and ReLU happen while a convolution writes its
-output, and tensors are channels last in memory. In that layout the frames of a clip and the pixels of a frame are one
-row of feature vectors after another, so that the factorised convolutions can be seen as 2D ones without copying:
+Batch norms are folded into the convolutions before them, bias, residual and ReLU happen while a
+convolution writes its output, and tensors are channels last in memory. In that layout the frames of
+a clip and the pixels of a frame are one row of feature vectors after another, so that the
+factorised convolutions can be seen as 2D ones without copying:
 
     1 x k x k  over [B * T, C, H, W]      each frame an image of its own
     k x 1 x 1  over [B, C, T, H * W]      an image whose rows are moments and whose columns are places
 
-2D kernels are the better kept ones: on a CPU the same 1 x 3 x 3 of the Fast pathway runs ten times as fast.
-The plain network stays the one that is trained; this form is made from it and learns nothing.
+2D kernels are the better kept ones: on a CPU the same 1 x 3 x 3 of the Fast pathway runs ten times
+as fast. The plain network stays the one that is trained; this form is made from it and learns
+nothing.
 """
 
 from __future__ import annotations
@@ -28,10 +31,12 @@ from ava_det.models.slowfast import LateralConnection
 def optimise_for_inference(
     model: nn.Module, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> nn.Module:
-    """A copy of an `ActionDetector` or `ActionClassifier` for inference on `device`; call it as the plain model.
+    """A copy of an `ActionDetector` or `ActionClassifier` for inference on `device`; call it as the
+    plain model.
 
-    dtype: of the backbone: float32 moves no sigmoid by more than 1e-6, bfloat16 none by more than 0.006 (measured on
-    networks with trained statistics); clips of any float type are cast on entry, the head stays float32.
+    dtype: of the backbone: float32 moves no sigmoid by more than 1e-6, bfloat16 none by more than
+    0.006 (measured on networks with trained statistics); clips of any float type are cast on entry,
+    the head stays float32.
     """
     device = torch.device(device)
     fused = device.type == "cpu" and torch.backends.mkldnn.is_available()
@@ -66,26 +71,38 @@ Convolve = Callable[..., Tensor]
 class FoldedConv(nn.Module):
     """Convolution, batch norm, sum with a residual and ReLU in one, 2D where its kernel allows.
 
-    convolve: (x, weight, bias, stride, padding, dilation, relu, residual), in two or three dimensions.
+    convolve: (x, weight, bias, stride, padding, dilation, relu, residual), in two or three
+    dimensions.
     """
 
     weight: Tensor
     bias: Tensor
 
     def __init__(
-        self, conv: nn.Conv3d, norm: nn.Module | None, relu: bool, dtype: torch.dtype, convolve: Convolve
+        self,
+        conv: nn.Conv3d,
+        norm: nn.Module | None,
+        relu: bool,
+        dtype: torch.dtype,
+        convolve: Convolve,
     ) -> None:
         super().__init__()
         weight, bias = _fold_norm(conv, norm)
         geometry = [tuple(values) for values in (conv.stride, conv.padding, conv.dilation)]
-        along_time, along_space = weight.shape[2] > 1 or conv.stride[0] > 1, max(weight.shape[3:]) > 1
-        self.view = "volume" if along_time and along_space else "moments" if along_time else "frames"
+        along_time = weight.shape[2] > 1 or conv.stride[0] > 1
+        along_space = max(weight.shape[3:]) > 1
+        self.view = (
+            "volume" if along_time and along_space else "moments" if along_time else "frames"
+        )
         if self.view == "frames":
-            weight, geometry = weight[:, :, 0], [values[1:] for values in geometry]
+            weight = weight[:, :, 0]
+            geometry = [values[1:] for values in geometry]
         elif self.view == "moments":
-            weight, geometry = weight[:, :, :, :, 0], [values[:2] for values in geometry]
+            weight = weight[:, :, :, :, 0]
+            geometry = [values[:2] for values in geometry]
         memory_format = torch.channels_last_3d if self.view == "volume" else torch.channels_last
-        # filled, not converted: a 1x1 kernel counts as both layouts, and oneDNN's operator asks the weight for its own
+        # filled, not converted: a 1x1 kernel counts as both layouts, and oneDNN's operator asks the
+        # weight for its own
         ordered = torch.empty(weight.shape, dtype=dtype, memory_format=memory_format).copy_(weight)
         self.register_buffer("weight", ordered)
         self.register_buffer("bias", bias.to(dtype))
@@ -95,10 +112,15 @@ class FoldedConv(nn.Module):
         self.convolve: Convolve = convolve if weight.shape[1] > 1 else _convolve
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """x [B, C, T, H, W] -> [B, C', T', H', W'], both channels last in memory; residual like the output."""
+        """x [B, C, T, H, W] -> [B, C', T', H', W'], both channels last in memory; residual like the
+        output.
+        """
         x = x.contiguous(memory_format=torch.channels_last_3d)
-        seen, other = self._flatten(x), None if residual is None else self._flatten(residual)
-        y = self.convolve(seen, self.weight, self.bias, self.stride, self.padding, self.dilation, self.relu, other)
+        seen = self._flatten(x)
+        other = None if residual is None else self._flatten(residual)
+        y = self.convolve(
+            seen, self.weight, self.bias, self.stride, self.padding, self.dilation, self.relu, other
+        )
         if self.view == "frames":
             return y.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
         return y.unflatten(3, x.shape[3:]) if self.view == "moments" else y
@@ -131,7 +153,9 @@ class InferenceBottleneck(nn.Module):
         self.a = fold(block.a, block.a_bn, True)
         self.b = fold(block.b, block.b_bn, True)
         self.c = fold(block.c, block.c_bn, True)
-        self.shortcut = fold(block.shortcut, block.shortcut_bn, False) if block.has_shortcut else nn.Identity()
+        self.shortcut = (
+            fold(block.shortcut, block.shortcut_bn, False) if block.has_shortcut else nn.Identity()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, in_channels, T, H, W] -> [B, out_channels, T, H/stride, W/stride]."""
@@ -139,7 +163,9 @@ class InferenceBottleneck(nn.Module):
 
 
 class InferenceLateral(nn.Module):
-    """`LateralConnection` of kind t_conv; the two streams are joined pixel by pixel, as they stand in memory."""
+    """`LateralConnection` of kind t_conv; the two streams are joined pixel by pixel, as they stand
+    in memory.
+    """
 
     def __init__(self, lateral: LateralConnection, fold: Fold) -> None:
         super().__init__()
@@ -152,9 +178,15 @@ class InferenceLateral(nn.Module):
 
 
 def _fold_norm(conv: nn.Conv3d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution followed by a batch norm with its running statistics, in float64."""
+    """Weight and bias of a convolution followed by a batch norm with its running statistics, in
+    float64.
+    """
     weight = conv.weight.detach().double()
-    bias = torch.zeros(len(weight), dtype=torch.float64) if conv.bias is None else conv.bias.detach().double()
+    bias = (
+        torch.zeros(len(weight), dtype=torch.float64)
+        if conv.bias is None
+        else conv.bias.detach().double()
+    )
     if norm is None:
         return weight, bias
     assert isinstance(norm, nn.BatchNorm3d)
@@ -194,10 +226,14 @@ def _convolve_onednn(
     relu: bool,
     residual: Tensor | None,
 ) -> Tensor:
-    """The same by the operators torch.compile writes for CPUs: sum and ReLU are done before the output leaves cache."""
+    """The same by the operators torch.compile writes for CPUs: sum and ReLU are done before the
+    output leaves cache.
+    """
     fused = torch.ops.mkldnn._convolution_pointwise
     after = "relu" if relu else "none"
     if residual is None:
         return fused(x, weight, bias, padding, stride, dilation, 1, after, [], "")
     last = "relu" if relu else None
-    return fused.binary(x, residual, weight, bias, padding, stride, dilation, 1, "add", 1.0, last, [], None)
+    return fused.binary(
+        x, residual, weight, bias, padding, stride, dilation, 1, "add", 1.0, last, [], None
+    )

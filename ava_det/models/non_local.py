@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 
 class NonLocal(nn.Module):
-    """x + BN(out(mean over positions p of <theta(x), phi(p)> g(p))), p running over a max-pooled copy of x.
+    """x + BN(out(mean over positions p of <theta(x), phi(p)> g(p))), p running over a max-pooled
+    copy of x.
 
     channels: of x; theta, phi and g work on half of them.
     pool: (time, height, width) window and stride of the max pooling before phi and g.
@@ -26,7 +27,8 @@ class NonLocal(nn.Module):
         for conv in (self.theta, self.phi, self.g, self.out):
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-        # Zero gamma: the block starts as the identity, so it can join a pretrained network (section 4.1).
+        # Zero gamma: the block starts as the identity, so it can join a pretrained network (section
+        # 4.1).
         nn.init.zeros_(self.bn.weight)
 
     def forward(self, x: Tensor) -> Tensor:

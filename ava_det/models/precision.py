@@ -9,5 +9,7 @@ from torch import Tensor
 
 
 def full_precision(like: Tensor) -> AbstractContextManager[object]:
-    """Turns autocast off on the device of `like`; on the meta device, which costs are counted on, there is none."""
+    """Turns autocast off on the device of `like`; on the meta device, which costs are counted on,
+    there is none.
+    """
     return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)

@@ -1,7 +1,8 @@
-"""One stream of the network: a 3D bottleneck ResNet whose temporal kernels are given block by block.
+"""One stream of the network: a 3D bottleneck ResNet whose temporal kernels are given block by
+block.
 
-Feature maps are [B, C, T, H, W]. No stage strides in time (section 3 of the SlowFast paper); the one
-exception is I3D, which halves the frames once, after res2.
+Feature maps are [B, C, T, H, W]. No stage strides in time (section 3 of the SlowFast paper); the
+one exception is I3D, which halves the frames once, after res2.
 """
 
 from __future__ import annotations
@@ -18,34 +19,45 @@ STAGES = ("res2", "res3", "res4", "res5")
 
 
 class FactorisedConv3d(nn.Conv3d):
-    """`nn.Conv3d` that sees 1 x k x k kernels as 2D ones over frames, and k x 1 x 1 as 2D ones over (time, place).
+    """`nn.Conv3d` that sees 1 x k x k kernels as 2D ones over frames, and k x 1 x 1 as 2D ones over
+    (time, place).
 
-    Where channels are last in memory both are only another view of the same numbers, and 2D kernels are the better kept
-    ones: those of the Fast pathway run ten times as fast on a CPU in float32. Elsewhere it is the 3D convolution.
+    Where channels are last in memory both are only another view of the same numbers, and 2D kernels
+    are the better kept ones: those of the Fast pathway run ten times as fast on a CPU in float32.
+    Elsewhere it is the 3D convolution.
 
-    It is safe for clips shorter than its kernel: oneDNN's bfloat16 weight gradient is wrong, often infinite, when the
-    input has fewer frames than the kernel and the convolution pads them itself (torch 2.15 on a CPU); padding
-    beforehand avoids that kernel.
+    It is safe for clips shorter than its kernel: oneDNN's bfloat16 weight gradient is wrong, often
+    infinite, when the input has fewer frames than the kernel and the convolution pads them itself
+    (torch 2.15 on a CPU); padding beforehand avoids that kernel.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         time, height, width = (int(amount) for amount in self.padding)
         if input.shape[2] < self.kernel_size[0]:
-            input, time = F.pad(input, (0, 0, 0, 0, time, time)), 0
+            input = F.pad(input, (0, 0, 0, 0, time, time))
+            time = 0
         viewable = input.is_contiguous(memory_format=torch.channels_last_3d)
         if viewable and self.kernel_size[0] == self.stride[0] == 1:
-            frames, weight = input.transpose(1, 2).flatten(0, 1), self.weight.squeeze(2)
-            y = F.conv2d(frames, weight, self.bias, self.stride[1:], (height, width), self.dilation[1:])
+            frames = input.transpose(1, 2).flatten(0, 1)
+            weight = self.weight.squeeze(2)
+            y = F.conv2d(
+                frames, weight, self.bias, self.stride[1:], (height, width), self.dilation[1:]
+            )
             return y.unflatten(0, (input.shape[0], input.shape[2])).transpose(1, 2)
         if viewable and self.kernel_size[1:] == self.stride[1:] == (1, 1):
             weight = self.weight.squeeze(4)
-            y = F.conv2d(input.flatten(3), weight, self.bias, self.stride[:2], (time, 0), self.dilation[:2])
+            y = F.conv2d(
+                input.flatten(3), weight, self.bias, self.stride[:2], (time, 0), self.dilation[:2]
+            )
             return y.unflatten(3, input.shape[3:])
-        return F.conv3d(input, self.weight, self.bias, self.stride, (time, height, width), self.dilation)
+        return F.conv3d(
+            input, self.weight, self.bias, self.stride, (time, height, width), self.dilation
+        )
 
 
 class Bottleneck(nn.Module):
-    """`a` (t x 1 x 1) -> `b` (1 x 3 x 3, stride and dilation here) -> `c` (1 x 1 x 1), plus a shortcut.
+    """`a` (t x 1 x 1) -> `b` (1 x 3 x 3, stride and dilation here) -> `c` (1 x 1 x 1), plus a
+    shortcut.
 
     The shortcut is a strided 1x1x1 convolution where the shape changes, and is never dilated.
     """
@@ -61,7 +73,11 @@ class Bottleneck(nn.Module):
     ) -> None:
         super().__init__()
         self.a = FactorisedConv3d(
-            in_channels, inner_channels, (temporal_kernel, 1, 1), padding=(temporal_kernel // 2, 0, 0), bias=False
+            in_channels,
+            inner_channels,
+            (temporal_kernel, 1, 1),
+            padding=(temporal_kernel // 2, 0, 0),
+            bias=False,
         )
         self.a_bn = nn.BatchNorm3d(inner_channels)
         self.b = FactorisedConv3d(
@@ -78,7 +94,9 @@ class Bottleneck(nn.Module):
         self.c_bn = nn.BatchNorm3d(out_channels)
         self.has_shortcut = in_channels != out_channels or stride != 1
         if self.has_shortcut:
-            self.shortcut = FactorisedConv3d(in_channels, out_channels, 1, stride=(1, stride, stride), bias=False)
+            self.shortcut = FactorisedConv3d(
+                in_channels, out_channels, 1, stride=(1, stride, stride), bias=False
+            )
             self.shortcut_bn = nn.BatchNorm3d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,7 +108,9 @@ class Bottleneck(nn.Module):
 
 
 class Stem(nn.Module):
-    """Convolution t x 7 x 7 with spatial stride 2, BN, ReLU, then a 1 x 3 x 3 max pool with stride 2."""
+    """Convolution t x 7 x 7 with spatial stride 2, BN, ReLU, then a 1 x 3 x 3 max pool with stride
+    2.
+    """
 
     def __init__(self, out_channels: int, temporal_kernel: int) -> None:
         super().__init__()
@@ -113,8 +133,8 @@ class Stem(nn.Module):
 class Stage(nn.Module):
     """Blocks of one resolution; only the first changes channels and size.
 
-    temporal_kernels: of each block's `a`, so their count is the number of blocks.
-    non_local: 0-based numbers of the blocks that a non-local block follows, with pool `non_local_pool`.
+    temporal_kernels: of each block's `a`, so their count is the number of blocks. non_local:
+    0-based numbers of the blocks that a non-local block follows, with pool `non_local_pool`.
     time_pool: max pool over pairs of frames at the end (I3D's res2).
     """
 
@@ -154,7 +174,9 @@ class Stage(nn.Module):
         self.time_pool = time_pool
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, in_channels, T, H, W] -> [B, out_channels, T, H/stride, W/stride], T halved by `time_pool`."""
+        """x [B, in_channels, T, H, W] -> [B, out_channels, T, H/stride, W/stride], T halved by
+        `time_pool`.
+        """
         for index, block in enumerate(self.blocks):
             x = block(x)
             if str(index) in self.non_local:
@@ -163,14 +185,16 @@ class Stage(nn.Module):
 
 
 class Pathway(nn.Module):
-    """Stem and four stages of one stream; the caller may run them one by one, to fuse streams in between.
+    """Stem and four stages of one stream; the caller may run them one by one, to fuse streams in
+    between.
 
-    width: channels of the stem; res2..res5 put out 4, 8, 16 and 32 times as many. beta_inv divides each of these
-    numbers, and each block's inner one, rounded to the nearest whole number: the Fast pathway's beta.
-    extra_channels: what lateral connections add to the input of res2..res5 (nothing if empty).
-    stem_kernel, temporal_kernels: frames seen by the stem and by each block of res2..res5.
-    res5_stride, res5_dilation: 2 and 1 for classification (features at 1/32 of the clip), 1 and 2 for
-    detection (1/16). non_local_res4, non_local_pool: see `Stage`. time_pool_res2: I3D's pooling.
+    width: channels of the stem; res2..res5 put out 4, 8, 16 and 32 times as many. beta_inv divides
+    each of these numbers, and each block's inner one, rounded to the nearest whole number: the Fast
+    pathway's beta. extra_channels: what lateral connections add to the input of res2..res5 (nothing
+    if empty). stem_kernel, temporal_kernels: frames seen by the stem and by each block of
+    res2..res5. res5_stride, res5_dilation: 2 and 1 for classification (features at 1/32 of the
+    clip), 1 and 2 for detection (1/16). non_local_res4, non_local_pool: see `Stage`.
+    time_pool_res2: I3D's pooling.
     """
 
     def __init__(
@@ -189,7 +213,9 @@ class Pathway(nn.Module):
     ) -> None:
         super().__init__()
         inner = [max(1, round(width * factor / beta_inv)) for factor in (1, 2, 4, 8)]
-        self.stage_channels = [max(1, round(width * factor / beta_inv)) for factor in (1, 4, 8, 16, 32)]
+        self.stage_channels = [
+            max(1, round(width * factor / beta_inv)) for factor in (1, 4, 8, 16, 32)
+        ]
         self.stem = Stem(self.stage_channels[0], stem_kernel)
         for index, name in enumerate(STAGES):
             stage = Stage(
@@ -212,5 +238,7 @@ class Pathway(nn.Module):
         return x
 
     def stage(self, index: int, x: Tensor) -> Tensor:
-        """Runs the stem (index 0) or one of res2..res5 (index 1..4); it puts out stage_channels[index]."""
+        """Runs the stem (index 0) or one of res2..res5 (index 1..4); it puts out
+        stage_channels[index].
+        """
         return self.get_submodule(("stem", *STAGES)[index])(x)

@@ -16,10 +16,11 @@ class RoIHead(nn.Module):
     """Pool over time -> RoIAlign -> spatial max -> dropout -> linear; logits, never scores.
 
     in_channels: of each pathway's features. feature_stride: clip pixels per feature cell.
-    resolution: cells per side of an aligned box. aligned: shift by half a cell, as Detectron2's RoIAlign does
-    since 2019 and published weights before it did not; it changes the output, so each checkpoint records it.
-    The rest is MMAction2's: time_pool "max" instead of "mean"; context appends the whole clip's features to
-    each box's; hidden_layer puts one more linear layer and a ReLU before the last.
+    resolution: cells per side of an aligned box. aligned: shift by half a cell, as Detectron2's
+    RoIAlign does since 2019 and published weights before it did not; it changes the output, so each
+    checkpoint records it. The rest is MMAction2's: time_pool "max" instead of "mean"; context
+    appends the whole clip's features to each box's; hidden_layer puts one more linear layer and a
+    ReLU before the last.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class RoIHead(nn.Module):
                 nn.init.zeros_(linear.bias)
 
     def forward(self, features: Sequence[Tensor], rois: Tensor | None) -> Tensor:
-        """features: [B, C_i, T_i, h, w] each; rois: [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels.
+        """features: [B, C_i, T_i, h, w] each; rois: [K, 5] = (clip index, x1, y1, x2, y2) in clip
+        pixels.
 
         Returns logits [K, num_classes]; K may be 0, and boxes may leave the clip.
         Raises ValueError if rois are missing or have another shape.
@@ -61,10 +63,14 @@ class RoIHead(nn.Module):
         return self.classify(self.pool(features, rois))
 
     def pool(self, features: Sequence[Tensor], rois: Tensor | None) -> Tensor:
-        """The first half of `forward`, in which nothing is learned: one float32 vector per box, [K, width]."""
+        """The first half of `forward`, in which nothing is learned: one float32 vector per box, [K,
+        width].
+        """
         if rois is None or rois.ndim != 2 or rois.shape[1] != 5:
             received = "None" if rois is None else f"shape {list(rois.shape)}"
-            raise ValueError(f"rois: expected [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, got {received}")
+            raise ValueError(
+                f"rois: expected [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, got {received}"
+            )
         # Both poolings run in float32 even under autocast: box coordinates do not survive bfloat16.
         with full_precision(features[0]):
             return self._pool(features, rois.float())
@@ -81,7 +87,8 @@ class RoIHead(nn.Module):
         """One float32 vector per box, [K, sum of channels], doubled with context."""
         # RoIAlign works channel by channel, so one call serves all pathways.
         pool = torch.mean if self.time_pool == "mean" else torch.amax
-        # with channels last in view as they are in memory: torch reduces the other order sixty times as slowly
+        # with channels last in view as they are in memory: torch reduces the other order sixty
+        # times as slowly
         rows = [pool(feature.float().permute(0, 2, 3, 4, 1), dim=1) for feature in features]
         maps = torch.cat(rows, dim=-1).permute(0, 3, 1, 2)
         aligned = roi_align(

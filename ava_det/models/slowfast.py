@@ -1,4 +1,5 @@
-"""SlowFast (Feichtenhofer et al., ICCV 2019): two pathways over the same seconds at two frame rates.
+"""SlowFast (Feichtenhofer et al., ICCV 2019): two pathways over the same seconds at two frame
+rates.
 
     slow  [B, 3, T, H, W]                             fast  [B, 3, alpha*T, H, W]
       |                                                 |
@@ -14,9 +15,9 @@
       |                                                 |
       +--------------> [slow features, fast features] <-+
 
-Only the Fast pathway sees all alpha*T frames, and it never strides in time (section 3.2); only information
-flows from Fast to Slow (section 3.3). With one of the two pathways alone this file is also the paper's
-Slow-only, Fast-only and I3D ("3D R-50") networks.
+Only the Fast pathway sees all alpha*T frames, and it never strides in time (section 3.2); only
+information flows from Fast to Slow (section 3.3). With one of the two pathways alone this file is
+also the paper's Slow-only, Fast-only and I3D ("3D R-50") networks.
 """
 
 from __future__ import annotations
@@ -36,14 +37,18 @@ LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")
 
 
 class LateralConnection(nn.Module):
-    """Brings Fast features [B, beta*C, alpha*T, h, w] to the Slow pathway's [B, C, T, h, w] (section 3.3).
+    """Brings Fast features [B, beta*C, alpha*T, h, w] to the Slow pathway's [B, C, T, h, w]
+    (section 3.3).
 
-    kind: `ttoc_sum` and `ttoc_concat` pack alpha frames into channels, `t_sample` takes every alpha-th frame,
-    `t_conv` convolves `kernel` frames with stride alpha into 2*beta*C channels; all but the sum concatenate.
-    norm: BN and ReLU after the convolution of `t_conv`; MMAction2's AVA models have neither.
+    kind: `ttoc_sum` and `ttoc_concat` pack alpha frames into channels, `t_sample` takes every
+    alpha-th frame, `t_conv` convolves `kernel` frames with stride alpha into 2*beta*C channels; all
+    but the sum concatenate. norm: BN and ReLU after the convolution of `t_conv`; MMAction2's AVA
+    models have neither.
     """
 
-    def __init__(self, kind: str, fast_channels: int, alpha: int, kernel: int, norm: bool = True) -> None:
+    def __init__(
+        self, kind: str, fast_channels: int, alpha: int, kernel: int, norm: bool = True
+    ) -> None:
         super().__init__()
         self.kind = kind
         self.alpha = alpha
@@ -69,7 +74,8 @@ class LateralConnection(nn.Module):
             return torch.cat([slow, added], dim=1)
         if self.kind == "t_sample":
             return torch.cat([slow, fast[:, :, :: self.alpha]], dim=1)
-        # Channels of one packed frame: all channels of its first Fast frame, then of its second, and so on.
+        # Channels of one packed frame: all channels of its first Fast frame, then of its second,
+        # and so on.
         packed = fast.unflatten(2, (-1, self.alpha)).movedim(3, 1).flatten(1, 2)
         return slow + packed if self.kind == "ttoc_sum" else torch.cat([slow, packed], dim=1)
 
@@ -78,13 +84,14 @@ class SlowFast(nn.Module):
     """The backbone of every row of the paper's tables.
 
     backbone: one of `BACKBONES`. depth: one of `BLOCKS`. width: Slow (or only) stem channels C.
-    alpha, beta_inv: frame rate ratio, and 1/beta; Fast widths are the Slow ones divided by beta_inv, each rounded.
-    lateral: one of `LATERALS`; lateral_kernel, lateral_norm: see `LateralConnection`.
-    res4_temporal_blocks: how many blocks of res4 keep their temporal kernel (None: all), in both pathways.
-    res5_stride, res5_dilation, non_local_res4, non_local_pool: see `Pathway`; non-local blocks stand in the
-    Slow (or only) pathway. zero_init_last_gamma: each residual branch starts as zero (Goyal et al. 2017).
-    out_channels: of each pathway's features. feature_stride: clip pixels per feature cell.
-    Raises ValueError for a name or a combination that does not exist.
+    alpha, beta_inv: frame rate ratio, and 1/beta; Fast widths are the Slow ones divided by
+    beta_inv, each rounded. lateral: one of `LATERALS`; lateral_kernel, lateral_norm: see
+    `LateralConnection`. res4_temporal_blocks: how many blocks of res4 keep their temporal kernel
+    (None: all), in both pathways. res5_stride, res5_dilation, non_local_res4, non_local_pool: see
+    `Pathway`; non-local blocks stand in the Slow (or only) pathway. zero_init_last_gamma: each
+    residual branch starts as zero (Goyal et al. 2017). out_channels: of each pathway's features.
+    feature_stride: clip pixels per feature cell. Raises ValueError for a name or a combination that
+    does not exist.
     """
 
     def __init__(
@@ -109,7 +116,9 @@ class SlowFast(nn.Module):
         self.alpha = alpha
         self.feature_stride = 16 * res5_stride
 
-        def build_pathway(stream: str, stem_kernel: int, beta_inv: int, extra_channels: Sequence[int]) -> Pathway:
+        def build_pathway(
+            stream: str, stem_kernel: int, beta_inv: int, extra_channels: Sequence[int]
+        ) -> Pathway:
             is_alone = backbone != "slowfast"
             return Pathway(
                 width,
@@ -132,33 +141,42 @@ class SlowFast(nn.Module):
             self.fast = build_pathway("fast", 5, beta_inv, ())
         if self.fast is not None and backbone == "slowfast" and lateral != "none":
             for channels in self.fast.stage_channels[:4]:
-                connection = LateralConnection(lateral, channels, alpha, lateral_kernel, lateral_norm)
+                connection = LateralConnection(
+                    lateral, channels, alpha, lateral_kernel, lateral_norm
+                )
                 self.laterals.append(connection)
                 extra_channels.append(connection.added_channels)
         if backbone in ("slowfast", "slow_only"):
             self.slow = build_pathway("slow", 1, 1, extra_channels)
         if backbone == "i3d":
             self.slow = build_pathway("i3d", 5, 1, ())
-        self.out_channels = [pathway.stage_channels[4] for pathway in (self.slow, self.fast) if pathway is not None]
+        self.out_channels = [
+            pathway.stage_channels[4] for pathway in (self.slow, self.fast) if pathway is not None
+        ]
         _initialise(self, zero_init_last_gamma)
 
     def forward(self, slow: Tensor | None = None, fast: Tensor | None = None) -> list[Tensor]:
         """Features of each pathway, [B, out_channels[i], T_i, H/feature_stride, W/feature_stride].
 
-        slow: [B, 3, T, H, W]; fast: [B, 3, alpha*T, H, W]; a clip whose pathway is absent is ignored.
-        Raises ValueError naming the clip that is missing or has the wrong number of frames.
+        slow: [B, 3, T, H, W]; fast: [B, 3, alpha*T, H, W]; a clip whose pathway is absent is
+        ignored. Raises ValueError naming the clip that is missing or has the wrong number of
+        frames.
         """
         if self.slow is None or self.fast is None:
-            pathway, clip, name = (self.fast, fast, "fast") if self.slow is None else (self.slow, slow, "slow")
+            pathway, clip, name = (
+                (self.fast, fast, "fast") if self.slow is None else (self.slow, slow, "slow")
+            )
             assert pathway is not None
             return [pathway(_present(clip, name))]
-        slow, fast = _present(slow, "slow"), _present(fast, "fast")
+        slow = _present(slow, "slow")
+        fast = _present(fast, "fast")
         if fast.shape[2] != self.alpha * slow.shape[2]:
             raise ValueError(
                 f"the fast clip has {fast.shape[2]} frames, expected alpha * T = {self.alpha} * {slow.shape[2]}"
             )
         for index in range(5):
-            slow, fast = self.slow.stage(index, slow), self.fast.stage(index, fast)
+            slow = self.slow.stage(index, slow)
+            fast = self.fast.stage(index, fast)
             if index < len(self.laterals):
                 slow = self.laterals[index](slow, fast)
         return [slow, fast]
@@ -166,13 +184,19 @@ class SlowFast(nn.Module):
 
 def _present(clip: Tensor | None, name: str) -> Tensor:
     if clip is None:
-        raise ValueError(f"the {name} clip is missing: this network needs {name} [B, 3, frames, H, W]")
+        raise ValueError(
+            f"the {name} clip is missing: this network needs {name} [B, 3, frames, H, W]"
+        )
     if clip.ndim != 5 or clip.shape[1] != 3:
-        raise ValueError(f"the {name} clip has shape {list(clip.shape)}, expected [B, 3, frames, H, W]")
+        raise ValueError(
+            f"the {name} clip has shape {list(clip.shape)}, expected [B, 3, frames, H, W]"
+        )
     return clip
 
 
-def _check_values(backbone: str, depth: int, width: int, alpha: int, beta_inv: int, lateral: str) -> None:
+def _check_values(
+    backbone: str, depth: int, width: int, alpha: int, beta_inv: int, lateral: str
+) -> None:
     for name, value, allowed in (
         ("backbone", backbone, BACKBONES),
         ("depth", depth, tuple(BLOCKS)),
@@ -188,7 +212,9 @@ def _check_values(backbone: str, depth: int, width: int, alpha: int, beta_inv: i
 
 
 def _temporal_kernels(stream: str, depth: int, res4_temporal_blocks: int | None) -> list[list[int]]:
-    """Frames seen by each block's first convolution, for res2..res5 (Table 1; I3D: Wang et al. 2018)."""
+    """Frames seen by each block's first convolution, for res2..res5 (Table 1; I3D: Wang et al.
+    2018).
+    """
     pattern = {
         "slow": ((1,), (1,), (3,), (3,)),
         "fast": ((3,), (3,), (3,), (3,)),
@@ -199,7 +225,9 @@ def _temporal_kernels(stream: str, depth: int, res4_temporal_blocks: int | None)
         for cycle, blocks in zip(pattern, BLOCKS[depth], strict=True)
     ]
     if res4_temporal_blocks is not None:
-        kernels[2] = [k if index < res4_temporal_blocks else 1 for index, k in enumerate(kernels[2])]
+        kernels[2] = [
+            k if index < res4_temporal_blocks else 1 for index, k in enumerate(kernels[2])
+        ]
     return kernels
 
 

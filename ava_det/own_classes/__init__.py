@@ -1,8 +1,17 @@
-"""Own classes on a frozen backbone: features of boxes computed once, a head fitted on them, its scores made honest."""
+"""Own classes on a frozen backbone: features of boxes computed once, a head fitted on them, its
+scores made honest.
+"""
 
 from ava_det.own_classes.calibration import calibrate, find_thresholds
 from ava_det.own_classes.feature_cache import FeatureCache
 from ava_det.own_classes.head_fit import choose_head, place_columns
 from ava_det.own_classes.table import write_table
 
-__all__ = ["FeatureCache", "calibrate", "choose_head", "find_thresholds", "place_columns", "write_table"]
+__all__ = [
+    "FeatureCache",
+    "calibrate",
+    "choose_head",
+    "find_thresholds",
+    "place_columns",
+    "write_table",
+]

@@ -1,4 +1,6 @@
-"""Scores that mean what they say, and where to draw the line, per class, from labelled boxes the head has not seen."""
+"""Scores that mean what they say, and where to draw the line, per class, from labelled boxes the
+head has not seen.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,11 @@ MIN_PRECISION = 0.5  # of the boxes that show a class
 
 
 def calibrate(layer: nn.Linear, logits: Tensor, labels: Tensor) -> None:
-    """Platt scaling (Platt 1999): scores become sigmoid(slope * logit + offset), folded into the last linear layer.
+    """Platt scaling (Platt 1999): scores become sigmoid(slope * logit + offset), folded into the
+    last linear layer.
 
-    layer: gave `logits` [N, C]. labels: [N, C] of the same boxes. A class keeps its scores where there are too few
-    examples, and where the fitted slope would turn their order round.
+    layer: gave `logits` [N, C]. labels: [N, C] of the same boxes. A class keeps its scores where
+    there are too few examples, and where the fitted slope would turn their order round.
     """
     fitted = [_fit_platt(logits[:, column], labels[:, column]) for column in range(labels.shape[1])]
     slopes, offsets = torch.tensor(fitted).unbind(dim=1)
@@ -28,8 +31,10 @@ def _fit_platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     num_negative = len(labels) - num_positive
     if min(num_positive, num_negative) < MIN_EXAMPLES:
         return 1.0, 0.0
-    # Platt's targets: an example counts as one of infinitely many, so that no score has to be 0 or 1
-    high, low = (num_positive + 1) / (num_positive + 2), 1 / (num_negative + 2)
+    # Platt's targets: an example counts as one of infinitely many, so that no score has to be 0 or
+    # 1
+    high = (num_positive + 1) / (num_positive + 2)
+    low = 1 / (num_negative + 2)
     targets = torch.where(labels > 0, high, low).double()
     values = logits.double()
     parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
@@ -47,12 +52,15 @@ def _fit_platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
 
 
 def find_thresholds(scores: Tensor, labels: Tensor) -> list[float]:
-    """For each class the score from which on it should be shown: that of the highest F1 on these boxes at which at
-    least half of what is shown is right, or 0.5 where there is none.
+    """For each class the score from which on it should be shown: that of the highest F1 on these
+    boxes at which at least half of what is shown is right, or 0.5 where there is none.
 
-    scores, labels: [N, C]. It lies in the middle between the lowest score shown and the next one below.
+    scores, labels: [N, C]. It lies in the middle between the lowest score shown and the next one
+    below.
     """
-    return [_find_threshold(scores[:, column], labels[:, column]) for column in range(labels.shape[1])]
+    return [
+        _find_threshold(scores[:, column], labels[:, column]) for column in range(labels.shape[1])
+    ]
 
 
 def _find_threshold(scores: Tensor, labels: Tensor) -> float:

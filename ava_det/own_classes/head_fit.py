@@ -1,8 +1,9 @@
-"""Linear layers on fixed features, fitted at once: the whole set is one batch, so no learning rate and no schedule.
+"""Linear layers on fixed features, fitted at once: the whole set is one batch, so no learning rate
+and no schedule.
 
-The loss is binary cross-entropy per class plus an L2 penalty, on features brought to mean 0 and variance 1. For one
-layer that is convex: the answer is unique, whatever the seed. The scaling is folded into the first layer's weights at
-the end, so that a fitted head reads plain features.
+The loss is binary cross-entropy per class plus an L2 penalty, on features brought to mean 0 and
+variance 1. For one layer that is convex: the answer is unique, whatever the seed. The scaling is
+folded into the first layer's weights at the end, so that a fitted head reads plain features.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# strength of the penalty, tried from strong to weak; which is right depends on how many boxes there are
+# strength of the penalty, tried from strong to weak; which is right depends on how many boxes there
+# are
 PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 MAX_ITERATIONS = 100
 NEVER = -10.0  # the bias of an action without an example: a score of 0.00005
@@ -23,9 +25,11 @@ NEVER = -10.0  # the bias of an action without an example: a score of 0.00005
 def choose_head(
     layers: nn.Sequential, train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor]
 ) -> tuple[nn.Sequential, float]:
-    """`layers` fitted on `train` with the penalty that does best on `val` by cross-entropy, and that penalty.
+    """`layers` fitted on `train` with the penalty that does best on `val` by cross-entropy, and
+    that penalty.
 
-    layers: from features [N, D] to logits [N, C], the last one linear. train, val: features [N, D] and labels [N, C].
+    layers: from features [N, D] to logits [N, C], the last one linear. train, val: features [N, D]
+    and labels [N, C].
     """
     found: tuple[float, nn.Sequential, float] | None = None
     for penalty in PENALTIES:
@@ -38,25 +42,40 @@ def choose_head(
     return found[1], found[2]
 
 
-def fit_head(layers: nn.Sequential, features: Tensor, labels: Tensor, penalty: float) -> nn.Sequential:
-    """A copy of `layers` that minimises mean cross-entropy + penalty / 2 * (sum of squared weights) / classes."""
+def fit_head(
+    layers: nn.Sequential, features: Tensor, labels: Tensor, penalty: float
+) -> nn.Sequential:
+    """A copy of `layers` that minimises mean cross-entropy + penalty / 2 * (sum of squared weights)
+    / classes.
+    """
     fitted = copy.deepcopy(layers).float()
-    first, last = fitted[0], fitted[-1]
+    first = fitted[0]
+    last = fitted[-1]
     assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
-    mean, std = features.mean(dim=0), features.std(dim=0, correction=0)
-    std = torch.where(std > 1e-6 * std.max().clamp_min(1e-12), std, math.inf)  # a constant feature tells nothing
+    mean = features.mean(dim=0)
+    std = features.std(dim=0, correction=0)
+    # a constant feature tells nothing
+    std = torch.where(std > 1e-6 * std.max().clamp_min(1e-12), std, math.inf)
     scaled = (features - mean) / std
     share = ((labels.sum(dim=0) + 0.5) / (len(labels) + 1)).logit()
     with torch.no_grad():
         last.weight.zero_() if first is last else None
         last.bias.copy_(share)
     weights = [layer.weight for layer in fitted if isinstance(layer, nn.Linear)]
-    optimizer = torch.optim.LBFGS(fitted.parameters(), max_iter=MAX_ITERATIONS, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        fitted.parameters(), max_iter=MAX_ITERATIONS, line_search_fn="strong_wolfe"
+    )
 
     def compute_loss() -> Tensor:
         optimizer.zero_grad()
         loss = F.binary_cross_entropy_with_logits(fitted(scaled), labels)
-        loss = loss + penalty / 2 * torch.stack([weight.square().sum() for weight in weights]).sum() / labels.shape[1]
+        loss = (
+            loss
+            + penalty
+            / 2
+            * torch.stack([weight.square().sum() for weight in weights]).sum()
+            / labels.shape[1]
+        )
         loss.backward()
         return loss
 

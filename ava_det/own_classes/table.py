@@ -1,4 +1,6 @@
-"""Cached features as a table that opens in any spreadsheet: what each box is, where it lies, and what it looks like."""
+"""Cached features as a table that opens in any spreadsheet: what each box is, where it lies, and
+what it looks like.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,29 @@ from ava_det.files import atomic_path
 from ava_det.structures import Keyframe
 
 COLUMNS = (
-    "split", "video_id", "timestamp", "x1", "y1", "x2", "y2", "labels",
-    "nearest_video_id", "nearest_timestamp", "nearest_labels", "similarity", "component_1", "component_2",
-)  # fmt: skip
+    "split",
+    "video_id",
+    "timestamp",
+    "x1",
+    "y1",
+    "x2",
+    "y2",
+    "labels",
+    "nearest_video_id",
+    "nearest_timestamp",
+    "nearest_labels",
+    "similarity",
+    "component_1",
+    "component_2",
+)
 CHUNK = 1024  # boxes compared with all others at a time
 
 
 @dataclass
 class Row:
-    """A labelled box: of which split and keyframe, at x1, y1, x2, y2 (fractions of the frame), with which actions."""
+    """A labelled box: of which split and keyframe, at x1, y1, x2, y2 (fractions of the frame), with
+    which actions.
+    """
 
     split: str
     keyframe: Keyframe
@@ -31,15 +47,21 @@ class Row:
 
 
 def write_table(
-    path: str | Path, splits: Mapping[str, tuple[Sequence[Keyframe], Tensor]], label_map: Mapping[int, str]
+    path: str | Path,
+    splits: Mapping[str, tuple[Sequence[Keyframe], Tensor]],
+    label_map: Mapping[int, str],
 ) -> None:
-    """A CSV with a header, a row for each box of all splits: what it is labelled, and the box that looks most like it.
+    """A CSV with a header, a row for each box of all splits: what it is labelled, and the box that
+    looks most like it.
 
-    splits: keyframes and the features [N, D] of their boxes, in order. The nearest box is the most similar of another
-    keyframe, by cosine similarity of features brought to mean 0 and variance 1; where its labels differ, one of the two
-    may be wrong. The components are the first two principal ones of all boxes: a map of the set.
+    splits: keyframes and the features [N, D] of their boxes, in order. The nearest box is the most
+    similar of another keyframe, by cosine similarity of features brought to mean 0 and variance 1;
+    where its labels differ, one of the two may be wrong. The components are the first two principal
+    ones of all boxes: a map of the set.
     """
-    rows = [row for name, (keyframes, _) in splits.items() for row in _rows(name, keyframes, label_map)]
+    rows = [
+        row for name, (keyframes, _) in splits.items() for row in _rows(name, keyframes, label_map)
+    ]
     features = torch.cat([vectors for _, vectors in splits.values()]).float()
     scaled = (features - features.mean(dim=0)) / features.std(dim=0, correction=0).clamp_min(1e-12)
     nearest, similarity = _find_nearest(scaled, [id(row.keyframe) for row in rows])
@@ -47,12 +69,23 @@ def write_table(
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for row, other, value, place in zip(rows, nearest, similarity, components.tolist(), strict=True):
+        for row, other, value, place in zip(
+            rows, nearest, similarity, components.tolist(), strict=True
+        ):
             like = rows[other] if other >= 0 else None
             writer.writerow(
-                [row.split, row.keyframe.video_id, f"{row.keyframe.timestamp:g}", *(f"{v:.4f}" for v in row.box)]
+                [
+                    row.split,
+                    row.keyframe.video_id,
+                    f"{row.keyframe.timestamp:g}",
+                    *(f"{v:.4f}" for v in row.box),
+                ]
                 + [row.labels]
-                + ([like.keyframe.video_id, f"{like.keyframe.timestamp:g}", like.labels] if like else ["", "", ""])
+                + (
+                    [like.keyframe.video_id, f"{like.keyframe.timestamp:g}", like.labels]
+                    if like
+                    else ["", "", ""]
+                )
                 + [f"{value:.4f}" if like else "", *(f"{v:.4f}" for v in place)]
             )
 
@@ -60,7 +93,9 @@ def write_table(
 def _rows(split: str, keyframes: Sequence[Keyframe], label_map: Mapping[int, str]) -> list[Row]:
     rows = []
     for keyframe in keyframes:
-        labels = keyframe.labels if keyframe.labels is not None else torch.zeros(len(keyframe.boxes), 0)
+        labels = (
+            keyframe.labels if keyframe.labels is not None else torch.zeros(len(keyframe.boxes), 0)
+        )
         for box, own in zip(keyframe.boxes.tolist(), labels, strict=True):
             ids = (own.nonzero().flatten() + 1).tolist()
             rows.append(Row(split, keyframe, box, "; ".join(label_map.get(i, str(i)) for i in ids)))
@@ -68,11 +103,14 @@ def _rows(split: str, keyframes: Sequence[Keyframe], label_map: Mapping[int, str
 
 
 def _find_nearest(scaled: Tensor, groups: Sequence[int]) -> tuple[list[int], list[float]]:
-    """For each row the most similar one of another group, -1 where there is none, and the cosine of the two."""
+    """For each row the most similar one of another group, -1 where there is none, and the cosine of
+    the two.
+    """
     unit = torch.nn.functional.normalize(scaled, dim=1)
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     group_of = torch.tensor([numbers[group] for group in groups])
-    nearest, values = [], []
+    nearest = []
+    values = []
     for start in range(0, len(unit), CHUNK):
         cosines = unit[start : start + CHUNK] @ unit.T
         cosines[group_of[start : start + CHUNK, None] == group_of[None]] = -2.0
@@ -83,7 +121,9 @@ def _find_nearest(scaled: Tensor, groups: Sequence[int]) -> tuple[list[int], lis
 
 
 def _compute_components(scaled: Tensor) -> Tensor:
-    """[N, 2]: coordinates along the two directions of largest variance; the sign makes the largest one positive."""
+    """[N, 2]: coordinates along the two directions of largest variance; the sign makes the largest
+    one positive.
+    """
     if min(scaled.shape) < 2:
         return torch.zeros(len(scaled), 2)
     wide = scaled.double()

@@ -1,1 +1,3 @@
-"""Published results, and everything that decides whether a run of their weights gives the published number."""
+"""Published results, and everything that decides whether a run of their weights gives the published
+number.
+"""

@@ -10,7 +10,8 @@ from ava_det.reproduction.published import NUM_MOVIES, PublishedResult
 
 CLOSE = 0.003  # mAP: one in the last printed digit, tied scores, and what re-encoding costs
 
-# What people got from the 28.2 and 29.4 models by doing otherwise (issues of facebookresearch/SlowFast).
+# What people got from the 28.2 and 29.4 models by doing otherwise (issues of
+# facebookresearch/SlowFast).
 REPORTED = (
     (0.252, "frames extracted by another version of ffmpeg"),
     (0.237, "frames scaled down before (issue 66)"),
@@ -20,13 +21,17 @@ REPORTED = (
 )
 
 
-def find_list_problems(published: PublishedResult | None, boxes: str, min_score: float) -> list[str]:
+def find_list_problems(
+    published: PublishedResult | None, boxes: str, min_score: float
+) -> list[str]:
     """Whether these person boxes, cut at this score, are the ones the number was published with."""
     if published is None:
         return []
     problems = []
     if not Path(boxes).as_posix().endswith(published.box_list):
-        problems.append(f"wrong list: person boxes are {boxes}, the published number used {published.box_list}")
+        problems.append(
+            f"wrong list: person boxes are {boxes}, the published number used {published.box_list}"
+        )
     if min_score != published.min_person_score:
         problems.append(
             f"wrong threshold: data.min_person_score={min_score:g}, the published number used "
@@ -35,28 +40,40 @@ def find_list_problems(published: PublishedResult | None, boxes: str, min_score:
     return problems
 
 
-def find_annotation_problems(published: PublishedResult | None, version: str, annotations: Sequence[str]) -> list[str]:
+def find_annotation_problems(
+    published: PublishedResult | None, version: str, annotations: Sequence[str]
+) -> list[str]:
     """Whether the ground truth is that of the published version."""
     names = [Path(path).name for path in annotations]
     other = {"2.1": "2.2", "2.2": "2.1"}
     problems = []
     if published is not None and version != published.version:
-        problems.append(f"wrong version: data.ava_version={version}, the number is of AVA v{published.version}")
+        problems.append(
+            f"wrong version: data.ava_version={version}, the number is of AVA v{published.version}"
+        )
     if published is not None:
         wrong = [name for name in names if f"v{other[published.version]}" in name]
-        problems += [f"wrong annotations: {name}, the number is of AVA v{published.version}" for name in wrong]
+        problems += [
+            f"wrong annotations: {name}, the number is of AVA v{published.version}"
+            for name in wrong
+        ]
     return problems
 
 
 def compare(
     published: PublishedResult | None, results: Mapping[str, Mapping[str, Any]], num_videos: int
 ) -> tuple[float | None, str]:
-    """mAP minus the published one under its protocol (None where nothing is comparable), and a sentence about it."""
+    """mAP minus the published one under its protocol (None where nothing is comparable), and a
+    sentence about it.
+    """
     if published is None:
         return None, "no number is published for these weights"
     measured = results.get(published.protocol, {}).get("mAP")
     if measured is None:
-        return None, f"not comparable: no mAP under {published.protocol}, the protocol of the published number"
+        return (
+            None,
+            f"not comparable: no mAP under {published.protocol}, the protocol of the published number",
+        )
     if num_videos < NUM_MOVIES:
         return None, (
             f"not comparable: {100 * published.mean_ap:.4g} is of {NUM_MOVIES} movies, this is of {num_videos}. "
@@ -71,20 +88,34 @@ def compare(
     )
 
 
-def name_causes(difference: float | None, measured: float | None, problems: Sequence[str]) -> list[str]:
-    """Likely causes of a number that is off, most likely first: what the run shows, then what others report."""
+def name_causes(
+    difference: float | None, measured: float | None, problems: Sequence[str]
+) -> list[str]:
+    """Likely causes of a number that is off, most likely first: what the run shows, then what
+    others report.
+    """
     causes = list(problems)
     if difference is None or abs(difference) <= CLOSE or measured is None:
         return causes
     if not problems:
-        causes.append("nothing unusual was found in files, lists and settings: compare the classes below")
+        causes.append(
+            "nothing unusual was found in files, lists and settings: compare the classes below"
+        )
     near = [text for value, text in REPORTED if abs(measured - value) < 0.005]
     causes += [f"{100 * measured:.1f} was also reported for: {text}" for text in near]
     return causes
 
 
-def find_odd_classes(result: Mapping[str, Any], reference: Mapping[str, float]) -> list[tuple[str, float, float]]:
-    """(class name, AP here, AP in the reference), largest difference first; classes without both are left out."""
+def find_odd_classes(
+    result: Mapping[str, Any], reference: Mapping[str, float]
+) -> list[tuple[str, float, float]]:
+    """(class name, AP here, AP in the reference), largest difference first; classes without both
+    are left out.
+    """
     by_name = {row["name"]: row["AP"] for row in result.get("per_class", {}).values()}
-    both = [(name, by_name[name], value) for name, value in reference.items() if by_name.get(name) is not None]
+    both = [
+        (name, by_name[name], value)
+        for name, value in reference.items()
+        if by_name.get(name) is not None
+    ]
     return sorted(both, key=lambda row: -abs(row[1] - row[2]))

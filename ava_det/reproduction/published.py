@@ -1,4 +1,6 @@
-"""What was published: which weights, read by which config, scored how, gave which mAP on AVA's 64 validation movies."""
+"""What was published: which weights, read by which config, scored how, gave which mAP on AVA's 64
+validation movies.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from ava_det.checkpoint.zoo import ZOO
 NUM_MOVIES = 64  # of AVA's validation split
 NUM_PICTURES = 27_030  # of a movie cut from 900 to 1801 s, at 30 a second
 
-# Class name -> AP, as far as we could read the threads; they give all 60, and a log to download (`load_reference`).
+# Class name -> AP, as far as we could read the threads; they give all 60, and a log to download
+# (`load_reference`).
 _PYSLOWFAST_ISSUE_66 = {
     "answer phone": 0.743493322077844,
     "bend/bow (at the waist)": 0.42704986947255796,
@@ -42,11 +45,11 @@ _MMACTION2_LIST = "ava_dense_proposals_val.FAIR.recall_93.9.pkl"
 
 @dataclass(frozen=True)
 class PublishedResult:
-    """weights: a name of the model zoo. config, overrides: what runs them. version: of the annotations.
+    """weights: a name of the model zoo. config, overrides: what runs them. version: of the
+    annotations.
 
-    mean_ap: 0..1, under `protocol`. source: where it is stated. box_list, min_person_score: the person boxes it used.
-    reference: class name -> AP, of some classes;
-    reference_source: where.
+    mean_ap: 0..1, under `protocol`. source: where it is stated. box_list, min_person_score: the
+    person boxes it used. reference: class name -> AP, of some classes; reference_source: where.
     """
 
     weights: str
@@ -74,60 +77,99 @@ PUBLISHED: dict[str, PublishedResult] = {
         PublishedResult(
             "pyslowfast/SLOWFAST_32x2_R101_50_50_v2.1",
             "configs/ava/pyslowfast/SLOWFAST_32x2_R101_50_50_v2.1.yaml",
-            "2.1", 0.282, "pyslowfast", _PYSLOWFAST_ZOO,
-            reference=_PYSLOWFAST_ISSUE_66, reference_source=f"{_ISSUES}/66",
+            "2.1",
+            0.282,
+            "pyslowfast",
+            _PYSLOWFAST_ZOO,
+            reference=_PYSLOWFAST_ISSUE_66,
+            reference_source=f"{_ISSUES}/66",
         ),
         PublishedResult(
             "pyslowfast/SLOWFAST_32x2_R101_50_50",
             "configs/ava/pyslowfast/SLOWFAST_32x2_R101_50_50.yaml",
-            "2.2", 0.291, "pyslowfast", _PYSLOWFAST_ZOO,
+            "2.2",
+            0.291,
+            "pyslowfast",
+            _PYSLOWFAST_ZOO,
         ),
         PublishedResult(
             "pyslowfast/SLOWFAST_64x2_R101_50_50",
             "configs/ava/pyslowfast/SLOWFAST_64x2_R101_50_50.yaml",
-            "2.2", 0.294, "pyslowfast", _PYSLOWFAST_ZOO,
-            reference=_PYSLOWFAST_ISSUE_76, reference_source=f"{_ISSUES}/76",
+            "2.2",
+            0.294,
+            "pyslowfast",
+            _PYSLOWFAST_ZOO,
+            reference=_PYSLOWFAST_ISSUE_76,
+            reference_source=f"{_ISSUES}/76",
         ),
         PublishedResult(
             "pyslowfast/SLOW_8x8_R50",
             "configs/ava/pyslowfast/SLOW_8x8_R50.yaml",
-            "2.2", 0.195, "pyslowfast", _PYSLOWFAST_ZOO,
-            f"person_box_67091280_iou75/{_VAL_LIST}", 0.9,
+            "2.2",
+            0.195,
+            "pyslowfast",
+            _PYSLOWFAST_ZOO,
+            f"person_box_67091280_iou75/{_VAL_LIST}",
+            0.9,
         ),
         PublishedResult(
             "pytorchvideo/SLOWFAST_8x8_R50_DETECTION",
             "configs/ava/pyslowfast/SLOWFAST_32x2_R50_SHORT.yaml",
-            "2.2", 0.2467, "pyslowfast", _PYTORCHVIDEO_ZOO,
+            "2.2",
+            0.2467,
+            "pyslowfast",
+            _PYTORCHVIDEO_ZOO,
         ),
         PublishedResult(
             "pytorchvideo/SLOW_4x16_R50_DETECTION",
             "configs/ava/pyslowfast/SLOW_8x8_R50.yaml",
-            "2.2", 0.195, "pyslowfast", _PYTORCHVIDEO_ZOO,
-            f"person_box_67091280_iou75/{_VAL_LIST}", 0.9,
+            "2.2",
+            0.195,
+            "pyslowfast",
+            _PYTORCHVIDEO_ZOO,
+            f"person_box_67091280_iou75/{_VAL_LIST}",
+            0.9,
             overrides=("model.roi_aligned=true",),
         ),
         PublishedResult(
             "mmaction2/slowfast_r50_8x8_v2.2",
             "configs/ava/mmaction2/slowfast_r50_8x8_v2.2.yaml",
-            "2.2", 0.2590, "mmaction2", f"{_MMACTION2_ZOO}/slowfast", _MMACTION2_LIST, 0.9,
+            "2.2",
+            0.2590,
+            "mmaction2",
+            f"{_MMACTION2_ZOO}/slowfast",
+            _MMACTION2_LIST,
+            0.9,
         ),
         PublishedResult(
             "mmaction2/slowonly_r50_16x4_tricks_ava_kinetics",
             _SLOW_ONLY_TRICKS,
-            "2.2", 0.3129, "mmaction2", f"{_MMACTION2_ZOO}/slowonly", _MMACTION2_LIST, 0.9,
+            "2.2",
+            0.3129,
+            "mmaction2",
+            f"{_MMACTION2_ZOO}/slowonly",
+            _MMACTION2_LIST,
+            0.9,
         ),
         PublishedResult(
             "mmaction2/slowonly_r50_8x8_tricks_ava_kinetics",
             _SLOW_ONLY_TRICKS,
-            "2.2", 0.3033, "mmaction2", f"{_MMACTION2_ZOO}/slowonly", _MMACTION2_LIST, 0.9,
+            "2.2",
+            0.3033,
+            "mmaction2",
+            f"{_MMACTION2_ZOO}/slowonly",
+            _MMACTION2_LIST,
+            0.9,
             overrides=("model.num_slow_frames=8", "model.slow_stride=8"),
         ),
     )
-}  # fmt: skip
+}
 
 
 def find_published(weights: str) -> PublishedResult | None:
-    """The published result of weights given by name, or by a file that has its published name; None for others."""
+    """The published result of weights given by name, or by a file that has its published name; None
+    for others.
+    """
     if weights in PUBLISHED:
         return PUBLISHED[weights]
     for name, result in PUBLISHED.items():
@@ -138,15 +180,22 @@ def find_published(weights: str) -> PublishedResult | None:
 
 
 def load_reference(path: str | Path) -> dict[str, float]:
-    """Class name -> AP out of a log of PySlowFast or MMAction2 that prints `...AP@0.5IOU/NAME: value`.
+    """Class name -> AP out of a log of PySlowFast or MMAction2 that prints `...AP@0.5IOU/NAME:
+    value`.
 
     The last value of each class counts. Raises ValueError for a text without any.
     """
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file, expected a test log with AP@0.5IOU of each class") from None
-    found = re.findall(r"""PerformanceByCategory/AP@0\.5IOU/(.+?)['"]?\s*[:=]\s*([0-9.]+(?:e[+-]?\d+)?)""", text)
+        raise ValueError(
+            f"{path}: no such file, expected a test log with AP@0.5IOU of each class"
+        ) from None
+    found = re.findall(
+        r"""PerformanceByCategory/AP@0\.5IOU/(.+?)['"]?\s*[:=]\s*([0-9.]+(?:e[+-]?\d+)?)""", text
+    )
     if not found:
-        raise ValueError(f"{path}: expected a test log with lines such as 'AP@0.5IOU/answer phone': 0.743, found none")
+        raise ValueError(
+            f"{path}: expected a test log with lines such as 'AP@0.5IOU/answer phone': 0.743, found none"
+        )
     return {name: float(value) for name, value in found}

@@ -15,8 +15,10 @@ from ava_det.reproduction.videos import VideoFacts
 
 @dataclass
 class Reproduction:
-    """Everything a report says. results: protocol -> metrics or {"error"}. settings: what decides the number.
-    lost: sentences about keyframes without detections. classes: (name, AP here, AP of the reference)."""
+    """Everything a report says. results: protocol -> metrics or {"error"}. settings: what decides
+    the number. lost: sentences about keyframes without detections. classes: (name, AP here, AP of
+    the reference).
+    """
 
     weights: str
     weights_sha256: str
@@ -38,7 +40,9 @@ class Reproduction:
 
 def write_reports(folder: Path, reproduction: Reproduction) -> Path:
     """Writes report.json and report.md; the path of the latter."""
-    _write(folder / "report.json", json.dumps(asdict(reproduction), indent=2, allow_nan=False) + "\n")
+    _write(
+        folder / "report.json", json.dumps(asdict(reproduction), indent=2, allow_nan=False) + "\n"
+    )
     _write(folder / "report.md", describe(reproduction))
     return folder / "report.md"
 
@@ -59,7 +63,10 @@ def describe(reproduction: Reproduction) -> str:
         parts += ["## Not scored", "\n".join(gone + [f"- {sentence}" for sentence in r.lost])]
     if r.classes:
         head = ["| class | AP here | AP in reference | difference |", "|---|---|---|---|"]
-        rows = [f"| {name} | {here:.4f} | {there:.4f} | {here - there:+.4f} |" for name, here, there in r.classes]
+        rows = [
+            f"| {name} | {here:.4f} | {there:.4f} | {here - there:+.4f} |"
+            for name, here, there in r.classes
+        ]
         parts += [f"## Classes, against {r.reference_source}", "\n".join(head + rows)]
     rates: dict[str, int] = {}
     for video in r.videos:
@@ -71,13 +78,27 @@ def describe(reproduction: Reproduction) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def protocol_table(results: Mapping[str, Mapping[str, Any]], published: PublishedResult | None) -> list[str]:
-    """Markdown rows: every protocol's mAP in %, and the published number beside the one it was made with."""
+def protocol_table(
+    results: Mapping[str, Mapping[str, Any]], published: PublishedResult | None
+) -> list[str]:
+    """Markdown rows: every protocol's mAP in %, and the published number beside the one it was made
+    with.
+    """
     rows = ["| protocol | mAP | published |", "|---|---|---|"]
     for name, result in results.items():
         value = result.get("mAP")
-        shown = result["error"] if "error" in result else "undefined" if value is None else f"{100 * value:.2f}"
-        ours = f"{100 * published.mean_ap:.4g}" if published is not None and published.protocol == name else ""
+        shown = (
+            result["error"]
+            if "error" in result
+            else "undefined"
+            if value is None
+            else f"{100 * value:.2f}"
+        )
+        ours = (
+            f"{100 * published.mean_ap:.4g}"
+            if published is not None and published.protocol == name
+            else ""
+        )
         rows.append(f"| {name} | {shown} | {ours} |")
     return rows
 

@@ -40,7 +40,9 @@ def score_protocols(
     excluded: Collection[tuple[str, str]],
     protocols: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
-    """Protocol -> what `evaluate_rows` says, or {"error": sentence} where that protocol refuses the rows."""
+    """Protocol -> what `evaluate_rows` says, or {"error": sentence} where that protocol refuses the
+    rows.
+    """
     results: dict[str, dict[str, Any]] = {}
     for name in protocols:
         keys = excluded if PROTOCOLS[name].exclusion != "nothing" else frozenset()

@@ -1,4 +1,6 @@
-"""The movies a number is made from: are they there, whole, original, and cut where everybody cuts them?"""
+"""The movies a number is made from: are they there, whole, original, and cut where everybody cuts
+them?
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ LAST_KEYFRAME = 1798.0  # of AVA's annotations
 CLIP_REACH = 1.1  # seconds of a 64-tick clip after its keyframe
 CUT_SECONDS = 901.0
 CUT_TOLERANCE = 1.5  # seconds, of a cut's length: containers and last frames differ
-# Short sides that preparation scripts scale to (of Kinetics, of training jitter, of ours); no movie of AVA's is known
-# to have one by nature.
+# Short sides that preparation scripts scale to (of Kinetics, of training jitter, of ours); no movie
+# of AVA's is known to have one by nature.
 USUAL_RESCALED = (256, 320, 340)
 
 
@@ -65,7 +67,8 @@ def inspect_videos(
     video_ids: Sequence[str], videos: Mapping[str, Path], start_second: float
 ) -> tuple[list[VideoFacts], list[str]]:
     """Facts of the movies that can be read, and a sentence about each that cannot."""
-    facts, broken = [], []
+    facts = []
+    broken = []
     for video_id in video_ids:
         try:
             facts.append(inspect_video(video_id, videos[video_id], start_second))
@@ -75,7 +78,9 @@ def inspect_videos(
 
 
 def require_start_second(facts: Sequence[VideoFacts], grid_start_second: float) -> None:
-    """Raises ValueError where all movies are cut ones that are read as whole ones, or the other way round."""
+    """Raises ValueError where all movies are cut ones that are read as whole ones, or the other way
+    round.
+    """
     if facts and all(video.start == 0 and video.end < grid_start_second + 2 for video in facts):
         example = facts[0]
         raise ValueError(
@@ -90,10 +95,16 @@ def require_start_second(facts: Sequence[VideoFacts], grid_start_second: float) 
         )
 
 
-def find_video_problems(facts: Sequence[VideoFacts], last_keyframe: float = LAST_KEYFRAME) -> list[str]:
+def find_video_problems(
+    facts: Sequence[VideoFacts], last_keyframe: float = LAST_KEYFRAME
+) -> list[str]:
     """Why these movies would give another number, one sentence for each kind of problem."""
     short = [v for v in facts if v.end < last_keyframe + CLIP_REACH]
-    cuts = [v for v in facts if v.start > 0 and abs(v.duration - CUT_SECONDS) > CUT_TOLERANCE and v not in short]
+    cuts = [
+        v
+        for v in facts
+        if v.start > 0 and abs(v.duration - CUT_SECONDS) > CUT_TOLERANCE and v not in short
+    ]
     wrong_cut = [v for v in short if v.start > 0] + cuts
     ends_early = [v for v in short if v.start == 0]
     prepared = [v for v in facts if v.is_prepared]
@@ -101,8 +112,14 @@ def find_video_problems(facts: Sequence[VideoFacts], last_keyframe: float = LAST
     odd_rate = [v for v in facts if not v.is_prepared and not 22 < v.fps < 62]
     problems = []
     if wrong_cut:
-        pictures = Counter(round(v.duration * EXTRACTED_FPS) for v in wrong_cut).most_common(1)[0][0]
-        known = " (a cut that another ffmpeg made; 25.2 instead of 28.2 was reported)" if pictures == 26_174 else ""
+        pictures = Counter(round(v.duration * EXTRACTED_FPS) for v in wrong_cut).most_common(1)[0][
+            0
+        ]
+        known = (
+            " (a cut that another ffmpeg made; 25.2 instead of 28.2 was reported)"
+            if pictures == 26_174
+            else ""
+        )
         problems.append(
             f"wrong cut: {_name(wrong_cut)} hold about {pictures} pictures of 1/30 s, expected about {NUM_PICTURES} "
             f"from 900 to 1801 s{known}"

@@ -30,7 +30,9 @@ from ava_det.training.optimizer import compute_lr
 
 def build_optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
     train = config.train
-    return build_plain_optimizer(model, train.optimizer, train.lr, train.momentum, train.nesterov, train.weight_decay)
+    return build_plain_optimizer(
+        model, train.optimizer, train.lr, train.momentum, train.nesterov, train.weight_decay
+    )
 
 
 def build_schedule(config: Config) -> Callable[[float], float]:
@@ -48,14 +50,19 @@ def build_schedule(config: Config) -> Callable[[float], float]:
 
 def build_loop_settings(config: Config) -> LoopSettings:
     train = config.train
-    columns = None if train.action_ids is None else [action_id - 1 for action_id in train.action_ids]
+    columns = (
+        None if train.action_ids is None else [action_id - 1 for action_id in train.action_ids]
+    )
     is_classifier = config.model.head == "classification"
     return LoopSettings(
         num_epochs=train.epochs,
         clip_grad_norm=train.clip_grad_norm,
         freeze_bn=train.freeze_bn,
         loss=LossSettings(
-            config.precision, columns, train.focal_gamma, config.model.num_classes if is_classifier else None
+            config.precision,
+            columns,
+            train.focal_gamma,
+            config.model.num_classes if is_classifier else None,
         ),
         log_every=train.log_every,
         eval_every=train.eval_every,
@@ -73,19 +80,25 @@ def build_evaluation(
     device: torch.device,
     show: Callable[[list[Detections]], None] | None = None,
 ) -> Callable[[nn.Module], dict[str, Any]]:
-    """A function that scores a model on a split, writes detections.csv and metrics.json, and returns the metrics.
+    """A function that scores a model on a split, writes detections.csv and metrics.json, and
+    returns the metrics.
 
-    show: is handed all detections of each evaluation, on the main process. Without labels mAP is null: the detections
-    are written all the same.
+    show: is handed all detections of each evaluation, on the main process. Without labels mAP is
+    null: the detections are written all the same.
     """
     try:
         protocol_named(config.eval.protocol)
     except ValueError as error:
         raise ConfigError(f"eval.protocol: {error}") from None
-    data, flip = config.data, config.eval.flip
+    data = config.data
+    flip = config.eval.flip
     short_sides = config.eval.short_sides or [data.test_short_side]
     loaders = [build_eval_loader(config, split, short_side) for short_side in short_sides]
-    if data.frame_grid in EXTRACTED_GRIDS and loaders[0].dataset.is_prepared() and is_main_process():
+    if (
+        data.frame_grid in EXTRACTED_GRIDS
+        and loaders[0].dataset.is_prepared()
+        and is_main_process()
+    ):
         print(
             f"warning: {data.video_dir}: videos made by transcode.py, smaller and at another rate than the weights of "
             f"data.frame_grid {data.frame_grid} have seen: expect lower scores, use the original videos",
@@ -104,14 +117,25 @@ def build_evaluation(
 
     def evaluate(model: nn.Module) -> dict[str, Any]:
         model.eval()
-        views = [score(model, loader, side) for loader, side in zip(loaders, short_sides, strict=True)]
-        gathered = [detection for part in gather_objects(average_views(views)) for detection in part]
-        gathered.sort(key=lambda detection: (detection.keyframe.video_id, detection.keyframe.timestamp))
+        views = [
+            score(model, loader, side) for loader, side in zip(loaders, short_sides, strict=True)
+        ]
+        gathered = [
+            detection for part in gather_objects(average_views(views)) for detection in part
+        ]
+        gathered.sort(
+            key=lambda detection: (detection.keyframe.video_id, detection.keyframe.timestamp)
+        )
         metrics = compute_metrics(gathered, split, label_map, config.eval.protocol)
         metrics |= {"short_sides": short_sides, "flip": flip}
-        lost = {video_id: loss for part in gather_objects(loaders[0].count_lost()) for video_id, loss in part.items()}
+        lost = {
+            video_id: loss
+            for part in gather_objects(loaders[0].count_lost())
+            for video_id, loss in part.items()
+        }
         metrics["warnings"] += [
-            f"{count} keyframes of {video_id} got no detections: {reason}" for video_id, (count, reason) in lost.items()
+            f"{count} keyframes of {video_id} got no detections: {reason}"
+            for video_id, (count, reason) in lost.items()
         ]
         if is_main_process():
             run_folder.write_results(gathered, metrics, list(label_map))
@@ -129,16 +153,30 @@ def compute_metrics(
 ) -> dict[str, Any]:
     """The content of metrics.json."""
     if split.annotations is None or not split.is_labelled:
-        per_class = {str(i): {"name": name, "AP": None, "num_gt": 0} for i, name in label_map.items()}
-        metrics: dict[str, Any] = {"mAP": None, "protocol": protocol, "per_class": per_class, "num_keyframes": 0}
+        per_class = {
+            str(i): {"name": name, "AP": None, "num_gt": 0} for i, name in label_map.items()
+        }
+        metrics: dict[str, Any] = {
+            "mAP": None,
+            "protocol": protocol,
+            "per_class": per_class,
+            "num_keyframes": 0,
+        }
         metrics["warnings"] = []
     else:
         evaluator = AvaEvaluator(split.annotations, label_map, split.excluded, protocol=protocol)
         evaluator.process(list(detections))
         metrics = evaluator.evaluate()
-        ignored = split.excluded & {(k.video_id, timestamp_key(k.timestamp)) for k in split.keyframes}
+        ignored = split.excluded & {
+            (k.video_id, timestamp_key(k.timestamp)) for k in split.keyframes
+        }
         if ignored and protocol_named(protocol).exclusion == "nothing":
             metrics["warnings"].append(
                 f"{protocol} uses no exclusion list: the {len(ignored)} annotated keyframes on it were scored"
             )
-    return {**metrics, "boxes": split.boxes, "person_recall": split.recall, "person_precision": split.precision}
+    return {
+        **metrics,
+        "boxes": split.boxes,
+        "person_recall": split.recall,
+        "person_precision": split.precision,
+    }

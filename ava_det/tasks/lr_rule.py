@@ -6,13 +6,16 @@ from ava_det.config import Config
 
 
 def describe_lr_mismatch(config: Config, recipe: Config) -> str | None:
-    """A sentence where overrides changed one of train.batch_size and train.lr and left the other, else None.
+    """A sentence where overrides changed one of train.batch_size and train.lr and left the other,
+    else None.
 
-    recipe: the file without overrides. The pair belongs together: with k times the clips of a batch, k times the
-    learning rate (Goyal et al. 2017, arXiv 1706.02677, section 2.1).
+    recipe: the file without overrides. The pair belongs together: with k times the clips of a
+    batch, k times the learning rate (Goyal et al. 2017, arXiv 1706.02677, section 2.1).
     """
-    batch, lr = config.train.batch_size, config.train.lr
-    own_batch, own_lr = recipe.train.batch_size, recipe.train.lr
+    batch = config.train.batch_size
+    lr = config.train.lr
+    own_batch = recipe.train.batch_size
+    own_lr = recipe.train.lr
     if batch != own_batch and lr == own_lr:
         return (
             f"train.batch_size is {batch}, but train.lr is still {lr:g}, which belongs to batches of {own_batch}: "

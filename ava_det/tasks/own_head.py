@@ -22,24 +22,50 @@ from ava_det.own_classes.feature_cache import hash_weights
 from ava_det.structures import Keyframe
 from ava_det.tasks.splits import Split, build_eval_loader
 
-# What no feature depends on: the head's linear layers, augmentation, and what the cache knows of each clip. All other
-# keys count, so that one that is new is not forgotten.
+# What no feature depends on: the head's linear layers, augmentation, and what the cache knows of
+# each clip. All other keys count, so that one that is new is not forgotten.
 NOT_OF_FEATURES = {
     "model": {"num_classes", "dropout", "roi_hidden_layer", "zero_init_last_gamma"},
     "data": {
-        *("video_dir", "ava_version", "label_map", "train", "val", "test", "min_person_score", "proposal_iou"),
-        *("train_short_side", "crop_size", "flip", "box_jitter", "colour_jitter", "lighting", "cache_clips"),
+        *(
+            "video_dir",
+            "ava_version",
+            "label_map",
+            "train",
+            "val",
+            "test",
+            "min_person_score",
+            "proposal_iou",
+        ),
+        *(
+            "train_short_side",
+            "crop_size",
+            "flip",
+            "box_jitter",
+            "colour_jitter",
+            "lighting",
+            "cache_clips",
+        ),
     },
 }
 
 
-def _build_cache(config: Config, model: ActionDetector, folder: str | Path, mirrored: bool) -> FeatureCache:
-    """A cache in `folder` for this backbone, its head's pooling, and the clips the config shows it, mirrored or not."""
+def _build_cache(
+    config: Config, model: ActionDetector, folder: str | Path, mirrored: bool
+) -> FeatureCache:
+    """A cache in `folder` for this backbone, its head's pooling, and the clips the config shows it,
+    mirrored or not.
+    """
     values = config_to_dict(config)
-    facts: dict[str, Any] = {"weights": hash_weights(model.backbone.state_dict()), "precision": config.precision}
+    facts: dict[str, Any] = {
+        "weights": hash_weights(model.backbone.state_dict()),
+        "precision": config.precision,
+    }
     facts["mirrored"] = mirrored
     for section, left_out in NOT_OF_FEATURES.items():
-        facts[section] = {key: value for key, value in values[section].items() if key not in left_out}
+        facts[section] = {
+            key: value for key, value in values[section].items() if key not in left_out
+        }
     return FeatureCache(folder, facts)
 
 
@@ -51,13 +77,15 @@ def load_features(
     device: torch.device,
     mirrored: bool = False,
 ) -> tuple[list[Keyframe], Tensor]:
-    """The keyframes of a split that have boxes and can be read, and float32 [N, D] for their boxes, in order.
+    """The keyframes of a split that have boxes and can be read, and float32 [N, D] for their boxes,
+    in order.
 
-    Whole frames at data.test_short_side, as in evaluation, or mirrored left to right. What is not in the cache in
-    `folder` is computed and put there, video by video, so that a run that was stopped goes on where it was. Raises
-    ValueError where no clip can be read.
+    Whole frames at data.test_short_side, as in evaluation, or mirrored left to right. What is not
+    in the cache in `folder` is computed and put there, video by video, so that a run that was
+    stopped goes on where it was. Raises ValueError where no clip can be read.
     """
-    videos, cache = find_config_videos(config), _build_cache(config, model, folder, mirrored)
+    videos = find_config_videos(config)
+    cache = _build_cache(config, model, folder, mirrored)
     by_video: dict[str, list[Keyframe]] = {}
     for keyframe in sorted(split.keyframes, key=lambda k: (k.video_id, k.timestamp)):
         if len(keyframe.boxes):
@@ -68,7 +96,9 @@ def load_features(
         if video_id in videos and cache.find(videos[video_id], own) is not None
     }
     absent = {video_id: own for video_id, own in by_video.items() if video_id not in known}
-    for video_id, rows in _compute_features(config, model, split.name, absent, device, mirrored) if absent else ():
+    for video_id, rows in (
+        _compute_features(config, model, split.name, absent, device, mirrored) if absent else ()
+    ):
         cache.write(videos[video_id], by_video[video_id], rows)
     kept: list[Keyframe] = []
     parts: list[Tensor] = []
@@ -80,7 +110,9 @@ def load_features(
                 kept.append(keyframe)
                 parts.append(part)
     if not kept:
-        raise ConfigError(f"data.{split.name}: expected keyframes with boxes in videos that can be read, found none")
+        raise ConfigError(
+            f"data.{split.name}: expected keyframes with boxes in videos that can be read, found none"
+        )
     return kept, torch.cat(parts)
 
 
@@ -92,9 +124,13 @@ def _compute_features(
     device: torch.device,
     mirrored: bool,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Each video with the features of its boxes, [N, D], as soon as it is complete; NaN for a clip that was lost."""
+    """Each video with the features of its boxes, [N, D], as soon as it is complete; NaN for a clip
+    that was lost.
+    """
     keyframes = [keyframe for own in by_video.values() for keyframe in own]
-    loader = build_eval_loader(config, Split(name, keyframes, None, set(), "gt"), config.data.test_short_side)
+    loader = build_eval_loader(
+        config, Split(name, keyframes, None, set(), "gt"), config.data.test_short_side
+    )
     network: Any = optimise_for_inference(
         model, device, torch.bfloat16 if config.precision == "bf16" else torch.float32
     )
@@ -108,7 +144,9 @@ def _compute_features(
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 vectors = network.compute_features(ready.slow, ready.fast, ready.rois).float().cpu()
             width = vectors.shape[1]
-            for keyframe, rows in zip(batch.keyframes, _split(vectors, batch.keyframes), strict=True):
+            for keyframe, rows in zip(
+                batch.keyframes, _split(vectors, batch.keyframes), strict=True
+            ):
                 found[keyframe.video_id][keyframe.timestamp] = rows
             video_id = batch.keyframes[0].video_id
             if len(found[video_id]) == len(by_video[video_id]):
@@ -125,4 +163,6 @@ def _split(rows: Tensor, keyframes: Sequence[Keyframe]) -> tuple[Tensor, ...]:
 def _join(parts: Mapping[float, Tensor], keyframes: Sequence[Keyframe], width: int) -> np.ndarray:
     """Rows for the boxes of `keyframes` in order; of those that are not among `parts`, NaN."""
     lost = [torch.full((len(keyframe.boxes), width), torch.nan) for keyframe in keyframes]
-    return torch.cat([parts.get(k.timestamp, nothing) for k, nothing in zip(keyframes, lost, strict=True)]).numpy()
+    return torch.cat(
+        [parts.get(k.timestamp, nothing) for k, nothing in zip(keyframes, lost, strict=True)]
+    ).numpy()

@@ -43,7 +43,9 @@ class RunFolder:
     def write_description(self, config: Config) -> None:
         """config.yaml and environment.json."""
         _write_text(self.path / "config.yaml", config_to_yaml(config))
-        _write_text(self.path / "environment.json", json.dumps(describe_environment(), indent=2) + "\n")
+        _write_text(
+            self.path / "environment.json", json.dumps(describe_environment(), indent=2) + "\n"
+        )
 
     def remove_results(self) -> None:
         """Takes away an earlier run's results, so that none of them can be taken for this run's."""
@@ -51,7 +53,9 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
 
     def remove_checkpoints(self) -> None:
-        """Takes away an earlier run's best.pt and epoch_N.pt; its last.pt stays until this run has one of its own."""
+        """Takes away an earlier run's best.pt and epoch_N.pt; its last.pt stays until this run has
+        one of its own.
+        """
         for path in (self.checkpoints / "best.pt", *self.checkpoints.glob("epoch_[0-9]*.pt")):
             path.unlink(missing_ok=True)
 
@@ -64,10 +68,12 @@ class RunFolder:
     def save_training_state(
         self, state: Mapping[str, Any], config: Config, label_map: Mapping[int, str], num_kept: int
     ) -> None:
-        """checkpoints/last.pt: the training state, with the config and the label map that test and demo need.
+        """checkpoints/last.pt: the training state, with the config and the label map that test and
+        demo need.
 
-        At the end of an epoch also epoch_N.pt, of which the last `num_kept` stay, and best.pt where the state says that
-        no other epoch's mAP was higher. They are second names of the same file as long as last.pt is that epoch's.
+        At the end of an epoch also epoch_N.pt, of which the last `num_kept` stay, and best.pt where
+        the state says that no other epoch's mAP was higher. They are second names of the same file
+        as long as last.pt is that epoch's.
         """
         content = {**state, "config": config_to_dict(config), "label_map": dict(label_map)}
         self.checkpoints.mkdir(exist_ok=True)
@@ -83,10 +89,17 @@ class RunFolder:
             link_or_copy(self.last_checkpoint, self.checkpoints / "best.pt")
 
     def save_bad_batch(self, batch: ClipBatch) -> Path:
-        """bad_batch.pt: uint8 clips as the network got them, boxes, labels, and which clips they are."""
+        """bad_batch.pt: uint8 clips as the network got them, boxes, labels, and which clips they
+        are.
+        """
         path = self.path / "bad_batch.pt"
         clips = [(keyframe.video_id, keyframe.timestamp) for keyframe in batch.keyframes]
-        tensors = {"slow": batch.slow, "fast": batch.fast, "rois": batch.rois, "labels": batch.labels}
+        tensors = {
+            "slow": batch.slow,
+            "fast": batch.fast,
+            "rois": batch.rois,
+            "labels": batch.labels,
+        }
         save_checkpoint(path, {**tensors, "clips": clips})
         return path
 
@@ -95,7 +108,9 @@ class RunFolder:
     ) -> None:
         """detections.csv, rows of the action ids in `classes` only, and metrics.json."""
         write_detections(self.path / "detections.csv", detections, action_ids=classes)
-        _write_text(self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+        _write_text(
+            self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n"
+        )
 
 
 def describe_metrics(metrics: Mapping[str, Any], folder: str | Path) -> str:
@@ -111,7 +126,16 @@ def describe_metrics(metrics: Mapping[str, Any], folder: str | Path) -> str:
 
 def describe_environment() -> dict[str, Any]:
     """Versions, hardware and the git revision of the code, for whoever wants to repeat a run."""
-    packages = ("ava_det", "torch", "torchvision", "av", "opencv-python-headless", "pandas", "numpy", "omegaconf")
+    packages = (
+        "ava_det",
+        "torch",
+        "torchvision",
+        "av",
+        "opencv-python-headless",
+        "pandas",
+        "numpy",
+        "omegaconf",
+    )
     cuda = torch.cuda.is_available()
     return {
         "command": sys.argv,
@@ -120,7 +144,9 @@ def describe_environment() -> dict[str, Any]:
         "git_revision": _git_revision(),
         "packages": {name: _version(name) for name in packages},
         "cuda": torch.version.cuda if cuda else None,
-        "device": torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name()
+        if cuda
+        else platform.processor() or platform.machine(),
         "num_threads": torch.get_num_threads(),
     }
 
@@ -133,11 +159,22 @@ def _version(package: str) -> str | None:
 
 
 def _git_revision() -> str | None:
-    """The commit the package's own checkout stands at, `-dirty` after it when files differ; None outside a checkout."""
+    """The commit the package's own checkout stands at, `-dirty` after it when files differ; None
+    outside a checkout.
+    """
     folder = Path(__file__).resolve().parents[1]
     if not (folder.parent / ".git").exists():
         return None
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = [
+        "git",
+        "-C",
+        str(folder),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

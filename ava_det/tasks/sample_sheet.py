@@ -18,15 +18,18 @@ from ava_det.visualization import Overlay
 from ava_det.visualization.panel import PANEL_COLOUR, put_text
 
 WIDTH = 480  # pixels of one picture
-CAPTION, GAP, TEXT = 24, 8, 14
+CAPTION = 24
+GAP = 8
+TEXT = 14
 CAPTION_COLOUR = (215, 220, 230)
 
 
 class SampleSheet:
-    """Draws `num_samples` keyframes, spread evenly over those with detections, each as a pair of pictures.
+    """Draws `num_samples` keyframes, spread evenly over those with detections, each as a pair of
+    pictures.
 
-    videos: video id to file. labelled: keyframes with labels; one without is drawn beside an unmarked frame.
-    threshold: actions predicted below it are not drawn.
+    videos: video id to file. labelled: keyframes with labels; one without is drawn beside an
+    unmarked frame. threshold: actions predicted below it are not drawn.
     """
 
     def __init__(
@@ -38,14 +41,23 @@ class SampleSheet:
         num_samples: int = 8,
         threshold: float = 0.3,
     ):
-        self._videos, self._start_second, self._label_map = videos, start_second, label_map
-        self._labelled = {(keyframe.video_id, keyframe.timestamp): keyframe for keyframe in labelled}
-        self._num_samples, self._threshold = num_samples, threshold
+        self._videos = videos
+        self._start_second = start_second
+        self._label_map = label_map
+        self._labelled = {
+            (keyframe.video_id, keyframe.timestamp): keyframe for keyframe in labelled
+        }
+        self._num_samples = num_samples
+        self._threshold = threshold
 
     def save(self, detections: Sequence[Detections], path: str | Path) -> None:
-        """Writes the sheet as a PNG. A keyframe that cannot be read is left out; without any there is no sheet."""
+        """Writes the sheet as a PNG. A keyframe that cannot be read is left out; without any there
+        is no sheet.
+        """
         shown = [detection for detection in detections if len(detection.boxes)]
-        places = np.linspace(0, len(shown) - 1, min(self._num_samples, len(shown))).round().astype(int)
+        places = (
+            np.linspace(0, len(shown) - 1, min(self._num_samples, len(shown))).round().astype(int)
+        )
         pairs = [pair for place in places if (pair := self._draw_pair(shown[place])) is not None]
         if not pairs:
             return
@@ -67,13 +79,20 @@ class SampleSheet:
                 frame = reader.read([keyframe.timestamp])[0]
         except VideoError:
             return None
-        frame = cv2.resize(frame, (WIDTH, round(WIDTH * frame.shape[0] / frame.shape[1])), interpolation=cv2.INTER_AREA)
+        frame = cv2.resize(
+            frame,
+            (WIDTH, round(WIDTH * frame.shape[0] / frame.shape[1])),
+            interpolation=cv2.INTER_AREA,
+        )
         left = frame
         if moment in self._labelled:
             left = Overlay(self._label_map, 0.5).draw(frame, _as_detections(self._labelled[moment]))
         right = Overlay(self._label_map, self._threshold).draw(frame, detections)
-        pair = np.full((frame.shape[0] + CAPTION + GAP, 2 * (WIDTH + GAP), 3), PANEL_COLOUR, np.uint8)
-        pair[: frame.shape[0], :WIDTH], pair[: frame.shape[0], WIDTH + GAP // 2 : -GAP - GAP // 2] = left, right
+        pair = np.full(
+            (frame.shape[0] + CAPTION + GAP, 2 * (WIDTH + GAP), 3), PANEL_COLOUR, np.uint8
+        )
+        pair[: frame.shape[0], :WIDTH] = left
+        pair[: frame.shape[0], WIDTH + GAP // 2 : -GAP - GAP // 2] = right
         where = f"{keyframe.video_id} at {format_timestamp(keyframe.timestamp)}"
         put_text(pair, f"labels: {where}", 4, frame.shape[0] + 17, CAPTION_COLOUR, TEXT)
         put_text(pair, "predictions", WIDTH + GAP, frame.shape[0] + 17, CAPTION_COLOUR, TEXT)

@@ -17,7 +17,13 @@ from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import draw_training_view, evaluation_view
-from ava_det.detectors.keyframe_boxes import PersonBoxes, add_proposals, compute_recall, detect_persons, replace_boxes
+from ava_det.detectors.keyframe_boxes import (
+    PersonBoxes,
+    add_proposals,
+    compute_recall,
+    detect_persons,
+    replace_boxes,
+)
 from ava_det.detectors.registry import DETECTORS, build_detector, names_detector
 from ava_det.distributed import gather_objects, is_main_process, rank, world_size
 from ava_det.formats.annotations import (
@@ -35,9 +41,11 @@ from ava_det.structures import Keyframe
 @dataclass
 class Split:
     """One split, ready to be read. name: train, val or test. keyframes: with the boxes to classify.
-    annotations: the rows of its file, None where it has none. excluded: keyframes the protocol may drop.
-    boxes: where the boxes came from (gt, a detector's name or a file). recall, precision: of these boxes against the
-    labelled ones at IoU 0.5; None where the boxes are the labels, or there are none."""
+    annotations: the rows of its file, None where it has none. excluded: keyframes the protocol may
+    drop. boxes: where the boxes came from (gt, a detector's name or a file). recall, precision: of
+    these boxes against the labelled ones at IoU 0.5; None where the boxes are the labels, or there
+    are none.
+    """
 
     name: str
     keyframes: list[Keyframe]
@@ -55,11 +63,14 @@ class Split:
 def build_split(config: Config, name: str, device: torch.device, boxes: str | None = None) -> Split:
     """Reads the annotations of a split and gives its keyframes their boxes.
 
-    boxes: as `data.<split>.boxes`, which it overrides. In training the labelled boxes always stay, and others join
-    them where they overlap by data.proposal_iou; in evaluation they take their place.
+    boxes: as `data.<split>.boxes`, which it overrides. In training the labelled boxes always stay,
+    and others join them where they overlap by data.proposal_iou; in evaluation they take their
+    place.
     """
     if config.model.head != "roi":
-        raise ConfigError(f"model.head: expected roi, which scores each person, received {config.model.head!r}")
+        raise ConfigError(
+            f"model.head: expected roi, which scores each person, received {config.model.head!r}"
+        )
     section: SplitConfig = getattr(config.data, name)
     source = boxes or section.boxes
     excluded = {keyframe for path in section.excluded_files for keyframe in load_excluded(path)}
@@ -67,14 +78,18 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
     if not section.annotation_files:
         if name == "train":
             raise ConfigError("data.train.annotations: expected the AVA CSV to train on")
-        return Split(name, _keyframes_of_box_file(name, source, excluded, minimum), None, excluded, source)
+        return Split(
+            name, _keyframes_of_box_file(name, source, excluded, minimum), None, excluded, source
+        )
     rows = load_annotation_files(section.annotation_files)
     # in evaluation the protocol says what an exclusion means, and the evaluator follows it
     left_out = excluded if name == "train" else frozenset()
     keyframes = keyframes_from_annotations(rows, config.model.num_classes, excluded=left_out)
     if source == "gt":
         if name != "train" and not any(len(keyframe.boxes) for keyframe in keyframes):
-            raise ConfigError(f"data.{name}.boxes: {rows.path} has no boxes, expected a box file or a detector")
+            raise ConfigError(
+                f"data.{name}.boxes: {rows.path} has no boxes, expected a box file or a detector"
+            )
         return Split(name, keyframes, rows, excluded, source)
     person_boxes = _load_person_boxes(config, name, keyframes, source, device)
     recall, precision = compute_recall(keyframes, person_boxes, minimum)
@@ -85,7 +100,9 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
     return Split(name, keyframes, rows, excluded, source, recall, precision)
 
 
-def _keyframes_of_box_file(name: str, path: str, excluded: set[tuple[str, str]], min_score: float) -> list[Keyframe]:
+def _keyframes_of_box_file(
+    name: str, path: str, excluded: set[tuple[str, str]], min_score: float
+) -> list[Keyframe]:
     """Without annotations a box file says which keyframes there are."""
     if path == "gt" or not Path(path).is_file():
         raise ConfigError(
@@ -104,14 +121,19 @@ def _load_person_boxes(
     """From a file, or from a detector that runs on this rank's share of the videos."""
     minimum = config.data.min_person_score
     if names_detector(source):
-        detector, videos = build_detector(source, device, config.precision), find_config_videos(config)
+        detector = build_detector(source, device, config.precision)
+        videos = find_config_videos(config)
         mine = set(sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()])
         own = [keyframe for keyframe in keyframes if keyframe.video_id in mine]
         title = f"persons ({name}, {detector.name})"
-        bar = partial(tqdm, desc=title, total=len(own), unit="keyframe", disable=not is_main_process())
+        bar = partial(
+            tqdm, desc=title, total=len(own), unit="keyframe", disable=not is_main_process()
+        )
         found = detect_persons(detector, videos, own, config.data.start_second, bar)
         found = {key: boxes for part in gather_objects(found) for key, boxes in part.items()}
-        best = max((float(scores.max()) for _, scores in found.values() if len(scores)), default=0.0)
+        best = max(
+            (float(scores.max()) for _, scores in found.values() if len(scores)), default=0.0
+        )
         if best < minimum and is_main_process():
             print(
                 f"warning: {source} is not sure of any person: its highest score is {best:.2f}, below "
@@ -121,7 +143,9 @@ def _load_person_boxes(
         return found
     if not Path(source).is_file():
         choices = f"gt, a box file or one of {', '.join(DETECTORS)}"
-        raise ConfigError(f"data.{name}.boxes (or --boxes): expected {choices}, received {source!r}")
+        raise ConfigError(
+            f"data.{name}.boxes (or --boxes): expected {choices}, received {source!r}"
+        )
     boxes = load_boxes(source, minimum)
     wanted = [(keyframe.video_id, timestamp_key(keyframe.timestamp)) for keyframe in keyframes]
     if wanted and not any(key in boxes for key in wanted):
@@ -138,7 +162,9 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
     keyframes.sort(key=lambda keyframe: (keyframe.video_id, keyframe.timestamp))
-    if not any(keyframe.labels is not None and bool(keyframe.labels.any()) for keyframe in keyframes):
+    if not any(
+        keyframe.labels is not None and bool(keyframe.labels.any()) for keyframe in keyframes
+    ):
         files = " and ".join(data.train.annotation_files)
         raise ConfigError(f"data.train.annotations: {files} has no labelled box to train on")
     sides = (data.train_short_side[0], data.train_short_side[1])
@@ -151,7 +177,9 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
         colour_jitter=data.colour_jitter,
         lighting=data.lighting,
     )
-    sampler = TrainBatchSampler(len(keyframes), config.train.batch_size, config.seed, rank(), world_size())
+    sampler = TrainBatchSampler(
+        len(keyframes), config.train.batch_size, config.seed, rank(), world_size()
+    )
     dataset = ClipDataset(
         keyframes,
         find_config_videos(config),
@@ -163,20 +191,30 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
     )
     dataset.require_a_readable_clip()
     if data.cache_clips:
-        dataset.fill_cache(partial(tqdm, desc="read clips", unit="clip", disable=not is_main_process()))
+        dataset.fill_cache(
+            partial(tqdm, desc="read clips", unit="clip", disable=not is_main_process())
+        )
     return ClipLoader(dataset, sampler, config.train.num_workers)
 
 
-def build_eval_loader(config: Config, split: Split, short_side: int, shared: bool = True) -> ClipLoader:
-    """This rank's share of the split (without `shared`, all of it), every keyframe with a box once, whole frames at
-    `short_side`."""
+def build_eval_loader(
+    config: Config, split: Split, short_side: int, shared: bool = True
+) -> ClipLoader:
+    """This rank's share of the split (without `shared`, all of it), every keyframe with a box once,
+    whole frames at `short_side`.
+    """
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
     view_for = partial(evaluation_view, short_side=short_side)
     reader = build_clip_reader(config)
-    dataset = ClipDataset(keyframes, find_config_videos(config), data.start_second, reader, view_for, config.seed)
-    dataset.require_a_readable_clip()  # a wrong folder or start_second is said before hours of training
+    dataset = ClipDataset(
+        keyframes, find_config_videos(config), data.start_second, reader, view_for, config.seed
+    )
+    # a wrong folder or start_second is said before hours of training
+    dataset.require_a_readable_clip()
     share = (rank(), world_size()) if shared else (0, 1)
     sampler = VideoBatchSampler(keyframes, config.eval.batch_size, *share)
     # a set small enough to be kept in memory is read faster than workers start
-    return ClipLoader(dataset, sampler, num_workers=0 if data.cache_clips else config.train.num_workers)
+    return ClipLoader(
+        dataset, sampler, num_workers=0 if data.cache_clips else config.train.num_workers
+    )

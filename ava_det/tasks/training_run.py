@@ -1,7 +1,7 @@
 """A training from its command line to its results: what train_ava and train_kinetics do alike.
 
-Each tool says what is learned and how it is scored, a `Task`; the run folder, --resume, --eval-only, preemption, logs
-and curves are the same.
+Each tool says what is learned and how it is scored, a `Task`; the run folder, --resume,
+--eval-only, preemption, logs and curves are the same.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ STATE_KEYS = ("epoch", "batch", "num_batches", "model", "optimizer", "rng", "con
 
 
 class Task(NamedTuple):
-    """What is learned. label_map: id, from 1 -> name. evaluate: model -> metrics on data.val, their files written.
-    build_loader: opens the training clips, which --eval-only never needs."""
+    """What is learned. label_map: id, from 1 -> name. evaluate: model -> metrics on data.val, their
+    files written. build_loader: opens the training clips, which --eval-only never needs.
+    """
 
     label_map: dict[int, str]
     evaluate: Callable[[nn.Module], dict[str, Any]]
@@ -57,9 +58,15 @@ def run_training(
 ) -> int:
     """The `main` of a tool. describe: metrics and output_dir -> the line a run ends with."""
     parser = ToolParser(description=description.splitlines()[0])
-    parser.add_argument("--config", required=True, help="experiment file, such as configs/synthetic/slowfast.yaml")
-    parser.add_argument("--resume", action="store_true", help="go on from output_dir/checkpoints/last.pt")
-    parser.add_argument("--eval-only", action="store_true", help="score `weights` on data.val without training")
+    parser.add_argument(
+        "--config", required=True, help="experiment file, such as configs/synthetic/slowfast.yaml"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from output_dir/checkpoints/last.pt"
+    )
+    parser.add_argument(
+        "--eval-only", action="store_true", help="score `weights` on data.val without training"
+    )
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
@@ -78,13 +85,21 @@ def run_training(
 
 
 def run(
-    config: Config, device: torch.device, build_task: BuildTask, stop: StopRequest, resume: bool, eval_only: bool
+    config: Config,
+    device: torch.device,
+    build_task: BuildTask,
+    stop: StopRequest,
+    resume: bool,
+    eval_only: bool,
 ) -> dict[str, Any]:
     """Trains (or with `eval_only` just loads) and returns the metrics on data.val."""
     folder = RunFolder(config.output_dir)
     state = load_training_state(config, folder.last_checkpoint) if resume else None
-    # first of all that draws random numbers, so that the initial weights depend on the seed and the network alone
-    model = build_initial_model(config, device, folder.last_checkpoint if resume else None, eval_only)
+    # first of all that draws random numbers, so that the initial weights depend on the seed and the
+    # network alone
+    model = build_initial_model(
+        config, device, folder.last_checkpoint if resume else None, eval_only
+    )
     task = build_task(config, folder, device)
     if is_main_process():
         folder.write_description(config)
@@ -100,14 +115,20 @@ def load_training_state(config: Config, path: Path) -> dict[str, Any]:
     state = load_checkpoint(path)
     missing = [key for key in STATE_KEYS if key not in state]
     if missing:
-        raise ConfigError(f"{path}: expected the checkpoint of a training, found none of its {missing[0]}")
+        raise ConfigError(
+            f"{path}: expected the checkpoint of a training, found none of its {missing[0]}"
+        )
     before = state["config"]["train"]["optimizer"]
     if before != config.train.optimizer:
-        raise ConfigError(f"train.optimizer: expected {before}, with which {path} was trained, for --resume")
+        raise ConfigError(
+            f"train.optimizer: expected {before}, with which {path} was trained, for --resume"
+        )
     return state
 
 
-def build_initial_model(config: Config, device: torch.device, resume_from: Path | None, eval_only: bool) -> nn.Module:
+def build_initial_model(
+    config: Config, device: torch.device, resume_from: Path | None, eval_only: bool
+) -> nn.Module:
     """The network on `device`, with the weights training begins or goes on with."""
     model = build_model(config)
     if resume_from is not None:
@@ -116,7 +137,9 @@ def build_initial_model(config: Config, device: torch.device, resume_from: Path 
         report = load_weights(model, config.weights, allow_missing=() if eval_only else ("head",))
         if is_main_process():
             lacks = report.missing or report.wrong_shape
-            print(f"{config.weights}: {report}{'; what did not fit starts untrained' if lacks else ''}")
+            print(
+                f"{config.weights}: {report}{'; what did not fit starts untrained' if lacks else ''}"
+            )
     elif eval_only:
         raise ConfigError("weights: expected a file or a name of the model zoo for --eval-only")
     if rank():
@@ -133,11 +156,13 @@ def train_and_save(
     stop: StopRequest,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Trains, with checkpoints, logs and curves in `folder`, and returns the metrics of the last evaluation.
+    """Trains, with checkpoints, logs and curves in `folder`, and returns the metrics of the last
+    evaluation.
 
     state: of the checkpoint to go on from.
     """
-    loader, log = task.build_loader(), prepare_log(folder, state)
+    loader = task.build_loader()
+    log = prepare_log(folder, state)
 
     def warn(sentence: str) -> None:
         print(f"warning: {sentence}", file=sys.stderr)
@@ -145,7 +170,9 @@ def train_and_save(
 
     def save(training_state: dict[str, Any]) -> None:
         if is_main_process():
-            folder.save_training_state(training_state, config, task.label_map, config.train.keep_checkpoints)
+            folder.save_training_state(
+                training_state, config, task.label_map, config.train.keep_checkpoints
+            )
 
     loader.warn = warn
     try:
@@ -191,11 +218,15 @@ def draw_log(folder: RunFolder) -> None:
     try:
         draw_curves(folder.log, folder.path / "curves.png")
     except ImportError:
-        print(f"no curves.png was drawn in {folder.path}: pip install 'ava_det[report]' brings matplotlib")
+        print(
+            f"no curves.png was drawn in {folder.path}: pip install 'ava_det[report]' brings matplotlib"
+        )
 
 
 def report_lost_clips(loader: ClipLoader, log: Logs) -> None:
-    """One sentence for every video of any process whose clips could not be read, on stderr and in the log."""
+    """One sentence for every video of any process whose clips could not be read, on stderr and in
+    the log.
+    """
     counts: dict[str, int] = {}
     reasons: dict[str, str] = {}
     for part in gather_objects(loader.count_lost()):
@@ -205,6 +236,9 @@ def report_lost_clips(loader: ClipLoader, log: Logs) -> None:
     if not counts or not is_main_process():
         return
     log.write(left_out=counts)
-    print(f"warning: {sum(counts.values())} clips of {len(counts)} videos were left out of training:", file=sys.stderr)
+    print(
+        f"warning: {sum(counts.values())} clips of {len(counts)} videos were left out of training:",
+        file=sys.stderr,
+    )
     for video_id, count in sorted(counts.items()):
         print(f"warning:   {count} of {video_id}: {reasons[video_id]}", file=sys.stderr)

@@ -1,4 +1,6 @@
-"""A config to the training and testing of whole videos with one label each (model.head: classification)."""
+"""A config to the training and testing of whole videos with one label each (model.head:
+classification).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.build import build_clip_reader
-from ava_det.data.labelled_videos import LabelledVideoDataset, build_keyframes, find_labelled_videos, number_classes
+from ava_det.data.labelled_videos import (
+    LabelledVideoDataset,
+    build_keyframes,
+    find_labelled_videos,
+    number_classes,
+)
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import draw_training_view, evaluation_view, normalise_batch
@@ -24,17 +31,23 @@ from ava_det.files import atomic_path
 from ava_det.formats.label_map import load_label_map
 from ava_det.structures import ClipBatch
 
-NUM_CLIPS, NUM_CROPS = 10, 3  # of the paper's test, section 4: 10 clips along a video, 3 crops along its longer side
+NUM_CLIPS = 10
+# of the paper's test, section 4: 10 clips along a video, 3 crops along its longer side
+NUM_CROPS = 3
 
 
 def load_video_classes(config: Config) -> dict[int, str]:
     """Class id (from 1) -> name: those of data.label_map, or else of the labels in data.train."""
     if config.model.head != "classification":
-        raise ConfigError(f"model.head: expected classification, one label a video, received {config.model.head!r}")
+        raise ConfigError(
+            f"model.head: expected classification, one label a video, received {config.model.head!r}"
+        )
     if config.data.label_map is not None:
         classes = load_label_map(config.data.label_map)
     else:
-        classes = number_classes([label for _, label in _videos(config, "train")], _name_sources(config, "train"))
+        classes = number_classes(
+            [label for _, label in _videos(config, "train")], _name_sources(config, "train")
+        )
     if max(classes) > config.model.num_classes:
         raise ConfigError(
             f"model.num_classes: expected at least {max(classes)}, the number of classes, "
@@ -46,20 +59,29 @@ def load_video_classes(config: Config) -> dict[int, str]:
 def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> ClipLoader:
     """Batches of a split of this rank.
 
-    "train": shuffled, one clip anywhere in each video, augmented. Another split: in order, NUM_CLIPS clips spread over
-    each video, whole frames at data.test_short_side.
+    "train": shuffled, one clip anywhere in each video, augmented. Another split: in order,
+    NUM_CLIPS clips spread over each video, whole frames at data.test_short_side.
     """
-    data, is_training = config.data, name == "train"
+    data = config.data
+    is_training = name == "train"
     videos = _videos(config, name)
     number_classes([label for _, label in videos], _name_sources(config, name), classes)
-    keyframes = build_keyframes(videos, classes, config.model.num_classes, 1 if is_training else NUM_CLIPS)
+    keyframes = build_keyframes(
+        videos, classes, config.model.num_classes, 1 if is_training else NUM_CLIPS
+    )
     sides = (data.train_short_side[0], data.train_short_side[1])
     training_view = partial(draw_training_view, sides, data.crop_size, data.flip, 0.0)
-    view_for = training_view if is_training else partial(evaluation_view, short_side=data.test_short_side)
-    dataset = LabelledVideoDataset(keyframes, build_clip_reader(config), view_for, config.seed, is_training)
+    view_for = (
+        training_view if is_training else partial(evaluation_view, short_side=data.test_short_side)
+    )
+    dataset = LabelledVideoDataset(
+        keyframes, build_clip_reader(config), view_for, config.seed, is_training
+    )
     dataset.require_a_readable_clip()
     sampler: TrainBatchSampler | VideoBatchSampler = (
-        TrainBatchSampler(len(keyframes), config.train.batch_size, config.seed, rank(), world_size())
+        TrainBatchSampler(
+            len(keyframes), config.train.batch_size, config.seed, rank(), world_size()
+        )
         if is_training
         else VideoBatchSampler(keyframes, config.eval.batch_size, rank(), world_size())
     )
@@ -69,20 +91,32 @@ def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> Cl
 def build_video_evaluation(
     config: Config, name: str, classes: dict[int, str], folder: Path, device: torch.device
 ) -> Callable[[nn.Module], dict[str, Any]]:
-    """A function that scores a classifier on a split, writes metrics.json into `folder`, and returns the metrics.
+    """A function that scores a classifier on a split, writes metrics.json into `folder`, and
+    returns the metrics.
 
     A video's scores are the mean softmax of NUM_CLIPS clips x NUM_CROPS crops.
     """
-    loader, data = build_video_loader(config, name, classes), config.data
-    columns = {k.video_id: int(k.labels.argmax()) for k in loader.dataset.keyframes if k.labels is not None}
+    loader = build_video_loader(config, name, classes)
+    data = config.data
+    columns = {
+        k.video_id: int(k.labels.argmax()) for k in loader.dataset.keyframes if k.labels is not None
+    }
 
     def evaluate(model: nn.Module) -> dict[str, Any]:
         model.eval()
         own: dict[str, tuple[Tensor, int]] = {}
-        bar = tqdm(loader, desc=f"evaluate ({name})", unit="batch", disable=not is_main_process(), leave=False)
+        bar = tqdm(
+            loader,
+            desc=f"evaluate ({name})",
+            unit="batch",
+            disable=not is_main_process(),
+            leave=False,
+        )
         with bar, loader.failures_named():
             for batch in bar:
-                scores = score_crops(model, normalise_batch(batch, data.mean, data.std, device), config.precision)
+                scores = score_crops(
+                    model, normalise_batch(batch, data.mean, data.std, device), config.precision
+                )
                 video_id = batch.keyframes[0].video_id  # evaluation batches stay within one video
                 total, count = own.get(video_id, (torch.zeros(scores.shape[1]), 0))
                 own[video_id] = total + scores.sum(dim=0), count + len(scores)
@@ -90,9 +124,15 @@ def build_video_evaluation(
         for part in gather_objects(own):
             for video_id, (total, _) in part.items():
                 totals[video_id] = totals.get(video_id, torch.zeros_like(total)) + total
-        lost = {video_id: told for part in gather_objects(loader.count_lost()) for video_id, told in part.items()}
+        lost = {
+            video_id: told
+            for part in gather_objects(loader.count_lost())
+            for video_id, told in part.items()
+        }
         metrics = compute_top(totals, columns)
-        metrics["warnings"] = [f"{count} clips of {path}: {reason}" for path, (count, reason) in lost.items()]
+        metrics["warnings"] = [
+            f"{count} clips of {path}: {reason}" for path, (count, reason) in lost.items()
+        ]
         if is_main_process():
             with atomic_path(folder / "metrics.json") as temporary:
                 Path(temporary).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
@@ -105,7 +145,9 @@ def build_video_evaluation(
 
 @torch.inference_mode()
 def score_crops(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:
-    """float32 [B, C] on the CPU: the softmax of each clip, mean over NUM_CROPS square crops along its longer side."""
+    """float32 [B, C] on the CPU: the softmax of each clip, mean over NUM_CROPS square crops along
+    its longer side.
+    """
     crops = [_crop(batch, share / (NUM_CROPS - 1)) for share in range(NUM_CROPS)]
     with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits = [model(slow, fast, batch.rois) for slow, fast in crops]
@@ -113,23 +155,28 @@ def score_crops(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:
 
 
 def _crop(batch: ClipBatch, share: float) -> tuple[Tensor | None, Tensor | None]:
-    """Slow and fast clips cut to the largest square, at `share` (0..1) of the way along the longer side."""
+    """Slow and fast clips cut to the largest square, at `share` (0..1) of the way along the longer
+    side.
+    """
 
     def cut(frames: Tensor | None) -> Tensor | None:
         if frames is None:
             return None
         height, width = frames.shape[-2:]
         side = min(height, width)
-        top, left = round(share * (height - side)), round(share * (width - side))
+        top = round(share * (height - side))
+        left = round(share * (width - side))
         return frames[..., top : top + side, left : left + side]
 
     return cut(batch.slow), cut(batch.fast)
 
 
 def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> dict[str, Any]:
-    """top1 and top5, the share of videos whose class is the highest, or among the five highest, of its scores [C].
+    """top1 and top5, the share of videos whose class is the highest, or among the five highest, of
+    its scores [C].
 
-    A class that ties with others comes after them. A video without scores (it could not be read) counts as wrong.
+    A class that ties with others comes after them. A video without scores (it could not be read)
+    counts as wrong.
     """
     ranks = {
         video_id: int((totals[video_id] >= totals[video_id][column]).sum())
@@ -144,7 +191,9 @@ def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> dict[str,
 def _sources(config: Config, name: str) -> list[str]:
     section: SplitConfig = getattr(config.data, name)
     if not section.annotation_files:
-        raise ConfigError(f"data.{name}.annotations: expected a list of videos (path,label) or a folder of classes")
+        raise ConfigError(
+            f"data.{name}.annotations: expected a list of videos (path,label) or a folder of classes"
+        )
     return section.annotation_files
 
 
@@ -154,4 +203,8 @@ def _name_sources(config: Config, name: str) -> str:
 
 def _videos(config: Config, name: str) -> list[tuple[Path, str]]:
     """The labelled videos of all lists and folders of a split."""
-    return [video for source in _sources(config, name) for video in find_labelled_videos(source, config.data.video_dir)]
+    return [
+        video
+        for source in _sources(config, name)
+        for video in find_labelled_videos(source, config.data.video_dir)
+    ]

@@ -1,12 +1,15 @@
-"""Where a person's box will be: a Kalman filter whose velocity dies out. Plain numpy; no frame, no file.
+"""Where a person's box will be: a Kalman filter whose velocity dies out. Plain numpy; no frame, no
+file.
 
-People keep their pace for a moment, then stop or turn. So a velocity is an Ornstein-Uhlenbeck process: forgotten with
-time constant MEMORY, driven by noise that keeps it around PACE (Singer's manoeuvring target, IEEE Trans. AES-6, 1970,
-one order lower). Its transition is exact for any step: over a thirtieth of a second a box goes on in a straight line,
-over a second it may be anywhere near.
+People keep their pace for a moment, then stop or turn. So a velocity is an Ornstein-Uhlenbeck
+process: forgotten with time constant MEMORY, driven by noise that keeps it around PACE (Singer's
+manoeuvring target, IEEE Trans. AES-6, 1970, one order lower). Its transition is exact for any step:
+over a thirtieth of a second a box goes on in a straight line, over a second it may be anywhere
+near.
 
-MEMORY and PACE were chosen on five videos of AVA's labels (a second apart) and the synthetic set's true tracks (1 to
-1/15 s), by the number of lost ids. A long MEMORY, a constant velocity, loses more of them at a second than none.
+MEMORY and PACE were chosen on five videos of AVA's labels (a second apart) and the synthetic set's
+true tracks (1 to 1/15 s), by the number of lost ids. A long MEMORY, a constant velocity, loses more
+of them at a second than none.
 """
 
 from __future__ import annotations
@@ -21,15 +24,18 @@ JITTER = 0.05  # standard deviation of a detected centre, body lengths
 
 
 class MovingBox:
-    """A box [4] xyxy, its centre filtered from the boxes seen so far, its size that of the last of them.
+    """A box [4] xyxy, its centre filtered from the boxes seen so far, its size that of the last of
+    them.
 
-    x and y move alike and apart from one another, so one 2x2 covariance of (position, velocity) serves both.
+    x and y move alike and apart from one another, so one 2x2 covariance of (position, velocity)
+    serves both.
     """
 
     def __init__(self, box: np.ndarray) -> None:
         self._centre, self._size = _split(box)
         self._velocity = np.zeros(2)  # a second
-        self._covariance = np.diag((JITTER**2, PACE**2))  # body lengths: only the ratio of the constants matters
+        # body lengths: only the ratio of the constants matters
+        self._covariance = np.diag((JITTER**2, PACE**2))
 
     def advance(self, seconds: float) -> None:
         """Lets time pass."""

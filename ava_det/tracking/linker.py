@@ -1,8 +1,10 @@
-"""Who is who from one keyframe to the next, and where everybody is in between. Pure: no frame, no file, no model.
+"""Who is who from one keyframe to the next, and where everybody is in between. Pure: no frame, no
+file, no model.
 
-Keyframes may be a second apart, and in a second a walking person leaves his own box behind: likeness is therefore
-IoU less the distance of the centres (Distance-IoU, arXiv 1911.08287), which still compares boxes that do not touch.
-It is measured from where a Kalman filter expects a person, not from where he was.
+Keyframes may be a second apart, and in a second a walking person leaves his own box behind:
+likeness is therefore IoU less the distance of the centres (Distance-IoU, arXiv 1911.08287), which
+still compares boxes that do not touch. It is measured from where a Kalman filter expects a person,
+not from where he was.
 """
 
 from __future__ import annotations
@@ -19,14 +21,18 @@ from ava_det.boxes import compute_area, compute_iou
 from ava_det.structures import Detections
 from ava_det.tracking.box_filter import MovingBox
 
-MIN_LIKENESS = -0.3  # a standing person (0.15 x 0.4 of the frame) may be up to 0.35 of the frame's width further on
+# a standing person (0.15 x 0.4 of the frame) may be up to 0.35 of the frame's width further on
+MIN_LIKENESS = -0.3
 MAX_AREA_RATIO = 4.0  # beyond it a box is another person, or another shot
 MAX_GAP_SECONDS = 2.0  # longer unseen, and a person is somebody new
-MAX_HOLD_SECONDS = 1.0  # a person seen at one keyframe only is shown for so long before and after it, at most
+# a person seen at one keyframe only is shown for so long before and after it, at most
+MAX_HOLD_SECONDS = 1.0
 
 
 def compute_likeness(first: Tensor, second: Tensor) -> Tensor:
-    """Distance-IoU [N, M] in -1..1 of boxes [N, 4] and [M, 4]: IoU - (distance of centres / diagonal of the hull)^2."""
+    """Distance-IoU [N, M] in -1..1 of boxes [N, 4] and [M, 4]: IoU - (distance of centres /
+    diagonal of the hull)^2.
+    """
     centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (first, second)]
     distance = (centres[0][:, None] - centres[1][None]).square().sum(dim=2)
     low = torch.minimum(first[:, None, :2], second[None, :, :2])
@@ -37,7 +43,8 @@ def compute_likeness(first: Tensor, second: Tensor) -> Tensor:
 class TrackLinker:
     """Gives the persons of successive keyframes of one video their track ids, counted from 1.
 
-    Each person known is moved to where he should be by now (kalman.py), and compared there with the boxes that are.
+    Each person known is moved to where he should be by now (kalman.py), and compared there with the
+    boxes that are.
     """
 
     def __init__(self) -> None:
@@ -47,13 +54,16 @@ class TrackLinker:
         self._last_seen: dict[int, float] = {}
 
     def link(self, detections: Detections) -> Detections:
-        """The same detections with `track_ids`; the most alike pairs of known persons and boxes are joined first."""
+        """The same detections with `track_ids`; the most alike pairs of known persons and boxes are
+        joined first.
+        """
         boxes = detections.boxes.cpu().numpy()
         self._advance(detections.keyframe.timestamp)
         ids = self._find_ids(detections.boxes.cpu())
         for index in range(len(ids)):
             if not ids[index]:
-                ids[index], self._next_id = self._next_id, self._next_id + 1
+                ids[index] = self._next_id
+                self._next_id = self._next_id + 1
                 self._known[ids[index]] = MovingBox(boxes[index])
             else:
                 self._known[ids[index]].correct(boxes[index])
@@ -77,20 +87,29 @@ class TrackLinker:
         track_ids = list(self._known)
         expected = torch.from_numpy(np.stack([known.box for known in self._known.values()])).float()
         likeness = compute_likeness(expected, boxes)
-        growth = (compute_area(expected)[:, None] / compute_area(boxes)[None].clamp(min=1e-12)).log().abs()
+        growth = (
+            (compute_area(expected)[:, None] / compute_area(boxes)[None].clamp(min=1e-12))
+            .log()
+            .abs()
+        )
         likeness[growth > math.log(MAX_AREA_RATIO)] = -2.0
         while float(likeness.max()) >= MIN_LIKENESS:
             known, box = divmod(int(likeness.argmax()), len(ids))
             ids[box] = track_ids[known]
-            likeness[known], likeness[:, box] = -2.0, -2.0
+            likeness[known] = -2.0
+            likeness[:, box] = -2.0
         return ids
 
 
-def interpolate(before: Detections | None, after: Detections | None, timestamp: float) -> Detections | None:
-    """Who is where at `timestamp`, between two neighbouring keyframes with track ids (None beyond the first and last).
+def interpolate(
+    before: Detections | None, after: Detections | None, timestamp: float
+) -> Detections | None:
+    """Who is where at `timestamp`, between two neighbouring keyframes with track ids (None beyond
+    the first and last).
 
-    The boxes of persons in both move in a straight line; scores are those of the nearer keyframe. A person of one
-    keyframe only stays where it was until half way, for MAX_HOLD_SECONDS at most. None if there is no keyframe.
+    The boxes of persons in both move in a straight line; scores are those of the nearer keyframe. A
+    person of one keyframe only stays where it was until half way, for MAX_HOLD_SECONDS at most.
+    None if there is no keyframe.
     """
     if before is None or after is None:
         return _hold(before or after, timestamp)
@@ -124,15 +143,20 @@ def _select(detections: Detections, rows: list[int]) -> Detections:
         return detections
     tracks = None if detections.track_ids is None else detections.track_ids[rows]
     return Detections(
-        detections.boxes[rows], detections.action_scores[rows], detections.person_scores[rows], tracks,
+        detections.boxes[rows],
+        detections.action_scores[rows],
+        detections.person_scores[rows],
+        tracks,
         detections.keyframe,
-    )  # fmt: skip
+    )
 
 
 class Timeline:
-    """Detections for every moment of a video, out of those of its keyframes, which it draws one ahead.
+    """Detections for every moment of a video, out of those of its keyframes, which it draws one
+    ahead.
 
-    Moments are asked for in increasing order. `latest` is the last keyframe at or before the moment asked for.
+    Moments are asked for in increasing order. `latest` is the last keyframe at or before the moment
+    asked for.
     """
 
     def __init__(self, keyframes: Iterator[Detections]) -> None:

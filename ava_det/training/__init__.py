@@ -1,1 +1,3 @@
-"""The training loop, its optimizer and its log. Handed a model, a loader, a loss and an `evaluate`; imports none."""
+"""The training loop, its optimizer and its log. Handed a model, a loader, a loss and an `evaluate`;
+imports none.
+"""

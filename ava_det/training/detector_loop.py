@@ -1,4 +1,5 @@
-"""The person detector's training loop, read top to bottom: whole epochs, each ending with a checkpoint.
+"""The person detector's training loop, read top to bottom: whole epochs, each ending with a
+checkpoint.
 
 python tools/train_detector.py --config configs/detector/synthetic.yaml                        one process
 torchrun --nproc-per-node 8 tools/train_detector.py --config configs/detector/ava.yaml         one node of 8 GPUs
@@ -39,18 +40,25 @@ def train_detector(
 ) -> dict[str, Any]:
     """Trains `model` and returns the metrics of its last evaluation.
 
-    lr_at: fractional epoch -> learning rate. compute_losses: of a batch by name, to be added up; each is a mean over
-    the images of a process, which all have as many. save: writes a training state; `resume_from` is one read back.
-    log_every: steps; eval_every: epochs, None for the end only. Raises TrainingError where a loss is not finite.
+    lr_at: fractional epoch -> learning rate. compute_losses: of a batch by name, to be added up;
+    each is a mean over the images of a process, which all have as many. save: writes a training
+    state; `resume_from` is one read back. log_every: steps; eval_every: epochs, None for the end
+    only. Raises TrainingError where a loss is not finite.
     """
     device = next(model.parameters()).device
     position = Position(len(loader))
     if resume_from is not None:
         position = restore_state(model, optimizer, resume_from, len(loader))
     replicas = world_size() > 1
-    parallel = DistributedDataParallel(model, [device] if device.type == "cuda" else None) if replicas else model
+    parallel = (
+        DistributedDataParallel(model, [device] if device.type == "cuda" else None)
+        if replicas
+        else model
+    )
     steps = {"initial": position.step, "total": num_epochs * len(loader)}
-    with tqdm(desc="train", unit="step", disable=not is_main_process(), mininterval=1.0, **steps) as bar:
+    with tqdm(
+        desc="train", unit="step", disable=not is_main_process(), mininterval=1.0, **steps
+    ) as bar:
         while position.epoch < num_epochs:
             model.train()
             loader.set_epoch(position.epoch)
@@ -68,15 +76,21 @@ def train_detector(
                 recent.append(torch.stack(list(losses.values())).detach())
                 position.advance()
                 bar.update()
-                if position.batch % log_every == 0:  # the last of an epoch too: its position is 0 of the next
+                # the last of an epoch too: its position is 0 of the next
+                if position.batch % log_every == 0:
                     line = _mean(losses, recent, position.step, lr)
                     log(epoch=round(position.fractional_epoch, 4), **line)
                     bar.set_postfix(loss=f"{line['loss']:.4f}", lr=f"{lr:.2g}")
                     recent = []
-            # each rank's batch norms saw other images: all must go on with the statistics that are saved
+            # each rank's batch norms saw other images: all must go on with the statistics that are
+            # saved
             broadcast_from_main(model.buffers())
             save(capture_state(model, optimizer, position))
-            if eval_every is not None and position.epoch % eval_every == 0 and position.epoch < num_epochs:
+            if (
+                eval_every is not None
+                and position.epoch % eval_every == 0
+                and position.epoch < num_epochs
+            ):
                 log(epoch=position.epoch, **evaluate())
     metrics = evaluate()
     log(epoch=num_epochs, **metrics)

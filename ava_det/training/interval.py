@@ -1,4 +1,6 @@
-"""What happened between two lines of the log: loss, speed, waiting, memory, and whether training is still sound."""
+"""What happened between two lines of the log: loss, speed, waiting, memory, and whether training is
+still sound.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +18,22 @@ from ava_det.structures import ClipBatch, Keyframe
 from ava_det.training.state import Position, TrainingError
 
 SATURATED_LOGIT = 30.0  # a mean |logit| from which a sigmoid learns nothing: sigmoid(-30) is 1e-13
-WRONG_LOSS = 0.2  # such logits are fine where they are right (absent actions); then the loss is far smaller
+# such logits are fine where they are right (absent actions); then the loss is far smaller
+WRONG_LOSS = 0.2
 SATURATED_LOSS = 5  # times the loss of a network that knows nothing
 FIRST_LOOK = 50  # a run that cannot work is told so within its first steps, however rarely it logs
 
 
 class DivergedError(TrainingError):
-    """The loss is no number. batch_index: which batch of the epoch did it; is_own: whether this rank's part of it did,
-    as far as known. batch: that part, read again by whoever still has the loader."""
+    """The loss is no number. batch_index: which batch of the epoch did it; is_own: whether this
+    rank's part of it did, as far as known. batch: that part, read again by whoever still has the
+    loader.
+    """
 
     def __init__(self, sentence: str, batch_index: int, is_own: bool):
         super().__init__(sentence)
-        self.batch_index, self.is_own = batch_index, is_own
+        self.batch_index = batch_index
+        self.is_own = is_own
         self.batch: ClipBatch | None = None
 
 
@@ -60,12 +66,16 @@ class Interval:
     def close(self, position: Position, lr: float, num_steps: int) -> dict[str, Any]:
         """The line of the log after a step; num_steps: of the whole run.
 
-        Raises DivergedError for a loss that is no number, TrainingError for a network that has saturated.
+        Raises DivergedError for a loss that is no number, TrainingError for a network that has
+        saturated.
         """
         count = len(self._losses)
         own = torch.stack(self._losses)
-        means = (sum_over_ranks(torch.cat((own, torch.stack(self._logits)))) / world_size()).tolist()
-        losses, logit = means[:count], max(means[count:])
+        means = (
+            sum_over_ranks(torch.cat((own, torch.stack(self._logits)))) / world_size()
+        ).tolist()
+        losses = means[:count]
+        logit = max(means[count:])
         self._check_finite(losses, own, position, lr)
         loss = sum(losses) / count
         _check_saturation(loss, logit, self._initial_loss, position, lr)
@@ -84,15 +94,21 @@ class Interval:
             "seconds_left": round((num_steps - position.step) * seconds / count),
         }
 
-    def _check_finite(self, losses: list[float], own: Tensor, position: Position, lr: float) -> None:
+    def _check_finite(
+        self, losses: list[float], own: Tensor, position: Position, lr: float
+    ) -> None:
         bad = next((index for index, loss in enumerate(losses) if not math.isfinite(loss)), None)
         if bad is None:
             return
         # the rank whose own clips did it names them; at the next step all ranks are infected
-        names = [f"{keyframe.video_id} at {keyframe.timestamp:g}" for keyframe in self._keyframes[bad]]
+        names = [
+            f"{keyframe.video_id} at {keyframe.timestamp:g}" for keyframe in self._keyframes[bad]
+        ]
         named = gather_objects([] if own[bad].isfinite() else names)
         guilty = next((number for number, part in enumerate(named) if part), 0)
-        clips = ", ".join(named[guilty][:4]) + (f" and {len(named[guilty]) - 4} more" if len(named[guilty]) > 4 else "")
+        clips = ", ".join(named[guilty][:4]) + (
+            f" and {len(named[guilty]) - 4} more" if len(named[guilty]) > 4 else ""
+        )
         step = position.step - len(losses) + bad + 1
         raise DivergedError(
             f"step {step} (epoch {position.fractional_epoch:.2f}): the loss is {losses[bad]} at lr {lr:.4g}, expected "
@@ -102,7 +118,9 @@ class Interval:
         )
 
 
-def _check_saturation(loss: float, logit: float, initial_loss: float, position: Position, lr: float) -> None:
+def _check_saturation(
+    loss: float, logit: float, initial_loss: float, position: Position, lr: float
+) -> None:
     if loss > SATURATED_LOSS * initial_loss:
         start = f"ln {round(math.exp(initial_loss))} = {initial_loss:.2f}"
         symptom = f"the loss is {loss:.3g}, far above {start}, where training begins"
@@ -117,10 +135,14 @@ def _check_saturation(loss: float, logit: float, initial_loss: float, position: 
 
 
 def measure_host_memory() -> float | None:
-    """GB held by this process and its loader's workers, shared pages counted once; None where /proc does not tell."""
+    """GB held by this process and its loader's workers, shared pages counted once; None where /proc
+    does not tell.
+    """
     try:
         children = [
-            child for path in Path("/proc/self/task").iterdir() for child in (path / "children").read_text().split()
+            child
+            for path in Path("/proc/self/task").iterdir()
+            for child in (path / "children").read_text().split()
         ]
         kilobytes = 0
         for process in (str(os.getpid()), *children):

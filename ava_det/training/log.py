@@ -1,4 +1,6 @@
-"""What a run leaves to be read: a line of JSON per interval in its folder, and a sentence on the console."""
+"""What a run leaves to be read: a line of JSON per interval in its folder, and a sentence on the
+console.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ from ava_det.files import atomic_path
 
 
 class Log(Protocol):
-    """Takes what happened: an interval of training (with `step`, `loss`), an evaluation (`epoch`, `mAP` or
-    `top1`), a warning."""
+    """Takes what happened: an interval of training (with `step`, `loss`), an evaluation (`epoch`,
+    `mAP` or `top1`), a warning.
+    """
 
     def write(self, **values: Any) -> None: ...
 
@@ -25,23 +28,35 @@ class JsonLog:
         self.path = Path(path)
 
     def write(self, **values: Any) -> None:
-        clean = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in values.items()}
+        clean = {
+            key: None if isinstance(v, float) and not math.isfinite(v) else v
+            for key, v in values.items()
+        }
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(clean) + "\n")
         except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self.path)) from None  # a full disk names no file
+            # a full disk names no file
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
 
     def cut_after(self, step: int, evaluated: Container[int] = ()) -> None:
-        """Drops what a resumed run writes again: intervals after `step`, evaluations of epochs not in `evaluated`, and
-        a last line cut short. A run that begins anew, step -1, drops everything."""
+        """Drops what a resumed run writes again: intervals after `step`, evaluations of epochs not
+        in `evaluated`, and a last line cut short. A run that begins anew, step -1, drops
+        everything.
+        """
         kept = []
-        for text in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []:
+        for text in (
+            self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        ):
             try:
                 line = json.loads(text)
             except json.JSONDecodeError:
                 continue  # a crash in the middle of a line
-            again = line["step"] > step if "step" in line else "epoch" in line and line["epoch"] not in evaluated
+            again = (
+                line["step"] > step
+                if "step" in line
+                else "epoch" in line and line["epoch"] not in evaluated
+            )
             if not again and step >= 0:
                 kept.append(text + "\n")
         with atomic_path(self.path) as temporary:
@@ -72,7 +87,9 @@ class TensorBoardLog:
         self._step = values.get("step", self._step)
         for key, value in values.items():
             if key not in ("step", "epoch") and isinstance(value, (int, float)):
-                self._writer.add_scalar(f"{'train' if 'loss' in values else 'val'}/{key}", value, self._step)
+                self._writer.add_scalar(
+                    f"{'train' if 'loss' in values else 'val'}/{key}", value, self._step
+                )
         self._writer.flush()
 
 

@@ -35,10 +35,11 @@ class EpochLoader(Protocol):
 
 @dataclass
 class LoopSettings:
-    """num_epochs; clip_grad_norm: largest norm of the gradient, or None; loss: which actions count, and how;
-    log_every: steps between looks at the loss; eval_every: epochs between evaluations, or None for the end only;
-    save_every: minutes between checkpoints within an epoch; micro_batches: parts of a step's batch, one after another;
-    metric: of what `evaluate` returns, the number that says how good the model is.
+    """num_epochs; clip_grad_norm: largest norm of the gradient, or None; loss: which actions count,
+    and how; log_every: steps between looks at the loss; eval_every: epochs between evaluations, or
+    None for the end only; save_every: minutes between checkpoints within an epoch; micro_batches:
+    parts of a step's batch, one after another; metric: of what `evaluate` returns, the number that
+    says how good the model is.
     """
 
     num_epochs: int
@@ -54,8 +55,8 @@ class LoopSettings:
 
 @dataclass
 class Hooks:
-    """What the loop calls between steps. evaluate: model -> metrics. save: writes a training state, called on every
-    rank. stop: a wish to end, which is looked at after each step.
+    """What the loop calls between steps. evaluate: model -> metrics. save: writes a training state,
+    called on every rank. stop: a wish to end, which is looked at after each step.
     """
 
     evaluate: Callable[[nn.Module], dict[str, Any]]
@@ -76,20 +77,27 @@ def train(
 ) -> dict[str, Any]:
     """Trains `model` and returns the metrics of its last evaluation.
 
-    lr_at: fractional epoch -> learning rate. resume_from: a training state that was read back. Raises Preempted, the
-    state saved, after a step in which `hooks.stop` was received.
+    lr_at: fractional epoch -> learning rate. resume_from: a training state that was read back.
+    Raises Preempted, the state saved, after a step in which `hooks.stop` was received.
     """
-    position, stop = Position(len(loader)), hooks.stop
+    position = Position(len(loader))
+    stop = hooks.stop
     if resume_from is not None:
         position = restore_state(model, optimizer, resume_from, len(loader))
     device = next(model.parameters()).device
     replicas = world_size() > 1
-    parallel = DistributedDataParallel(model, [device] if device.type == "cuda" else None) if replicas else model
-    num_steps, saved_at = settings.num_epochs * len(loader), time.monotonic()
+    parallel = (
+        DistributedDataParallel(model, [device] if device.type == "cuda" else None)
+        if replicas
+        else model
+    )
+    num_steps = settings.num_epochs * len(loader)
+    saved_at = time.monotonic()
     while position.epoch < settings.num_epochs:
         if _is_evaluation_due(position, settings.eval_every):
             _score(model, optimizer, position, settings.metric, hooks)
-        epoch, boxes_of_epoch = position.epoch, 0.0
+        epoch = position.epoch
+        boxes_of_epoch = 0.0
         loader.set_epoch(epoch, position.batch)
         interval = Interval(device, position, settings.loss.initial_loss)
         stop.in_steps = True
@@ -97,8 +105,13 @@ def train(
             interval.data_arrived()
             lr = lr_at(position.fractional_epoch)
             is_late = time.monotonic() - saved_at >= settings.save_every * 60
-            num_boxes, is_stopped, is_save_due = _agree(len(batch.rois), stop.received is not None, is_late)
-            interval.add(*take_step(parallel, batch, num_boxes, lr, optimizer, to_device, settings), batch.keyframes)
+            num_boxes, is_stopped, is_save_due = _agree(
+                len(batch.rois), stop.received is not None, is_late
+            )
+            interval.add(
+                *take_step(parallel, batch, num_boxes, lr, optimizer, to_device, settings),
+                batch.keyframes,
+            )
             position.advance()
             boxes_of_epoch += num_boxes
             saves = is_save_due or is_stopped or position.batch == 0
@@ -106,7 +119,8 @@ def train(
                 try:
                     hooks.log.write(**interval.close(position, lr, num_steps))
                 except DivergedError as error:
-                    if error.is_own:  # the very same clips can be read again: their augmentation is seeded
+                    # the very same clips can be read again: their augmentation is seeded
+                    if error.is_own:
                         loader.set_epoch(epoch, error.batch_index)
                         error.batch = next(iter(loader))
                     raise
@@ -117,7 +131,9 @@ def train(
             if is_stopped:
                 stop.end(f"step {position.step}")
         if not boxes_of_epoch:
-            raise TrainingError(f"epoch {epoch}: expected clips to learn from, not one of them could be read")
+            raise TrainingError(
+                f"epoch {epoch}: expected clips to learn from, not one of them could be read"
+            )
     return _score(model, optimizer, position, settings.metric, hooks)
 
 
@@ -130,15 +146,19 @@ def take_step(
     to_device: Callable[[ClipBatch], ClipBatch],
     settings: LoopSettings,
 ) -> tuple[Tensor, Tensor]:
-    """One step of the optimizer on a batch of this rank, `num_boxes` over all ranks; its loss and mean |logit|."""
+    """One step of the optimizer on a batch of this rank, `num_boxes` over all ranks; its loss and
+    mean |logit|.
+    """
     model.train()
-    if settings.freeze_bn or len(batch.rois) == 0:  # clips that could not be read teach a norm nothing
+    # clips that could not be read teach a norm nothing
+    if settings.freeze_bn or len(batch.rois) == 0:
         freeze_batch_norm(model)
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad(set_to_none=True)
     parts = split_batch(batch, settings.micro_batches)
-    losses, logits = [], []
+    losses = []
+    logits = []
     for part in parts:
         # gradients travel between ranks once a step, with the last part
         waits = isinstance(model, DistributedDataParallel) and part is not parts[-1]
@@ -154,14 +174,17 @@ def take_step(
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
-    """Batch norms keep their running statistics and are not updated by them; their affine part still learns."""
+    """Batch norms keep their running statistics and are not updated by them; their affine part
+    still learns.
+    """
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
 
 
 def _agree(num_boxes: int, is_stopped: bool, is_late: bool) -> tuple[float, bool, bool]:
-    """Over all ranks: the boxes of a step, whether any was asked to stop, whether the main one wants to save.
+    """Over all ranks: the boxes of a step, whether any was asked to stop, whether the main one
+    wants to save.
 
     Counts and wishes are known before the step, on the host, so that no device is waited for.
     """
@@ -171,7 +194,9 @@ def _agree(num_boxes: int, is_stopped: bool, is_late: bool) -> tuple[float, bool
 
 
 def _is_evaluation_due(position: Position, eval_every: int | None) -> bool:
-    """At the start of an epoch, where the epochs before it have not been scored yet (a resumed run may stand there)."""
+    """At the start of an epoch, where the epochs before it have not been scored yet (a resumed run
+    may stand there).
+    """
     if eval_every is None or position.batch or not position.epoch:
         return False
     return position.epoch % eval_every == 0 and position.epoch not in position.mean_aps
@@ -186,7 +211,8 @@ def _score(
 ) -> dict[str, Any]:
     """Evaluates between two epochs; the state, saved before, is saved again with its number."""
     hooks.stop.leave_steps()
-    broadcast_from_main(model.buffers())  # each rank's batch norms saw other clips: all score what was saved
+    # each rank's batch norms saw other clips: all score what was saved
+    broadcast_from_main(model.buffers())
     metrics = hooks.evaluate(model)
     hooks.log.write(epoch=position.epoch, **{metric: metrics[metric]})
     position.mean_aps[position.epoch] = metrics[metric]
@@ -195,7 +221,10 @@ def _score(
 
 
 def _save_sound(
-    model: nn.Module, optimizer: torch.optim.Optimizer, position: Position, save: Callable[[dict[str, Any]], None]
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    position: Position,
+    save: Callable[[dict[str, Any]], None],
 ) -> None:
     """Saves, unless the last step broke a weight: its loss was computed before it."""
     if not is_finite(model):

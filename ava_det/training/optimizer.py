@@ -16,13 +16,18 @@ def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[s
     for parameter in model.parameters():
         if parameter.requires_grad:
             (decayed if parameter.ndim > 1 else free).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
 
 
 def build_optimizer(
     model: nn.Module, name: str, lr: float, momentum: float, nesterov: bool, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """`sgd` (the paper) or `adamw`; momentum and nesterov are SGD's. One fused pass over the parameters a step."""
+    """`sgd` (the paper) or `adamw`; momentum and nesterov are SGD's. One fused pass over the
+    parameters a step.
+    """
     groups = build_parameter_groups(model, weight_decay)
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
@@ -30,12 +35,17 @@ def build_optimizer(
 
 
 def compute_lr(
-    epoch: float, lr: float, num_epochs: float, warmup_epochs: float, schedule: str, steps: Sequence[float]
+    epoch: float,
+    lr: float,
+    num_epochs: float,
+    warmup_epochs: float,
+    schedule: str,
+    steps: Sequence[float],
 ) -> float:
     """The learning rate at a fractional epoch, so that a resumed run needs no scheduler state.
 
-    Linear warm-up from lr / 100, then `cosine` (half a period down to 0, SlowFast section 4.1) or `steps` (divided
-    by 10 at each of `steps`, its detection recipe).
+    Linear warm-up from lr / 100, then `cosine` (half a period down to 0, SlowFast section 4.1) or
+    `steps` (divided by 10 at each of `steps`, its detection recipe).
     """
     if schedule == "cosine":
         target = 0.5 * lr * (1 + math.cos(math.pi * min(epoch / num_epochs, 1.0)))

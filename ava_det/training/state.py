@@ -1,6 +1,7 @@
 """Where a run stands: all that a resumed one needs to go on bit for bit.
 
-The learning rate and every clip's augmentation are functions of the position alone, so they need no state.
+The learning rate and every clip's augmentation are functions of the position alone, so they need no
+state.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ class TrainingError(ValueError):
 
 @dataclass
 class Position:
-    """epoch: full epochs done. batch: batches done of the next one, of which there are `num_batches`.
-    mean_aps: full epochs done -> mAP (or top-1) of the evaluation then, None where none exists."""
+    """epoch: full epochs done. batch: batches done of the next one, of which there are
+    `num_batches`. mean_aps: full epochs done -> mAP (or top-1) of the evaluation then, None where
+    none exists.
+    """
 
     num_batches: int
     epoch: int = 0
@@ -40,11 +43,16 @@ class Position:
         """One batch on; after the last one a new epoch begins."""
         self.batch += 1
         if self.batch == self.num_batches:
-            self.epoch, self.batch = self.epoch + 1, 0
+            self.epoch = self.epoch + 1
+            self.batch = 0
 
 
-def capture_state(model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> dict[str, Any]:
-    """The training state, the same on every rank; all ranks must call it. Plain containers, tensors and numbers."""
+def capture_state(
+    model: nn.Module, optimizer: torch.optim.Optimizer, position: Position
+) -> dict[str, Any]:
+    """The training state, the same on every rank; all ranks must call it. Plain containers, tensors
+    and numbers.
+    """
     return {
         "epoch": position.epoch,
         "batch": position.batch,
@@ -59,7 +67,8 @@ def capture_state(model: nn.Module, optimizer: torch.optim.Optimizer, position: 
 def restore_state(
     model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], num_batches: int
 ) -> Position:
-    """Puts a state back on every rank and returns its position. Raises TrainingError where an epoch has other batches.
+    """Puts a state back on every rank and returns its position. Raises TrainingError where an epoch
+    has other batches.
 
     A run on more ranks than before leaves the random state of the new ones as it is.
     """
@@ -76,7 +85,9 @@ def restore_state(
 
 
 def is_finite(model: nn.Module) -> bool:
-    """Whether every weight and statistic is a number: what is not must never replace a good checkpoint."""
+    """Whether every weight and statistic is a number: what is not must never replace a good
+    checkpoint.
+    """
     values = [value for value in model.state_dict().values() if value.is_floating_point()]
     return bool(torch.stack([value.isfinite().all() for value in values]).all())
 

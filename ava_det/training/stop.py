@@ -15,9 +15,11 @@ class Preempted(Exception):
 
 
 class StopRequest:
-    """Remembers the signal until a step is complete; outside of steps the signal stops the run at once.
+    """Remembers the signal until a step is complete; outside of steps the signal stops the run at
+    once.
 
-    received: the signal's name, None as long as nobody asked. in_steps: whether a step may be under way.
+    received: the signal's name, None as long as nobody asked. in_steps: whether a step may be under
+    way.
     """
 
     def __init__(self) -> None:
@@ -27,7 +29,10 @@ class StopRequest:
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
         """Answers both signals for the length of the block; to be entered by the main thread."""
-        before = {number: signal.signal(number, self._answer) for number in (signal.SIGTERM, signal.SIGUSR1)}
+        before = {
+            number: signal.signal(number, self._answer)
+            for number in (signal.SIGTERM, signal.SIGUSR1)
+        }
         try:
             yield self
         finally:
@@ -35,7 +40,9 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def leave_steps(self) -> None:
-        """From here to the next step a signal stops the run at once, also one that came just before."""
+        """From here to the next step a signal stops the run at once, also one that came just
+        before.
+        """
         self.in_steps = False
         if self.received is not None:
             self.end("the end of an epoch")
@@ -48,4 +55,6 @@ class StopRequest:
     def _answer(self, number: int, frame: object) -> None:
         self.received = signal.Signals(number).name
         if not self.in_steps:
-            raise Preempted(f"stopped by {self.received} between steps; go on with --resume from the last checkpoint")
+            raise Preempted(
+                f"stopped by {self.received} between steps; go on with --resume from the last checkpoint"
+            )

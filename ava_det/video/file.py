@@ -1,7 +1,8 @@
 """The one place that decodes video.
 
-Moments are seconds as the annotations count them: the first frame of a file is worth `start_second`, every other one
-that plus its presentation time. Frame numbers divided by a nominal rate are never used: they drift.
+Moments are seconds as the annotations count them: the first frame of a file is worth
+`start_second`, every other one that plus its presentation time. Frame numbers divided by a nominal
+rate are never used: they drift.
 """
 
 from __future__ import annotations
@@ -19,22 +20,29 @@ import numpy as np
 from ava_det.video.pictures import DecodedPicture, FrameConverter
 from ava_det.video.reader import TAGGED, DamageError, FrameReader, Picture, VideoError
 
-# Decoding forward this far is cheaper than a seek, which falls back to the last key picture and decodes from there.
+# Decoding forward this far is cheaper than a seek, which falls back to the last key picture and
+# decodes from there.
 SEEK_GAP_SECONDS = 4.0
 
-# In a file with damaged packets a frame this far from the moment asked for is not the one that was there.
+# In a file with damaged packets a frame this far from the moment asked for is not the one that was
+# there.
 DAMAGE_SECONDS = 0.5
-SKIPPED_BYTES = 1024  # between two packets of Matroska there is less than that, unless something could not be read
+# between two packets of Matroska there is less than that, unless something could not be read
+SKIPPED_BYTES = 1024
 
-# Seconds by which a moment computed in floats may miss the frame it means: one frame early is a whole group decoded.
+# Seconds by which a moment computed in floats may miss the frame it means: one frame early is a
+# whole group decoded.
 ROUNDING = 1e-6
 
-# What data/ava/transcode.py writes into the file: smaller pictures at another rate than published weights have seen.
+# What data/ava/transcode.py writes into the file: smaller pictures at another rate than published
+# weights have seen.
 PREPARED_TAG = "ava_det_prepared"
 
 
 class VideoReader(FrameReader):
-    """Frames of one video file. Reading backwards or far ahead seeks. The first video stream of the file is used."""
+    """Frames of one video file. Reading backwards or far ahead seeks. The first video stream of the
+    file is used.
+    """
 
     _container: av.container.InputContainer
     _stream: av.VideoStream
@@ -63,7 +71,8 @@ class VideoReader(FrameReader):
         self.fps = float(rate) if rate else 30.0
         self.frame_rate = Fraction(self._stream.guessed_rate or rate or 30)
         audio = self._container.streams.audio
-        self.has_audio, self.audio_rate = bool(audio), (audio[0].rate or 0) if audio else 0
+        self.has_audio = bool(audio)
+        self.audio_rate = (audio[0].rate or 0) if audio else 0
         self.is_prepared = PREPARED_TAG in self._container.metadata
         self.delay = self._find_delay()
         self.clock_start = float((self._first_pts or 0) * self._time_base)
@@ -73,20 +82,26 @@ class VideoReader(FrameReader):
     def close(self) -> None:
         self._pictures.clear()
         self._container.close()
-        # it holds this reader, which holds it: the decoder's megabytes would wait for the garbage collector
+        # it holds this reader, which holds it: the decoder's megabytes would wait for the garbage
+        # collector
         self._decoder = iter(())
 
     def rest(self) -> None:
         self._pictures.clear()
 
     def read(
-        self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None, colour: str = TAGGED
+        self,
+        seconds: Sequence[float] | np.ndarray,
+        short_side: int | None = None,
+        colour: str = TAGGED,
     ) -> np.ndarray:
         moments = np.asarray(seconds, dtype=np.float64)
         self._fill(float(moments.min()), float(moments.max()))
         times = np.array([picture.seconds for picture in self._pictures])
         after = np.searchsorted(times, moments).clip(1, max(len(times) - 1, 1))
-        before_is_nearer = moments - times[after - 1] <= times[np.minimum(after, len(times) - 1)] - moments
+        before_is_nearer = (
+            moments - times[after - 1] <= times[np.minimum(after, len(times) - 1)] - moments
+        )
         chosen = np.where(before_is_nearer, after - 1, np.minimum(after, len(times) - 1))
         self._refuse_damage(moments, times[chosen])
         return np.stack([self._pictures[index].rgb(short_side, colour) for index in chosen])
@@ -94,7 +109,9 @@ class VideoReader(FrameReader):
     def read_at_or_after(
         self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
     ) -> np.ndarray:
-        return np.stack([picture.rgb(short_side, colour) for picture in self._find_at_or_after(moments)])
+        return np.stack(
+            [picture.rgb(short_side, colour) for picture in self._find_at_or_after(moments)]
+        )
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
         found = self._start + self._find_at_or_after([moment])[0].pts * self._time_base
@@ -123,11 +140,13 @@ class VideoReader(FrameReader):
         pts: list[int] = []
         for frame in self._decode():
             if self._damaged:
-                raise VideoError(f"{self.path}: damaged, so frames cannot be counted beyond {len(pts)}")
+                raise VideoError(
+                    f"{self.path}: damaged, so frames cannot be counted beyond {len(pts)}"
+                )
             pts.append(frame.pts or 0)
-        seconds = self.start_second + (np.array(pts, dtype=np.float64) - (self._first_pts or 0)) * float(
-            self._time_base
-        )
+        seconds = self.start_second + (
+            np.array(pts, dtype=np.float64) - (self._first_pts or 0)
+        ) * float(self._time_base)
         return np.maximum.accumulate(seconds)
 
     @property
@@ -150,16 +169,23 @@ class VideoReader(FrameReader):
         return self._end
 
     def _find_at_or_after(self, moments: Sequence[Fraction]) -> list[DecodedPicture]:
-        # whole pts, not floats: where 24 fps meets a grid of 30, every fourth frame lies on a boundary
+        # whole pts, not floats: where 24 fps meets a grid of 30, every fourth frame lies on a
+        # boundary
         wanted = [math.ceil((moment - self._start) / self._time_base) for moment in moments]
         self._fill(float(min(moments)), float(max(moments)) + 2 * ROUNDING)
         held = list(self._pictures)
-        found = [held[min(bisect_left(held, pts, key=lambda picture: picture.pts), len(held) - 1)] for pts in wanted]
-        self._refuse_damage(np.array(moments, dtype=np.float64), np.array([picture.seconds for picture in found]))
+        found = [
+            held[min(bisect_left(held, pts, key=lambda picture: picture.pts), len(held) - 1)]
+            for pts in wanted
+        ]
+        self._refuse_damage(
+            np.array(moments, dtype=np.float64), np.array([picture.seconds for picture in found])
+        )
         return found
 
     def _refuse_damage(self, moments: np.ndarray, found: np.ndarray) -> None:
-        """Raises DamageError where frames between the first and the last are missing because packets are damaged.
+        """Raises DamageError where frames between the first and the last are missing because
+        packets are damaged.
 
         A long gap alone is no fault: recordings of variable rate have them.
         """
@@ -167,11 +193,16 @@ class VideoReader(FrameReader):
             inside = moments.clip(self.start_second, self._pictures[-1].seconds)
             far = np.abs(found - inside) > DAMAGE_SECONDS
             if far.any():
-                raise DamageError(f"{self.path}: damaged around {inside[far][0]:.1f} s, no frame can be decoded there")
+                raise DamageError(
+                    f"{self.path}: damaged around {inside[far][0]:.1f} s, no frame can be decoded there"
+                )
 
     def _fill(self, first: float, last: float) -> None:
-        """Makes the ring buffer reach from at or before `first` to at or after `last`, as far as the file does."""
-        first, last = first + ROUNDING, last - ROUNDING
+        """Makes the ring buffer reach from at or before `first` to at or after `last`, as far as
+        the file does.
+        """
+        first = first + ROUNDING
+        last = last - ROUNDING
         held = self._pictures
         behind = not held or (first < held[0].seconds and held[0].seconds > self.start_second)
         if behind or (self._tell is None and first > held[-1].seconds + SEEK_GAP_SECONDS):
@@ -182,7 +213,9 @@ class VideoReader(FrameReader):
                 self._pictures.popleft()
 
     def _seek(self, moment: float) -> None:
-        """Stands so that the ring buffer's first frame is at or before `moment`, or is the first of the file."""
+        """Stands so that the ring buffer's first frame is at or before `moment`, or is the first of
+        the file.
+        """
         time_base = self._stream.time_base
         back_off = 0.0
         while moment - back_off > self.start_second:
@@ -195,19 +228,24 @@ class VideoReader(FrameReader):
         self._decode_next()
 
     def _rewind(self) -> None:
-        """Opens the file, again where it is open: not every container can seek back to its first frame."""
+        """Opens the file, again where it is open: not every container can seek back to its first
+        frame.
+        """
         self._pictures: deque[DecodedPicture] = deque()
         if self._first_pts is not None:
             self._container.close()
         try:
             self._container = av.open(str(self.path))
         except (av.FFmpegError, OSError) as error:
-            raise VideoError(f"{self.path}: cannot be opened as a video ({describe_av_error(error)})") from None
+            raise VideoError(
+                f"{self.path}: cannot be opened as a video ({describe_av_error(error)})"
+            ) from None
         if not self._container.streams.video:
             self._container.close()
             raise VideoError(f"{self.path}: holds no video stream")
         self._stream = self._container.streams.video[0]
-        self._stream.codec_context.thread_count = 1  # loaders run one reader per process; threads cost more CPU
+        # loaders run one reader per process; threads cost more CPU
+        self._stream.codec_context.thread_count = 1
         self._time_base = Fraction(self._stream.time_base or 1)
         self._decoder = self._decode()
 
@@ -242,10 +280,14 @@ class VideoReader(FrameReader):
         return False
 
     def _note_loss(self, after: float) -> None:
-        """Notes the stretch from the last frame to that `after` it, where packets between them are damaged; once."""
+        """Notes the stretch from the last frame to that `after` it, where packets between them are
+        damaged; once.
+        """
         if self._broken and self._pictures:
             before = self._pictures[-1].seconds
-            apart = [stretch for stretch in self._lost if stretch[1] <= before or stretch[0] >= after]
+            apart = [
+                stretch for stretch in self._lost if stretch[1] <= before or stretch[0] >= after
+            ]
             same = [stretch for stretch in self._lost if stretch not in apart]
             ends = [(before, after), *same]
             merged = (min(end[0] for end in ends), max(end[1] for end in ends))
@@ -253,7 +295,9 @@ class VideoReader(FrameReader):
         self._broken = False
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """Whole frames with a pts, in presentation order; a damaged packet costs its own frames only."""
+        """Whole frames with a pts, in presentation order; a damaged packet costs its own frames
+        only.
+        """
         whole = True  # after damage pictures are patched up from others, until the next key picture
         try:
             for packet, lost in self._packets():
@@ -261,7 +305,8 @@ class VideoReader(FrameReader):
                 try:
                     frames = packet.decode()
                 except av.error.InvalidDataError:
-                    whole, frames = False, []
+                    whole = False
+                    frames = []
                 self._damaged |= not whole
                 self._broken |= not whole
                 for frame in frames:
@@ -274,10 +319,13 @@ class VideoReader(FrameReader):
             return  # a truncated file ends here
 
     def _packets(self) -> Iterator[tuple[av.Packet, bool]]:
-        """Packets of the video, each with whether others before it are lost: demuxers pass over what they cannot read,
-        and Matroska's says nothing."""
+        """Packets of the video, each with whether others before it are lost: demuxers pass over
+        what they cannot read, and Matroska's says nothing.
+        """
         silent = "matroska" in self._container.format.name
-        end, last, skipped = math.inf, -math.inf, False
+        end = math.inf
+        last = -math.inf
+        skipped = False
         for packet in self._container.demux() if silent else self._container.demux(self._stream):
             if packet.pos is not None:
                 skipped |= silent and packet.pos - end > SKIPPED_BYTES
@@ -285,7 +333,8 @@ class VideoReader(FrameReader):
             if packet.stream.index == self._stream.index:
                 moment = last if packet.pts is None else float(packet.pts * self._time_base)
                 yield packet, packet.is_corrupt or (skipped and moment - last > DAMAGE_SECONDS)
-                last, skipped = moment, False
+                last = moment
+                skipped = False
 
     def _find_delay(self) -> Fraction:
         if self._container.start_time is None or self._first_pts is None:

@@ -1,7 +1,9 @@
-"""Videos that are folders of numbered pictures, as PySlowFast and MMAction2 cut AVA: frames/ID/ID_000001.jpg, ...
+"""Videos that are folders of numbered pictures, as PySlowFast and MMAction2 cut AVA:
+frames/ID/ID_000001.jpg, ...
 
-Such a folder is a video of 30 pictures a second whose first picture is worth `start_second` (900 for AVA's). So picture
-30 * (second - 900) + 1 is the keyframe of a second, and a clip on a 30-tick grid is the pictures around it.
+Such a folder is a video of 30 pictures a second whose first picture is worth `start_second` (900
+for AVA's). So picture 30 * (second - 900) + 1 is the keyframe of a second, and a clip on a 30-tick
+grid is the pictures around it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ PICTURE = re.compile(r"(.*?)(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 
 def open_video(path: str | Path, start_second: float = 0.0) -> FrameReader:
     """A reader of a video file, or of a folder of pictures."""
-    return FrameFolder(path, start_second) if Path(path).is_dir() else VideoReader(path, start_second)
+    return (
+        FrameFolder(path, start_second) if Path(path).is_dir() else VideoReader(path, start_second)
+    )
 
 
 class FrameFolder(FrameReader):
@@ -38,13 +42,15 @@ class FrameFolder(FrameReader):
     fps = float(EXTRACTED_FPS)
     frame_rate = Fraction(EXTRACTED_FPS)
     matrix = BT601
-    has_audio, audio_rate = False, 0
+    has_audio = False
+    audio_rate = 0
     is_prepared = False
     delay = Fraction(0)
     clock_start = 0.0
 
     def __init__(self, path: str | Path, start_second: float = 0.0):
-        self.path, self.start_second = Path(path), start_second
+        self.path = Path(path)
+        self.start_second = start_second
         self._names = _find_pictures(self.path)
         self._held: dict[tuple[int, int | None], np.ndarray] = {}
         self._tell: Callable[[Picture], None] | None = None
@@ -53,7 +59,10 @@ class FrameFolder(FrameReader):
         self.height, self.width = self._load(0).shape[:2]
 
     def read(
-        self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None, colour: str = TAGGED
+        self,
+        seconds: Sequence[float] | np.ndarray,
+        short_side: int | None = None,
+        colour: str = TAGGED,
     ) -> np.ndarray:
         ticks = (np.asarray(seconds, dtype=np.float64) - self.start_second) * EXTRACTED_FPS
         return self._read(np.ceil(ticks - 0.5 - 1e-6).astype(int), short_side)
@@ -61,11 +70,17 @@ class FrameFolder(FrameReader):
     def read_at_or_after(
         self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
     ) -> np.ndarray:
-        return self._read(np.array([self._index_at_or_after(moment) for moment in moments]), short_side)
+        return self._read(
+            np.array([self._index_at_or_after(moment) for moment in moments]), short_side
+        )
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
         index = max(self._index_at_or_after(moment), 0)
-        return Fraction(self.start_second) + Fraction(index, EXTRACTED_FPS) if index < len(self._names) else None
+        return (
+            Fraction(self.start_second) + Fraction(index, EXTRACTED_FPS)
+            if index < len(self._names)
+            else None
+        )
 
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
         for index in range(len(self._names)):
@@ -73,7 +88,9 @@ class FrameFolder(FrameReader):
 
     def follow(self, moment: float, tell: Callable[[Picture], None]) -> None:
         self._tell = tell
-        self._next_told = min(max(int((moment - self.start_second) * self.fps + 1e-6), 0), len(self._names) - 1)
+        self._next_told = min(
+            max(int((moment - self.start_second) * self.fps + 1e-6), 0), len(self._names) - 1
+        )
         self._tell_until(self._next_told)
 
     def advance(self, moment: float) -> bool:
@@ -107,7 +124,9 @@ class FrameFolder(FrameReader):
         return np.stack([self._held[index, short_side] for index in wanted])
 
     def _tell_until(self, last: int) -> None:
-        """Tells who follows of the pictures up to index `last`; they are read when their colours are asked for."""
+        """Tells who follows of the pictures up to index `last`; they are read when their colours
+        are asked for.
+        """
         while self._tell is not None and self._next_told <= min(last, len(self._names) - 1):
             self._tell(_FolderPicture(self, self._next_told))
             self._next_told += 1
@@ -120,7 +139,11 @@ class FrameFolder(FrameReader):
         except OSError as error:
             raise VideoError(f"{path}: cannot be read ({error.strerror})") from None
         whole = not content.startswith(b"\xff\xd8") or content.rstrip(b"\0").endswith(b"\xff\xd9")
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) if whole and content else None
+        picture = (
+            cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+            if whole and content
+            else None
+        )
         if picture is None:
             raise VideoError(f"{path}: expected a whole JPEG or PNG picture")
         return picture
@@ -133,7 +156,8 @@ class _FolderPicture:
 
     def __init__(self, folder: FrameFolder, index: int):
         self.seconds = folder.start_second + index / folder.fps
-        self._folder, self._index = folder, index
+        self._folder = folder
+        self._index = index
 
     def rgb(self, short_side: int | None, colour: str = TAGGED) -> np.ndarray:
         return resize_short_side(self._folder._load(self._index), short_side)
@@ -143,8 +167,14 @@ class _FolderPicture:
 
 
 def _find_pictures(folder: Path) -> list[str]:
-    """File names in the order of their numbers; a missing number is a VideoError, not a shift of all that follow."""
-    found = [(int(match[2]), match[1], match[0]) for match in map(PICTURE.fullmatch, os.listdir(folder)) if match]
+    """File names in the order of their numbers; a missing number is a VideoError, not a shift of
+    all that follow.
+    """
+    found = [
+        (int(match[2]), match[1], match[0])
+        for match in map(PICTURE.fullmatch, os.listdir(folder))
+        if match
+    ]
     if not found:
         raise VideoError(f"{folder}: holds no numbered pictures (such as {folder.name}_000001.jpg)")
     found.sort()

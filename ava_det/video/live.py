@@ -1,6 +1,8 @@
-"""Cameras and streams: frames that come at their own pace, whether anybody is ready for them or not.
+"""Cameras and streams: frames that come at their own pace, whether anybody is ready for them or
+not.
 
-A thread reads them all, since later frames need earlier ones, and keeps the last seconds. Who looks takes the newest.
+A thread reads them all, since later frames need earlier ones, and keeps the last seconds. Who looks
+takes the newest.
 """
 
 from __future__ import annotations
@@ -23,23 +25,32 @@ from ava_det.video.pictures import DecodedPicture, FrameConverter
 from ava_det.video.reader import TAGGED, FrameReader, Picture, VideoError
 
 OPEN_SECONDS = 10.0  # for a camera to answer, and then for each packet
-CAMERA_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
+CAMERA_FORMATS = {
+    "linux": ("v4l2", "/dev/video{}"),
+    "darwin": ("avfoundation", "{}"),
+    "win32": ("dshow", "video={}"),
+}
 
 
 class LiveSource:
     """A webcam (its number) or a URL; use it in a `with` block.
 
-    keep: seconds of frames to hold. start_second: what its first frame is worth. A source faster than its own clock,
-    such as a file on a web server, is read at its own pace. width, height: pixels; fps: the rate it says it has.
-    num_frames: read so far. Raises VideoError where nothing comes.
+    keep: seconds of frames to hold. start_second: what its first frame is worth. A source faster
+    than its own clock, such as a file on a web server, is read at its own pace. width, height:
+    pixels; fps: the rate it says it has. num_frames: read so far. Raises VideoError where nothing
+    comes.
     """
 
     def __init__(self, name: str, keep: float, start_second: float = 0.0) -> None:
-        self.path, self.start_second, self.num_frames = Path(name), start_second, 0
-        self._keep, self._name = keep, name
+        self.path = Path(name)
+        self.start_second = start_second
+        self.num_frames = 0
+        self._keep = keep
+        self._name = name
         self._held: deque[DecodedPicture] = deque()
         self._changed = threading.Condition()
-        self._left, self._ended = False, False
+        self._left = False
+        self._ended = False
         self._container = _open(name)
         if not self._container.streams.video:
             self._container.close()
@@ -66,7 +77,9 @@ class LiveSource:
             self._container.close()
 
     def wait(self, seconds: float, stop: Callable[[], bool]) -> Picture | None:
-        """The newest frame, as soon as there is one later than `seconds`; None when the source has ended or `stop`."""
+        """The newest frame, as soon as there is one later than `seconds`; None when the source has
+        ended or `stop`.
+        """
         with self._changed:
             while not (self._held and self._held[-1].seconds > seconds):
                 if self._ended or stop():
@@ -94,7 +107,9 @@ class LiveSource:
                 self._changed.notify_all()
 
     def _pictures(self) -> Iterator[DecodedPicture]:
-        converter, began, first = FrameConverter(), time.monotonic(), None
+        converter = FrameConverter()
+        began = time.monotonic()
+        first = None
         time_base = Fraction(self._stream.time_base or 1)
         last = self.start_second - 1.0
         try:
@@ -131,8 +146,11 @@ class LiveWindow(FrameReader):
     clock_start = 0.0
 
     def __init__(self, source: LiveSource, pictures: Sequence[Picture]) -> None:
-        self.path, self.start_second = source.path, source.start_second
-        self.width, self.height, self.fps = source.width, source.height, source.fps
+        self.path = source.path
+        self.start_second = source.start_second
+        self.width = source.width
+        self.height = source.height
+        self.fps = source.fps
         self.frame_rate = Fraction(source.fps).limit_denominator(1001)
         self.matrix = source.matrix
         self._pictures = pictures
@@ -140,7 +158,10 @@ class LiveWindow(FrameReader):
         self.duration = self._seconds[-1] - self.start_second
 
     def read(
-        self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None, colour: str = TAGGED
+        self,
+        seconds: Sequence[float] | np.ndarray,
+        short_side: int | None = None,
+        colour: str = TAGGED,
     ) -> np.ndarray:
         times = np.array(self._seconds)
         chosen = [int(np.abs(times - moment).argmin()) for moment in seconds]

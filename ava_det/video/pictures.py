@@ -12,10 +12,13 @@ from av.video.reformatter import Colorspace
 from ava_det.video.planes import BT601, BT709, rgb_to_planes, rotate_planes
 from ava_det.video.reader import TAGGED
 
-BT601_TAGS = {2, 5, 6}  # "unspecified", BT.470BG and SMPTE 170M in H.273: the matrix OpenCV's conversion assumes
-BT709_TAG, UNTAGGED = 1, 2
+# "unspecified", BT.470BG and SMPTE 170M in H.273: the matrix OpenCV's conversion assumes
+BT601_TAGS = {2, 5, 6}
+BT709_TAG = 1
+UNTAGGED = 2
 LIMITED_RANGE = {0, 1}
-HD_LINES = 720  # players take pictures of that many lines for BT.709 where no tag says what they are
+# players take pictures of that many lines for BT.709 where no tag says what they are
+HD_LINES = 720
 
 
 class DecodedPicture:
@@ -26,7 +29,8 @@ class DecodedPicture:
         self.seconds = seconds
         self.duration = frame.duration  # ticks of the stream, or None
         self.num_bytes = frame.width * frame.height * 3 // 2
-        self._frame, self._converter = frame, converter
+        self._frame = frame
+        self._converter = converter
         self._rgb: dict[tuple[int | None, str], np.ndarray] = {}
         self._lock = Lock()  # one thread may read clips while another draws
 
@@ -50,18 +54,22 @@ class DecodedPicture:
 
 
 def resize_short_side(picture: np.ndarray, short_side: int | None) -> np.ndarray:
-    """uint8 [H, W, 3] with its shorter side `short_side`, the longer one rounded down (bilinear, no antialiasing)."""
+    """uint8 [H, W, 3] with its shorter side `short_side`, the longer one rounded down (bilinear, no
+    antialiasing).
+    """
     height, width = picture.shape[:2]
     if short_side is None or min(height, width) == short_side:
         return picture
-    return cv2.resize(picture, compute_resized_size(width, height, short_side), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(
+        picture, compute_resized_size(width, height, short_side), interpolation=cv2.INTER_LINEAR
+    )
 
 
 def compute_resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     """Width and height, pixels, of a picture whose shorter side becomes `short_side`.
 
-    The longer one is rounded down, in PySlowFast's order of operations: where the ratio is whole but for rounding,
-    another order gives another size.
+    The longer one is rounded down, in PySlowFast's order of operations: where the ratio is whole
+    but for rounding, another order gives another size.
     """
     if height < width:
         return int(width / height * short_side), short_side
@@ -86,9 +94,11 @@ def count_turns(frame: av.VideoFrame) -> int:
 
 
 class FrameConverter:
-    """Decoded frames to upright uint8 RGB [H, W, 3], in the colours the file's tags ask for or by BT.601, and resized.
+    """Decoded frames to upright uint8 RGB [H, W, 3], in the colours the file's tags ask for or by
+    BT.601, and resized.
 
-    Pictures that are resized pass through one buffer: fresh memory for each costs more than the conversion itself.
+    Pictures that are resized pass through one buffer: fresh memory for each costs more than the
+    conversion itself.
     """
 
     def __init__(self) -> None:
@@ -97,7 +107,8 @@ class FrameConverter:
     def __call__(self, frame: av.VideoFrame, short_side: int | None, colour: str) -> np.ndarray:
         turns = count_turns(frame)
         resized = short_side is not None and min(frame.width, frame.height) != short_side
-        if is_plain(frame) and (colour == BT601 or frame.colorspace in BT601_TAGS):  # a fifth of swscale's time
+        # a fifth of swscale's time
+        if is_plain(frame) and (colour == BT601 or frame.colorspace in BT601_TAGS):
             out = self._buffer if resized else None
             picture = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420, dst=out)
             self._buffer = picture if resized else self._buffer

@@ -1,7 +1,8 @@
 """RGB and the planes in which decoders give pictures and encoders take them. Pure.
 
-Planes are I420 in limited range: uint8 [H * 3 / 2, W], the brightness Y [H, W] and below it, one after the other, the
-colours U and V, each of half the height and width. A picture with an odd side has its last row or column twice.
+Planes are I420 in limited range: uint8 [H * 3 / 2, W], the brightness Y [H, W] and below it, one
+after the other, the colours U and V, each of half the height and width. A picture with an odd side
+has its last row or column twice.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-BT601, BT709 = "bt601", "bt709"
+BT601 = "bt601"
+BT709 = "bt709"
 WEIGHTS = {BT601: (0.299, 0.114), BT709: (0.2126, 0.0722)}  # of red and blue in Y (H.273)
 
 
@@ -63,5 +65,7 @@ def rotate_planes(planes: np.ndarray, turns: int) -> np.ndarray:
 @lru_cache
 def convert_colour(colour: tuple[int, int, int], matrix: str) -> tuple[int, int, int]:
     """R, G, B to Y, U, V."""
-    y, u, v = (round(float(value)) for value in compute_matrix(matrix) @ np.array([*colour, 1], np.float32))
+    y, u, v = (
+        round(float(value)) for value in compute_matrix(matrix) @ np.array([*colour, 1], np.float32)
+    )
     return y, u, v

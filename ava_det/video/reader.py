@@ -1,7 +1,8 @@
-"""What everything that gives frames by their moment has in common: a video file, a folder of pictures.
+"""What everything that gives frames by their moment has in common: a video file, a folder of
+pictures.
 
-Moments are seconds as the annotations count them: the first frame is worth `start_second`, every other one that plus
-its presentation time.
+Moments are seconds as the annotations count them: the first frame is worth `start_second`, every
+other one that plus its presentation time.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import numpy as np
 
 EXTRACTED_FPS = 30  # of pictures that were taken from AVA's movies, as published weights saw them
 
-# From luma and chroma to RGB: what a frame looked like, or BT601, which published weights saw. Their frames went
-# through JPEG, whose readers assume that matrix whatever the movie was made with.
+# From luma and chroma to RGB: what a frame looked like, or BT601, which published weights saw.
+# Their frames went through JPEG, whose readers assume that matrix whatever the movie was made with.
 TAGGED = "tagged"
 
 
@@ -31,7 +32,9 @@ class DamageError(VideoError):
 
 
 class Picture(Protocol):
-    """One frame of a video, kept as it was decoded. seconds: its moment. num_bytes: about what it holds in memory."""
+    """One frame of a video, kept as it was decoded. seconds: its moment. num_bytes: about what it
+    holds in memory.
+    """
 
     seconds: float
     num_bytes: int
@@ -48,15 +51,16 @@ class Picture(Protocol):
 class FrameReader(ABC):
     """Frames by their moment, clamped at both ends.
 
-    Reading in increasing order is one pass: frames that later clips share wait in a ring buffer, and nothing is decoded
-    twice.
+    Reading in increasing order is one pass: frames that later clips share wait in a ring buffer,
+    and nothing is decoded twice.
 
-    path: the file or folder. start_second: what the first frame is worth. width, height: of the upright picture,
-    pixels. fps: average frames a second. duration: seconds, or None where the file does not say. frame_rate: the
-    constant rate the file is meant to have, exact. matrix: in which its planes need no conversion (yuv.py). has_audio:
-    whether it has sound, of audio_rate samples a second. is_prepared: whether data/ava/transcode.py made it. delay:
-    seconds from the start of the file, its sound included, to its first frame, exact. clock_start: what the file's own
-    clock says at its first frame, seconds.
+    path: the file or folder. start_second: what the first frame is worth. width, height: of the
+    upright picture, pixels. fps: average frames a second. duration: seconds, or None where the file
+    does not say. frame_rate: the constant rate the file is meant to have, exact. matrix: in which
+    its planes need no conversion (yuv.py). has_audio: whether it has sound, of audio_rate samples a
+    second. is_prepared: whether data/ava/transcode.py made it. delay: seconds from the start of the
+    file, its sound included, to its first frame, exact. clock_start: what the file's own clock says
+    at its first frame, seconds.
     """
 
     path: Path
@@ -75,20 +79,26 @@ class FrameReader(ABC):
 
     @abstractmethod
     def read(
-        self, seconds: Sequence[float] | np.ndarray, short_side: int | None = None, colour: str = TAGGED
+        self,
+        seconds: Sequence[float] | np.ndarray,
+        short_side: int | None = None,
+        colour: str = TAGGED,
     ) -> np.ndarray:
-        """uint8 RGB [T, H, W, 3]: for each moment the frame nearest to it (the earlier of two equally near).
+        """uint8 RGB [T, H, W, 3]: for each moment the frame nearest to it (the earlier of two
+        equally near).
 
-        short_side: the shorter side of the result in pixels (bilinear, aspect kept); None keeps the video's size.
-        colour: TAGGED as the file's tags ask, BT601 with that matrix whatever they say; pictures in a folder have one.
-        Raises DamageError where the file is damaged.
+        short_side: the shorter side of the result in pixels (bilinear, aspect kept); None keeps the
+        video's size. colour: TAGGED as the file's tags ask, BT601 with that matrix whatever they
+        say; pictures in a folder have one. Raises DamageError where the file is damaged.
         """
 
     @abstractmethod
     def read_at_or_after(
         self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
     ) -> np.ndarray:
-        """uint8 RGB [T, H, W, 3]: for each exact moment the first frame at or after it, the last one past the end."""
+        """uint8 RGB [T, H, W, 3]: for each exact moment the first frame at or after it, the last
+        one past the end.
+        """
 
     @abstractmethod
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
@@ -100,18 +110,22 @@ class FrameReader(ABC):
 
     @abstractmethod
     def follow(self, moment: float, tell: Callable[[Picture], None]) -> None:
-        """From the frame at or before `moment` on, tells of every frame once, in order, as it comes to be read.
+        """From the frame at or before `moment` on, tells of every frame once, in order, as it comes
+        to be read.
 
         Nothing is skipped any more: reading far ahead passes over all frames between.
         """
 
     @abstractmethod
     def advance(self, moment: float) -> bool:
-        """Reads on to a frame at or after `moment`, forgetting those before it; False where the video ends first."""
+        """Reads on to a frame at or after `moment`, forgetting those before it; False where the
+        video ends first.
+        """
 
     @abstractmethod
     def frame_seconds(self) -> np.ndarray:
-        """The moment of every frame as decoders count them, repeated ones too: float64 [F], never decreasing.
+        """The moment of every frame as decoders count them, repeated ones too: float64 [F], never
+        decreasing.
 
         A file is decoded through. Raises VideoError where damage makes the count uncertain.
         """
@@ -130,13 +144,15 @@ class FrameReader(ABC):
 
     @property
     def lost(self) -> Sequence[tuple[float, float]]:
-        """Stretches that damage has taken, as far as they were met: the moments of the frames before and after each,
-        inf where there is none after it."""
+        """Stretches that damage has taken, as far as they were met: the moments of the frames
+        before and after each, inf where there is none after it.
+        """
         return ()
 
     def require(self, timestamp: float) -> None:
         """Raises VideoError unless the video has that moment, give or take a second."""
-        first, last = self.start_second, self.find_end()
+        first = self.start_second
+        last = self.find_end()
         if not first - 1 <= timestamp <= last + 1:
             raise VideoError(
                 f"{self.path}: expected keyframes within {first:g}..{last:.1f} s, received {timestamp:g} "
@@ -144,9 +160,14 @@ class FrameReader(ABC):
             )
 
     def sample(self, count: int) -> Sequence[np.ndarray]:
-        """`count` frames (uint8 RGB [H, W, 3]) spread evenly over the video, in order, each read when it is asked for:
-        together they would be a gigabyte at 4K, and most detectors ask for none."""
-        moments = self.start_second + (np.arange(count) + 0.5) * (self.find_end() - self.start_second) / count
+        """`count` frames (uint8 RGB [H, W, 3]) spread evenly over the video, in order, each read
+        when it is asked for: together they would be a gigabyte at 4K, and most detectors ask for
+        none.
+        """
+        moments = (
+            self.start_second
+            + (np.arange(count) + 0.5) * (self.find_end() - self.start_second) / count
+        )
         return _Samples(self, moments)
 
     def __enter__(self) -> Self:
@@ -158,7 +179,8 @@ class FrameReader(ABC):
 
 class _Samples(Sequence[np.ndarray]):
     def __init__(self, reader: FrameReader, moments: np.ndarray):
-        self._reader, self._moments = reader, moments
+        self._reader = reader
+        self._moments = moments
 
     def __len__(self) -> int:
         return len(self._moments)

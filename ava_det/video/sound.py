@@ -1,4 +1,6 @@
-"""The sound of one file beside the pictures of another: packets as they are where mp4 players know them, else AAC."""
+"""The sound of one file beside the pictures of another: packets as they are where mp4 players know
+them, else AAC.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,17 @@ AAC_FRAME = 1024  # samples
 
 
 class SoundTrack:
-    """Takes over the first audio stream of `source` into `target`, an output container not yet written to.
+    """Takes over the first audio stream of `source` into `target`, an output container not yet
+    written to.
 
-    begin: seconds of the source's clock that are 0 in the target. fault: why no more sound can be taken over, or None.
-    A source without sound is silent, and no fault.
+    begin: seconds of the source's clock that are 0 in the target. fault: why no more sound can be
+    taken over, or None. A source without sound is silent, and no fault.
     """
 
     def __init__(self, source: Path, begin: float, target: av.container.OutputContainer) -> None:
         self.fault: str | None = None
-        self._target, self._begin = target, begin
+        self._target = target
+        self._begin = begin
         self._source: av.container.InputContainer | None = None
         self._packets: Iterator[av.Packet] = iter(())
         self._held: av.Packet | None = None  # read, and not due yet
@@ -44,7 +48,9 @@ class SoundTrack:
         layout = "mono" if self._stream.channels == 1 else "stereo"
         self._out = self._target.add_stream("aac", rate=self._stream.rate)
         self._out.layout = layout
-        return av.AudioResampler(format="fltp", layout=layout, rate=self._stream.rate, frame_size=AAC_FRAME)
+        return av.AudioResampler(
+            format="fltp", layout=layout, rate=self._stream.rate, frame_size=AAC_FRAME
+        )
 
     def write_until(self, seconds: float) -> None:
         """Hands over what begins before `seconds` of the target."""
@@ -60,7 +66,8 @@ class SoundTrack:
             self._fail(error)
 
     def _next_packet(self) -> av.Packet | None:
-        packet, self._held = self._held, None
+        packet = self._held
+        self._held = None
         while packet is None or packet.pts is None:
             packet = next(self._packets, None)
             if packet is None:
@@ -101,4 +108,5 @@ class SoundTrack:
 
     def _fail(self, error: Exception) -> None:
         self.fault = str(getattr(error, "strerror", None) or error)
-        self._packets, self._held = iter(()), None
+        self._packets = iter(())
+        self._held = None

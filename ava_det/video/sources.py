@@ -15,7 +15,9 @@ VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpe
 
 
 def find_videos(video_dir: str | Path) -> dict[str, Path]:
-    """The videos of a folder by video id: files (their name without its extension) and folders of pictures."""
+    """The videos of a folder by video id: files (their name without its extension) and folders of
+    pictures.
+    """
     folder = Path(video_dir)
     if not folder.is_dir():
         raise VideoError(f"{folder}: no such folder of videos")
@@ -25,7 +27,9 @@ def find_videos(video_dir: str | Path) -> dict[str, Path]:
         if path.suffix.lower() in VIDEO_SUFFIXES or (is_folder and holds_pictures(path)):
             video_id = path.name if is_folder else path.stem
             if video_id in videos:
-                raise VideoError(f"{path}: {videos[video_id].name} has the same video id, expected one file for each")
+                raise VideoError(
+                    f"{path}: {videos[video_id].name} has the same video id, expected one file for each"
+                )
             videos[video_id] = path
     return videos
 
@@ -37,7 +41,8 @@ def holds_pictures(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class Source:
-    """videos: the files (or folders of pictures). is_single: one video was asked for, not a job over several.
+    """videos: the files (or folders of pictures). is_single: one video was asked for, not a job
+    over several.
 
     live: a webcam's number or a URL; then there are no videos.
     """
@@ -50,7 +55,8 @@ class Source:
 def find_source(text: str) -> Source:
     """A file, a folder of videos, a folder of pictures, a glob, a webcam's number, a URL.
 
-    Raises VideoError where there is nothing of the kind, or where two videos have the same name but for the extension.
+    Raises VideoError where there is nothing of the kind, or where two videos have the same name but
+    for the extension.
     """
     path = Path(text)
     if URL.match(text) or (text.isdecimal() and not path.exists()):
@@ -68,5 +74,7 @@ def find_source(text: str) -> Source:
     by_name: dict[str, Path] = {}
     for video in found:
         if by_name.setdefault(video.stem, video) != video:
-            raise VideoError(f"{video}: {by_name[video.stem]} has the same name, so would their results")
+            raise VideoError(
+                f"{video}: {by_name[video.stem]} has the same name, so would their results"
+            )
     return Source(found)

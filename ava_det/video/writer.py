@@ -1,4 +1,6 @@
-"""Frames to an H.264 mp4 that any browser plays: yuv420p, index in front, under its final name only when complete."""
+"""Frames to an H.264 mp4 that any browser plays: yuv420p, index in front, under its final name only
+when complete.
+"""
 
 from __future__ import annotations
 
@@ -12,46 +14,59 @@ import numpy as np
 from ava_det.video.planes import BT601, BT709, rgb_to_planes
 from ava_det.video.sound import SoundTrack
 
-TICKS_PER_SECOND = 120_000  # frames of 24, 25, 30, 50, 60 fps and their NTSC siblings last whole ticks
-# As like the source as veryfast at 20 (SSIM), in three quarters of its time and 1.3 to 1.6 times its bytes.
+# frames of 24, 25, 30, 50, 60 fps and their NTSC siblings last whole ticks
+TICKS_PER_SECOND = 120_000
+# As like the source as veryfast at 20 (SSIM), in three quarters of its time and 1.3 to 1.6 times
+# its bytes.
 QUALITY = {"crf": "23", "preset": "superfast"}
-BT709_CURVES, LIMITED_RANGE = 1, 1  # H.273
+BT709_CURVES = 1
+LIMITED_RANGE = 1  # H.273
 MATRIX_TAGS = {BT601: 6, BT709: 1}
 
 
 class VideoWriter:
-    """Writes `path` (.mp4); use it in a `with` block. An error inside the block leaves nothing behind.
+    """Writes `path` (.mp4); use it in a `with` block. An error inside the block leaves nothing
+    behind.
 
-    width, height: of the frames, pixels; an odd side gets one repeated row or column, since 4:2:0 colour needs pairs.
-    fps: the nominal rate; every frame keeps its own moment, so a variable rate stays what it was.
-    sound: a file whose sound is taken over, and the seconds of that file's clock at which this one begins.
-    matrix: from RGB to what is encoded (yuv.py); the file says which.
+    width, height: of the frames, pixels; an odd side gets one repeated row or column, since 4:2:0
+    colour needs pairs. fps: the nominal rate; every frame keeps its own moment, so a variable rate
+    stays what it was. sound: a file whose sound is taken over, and the seconds of that file's clock
+    at which this one begins. matrix: from RGB to what is encoded (yuv.py); the file says which.
     Raises ValueError where the file cannot be written, or where no frame was.
     """
 
     def __init__(
-        self, path: str | Path, width: int, height: int, fps: float,
-        sound: tuple[Path, float] | None = None, matrix: str = BT601,
-    ) -> None:  # fmt: skip
+        self,
+        path: str | Path,
+        width: int,
+        height: int,
+        fps: float,
+        sound: tuple[Path, float] | None = None,
+        matrix: str = BT601,
+    ) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
             raise ValueError(f"{self.path}: expected a file name that ends in .mp4")
         self._temporary = self.path.with_name(f".{self.path.name}.incomplete")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
+            self._container = av.open(
+                str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"}
+            )
         except OSError as error:
             raise ValueError(f"{self.path}: cannot be written ({error.strerror})") from None
         self._size = (height, width)
         self._matrix = matrix
         rate = Fraction(fps).limit_denominator(1001)
         self._stream = self._container.add_stream("libx264", rate=rate, options=QUALITY)
-        self._stream.width, self._stream.height = width + width % 2, height + height % 2
+        self._stream.width = width + width % 2
+        self._stream.height = height + height % 2
         self._stream.pix_fmt = "yuv420p"
         context = self._stream.codec_context
         context.time_base = Fraction(1, TICKS_PER_SECOND)
         context.color_primaries = context.color_trc = BT709_CURVES
-        context.colorspace, context.color_range = MATRIX_TAGS[matrix], LIMITED_RANGE
+        context.colorspace = MATRIX_TAGS[matrix]
+        context.color_range = LIMITED_RANGE
         self._frame_ticks = TICKS_PER_SECOND / rate
         self._last_tick = -1
         self._sound = None if sound is None else SoundTrack(*sound, self._container)
@@ -62,9 +77,13 @@ class VideoWriter:
         return None if self._sound is None else self._sound.fault
 
     def write(self, frame: np.ndarray, seconds: float) -> None:
-        """Adds an RGB uint8 [H, W, 3] frame shown from `seconds` on, counted from the first frame of the file."""
+        """Adds an RGB uint8 [H, W, 3] frame shown from `seconds` on, counted from the first frame
+        of the file.
+        """
         if frame.shape != (*self._size, 3):
-            raise ValueError(f"{self.path}: expected frames {(*self._size, 3)}, received {frame.shape}")
+            raise ValueError(
+                f"{self.path}: expected frames {(*self._size, 3)}, received {frame.shape}"
+            )
         self.write_planes(rgb_to_planes(frame, self._matrix), seconds)
 
     def write_planes(self, planes: np.ndarray, seconds: float) -> None:
@@ -74,19 +93,25 @@ class VideoWriter:
                 f"{self.path}: expected planes of {self._stream.width}x{self._stream.height}, received {planes.shape}"
             )
         picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        picture.colorspace, picture.color_range = MATRIX_TAGS[self._matrix], LIMITED_RANGE
+        picture.colorspace = MATRIX_TAGS[self._matrix]
+        picture.color_range = LIMITED_RANGE
         self._last_tick = max(self._nearest_tick(seconds), self._last_tick + 1)
-        picture.pts, picture.time_base = self._last_tick, Fraction(1, TICKS_PER_SECOND)
+        picture.pts = self._last_tick
+        picture.time_base = Fraction(1, TICKS_PER_SECOND)
         self._mux(picture)
         self._add_sound(0)
 
     def _add_sound(self, frames_ahead: int) -> None:
         """The sound up to now, or to the end of the last frame."""
         if self._sound is not None:
-            self._sound.write_until((self._last_tick + frames_ahead * float(self._frame_ticks)) / TICKS_PER_SECOND)
+            self._sound.write_until(
+                (self._last_tick + frames_ahead * float(self._frame_ticks)) / TICKS_PER_SECOND
+            )
 
     def _nearest_tick(self, seconds: float) -> int:
-        """The frame grid's tick where `seconds` is within a millisecond of it (mkv rounds to those), else its own."""
+        """The frame grid's tick where `seconds` is within a millisecond of it (mkv rounds to
+        those), else its own.
+        """
         on_grid = round(round(seconds * TICKS_PER_SECOND / self._frame_ticks) * self._frame_ticks)
         tick = round(seconds * TICKS_PER_SECOND)
         return on_grid if abs(on_grid - tick) <= TICKS_PER_SECOND / 1000 else tick
@@ -101,7 +126,10 @@ class VideoWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         complete = kind is None and self._last_tick >= 0
         try:

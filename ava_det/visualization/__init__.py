@@ -1,4 +1,5 @@
-"""What people look at: Detections on a frame, frames as an mp4, keyframes as a contact sheet, labels as a sheet.
+"""What people look at: Detections on a frame, frames as an mp4, keyframes as a contact sheet,
+labels as a sheet.
 
 Pictures are RGB uint8 [H, W, 3], or a Surface.
 """

@@ -16,7 +16,9 @@ from ava_det.visualization.png import write_png
 
 TILE_AREA = 480 * 270  # pixels
 SHEET_ASPECT = 1.5
-CAPTION_HEIGHT, GAP, TEXT = 24, 8, 14
+CAPTION_HEIGHT = 24
+GAP = 8
+TEXT = 14
 CAPTION_COLOUR = (215, 220, 230)
 
 
@@ -29,10 +31,11 @@ class _Tile:
 
 
 class ContactSheet:
-    """Collects keyframes of a video of any length in the memory of at most `num_tiles` small pictures.
+    """Collects keyframes of a video of any length in the memory of at most `num_tiles` small
+    pictures.
 
-    Each tile is the keyframe of its stretch of the video with the most to see; when the tiles run out, neighbouring
-    stretches merge. label_map, threshold, topk: as for Overlay.
+    Each tile is the keyframe of its stretch of the video with the most to see; when the tiles run
+    out, neighbouring stretches merge. label_map, threshold, topk: as for Overlay.
     """
 
     def __init__(
@@ -51,8 +54,14 @@ class ContactSheet:
         self._filled = 0  # keyframes the last tile has seen
 
     def add(self, frame: np.ndarray, detections: Detections, seconds: float) -> None:
-        """Offers a keyframe: RGB uint8 [H, W, 3], what was found there, and its moment in the file in seconds."""
-        merit = float(detections.action_scores.amax(dim=1).sum()) if detections.action_scores.numel() else 0.0
+        """Offers a keyframe: RGB uint8 [H, W, 3], what was found there, and its moment in the file
+        in seconds.
+        """
+        merit = (
+            float(detections.action_scores.amax(dim=1).sum())
+            if detections.action_scores.numel()
+            else 0.0
+        )
         begins = not self._tiles or self._filled == self._stretch
         if begins and len(self._tiles) == self._num_tiles:
             self._merge()
@@ -90,12 +99,16 @@ class ContactSheet:
             y = GAP + (index // columns) * (height + CAPTION_HEIGHT + GAP)
             overlay = Overlay(*self._overlay_settings)
             sheet[y : y + height, x : x + width] = overlay.draw(tile.picture, tile.detections)
-            put_text(sheet, _format_moment(tile.seconds), x + 2, y + height + 17, CAPTION_COLOUR, TEXT)
+            put_text(
+                sheet, _format_moment(tile.seconds), x + 2, y + height + 17, CAPTION_COLOUR, TEXT
+            )
         _draw_legend(sheet)
         return sheet
 
     def save(self, path: str | Path) -> None:
-        """Writes the sheet as a PNG, complete or not at all. Raises ValueError where that is not possible."""
+        """Writes the sheet as a PNG, complete or not at all. Raises ValueError where that is not
+        possible.
+        """
         write_png(path, self.draw())
 
 
@@ -119,7 +132,8 @@ def _count_columns(num_tiles: int, width: int, height: int) -> int:
 
 def _draw_legend(sheet: np.ndarray) -> None:
     """What the colours of the bars mean, in the bottom line as far as it reaches."""
-    x, y = GAP, sheet.shape[0] - GAP - 2
+    x = GAP
+    y = sheet.shape[0] - GAP - 2
     for _, name, colour in GROUP_COLOURS:
         end = x + 24 + text_width(name, TEXT)
         if end > sheet.shape[1]:

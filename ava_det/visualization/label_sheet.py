@@ -1,4 +1,6 @@
-"""Labelled keyframes side by side on one picture, with what is written about each person, and what is wrong with it."""
+"""Labelled keyframes side by side on one picture, with what is written about each person, and what
+is wrong with it.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +14,27 @@ import numpy as np
 from ava_det.visualization.panel import PANEL_COLOUR, Colour, put_text, text_width
 from ava_det.visualization.surface import Surface
 
-WIDTH, HEIGHT, GAP, TEXT, LINE = 480, 300, 14, 15, 21
+WIDTH = 480
+HEIGHT = 300
+GAP = 14
+TEXT = 15
+LINE = 21
 COLUMNS = 3
 SOUND: Colour = (86, 180, 233)
 FAULTY: Colour = (255, 96, 84)
 TITLE: Colour = (240, 243, 248)
 PLAIN: Colour = (190, 196, 208)
-MAX_REASON_LINES, MAX_PERSONS = 4, 4
+MAX_REASON_LINES = 4
+MAX_PERSONS = 4
 
 
 @dataclass(frozen=True)
 class LabelledTile:
     """One keyframe of a label sheet.
 
-    picture: RGB uint8 [H, W, 3], None where there is none to show. boxes: float [N, 4], fractions of the frame.
-    labels: what is written about each box. faulty: which boxes are wrong, bool [N]. title: where it is from.
-    reason: what is wrong, or nothing.
+    picture: RGB uint8 [H, W, 3], None where there is none to show. boxes: float [N, 4], fractions
+    of the frame. labels: what is written about each box. faulty: which boxes are wrong, bool [N].
+    title: where it is from. reason: what is wrong, or nothing.
     """
 
     picture: np.ndarray | None
@@ -39,7 +46,9 @@ class LabelledTile:
 
 
 def draw_label_sheet(tiles: Sequence[LabelledTile]) -> np.ndarray:
-    """RGB uint8 [H, W, 3]: the tiles in rows, each with its text below. Raises ValueError for no tile."""
+    """RGB uint8 [H, W, 3]: the tiles in rows, each with its text below. Raises ValueError for no
+    tile.
+    """
     if not tiles:
         raise ValueError("a label sheet needs at least one keyframe, received none")
     columns = min(COLUMNS, len(tiles))
@@ -62,26 +71,41 @@ def _draw_picture(tile: LabelledTile) -> np.ndarray:
     """The keyframe with its numbered boxes, in its own aspect in the middle of [HEIGHT, WIDTH]."""
     canvas = np.full((HEIGHT, WIDTH, 3), (36, 40, 48), np.uint8)
     if tile.picture is None:
-        put_text(canvas, "no picture", (WIDTH - text_width("no picture", TEXT)) // 2, HEIGHT // 2, PLAIN, TEXT)
+        put_text(
+            canvas,
+            "no picture",
+            (WIDTH - text_width("no picture", TEXT)) // 2,
+            HEIGHT // 2,
+            PLAIN,
+            TEXT,
+        )
         return canvas
     height, width = tile.picture.shape[:2]
     scale = min(WIDTH / width, HEIGHT / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(tile.picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    small = cv2.resize(
+        tile.picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    )
     pixels = tile.boxes * np.array([*size, *size])
-    corners = np.hstack((np.minimum(pixels[:, :2], pixels[:, 2:]), np.maximum(pixels[:, :2], pixels[:, 2:])))
+    corners = np.hstack(
+        (np.minimum(pixels[:, :2], pixels[:, 2:]), np.maximum(pixels[:, :2], pixels[:, 2:]))
+    )
     for index in np.argsort(tile.faulty, kind="stable"):  # the faulty ones on top
         colour = FAULTY if tile.faulty[index] else SOUND
         Surface.of_rgb(small).draw_box(corners[index], colour, TEXT)
         _draw_number(small, f"#{index + 1}", corners[index], colour)
-    x, y = (WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2
+    x = (WIDTH - size[0]) // 2
+    y = (HEIGHT - size[1]) // 2
     canvas[y : y + size[1], x : x + size[0]] = small
     return canvas
 
 
 def _draw_number(picture: np.ndarray, text: str, box: np.ndarray, colour: Colour) -> None:
-    """A small chip above the upper left corner of a box, where it hides no face; within the picture."""
-    width, height = text_width(text, TEXT - 1, 650) + 8, TEXT + 4
+    """A small chip above the upper left corner of a box, where it hides no face; within the
+    picture.
+    """
+    width = text_width(text, TEXT - 1, 650) + 8
+    height = TEXT + 4
     x = int(np.clip(box[0], 0, max(picture.shape[1] - width, 0)))
     y = int(np.clip(box[1] - height, 0, max(picture.shape[0] - height, 0)))
     picture[y : y + height, x : x + width] = colour

@@ -21,31 +21,45 @@ from ava_det.visualization.panel import (
 from ava_det.visualization.surface import Surface
 
 # How bad it is to cover a face, a panel, another person, one's own person.
-FACE, PANEL, OTHER, OWN = 20.0, 30.0, 1.5, 1.0
+FACE = 20.0
+PANEL = 30.0
+OTHER = 1.5
+OWN = 1.0
 
 
 def shorten_names(label_map: Mapping[int, str]) -> dict[int, str]:
-    """Action names without what stands in brackets, wherever the short name is still the only one of its kind."""
+    """Action names without what stands in brackets, wherever the short name is still the only one
+    of its kind.
+    """
     short = {action_id: name.split("(")[0].strip() or name for action_id, name in label_map.items()}
     counts: dict[str, int] = {}
     for name in short.values():
         counts[name] = counts.get(name, 0) + 1
-    return {action_id: name if counts[name] == 1 else label_map[action_id] for action_id, name in short.items()}
+    return {
+        action_id: name if counts[name] == 1 else label_map[action_id]
+        for action_id, name in short.items()
+    }
 
 
 class Overlay:
-    """Draws Detections. One per video: it remembers where each person's panel stood, so that panels do not hop about.
+    """Draws Detections. One per video: it remembers where each person's panel stood, so that panels
+    do not hop about.
 
-    label_map: AVA action id (1-based) to name; columns without a name are not shown.
-    threshold: actions whose score lies below are not shown; one for all, or one for each action id, and those without
-    are not shown. topk: at most so many actions a person.
+    label_map: AVA action id (1-based) to name; columns without a name are not shown. threshold:
+    actions whose score lies below are not shown; one for all, or one for each action id, and those
+    without are not shown. topk: at most so many actions a person.
     """
 
     def __init__(
-        self, label_map: Mapping[int, str], threshold: float | Mapping[int, float] = 0.5, topk: int = 5
+        self,
+        label_map: Mapping[int, str],
+        threshold: float | Mapping[int, float] = 0.5,
+        topk: int = 5,
     ) -> None:
         self._names = shorten_names(label_map)
-        thresholds = threshold if isinstance(threshold, Mapping) else dict.fromkeys(label_map, threshold)
+        thresholds = (
+            threshold if isinstance(threshold, Mapping) else dict.fromkeys(label_map, threshold)
+        )
         self._least = np.full(max(thresholds, default=0), np.inf)
         for action_id, score in thresholds.items():
             self._least[action_id - 1] = score
@@ -63,7 +77,11 @@ class Overlay:
         size = surface.width, surface.height
         boxes = detections.boxes.numpy().astype(np.float64) * (size * 2)
         heads = _head_regions(boxes)
-        ids = range(1, len(boxes) + 1) if detections.track_ids is None else detections.track_ids.tolist()
+        ids = (
+            range(1, len(boxes) + 1)
+            if detections.track_ids is None
+            else detections.track_ids.tolist()
+        )
         text = compute_text_size(surface.width, surface.height)
         for box, person in zip(boxes, ids, strict=True):
             surface.draw_box(box, person_colour(person), text)
@@ -76,7 +94,10 @@ class Overlay:
             header = (f"#{person}", f"{float(detections.person_scores[index]):.2f}")
             rows = self._rows(scores[index])
             counts = sorted({len(rows), min(len(rows), 1), 0}, reverse=True)
-            variants = (render_panel(header, tuple(rows[:count]), person_colour(person), text) for count in counts)
+            variants = (
+                render_panel(header, tuple(rows[:count]), person_colour(person), text)
+                for count in counts
+            )
             panel, (x, y), slots[person] = _choose_place(
                 variants, boxes, heads, index, taken, size, text, self._slots.get(person)
             )
@@ -85,21 +106,33 @@ class Overlay:
         self._slots = slots
 
     def _rows(self, scores: np.ndarray) -> list[Row]:
-        """What one person's panel says: named actions over the threshold, the surest first. scores: [C]."""
+        """What one person's panel says: named actions over the threshold, the surest first. scores:
+        [C].
+        """
         known = min(len(scores), len(self._least))
         columns = np.flatnonzero(scores[:known] >= self._least[:known]).tolist()
         columns.sort(key=lambda column: -scores[column])
-        return [Row(self._names[column + 1], float(scores[column]), group_colour(column + 1))
-                for column in columns[: self._topk]]  # fmt: skip
+        return [
+            Row(self._names[column + 1], float(scores[column]), group_colour(column + 1))
+            for column in columns[: self._topk]
+        ]
 
 
 def _choose_place(
-    variants: Iterable[Panel], boxes: np.ndarray, heads: np.ndarray, index: int, taken: np.ndarray,
-    frame_size: tuple[int, int], text: int, last_slot: int | None,
-) -> tuple[Panel, tuple[int, int], int]:  # fmt: skip
-    """The fullest panel that finds a good place, its top left corner, and the slot (which place of the list it is).
+    variants: Iterable[Panel],
+    boxes: np.ndarray,
+    heads: np.ndarray,
+    index: int,
+    taken: np.ndarray,
+    frame_size: tuple[int, int],
+    text: int,
+    last_slot: int | None,
+) -> tuple[Panel, tuple[int, int], int]:
+    """The fullest panel that finds a good place, its top left corner, and the slot (which place of
+    the list it is).
 
-    boxes: pixels [N, 4], the person's own at `index`; heads: within them; taken: panels that stand already [M, 4].
+    boxes: pixels [N, 4], the person's own at `index`; heads: within them; taken: panels that stand
+    already [M, 4].
     """
     obstacles = np.vstack((heads, boxes, taken))
     weights = np.repeat((FACE, OTHER, PANEL), (len(boxes), len(boxes), len(taken)))
@@ -116,7 +149,8 @@ def _choose_place(
         if last_slot is not None:
             cost[last_slot] -= 1.5  # half of the hops that 0.5 allows in a moving crowd
         slot = int(cost.argmin())
-        x, y = (int(value) // 2 * 2 for value in corners[slot])  # where planes of half the size have a pixel
+        # where planes of half the size have a pixel
+        x, y = (int(value) // 2 * 2 for value in corners[slot])
         found.append((cost[slot], panel, (x, y), slot))
         if cost[slot] < 2:
             break
@@ -124,20 +158,40 @@ def _choose_place(
 
 
 def _candidate_corners(box: np.ndarray, width: int, height: int, gap: int) -> np.ndarray:
-    """Top left corners [14, 2] of a panel around the box, the best first, and at last inside it, at the feet."""
+    """Top left corners [14, 2] of a panel around the box, the best first, and at last inside it, at
+    the feet.
+    """
     x1, y1, x2, y2 = box
-    right, left, above, below = x2 + gap, x1 - gap - width, y1 - gap - height, y2 + gap
-    middle, centre = (y1 + y2 - height) / 2, (x1 + x2 - width) / 2
-    return np.array([
-        (right, y1), (left, y1), (x1, above), (x2 - width, above), (centre, above),
-        (right, middle), (left, middle), (right, y2 - height), (left, y2 - height),
-        (x1, below), (x2 - width, below), (centre, below),
-        (x1 + gap, y2 - height - gap), (x2 - width - gap, y2 - height - gap),
-    ])  # fmt: skip
+    right = x2 + gap
+    left = x1 - gap - width
+    above = y1 - gap - height
+    below = y2 + gap
+    middle = (y1 + y2 - height) / 2
+    centre = (x1 + x2 - width) / 2
+    return np.array(
+        [
+            (right, y1),
+            (left, y1),
+            (x1, above),
+            (x2 - width, above),
+            (centre, above),
+            (right, middle),
+            (left, middle),
+            (right, y2 - height),
+            (left, y2 - height),
+            (x1, below),
+            (x2 - width, below),
+            (centre, below),
+            (x1 + gap, y2 - height - gap),
+            (x2 - width - gap, y2 - height - gap),
+        ]
+    )
 
 
 def _head_regions(boxes: np.ndarray) -> np.ndarray:
-    """Where a face is likely [N, 4]: in the top quarter of a standing person, in the top half of a close-up."""
+    """Where a face is likely [N, 4]: in the top quarter of a standing person, in the top half of a
+    close-up.
+    """
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     deep = height * np.clip(0.6 * width / np.maximum(height, 1), 0.25, 0.55)
     x1, y1, x2, _ = boxes.T
@@ -145,9 +199,13 @@ def _head_regions(boxes: np.ndarray) -> np.ndarray:
 
 
 def _overlap(places: np.ndarray, obstacles: np.ndarray) -> np.ndarray:
-    """[P, M]: the area every place shares with every obstacle, as a share of the smaller of the two."""
+    """[P, M]: the area every place shares with every obstacle, as a share of the smaller of the
+    two.
+    """
     low = np.maximum(places[:, None, :2], obstacles[None, :, :2])
     size = np.maximum(np.minimum(places[:, None, 2:], obstacles[None, :, 2:]) - low, 0)
-    areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (places, obstacles)]
+    areas = [
+        (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (places, obstacles)
+    ]
     smaller = np.maximum(np.minimum(areas[0][:, None], areas[1][None]), 1)
     return size[..., 0] * size[..., 1] / smaller

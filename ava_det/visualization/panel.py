@@ -1,4 +1,6 @@
-"""One person's panel: a header in the person's colour, then its actions, each over a bar as long as its score."""
+"""One person's panel: a header in the person's colour, then its actions, each over a bar as long as
+its score.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,15 @@ Colour = tuple[int, int, int]
 
 # Eight hues told apart by most kinds of colour vision (after Okabe and Ito), lightened for video.
 PERSON_COLOURS: tuple[Colour, ...] = (
-    (86, 180, 233), (240, 173, 40), (50, 190, 145), (225, 135, 185),
-    (240, 228, 90), (250, 120, 60), (120, 150, 255), (170, 220, 110),
-)  # fmt: skip
+    (86, 180, 233),
+    (240, 173, 40),
+    (50, 190, 145),
+    (225, 135, 185),
+    (240, 228, 90),
+    (250, 120, 60),
+    (120, 150, 255),
+    (170, 220, 110),
+)
 # AVA v2.2's label types by the largest action id of each.
 GROUP_COLOURS: tuple[tuple[int, str, Colour], ...] = (
     (14, "pose", (94, 201, 255)),
@@ -52,14 +60,18 @@ class Panel:
 
 @dataclass(frozen=True)
 class Layer:
-    """A panel over one plane in 8-bit fixed point: plane = (plane * keep + ink) / 256, all [h, w] or [h, w, 3]."""
+    """A panel over one plane in 8-bit fixed point: plane = (plane * keep + ink) / 256, all [h, w]
+    or [h, w, 3].
+    """
 
     ink: np.ndarray
     keep: np.ndarray
 
 
 def compute_text_size(width: int, height: int) -> int:
-    """Text height in pixels for a frame: 2.6 % of its short side, and never below what can be read (11)."""
+    """Text height in pixels for a frame: 2.6 % of its short side, and never below what can be read
+    (11).
+    """
     return max(11, round(0.026 * min(width, height)))
 
 
@@ -83,26 +95,41 @@ def text_width(text: str, size: int, weight: int = 450) -> int:
     return int(cv2.getTextSize((0, 0), text, (0, 0), _font(), size, weight)[2])
 
 
-def put_text(image: np.ndarray, text: str, x: int, baseline: int, colour: Colour, size: int, weight: int = 450) -> None:
+def put_text(
+    image: np.ndarray,
+    text: str,
+    x: int,
+    baseline: int,
+    colour: Colour,
+    size: int,
+    weight: int = 450,
+) -> None:
     """Writes one antialiased line, in place."""
     cv2.putText(image, text, (x, baseline), colour, _font(), size, weight)
 
 
 @lru_cache(maxsize=64)
-def render_panel(header: tuple[str, str], rows: tuple[Row, ...], colour: Colour, text: int) -> Panel:
-    """A panel with `header` (left, right) on `colour`, and `rows` below in letters of `text` pixels.
+def render_panel(
+    header: tuple[str, str], rows: tuple[Row, ...], colour: Colour, text: int
+) -> Panel:
+    """A panel with `header` (left, right) on `colour`, and `rows` below in letters of `text`
+    pixels.
 
-    Drawn once for every change of content, not once a frame: text is most of the cost of an overlay.
+    Drawn once for every change of content, not once a frame: text is most of the cost of an
+    overlay.
     """
-    pad, bar = max(3, round(0.4 * text)), max(2, round(0.18 * text))
-    head, step = round(1.45 * text), round(1.5 * text) + bar
+    pad = max(3, round(0.4 * text))
+    bar = max(2, round(0.18 * text))
+    head = round(1.45 * text)
+    step = round(1.5 * text) + bar
     small = max(10, round(0.85 * text))
     scores = [f"{row.score:.2f}" for row in rows]
     left = [text_width(header[0], text, 650), *(text_width(row.name, text) for row in rows)]
     right = [text_width(score, small) for score in (header[1], *scores)]
     width = max(a + b for a, b in zip(left, right, strict=True)) + 4 * pad
     height = head + len(rows) * step + (pad if rows else 0)
-    width, height = width + width % 2, height + height % 2  # planes of colour are half the size
+    width = width + width % 2
+    height = height + height % 2  # planes of colour are half the size
     image = np.full((height, width, 3), PANEL_COLOUR, np.uint8)
     image[:head] = colour
     dark = (10, 12, 16)
@@ -113,12 +140,18 @@ def render_panel(header: tuple[str, str], rows: tuple[Row, ...], colour: Colour,
         top = head + index * step
         baseline = top + round(1.2 * text)
         put_text(image, row.name, pad, baseline, (255, 255, 255), text)
-        put_text(image, score, width - pad - text_width(score, small), baseline, (205, 210, 220), small)
-        y1, y2 = top + round(1.5 * text), top + round(1.5 * text) + bar
+        put_text(
+            image, score, width - pad - text_width(score, small), baseline, (205, 210, 220), small
+        )
+        y1 = top + round(1.5 * text)
+        y2 = top + round(1.5 * text) + bar
         image[y1:y2, pad : width - pad] = (62, 66, 76)
         image[y1:y2, pad : pad + round(row.score * (width - 2 * pad))] = row.colour
-    contrast = np.abs(image.astype(np.float32) - np.array(PANEL_COLOUR, np.float32)).max(axis=2) / 110
-    alpha = PANEL_OPACITY + (1 - PANEL_OPACITY) * contrast.clip(max=1)  # letters and bars stay solid
+    contrast = (
+        np.abs(image.astype(np.float32) - np.array(PANEL_COLOUR, np.float32)).max(axis=2) / 110
+    )
+    # letters and bars stay solid
+    alpha = PANEL_OPACITY + (1 - PANEL_OPACITY) * contrast.clip(max=1)
     alpha[:head] = 1
     return Panel(image, alpha * _rounded_mask(height, width, max(2, round(0.3 * text))))
 
@@ -132,8 +165,10 @@ def compute_layers(panel: Panel, matrix: str | None) -> tuple[Layer, ...]:
         return (_make_layer(ink, cover.repeat(3, axis=2)),)
     to_yuv = compute_matrix(matrix)
     ink = cv2.transform(ink, to_yuv[:, :3]) + cover * to_yuv[:, 3]
-    half_ink, half_cover = (cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-                            for part in (ink, panel.alpha))  # fmt: skip
+    half_ink, half_cover = (
+        cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        for part in (ink, panel.alpha)
+    )
     return (
         _make_layer(ink[..., 0], panel.alpha),
         _make_layer(half_ink[..., 1], half_cover),
@@ -143,14 +178,18 @@ def compute_layers(panel: Panel, matrix: str | None) -> tuple[Layer, ...]:
 
 def _make_layer(ink: np.ndarray, cover: np.ndarray) -> Layer:
     """ink: what is added, 0..255; cover: how much of what was there goes, 0..1."""
-    return Layer(np.rint(256 * ink + 127).astype(np.uint16), np.rint(256 * (1 - cover)).astype(np.uint16))
+    return Layer(
+        np.rint(256 * ink + 127).astype(np.uint16), np.rint(256 * (1 - cover)).astype(np.uint16)
+    )
 
 
 def _rounded_mask(height: int, width: int, radius: int) -> np.ndarray:
     """float32 [height, width] in 0..1: a rectangle with round, antialiased corners."""
     sharp = 4
     big = np.zeros((height * sharp, width * sharp), np.uint8)
-    reach, right, bottom = radius * sharp, width * sharp - 1, height * sharp - 1
+    reach = radius * sharp
+    right = width * sharp - 1
+    bottom = height * sharp - 1
     cv2.rectangle(big, (reach, 0), (right - reach, bottom), 255, cv2.FILLED)
     cv2.rectangle(big, (0, reach), (right, bottom - reach), 255, cv2.FILLED)
     for x in (reach, right - reach):

@@ -11,7 +11,9 @@ from ava_det.files import atomic_path
 
 
 def write_png(path: str | Path, picture: np.ndarray) -> None:
-    """Writes RGB uint8 [H, W, 3], complete or not at all. Raises ValueError where that is not possible."""
+    """Writes RGB uint8 [H, W, 3], complete or not at all. Raises ValueError where that is not
+    possible.
+    """
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise ValueError(f"{path}: expected a file name that ends in .png")

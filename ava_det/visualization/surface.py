@@ -1,4 +1,5 @@
-"""What is drawn on: an RGB picture, or the planes in which decoders give pictures and encoders take them (yuv.py).
+"""What is drawn on: an RGB picture, or the planes in which decoders give pictures and encoders take
+them (yuv.py).
 
 On planes nothing is converted but what is drawn.
 """
@@ -14,7 +15,8 @@ from ava_det.video.planes import convert_colour, split_planes
 from ava_det.visualization.panel import PANEL_COLOUR, Colour, Panel, compute_layers
 
 FINE = 4  # bits: an interpolated box glides
-# A corner's two ends about it, upper left, upper right, lower right, lower left, as parts of its reach.
+# A corner's two ends about it, upper left, upper right, lower right, lower left, as parts of its
+# reach.
 CORNERS = np.array([[[dx, 0], [0, 0], [0, dy]] for dx, dy in ((1, 1), (-1, 1), (-1, -1), (1, -1))])
 
 
@@ -22,8 +24,9 @@ CORNERS = np.array([[[dx, 0], [0, 0], [0, dy]] for dx, dy in ((1, 1), (-1, 1), (
 class Surface:
     """A picture that is drawn on in place.
 
-    planes: RGB uint8 [H, W, 3] alone, or Y [H, W] and, half as high and wide, U and V. width, height: pixels of the
-    picture, which an odd side may have one less of than Y. matrix: of Y, U and V; None for RGB.
+    planes: RGB uint8 [H, W, 3] alone, or Y [H, W] and, half as high and wide, U and V. width,
+    height: pixels of the picture, which an odd side may have one less of than Y. matrix: of Y, U
+    and V; None for RGB.
     """
 
     planes: tuple[np.ndarray, ...]
@@ -42,8 +45,9 @@ class Surface:
         return cls(split_planes(planes), width, height, matrix)
 
     def draw_box(self, box: np.ndarray, colour: Colour, text: int) -> None:
-        """Draws a box (pixels, xyxy): a thin outline with stronger corners, on a dark seam that keeps it visible on
-        any background. text: pixels, which the lines follow."""
+        """Draws a box (pixels, xyxy): a thin outline with stronger corners, on a dark seam that
+        keeps it visible on any background. text: pixels, which the lines follow.
+        """
         line = max(1, round(text / 12))
         x1, y1 = np.clip(box[:2], 0, [self.width, self.height]) + line / 2
         x2, y2 = np.clip(box[2:], 0, [self.width, self.height]) - line / 2 - 1
@@ -60,16 +64,25 @@ class Surface:
 
     def _draw_lines(self, lines: np.ndarray, closed: bool, colour: Colour, thickness: int) -> None:
         """Antialiased lines [N, P, 2], FINE bits below the pixel."""
-        shades = [colour] if self.matrix is None else [(shade,) for shade in convert_colour(colour, self.matrix)]
+        shades = (
+            [colour]
+            if self.matrix is None
+            else [(shade,) for shade in convert_colour(colour, self.matrix)]
+        )
         for index, (plane, shade) in enumerate(zip(self.planes, shades, strict=True)):
             half = index > 0
             thick = -(-thickness // 2) if half else thickness
             cv2.polylines(plane, list(lines), closed, shade, thick, cv2.LINE_AA, shift=FINE + half)
 
     def blend(self, panel: Panel, corner: tuple[int, int]) -> None:
-        """Lays a panel over the picture with its top left corner at (x, y) = `corner`, even numbers."""
-        for index, (plane, layer) in enumerate(zip(self.planes, compute_layers(panel, self.matrix), strict=True)):
+        """Lays a panel over the picture with its top left corner at (x, y) = `corner`, even
+        numbers.
+        """
+        for index, (plane, layer) in enumerate(
+            zip(self.planes, compute_layers(panel, self.matrix), strict=True)
+        ):
             x, y = (value // 2 for value in corner) if index else corner
-            area = plane[y : y + layer.ink.shape[0], x : x + layer.ink.shape[1]]  # smaller than it on a tiny frame
+            # smaller than it on a tiny frame
+            area = plane[y : y + layer.ink.shape[0], x : x + layer.ink.shape[1]]
             height, width = area.shape[:2]
             area[:] = (area * layer.keep[:height, :width] + layer.ink[:height, :width]) >> 8

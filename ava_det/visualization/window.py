@@ -11,10 +11,13 @@ QUIT_KEYS = {27, ord("q")}  # Esc
 
 
 class Window:
-    """Shows RGB pictures no faster than they were taken. Raises ValueError where no window can be opened."""
+    """Shows RGB pictures no faster than they were taken. Raises ValueError where no window can be
+    opened.
+    """
 
     def __init__(self, title: str) -> None:
-        self._title, self._began = title, time.monotonic()
+        self._title = title
+        self._began = time.monotonic()
         try:
             cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         except cv2.error:
@@ -24,11 +27,15 @@ class Window:
             ) from None
 
     def show(self, picture: np.ndarray, seconds: float) -> bool:
-        """Shows RGB uint8 [H, W, 3] at `seconds` since the first one, at the earliest; False once the user has quit."""
+        """Shows RGB uint8 [H, W, 3] at `seconds` since the first one, at the earliest; False once
+        the user has quit.
+        """
         early = seconds - (time.monotonic() - self._began)
         cv2.imshow(self._title, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         key = cv2.waitKey(max(1, round(1000 * early)))
-        return key not in QUIT_KEYS and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+        return (
+            key not in QUIT_KEYS and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+        )
 
     def close(self) -> None:
         cv2.destroyWindow(self._title)

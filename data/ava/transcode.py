@@ -1,4 +1,6 @@
-"""The prepared form of videos, to train one's own weights on: small, evenly timed, cheap to enter at every second."""
+"""The prepared form of videos, to train one's own weights on: small, evenly timed, cheap to enter
+at every second.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Renders short clips of one figure with one action each, a folder for each class: a small Kinetics."""
+"""Renders short clips of one figure with one action each, a folder for each class: a small
+Kinetics.
+"""
 
 import sys
 from pathlib import Path

@@ -21,7 +21,8 @@ RunTool = Callable[..., tuple[int, str, str]]
 
 def test_the_generated_files_have_the_proportions_of_ava(tmp_path: Path) -> None:
     write_large_case(tmp_path, videos=2, frames=200)
-    truth, found = load_annotations(tmp_path / "gt.csv"), load_detections(tmp_path / "det.csv")
+    truth = load_annotations(tmp_path / "gt.csv")
+    found = load_detections(tmp_path / "det.csv")
     assert 1000 < len(truth) < 3000
     assert 30_000 < len(found) < 60_000
     result = evaluate_csv(tmp_path / "gt.csv", tmp_path / "det.csv", tmp_path / "labelmap.pbtxt")
@@ -49,7 +50,9 @@ def test_half_of_the_files_is_refused(tmp_path: Path, run_tool: RunTool) -> None
     assert "expected --annotations, --detections and --label-map together" in err
 
 
-def test_a_missing_part_is_told(tmp_path: Path, run_tool: RunTool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_part_is_told(
+    tmp_path: Path, run_tool: RunTool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(benchmark_all, "PARTS", {"decode": ([], ["--video", "absent.mp4"])})
     monkeypatch.setitem(benchmark_all.RUNTIMES, "onnx", ("no_such_module",))
     code, out, _ = run_tool("benchmark", "all", "--quick", "--json", tmp_path / "report.json")
@@ -65,7 +68,12 @@ def test_a_missing_part_is_told(tmp_path: Path, run_tool: RunTool, monkeypatch: 
 def test_the_demo_runs_on_random_weights_unless_it_gets_some() -> None:
     args = argparse.Namespace(quick=False, weights=None, config="a.yaml", against="m:f")
     assert benchmark_all.list_options("demo", args, []) == ["--config", "a.yaml"]
-    assert benchmark_all.list_options("model", args, ["onnx"])[-4:] == ["--runtimes", "onnx", "--against", "m:f"]
+    assert benchmark_all.list_options("model", args, ["onnx"])[-4:] == [
+        "--runtimes",
+        "onnx",
+        "--against",
+        "m:f",
+    ]
     args.weights = "last.pt"
     assert benchmark_all.list_options("demo", args, []) == ["--weights", "last.pt"]
 
@@ -78,10 +86,19 @@ def test_a_part_that_takes_too_long_is_ended() -> None:
 
 @pytest.mark.slow
 def test_all_parts_go_into_one_report(tmp_path: Path, run_tool: RunTool) -> None:
-    options = ("--quick", "--config", "configs/synthetic/slowfast.yaml", "--json", tmp_path / "report.json")
+    options = (
+        "--quick",
+        "--config",
+        "configs/synthetic/slowfast.yaml",
+        "--json",
+        tmp_path / "report.json",
+    )
     code, _, _ = run_tool("benchmark", "all", *options)
     assert code == 0
     parts = json.loads((tmp_path / "report.json").read_text())["parts"]
     assert [part for part, facts in parts.items() if "report" in facts] == list(benchmark_all.PARTS)
     assert parts["evaluate"]["report"]["rows"] > 10_000
-    assert {row["way"] for row in parts["model"]["report"]["rows"]} > {"plain fp32", "inference form bf16"}
+    assert {row["way"] for row in parts["model"]["report"]["rows"]} > {
+        "plain fp32",
+        "inference form bf16",
+    }

@@ -38,7 +38,9 @@ def test_every_way_reads_its_clips_and_a_missed_goal_is_marked(tmp_path: Path) -
 @pytest.mark.slow
 def test_it_prints_the_ratios_and_writes_them(tmp_path: Path, run_tool: RunTool) -> None:
     figures = tmp_path / "figures.json"
-    code, out, err = run_tool("benchmark", "decode", "--seconds", 20, "--repeat", 1, "--clips", 200, "--json", figures)
+    code, out, err = run_tool(
+        "benchmark", "decode", "--seconds", 20, "--repeat", 1, "--clips", 200, "--json", figures
+    )
     assert code == 0, err
     ratios = json.loads(figures.read_text())["ratios"]
     assert all(name in out for name in ratios)

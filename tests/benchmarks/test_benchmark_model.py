@@ -1,4 +1,6 @@
-"""The benchmarks of network and training step: what they count and print, on networks that take milliseconds."""
+"""The benchmarks of network and training step: what they count and print, on networks that take
+milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,14 @@ from ava_det.models.cost import compute_cost
 from ava_det.models.inference_form import optimise_for_inference
 from benchmarks.graph import RecordedNetwork
 from benchmarks.machine import Rulers, measure_in_turns, measure_kept_memory, measure_peak_memory
-from benchmarks.network import build_random_model, compute_floors, count_values, draw_clip, place, with_identity_pools
+from benchmarks.network import (
+    build_random_model,
+    compute_floors,
+    count_values,
+    draw_clip,
+    place,
+    with_identity_pools,
+)
 from benchmarks.profile import describe_layers, describe_operators, measure_layers
 
 RunTool = Callable[..., tuple[int, str, str]]
@@ -32,7 +41,9 @@ SMALL = [
     "model.alpha=4",
 ]
 FORMS = [
-    f"{form} {precision}" for form in ("plain", "channels last", "inference form") for precision in ("fp32", "bf16")
+    f"{form} {precision}"
+    for form in ("plain", "channels last", "inference form")
+    for precision in ("fp32", "bf16")
 ]
 
 
@@ -49,10 +60,17 @@ def test_every_form_is_measured_against_the_plain_one(tmp_path: Path, run_tool: 
     report = json.loads((tmp_path / "report.json").read_text())
     assert [row["way"] for row in report["rows"]] == FORMS
     assert [row["ratio"] for row in report["rows"] if row["way"] == "plain fp32"] == [1]
-    assert all(row["max_score_change"] <= 1e-6 for row in report["rows"] if row["way"].endswith("fp32"))
-    assert all(0 < row["max_score_change"] <= 0.01 for row in report["rows"] if row["way"].endswith("bf16"))
+    assert all(
+        row["max_score_change"] <= 1e-6 for row in report["rows"] if row["way"].endswith("fp32")
+    )
+    assert all(
+        0 < row["max_score_change"] <= 0.01 for row in report["rows"] if row["way"].endswith("bf16")
+    )
     first = report["rows"][0]
-    assert first["share_of_floor"] == max(first["floor_macs_ms"], first["floor_memory_ms"]) / first["busy_ms"]
+    assert (
+        first["share_of_floor"]
+        == max(first["floor_macs_ms"], first["floor_memory_ms"]) / first["busy_ms"]
+    )
     assert {row["quantity"] for row in report["growth"]} == {"batch", "boxes", "frames", "size"}
     assert (tmp_path / "growth.png").stat().st_size > 10_000
     profile = (tmp_path / "profile.md").read_text()
@@ -67,7 +85,10 @@ def test_against_an_installed_function(run_tool: RunTool) -> None:
     assert re.search(r"\nagainst +[\d.]+ +[\d.]+ +1\.00 ", out)
     code, _, err = run_tool("benchmark", "model", "--against", "no_such_module:f", "--set", *SMALL)
     assert code == 2
-    assert "--against: expected module:function of an installed module, received 'no_such_module:f'" in err
+    assert (
+        "--against: expected module:function of an installed module, received 'no_such_module:f'"
+        in err
+    )
 
 
 def test_a_training_step_is_measured(tmp_path: Path, run_tool: RunTool) -> None:
@@ -75,7 +96,12 @@ def test_a_training_step_is_measured(tmp_path: Path, run_tool: RunTool) -> None:
     code, out, err = run_tool("benchmark", "train", *options, "--set", *SMALL)
     assert (code, err) == (0, "")
     rows = json.loads((tmp_path / "report.json").read_text())["rows"]
-    assert [row["way"] for row in rows] == ["plain fp32", "plain bf16", "train_ava.py fp32", "train_ava.py bf16"]
+    assert [row["way"] for row in rows] == [
+        "plain fp32",
+        "plain bf16",
+        "train_ava.py fp32",
+        "train_ava.py bf16",
+    ]
     assert rows[3]["kept_mb"] < rows[0]["kept_mb"]
     assert "kept mb" in out
 
@@ -85,7 +111,9 @@ def test_the_identity_pools_change_nothing_but_time() -> None:
     model = build_random_model(config)
     inputs = draw_clip(config, 2, 3, 64)
     with torch.inference_mode():
-        torch.testing.assert_close(with_identity_pools(model)(**inputs), model(**inputs), rtol=0, atol=0)
+        torch.testing.assert_close(
+            with_identity_pools(model)(**inputs), model(**inputs), rtol=0, atol=0
+        )
 
 
 def test_the_profile_counts_every_product() -> None:
@@ -96,7 +124,13 @@ def test_the_profile_counts_every_product() -> None:
     with torch.device("meta"):
         cost = compute_cost(build_model(config), 2, 4, 64)
     assert sum(macs for _, macs in layers.values()) == pytest.approx(2e9 * cost.backbone_gmacs)
-    assert {"fast stem 5x7x7", "slow stem 1x7x7", "slow res2 1x3x3", "lateral 5x1x1", "head"} <= set(layers)
+    assert {
+        "fast stem 5x7x7",
+        "slow stem 1x7x7",
+        "slow res2 1x3x3",
+        "lateral 5x1x1",
+        "head",
+    } <= set(layers)
     lines = describe_operators({"conv": (99.3, 2), "max": (0.4, 1), "cat": (0.3, 4)})
     assert lines[2:] == ["| conv | 99.3 | 99.3% | 2 |", "| 2 others | 0.7 | 0.7% | 5 |"]
     lines = describe_layers({"conv": (4.0, 3e9), "head": (1.0, 0.0)}, 6.0, 1e12)
@@ -108,16 +142,39 @@ def test_the_profile_counts_every_product() -> None:
 
 
 def test_bytes_are_counted_by_hand() -> None:
-    """A Slow-only network of width 1, where every layer can be written down: 2 frames of 32 x 32 pixels."""
-    overrides = ["model.backbone=slow_only", "model.width=1", "model.depth=14", "model.num_slow_frames=2"]
+    """A Slow-only network of width 1, where every layer can be written down: 2 frames of 32 x 32
+    pixels.
+    """
+    overrides = [
+        "model.backbone=slow_only",
+        "model.width=1",
+        "model.depth=14",
+        "model.num_slow_frames=2",
+    ]
     config = load_config("configs/ava/slow_only_r50_4x16.yaml", [*overrides, "model.num_classes=3"])
     with torch.device("meta"):
         model = build_model(config)
-    # (input channels, output channels, kernel, input side, output side) of every convolution, then the last layer
-    layers = [(3, 1, 49, 32, 16), (1, 1, 1, 8, 8), (1, 1, 9, 8, 8), (1, 4, 1, 8, 8), (1, 4, 1, 8, 8),
-              (4, 2, 1, 8, 8), (2, 2, 9, 8, 4), (2, 8, 1, 4, 4), (4, 8, 1, 8, 4),
-              (8, 4, 3, 4, 4), (4, 4, 9, 4, 2), (4, 16, 1, 2, 2), (8, 16, 1, 4, 2),
-              (16, 8, 3, 2, 2), (8, 8, 9, 2, 2), (8, 32, 1, 2, 2), (16, 32, 1, 2, 2)]  # fmt: skip
+    # (input channels, output channels, kernel, input side, output side) of every convolution, then
+    # the last layer
+    layers = [
+        (3, 1, 49, 32, 16),
+        (1, 1, 1, 8, 8),
+        (1, 1, 9, 8, 8),
+        (1, 4, 1, 8, 8),
+        (1, 4, 1, 8, 8),
+        (4, 2, 1, 8, 8),
+        (2, 2, 9, 8, 4),
+        (2, 8, 1, 4, 4),
+        (4, 8, 1, 8, 4),
+        (8, 4, 3, 4, 4),
+        (4, 4, 9, 4, 2),
+        (4, 16, 1, 2, 2),
+        (8, 16, 1, 4, 2),
+        (16, 8, 3, 2, 2),
+        (8, 8, 9, 2, 2),
+        (8, 32, 1, 2, 2),
+        (16, 32, 1, 2, 2),
+    ]
     convolutions = sum(2 * (i * a * a + o * b * b) + i * o * k for i, o, k, a, b in layers)
     assert count_values(model, config, 1, 32) == convolutions + 32 + 3 + 32 * 3 + 3
 
@@ -136,7 +193,8 @@ def test_busy_time_is_without_waiting() -> None:
 
 
 def test_rulers_are_measured_among_the_ways() -> None:
-    config, rulers = load_config("configs/ava/slowfast_r50_4x16.yaml", SMALL), Rulers(CPU)
+    config = load_config("configs/ava/slowfast_r50_4x16.yaml", SMALL)
+    rulers = Rulers(CPU)
     measure_in_turns({**rulers.ways(), "other": lambda: None}, 1, CPU)
     rates = rulers.rates()
     assert list(rates) == ["fp32", "bf16", "bytes"]
@@ -144,7 +202,9 @@ def test_rulers_are_measured_among_the_ways() -> None:
     assert 1e8 < rates["bytes"] < 1e13
     one, two = (compute_floors(config, batch, 64, rates) for batch in (1, 2))
     assert two["fp32"][0] == pytest.approx(2 * one["fp32"][0])
-    assert compute_floors(config, 1, 64, rates, passes=3)["bf16"] == pytest.approx([3 * ms for ms in one["bf16"]])
+    assert compute_floors(config, 1, 64, rates, passes=3)["bf16"] == pytest.approx(
+        [3 * ms for ms in one["bf16"]]
+    )
 
 
 def test_memory_is_counted() -> None:

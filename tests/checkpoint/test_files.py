@@ -14,7 +14,13 @@ import pytest
 import torch
 from torch import nn
 
-from ava_det.checkpoint import WeightsError, load_checkpoint, load_weights, save_checkpoint, save_safetensors
+from ava_det.checkpoint import (
+    WeightsError,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_safetensors,
+)
 
 
 class Malicious:
@@ -29,7 +35,8 @@ class Malicious:
 
 @pytest.mark.parametrize("form", ["zip", "legacy", "pickle0", "pickle4"])
 def test_a_malicious_file_is_refused_and_nothing_runs(tmp_path: Path, form: str) -> None:
-    victim, path = tmp_path / "created", tmp_path / "evil.pth"
+    victim = tmp_path / "created"
+    path = tmp_path / "evil.pth"
     content = {"model": {"x": torch.zeros(1)}, "blobs": Malicious(victim)}
     if form.startswith("pickle"):
         path.write_bytes(pickle.dumps({"blobs": Malicious(victim)}, int(form[-1])))
@@ -41,18 +48,24 @@ def test_a_malicious_file_is_refused_and_nothing_runs(tmp_path: Path, form: str)
     assert not victim.exists()
 
 
-def test_the_logs_in_an_mmengine_checkpoint_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_logs_in_an_mmengine_checkpoint_are_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class HistoryBuffer:
         pass
 
-    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = "mmengine.logging.history_buffer", "HistoryBuffer"
+    HistoryBuffer.__module__ = "mmengine.logging.history_buffer"
+    HistoryBuffer.__qualname__ = "HistoryBuffer"
     with monkeypatch.context() as patch:
         for name in ("mmengine", "mmengine.logging", "mmengine.logging.history_buffer"):
             patch.setitem(sys.modules, name, types.ModuleType(name))
         vars(sys.modules["mmengine.logging.history_buffer"])["HistoryBuffer"] = HistoryBuffer
         buffer = HistoryBuffer()
         vars(buffer)["history"] = np.arange(3.0)
-        torch.save({"message_hub": {"loss": buffer}, "state_dict": {"w": torch.ones(2)}}, tmp_path / "mm.pth")
+        torch.save(
+            {"message_hub": {"loss": buffer}, "state_dict": {"w": torch.ones(2)}},
+            tmp_path / "mm.pth",
+        )
     assert torch.equal(load_checkpoint(tmp_path / "mm.pth")["state_dict"]["w"], torch.ones(2))
 
 
@@ -62,22 +75,30 @@ def test_a_truncated_file_is_one_sentence(tmp_path: Path, form: str, share: floa
     path = tmp_path / "weights.bin"
     tensors = {f"layer{index}": torch.randn(40, 40) for index in range(8)}
     if form == "caffe2":
-        path.write_bytes(pickle.dumps({"blobs": {name: tensor.numpy() for name, tensor in tensors.items()}}, 2))
+        path.write_bytes(
+            pickle.dumps({"blobs": {name: tensor.numpy() for name, tensor in tensors.items()}}, 2)
+        )
     elif form == "safetensors":
         save_safetensors(path, tensors, {})
     else:
         torch.save({"model": tensors}, path, _use_new_zipfile_serialization=form == "zip")
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(WeightsError, match=r"weights\.bin: the file is truncated or damaged") as caught:
+    with pytest.raises(
+        WeightsError, match=r"weights\.bin: the file is truncated or damaged"
+    ) as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\x89PNG\r\n\x1a\n" + bytes(64), b"\x00" * 100])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>not found</html>", b"\x89PNG\r\n\x1a\n" + bytes(64), b"\x00" * 100]
+)
 def test_a_foreign_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"weights\.pth: (not a weights file|the file is truncated)"):
+    with pytest.raises(
+        WeightsError, match=r"weights\.pth: (not a weights file|the file is truncated)"
+    ):
         load_checkpoint(path)
 
 
@@ -101,7 +122,9 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> N
 
 def test_safetensors_carry_the_label_map(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
-    save_safetensors(path, {"x": torch.ones(2, 3).t()}, {"config": {"seed": 1}, "label_map": {12: "stand"}})
+    save_safetensors(
+        path, {"x": torch.ones(2, 3).t()}, {"config": {"seed": 1}, "label_map": {12: "stand"}}
+    )
     content = load_checkpoint(path)
     assert content["label_map"] == {12: "stand"}
     assert content["config"] == {"seed": 1}
@@ -112,9 +135,12 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_file_before(tmp_path: Path) -
     path = tmp_path / "last.pt"
     save_checkpoint(path, {"model": {"a": torch.ones(3)}})
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))  # a file may not grow: as if the disk were full
+    # a file may not grow: as if the disk were full
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
-        with pytest.raises(OSError, match=r"cannot be written \(File too large\); the file before it.*last\.pt"):
+        with pytest.raises(
+            OSError, match=r"cannot be written \(File too large\); the file before it.*last\.pt"
+        ):
             save_checkpoint(path, {"model": {"a": torch.ones(100_000)}})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -27,7 +27,9 @@ from tests.support.foreign_names import (
 )
 
 
-def build(backbone: str = "slowfast", num_classes: int = 5, head: str = "roi", **values: object) -> nn.Module:
+def build(
+    backbone: str = "slowfast", num_classes: int = 5, head: str = "roi", **values: object
+) -> nn.Module:
     settings: dict[str, object] = {"depth": 14, "width": 8, "alpha": 4, "beta_inv": 4, **values}
     network = SlowFast(backbone, **settings)  # type: ignore[arg-type]
     if head == "roi":
@@ -51,8 +53,11 @@ def assert_loaded(model: nn.Module, expected: dict[str, Tensor]) -> None:
 
 
 def test_ours_travels_with_its_config_and_label_map(tmp_path: Path) -> None:
-    expected, path = randomise(build()), tmp_path / "last.pt"
-    save_checkpoint(path, {"model": expected, "config": {"seed": 1}, "label_map": {3: "run"}, "epoch": 2})
+    expected = randomise(build())
+    path = tmp_path / "last.pt"
+    save_checkpoint(
+        path, {"model": expected, "config": {"seed": 1}, "label_map": {3: "run"}, "epoch": 2}
+    )
     model = build()
     report = load_weights(model, path)
     assert_loaded(model, expected)
@@ -65,7 +70,9 @@ def test_ours_travels_with_its_config_and_label_map(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("container", ["model_state", "state_dict", "model", None])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_pyslowfast_pyth_zip_and_legacy(tmp_path: Path, container: str | None, zipped: bool) -> None:
+def test_pyslowfast_pyth_zip_and_legacy(
+    tmp_path: Path, container: str | None, zipped: bool
+) -> None:
     expected = randomise(build(non_local_res4=[0]))
     state = {to_pyslowfast(name): tensor for name, tensor in expected.items()}
     path = tmp_path / "weights.pkl"  # the extension lies, as it does for a published file
@@ -80,7 +87,8 @@ def test_pyslowfast_pyth_zip_and_legacy(tmp_path: Path, container: str | None, z
 def test_caffe2_pkl(tmp_path: Path, protocol: int) -> None:
     expected = without_counters(randomise(build(non_local_res4=[0])))
     blobs = {to_caffe2(name): tensor.numpy() for name, tensor in expected.items()}
-    blobs["nonlocal_conv4_0_out_w"] = blobs["nonlocal_conv4_0_out_w"][..., 0, 0, 0]  # lower rank: trailing ones
+    # lower rank: trailing ones
+    blobs["nonlocal_conv4_0_out_w"] = blobs["nonlocal_conv4_0_out_w"][..., 0, 0, 0]
     blobs |= {"conv1_w_momentum": np.ones(3), "lr": np.float32(0.1), "model_iter": np.int64(7)}
     (tmp_path / "weights.pyth").write_bytes(pickle.dumps({"blobs": blobs}, protocol))
     model = build(non_local_res4=[0])
@@ -94,8 +102,12 @@ def test_caffe2_pkl(tmp_path: Path, protocol: int) -> None:
 @pytest.mark.parametrize("head", ["roi", "classification"])
 def test_pytorchvideo(tmp_path: Path, backbone: str, head: str) -> None:
     expected = randomise(build(backbone, head=head))
-    two, detection = backbone == "slowfast", head == "roi"
-    state = {to_pytorchvideo(name, two_pathways=two, detection=detection): t for name, t in expected.items()}
+    two = backbone == "slowfast"
+    detection = head == "roi"
+    state = {
+        to_pytorchvideo(name, two_pathways=two, detection=detection): t
+        for name, t in expected.items()
+    }
     torch.save({"model_state": state}, tmp_path / "weights.pyth")
     model = build(backbone, head=head)
     assert load_weights(model, tmp_path / "weights.pyth").source == "pytorchvideo"
@@ -118,7 +130,9 @@ def test_pytorchvideo_i3d_has_a_pool_between_its_stages() -> None:
 def test_mmaction2_drops_its_background_class(tmp_path: Path, backbone: str) -> None:
     values: dict[str, object] = {"lateral_norm": False} if backbone == "slowfast" else {}
     expected = randomise(build(backbone, **values))
-    state = {to_mmaction2(name, two_pathways=backbone == "slowfast"): t for name, t in expected.items()}
+    state = {
+        to_mmaction2(name, two_pathways=backbone == "slowfast"): t for name, t in expected.items()
+    }
     for name in ("roi_head.bbox_head.fc_cls.weight", "roi_head.bbox_head.fc_cls.bias"):
         state[name] = torch.cat([torch.full_like(state[name][:1], 99.0), state[name]])
     torch.save({"meta": {"epoch": 1}, "state_dict": state}, tmp_path / "weights.pth")
@@ -138,7 +152,10 @@ def test_safetensors(tmp_path: Path) -> None:
 def test_imagenet_weights_are_inflated(tmp_path: Path) -> None:
     model = build("i3d", num_classes=1000)
     expected = randomise(model)
-    flat = {to_imagenet(name): tensor[:, :, 0] if tensor.ndim == 5 else tensor for name, tensor in expected.items()}
+    flat = {
+        to_imagenet(name): tensor[:, :, 0] if tensor.ndim == 5 else tensor
+        for name, tensor in expected.items()
+    }
     torch.save(flat, tmp_path / "resnet.pth")
     report = load_weights(model, tmp_path / "resnet.pth")
     assert report.source == "imagenet"
@@ -146,7 +163,9 @@ def test_imagenet_weights_are_inflated(tmp_path: Path) -> None:
     assert stem.shape[2] == 5
     for frame in range(5):
         torch.testing.assert_close(stem[:, :, frame], flat["conv1.weight"] / 5)
-    assert torch.equal(model.state_dict()["backbone.slow.res3.blocks.0.b_bn.bias"], flat["layer2.0.bn2.bias"])
+    assert torch.equal(
+        model.state_dict()["backbone.slow.res3.blocks.0.b_bn.bias"], flat["layer2.0.bn2.bias"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,7 +176,10 @@ def test_imagenet_weights_are_inflated(tmp_path: Path) -> None:
         ("s3_fuse.conv_f2s.weight", "backbone.laterals.2.conv.weight"),
         ("s2.pathway0_res0.branch1_bn.bias", "backbone.slow.res2.blocks.0.shortcut_bn.bias"),
         ("s5.pathway1_res2.branch2.c_bn.weight", "backbone.fast.res5.blocks.2.c_bn.weight"),
-        ("s4.pathway0_nonlocal13.conv_theta.weight", "backbone.slow.res4.non_local.13.theta.weight"),
+        (
+            "s4.pathway0_nonlocal13.conv_theta.weight",
+            "backbone.slow.res4.non_local.13.theta.weight",
+        ),
         ("res_conv1_bn_rm", "backbone.slow.stem.bn.running_mean"),
         ("t_conv1_w", "backbone.fast.stem.conv.weight"),
         ("t_pool1_subsample_w", "backbone.laterals.0.conv.weight"),
@@ -169,7 +191,10 @@ def test_imagenet_weights_are_inflated(tmp_path: Path) -> None:
         ("pred_w", "head.projection.weight"),
         ("model.blocks.0.multipathway_blocks.1.norm.weight", "backbone.fast.stem.bn.weight"),
         ("blocks.3.multipathway_fusion.norm.running_mean", "backbone.laterals.3.bn.running_mean"),
-        ("backbone.fast_path.layer1.0.downsample.bn.weight", "backbone.fast.res2.blocks.0.shortcut_bn.weight"),
+        (
+            "backbone.fast_path.layer1.0.downsample.bn.weight",
+            "backbone.fast.res2.blocks.0.shortcut_bn.weight",
+        ),
         ("backbone.slow_path.layer3_lateral.conv.weight", "backbone.laterals.3.conv.weight"),
         ("roi_head.bbox_head.fc_cls.0.weight", "head.hidden.weight"),
         ("layer4.2.conv3.weight", "backbone.slow.res5.blocks.2.c.weight"),
@@ -190,12 +215,19 @@ def test_known_names(theirs: str, ours: str) -> None:
     assert ours in translate(tensors, detect_source(tensors))
 
 
-def test_a_kinetics_checkpoint_starts_a_detector_only_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_kinetics_checkpoint_starts_a_detector_only_where_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
     expected = randomise(build(head="classification", num_classes=9))
-    torch.save({"model_state": {to_pyslowfast(n): t for n, t in expected.items()}}, tmp_path / "kinetics.pyth")
+    torch.save(
+        {"model_state": {to_pyslowfast(n): t for n, t in expected.items()}},
+        tmp_path / "kinetics.pyth",
+    )
     model = build()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(WeightsError, match=r"head\.projection\.weight \(file \[9, 320\], model \[5, 320\]\)"):
+    with pytest.raises(
+        WeightsError, match=r"head\.projection\.weight \(file \[9, 320\], model \[5, 320\]\)"
+    ):
         load_weights(model, tmp_path / "kinetics.pyth")
     assert_loaded(model, before)  # a refused file changes nothing
     report = load_weights(model, tmp_path / "kinetics.pyth", allow_missing=("head",))
@@ -209,7 +241,9 @@ def test_allow_missing_is_a_prefix_of_whole_names(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "w.pt", {"model": expected})
     with pytest.raises(WeightsError, match=r"head\.projection\.bias"):
         load_weights(build(), tmp_path / "w.pt", allow_missing=("hea",))
-    assert load_weights(build(), tmp_path / "w.pt", allow_missing=("head.",)).missing == ["head.projection.bias"]
+    assert load_weights(build(), tmp_path / "w.pt", allow_missing=("head.",)).missing == [
+        "head.projection.bias"
+    ]
 
 
 def test_every_misfit_is_named_at_once(tmp_path: Path) -> None:
@@ -220,7 +254,10 @@ def test_every_misfit_is_named_at_once(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "w.pt", {"model": state})
     with pytest.raises(WeightsError) as caught:
         load_weights(build(), tmp_path / "w.pt")
-    for expected in ("1 entries missing from the file: backbone.slow.stem.bn.weight", "backbone.slow.res9.weight"):
+    for expected in (
+        "1 entries missing from the file: backbone.slow.stem.bn.weight",
+        "backbone.slow.res9.weight",
+    ):
         assert expected in str(caught.value)
     assert "head.projection.bias (file [7], model [5])" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -233,6 +270,9 @@ def test_another_depth_is_said_first(tmp_path: Path) -> None:
 
 
 def test_half_a_file_never_passes(tmp_path: Path) -> None:
-    torch.save({"model_state": {"s1.pathway0_stem.conv.weight": torch.zeros(8, 3, 1, 7, 7)}}, tmp_path / "w.pyth")
+    torch.save(
+        {"model_state": {"s1.pathway0_stem.conv.weight": torch.zeros(8, 3, 1, 7, 7)}},
+        tmp_path / "w.pyth",
+    )
     with pytest.raises(WeightsError, match="missing from the file"):
         load_weights(build(), tmp_path / "w.pyth")

@@ -39,17 +39,24 @@ def test_a_name_is_downloaded_once_with_its_licence(
     assert [file.name for file in (cache / "pyslowfast").iterdir()] == ["published.pkl"]
 
 
-def test_no_network_is_one_sentence_with_url_and_place(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_is_one_sentence_with_url_and_place(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(monkeypatch, "http://weights.invalid/model.pkl")
     with pytest.raises(WeightsError) as caught:
         resolve_weights(NAME)
     message = str(caught.value)
-    assert f"download http://weights.invalid/model.pkl elsewhere and put it at {cache}/pyslowfast/model.pkl" in message
+    assert (
+        f"download http://weights.invalid/model.pkl elsewhere and put it at {cache}/pyslowfast/model.pkl"
+        in message
+    )
     assert "\n" not in message
     assert list(cache.rglob("*.*")) == []
 
 
-def test_a_wrong_hash_is_refused(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_hash_is_refused(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = tmp_path / "resnet-00000000.pth"
     source.write_bytes(b"something else")
     publish(monkeypatch, source.as_uri())

@@ -22,7 +22,12 @@ def weights(synthetic_config: list[str], synthetic: Path, tmp_path: Path) -> Pat
     path = tmp_path / "weights" / "weights.pt"
     names = load_label_map(synthetic / "labelmap.pbtxt")
     save_checkpoint(
-        path, {"model": build_model(config).state_dict(), "config": config_to_dict(config), "label_map": names}
+        path,
+        {
+            "model": build_model(config).state_dict(),
+            "config": config_to_dict(config),
+            "label_map": names,
+        },
     )
     return path
 
@@ -38,6 +43,8 @@ def demo(run_tool: RunTool, weights: Path, video: Path) -> RunTool:
         given = [str(argument) for argument in arguments]
         source = [] if "--video" in given else ["--video", str(video)]
         who = [] if "--boxes" in given or "--detector" in given else ["--detector", "motion"]
-        return run_tool("demo", *source, "--weights", weights, *who, "data.min_person_score=0.1", *given)
+        return run_tool(
+            "demo", *source, "--weights", weights, *who, "data.min_person_score=0.1", *given
+        )
 
     return run

@@ -22,7 +22,12 @@ def test_broken_videos_cost_their_own_clips(
     bad = [sorted(videos.glob(f"{split}_*.mp4"))[1] for split in ("train", "val")]
     for path in bad:
         path.write_bytes(b"not a video" * 50)
-    settings = [f"data.video_dir={videos}", f"train.num_workers={num_workers}", "train.epochs=2", "data.cache_clips=0"]
+    settings = [
+        f"data.video_dir={videos}",
+        f"train.num_workers={num_workers}",
+        "train.epochs=2",
+        "data.cache_clips=0",
+    ]
     code, _, err = run_tool("train_ava", *synthetic_config, *settings)
     assert code == 0, err
     named = [line for line in err.splitlines() if "cannot be opened" in line and "left out" in line]
@@ -36,6 +41,11 @@ def test_broken_videos_cost_their_own_clips(
     assert f"{left_out[bad[0].stem]} clips of 1 videos were left out of training" in err
     assert [bad[0].name in line["warning"] for line in log if "warning" in line] == [True]
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert any(f"keyframes of {bad[1].stem} got no detections" in warning for warning in metrics["warnings"])
+    assert any(
+        f"keyframes of {bad[1].stem} got no detections" in warning
+        for warning in metrics["warnings"]
+    )
     assert 0 <= metrics["mAP"] <= 1
-    assert not any(bad[1].stem in row for row in (tmp_path / "run" / "detections.csv").read_text().splitlines())
+    assert not any(
+        bad[1].stem in row for row in (tmp_path / "run" / "detections.csv").read_text().splitlines()
+    )

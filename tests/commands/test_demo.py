@@ -33,7 +33,10 @@ def weights(synthetic_config: list[str], synthetic: Path, tmp_path: Path) -> Pat
     model = build_model(config)
     path = tmp_path / "weights.pt"
     label_map = load_label_map(synthetic / "labelmap.pbtxt")
-    save_checkpoint(path, {"model": model.state_dict(), "config": config_to_dict(config), "label_map": label_map})
+    save_checkpoint(
+        path,
+        {"model": model.state_dict(), "config": config_to_dict(config), "label_map": label_map},
+    )
     return path
 
 
@@ -43,13 +46,25 @@ def video(synthetic: Path) -> Path:
 
 
 @pytest.fixture
-def demo(run_tool: RunTool, synthetic_config: list[str], weights: Path, video: Path, tmp_path: Path) -> RunTool:
+def demo(
+    run_tool: RunTool, synthetic_config: list[str], weights: Path, video: Path, tmp_path: Path
+) -> RunTool:
     """Runs the demo with the settings of the small set, and what is given after them."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
         given = [str(argument) for argument in arguments]
-        defaults = {"--video": video, "--output": tmp_path / "out.mp4", "--weights": weights, "--boxes": "motion"}
-        options = [str(text) for key, value in defaults.items() if key not in given for text in (key, value)]
+        defaults = {
+            "--video": video,
+            "--output": tmp_path / "out.mp4",
+            "--weights": weights,
+            "--boxes": "motion",
+        }
+        options = [
+            str(text)
+            for key, value in defaults.items()
+            if key not in given
+            for text in (key, value)
+        ]
         return run_tool("demo", *synthetic_config, "data.label_map=null", *options, *given)
 
     return run
@@ -58,17 +73,30 @@ def demo(run_tool: RunTool, synthetic_config: list[str], weights: Path, video: P
 def test_a_video_becomes_an_overlay_a_csv_and_a_sheet(
     demo: RunTool, video: Path, tmp_path: Path, weights: Path
 ) -> None:
-    code, out, err = demo("--csv", tmp_path / "out.csv", "--sheet", tmp_path / "out.png", "--threshold", "0.1",
-                          "data.min_person_score=0.1")  # fmt: skip
+    code, out, err = demo(
+        "--csv",
+        tmp_path / "out.csv",
+        "--sheet",
+        tmp_path / "out.png",
+        "--threshold",
+        "0.1",
+        "data.min_person_score=0.1",
+    )
     assert code == 0, err
     assert "out.csv" in out
     with av.open(str(tmp_path / "out.mp4")) as made, av.open(str(video)) as source:
-        ours, theirs = made.streams.video[0], source.streams.video[0]
-        assert (ours.width, ours.height, ours.frames) == (theirs.width, theirs.height, theirs.frames)
+        ours = made.streams.video[0]
+        theirs = source.streams.video[0]
+        assert (ours.width, ours.height, ours.frames) == (
+            theirs.width,
+            theirs.height,
+            theirs.frames,
+        )
         assert ours.average_rate == theirs.average_rate
         pairs = zip(made.decode(video=0), source.decode(video=0), strict=True)
         changed = [
-            np.abs(a.to_ndarray(format="rgb24").astype(int) - b.to_ndarray(format="rgb24")).max() for a, b in pairs
+            np.abs(a.to_ndarray(format="rgb24").astype(int) - b.to_ndarray(format="rgb24")).max()
+            for a, b in pairs
         ]
     assert max(changed) > 100  # something is drawn
     rows = load_detections(tmp_path / "out.csv")
@@ -80,30 +108,53 @@ def test_a_video_becomes_an_overlay_a_csv_and_a_sheet(
 
 
 def test_the_csv_scores_as_test_ava_does(
-    demo: RunTool, run_tool: RunTool, synthetic_config: list[str], synthetic: Path, weights: Path, tmp_path: Path
+    demo: RunTool,
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    synthetic: Path,
+    weights: Path,
+    tmp_path: Path,
 ) -> None:
     """The same boxes, weights and video: the demo's rows are those that test_ava evaluates."""
     annotated = [line.split(",") for line in (synthetic / "val.csv").read_text().splitlines()]
     video_id = annotated[0][0]
     own = sorted({tuple(row[:6]) for row in annotated if row[0] == video_id})
-    boxes, labelled = tmp_path / "boxes.csv", tmp_path / "labelled.csv"
+    boxes = tmp_path / "boxes.csv"
+    labelled = tmp_path / "labelled.csv"
     boxes.write_text("".join(",".join(row) + ",,0.95\n" for row in own))
     labelled.write_text("".join(",".join(row) + "\n" for row in annotated if row[0] == video_id))
     code, _, err = demo(
-        "--video", synthetic / "videos" / f"{video_id}.mp4", "--boxes", boxes, "--csv", tmp_path / "demo.csv"
+        "--video",
+        synthetic / "videos" / f"{video_id}.mp4",
+        "--boxes",
+        boxes,
+        "--csv",
+        tmp_path / "demo.csv",
     )
     assert code == 0, err
     arguments = [*synthetic_config, f"data.val.annotations={labelled}", "data.val.excluded=null"]
     code, _, err = run_tool("test_ava", *arguments, "--weights", weights, "--boxes", boxes)
     assert code == 0, err
-    ours, theirs = load_detections(tmp_path / "demo.csv"), load_detections(tmp_path / "run" / "detections.csv")
+    ours = load_detections(tmp_path / "demo.csv")
+    theirs = load_detections(tmp_path / "run" / "detections.csv")
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["num_keyframes"] > 3
 
     def table(rows: object) -> dict[tuple[object, ...], float]:
-        columns = (rows.video_ids, rows.timestamps, map(tuple, rows.boxes), rows.action_ids, rows.column8)  # type: ignore[attr-defined]
-        return {key: score for *key_parts, score in zip(*columns, strict=True) for key in [tuple(key_parts)]}
+        columns = (
+            rows.video_ids,
+            rows.timestamps,
+            map(tuple, rows.boxes),
+            rows.action_ids,
+            rows.column8,
+        )  # type: ignore[attr-defined]
+        return {
+            key: score
+            for *key_parts, score in zip(*columns, strict=True)
+            for key in [tuple(key_parts)]
+        }
 
-    demo_rows, test_rows = table(ours), table(theirs)
+    demo_rows = table(ours)
+    test_rows = table(theirs)
     assert demo_rows.keys() == test_rows.keys()
     assert len(demo_rows) == len(own) * len(load_checkpoint(weights)["label_map"])
     for key, score in demo_rows.items():
@@ -115,11 +166,15 @@ def test_the_csv_scores_as_test_ava_does(
 
 
 @pytest.mark.parametrize(("width", "height"), [(65, 49), (90, 160)])
-def test_odd_portrait_and_silent_empty_scenes(demo: RunTool, tmp_path: Path, width: int, height: int) -> None:
+def test_odd_portrait_and_silent_empty_scenes(
+    demo: RunTool, tmp_path: Path, width: int, height: int
+) -> None:
     path = tmp_path / "still.mp4"
     with VideoWriter(path, width - width % 2, height - height % 2, 12) as writer:
         for index in range(7):
-            writer.write(np.full((height - height % 2, width - width % 2, 3), 77, np.uint8), index / 12)
+            writer.write(
+                np.full((height - height % 2, width - width % 2, 3), 77, np.uint8), index / 12
+            )
     code, out, err = demo("--video", path, "--csv", tmp_path / "out.csv", "--every", "0.25")
     assert code == 0, err
     assert "0 persons on 3 keyframes" in out
@@ -130,10 +185,14 @@ def test_odd_portrait_and_silent_empty_scenes(demo: RunTool, tmp_path: Path, wid
 
 def test_a_file_cut_short_gives_what_it_has(demo: RunTool, video: Path, tmp_path: Path) -> None:
     path = tmp_path / "short.mp4"
-    with VideoReader(video) as reader, VideoWriter(path, reader.width, reader.height, reader.fps) as writer:
+    with (
+        VideoReader(video) as reader,
+        VideoWriter(path, reader.width, reader.height, reader.fps) as writer,
+    ):
         for seconds, frame in reader.frames():
             writer.write(frame, seconds)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])  # its header, in front, still says 8 s
+    # its header, in front, still says 8 s
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     code, _, err = demo("--video", path, "--csv", tmp_path / "out.csv", "data.min_person_score=0.1")
     assert code == 0, err
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -157,12 +216,16 @@ UNLIKE = {
 
 
 @pytest.mark.parametrize("kind", UNLIKE)
-def test_unlike_videos_become_overlays_of_the_same_frames(demo: RunTool, tmp_path: Path, kind: str) -> None:
+def test_unlike_videos_become_overlays_of_the_same_frames(
+    demo: RunTool, tmp_path: Path, kind: str
+) -> None:
     moments, width, height, rotation = UNLIKE[kind]
     path = tmp_path / "unlike.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"bf": "0"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv444p" if width % 2 else "yuv420p"
+        stream.width = width
+        stream.height = height
+        stream.pix_fmt = "yuv444p" if width % 2 else "yuv420p"
         stream.codec_context.time_base = Fraction(1, 90000)
         if rotation:
             stream.set_display_rotation(rotation)
@@ -170,10 +233,13 @@ def test_unlike_videos_become_overlays_of_the_same_frames(demo: RunTool, tmp_pat
             picture = np.full((height, width, 3), 40, np.uint8)
             picture[40:200, 8 * index % width :][:, :40] = 220
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = round(moment * 90000), Fraction(1, 90000)
+            frame.pts = round(moment * 90000)
+            frame.time_base = Fraction(1, 90000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    code, out, err = demo("--video", path, "--json", tmp_path / "out.jsonl", "--sheet", tmp_path / "out.png")
+    code, out, err = demo(
+        "--video", path, "--json", tmp_path / "out.jsonl", "--sheet", tmp_path / "out.png"
+    )
     assert code == 0, err
     records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert f"on {len(records)} keyframes" in out
@@ -184,16 +250,22 @@ def test_unlike_videos_become_overlays_of_the_same_frames(demo: RunTool, tmp_pat
     with VideoReader(path) as source, VideoReader(tmp_path / "out.mp4") as made:
         assert (made.width, made.height) == tuple(side + side % 2 for side in upright)
         pairs = list(zip(source.frames(), made.frames(), strict=True))
-    assert [moment for _, (moment, _) in pairs] == pytest.approx([float(moment) for moment in moments], abs=1e-3)
+    assert [moment for _, (moment, _) in pairs] == pytest.approx(
+        [float(moment) for moment in moments], abs=1e-3
+    )
     for (_, before), (_, after) in pairs:
         corner = after[: before.shape[0], : before.shape[1]]
         assert np.median(np.abs(corner.astype(int) - before)) < 12
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_damaged_middle_is_named_and_the_rest_is_shown(demo: RunTool, tmp_path: Path, suffix: str) -> None:
+def test_a_damaged_middle_is_named_and_the_rest_is_shown(
+    demo: RunTool, tmp_path: Path, suffix: str
+) -> None:
     path = write_damaged(tmp_path / f"damaged{suffix}")
-    code, out, err = demo("--video", path, "--csv", tmp_path / "out.csv", "--json", tmp_path / "out.jsonl")
+    code, out, err = demo(
+        "--video", path, "--csv", tmp_path / "out.csv", "--json", tmp_path / "out.jsonl"
+    )
     assert code == 0, err
     assert err.count(f"warning: {path}: damaged from") == 1
     times = [json.loads(line)["time"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
@@ -234,12 +306,16 @@ def assert_mistake(result: tuple[int, str, str], *words: str) -> None:
         (["model.head=classification"], ["model.head", "roi"]),
     ],
 )
-def test_a_mistake_is_one_sentence(demo: RunTool, tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+def test_a_mistake_is_one_sentence(
+    demo: RunTool, tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
     assert_mistake(demo(*arguments), *words)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["weights.pt"]
 
 
-def test_a_box_file_of_other_videos_or_seconds_is_a_mistake(demo: RunTool, video: Path, tmp_path: Path) -> None:
+def test_a_box_file_of_other_videos_or_seconds_is_a_mistake(
+    demo: RunTool, video: Path, tmp_path: Path
+) -> None:
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("other,0902,0.1,0.1,0.5,0.5,,0.9\n")
     assert_mistake(demo("--boxes", boxes), video.stem)
@@ -266,7 +342,8 @@ def test_help(run_tool: RunTool) -> None:
     code, out, _ = run_tool("demo", "--help")
     assert code == 0
     assert all(
-        option in out for option in ("--video", "--boxes", "--csv", "--sheet", "--every", "--threshold", "--topk")
+        option in out
+        for option in ("--video", "--boxes", "--csv", "--sheet", "--every", "--threshold", "--topk")
     )
     assert "python tools/demo.py --video walk.mp4 --output overlay.mp4" in out  # how to begin
 
@@ -275,11 +352,15 @@ def test_help(run_tool: RunTool) -> None:
 def test_real_video_with_its_own_boxes(demo: RunTool, shared_data: Path, tmp_path: Path) -> None:
     labelled = load_annotations(shared_data / "mini_ava" / "val.csv")
     assert len(labelled)
-    rows = [line.split(",") for line in (shared_data / "mini_ava" / "val.csv").read_text().splitlines()]
+    rows = [
+        line.split(",") for line in (shared_data / "mini_ava" / "val.csv").read_text().splitlines()
+    ]
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("".join(",".join(row[:6]) + ",,0.9\n" for row in rows))
     video = shared_data / "videos" / "torchcodec_nasa_13013.mp4"
-    code, _, err = demo("--video", video, "--boxes", boxes, "data.start_second=0", "--csv", tmp_path / "out.csv")
+    code, _, err = demo(
+        "--video", video, "--boxes", boxes, "data.start_second=0", "--csv", tmp_path / "out.csv"
+    )
     assert code == 0, err
     assert set(load_detections(tmp_path / "out.csv").timestamps) == {
         float(row[1]) for row in rows if row[0] == video.stem

@@ -34,15 +34,31 @@ def test_a_folder_is_a_job_that_can_be_gone_on_with(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    out, results = tmp_path / "out", tmp_path / "results"
-    command = ["--video", folder, "--output", out, "--json", results, "--csv", results, "--end", "3"]
+    out = tmp_path / "out"
+    results = tmp_path / "results"
+    command = [
+        "--video",
+        folder,
+        "--output",
+        out,
+        "--json",
+        results,
+        "--csv",
+        results,
+        "--end",
+        "3",
+    ]
     code, said, err = demo(*command)
     assert code == 1, err
     assert "3 videos: 2 processed, 0 there before, 1 passed over" in said
     assert "passed over" in err and "broken.mp4" in err
     assert sorted(path.name for path in results.iterdir()) == [
-        "demo_settings.json", "v0.csv", "v0.jsonl", "v1.csv", "v1.jsonl"
-    ]  # fmt: skip
+        "demo_settings.json",
+        "v0.csv",
+        "v0.jsonl",
+        "v1.csv",
+        "v1.jsonl",
+    ]
     for name in ("v0", "v1"):
         with av.open(str(out / f"{name}.mp4")) as container:
             assert container.streams.video[0].frames == 45
@@ -71,11 +87,33 @@ def test_a_folder_is_a_job_that_can_be_gone_on_with(
 def test_two_processes_share_a_job(folder: Path, tmp_path: Path, weights: Path) -> None:
     results = tmp_path / "results"
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29611",
-        str(ROOT / "tools" / "demo.py"), "--video", str(folder), "--json", str(results), "--weights", str(weights),
-        "--detector", "motion", "--end", "3", "device=cpu",
-    ]  # fmt: skip
-    run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=ROOT)
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "29611",
+        str(ROOT / "tools" / "demo.py"),
+        "--video",
+        str(folder),
+        "--json",
+        str(results),
+        "--weights",
+        str(weights),
+        "--detector",
+        "motion",
+        "--end",
+        "3",
+        "device=cpu",
+    ]
+    run = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=ROOT,
+    )
     assert run.returncode == 1, run.stderr
     assert run.stdout.count("3 videos: 2 processed, 0 there before, 1 passed over") == 1
     assert sorted(path.name for path in results.glob("*.jsonl")) == ["v0.jsonl", "v1.jsonl"]

@@ -1,4 +1,6 @@
-"""The demo on what is live: a camera that speaks RTSP, a file on a web server, ffmpeg as a source, nothing there."""
+"""The demo on what is live: a camera that speaks RTSP, a file on a web server, ffmpeg as a source,
+nothing there.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,11 @@ def watch(demo: RunTool, tmp_path: Path) -> Callable[[str, float], None]:
     """Runs the demo on a URL to `end`, and checks all that it wrote."""
 
     def run(url: str, end: float) -> None:
-        overlay, lines = tmp_path / "live.mp4", tmp_path / "live.jsonl"
-        code, out, err = demo("--video", url, "--output", overlay, "--json", lines, "--every", "0.5", "--end", end)
+        overlay = tmp_path / "live.mp4"
+        lines = tmp_path / "live.jsonl"
+        code, out, err = demo(
+            "--video", url, "--output", overlay, "--json", lines, "--every", "0.5", "--end", end
+        )
         assert code == 0, err
         told = re.search(r"([\d.]+) s watched, (\d+) frames dropped", err)
         assert told is not None
@@ -54,8 +59,11 @@ def test_an_rtsp_camera(watch: Callable[[str, float], None], video: Path, tmp_pa
         watch(camera.url, 4)
 
 
-def test_a_file_on_a_web_server(watch: Callable[[str, float], None], video: Path, tmp_path: Path) -> None:
-    served = tmp_path / "served.ts"  # it can be read from the front, by a server that knows no ranges
+def test_a_file_on_a_web_server(
+    watch: Callable[[str, float], None], video: Path, tmp_path: Path
+) -> None:
+    # it can be read from the front, by a server that knows no ranges
+    served = tmp_path / "served.ts"
     with av.open(str(video)) as source, av.open(str(served), "w") as target:
         copied = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
@@ -73,7 +81,9 @@ def test_a_file_on_a_web_server(watch: Callable[[str, float], None], video: Path
             thread.join()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/live.ts", "udp://127.0.0.1:{port}", "tcp://127.0.0.1:{port}"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:{port}/live.ts", "udp://127.0.0.1:{port}", "tcp://127.0.0.1:{port}"]
+)
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the ffmpeg program")
 def test_streams_of_ffmpeg(watch: Callable[[str, float], None], video: Path, url: str) -> None:
@@ -85,7 +95,20 @@ def test_streams_of_ffmpeg(watch: Callable[[str, float], None], video: Path, url
     listens = not address.startswith("udp")
     target = f"{address}?listen=1" if address.startswith("tcp") else address
     listen = ["-listen", "1"] if address.startswith("http") else []
-    command = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(video), "-c", "copy", "-f", "mpegts"]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-re",
+        "-stream_loop",
+        "-1",
+        "-i",
+        str(video),
+        "-c",
+        "copy",
+        "-f",
+        "mpegts",
+    ]
     with subprocess.Popen([*command, *listen, target], stderr=subprocess.DEVNULL) as sender:
         try:
             if listens:
@@ -97,23 +120,31 @@ def test_streams_of_ffmpeg(watch: Callable[[str, float], None], video: Path, url
 
 def wait_for_listener(port: int) -> None:
     """Without a connection: ffmpeg takes one only."""
-    table, deadline = Path("/proc/net/tcp"), time.monotonic() + 30
+    table = Path("/proc/net/tcp")
+    deadline = time.monotonic() + 30
     if not table.exists():
         time.sleep(3)
         return
-    while not re.search(rf": \w+:{port:04X} 00000000:0000 0A", table.read_text()) and time.monotonic() < deadline:
+    while (
+        not re.search(rf": \w+:{port:04X} 00000000:0000 0A", table.read_text())
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
 
 
 def test_no_camera_is_a_sentence(demo: RunTool, tmp_path: Path) -> None:
     if sys.platform == "linux" and Path("/dev/video63").exists():
         pytest.skip("this machine has 64 cameras")
-    assert_mistake(demo("--video", "63", "--output", tmp_path / "o.mp4"), "webcam 63: cannot be opened")
+    assert_mistake(
+        demo("--video", "63", "--output", tmp_path / "o.mp4"), "webcam 63: cannot be opened"
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # and nobody listens there
         port = free.getsockname()[1]
         assert_mistake(
-            demo("--video", f"rtsp://127.0.0.1:{port}/x", "--output", tmp_path / "o.mp4"), str(port), "opened"
+            demo("--video", f"rtsp://127.0.0.1:{port}/x", "--output", tmp_path / "o.mp4"),
+            str(port),
+            "opened",
         )
     assert not list(tmp_path.glob("o*"))
 

@@ -27,7 +27,9 @@ ACTIONS = {12: "stand", 14: "walk", 17: "carry/hold (an object)"}
 def test_a_checkpoint_is_enough_and_json_lines_say_what_the_csv_says(
     demo: RunTool, video: Path, tmp_path: Path
 ) -> None:
-    code, out, err = demo("--json", tmp_path / "o.jsonl", "--csv", tmp_path / "o.csv", "--threshold", "0.2")
+    code, out, err = demo(
+        "--json", tmp_path / "o.jsonl", "--csv", tmp_path / "o.csv", "--threshold", "0.2"
+    )
     assert code == 0, err
     records = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
     assert [record["time"] for record in records] == list(range(8))
@@ -42,9 +44,15 @@ def test_a_checkpoint_is_enough_and_json_lines_say_what_the_csv_says(
             x1, y1, x2, y2 = person["box"]
             assert 0 <= x1 < x2 <= record["width"] and 0 <= y1 < y2 <= record["height"]
             assert x1 / record["width"] == pytest.approx(person["box_fraction"][0], abs=1e-4)
-            own = rows[(rows[2] - person["box_fraction"][0]).abs() + (rows[5] - person["box_fraction"][3]).abs() < 1e-4]
+            own = rows[
+                (rows[2] - person["box_fraction"][0]).abs()
+                + (rows[5] - person["box_fraction"][3]).abs()
+                < 1e-4
+            ]
             scores = dict(zip(own[6], own[7], strict=True))
-            assert {action["id"] for action in person["actions"]} == {i for i, s in scores.items() if s >= 0.2}
+            assert {action["id"] for action in person["actions"]} == {
+                i for i, s in scores.items() if s >= 0.2
+            }
             listed = [action["score"] for action in person["actions"]]
             assert listed == sorted(listed, reverse=True)
             for action in person["actions"]:
@@ -56,13 +64,21 @@ def test_a_checkpoint_is_enough_and_json_lines_say_what_the_csv_says(
     assert list(frame["width"].unique()) == [records[0]["width"]]
 
 
-def test_classes_thresholds_and_label_map_choose(demo: RunTool, weights: Path, tmp_path: Path) -> None:
+def test_classes_thresholds_and_label_map_choose(
+    demo: RunTool, weights: Path, tmp_path: Path
+) -> None:
     names = load_checkpoint(weights)["label_map"]
     first, second = sorted(names)[:2]
     code, _, err = demo(
-        "--json", tmp_path / "o.jsonl", "--csv", tmp_path / "o.csv", "--classes", f"{first},{second}",
-        "--threshold", f"0,{second}=1",
-    )  # fmt: skip
+        "--json",
+        tmp_path / "o.jsonl",
+        "--csv",
+        tmp_path / "o.csv",
+        "--classes",
+        f"{first},{second}",
+        "--threshold",
+        f"0,{second}=1",
+    )
     assert code == 0, err
     found = {
         action["id"]
@@ -73,8 +89,12 @@ def test_classes_thresholds_and_label_map_choose(demo: RunTool, weights: Path, t
     assert found == {first}
     assert set(pd.read_csv(tmp_path / "o.csv", header=None)[6]) == {first, second}
     assert_mistake(demo("--json", tmp_path / "o.jsonl", "--classes", "fly"), "--classes", "fly")
-    assert_mistake(demo("--json", tmp_path / "o.jsonl", "--threshold", "0.5,fly=0.1"), "--threshold", "fly")
-    assert_mistake(demo("--json", tmp_path / "o.jsonl", "--threshold", "0.5,walk=2"), "--threshold", "walk=2")
+    assert_mistake(
+        demo("--json", tmp_path / "o.jsonl", "--threshold", "0.5,fly=0.1"), "--threshold", "fly"
+    )
+    assert_mistake(
+        demo("--json", tmp_path / "o.jsonl", "--threshold", "0.5,walk=2"), "--threshold", "walk=2"
+    )
     own = tmp_path / "own.pbtxt"
     own.write_text(f'item {{ name: "hop" id: {first} }}')
     code, _, err = demo("--json", tmp_path / "o.jsonl", "--label-map", own, "--threshold", "0")
@@ -82,7 +102,9 @@ def test_classes_thresholds_and_label_map_choose(demo: RunTool, weights: Path, t
     assert '"hop"' in (tmp_path / "o.jsonl").read_text()
 
 
-def test_thresholds_of_the_checkpoint_are_the_default(demo: RunTool, weights: Path, tmp_path: Path) -> None:
+def test_thresholds_of_the_checkpoint_are_the_default(
+    demo: RunTool, weights: Path, tmp_path: Path
+) -> None:
     content = load_checkpoint(weights)
     chosen = min(content["label_map"])
     stored = dict.fromkeys(content["label_map"], 1.0) | {chosen: 0.0}
@@ -118,7 +140,10 @@ def test_actions_are_found_by_id_name_and_short_name() -> None:
         (["--output", "o.mp4", "--boxes", "motion", "--detector", "motion"], ["not allowed with"]),
         (["--output", "o.mp4", "--detector", "boxes.csv"], ["--detector", "boxes.csv"]),
         (["--output", "o.mp4", "--video", "no*.mp4"], ["no*.mp4", "pattern"]),
-        (["--output", "o.mp4", "--weights", "pyslowfast/pretrain/C2D_8x8_R50"], ["--config", "C2D_8x8_R50"]),
+        (
+            ["--output", "o.mp4", "--weights", "pyslowfast/pretrain/C2D_8x8_R50"],
+            ["--config", "C2D_8x8_R50"],
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(demo: RunTool, arguments: list[str], words: list[str]) -> None:
@@ -131,16 +156,22 @@ def test_published_weights_are_the_default_and_no_network_is_a_sentence(
 ) -> None:
     monkeypatch.setenv("AVA_DET_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    result = run_tool("demo", "--video", video, "--output", tmp_path / "o.mp4", "--detector", "motion")
+    result = run_tool(
+        "demo", "--video", video, "--output", tmp_path / "o.mp4", "--detector", "motion"
+    )
     assert_mistake(result, "download", "SLOWFAST_32x2_R101_50_50.pkl")
     assert not (tmp_path / "o.mp4").exists()
 
 
-def write_with_sound(path: Path, codec: str, rate: int, seconds: float = 3.0, fps: int = 10) -> None:
+def write_with_sound(
+    path: Path, codec: str, rate: int, seconds: float = 3.0, fps: int = 10
+) -> None:
     """Pictures that flash in the second whole second, and a tone in the same second."""
     with av.open(str(path), "w") as container:
         pictures = container.add_stream("libx264", rate=fps)
-        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        pictures.width = 64
+        pictures.height = 48
+        pictures.pix_fmt = "yuv420p"
         sound = container.add_stream(codec, rate=rate)
         sound.layout = "mono"
         for index in range(round(seconds * fps)):
@@ -154,22 +185,32 @@ def write_with_sound(path: Path, codec: str, rate: int, seconds: float = 3.0, fp
             kind = "fltp" if codec == "aac" else "s16"
             samples = part if kind == "fltp" else (part * 32767).astype(np.int16)
             block = av.AudioFrame.from_ndarray(samples, format=kind, layout="mono")
-            block.sample_rate, block.pts, block.time_base = rate, start, Fraction(1, rate)
+            block.sample_rate = rate
+            block.pts = start
+            block.time_base = Fraction(1, rate)
             container.mux(sound.encode(block))
         container.mux(pictures.encode(None))
         container.mux(sound.encode(None))
 
 
-@pytest.mark.parametrize(("name", "codec", "rate"), [("a.mp4", "aac", 44100), ("a.mkv", "pcm_s16le", 8000)])
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"), [("a.mp4", "aac", 44100), ("a.mkv", "pcm_s16le", 8000)]
+)
 @pytest.mark.parametrize("start", [0.0, 0.5])
 def test_sound_stays_with_its_pictures(
     demo: RunTool, tmp_path: Path, name: str, codec: str, rate: int, start: float
 ) -> None:
     write_with_sound(tmp_path / name, codec, rate)
-    code, _, err = demo("--video", tmp_path / name, "--output", tmp_path / "o.mp4", "--start", start)
+    code, _, err = demo(
+        "--video", tmp_path / name, "--output", tmp_path / "o.mp4", "--start", start
+    )
     assert code == 0, err
     with av.open(str(tmp_path / "o.mp4")) as made:
-        bright = [frame.time for frame in made.decode(video=0) if frame.to_ndarray(format="gray").mean() > 100]
+        bright = [
+            frame.time
+            for frame in made.decode(video=0)
+            if frame.to_ndarray(format="gray").mean() > 100
+        ]
     assert bright[0] == pytest.approx(1 - start, abs=0.01)
     with av.open(str(tmp_path / "o.mp4")) as made:
         stream = made.streams.audio[0]
@@ -187,7 +228,8 @@ def test_sound_stays_with_its_pictures(
 def test_ctrl_c_closes_the_files_with_what_was_done(
     demo: RunTool, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, written = VideoWriter.write_planes, 0
+    real = VideoWriter.write_planes
+    written = 0
 
     def write(self: VideoWriter, *arguments: object) -> None:
         nonlocal written
@@ -197,14 +239,17 @@ def test_ctrl_c_closes_the_files_with_what_was_done(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(VideoWriter, "write_planes", write)
-    own = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+    # ignored where tests run in the background
+    own = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = threading.active_count()
     code, _, err = demo("--output", tmp_path / "o.mp4", "--json", tmp_path / "o.jsonl")
     assert code == 130
     assert "stopped at" in err
     with av.open(str(tmp_path / "o.mp4")) as made:
         assert len(list(made.decode(video=0))) == 40
-    assert [json.loads(line)["time"] for line in (tmp_path / "o.jsonl").read_text().splitlines()] == [0, 1, 2]
+    assert [
+        json.loads(line)["time"] for line in (tmp_path / "o.jsonl").read_text().splitlines()
+    ] == [0, 1, 2]
     assert threading.active_count() == before
     assert signal.signal(signal.SIGINT, own) is signal.default_int_handler
 
@@ -225,10 +270,21 @@ def test_sources(tmp_path: Path, video: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_benchmark_says_what_each_stage_costs(run_tool: RunTool, weights: Path, video: Path) -> None:
+def test_the_benchmark_says_what_each_stage_costs(
+    run_tool: RunTool, weights: Path, video: Path
+) -> None:
     figures = weights.parent / "figures.json"
     code, out, err = run_tool(
-        "benchmark", "demo", "--weights", weights, "--video", video, "--repeat", "1", "--json", figures
+        "benchmark",
+        "demo",
+        "--weights",
+        weights,
+        "--video",
+        video,
+        "--repeat",
+        "1",
+        "--json",
+        figures,
     )
     assert code == 0, err
     shares = [float(line.split()[-2]) for line in out.splitlines() if line.endswith("%")]

@@ -27,12 +27,22 @@ def few(synthetic: Path) -> list[Path]:
 
 
 def test_motion_finds_nine_of_ten_synthetic_persons(run_tool: Run, tmp_path: Path) -> None:
-    synthetic = render_synthetic(tmp_path / "set", "--num-train=1", "--num-val=3")  # 30 s: enough for a background
+    # 30 s: enough for a background
+    synthetic = render_synthetic(tmp_path / "set", "--num-train=1", "--num-val=3")
     output = tmp_path / "boxes.csv"
     code, out, _ = run_tool(
-        "detect_persons", "--detector", "motion", "--videos", synthetic / "videos", "--output", output,
-        "--at", synthetic / "val.csv", "--start-second", 900,
-    )  # fmt: skip
+        "detect_persons",
+        "--detector",
+        "motion",
+        "--videos",
+        synthetic / "videos",
+        "--output",
+        output,
+        "--at",
+        synthetic / "val.csv",
+        "--start-second",
+        900,
+    )
     assert code == 0
     found = re.search(r"AP ([\d.]+) .*\nscore >= 0.05: recall ([\d.]+), precision ([\d.]+)", out)
     assert found is not None, out
@@ -43,10 +53,20 @@ def test_motion_finds_nine_of_ten_synthetic_persons(run_tool: Run, tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["boxes.csv", "set"]
 
 
-def test_every_half_second_from_the_first_frame(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
+def test_every_half_second_from_the_first_frame(
+    run_tool: Run, synthetic: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "boxes.csv"
     code, out, _ = run_tool(
-        "detect_persons", "--detector", "motion", "--videos", *few(synthetic), "--output", output, "--every", 0.5
+        "detect_persons",
+        "--detector",
+        "motion",
+        "--videos",
+        *few(synthetic),
+        "--output",
+        output,
+        "--every",
+        0.5,
     )
     assert code == 0
     assert "in 3 videos" in out
@@ -64,14 +84,24 @@ def test_a_run_that_dies_at_any_write_goes_on_to_the_same_bytes(
 ) -> None:
     def run(output: Path) -> tuple[int, str, str]:
         return run_tool(
-            "detect_persons", "--detector", "motion", "--videos", *few(synthetic)[:2], "--output", output, "--every", 2
+            "detect_persons",
+            "--detector",
+            "motion",
+            "--videos",
+            *few(synthetic)[:2],
+            "--output",
+            output,
+            "--every",
+            2,
         )
 
     whole = tmp_path / "whole.csv"
     assert run(whole)[0] == 0
-    steps = 1 + 2 + 1 + 3  # settings, two parts, the merged file; then three files of the folder are removed
+    # settings, two parts, the merged file; then three files of the folder are removed
+    steps = 1 + 2 + 1 + 3
     for step in range(steps):
-        output, calls = tmp_path / f"{step}" / "boxes.csv", 0
+        output = tmp_path / f"{step}" / "boxes.csv"
+        calls = 0
 
         def die(real: Callable[..., object], at: int = step) -> Callable[..., object]:
             def call(*args: object, **options: object) -> object:
@@ -95,11 +125,21 @@ def test_a_run_that_dies_at_any_write_goes_on_to_the_same_bytes(
 
 
 def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "tools/detect_persons.py"), *map(str, arguments), "--device", "cpu"]
-    return subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        str(ROOT / "tools/detect_persons.py"),
+        *map(str, arguments),
+        "--device",
+        "cpu",
+    ]
+    return subprocess.Popen(
+        command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True
+    )
 
 
-def test_kill_9_in_the_middle_and_two_ranks_give_the_same_bytes(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
+def test_kill_9_in_the_middle_and_two_ranks_give_the_same_bytes(
+    run_tool: Run, synthetic: Path, tmp_path: Path
+) -> None:
     options = ["--detector", "motion", "--videos", synthetic / "videos", "--every", 0.5]
     whole, killed, shared = (tmp_path / f"{name}.csv" for name in ("whole", "killed", "shared"))
     assert run_tool("detect_persons", *options, "--output", whole)[0] == 0
@@ -119,14 +159,20 @@ def test_kill_9_in_the_middle_and_two_ranks_give_the_same_bytes(run_tool: Run, s
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    ranks = [start(*options, "--output", shared, RANK=rank, LOCAL_RANK=rank, **world) for rank in ("0", "1")]
+    ranks = [
+        start(*options, "--output", shared, RANK=rank, LOCAL_RANK=rank, **world)
+        for rank in ("0", "1")
+    ]
     errors = [rank.communicate(timeout=120)[1] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], errors
     assert shared.read_bytes() == whole.read_bytes()
 
 
-def test_a_bad_video_is_named_and_passed_over_and_tried_again(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
-    videos, output = tmp_path / "videos", tmp_path / "boxes.csv"
+def test_a_bad_video_is_named_and_passed_over_and_tried_again(
+    run_tool: Run, synthetic: Path, tmp_path: Path
+) -> None:
+    videos = tmp_path / "videos"
+    output = tmp_path / "boxes.csv"
     videos.mkdir()
     good, cut = few(synthetic)[:2]
     shutil.copy(good, videos)
@@ -156,7 +202,9 @@ def test_a_bad_video_is_named_and_passed_over_and_tried_again(run_tool: Run, syn
     code, _, _ = run_tool("detect_persons", *arguments)
     assert code == 0
     assert len({video for video, _ in load_boxes(output, 0.0)}) == 4
-    code, _, err = run_tool("detect_persons", "--detector", "motion", "--videos", videos, "--output", output)
+    code, _, err = run_tool(
+        "detect_persons", "--detector", "motion", "--videos", videos, "--output", output
+    )
     assert code == 1
     assert "broken.mp4: cannot be opened as a video" in err
 
@@ -172,10 +220,22 @@ def test_a_bad_video_is_named_and_passed_over_and_tried_again(run_tool: Run, syn
         (["--videos", "{video}", "--at", "x.csv"], "x.csv"),
         (["--videos", "{video}", "--detector", "eyes"], "eyes"),
         (["--videos", "{video}", "--every", "1e-7"], "0.001 or more, received '1e-7'"),
-        (["--videos", "{video}", "--start-second", "inf"], "expected a number of seconds, received 'inf'"),
-        (["--videos", "{video}", "--start-second", "nan"], "expected a number of seconds, received 'nan'"),
-        (["--videos", "{video}", "--at", "{empty}"], "expected keyframes of the videos given, such as train_0"),
-        (["--videos", "{video}", "--detector", "faster_rcnn", "--weights", "{empty}"], "truncated or damaged"),
+        (
+            ["--videos", "{video}", "--start-second", "inf"],
+            "expected a number of seconds, received 'inf'",
+        ),
+        (
+            ["--videos", "{video}", "--start-second", "nan"],
+            "expected a number of seconds, received 'nan'",
+        ),
+        (
+            ["--videos", "{video}", "--at", "{empty}"],
+            "expected keyframes of the videos given, such as train_0",
+        ),
+        (
+            ["--videos", "{video}", "--detector", "faster_rcnn", "--weights", "{empty}"],
+            "truncated or damaged",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(
@@ -187,7 +247,12 @@ def test_mistakes_are_one_sentence(
     shutil.copy(video, copy)
     empty = tmp_path / "empty.csv"
     empty.touch()
-    names = {"tmp": str(copy.parent.parent), "video": str(video), "copy": str(copy), "empty": str(empty)}
+    names = {
+        "tmp": str(copy.parent.parent),
+        "video": str(video),
+        "copy": str(copy),
+        "empty": str(empty),
+    }
     before = sorted(tmp_path.iterdir())
     filled = [argument.format(**names) for argument in arguments]
     code, _, err = run_tool("detect_persons", *filled, "--output", tmp_path / "boxes.csv")
@@ -197,24 +262,49 @@ def test_mistakes_are_one_sentence(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_only_the_persons_of_annotations_matter(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
+def test_only_the_persons_of_annotations_matter(
+    run_tool: Run, synthetic: Path, tmp_path: Path
+) -> None:
     """Whatever the action ids: a table of them would not fit into memory."""
-    video, rows = few(synthetic)[0], tmp_path / "rows.csv"
-    rows.write_text(f"{video.stem},0003,0.1,0.1,0.5,0.9,999999999999,0\n{video.stem},0003,0.1,0.1,0.5,0.9,3,0\n")
-    options = "--detector", "motion", "--videos", video, "--at", rows, "--output", tmp_path / "boxes.csv"
+    video = few(synthetic)[0]
+    rows = tmp_path / "rows.csv"
+    rows.write_text(
+        f"{video.stem},0003,0.1,0.1,0.5,0.9,999999999999,0\n{video.stem},0003,0.1,0.1,0.5,0.9,3,0\n"
+    )
+    options = (
+        "--detector",
+        "motion",
+        "--videos",
+        video,
+        "--at",
+        rows,
+        "--output",
+        tmp_path / "boxes.csv",
+    )
     code, out, err = run_tool("detect_persons", *options)
     assert code == 0, err
     assert "1 labelled boxes on 1 keyframes" in out
 
 
-def test_options_may_change_as_long_as_no_video_is_done(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
+def test_options_may_change_as_long_as_no_video_is_done(
+    run_tool: Run, synthetic: Path, tmp_path: Path
+) -> None:
     (tmp_path / "boxes.csv.parts").mkdir()
     (tmp_path / "boxes.csv.parts" / "settings.json").write_text('{"--detector": "torchvision"}')
-    options = "--detector", "motion", "--videos", few(synthetic)[0], "--output", tmp_path / "boxes.csv"
+    options = (
+        "--detector",
+        "motion",
+        "--videos",
+        few(synthetic)[0],
+        "--output",
+        tmp_path / "boxes.csv",
+    )
     assert run_tool("detect_persons", *options)[0] == 0
 
 
-def test_a_begun_run_with_other_options_is_refused(run_tool: Run, synthetic: Path, tmp_path: Path) -> None:
+def test_a_begun_run_with_other_options_is_refused(
+    run_tool: Run, synthetic: Path, tmp_path: Path
+) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     videos = few(synthetic)[0], tmp_path / "broken.mp4"
     arguments = ["--detector", "motion", "--videos", *videos, "--output", tmp_path / "boxes.csv"]

@@ -25,8 +25,11 @@ MAP = "".join(
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    """Ten keyframes with one person each who stands, and bends in the first five; detections get two of these wrong."""
-    truth, found = [], []
+    """Ten keyframes with one person each who stands, and bends in the first five; detections get
+    two of these wrong.
+    """
+    truth = []
+    found = []
     for second in range(902, 912):
         truth.append(f"v,{second:04d},{BOX},2,0")
         truth += [f"v,{second:04d},{BOX},1,0"] * (second < 907)
@@ -41,19 +44,34 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 def arguments(files: dict[str, Path], *more: object) -> list[object]:
-    paired = (("--annotations", "gt.csv"), ("--detections", "det.csv"), ("--label-map", "map.pbtxt"))
+    paired = (
+        ("--annotations", "gt.csv"),
+        ("--detections", "det.csv"),
+        ("--label-map", "map.pbtxt"),
+    )
     return [part for option, name in paired for part in (option, files[name])] + list(more)
 
 
-def test_it_prints_and_writes_the_result(files: dict[str, Path], run_tool: RunTool, tmp_path: Path) -> None:
-    code, out, err = run_tool("evaluate", *arguments(files, "--json", tmp_path / "m.json", "--iou", 0.5, 0.75))
+def test_it_prints_and_writes_the_result(
+    files: dict[str, Path], run_tool: RunTool, tmp_path: Path
+) -> None:
+    code, out, err = run_tool(
+        "evaluate", *arguments(files, "--json", tmp_path / "m.json", "--iou", 0.5, 0.75)
+    )
     assert (code, err) == (0, "")
     result = json.loads((tmp_path / "m.json").read_text())
     assert result["mAP"] == pytest.approx(1.0)
     assert result["tie_interval"] == [result["mAP"]] * 2
     assert result["per_class"]["64"] == {"name": "talk", "AP": None, "num_gt": 0, "num_det": 0}
     assert result["per_class"]["1"] == {"name": "bend", "AP": 1.0, "num_gt": 5, "num_det": 10}
-    assert result["counts"] == {"ignored": 1, "excluded": 0, "capped": 0, "invalid": 1, "tied": 0, "off_list": 1}
+    assert result["counts"] == {
+        "ignored": 1,
+        "excluded": 0,
+        "capped": 0,
+        "invalid": 1,
+        "tied": 0,
+        "off_list": 1,
+    }
     assert result["by_group"] == {"person movement": 1.0, "person interaction": None}
     assert set(result["by_iou"]) == {"0.75"}
     for text in (
@@ -65,7 +83,9 @@ def test_it_prints_and_writes_the_result(files: dict[str, Path], run_tool: RunTo
     assert "undefined        0         0  64 talk" in out
 
 
-def test_all_protocols_side_by_side(files: dict[str, Path], run_tool: RunTool, tmp_path: Path) -> None:
+def test_all_protocols_side_by_side(
+    files: dict[str, Path], run_tool: RunTool, tmp_path: Path
+) -> None:
     more = ("--protocol", "all", "--json", tmp_path / "m.json", "--excluded", files["excluded.csv"])
     code, out, _ = run_tool("evaluate", *arguments(files, *more))
     assert code == 0
@@ -81,7 +101,9 @@ def test_a_protocol_that_refuses_does_not_stop_the_others(
 ) -> None:
     with files["gt.csv"].open("a") as file:
         file.write("v,0960\n")
-    code, out, _ = run_tool("evaluate", *arguments(files, "--protocol", "all", "--json", tmp_path / "m.json"))
+    code, out, _ = run_tool(
+        "evaluate", *arguments(files, "--protocol", "all", "--json", tmp_path / "m.json")
+    )
     assert code == 0
     results = json.loads((tmp_path / "m.json").read_text())
     assert results["activitynet-2020"]["num_keyframes"] == 11
@@ -95,7 +117,9 @@ def test_a_protocol_that_refuses_does_not_stop_the_others(
     assert "mmaction2: " in err
 
 
-def test_a_comparison_lists_the_gains(files: dict[str, Path], run_tool: RunTool, tmp_path: Path) -> None:
+def test_a_comparison_lists_the_gains(
+    files: dict[str, Path], run_tool: RunTool, tmp_path: Path
+) -> None:
     pytest.importorskip("matplotlib")
     other = tmp_path / "other.csv"
     other.write_text(f"v,0902,{BOX},1,0.9\nv,0902,{BOX},2,0.9\n")
@@ -118,8 +142,16 @@ def test_a_comparison_lists_the_gains(files: dict[str, Path], run_tool: RunTool,
             "video_id,timestamp,x1,y1,x2,y2,action_id,score\n",
             "det.csv, line 1: expected a number as timestamp",
         ),
-        ("det.csv", f"v,0902,{BOX},1,0.9,7\n", "det.csv, line 1: expected 2, 7 or 8 columns, found 9"),
-        ("det.csv", f"v,0902,{BOX},1,0.9\nv,0902,0.1,x,0.5,0.8,1,0.9\n", "det.csv, line 2: expected a number as y1"),
+        (
+            "det.csv",
+            f"v,0902,{BOX},1,0.9,7\n",
+            "det.csv, line 1: expected 2, 7 or 8 columns, found 9",
+        ),
+        (
+            "det.csv",
+            f"v,0902,{BOX},1,0.9\nv,0902,0.1,x,0.5,0.8,1,0.9\n",
+            "det.csv, line 2: expected a number as y1",
+        ),
         (
             "det.csv",
             f"v,0902,{BOX},1,0.9\nv,0902,{BOX},80,3_",
@@ -130,16 +162,32 @@ def test_a_comparison_lists_the_gains(files: dict[str, Path], run_tool: RunTool,
             f"v,0902,{BOX},1,0\nv,0902,{BOX},80,3_",
             "gt.csv, line 2: expected a number as person_id, found '3_'",
         ),
-        ("gt.csv", "v,0902,0.5,0.8,0.1,0.2,1,0\n", "gt.csv, line 1: expected x1 <= x2 and y1 <= y2, found an inverted"),
+        (
+            "gt.csv",
+            "v,0902,0.5,0.8,0.1,0.2,1,0\n",
+            "gt.csv, line 1: expected x1 <= x2 and y1 <= y2, found an inverted",
+        ),
         ("map.pbtxt", "", "map.pbtxt: expected a label map"),
         ("excluded.csv", "v\n", "excluded.csv, line 1: expected video_id,timestamp"),
     ],
 )
 def test_a_bad_file_is_refused_in_one_sentence(
-    name: str, content: str, expected: str, files: dict[str, Path], run_tool: RunTool, tmp_path: Path
+    name: str,
+    content: str,
+    expected: str,
+    files: dict[str, Path],
+    run_tool: RunTool,
+    tmp_path: Path,
 ) -> None:
     files[name].write_text(content)
-    more = ("--excluded", files["excluded.csv"], "--protocol", "activitynet-2019", "--json", tmp_path / "m.json")
+    more = (
+        "--excluded",
+        files["excluded.csv"],
+        "--protocol",
+        "activitynet-2019",
+        "--json",
+        tmp_path / "m.json",
+    )
     code, out, err = run_tool("evaluate", *arguments(files, *more))
     assert (code, out) == (2, "")
     assert expected in err
@@ -159,7 +207,12 @@ def test_a_bad_file_is_refused_in_one_sentence(
     ],
 )
 def test_odd_detections_are_scored_as_the_protocol_says(
-    content: str, mean_ap: float, counts: dict[str, int], warning: str | None, files: dict[str, Path], run_tool: RunTool
+    content: str,
+    mean_ap: float,
+    counts: dict[str, int],
+    warning: str | None,
+    files: dict[str, Path],
+    run_tool: RunTool,
 ) -> None:
     files["det.csv"].write_bytes(content.encode())
     output = files["det.csv"].parent / "m.json"
@@ -168,21 +221,31 @@ def test_odd_detections_are_scored_as_the_protocol_says(
     result = json.loads(output.read_text())
     assert result["mAP"] == pytest.approx(mean_ap)
     assert {name: result["counts"][name] for name in counts} == counts
-    assert warning is None or f"warning: {next(w for w in result['warnings'] if warning in w)}" in out
+    assert (
+        warning is None or f"warning: {next(w for w in result['warnings'] if warning in w)}" in out
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_a_missing_gpu_is_one_sentence(files: dict[str, Path], run_tool: RunTool) -> None:
     code, _, err = run_tool("evaluate", *arguments(files, "--device", "cuda"))
     assert code == 2
-    assert err == "error: --device cuda: expected a CUDA device, found none that this torch build can use\n"
+    assert (
+        err
+        == "error: --device cuda: expected a CUDA device, found none that this torch build can use\n"
+    )
 
 
-def test_mistakes_on_the_command_line(files: dict[str, Path], run_tool: RunTool, tmp_path: Path) -> None:
+def test_mistakes_on_the_command_line(
+    files: dict[str, Path], run_tool: RunTool, tmp_path: Path
+) -> None:
     cases = [
         (("--protocol", "coco"), "invalid choice: 'coco'"),
         (("--iou", "50"), "IoU threshold: expected above 0 and at most 1, found 50"),
-        (("--protocol", "all", "--report", tmp_path / "r"), "--report: expected one --protocol, found all"),
+        (
+            ("--protocol", "all", "--report", tmp_path / "r"),
+            "--report: expected one --protocol, found all",
+        ),
         (("--compare", tmp_path / "none.csv"), "none.csv: no such file"),
     ]
     for more, expected in cases:

@@ -34,19 +34,36 @@ def weights(synthetic_config: list[str], synthetic: Path, tmp_path: Path) -> Pat
 
 @pytest.mark.parametrize("runtime", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_the_same_map_and_the_same_demo(
-    runtime: str, run_tool: RunTool, synthetic_config: list[str], synthetic: Path, weights: Path, tmp_path: Path
+    runtime: str,
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    synthetic: Path,
+    weights: Path,
+    tmp_path: Path,
 ) -> None:
     pytest.importorskip({"onnx": "onnxruntime"}.get(runtime, runtime))
     exported = tmp_path / f"network{SUFFIXES[runtime]}"
     code, out, err = run_tool(
-        "export_model", *synthetic_config, "--weights", weights, "--format", runtime, "--output", exported
+        "export_model",
+        *synthetic_config,
+        "--weights",
+        weights,
+        "--format",
+        runtime,
+        "--output",
+        exported,
     )
     assert code == 0, err
     assert "and one of" in out  # a real clip was compared
     results = {}
-    for name, options in (("torch", ["--weights", weights]), (runtime, ["--weights", exported, "--runtime", runtime])):
+    for name, options in (
+        ("torch", ["--weights", weights]),
+        (runtime, ["--weights", exported, "--runtime", runtime]),
+    ):
         folder = tmp_path / name
-        code, _, err = run_tool("test_ava", *synthetic_config, *options, f"output_dir={folder}", "data.label_map=null")
+        code, _, err = run_tool(
+            "test_ava", *synthetic_config, *options, f"output_dir={folder}", "data.label_map=null"
+        )
         assert code == 0, err
         metrics = json.loads((folder / "metrics.json").read_text())
         results[name] = metrics["mAP"], load_detections(folder / "detections.csv")
@@ -57,15 +74,35 @@ def test_the_same_map_and_the_same_demo(
     assert (code, err.count("\n")) == (2, 1)
     assert err.startswith("error: data.mean: expected [0.45, 0.45, 0.45], as")
     video = next((synthetic / "videos").glob("demo_*.mp4"))
-    options = ["--weights", exported, "--runtime", runtime, "--boxes", "motion", "--output", tmp_path / "overlay.mp4"]
-    code, out, err = run_tool("demo", *synthetic_config, "--video", video, *options, "data.label_map=null")
+    options = [
+        "--weights",
+        exported,
+        "--runtime",
+        runtime,
+        "--boxes",
+        "motion",
+        "--output",
+        tmp_path / "overlay.mp4",
+    ]
+    code, out, err = run_tool(
+        "demo", *synthetic_config, "--video", video, *options, "data.label_map=null"
+    )
     assert code == 0, err
     assert "keyframes; written" in out
 
 
-def test_a_wrong_suffix_is_said_first(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> None:
+def test_a_wrong_suffix_is_said_first(
+    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
+) -> None:
     code, _, err = run_tool(
-        "export_model", *synthetic_config, "--weights", "none.pt", "--format", "openvino", "--output", "a.onnx"
+        "export_model",
+        *synthetic_config,
+        "--weights",
+        "none.pt",
+        "--format",
+        "openvino",
+        "--output",
+        "a.onnx",
     )
     assert code == 2
     assert "expected a file name that ends in .xml, received 'a.onnx'" in err

@@ -14,7 +14,10 @@ from ava_det.video.sources import find_videos
 
 
 def test_training_from_pictures(
-    run_tool: Callable[..., tuple[int, str, str]], synthetic_config: list[str], synthetic: Path, tmp_path: Path
+    run_tool: Callable[..., tuple[int, str, str]],
+    synthetic_config: list[str],
+    synthetic: Path,
+    tmp_path: Path,
 ) -> None:
     frames = tmp_path / "frames"
     for video_id, path in find_videos(synthetic / "videos").items():

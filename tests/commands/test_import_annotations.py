@@ -1,4 +1,6 @@
-"""The import tool: exports and tables to a dataset that trains, drafts from every source, and every user's mistake."""
+"""The import tool: exports and tables to a dataset that trains, drafts from every source, and every
+user's mistake.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +21,37 @@ BOX = (19.2, 14.4, 96.0, 72.0)
 
 
 def save_export(folder: Path, video_id: str, *keyframes: tuple[int, str]) -> Path:
-    """An export of an 8 s video at 15 fps, with one person; keyframes: frame and what is done from there on."""
+    """An export of an 8 s video at 15 fps, with one person; keyframes: frame and what is done from
+    there on.
+    """
     path = folder / f"{video_id}.xml"
     boxes = [
-        (frame, BOX, {name: str(name == action).lower() for name in ("wave", "stand")}) for frame, action in keyframes
+        (frame, BOX, {name: str(name == action).lower() for name in ("wave", "stand")})
+        for frame, action in keyframes
     ]
-    text = export(task_meta(f"{video_id}.mp4", 120, SIZE, LABELS), track(0, dense_boxes(boxes, 120)))
+    text = export(
+        task_meta(f"{video_id}.mp4", 120, SIZE, LABELS), track(0, dense_boxes(boxes, 120))
+    )
     path.write_text(text, encoding="utf-8")
     return path
 
 
 def test_cvat_exports_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool: RunTool) -> None:
     names = ["train_00000", "train_00001", "val_0000000"]
-    paths = [save_export(tmp_path, name, (0, "wave"), (45, "stand"), (61, "none")) for name in names]
-    options = ["--videos", synthetic / "videos", "--start-second", "900", "--output", tmp_path / "mine"]
-    code, out, error = run_tool("import_annotations", "cvat", *paths, *options, "--val-share", "0.34")
+    paths = [
+        save_export(tmp_path, name, (0, "wave"), (45, "stand"), (61, "none")) for name in names
+    ]
+    options = [
+        "--videos",
+        synthetic / "videos",
+        "--start-second",
+        "900",
+        "--output",
+        tmp_path / "mine",
+    ]
+    code, out, error = run_tool(
+        "import_annotations", "cvat", *paths, *options, "--val-share", "0.34"
+    )
     assert (code, error.count("error")) == (0, 0), error
     assert "train.csv: 2 videos, 10 keyframes, 10 persons, 0 of them without an action" in out
     assert "labelmap.pbtxt: 2 actions, model.num_classes=2" in out
@@ -50,10 +68,13 @@ def test_cvat_exports_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool
     code, _, error = run_tool("import_annotations", "cvat", *paths, *options)
     assert code == 2
     assert "expected an action of the label map, found 'walk'" in error
-    assert load_annotations(tmp_path / "mine/val.csv").video_names == val.video_names  # nothing was touched
+    # nothing was touched
+    assert load_annotations(tmp_path / "mine/val.csv").video_names == val.video_names
 
 
-def test_a_table_becomes_a_dataset_and_a_draft(tmp_path: Path, synthetic: Path, run_tool: RunTool) -> None:
+def test_a_table_becomes_a_dataset_and_a_draft(
+    tmp_path: Path, synthetic: Path, run_tool: RunTool
+) -> None:
     table = tmp_path / "boxes.csv"
     lines = [
         "video,frame,x1,y1,x2,y2,action,person",
@@ -69,7 +90,12 @@ def test_a_table_becomes_a_dataset_and_a_draft(tmp_path: Path, synthetic: Path, 
     assert [row.split(",")[1] for row in rows] == ["0001", "0001", "0002"]
     assert [row.split(",")[6:] for row in rows] == [["1", "3"], ["2", "3"], ["", "1"]]
     assert not (tmp_path / "mine/val.csv").exists()
-    draft = ["--annotations", tmp_path / "mine/train.csv", "--label-map", tmp_path / "mine/labelmap.pbtxt"]
+    draft = [
+        "--annotations",
+        tmp_path / "mine/train.csv",
+        "--label-map",
+        tmp_path / "mine/labelmap.pbtxt",
+    ]
     drafts = ["--videos", synthetic / "videos", "--output", tmp_path / "drafts"]
     code, out, error = run_tool("import_annotations", "to-cvat", *draft, *drafts)
     assert code == 0, error
@@ -88,9 +114,20 @@ def test_a_models_output_becomes_a_draft(
     tmp_path: Path, synthetic: Path, run_tool: RunTool, option: str, persons: int
 ) -> None:
     path = tmp_path / "found.csv"
-    path.write_text("train_00000,0901,0.1,0.1,0.5,0.5,12,0.8\ntrain_00000,0901,0.6,0.1,0.9,0.5,14,0.3\n")
-    options = ["--label-map", synthetic / "labelmap.pbtxt", "--videos", synthetic / "videos", "--start-second", "900"]
-    code, _, error = run_tool("import_annotations", "to-cvat", option, path, *options, "--output", tmp_path / "drafts")
+    path.write_text(
+        "train_00000,0901,0.1,0.1,0.5,0.5,12,0.8\ntrain_00000,0901,0.6,0.1,0.9,0.5,14,0.3\n"
+    )
+    options = [
+        "--label-map",
+        synthetic / "labelmap.pbtxt",
+        "--videos",
+        synthetic / "videos",
+        "--start-second",
+        "900",
+    ]
+    code, _, error = run_tool(
+        "import_annotations", "to-cvat", option, path, *options, "--output", tmp_path / "drafts"
+    )
     assert code == 0, error
     [task] = load_cvat(tmp_path / "drafts/train_00000.xml")
     ticked = [sum(value == "true" for _, value in one.boxes[0].attributes) for one in task.tracks]
@@ -105,24 +142,43 @@ def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: 
     empty.write_text(export(task_meta("train_00000.mp4", 120, SIZE, LABELS)))
     far = tmp_path / "far.csv"
     far.write_text("video,frame,x1,y1,x2,y2,action\ntrain_00000,1e15,0.1,0.1,0.5,0.9,wave\n")
-    output, videos = ["--output", tmp_path / "mine"], ["--videos", synthetic / "videos"]
+    output = ["--output", tmp_path / "mine"]
+    videos = ["--videos", synthetic / "videos"]
     cases = [
-        (["cvat", path, *output], "train_00000.xml: expected the videos (--videos) or their frame rate (--fps)"),
+        (
+            ["cvat", path, *output],
+            "train_00000.xml: expected the videos (--videos) or their frame rate (--fps)",
+        ),
         (["cvat", other, *output, *videos], "elsewhere.xml: expected a video elsewhere in"),
         (["cvat", path, *output, "--videos", tmp_path / "none"], "no such folder of videos"),
         (["cvat", path, path, *output, *videos], "expected each keyframe in one export"),
         (["cvat", empty, *output, *videos], "expected persons on the keyframes, found nobody"),
-        (["cvat", path, *output, *videos, "--val-share", "0.5"], "expected at least two videos to split, found 1"),
-        (["cvat", path, *output, *videos, "--val-share", "2"], "expected a fraction 0..1, received '2'"),
+        (
+            ["cvat", path, *output, *videos, "--val-share", "0.5"],
+            "expected at least two videos to split, found 1",
+        ),
+        (
+            ["cvat", path, *output, *videos, "--val-share", "2"],
+            "expected a fraction 0..1, received '2'",
+        ),
         (
             ["cvat", path, *output, *videos, "--every", "0"],
             "expected a positive number of seconds, 0.001 or more",
         ),
         (["cvat", path, *output, "--fps", "fast"], "argument --fps"),
-        (["cvat", path, *output, "--fps", "15", "--start-second", "nan"], "expected a number of seconds, received"),
-        (["csv", far, *output, "--fps", "25"], "line 2: expected frame numbers below 10000000, found 1000000000000000"),
+        (
+            ["cvat", path, *output, "--fps", "15", "--start-second", "nan"],
+            "expected a number of seconds, received",
+        ),
+        (
+            ["csv", far, *output, "--fps", "25"],
+            "line 2: expected frame numbers below 10000000, found 1000000000000000",
+        ),
         (["cvat", path, *output, "--fps", "15", *videos], "not allowed with argument"),
-        (["cvat", path, *output, *videos, "--label-map", tmp_path / "none.pbtxt"], "none.pbtxt: no such file"),
+        (
+            ["cvat", path, *output, *videos, "--label-map", tmp_path / "none.pbtxt"],
+            "none.pbtxt: no such file",
+        ),
         (
             ["to-cvat", *output, *videos, "--label-map", synthetic / "labelmap.pbtxt"],
             "one of the arguments --annotations",
@@ -135,10 +191,14 @@ def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: 
         assert expected in error.splitlines()[-1]
         assert "Traceback" not in error
     draft = ["--label-map", synthetic / "labelmap.pbtxt", *videos, *output]
-    code, _, error = run_tool("import_annotations", "to-cvat", "--boxes", synthetic / "train.csv", *draft)
+    code, _, error = run_tool(
+        "import_annotations", "to-cvat", "--boxes", synthetic / "train.csv", *draft
+    )
     assert code == 2
     assert "annotations have person ids there" in error
-    code, _, error = run_tool("import_annotations", "to-cvat", "--annotations", synthetic / "train.csv", *draft)
+    code, _, error = run_tool(
+        "import_annotations", "to-cvat", "--annotations", synthetic / "train.csv", *draft
+    )
     assert code == 2
     assert "--start-second is what the first frame is worth" in error
     assert not (tmp_path / "mine").exists() or not list((tmp_path / "mine").iterdir())

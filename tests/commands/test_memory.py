@@ -24,8 +24,15 @@ def _one_video_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measure_growth(run_tool: RunTool, arguments: list[str], folder: Path) -> float:
-    """Of a run in which two processes decode every clip anew: memory of its last quarter over that of its second."""
-    long = [f"train.epochs={4 * QUARTER}", "train.num_workers=2", "data.cache_clips=false", "train.keep_checkpoints=0"]
+    """Of a run in which two processes decode every clip anew: memory of its last quarter over that
+    of its second.
+    """
+    long = [
+        f"train.epochs={4 * QUARTER}",
+        "train.num_workers=2",
+        "data.cache_clips=false",
+        "train.keep_checkpoints=0",
+    ]
     long += ["data.train_short_side=[96,96]"]  # 3 MB a batch
     code, _, err = run_tool("train_ava", *arguments, *long)
     assert code == 0, err
@@ -38,7 +45,9 @@ def measure_growth(run_tool: RunTool, arguments: list[str], folder: Path) -> flo
 
 
 @pytest.mark.slow
-def test_host_memory_is_flat(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> None:
+def test_host_memory_is_flat(
+    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
+) -> None:
     assert measure_growth(run_tool, synthetic_config, tmp_path / "run") < 1.04
 
 
@@ -46,7 +55,8 @@ def test_host_memory_is_flat(run_tool: RunTool, synthetic_config: list[str], tmp
 def test_a_loop_that_kept_its_clips_would_be_seen(
     run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_step, kept = loop.take_step, []
+    take_step = loop.take_step
+    kept = []
 
     def hoarding_step(model: Any, batch: Any, *rest: Any) -> Any:
         kept.append(batch)

@@ -29,13 +29,25 @@ def test_model_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_model_info_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert model_info.main(["--config", "configs/kinetics/slowfast_r101_16x8_nl.yaml", "--size", "224"]) == 0
+    assert (
+        model_info.main(
+            ["--config", "configs/kinetics/slowfast_r101_16x8_nl.yaml", "--size", "224"]
+        )
+        == 0
+    )
     table = capsys.readouterr().out
-    for text in ("T x tau = 16 x 8, alpha 4, beta 1/8", "[3(x6),1(x17)x1^2, 256", "non-local after 6,13,20", "60.080"):
+    for text in (
+        "T x tau = 16 x 8, alpha 4, beta 1/8",
+        "[3(x6),1(x17)x1^2, 256",
+        "non-local after 6,13,20",
+        "60.080",
+    ):
         assert text in table
 
 
-def test_model_info_takes_overrides_and_refuses_tiny_clips(capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_info_takes_overrides_and_refuses_tiny_clips(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert model_info.main(["--config", SMALL, "model.lateral=ttoc_sum", "--json"]) == 0
     assert model_info.main(["--config", SMALL, "--size", "8"]) == 2
     assert "--size: expected at least 32 pixels" in capsys.readouterr().err
@@ -57,7 +69,9 @@ def test_convert_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert torch.equal(tensor, copy.state_dict()[name])
 
 
-def test_convert_weights_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_weights_that_do_not_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.save({"model": {"x": torch.ones(1)}}, tmp_path / "other.pt")
     target = tmp_path / "ours.safetensors"
     assert convert_weights.main([str(tmp_path / "other.pt"), str(target), "--config", SMALL]) == 2
@@ -67,7 +81,9 @@ def test_convert_weights_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureF
     assert not target.exists()
 
 
-def test_plot_tradeoff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plot_tradeoff(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("matplotlib", reason="the picture needs the extra `report`")
     table = tmp_path / "literature.csv"
     table.write_text(
@@ -88,7 +104,8 @@ def test_the_shipped_literature_is_sound() -> None:
     for path in set(table.config) - {""}:
         load_config(path)
     assert table.published.notna().all()
-    assert table.gmacs[table.config != ""].isna().all()  # our own networks are counted, never copied
+    # our own networks are counted, never copied
+    assert table.gmacs[table.config != ""].isna().all()
 
 
 @pytest.mark.parametrize(

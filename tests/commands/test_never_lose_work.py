@@ -25,21 +25,33 @@ RunTool = Callable[..., tuple[int, str, str]]
 def start(arguments: list[str]) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "ava_det.commands.train", *arguments]
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def count_steps(folder: Path) -> int:
-    return (folder / "log.jsonl").read_text().count('"step"') if (folder / "log.jsonl").exists() else 0
+    return (
+        (folder / "log.jsonl").read_text().count('"step"') if (folder / "log.jsonl").exists() else 0
+    )
 
 
 @pytest.mark.slow
 def test_killed_at_ten_random_moments_is_not_interrupted_at_all(
     run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
 ) -> None:
-    common = [*synthetic_config, "train.epochs=4", "train.eval_every=1", "train.save_every=0", "model.dropout=0.5"]
+    common = [
+        *synthetic_config,
+        "train.epochs=4",
+        "train.eval_every=1",
+        "train.save_every=0",
+        "model.dropout=0.5",
+    ]
     assert run_tool("train_ava", *common, f"output_dir={tmp_path}/whole")[0] == 0
     draw = random.Random(7)
-    folder, kills, resume = tmp_path / "killed", 0, []
+    folder = tmp_path / "killed"
+    kills = 0
+    resume = []
     mine = [*common, f"output_dir={folder}"]
     while kills < 10:
         process = start([*mine, *resume])
@@ -56,14 +68,20 @@ def test_killed_at_ten_random_moments_is_not_interrupted_at_all(
     assert kills >= 5, "the training is too short for this test"
     code, _, err = run_tool("train_ava", *mine, "--resume")
     assert code == 0, err
-    whole, killed = (load_checkpoint(tmp_path / name / "checkpoints/last.pt") for name in ("whole", "killed"))
+    whole, killed = (
+        load_checkpoint(tmp_path / name / "checkpoints/last.pt") for name in ("whole", "killed")
+    )
     for key in ("epoch", "batch", "mean_aps", "model", "optimizer", "rng"):
         torch.testing.assert_close(whole[key], killed[key], rtol=0, atol=0)
     assert json.loads((folder / "metrics.json").read_text()) == json.loads(
         (tmp_path / "whole/metrics.json").read_text()
     )
     losses = [
-        {line["step"]: line["loss"] for line in map(json.loads, file.read_text().splitlines()) if "step" in line}
+        {
+            line["step"]: line["loss"]
+            for line in map(json.loads, file.read_text().splitlines())
+            if "step" in line
+        }
         for file in (tmp_path / "whole/log.jsonl", folder / "log.jsonl")
     ]
     assert losses[0] == losses[1]
@@ -72,9 +90,14 @@ def test_killed_at_ten_random_moments_is_not_interrupted_at_all(
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_a_preempted_run_says_so_and_goes_on(
-    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
-    take_step, steps = loop.take_step, []
+    take_step = loop.take_step
+    steps = []
 
     def interrupted_step(*arguments: object) -> object:
         steps.append(len(steps))
@@ -85,7 +108,10 @@ def test_a_preempted_run_says_so_and_goes_on(
     monkeypatch.setattr(loop, "take_step", interrupted_step)
     code, _, err = run_tool("train_ava", *synthetic_config)
     assert code == 0
-    assert err.strip().splitlines()[-1] == f"stopped by {name} at step 3; the state is saved, go on with --resume"
+    assert (
+        err.strip().splitlines()[-1]
+        == f"stopped by {name} at step 3; the state is saved, go on with --resume"
+    )
     assert not (tmp_path / "run/metrics.json").exists()
     code, _, err = run_tool("train_ava", *synthetic_config, "--resume")
     assert code == 0, err
@@ -98,7 +124,12 @@ def test_checkpoints_of_the_last_epochs_and_of_the_best_stay(
     code, _, err = run_tool("train_ava", *synthetic_config, "train.epochs=4", "train.eval_every=1")
     assert code == 0, err
     folder = tmp_path / "run/checkpoints"
-    assert sorted(path.name for path in folder.iterdir()) == ["best.pt", "epoch_0003.pt", "epoch_0004.pt", "last.pt"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "best.pt",
+        "epoch_0003.pt",
+        "epoch_0004.pt",
+        "last.pt",
+    ]
     scores = {
         line["epoch"]: line["mAP"]
         for line in map(json.loads, (tmp_path / "run/log.jsonl").read_text().splitlines())
@@ -128,7 +159,8 @@ def test_a_full_disk_ends_the_run_with_a_sentence(
 def test_the_clips_of_a_loss_that_is_no_number_are_kept(
     run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compute_loss, calls = loop.compute_loss, []
+    compute_loss = loop.compute_loss
+    calls = []
 
     def broken_at_the_third(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
         calls.append(arguments[1].keyframes)  # type: ignore[attr-defined]
@@ -141,7 +173,9 @@ def test_the_clips_of_a_loss_that_is_no_number_are_kept(
     sentence = err.strip().splitlines()[-1]
     assert "step 3 " in sentence
     assert "bad_batch.pt" in sentence
-    assert all(f"{keyframe.video_id} at {keyframe.timestamp:g}" in sentence for keyframe in calls[2])
+    assert all(
+        f"{keyframe.video_id} at {keyframe.timestamp:g}" in sentence for keyframe in calls[2]
+    )
     kept = load_checkpoint(tmp_path / "run/bad_batch.pt")
     assert [(k.video_id, k.timestamp) for k in calls[2]] == [tuple(clip) for clip in kept["clips"]]
     assert kept["slow"].dtype == torch.uint8

@@ -16,8 +16,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run_quickstart(folder: Path, *arguments: str) -> tuple[str, Path]:
     output = folder / "quickstart"
-    command = [sys.executable, str(ROOT / "tools/quickstart.py"), f"--output={output}", f"--dataset={folder}/data"]
-    finished = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, cwd=ROOT)
+    command = [
+        sys.executable,
+        str(ROOT / "tools/quickstart.py"),
+        f"--output={output}",
+        f"--dataset={folder}/data",
+    ]
+    finished = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert finished.returncode == 0, finished.stderr[-2000:]
     return finished.stdout, output
 
@@ -41,7 +48,12 @@ def check_files(stdout: str, output: Path) -> tuple[float, float]:
 
 
 def test_the_small_twin(tmp_path: Path) -> None:
-    small = ["model.width=4", "data.train_short_side=[32,32]", "data.test_short_side=32", "train.epochs=1"]
+    small = [
+        "model.width=4",
+        "data.train_short_side=[32,32]",
+        "data.test_short_side=32",
+        "train.epochs=1",
+    ]
     arguments = ["--num-train=2", "--num-val=1", *small, "device=cpu", "precision=fp32"]
     check_files(*run_quickstart(tmp_path, *arguments))
     check_files(*run_quickstart(tmp_path, *arguments))  # safe to run twice

@@ -1,4 +1,6 @@
-"""The reproduction tool on two short movies with weights drawn from a seed: what it writes, checks and goes on with."""
+"""The reproduction tool on two short movies with weights drawn from a seed: what it writes, checks
+and goes on with.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +24,35 @@ from ava_det.models.build import build_model
 RunTool = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "configs/ava/pyslowfast/SLOW_8x8_R50.yaml"
-SMALL = ["model.width=4", "data.test_short_side=32", "eval.batch_size=4", "train.num_workers=0", "precision=fp32",
-         "device=cpu", "data.start_second=900"]  # fmt: skip
+SMALL = [
+    "model.width=4",
+    "data.test_short_side=32",
+    "eval.batch_size=4",
+    "train.num_workers=0",
+    "precision=fp32",
+    "device=cpu",
+    "data.start_second=900",
+]
 SECONDS = range(902, 908)
 
 
 def write_movie(path: Path, seed: int) -> None:
     """Nine seconds of drifting blocks; the first frame is worth second 900."""
-    picture = np.random.default_rng(seed).integers(0, 255, (12, 16, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+    picture = (
+        np.random.default_rng(seed)
+        .integers(0, 255, (12, 16, 3), np.uint8)
+        .repeat(4, 0)
+        .repeat(4, 1)
+    )
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = "yuv420p"
         for number in range(225):
             frame = av.VideoFrame.from_ndarray(np.roll(picture, number, axis=1), format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame.pts = number
+            frame.time_base = Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
@@ -44,14 +61,20 @@ def write_movie(path: Path, seed: int) -> None:
 def movies(tmp_path: Path) -> Path:
     """Two movies, a third that is only annotated, person boxes, ground truth, weights."""
     (tmp_path / "videos").mkdir()
-    truth, boxes = [], []
+    truth = []
+    boxes = []
     for index, name in enumerate(("aaa", "bbb")):
         write_movie(tmp_path / "videos" / f"{name}.mp4", index)
         for second in SECONDS:
             for person, box in enumerate(("0.100,0.100,0.400,0.900", "0.500,0.200,0.900,0.950")):
-                truth.append(f"{name},{second:04d},{box},{12 if (second + person) % 2 else 17},{person}")
-                boxes.append(f"{name},{second:04d},{box},,{0.95 - 0.3 * (person and second == 903):.2f}")
-        boxes.append(f"{name},0901,0.1,0.1,0.2,0.2,,0.99")  # published lists reach beyond the keyframes
+                truth.append(
+                    f"{name},{second:04d},{box},{12 if (second + person) % 2 else 17},{person}"
+                )
+                boxes.append(
+                    f"{name},{second:04d},{box},,{0.95 - 0.3 * (person and second == 903):.2f}"
+                )
+        # published lists reach beyond the keyframes
+        boxes.append(f"{name},0901,0.1,0.1,0.2,0.2,,0.99")
     truth.append("ccc,0902,0.1,0.1,0.4,0.9,12,0")
     (tmp_path / "val.csv").write_text("\n".join(truth) + "\n")
     (tmp_path / "boxes.csv").write_text("\n".join(boxes) + "\n")
@@ -60,14 +83,30 @@ def movies(tmp_path: Path) -> Path:
         'item { name: "stand" id: 12 }\nitem { name: "carry/hold (an object)" id: 17 }\n'
     )
     torch.manual_seed(3)
-    save_checkpoint(tmp_path / "C2D_8x8_R50.pkl", {"model": build_model(load_config(CONFIG, SMALL)).state_dict()})
+    save_checkpoint(
+        tmp_path / "C2D_8x8_R50.pkl",
+        {"model": build_model(load_config(CONFIG, SMALL)).state_dict()},
+    )
     return tmp_path
 
 
-def arguments(movies: Path, *extra: str, output: str = "out", weights: str = "C2D_8x8_R50.pkl") -> list[str]:
-    data = [f"data.val.annotations={movies}/val.csv", f"data.val.boxes={movies}/boxes.csv",
-            f"data.val.excluded={movies}/excluded.csv", f"data.label_map={movies}/map.pbtxt"]  # fmt: skip
-    base = ["--weights", f"{movies}/{weights}", "--videos", f"{movies}/videos", "--output", f"{movies}/{output}"]
+def arguments(
+    movies: Path, *extra: str, output: str = "out", weights: str = "C2D_8x8_R50.pkl"
+) -> list[str]:
+    data = [
+        f"data.val.annotations={movies}/val.csv",
+        f"data.val.boxes={movies}/boxes.csv",
+        f"data.val.excluded={movies}/excluded.csv",
+        f"data.label_map={movies}/map.pbtxt",
+    ]
+    base = [
+        "--weights",
+        f"{movies}/{weights}",
+        "--videos",
+        f"{movies}/videos",
+        "--output",
+        f"{movies}/{output}",
+    ]
     return [*base, *SMALL, *data, *extra]
 
 
@@ -78,7 +117,13 @@ def detections(movies: Path, output: str = "out") -> str:
 def test_a_run_prints_every_protocol_and_writes_a_report(movies: Path, run_tool: RunTool) -> None:
     code, printed, errors = run_tool("reproduce", *arguments(movies))
     assert code == 0, errors
-    for protocol in ("activitynet-2020", "activitynet-2019", "activitynet-2018", "pyslowfast", "mmaction2"):
+    for protocol in (
+        "activitynet-2020",
+        "activitynet-2019",
+        "activitynet-2018",
+        "pyslowfast",
+        "mmaction2",
+    ):
         assert f"| {protocol} |" in printed
     assert "not comparable: 19.5 is of 64 movies, this is of 2" in printed
     assert "warning: missing movies: 1 of 3, such as ccc" in errors
@@ -112,7 +157,10 @@ def test_a_run_goes_on_where_it_was_stopped(movies: Path, run_tool: RunTool) -> 
 
 def test_results_of_other_weights_or_boxes_are_not_mixed(movies: Path, run_tool: RunTool) -> None:
     assert run_tool("reproduce", *arguments(movies, "--limit", "1"))[0] == 0
-    for extra, differs in (("data.frame_grid=seconds", "settings"), (f"data.val.boxes={movies}/other.csv", "boxes")):
+    for extra, differs in (
+        ("data.frame_grid=seconds", "settings"),
+        (f"data.val.boxes={movies}/other.csv", "boxes"),
+    ):
         (movies / "other.csv").write_text("aaa,0902,0.1,0.1,0.2,0.2,,0.99\n")
         code, _, errors = run_tool("reproduce", *arguments(movies, extra))
         assert code == 2
@@ -124,9 +172,15 @@ def test_lost_clips_are_said_and_tried_again(movies: Path, run_tool: RunTool) ->
     whole = short.read_bytes()
     with av.open(str(short), "w") as container:
         stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = "yuv420p"
         for _ in range(100):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+            container.mux(
+                stream.encode(
+                    av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+                )
+            )
         container.mux(stream.encode())
     code, printed, _ = run_tool("reproduce", *arguments(movies))
     assert code == 0
@@ -157,8 +211,12 @@ def test_a_log_gives_every_class_to_compare_with(movies: Path, run_tool: RunTool
         (["--limit", "0"], "expected at least 1 movie"),
     ],
 )
-def test_a_mistake_is_one_sentence(movies: Path, run_tool: RunTool, change: list[str], sentence: str) -> None:
-    code, _, errors = run_tool("reproduce", *arguments(movies, *(text.format(movies=movies) for text in change)))
+def test_a_mistake_is_one_sentence(
+    movies: Path, run_tool: RunTool, change: list[str], sentence: str
+) -> None:
+    code, _, errors = run_tool(
+        "reproduce", *arguments(movies, *(text.format(movies=movies) for text in change))
+    )
     assert code == 2
     assert sentence in errors
     assert "Traceback" not in errors
@@ -169,7 +227,9 @@ def test_weights_that_cannot_be_downloaded_are_one_sentence(
 ) -> None:
     monkeypatch.setenv("AVA_DET_CACHE", str(movies / "cache"))
     monkeypatch.setattr("ava_det.checkpoint.zoo._fetch", _no_network)
-    code, _, errors = run_tool("reproduce", *arguments(movies, "--weights", "pyslowfast/SLOW_8x8_R50"))
+    code, _, errors = run_tool(
+        "reproduce", *arguments(movies, "--weights", "pyslowfast/SLOW_8x8_R50")
+    )
     assert code == 2
     assert "the download failed (no route to host); download https://" in errors.splitlines()[-1]
 
@@ -180,7 +240,14 @@ def _no_network(url: str, path: str) -> None:
 
 @pytest.mark.slow
 def test_processes_share_the_movies(movies: Path, run_tool: RunTool) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*launch, "tools/reproduce.py", *arguments(movies)],

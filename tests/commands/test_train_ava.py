@@ -40,11 +40,20 @@ def test_training_leaves_what_it_promises(trained: Path) -> None:
     assert config.model.width == 4
     environment = json.loads((trained / "environment.json").read_text())
     assert (
-        environment["packages"]["torch"] == torch.__version__.split("+")[0] or "+" in environment["packages"]["torch"]
+        environment["packages"]["torch"] == torch.__version__.split("+")[0]
+        or "+" in environment["packages"]["torch"]
     )
     lines = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
     assert lines[0]["step"] == 1
-    assert {"loss", "lr", "clips_per_second", "data_wait", "host_gb", "cuda_gb", "seconds_left"} <= set(lines[0])
+    assert {
+        "loss",
+        "lr",
+        "clips_per_second",
+        "data_wait",
+        "host_gb",
+        "cuda_gb",
+        "seconds_left",
+    } <= set(lines[0])
     assert 0.1 < lines[0]["host_gb"] < 20
     assert [line["seconds_left"] for line in lines if "step" in line][-1] == 0
     metrics = json.loads((trained / "metrics.json").read_text())
@@ -68,7 +77,15 @@ def test_the_console_has_a_line_per_interval_and_curves_are_drawn(
     code, out, err = run_tool("train_ava", *synthetic_config)
     assert code == 0, err
     line = out.splitlines()[0]
-    for part in ("epoch 0.", "step 1: loss ", "lr ", " clips/s", "waiting for data ", "memory ", " left"):
+    for part in (
+        "epoch 0.",
+        "step 1: loss ",
+        "lr ",
+        " clips/s",
+        "waiting for data ",
+        "memory ",
+        " left",
+    ):
         assert part in line
     assert cv2.imread(str(tmp_path / "run/curves.png")) is not None
 
@@ -110,7 +127,8 @@ def test_scoring_the_checkpoint_again_gives_the_same_map(
 ) -> None:
     first = json.loads((trained / "metrics.json").read_text())
     weights = trained / "checkpoints" / "last.pt"
-    overrides = [*synthetic_config, f"output_dir={tmp_path}/again", "data.label_map=null"]  # it is in the checkpoint
+    # it is in the checkpoint
+    overrides = [*synthetic_config, f"output_dir={tmp_path}/again", "data.label_map=null"]
     code, out, err = run_tool("test_ava", *overrides[:2], "--weights", weights, *overrides[2:])
     assert code == 0, err
     again = json.loads((tmp_path / "again" / "metrics.json").read_text())
@@ -118,7 +136,9 @@ def test_scoring_the_checkpoint_again_gives_the_same_map(
     assert "frame mAP" in out
     code, out, err = run_tool("train_ava", *synthetic_config, "--eval-only", f"weights={weights}")
     assert code == 0, err
-    assert json.loads((trained / "metrics.json").read_text())["mAP"] == pytest.approx(first["mAP"], abs=1e-6)
+    assert json.loads((trained / "metrics.json").read_text())["mAP"] == pytest.approx(
+        first["mAP"], abs=1e-6
+    )
 
 
 def test_several_scales_and_flips_are_averaged(
@@ -133,11 +153,15 @@ def test_several_scales_and_flips_are_averaged(
         "both": ["eval.short_sides=[32,40]"],
         "flip": ["eval.short_sides=[32,40]", "eval.flip=true"],
     }.items():
-        code, _, err = run_tool("test_ava", *synthetic_config, *weights, *overrides, f"output_dir={tmp_path}/{name}")
+        code, _, err = run_tool(
+            "test_ava", *synthetic_config, *weights, *overrides, f"output_dir={tmp_path}/{name}"
+        )
         assert code == 0, err
         with open(tmp_path / name / "detections.csv", newline="") as file:
             scores[name] = torch.tensor([float(row[7]) for row in csv.reader(file)])
-    torch.testing.assert_close(scores["both"], (scores["small"] + scores["large"]) / 2, atol=2e-4, rtol=0)
+    torch.testing.assert_close(
+        scores["both"], (scores["small"] + scores["large"]) / 2, atol=2e-4, rtol=0
+    )
     assert not torch.equal(scores["both"], scores["flip"])
     metrics = json.loads((tmp_path / "flip/metrics.json").read_text())
     assert (metrics["short_sides"], metrics["flip"]) == ([32, 40], True)
@@ -146,16 +170,22 @@ def test_several_scales_and_flips_are_averaged(
 def test_chosen_actions_alone_are_trained_scored_and_saved(
     run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
 ) -> None:
-    code, _, err = run_tool("train_ava", *synthetic_config, "train.action_ids=[14,10]", "train.focal_gamma=2")
+    code, _, err = run_tool(
+        "train_ava", *synthetic_config, "train.action_ids=[14,10]", "train.focal_gamma=2"
+    )
     assert code == 0, err
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert sorted(metrics["per_class"]) == ["10", "14"]
     checkpoint = load_checkpoint(tmp_path / "run/checkpoints/last.pt")
     assert sorted(checkpoint["label_map"]) == [10, 14]
-    assert_mistake(run_tool("train_ava", *synthetic_config, "train.action_ids=[77]"), "train.action_ids", "77")
+    assert_mistake(
+        run_tool("train_ava", *synthetic_config, "train.action_ids=[77]"), "train.action_ids", "77"
+    )
 
 
-def test_a_learning_rate_without_its_batch_is_a_loud_warning(run_tool: RunTool, synthetic_config: list[str]) -> None:
+def test_a_learning_rate_without_its_batch_is_a_loud_warning(
+    run_tool: RunTool, synthetic_config: list[str]
+) -> None:
     code, _, err = run_tool("train_ava", *synthetic_config)  # a batch of 4 in place of 8
     assert code == 0
     assert "WARNING: train.batch_size is 4" in err
@@ -163,16 +193,30 @@ def test_a_learning_rate_without_its_batch_is_a_loud_warning(run_tool: RunTool, 
     assert "WARNING" not in run_tool("train_ava", *synthetic_config, "train.lr=0.001")[2]
 
 
-def test_a_hundred_times_the_learning_rate_is_caught(run_tool: RunTool, synthetic_config: list[str]) -> None:
-    overrides = ["train.lr=0.2", "train.clip_grad_norm=null", "train.warmup_epochs=0", "train.epochs=10"]
+def test_a_hundred_times_the_learning_rate_is_caught(
+    run_tool: RunTool, synthetic_config: list[str]
+) -> None:
+    overrides = [
+        "train.lr=0.2",
+        "train.clip_grad_norm=null",
+        "train.warmup_epochs=0",
+        "train.epochs=10",
+    ]
     result = run_tool("train_ava", *synthetic_config, *overrides, "train.log_every=50")
     assert_mistake(result, "lr 0.", "train.lr")
     assert int(result[2].rpartition("step ")[2].split()[0]) <= 50
 
 
-def test_resume_goes_on_where_it_stopped(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> None:
+def test_resume_goes_on_where_it_stopped(
+    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
+) -> None:
     last = Path("checkpoints/last.pt")
-    two = [*synthetic_config, "train.epochs=2", "train.schedule=steps", f"output_dir={tmp_path}/two"]
+    two = [
+        *synthetic_config,
+        "train.epochs=2",
+        "train.schedule=steps",
+        f"output_dir={tmp_path}/two",
+    ]
     assert run_tool("train_ava", *two)[0] == 0
     one = [*synthetic_config, "train.schedule=steps", f"output_dir={tmp_path}/one"]
     assert run_tool("train_ava", *one)[0] == 0
@@ -180,7 +224,10 @@ def test_resume_goes_on_where_it_stopped(run_tool: RunTool, synthetic_config: li
     whole, resumed = (load_checkpoint(tmp_path / name / last)["model"] for name in ("two", "one"))
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
-    steps = [json.loads(line).get("step") for line in (tmp_path / "one/log.jsonl").read_text().splitlines()]
+    steps = [
+        json.loads(line).get("step")
+        for line in (tmp_path / "one/log.jsonl").read_text().splitlines()
+    ]
     assert [step for step in steps if step] == sorted({step for step in steps if step})
 
 
@@ -189,10 +236,18 @@ def test_a_split_without_labels_gives_a_submission_and_no_map(
 ) -> None:
     rows = [line.split(",")[:2] for line in (synthetic / "val.csv").read_text().splitlines()]
     listed = tmp_path / "test.csv"
-    listed.write_text("".join(f"{video},{second}\n" for video, second in sorted({tuple(row) for row in rows})))
-    arguments = [*synthetic_config, f"data.test.annotations={listed}", f"output_dir={tmp_path}/test"]
+    listed.write_text(
+        "".join(f"{video},{second}\n" for video, second in sorted({tuple(row) for row in rows}))
+    )
+    arguments = [
+        *synthetic_config,
+        f"data.test.annotations={listed}",
+        f"output_dir={tmp_path}/test",
+    ]
     weights = ["--weights", trained / "checkpoints" / "last.pt", "--split", "test"]
-    code, out, err = run_tool("test_ava", *arguments, *weights, "--boxes", "motion", "data.min_person_score=0.1")
+    code, out, err = run_tool(
+        "test_ava", *arguments, *weights, "--boxes", "motion", "data.min_person_score=0.1"
+    )
     assert code == 0, err
     assert "no mAP" in out
     metrics = json.loads((tmp_path / "test/metrics.json").read_text())
@@ -218,7 +273,9 @@ def test_a_box_file_is_used_as_it_stands(
     assert metrics["mAP"] == pytest.approx(expected["mAP"], abs=1e-4)
 
 
-def test_initial_weights_may_have_another_head(trained: Path, run_tool: RunTool, synthetic_config: list[str]) -> None:
+def test_initial_weights_may_have_another_head(
+    trained: Path, run_tool: RunTool, synthetic_config: list[str]
+) -> None:
     weights = f"weights={trained}/checkpoints/last.pt"
     other = [*synthetic_config, weights, "model.num_classes=90", f"output_dir={trained}_other"]
     assert run_tool("train_ava", *other)[0] == 0
@@ -248,7 +305,11 @@ def test_initial_weights_may_have_another_head(trained: Path, run_tool: RunTool,
     ],
 )
 def test_a_mistake_is_one_sentence(
-    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, arguments: list[str], words: list[str]
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    tmp_path: Path,
+    arguments: list[str],
+    words: list[str],
 ) -> None:
     assert_mistake(run_tool("train_ava", *synthetic_config, *arguments), *words)
     assert not (tmp_path / "run" / "metrics.json").exists()
@@ -258,7 +319,9 @@ def test_a_resume_that_does_not_fit_says_what_differs(
     trained: Path, run_tool: RunTool, synthetic_config: list[str]
 ) -> None:
     resume = [*synthetic_config, "train.epochs=2", "--resume"]
-    assert_mistake(run_tool("train_ava", *resume, "train.optimizer=sgd"), "train.optimizer", "adamw")
+    assert_mistake(
+        run_tool("train_ava", *resume, "train.optimizer=sgd"), "train.optimizer", "adamw"
+    )
     assert_mistake(run_tool("train_ava", *resume, "model.width=8"), "last.pt", "shape")
     with open(trained / "log.jsonl", "a") as log:
         log.write('{"step": 99, "epo')  # a crash in the middle of a line
@@ -274,12 +337,19 @@ def test_a_resume_that_does_not_fit_says_what_differs(
     ],
 )
 def test_boxes_nobody_can_have_meant_are_refused(
-    run_tool: RunTool, synthetic_config: list[str], synthetic: Path, tmp_path: Path, row: str, words: list[str]
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    synthetic: Path,
+    tmp_path: Path,
+    row: str,
+    words: list[str],
 ) -> None:
     video = next((synthetic / "videos").glob("train_*.mp4")).stem
     bad = tmp_path / "bad.csv"
     bad.write_text(row.format(video=video) + "\n")
-    assert_mistake(run_tool("train_ava", *synthetic_config, f"data.train.annotations={bad}"), "bad.csv", *words)
+    assert_mistake(
+        run_tool("train_ava", *synthetic_config, f"data.train.annotations={bad}"), "bad.csv", *words
+    )
 
 
 def test_a_box_file_for_other_keyframes_is_refused(
@@ -291,8 +361,12 @@ def test_a_box_file_for_other_keyframes_is_refused(
     assert_mistake(result, "boxes.csv", "expected person boxes for the keyframes of data.val")
 
 
-def test_a_detector_that_is_never_sure_enough_is_said(run_tool: RunTool, synthetic_config: list[str]) -> None:
-    code, _, err = run_tool("train_ava", *synthetic_config, "data.val.boxes=motion", "data.min_person_score=1.0")
+def test_a_detector_that_is_never_sure_enough_is_said(
+    run_tool: RunTool, synthetic_config: list[str]
+) -> None:
+    code, _, err = run_tool(
+        "train_ava", *synthetic_config, "data.val.boxes=motion", "data.min_person_score=1.0"
+    )
     assert code == 0
     assert "motion is not sure of any person" in err
 
@@ -308,10 +382,16 @@ def test_excluded_keyframes_that_were_scored_are_said(
     assert "uses no exclusion list" in err
 
 
-def test_a_malformed_row_names_file_and_line(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> None:
+def test_a_malformed_row_names_file_and_line(
+    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
+) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("v,0902,0.1,0.1,0.5,0.5,12,0\nv,0903,0.1,zero,0.5,0.5,12,0\n")
-    assert_mistake(run_tool("train_ava", *synthetic_config, f"data.train.annotations={bad}"), "bad.csv", "line 2")
+    assert_mistake(
+        run_tool("train_ava", *synthetic_config, f"data.train.annotations={bad}"),
+        "bad.csv",
+        "line 2",
+    )
 
 
 def test_an_undecodable_video_is_named(
@@ -334,7 +414,9 @@ def test_help(run_tool: RunTool, tool: str) -> None:
 
 
 @pytest.mark.gpu
-def test_a_run_on_cuda_goes_on_where_it_stopped(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> None:
+def test_a_run_on_cuda_goes_on_where_it_stopped(
+    run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
+) -> None:
     common = [*synthetic_config, "device=cuda", "precision=bf16", "train.schedule=steps"]
     assert run_tool("train_ava", *common)[0] == 0
     code, _, err = run_tool("train_ava", *common, "--resume", "train.epochs=2")

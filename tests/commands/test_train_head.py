@@ -31,7 +31,11 @@ def weights(synthetic_config: list[str], tmp_path: Path) -> Path:
 
 
 def test_features_are_computed_once_and_the_head_is_an_ordinary_network(
-    run_tool: RunTool, synthetic_config: list[str], weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arguments = [*synthetic_config, f"weights={weights}", "--table", tmp_path / "features.csv"]
     code, out, err = run_tool("train_head", *arguments)
@@ -57,10 +61,17 @@ def test_features_are_computed_once_and_the_head_is_an_ordinary_network(
     assert code == 0, err
     assert json.loads((head / "metrics.json").read_text())["mAP"] == first["mAP"]
 
-    again = [*synthetic_config, "--weights", head / "checkpoints/last.pt", f"output_dir={tmp_path}/again"]
+    again = [
+        *synthetic_config,
+        "--weights",
+        head / "checkpoints/last.pt",
+        f"output_dir={tmp_path}/again",
+    ]
     code, _, err = run_tool("test_ava", *again, "--boxes", "gt")
     assert code == 0, err
-    assert json.loads((tmp_path / "again/metrics.json").read_text())["mAP"] == pytest.approx(first["mAP"], abs=1e-3)
+    assert json.loads((tmp_path / "again/metrics.json").read_text())["mAP"] == pytest.approx(
+        first["mAP"], abs=1e-3
+    )
 
 
 def test_the_demo_shows_each_action_from_its_own_threshold(
@@ -73,12 +84,18 @@ def test_the_demo_shows_each_action_from_its_own_threshold(
     assert len(set(thresholds.values())) > 2
     video = next((synthetic / "videos").glob("demo_*.mp4"))
     told = ["--json", tmp_path / "o.jsonl", "--csv", tmp_path / "o.csv", "--detector", "motion"]
-    code, _, err = run_tool("demo", "--video", video, "--weights", head, *told, "data.min_person_score=0.1")
+    code, _, err = run_tool(
+        "demo", "--video", video, "--weights", head, *told, "data.min_person_score=0.1"
+    )
     assert code == 0, err
     with open(tmp_path / "o.csv", newline="") as file:
-        expected = Counter(int(row[6]) for row in csv.reader(file) if float(row[7]) >= thresholds[int(row[6])])
+        expected = Counter(
+            int(row[6]) for row in csv.reader(file) if float(row[7]) >= thresholds[int(row[6])]
+        )
     lines = map(json.loads, (tmp_path / "o.jsonl").read_text().splitlines())
-    shown = Counter(action["id"] for line in lines for person in line["persons"] for action in person["actions"])
+    shown = Counter(
+        action["id"] for line in lines for person in line["persons"] for action in person["actions"]
+    )
     assert shown == expected
     plain = Counter()
     with open(tmp_path / "o.csv", newline="") as file:
@@ -109,7 +126,11 @@ def test_more_layers_and_fewer_classes(
     ],
 )
 def test_mistakes_are_one_sentence(
-    run_tool: RunTool, synthetic_config: list[str], weights: Path, overrides: list[str], words: list[str]
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    weights: Path,
+    overrides: list[str],
+    words: list[str],
 ) -> None:
     code, _, err = run_tool("train_head", *synthetic_config, f"weights={weights}", *overrides)
     assert code == 2
@@ -120,17 +141,31 @@ def test_mistakes_are_one_sentence(
 
 @pytest.mark.slow
 @pytest.mark.needs_shared
-def test_mini_ava_in_minutes(run_tool: RunTool, synthetic_config: list[str], shared_data: Path, tmp_path: Path) -> None:
-    """From a network trained on the synthetic set, here a smaller one; the second time without a video."""
+def test_mini_ava_in_minutes(
+    run_tool: RunTool, synthetic_config: list[str], shared_data: Path, tmp_path: Path
+) -> None:
+    """From a network trained on the synthetic set, here a smaller one; the second time without a
+    video.
+    """
     small = ["model.width=16", "train.epochs=2", f"output_dir={tmp_path}/start"]
     assert run_tool("train_ava", *synthetic_config, *small)[0] == 0
     root = Path(__file__).resolve().parent.parent.parent
-    arguments = ["--config", root / "configs/mini_ava/slowfast.yaml", f"output_dir={tmp_path}/mini", "device=cpu"]
-    arguments += [f"weights={tmp_path}/start/checkpoints/last.pt", f"data.video_dir={shared_data}/videos"]
+    arguments = [
+        "--config",
+        root / "configs/mini_ava/slowfast.yaml",
+        f"output_dir={tmp_path}/mini",
+        "device=cpu",
+    ]
+    arguments += [
+        f"weights={tmp_path}/start/checkpoints/last.pt",
+        f"data.video_dir={shared_data}/videos",
+    ]
     arguments += [f"data.label_map={shared_data}/mini_ava/labelmap.pbtxt"]
     for split in ("train", "val"):
         arguments += [f"data.{split}.annotations={shared_data}/mini_ava/{split}.csv"]
-        arguments += [f"data.{split}.excluded={shared_data}/mini_ava/{split}_excluded_timestamps.csv"]
+        arguments += [
+            f"data.{split}.excluded={shared_data}/mini_ava/{split}_excluded_timestamps.csv"
+        ]
     seconds = []
     for _ in range(2):
         start = time.perf_counter()

@@ -17,7 +17,12 @@ from ava_det.checkpoint import load_checkpoint
 from ava_det.config import load_config
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.tasks import video_classification as build_kinetics
-from ava_det.tasks.video_classification import build_video_evaluation, compute_top, load_video_classes, score_crops
+from ava_det.tasks.video_classification import (
+    build_video_evaluation,
+    compute_top,
+    load_video_classes,
+    score_crops,
+)
 from ava_det.training import loop
 
 RunTool = Callable[..., tuple[int, str, str]]
@@ -28,20 +33,35 @@ ROOT = Path(__file__).resolve().parents[2]
 def single_actions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two training clips and one validation clip of each of the 12 actions."""
     folder = tmp_path_factory.mktemp("single")
-    command = [sys.executable, str(ROOT / "data/synthetic/single_actions.py"), "--output", str(folder)]
-    subprocess.run([*command, "--num-train=2", "--num-val=1", "--size=96x72"], check=True, capture_output=True)
+    command = [
+        sys.executable,
+        str(ROOT / "data/synthetic/single_actions.py"),
+        "--output",
+        str(folder),
+    ]
+    subprocess.run(
+        [*command, "--num-train=2", "--num-val=1", "--size=96x72"], check=True, capture_output=True
+    )
     return folder
 
 
 @pytest.fixture
 def small_config(single_actions: Path, tmp_path: Path) -> list[str]:
     return [
-        "--config", str(ROOT / "configs/synthetic/single_actions.yaml"), f"output_dir={tmp_path}/kinetics",
-        "device=cpu", "precision=fp32", "model.width=4", "data.train_short_side=[32,36]",
-        "data.crop_size=32", "train.epochs=1",
-        "data.test_short_side=32", "train.log_every=2", f"data.train.annotations={single_actions}/train",
+        "--config",
+        str(ROOT / "configs/synthetic/single_actions.yaml"),
+        f"output_dir={tmp_path}/kinetics",
+        "device=cpu",
+        "precision=fp32",
+        "model.width=4",
+        "data.train_short_side=[32,36]",
+        "data.crop_size=32",
+        "train.epochs=1",
+        "data.test_short_side=32",
+        "train.log_every=2",
+        f"data.train.annotations={single_actions}/train",
         f"data.val.annotations={single_actions}/val",
-    ]  # fmt: skip
+    ]
 
 
 def test_from_clips_to_a_classifier_to_a_detector(
@@ -53,7 +73,11 @@ def test_from_clips_to_a_classifier_to_a_detector(
     folder = tmp_path / "kinetics"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert 0 <= metrics["top1"] <= metrics["top5"] <= 1
-    assert (metrics["num_videos"], metrics["views"], metrics["warnings"]) == (12, "10 clips x 3 crops", [])
+    assert (metrics["num_videos"], metrics["views"], metrics["warnings"]) == (
+        12,
+        "10 clips x 3 crops",
+        [],
+    )
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert lines[-1] == {"epoch": 1, "top1": metrics["top1"]}
     assert lines[0]["loss"] == pytest.approx(2.48, abs=0.5)  # ln 12
@@ -74,10 +98,13 @@ def test_from_clips_to_a_classifier_to_a_detector(
 def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not_been(
     run_tool: RunTool, small_config: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With dropout and random places of the clips: 3 batches an epoch, stopped after the second epoch's second."""
+    """With dropout and random places of the clips: 3 batches an epoch, stopped after the second
+    epoch's second.
+    """
     common = [*small_config, "train.epochs=2", "train.eval_every=1", "model.dropout=0.5"]
     assert run_tool("train_kinetics", *common, f"output_dir={tmp_path}/whole")[0] == 0
-    take_step, steps = loop.take_step, []
+    take_step = loop.take_step
+    steps = []
 
     def interrupted_step(*arguments: object) -> object:
         steps.append(len(steps))
@@ -93,29 +120,57 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not_been(
     assert load_checkpoint(folder / "checkpoints/last.pt")["batch"] == 2
     code, _, err = run_tool("train_kinetics", *common, "--resume")
     assert code == 0, err
-    whole, resumed = (load_checkpoint(path / "checkpoints/last.pt") for path in (tmp_path / "whole", folder))
+    whole, resumed = (
+        load_checkpoint(path / "checkpoints/last.pt") for path in (tmp_path / "whole", folder)
+    )
     for key in ("epoch", "batch", "mean_aps", "model", "optimizer", "rng"):
         torch.testing.assert_close(resumed[key], whole[key], rtol=0, atol=0)
     assert (folder / "metrics.json").read_text() == (tmp_path / "whole/metrics.json").read_text()
 
 
 @pytest.mark.slow
-def test_two_processes_train_and_score_as_one(run_tool: RunTool, small_config: list[str], tmp_path: Path) -> None:
-    """Frozen statistics, no dropout; each of 12 videos is tested by 10 clips, which the processes share out."""
-    common = [*small_config, "train.freeze_bn=true", "model.dropout=0", "train.epochs=2", "train.optimizer=sgd"]
+def test_two_processes_train_and_score_as_one(
+    run_tool: RunTool, small_config: list[str], tmp_path: Path
+) -> None:
+    """Frozen statistics, no dropout; each of 12 videos is tested by 10 clips, which the processes
+    share out.
+    """
+    common = [
+        *small_config,
+        "train.freeze_bn=true",
+        "model.dropout=0",
+        "train.epochs=2",
+        "train.optimizer=sgd",
+    ]
     common += ["train.lr=0.01", "eval.batch_size=4"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*torchrun, "-m", "ava_det.commands.train_kinetics", *common, f"output_dir={tmp_path}/two"]
+    command = [
+        *torchrun,
+        "-m",
+        "ava_det.commands.train_kinetics",
+        *common,
+        f"output_dir={tmp_path}/two",
+    ]
     finished = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=400, check=False
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=400,
+        check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.count("top-1") == 2  # the line of the evaluation and the line of the end, both of rank 0
+    # the line of the evaluation and the line of the end, both of rank 0
+    assert finished.stdout.count("top-1") == 2
     assert run_tool("train_kinetics", *common, f"output_dir={tmp_path}/one")[0] == 0
-    one, two = (load_checkpoint(tmp_path / name / "checkpoints/last.pt")["model"] for name in ("one", "two"))
+    one, two = (
+        load_checkpoint(tmp_path / name / "checkpoints/last.pt")["model"] for name in ("one", "two")
+    )
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=0, atol=1e-6)
-    assert (tmp_path / "one/metrics.json").read_text() == (tmp_path / "two/metrics.json").read_text()
+    assert (tmp_path / "one/metrics.json").read_text() == (
+        tmp_path / "two/metrics.json"
+    ).read_text()
 
 
 @pytest.mark.parametrize("batch_size", [4, 10])
@@ -127,7 +182,9 @@ def test_a_video_is_scored_by_the_mean_of_thirty_views(
     views: list[torch.Tensor] = []
 
     class Spread(torch.nn.Module):
-        def forward(self, slow: torch.Tensor, fast: torch.Tensor, rois: torch.Tensor) -> torch.Tensor:
+        def forward(
+            self, slow: torch.Tensor, fast: torch.Tensor, rois: torch.Tensor
+        ) -> torch.Tensor:
             logits = slow.std(dim=(2, 3, 4)).repeat(1, 4)
             views.extend(logits.softmax(dim=1))
             return logits
@@ -139,7 +196,9 @@ def test_a_video_is_scored_by_the_mean_of_thirty_views(
         return compute_top(totals, columns)
 
     monkeypatch.setattr(build_kinetics, "compute_top", remember)
-    build_video_evaluation(config, "val", load_video_classes(config), tmp_path, torch.device("cpu"))(Spread())
+    build_video_evaluation(
+        config, "val", load_video_classes(config), tmp_path, torch.device("cpu")
+    )(Spread())
     assert len(views) == 12 * 10 * 3
     for place, total in enumerate(scored.values()):
         own = torch.stack(views[place * 30 : (place + 1) * 30])
@@ -176,14 +235,19 @@ def test_a_video_that_cannot_be_read_costs_its_own_place(
     listed.write_text("\n".join([*rows, f"{tmp_path}/broken.mp4,walk"]) + "\n")
     run_tool("train_kinetics", *small_config)
     weights = f"weights={tmp_path}/kinetics/checkpoints/last.pt"
-    code, _, err = run_tool("train_kinetics", *small_config, "--eval-only", weights, f"data.val.annotations={listed}")
+    code, _, err = run_tool(
+        "train_kinetics", *small_config, "--eval-only", weights, f"data.val.annotations={listed}"
+    )
     assert code == 0, err
     assert "10 clips of" in err
     assert json.loads((tmp_path / "kinetics/metrics.json").read_text())["num_videos"] == 4
 
 
 def test_top_one_and_five_of_known_scores() -> None:
-    scores = {"a": torch.tensor([0.5, 0.3, 0.2, 0, 0, 0]), "b": torch.tensor([0.1, 0.2, 0.3, 0.05, 0.15, 0.0])}
+    scores = {
+        "a": torch.tensor([0.5, 0.3, 0.2, 0, 0, 0]),
+        "b": torch.tensor([0.1, 0.2, 0.3, 0.05, 0.15, 0.0]),
+    }
     metrics = compute_top(scores, {"a": 0, "b": 0, "lost": 2})
     assert (metrics["top1"], metrics["top5"]) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
     assert compute_top({"a": torch.zeros(6)}, {"a": 0})["top5"] == 0  # a tie is no answer
@@ -194,7 +258,11 @@ def test_three_crops_are_the_ends_and_the_middle(size: tuple[int, int]) -> None:
     """A network that only says how bright its clip is, on a ramp along the longer side."""
     height, width = size
     longer = torch.arange(max(size), dtype=torch.float32)
-    ramp = longer[None, :].expand(height, width) if width >= height else longer[:, None].expand(height, width)
+    ramp = (
+        longer[None, :].expand(height, width)
+        if width >= height
+        else longer[:, None].expand(height, width)
+    )
     seen: list[torch.Tensor] = []
 
     def network(slow: torch.Tensor, fast: None, rois: torch.Tensor) -> torch.Tensor:
@@ -203,7 +271,9 @@ def test_three_crops_are_the_ends_and_the_middle(size: tuple[int, int]) -> None:
         return torch.zeros(1, 2)
 
     keyframe = Keyframe("v", 0.0, torch.tensor([[0.0, 0, 1, 1]]), None, torch.ones(1))
-    batch = ClipBatch(ramp.expand(1, 3, 2, height, width), None, torch.zeros(1, 5), None, [keyframe])
+    batch = ClipBatch(
+        ramp.expand(1, 3, 2, height, width), None, torch.zeros(1, 5), None, [keyframe]
+    )
     scores = score_crops(network, batch, "fp32")  # type: ignore[arg-type]
     torch.testing.assert_close(scores, torch.full((1, 2), 0.5))
     half = (min(size) - 1) / 2

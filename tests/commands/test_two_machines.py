@@ -26,15 +26,34 @@ def start_agents(arguments: list[str], folder: Path) -> list[subprocess.Popen[by
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--local-addr", "127.0.0.1"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", *meeting]
+    meeting = [
+        "--rdzv-backend",
+        "c10d",
+        "--rdzv-endpoint",
+        f"127.0.0.1:{port}",
+        "--local-addr",
+        "127.0.0.1",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nnodes",
+        "2",
+        "--nproc-per-node",
+        "1",
+        *meeting,
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     agents = []
     for index in range(2):
         with open(folder / f"agent_{index}.txt", "w") as told:
             agents.append(
                 subprocess.Popen(
-                    [*command, "-m", "ava_det.commands.train", *arguments], env=environment, stdout=told, stderr=told
+                    [*command, "-m", "ava_det.commands.train", *arguments],
+                    env=environment,
+                    stdout=told,
+                    stderr=told,
                 )
             )
     return agents
@@ -43,27 +62,40 @@ def start_agents(arguments: list[str], folder: Path) -> list[subprocess.Popen[by
 def test_two_machines_reach_the_weights_and_the_map_of_one(
     run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
 ) -> None:
-    """Frozen statistics and no dropout; flips and jitter are each clip's own, and the ranks have unequal boxes."""
+    """Frozen statistics and no dropout; flips and jitter are each clip's own, and the ranks have
+    unequal boxes.
+    """
     common = [*synthetic_config, "train.freeze_bn=true", "model.dropout=0", "train.epochs=2"]
-    common += ["train.optimizer=sgd", "train.lr=0.05"]  # AdamW divides by gradients that may be rounding alone
+    # AdamW divides by gradients that may be rounding alone
+    common += ["train.optimizer=sgd", "train.lr=0.05"]
     agents = start_agents([*common, f"output_dir={tmp_path}/two"], tmp_path)
     codes = [agent.wait(timeout=400) for agent in agents]
     assert codes == [0, 0], (tmp_path / "agent_0.txt").read_text()
     assert run_tool("train_ava", *common, f"output_dir={tmp_path}/one")[0] == 0
-    one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    one, two = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two")
+    )
     assert two["mAP"] == pytest.approx(one["mAP"], abs=1e-4)
     assert two["num_keyframes"] == one["num_keyframes"]
-    weights, others = (load_checkpoint(tmp_path / name / "checkpoints/last.pt")["model"] for name in ("one", "two"))
+    weights, others = (
+        load_checkpoint(tmp_path / name / "checkpoints/last.pt")["model"] for name in ("one", "two")
+    )
     for name, value in weights.items():
         torch.testing.assert_close(others[name], value, rtol=0, atol=1e-6)
     said = "".join((tmp_path / f"agent_{index}.txt").read_text() for index in range(2))
-    assert said.count("frame mAP") == 2  # the line of the evaluation and the line of the end, both of rank 0
+    # the line of the evaluation and the line of the end, both of rank 0
+    assert said.count("frame mAP") == 2
 
 
 def test_a_lost_machine_ends_the_other_within_a_minute_and_loses_no_checkpoint(
     run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
 ) -> None:
-    common = [*synthetic_config, "train.epochs=400", "train.save_every=0", f"output_dir={tmp_path}/run"]
+    common = [
+        *synthetic_config,
+        "train.epochs=400",
+        "train.save_every=0",
+        f"output_dir={tmp_path}/run",
+    ]
     agents = start_agents(common, tmp_path)
     last = tmp_path / "run/checkpoints/last.pt"
     deadline = time.monotonic() + 300
@@ -80,7 +112,9 @@ def test_a_lost_machine_ends_the_other_within_a_minute_and_loses_no_checkpoint(
     agents[1].wait()
     said = (tmp_path / "agent_0.txt").read_text()
     expected = f"error: lost rank {lost_rank} (killed" if lost_rank == "1" else "error: lost"
-    assert next(line for line in said.splitlines() if line.startswith("error:")).startswith(expected)
+    assert next(line for line in said.splitlines() if line.startswith("error:")).startswith(
+        expected
+    )
     state = load_checkpoint(last)
     done = state["epoch"]
     code, _, err = run_tool("train_ava", *common, "--resume", f"train.epochs={done + 1}")

@@ -78,9 +78,13 @@ def test_a_wrong_value_of_the_file_is_blamed_on_the_file(small: Path) -> None:
     assert str(caught.value).startswith(f"{small}: train.clip_grad_norm")
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/ava/**/*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("configs/ava/**/*.yaml")), ids=lambda path: path.stem
+)
 @pytest.mark.parametrize("version", ["2.1", "2.2"])
-def test_one_override_selects_the_annotations_of_a_version(path: Path, version: str, tmp_path: Path) -> None:
+def test_one_override_selects_the_annotations_of_a_version(
+    path: Path, version: str, tmp_path: Path
+) -> None:
     config = load_config(path, [f"data.ava_version={version}"])
     assert config.data.ava_version == version
     folder = "data/ava/annotations"
@@ -129,7 +133,9 @@ def test_a_missing_file_is_named() -> None:
         load_config("configs/nowhere.yaml")
 
 
-def test_shipped_configs_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_configs_are_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_config("configs/synthetic/slowfast.yaml").model.backbone == "slowfast"
 
@@ -139,5 +145,9 @@ def test_every_key_is_read_somewhere() -> None:
     code = "\n".join(path.read_text() for path in sources if path.parent.name != "config")
     yaml = "\n".join(path.read_text() for path in CONFIGS)
     read_by_yaml = {key for key in schema_keys() if f"${{{key}}}" in yaml}
-    unread = [key for key in schema_keys() if f".{key.rsplit('.', 1)[-1]}" not in code and key not in read_by_yaml]
+    unread = [
+        key
+        for key in schema_keys()
+        if f".{key.rsplit('.', 1)[-1]}" not in code and key not in read_by_yaml
+    ]
     assert not unread

@@ -1,4 +1,6 @@
-"""Colours of a clip: the steps as PySlowFast takes them one by one, in one matrix; boxes and shapes untouched."""
+"""Colours of a clip: the steps as PySlowFast takes them one by one, in one matrix; boxes and shapes
+untouched.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ava_det.data.color import DEVIATIONS, DIRECTIONS, GREY, ColourChange, change_colours, draw_colour_change
+from ava_det.data.color import (
+    DEVIATIONS,
+    DIRECTIONS,
+    GREY,
+    ColourChange,
+    change_colours,
+    draw_colour_change,
+)
 from ava_det.data.transforms import View, apply_view, draw_training_view
 
 
@@ -34,7 +43,8 @@ def one_by_one(frames: np.ndarray, change: ColourChange, mean_of: np.ndarray) ->
 
 @given(st.integers(0, 10_000), st.floats(0.05, 1), st.floats(0, 0.3))
 def test_one_matrix_is_all_steps(seed: int, jitter: float, lighting: float) -> None:
-    change, frames = draw(jitter, lighting, seed), noise(seed)
+    change = draw(jitter, lighting, seed)
+    frames = noise(seed)
     assert change is not None
     assert sorted(name for name, _ in change.steps) == ["brightness", "contrast", "saturation"]
     assert all(1 - jitter <= factor <= 1 + jitter for _, factor in change.steps)
@@ -48,16 +58,31 @@ def test_known_colours() -> None:
     frames = np.full((1, 8, 8, 3), (200, 100, 50), np.uint8)
     grey = (frames[0, 0, 0] @ GREY).round()
     plain = (0.0, 0.0, 0.0)
-    assert change_colours(frames, ColourChange((("brightness", 0.5),), plain))[0, 0, 0].tolist() == [100, 50, 25]
-    assert change_colours(frames, ColourChange((("saturation", 0.0),), plain))[0, 0, 0].tolist() == [grey] * 3
-    assert change_colours(frames, ColourChange((("contrast", 0.0),), plain))[0, 0, 0].tolist() == [grey] * 3
-    assert change_colours(frames, ColourChange((("brightness", 2.0),), plain))[0, 0, 0].tolist() == [255, 200, 100]
-    assert change_colours(frames, ColourChange((), (5.0, -100.0, -60.0)))[0, 0, 0].tolist() == [205, 0, 0]
+    assert change_colours(frames, ColourChange((("brightness", 0.5),), plain))[
+        0, 0, 0
+    ].tolist() == [100, 50, 25]
+    assert (
+        change_colours(frames, ColourChange((("saturation", 0.0),), plain))[0, 0, 0].tolist()
+        == [grey] * 3
+    )
+    assert (
+        change_colours(frames, ColourChange((("contrast", 0.0),), plain))[0, 0, 0].tolist()
+        == [grey] * 3
+    )
+    assert change_colours(frames, ColourChange((("brightness", 2.0),), plain))[
+        0, 0, 0
+    ].tolist() == [255, 200, 100]
+    assert change_colours(frames, ColourChange((), (5.0, -100.0, -60.0)))[0, 0, 0].tolist() == [
+        205,
+        0,
+        0,
+    ]
 
 
 def test_off_draws_nothing_and_leaves_the_view_as_it_was() -> None:
     assert draw(0, 0) is None
-    sides, generator = (32, 40), torch.Generator
+    sides = (32, 40)
+    generator = torch.Generator
     plain = draw_training_view(sides, 32, True, 0.1, generator().manual_seed(3))
     coloured = draw_training_view(sides, 32, True, 0.1, generator().manual_seed(3), 0.4, 0.1)
     assert coloured.colour is not None
@@ -65,16 +90,21 @@ def test_off_draws_nothing_and_leaves_the_view_as_it_was() -> None:
 
 
 def test_lighting_follows_the_directions_of_colour() -> None:
-    shifts = np.array([change.shift for seed in range(2000) if (change := draw(0, 0.1, seed)) is not None])
+    shifts = np.array(
+        [change.shift for seed in range(2000) if (change := draw(0, 0.1, seed)) is not None]
+    )
     expected = (DIRECTIONS * (25.5 * DEVIATIONS) ** 2) @ DIRECTIONS.T
     np.testing.assert_allclose(np.cov(shifts.T), expected, atol=0.12 * expected.max())
 
 
 @given(st.integers(0, 1000))
 def test_a_view_with_colours_repeats_and_moves_no_box(seed: int) -> None:
-    frames, boxes = noise(seed), torch.rand(3, 4, generator=torch.Generator().manual_seed(seed)).sort(dim=1).values
+    frames = noise(seed)
+    boxes = torch.rand(3, 4, generator=torch.Generator().manual_seed(seed)).sort(dim=1).values
     views = [View(16, 12, flip=True, colour=draw(0.4, 0.1, seed)) for _ in range(2)]
-    (first, moved), (second, _) = (apply_view(frames, boxes, view, torch.Generator()) for view in views)
+    (first, moved), (second, _) = (
+        apply_view(frames, boxes, view, torch.Generator()) for view in views
+    )
     np.testing.assert_array_equal(first, second)
     _, plain = apply_view(frames, boxes, View(16, 12, flip=True), torch.Generator())
     assert torch.equal(moved, plain)

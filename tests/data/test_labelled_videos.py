@@ -34,11 +34,15 @@ def test_a_list_with_commas_or_spaces(tmp_path: Path, text: str) -> None:
     source = tmp_path / "train.csv"
     source.write_text(text)
     expected = [("a.mp4", "3"), ("sub/b c.mp4", "0")]
-    assert find_labelled_videos(source, "videos") == [(Path("videos") / name, label) for name, label in expected]
+    assert find_labelled_videos(source, "videos") == [
+        (Path("videos") / name, label) for name, label in expected
+    ]
     assert find_labelled_videos(source, None)[0][0] == tmp_path / "a.mp4"
 
 
-@pytest.mark.parametrize(("text", "words"), [("", "empty"), ("a.mp4\n", "line 1"), ("a.mp4,1\nb.mp4,\n", "line 2")])
+@pytest.mark.parametrize(
+    ("text", "words"), [("", "empty"), ("a.mp4\n", "line 1"), ("a.mp4,1\nb.mp4,\n", "line 2")]
+)
 def test_a_wrong_list_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "train.csv").write_text(text)
     with pytest.raises(ValueError, match=words):
@@ -63,7 +67,9 @@ def test_classes_are_numbers_or_names() -> None:
 
 
 @given(st.floats(0, 1), st.floats(0.1, 100), st.floats(0.1, 10))
-def test_a_clip_lies_within_its_video_or_in_its_middle(place: float, length: float, span: float) -> None:
+def test_a_clip_lies_within_its_video_or_in_its_middle(
+    place: float, length: float, span: float
+) -> None:
     moment = compute_moment(place, 5.0, 5.0 + length, span)
     if length <= span:
         assert moment == pytest.approx(5 + length / 2)

@@ -42,7 +42,9 @@ def test_collate_keeps_persons_and_pads_to_the_right() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_frames_wait_in_pinned_memory_where_there_is_a_gpu() -> None:
-    """A copy from it leaves the host free; without one the test of steps that wait for nothing is in tests/training."""
+    """A copy from it leaves the host free; without one the test of steps that wait for nothing is
+    in tests/training.
+    """
     batch = collate([make_clip(2, 8), make_clip(1, 8)])
     for frames in (batch.slow, batch.fast):
         assert frames is not None
@@ -61,7 +63,9 @@ def make_dataset(synthetic: Path, cache_side: int | None = None) -> ClipDataset:
         return draw_training_view((32, 40), 32, True, 0.1, generator)
 
     reader = ClipReader(16, 4, 30.0, np.arange(0, 16, 4), np.arange(16))
-    return ClipDataset(keyframes, find_videos(synthetic / "videos"), 900.0, reader, view_for, 0, cache_side)
+    return ClipDataset(
+        keyframes, find_videos(synthetic / "videos"), 900.0, reader, view_for, 0, cache_side
+    )
 
 
 def test_a_clip_has_its_frames_boxes_and_labels(synthetic: Path) -> None:
@@ -77,7 +81,8 @@ def test_a_clip_has_its_frames_boxes_and_labels(synthetic: Path) -> None:
 
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone(synthetic: Path) -> None:
-    first, second = make_dataset(synthetic), make_dataset(synthetic)
+    first = make_dataset(synthetic)
+    second = make_dataset(synthetic)
     second[7]  # another reading order
     torch.testing.assert_close(first[3].fast, second[3].fast)
     torch.testing.assert_close(first[3].boxes, second[3].boxes)
@@ -97,7 +102,8 @@ def test_workers_and_this_process_give_the_same_batches(synthetic: Path) -> None
 
 
 def test_the_cache_changes_nothing_at_its_own_size(synthetic: Path) -> None:
-    plain, cached = make_dataset(synthetic), make_dataset(synthetic, cache_side=40)
+    plain = make_dataset(synthetic)
+    cached = make_dataset(synthetic, cache_side=40)
     cached.fill_cache(iter)
     for dataset in (plain, cached):
         dataset._view_for = lambda _: View(40)
@@ -116,11 +122,17 @@ def test_a_missing_video_is_named(synthetic: Path) -> None:
     keyframes = [Keyframe("elsewhere", 1.0, torch.rand(1, 4), None, torch.ones(1))]
     reader = ClipReader(4, 4, 30.0, np.arange(4), None)
     with pytest.raises(VideoError, match="no video file for video id elsewhere"):
-        ClipDataset(keyframes, find_videos(synthetic / "videos"), 0.0, reader, lambda _: View(32), 0)
+        ClipDataset(
+            keyframes, find_videos(synthetic / "videos"), 0.0, reader, lambda _: View(32), 0
+        )
 
 
-def test_a_forked_process_reads_with_files_of_its_own(synthetic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file opened before a fork has one place that both processes move: each would read on where the other was."""
+def test_a_forked_process_reads_with_files_of_its_own(
+    synthetic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file opened before a fork has one place that both processes move: each would read on where
+    the other was.
+    """
     dataset = make_dataset(synthetic)
     dataset.read(0, epoch=0)
     parents = set(dataset._open.values())

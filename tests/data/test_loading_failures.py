@@ -1,4 +1,6 @@
-"""What a video that is broken, hangs or kills its reader costs: its own clips, or one sentence; never a wait."""
+"""What a video that is broken, hangs or kills its reader costs: its own clips, or one sentence;
+never a wait.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ KEYFRAMES = [
 
 
 class FakeReader:
-    """Stands for a FrameReader: pictures tell video, second and process; "b" does as `trouble` says."""
+    """Stands for a FrameReader: pictures tell video, second and process; "b" does as `trouble`
+    says.
+    """
 
     trouble: Callable[[float], None] | None = None
     width = height = 32
@@ -50,11 +54,17 @@ class FakeReader:
     def close(self) -> None: ...
 
 
-def make_loader(num_workers: int, training: bool = True, batch_size: int = 8) -> tuple[ClipLoader, list[str]]:
+def make_loader(
+    num_workers: int, training: bool = True, batch_size: int = 8
+) -> tuple[ClipLoader, list[str]]:
     clips = ClipReader(4, 2, 30.0, np.arange(4), None)
     videos = {video: Path(f"{video}.mp4") for video in VIDEOS}
     dataset = ClipDataset(KEYFRAMES, videos, 0.0, clips, lambda _: View(32), 0)
-    sampler = TrainBatchSampler(len(KEYFRAMES), batch_size, 0) if training else VideoBatchSampler(KEYFRAMES, batch_size)
+    sampler = (
+        TrainBatchSampler(len(KEYFRAMES), batch_size, 0)
+        if training
+        else VideoBatchSampler(KEYFRAMES, batch_size)
+    )
     said: list[str] = []
     return ClipLoader(dataset, sampler, num_workers, said.append), said
 
@@ -68,7 +78,11 @@ def fake_reader(monkeypatch: pytest.MonkeyPatch) -> None:
 def colours(loader: ClipLoader, epoch: int = 0) -> list[list[tuple[int, ...]]]:
     """(video, second, process) of every clip of every batch."""
     loader.set_epoch(epoch)
-    return [[tuple(clip[:, 2, 0, 0].tolist()) for clip in batch.slow] for batch in loader if batch.slow is not None]
+    return [
+        [tuple(clip[:, 2, 0, 0].tolist()) for clip in batch.slow]
+        for batch in loader
+        if batch.slow is not None
+    ]
 
 
 def test_each_video_stays_with_one_process_over_epochs_and_batches_do_not_depend_on_them() -> None:
@@ -76,8 +90,11 @@ def test_each_video_stays_with_one_process_over_epochs_and_batches_do_not_depend
     shared, _ = make_loader(2)
     owners: dict[int, set[int]] = {}
     for epoch in range(3):
-        expected, received = colours(alone, epoch), colours(shared, epoch)
-        assert [[clip[:2] for clip in batch] for batch in received] == [[clip[:2] for clip in b] for b in expected]
+        expected = colours(alone, epoch)
+        received = colours(shared, epoch)
+        assert [[clip[:2] for clip in batch] for batch in received] == [
+            [clip[:2] for clip in b] for b in expected
+        ]
         for batch in received:
             for video, _, process in batch:
                 owners.setdefault(video, set()).add(process)
@@ -89,7 +106,9 @@ def test_processes_of_an_evaluation_share_the_videos_and_lose_nothing() -> None:
     loader, _ = make_loader(2, training=False, batch_size=4)
     for _ in range(2):
         clips = [clip for batch in colours(loader) for clip in batch]
-        assert sorted(clip[:2] for clip in clips) == [(ord(k.video_id), int(k.timestamp)) for k in KEYFRAMES]
+        assert sorted(clip[:2] for clip in clips) == [
+            (ord(k.video_id), int(k.timestamp)) for k in KEYFRAMES
+        ]
         assert len({clip[::2] for clip in clips}) == len(VIDEOS)  # each video in one process
 
 
@@ -100,12 +119,18 @@ def fail(timestamp: float) -> None:
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("training", [True, False])
-def test_a_corrupt_video_costs_its_own_clips_and_is_named_once(num_workers: int, training: bool) -> None:
+def test_a_corrupt_video_costs_its_own_clips_and_is_named_once(
+    num_workers: int, training: bool
+) -> None:
     FakeReader.trouble = fail
     loader, said = make_loader(num_workers, training)
     for epoch in range(2):
         seen = {clip[:2] for batch in colours(loader, epoch) for clip in batch}
-        kept = {(ord(k.video_id), int(k.timestamp)) for k in KEYFRAMES if k.video_id != "b" or k.timestamp < 3}
+        kept = {
+            (ord(k.video_id), int(k.timestamp))
+            for k in KEYFRAMES
+            if k.video_id != "b" or k.timestamp < 3
+        }
         assert seen == kept
     assert said == ["b.mp4: torn off at 3 s; clips of it that cannot be read are left out"]
     assert loader.count_lost() == {"b": (3, "b.mp4: torn off at 3 s")}
@@ -129,7 +154,11 @@ def test_a_resumed_epoch_reads_on_without_reading_what_was() -> None:
     loader, _ = make_loader(2)
     whole = colours(loader, 1)
     loader.set_epoch(1, first_batch=2)
-    rest = [[tuple(clip[:2, 2, 0, 0].tolist()) for clip in batch.slow] for batch in loader if batch.slow is not None]
+    rest = [
+        [tuple(clip[:2, 2, 0, 0].tolist()) for clip in batch.slow]
+        for batch in loader
+        if batch.slow is not None
+    ]
     assert rest == [[clip[:2] for clip in batch] for batch in whole[2:]]
 
 
@@ -146,7 +175,9 @@ def test_a_hanging_reader_is_named_within_the_limit(monkeypatch: pytest.MonkeyPa
     FakeReader.trouble = hang
     loader, _ = make_loader(2)
     start = time.monotonic()
-    with pytest.raises(LoadingError, match=r"^a process .* nothing for 2 s, while it read b\.mp4 around \d s$"):
+    with pytest.raises(
+        LoadingError, match=r"^a process .* nothing for 2 s, while it read b\.mp4 around \d s$"
+    ):
         list(loader)
     assert time.monotonic() - start < 30
 
@@ -183,7 +214,11 @@ def test_a_split_of_which_nothing_can_be_read_is_refused_before_training() -> No
     dataset.require_a_readable_clip()
     only_bad = ClipDataset(
         [keyframe for keyframe in KEYFRAMES if keyframe.video_id == "b" and keyframe.timestamp > 3],
-        {"b": Path("b.mp4")}, 0.0, ClipReader(4, 2, 30.0, np.arange(4), None), lambda _: View(32), 0,
-    )  # fmt: skip
+        {"b": Path("b.mp4")},
+        0.0,
+        ClipReader(4, 2, 30.0, np.arange(4), None),
+        lambda _: View(32),
+        0,
+    )
     with pytest.raises(VideoError, match="torn off"):
         only_bad.require_a_readable_clip()

@@ -1,4 +1,6 @@
-"""The colours and box pixels that published weights saw, against what ffmpeg, OpenCV and PySlowFast's steps give."""
+"""The colours and box pixels that published weights saw, against what ffmpeg, OpenCV and
+PySlowFast's steps give.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,27 @@ from ava_det.video.file import VideoReader
 from ava_det.video.folder import FrameFolder
 from ava_det.video.pictures import compute_resized_size
 
-needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg on the command line")
+needs_ffmpeg = pytest.mark.skipif(
+    shutil.which("ffmpeg") is None, reason="needs ffmpeg on the command line"
+)
 GREEN = (40, 200, 40)
-WIDTH, HEIGHT = 70, 48  # short side 32 makes the long one 46.67, rounded down
+WIDTH = 70
+HEIGHT = 48  # short side 32 makes the long one 46.67, rounded down
 
 
-def write_green(path: Path, tagged_709: bool, size: tuple[int, int] = (WIDTH, HEIGHT), fmt: str = "yuv420p") -> None:
-    """A second of one colour, whose planes are made with BT.709's matrix, and tagged so or not at all."""
+def write_green(
+    path: Path, tagged_709: bool, size: tuple[int, int] = (WIDTH, HEIGHT), fmt: str = "yuv420p"
+) -> None:
+    """A second of one colour, whose planes are made with BT.709's matrix, and tagged so or not at
+    all.
+    """
     red, green, blue = (value / 255 for value in GREEN)
     luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    planes = [16 + 219 * luma, 128 + 224 * (blue - luma) / 1.8556, 128 + 224 * (red - luma) / 1.5748]
+    planes = [
+        16 + 219 * luma,
+        128 + 224 * (blue - luma) / 1.8556,
+        128 + 224 * (red - luma) / 1.5748,
+    ]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30, options={"qp": "0"})
         stream.width, stream.height, stream.pix_fmt = *size, fmt
@@ -43,7 +56,8 @@ def write_green(path: Path, tagged_709: bool, size: tuple[int, int] = (WIDTH, HE
             frame = av.VideoFrame(*size, fmt)
             for plane, value in zip(frame.planes, planes, strict=True):
                 plane.update(bytes([round(value)]) * plane.buffer_size)
-            frame.pts, frame.time_base = number, Fraction(1, 30)
+            frame.pts = number
+            frame.time_base = Fraction(1, 30)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
@@ -78,12 +92,19 @@ def test_bt601_is_the_colour_of_the_published_jpegs(tmp_path: Path, tagged: bool
     path = tmp_path / "green.mp4"
     write_green(path, tagged)
     (tmp_path / "green").mkdir()
-    for arguments in (["-i", path, tmp_path / "cut.mp4"], ["-i", tmp_path / "cut.mp4", "-r", 30, "-q:v", 1]):
+    for arguments in (
+        ["-i", path, tmp_path / "cut.mp4"],
+        ["-i", tmp_path / "cut.mp4", "-r", 30, "-q:v", 1],
+    ):
         last = [tmp_path / "green" / "green_%06d.jpg"] if "-r" in arguments else []
-        subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, [*arguments, *last])], check=True, timeout=60)
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-y", *map(str, [*arguments, *last])], check=True, timeout=60
+        )
     jpeg = FrameFolder(tmp_path / "green").read([0.5])[0]
     with VideoReader(path) as reader:
-        np.testing.assert_allclose(middle(reader.read([0.5], colour="bt601")[0]), middle(jpeg), atol=1)
+        np.testing.assert_allclose(
+            middle(reader.read([0.5], colour="bt601")[0]), middle(jpeg), atol=1
+        )
 
 
 def test_the_network_gets_bt601_and_the_person_detector_honest_colour(tmp_path: Path) -> None:
@@ -103,7 +124,8 @@ def their_boxes(boxes: np.ndarray, width: int, height: int, side: int) -> np.nda
 
     pixels = clip(boxes.astype(np.float64) * [width, height, width, height], width, height)
     if min(width, height) != side:
-        long, short = max(width, height), min(width, height)
+        long = max(width, height)
+        short = min(width, height)
         new_long = int(np.floor(long / short * side))
         pixels = pixels * (new_long / long)
         width, height = (new_long, side) if width > height else (side, new_long)
@@ -135,13 +157,19 @@ def test_a_dataset_places_boxes_as_its_config_says(tmp_path: Path) -> None:
         reader = ClipReader(4, 2, 30.0, np.arange(4), None, box_arithmetic=arithmetic)
         for side in (None, 40):
             dataset = ClipDataset(
-                keyframes, {"green": tmp_path / "green.mp4"}, 0.0, reader,
-                lambda generator: evaluation_view(generator, 32), 0, cache_side=side,
-            )  # fmt: skip
+                keyframes,
+                {"green": tmp_path / "green.mp4"},
+                0.0,
+                reader,
+                lambda generator: evaluation_view(generator, 32),
+                0,
+                cache_side=side,
+            )
             if side:
                 dataset.fill_cache(lambda order: order)
             pixels[arithmetic, side] = dataset[0].boxes[0].tolist()
-            assert dataset[0].keyframe.boxes is boxes  # scores are written on the boxes as they came
+            # scores are written on the boxes as they came
+            assert dataset[0].keyframe.boxes is boxes
     np.testing.assert_allclose(pixels["exact", None], [4.6, 6.4, 46, 32], atol=1e-4)
     ratio = 46 / 70
     expected = [7 * ratio, 9.6 * ratio, 45, min(47 * ratio, 31)]
@@ -149,23 +177,34 @@ def test_a_dataset_places_boxes_as_its_config_says(tmp_path: Path) -> None:
     np.testing.assert_allclose(pixels["pyslowfast", 40], expected, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["pyslowfast/SLOWFAST_32x2_R101_50_50", "mmaction2/slowfast_r50_8x8_v2.2"])
+@pytest.mark.parametrize(
+    "name", ["pyslowfast/SLOWFAST_32x2_R101_50_50", "mmaction2/slowfast_r50_8x8_v2.2"]
+)
 def test_the_published_configs_say_what_their_weights_saw(name: str) -> None:
     reader = build_clip_reader(load_config(f"configs/ava/{name}.yaml"))
     project = name.partition("/")[0]
     arithmetic = "pyslowfast" if project == "pyslowfast" else "exact"
-    assert (reader.frame_grid, reader.frame_colour, reader.box_arithmetic) == (project, "bt601", arithmetic)
+    assert (reader.frame_grid, reader.frame_colour, reader.box_arithmetic) == (
+        project,
+        "bt601",
+        arithmetic,
+    )
 
 
 WITH_CUDA = pytest.param(
     "cuda",
-    marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")],
+    marks=[
+        pytest.mark.gpu,
+        pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    ],
 )
 
 
 @pytest.mark.parametrize("device", ["cpu", WITH_CUDA])
 def test_the_device_gets_the_same_pixels(tmp_path: Path, device: str) -> None:
-    """Colour and size are settled in uint8 before the device, which only normalises: within 1 LSB, in truth 0.001."""
+    """Colour and size are settled in uint8 before the device, which only normalises: within 1 LSB,
+    in truth 0.001.
+    """
     write_green(tmp_path / "green.mp4", tagged_709=True)
     clips = ClipReader(4, 2, 30.0, np.arange(4), None, frame_colour="bt601")
     with VideoReader(tmp_path / "green.mp4") as reader:
@@ -173,7 +212,9 @@ def test_the_device_gets_the_same_pixels(tmp_path: Path, device: str) -> None:
     clip = torch.from_numpy(frames).permute(3, 0, 1, 2)[None]
     keyframe = Keyframe("green", 0.5, torch.zeros(0, 4), None, torch.zeros(0))
     batch = ClipBatch(clip, None, torch.zeros(0, 5), None, [keyframe])
-    ready = normalise_batch(batch, [0.45, 0.45, 0.45], [0.225, 0.225, 0.225], torch.device(device)).slow
+    ready = normalise_batch(
+        batch, [0.45, 0.45, 0.45], [0.225, 0.225, 0.225], torch.device(device)
+    ).slow
     assert ready is not None
     restored = (ready.cpu() * 0.225 + 0.45) * 255
     assert float((restored - clip.float()).abs().max()) < 1e-3
@@ -182,5 +223,6 @@ def test_the_device_gets_the_same_pixels(tmp_path: Path, device: str) -> None:
 def test_frames_are_resized_before_rounding_the_long_side_down(tmp_path: Path) -> None:
     write_green(tmp_path / "green.mp4", tagged_709=True)
     with VideoReader(tmp_path / "green.mp4") as reader:
-        full, small = reader.read([0.5], None, "bt601")[0], reader.read([0.5], 32, "bt601")[0]
+        full = reader.read([0.5], None, "bt601")[0]
+        small = reader.read([0.5], 32, "bt601")[0]
     np.testing.assert_array_equal(small, cv2.resize(full, (46, 32), interpolation=cv2.INTER_LINEAR))

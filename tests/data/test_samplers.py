@@ -14,7 +14,9 @@ from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler, cut
 from ava_det.structures import Keyframe
 
 
-def batches(num_clips: int, batch_size: int, epoch: int = 0, rank: int = 0, world_size: int = 1) -> list[list[int]]:
+def batches(
+    num_clips: int, batch_size: int, epoch: int = 0, rank: int = 0, world_size: int = 1
+) -> list[list[int]]:
     sampler = TrainBatchSampler(num_clips, batch_size, 7, rank, world_size)
     sampler.epoch = epoch
     return list(sampler)
@@ -37,7 +39,9 @@ def test_ranks_share_a_global_batch(num_clips: int, batch_size: int, epoch: int)
 
 
 @given(st.integers(8, 60), st.sampled_from([2, 4, 8]), st.integers(1, 5))
-def test_parts_of_processes_are_the_batch_and_stay_in_their_stretch(num_clips: int, size: int, parts: int) -> None:
+def test_parts_of_processes_are_the_batch_and_stay_in_their_stretch(
+    num_clips: int, size: int, parts: int
+) -> None:
     sampler = TrainBatchSampler(num_clips, size, 0)
     rounds = list(sampler.rounds(parts))
     assert [[index for part in round_ for index in part] for round_ in rounds] == list(sampler)
@@ -47,9 +51,12 @@ def test_parts_of_processes_are_the_batch_and_stay_in_their_stretch(num_clips: i
 
 
 def test_an_epoch_shows_every_clip_in_another_order_and_leaves_out_others() -> None:
-    first, second = batches(35, 8, 0), batches(35, 8, 1)
+    first = batches(35, 8, 0)
+    second = batches(35, 8, 1)
     assert first != second
-    missing = [set(range(35)) - {index for batch in epoch for index in batch} for epoch in (first, second)]
+    missing = [
+        set(range(35)) - {index for batch in epoch for index in batch} for epoch in (first, second)
+    ]
     assert missing[0] != missing[1]
 
 
@@ -75,16 +82,28 @@ def test_too_large_batches_are_refused() -> None:
         TrainBatchSampler(50, 8, 0, 0, 3)
 
 
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.integers(1, 5), st.integers(1, 4), st.integers(1, 3))
-def test_evaluation_shards_are_exact(sizes: list[int], batch_size: int, world_size: int, num_parts: int) -> None:
+@given(
+    st.lists(st.integers(0, 12), min_size=1, max_size=6),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.integers(1, 3),
+)
+def test_evaluation_shards_are_exact(
+    sizes: list[int], batch_size: int, world_size: int, num_parts: int
+) -> None:
     empty = torch.zeros(0, 4), None, torch.zeros(0)
-    keyframes = [Keyframe(f"v{v}", float(t), *empty) for v, size in enumerate(sizes) for t in reversed(range(size))]
+    keyframes = [
+        Keyframe(f"v{v}", float(t), *empty)
+        for v, size in enumerate(sizes)
+        for t in reversed(range(size))
+    ]
     seen: list[int] = []
     for rank in range(world_size):
         sampler = VideoBatchSampler(keyframes, batch_size, rank, world_size)
         assert len(sampler) == len(list(sampler))
         rounds = list(sampler.rounds(num_parts))
-        for part in range(num_parts):  # each process goes through its share in the order of time, once
+        # each process goes through its share in the order of time, once
+        for part in range(num_parts):
             check_one_pass(keyframes, [round_[part] for round_ in rounds], batch_size)
         mine = [index for round_ in rounds for batch in round_ for index in batch]
         assert sorted(mine) == sorted(index for batch in sampler for index in batch)
@@ -92,9 +111,15 @@ def test_evaluation_shards_are_exact(sizes: list[int], batch_size: int, world_si
     assert sorted(seen) == list(range(len(keyframes)))
 
 
-def check_one_pass(keyframes: list[Keyframe], batches: list[Sequence[int]], batch_size: int) -> None:
+def check_one_pass(
+    keyframes: list[Keyframe], batches: list[Sequence[int]], batch_size: int
+) -> None:
     for batch in batches:
         assert len(batch) <= batch_size
         assert len({keyframes[index].video_id for index in batch}) <= 1
-    moments = [(keyframes[index].video_id, keyframes[index].timestamp) for batch in batches for index in batch]
+    moments = [
+        (keyframes[index].video_id, keyframes[index].timestamp)
+        for batch in batches
+        for index in batch
+    ]
     assert moments == sorted(moments)

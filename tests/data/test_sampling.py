@@ -19,8 +19,15 @@ def test_pyslowfast_s_slow_frames() -> None:
     assert compute_slow_indices(32, 4, "linspace").tolist() == [0, 4, 8, 13, 17, 22, 26, 31]
 
 
-@given(st.integers(1, 16), st.sampled_from([1, 2, 4, 8]), st.integers(1, 8), st.sampled_from(["stride", "linspace"]))
-def test_slow_frames_are_fast_frames_in_order(slow: int, alpha: int, stride: int, policy: str) -> None:
+@given(
+    st.integers(1, 16),
+    st.sampled_from([1, 2, 4, 8]),
+    st.integers(1, 8),
+    st.sampled_from(["stride", "linspace"]),
+)
+def test_slow_frames_are_fast_frames_in_order(
+    slow: int, alpha: int, stride: int, policy: str
+) -> None:
     indices = compute_slow_indices(slow * alpha, alpha, policy)
     assert len(indices) == slow
     assert bool((np.diff(indices) > 0).all())
@@ -28,7 +35,9 @@ def test_slow_frames_are_fast_frames_in_order(slow: int, alpha: int, stride: int
 
 
 @given(st.integers(1, 64), st.integers(1, 16))
-def test_a_clip_spans_num_frames_times_stride_around_the_keyframe(num_frames: int, stride: int) -> None:
+def test_a_clip_spans_num_frames_times_stride_around_the_keyframe(
+    num_frames: int, stride: int
+) -> None:
     ticks = compute_clip_ticks(num_frames, stride)
     assert len(ticks) == num_frames
     assert bool((np.diff(ticks) == stride).all())

@@ -8,7 +8,9 @@ from ava_det.data.transforms import View, apply_view, draw_training_view, normal
 from ava_det.structures import ClipBatch
 
 
-def frames_with_a_white_box(box: tuple[int, int, int, int], width: int = 120, height: int = 80) -> np.ndarray:
+def frames_with_a_white_box(
+    box: tuple[int, int, int, int], width: int = 120, height: int = 80
+) -> np.ndarray:
     frames = np.zeros((3, height, width, 3), np.uint8)
     x1, y1, x2, y2 = box
     frames[:, y1:y2, x1:x2] = 255
@@ -45,7 +47,9 @@ def test_boxes_stay_on_what_they_frame(view: View) -> None:
 
 def test_a_box_outside_the_crop_keeps_its_row_without_area() -> None:
     boxes = torch.tensor([[0.9, 0.9, 1.0, 1.0], [0.0, 0.0, 0.5, 0.5]])
-    _, moved = apply_view(frames_with_a_white_box((0, 0, 9, 9)), boxes, View(80, 40, 0.0, 0.0), torch.Generator())
+    _, moved = apply_view(
+        frames_with_a_white_box((0, 0, 9, 9)), boxes, View(80, 40, 0.0, 0.0), torch.Generator()
+    )
     assert moved.shape == (2, 4)
     assert float((moved[0, 2:] - moved[0, :2]).prod()) == 0
     assert moved.min() >= 0
@@ -72,6 +76,8 @@ def test_normalise_makes_float_channels_last_clips() -> None:
     mean = torch.tensor([0.45, 0.4, 0.35])[:, None, None, None]
     std = torch.tensor([0.225, 0.25, 0.2])[:, None, None, None]
     assert ready.fast is not None
-    torch.testing.assert_close(ready.fast, (frames.float() / 255 - mean) / std, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        ready.fast, (frames.float() / 255 - mean) / std, atol=1e-5, rtol=1e-5
+    )
     assert ready.fast.is_contiguous(memory_format=torch.channels_last_3d)
     assert ready.slow is None

@@ -1,5 +1,6 @@
-"""The doctor finds every planted fault, at its line, in a small data set and in a copy of a real one; and nothing in
-either without them."""
+"""The doctor finds every planted fault, at its line, in a small data set and in a copy of a real
+one; and nothing in either without them.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +50,10 @@ def mini_ava(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     shutil.copytree(shared_data / "videos", folder / "videos")
     for split in ("train", "val"):
         shutil.copy(shared_data / f"mini_ava/{split}.csv", folder)
-        shutil.copy(shared_data / f"mini_ava/{split}_excluded_timestamps.csv", folder / f"{split}_excluded.csv")
+        shutil.copy(
+            shared_data / f"mini_ava/{split}_excluded_timestamps.csv",
+            folder / f"{split}_excluded.csv",
+        )
     shutil.copy(shared_data / "mini_ava/labelmap.pbtxt", folder)
     return folder
 
@@ -60,7 +64,9 @@ def plant_and_find(source: Path, folder: Path, start_second: float, fault: str) 
     examination = examine([*overrides(folder, start_second), *plant(folder)])
     errors = [finding for finding in examination.findings if finding.severity == ERROR]
     told = [f"{finding.where}: {finding.problem}" for finding in errors]
-    assert any(re.search(words, finding.problem) and where in (None, finding.where) for finding in errors), told
+    assert any(
+        re.search(words, finding.problem) and where in (None, finding.where) for finding in errors
+    ), told
 
 
 def test_nothing_is_wrong_with_a_clean_set(clean: Path, run_tool: RunTool) -> None:
@@ -77,7 +83,9 @@ def test_boxes_of_a_detector_are_not_taken_for_a_file(clean: Path, boxes: str) -
     assert boxes in note.problem
 
 
-def test_nothing_is_wrong_with_the_synthetic_set(synthetic_config: list[str], run_tool: RunTool) -> None:
+def test_nothing_is_wrong_with_the_synthetic_set(
+    synthetic_config: list[str], run_tool: RunTool
+) -> None:
     code, out, _ = run_tool("check_dataset", *synthetic_config)
     assert code == 0, out
     assert "error" not in out.split("would spoil")[0]
@@ -86,18 +94,29 @@ def test_nothing_is_wrong_with_the_synthetic_set(synthetic_config: list[str], ru
 
 @pytest.mark.needs_shared
 def test_nothing_is_wrong_with_mini_ava(mini_ava: Path, run_tool: RunTool, tmp_path: Path) -> None:
-    code, out, _ = run_tool("check_dataset", *overrides(mini_ava, 0), "--sheet", tmp_path / "sheet.png")
+    code, out, _ = run_tool(
+        "check_dataset", *overrides(mini_ava, 0), "--sheet", tmp_path / "sheet.png"
+    )
     assert code == 0, out
     assert "(0 warnings" in out
     assert (tmp_path / "sheet.png").stat().st_size > 100_000
 
 
 @pytest.mark.needs_shared
-def test_nothing_is_wrong_with_the_rows_of_ava(shared_data: Path, run_tool: RunTool, tmp_path: Path) -> None:
+def test_nothing_is_wrong_with_the_rows_of_ava(
+    shared_data: Path, run_tool: RunTool, tmp_path: Path
+) -> None:
     """94,625 rows; their videos are not here, and that is the only error."""
     ava = shared_data / "ava"
-    keys = [f"data.{split}.{key}" for split in ("train", "val", "test") for key in ("annotations=null", "boxes=gt")]
-    keys += [f"data.train.annotations={ava}/ava_train_v2.2_29videos.csv", f"data.video_dir={tmp_path}"]
+    keys = [
+        f"data.{split}.{key}"
+        for split in ("train", "val", "test")
+        for key in ("annotations=null", "boxes=gt")
+    ]
+    keys += [
+        f"data.train.annotations={ava}/ava_train_v2.2_29videos.csv",
+        f"data.video_dir={tmp_path}",
+    ]
     keys += [f"data.train.excluded={ava}/ava_train_excluded_timestamps_v2.2.csv"]
     keys += [f"data.label_map={ava}/ava_action_list_v2.2_for_activitynet_2019.pbtxt"]
     examination = examine(["--config", str(ROOT / "configs/ava/slowfast_r50_4x16.yaml"), *keys])
@@ -133,25 +152,41 @@ def test_the_remedy_for_seconds_mends_them(
     if unit != 1:
         for split in ("train", "val"):
             edit_rows(folder / f"{split}.csv", scale_time(unit))
-    remedies = {f.remedy for f in examine(overrides(folder, start_second)).findings if "outside their" in f.problem}
+    remedies = {
+        f.remedy
+        for f in examine(overrides(folder, start_second)).findings
+        if "outside their" in f.problem
+    }
     assert remedies == ({remedy} if remedy else set())
 
 
 def test_an_unusual_start_is_narrowed_down(clean: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(clean, tmp_path / "data")
     for split in ("train", "val"):
-        edit_rows(folder / f"{split}.csv", lambda row: [row[0], f"{float(row[1]) - 600:g}", *row[2:]])
-    [train, val] = [f for f in examine(overrides(folder, 0)).findings if "outside their" in f.problem]
+        edit_rows(
+            folder / f"{split}.csv", lambda row: [row[0], f"{float(row[1]) - 600:g}", *row[2:]]
+        )
+    [train, val] = [
+        f for f in examine(overrides(folder, 0)).findings if "outside their" in f.problem
+    ]
     assert train.remedy.startswith("data.start_second from 298 to 301 ")  # seconds 301..310 in 12 s
     assert (train.count, val.count) == (20, 10)
 
 
 def test_many_faults_are_told_together(clean: Path, tmp_path: Path, run_tool: RunTool) -> None:
     folder = shutil.copytree(clean, tmp_path / "data")
-    names = ["a video is missing", "id not in the map", "a row twice", "malformed rows", "no label map"]
+    names = [
+        "a video is missing",
+        "id not in the map",
+        "a row twice",
+        "malformed rows",
+        "no label map",
+    ]
     keys = [key for name in names for key in FAULTS[name][0](folder)]
     edit_rows(folder / "val.csv", replace_cell(4, "0.001"), 2)
-    code, out, err = run_tool("check_dataset", *overrides(folder, 900), *keys, "--sheet", tmp_path / "sheet.png")
+    code, out, err = run_tool(
+        "check_dataset", *overrides(folder, 900), *keys, "--sheet", tmp_path / "sheet.png"
+    )
     assert code == 1
     assert not err or "Traceback" not in err
     flat = " ".join(out.split())
@@ -178,7 +213,8 @@ def test_every_malformed_row_is_named(clean: Path, tmp_path: Path) -> None:
 def test_what_spoils_nothing_is_no_error(
     clean: Path, tmp_path: Path, run_tool: RunTool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")  # in a narrower table these words may stand on several lines
+    # in a narrower table these words may stand on several lines
+    monkeypatch.setenv("COLUMNS", "200")
     folder = shutil.copytree(clean, tmp_path / "data")
     shutil.copy(folder / "videos/a.mkv", folder / "videos/spare.mkv")
     edit_rows(folder / "train.csv", change_boxes(lambda box: box * 1.1 + 0.14), 3)
@@ -186,7 +222,11 @@ def test_what_spoils_nothing_is_no_error(
     code, out, _ = run_tool("check_dataset", *overrides(folder, 900))
     assert code == 0, out
     flat = " ".join(out.split())
-    for words in ("slightly outside the frame", "boxes without an action", "no split refers to: spare"):
+    for words in (
+        "slightly outside the frame",
+        "boxes without an action",
+        "no split refers to: spare",
+    ):
         assert words in flat
 
 
@@ -199,31 +239,46 @@ def test_recall_of_a_box_file_is_measured(clean: Path, tmp_path: Path) -> None:
         if second in (901, 902):
             return None
         if second in (903, 904):
-            left, right = float(row[2]), float(row[4])
+            left = float(row[2])
+            right = float(row[4])
             return [*row[:4], f"{right - 0.2 * (right - left):.4f}", *row[5:]]
         return row
 
     keys = write_boxes(change)(folder)
     findings = examine([*overrides(folder, 900), *keys]).findings
-    assert "val: 0.800 at IoU 0.5, 0.600 at IoU 0.9" in next(f.problem for f in findings if "recall" in f.problem)
-    assert next(f for f in findings if "no person box" in f.problem).problem.startswith("20.0% of the keyframes")
+    assert "val: 0.800 at IoU 0.5, 0.600 at IoU 0.9" in next(
+        f.problem for f in findings if "recall" in f.problem
+    )
+    assert next(f for f in findings if "no person box" in f.problem).problem.startswith(
+        "20.0% of the keyframes"
+    )
     assert not [f for f in findings if f.severity == ERROR]
 
 
 def test_boxes_of_a_pickle_are_checked_too(clean: Path, tmp_path: Path) -> None:
-    boxes = {f"c,{second:04d}": np.array([[0.1, 0.2, 0.4, 0.9, 0.95]]) for second in range(901, 911)}
+    boxes = {
+        f"c,{second:04d}": np.array([[0.1, 0.2, 0.4, 0.9, 0.95]]) for second in range(901, 911)
+    }
     boxes["c,0905"] = boxes["c,0905"] * 300
     (tmp_path / "boxes.pkl").write_bytes(pickle.dumps(boxes))
     findings = examine([*overrides(clean, 900), f"data.val.boxes={tmp_path}/boxes.pkl"]).findings
-    assert {"boxes.pkl, box 5"} == {finding.where for finding in findings if finding.severity == ERROR}
+    assert {"boxes.pkl, box 5"} == {
+        finding.where for finding in findings if finding.severity == ERROR
+    }
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--config", "nowhere.yaml"], ["data.nothing=1"], ["--sheet", "sheet.jpg"], ["data.train.annotations=null",
-     "data.val.annotations=null"]],
-)  # fmt: skip
-def test_a_mistake_in_the_command_is_2(clean: Path, run_tool: RunTool, arguments: list[str]) -> None:
+    [
+        ["--config", "nowhere.yaml"],
+        ["data.nothing=1"],
+        ["--sheet", "sheet.jpg"],
+        ["data.train.annotations=null", "data.val.annotations=null"],
+    ],
+)
+def test_a_mistake_in_the_command_is_2(
+    clean: Path, run_tool: RunTool, arguments: list[str]
+) -> None:
     code, out, err = run_tool("check_dataset", *overrides(clean, 900), *arguments)
     assert code == 2
     assert not out

@@ -33,16 +33,23 @@ def make_split(boxes: np.ndarray, actions: list[int], seconds: list[int]) -> Spl
     return SplitRows(SplitFiles("train", (Path("train.csv"),), (), "gt"), rows, set(), None)
 
 
-corner, side = st.integers(0, 5000), st.integers(10, 4900)
+corner = st.integers(0, 5000)
+side = st.integers(10, 4900)
 person = st.tuples(corner, corner, side, side, st.integers(1, 7), st.integers(0, 5))
 
 
 @settings(max_examples=200)
 @given(st.lists(person, max_size=30, unique_by=lambda values: values[:4]))
 def test_no_error_for_rows_that_mean_what_they_say(people: list[tuple[int, ...]]) -> None:
-    boxes = np.array([(x, y, x + width, y + height) for x, y, width, height, *_ in people], float).reshape(-1, 4)
-    split = make_split(boxes / 10_000, [values[4] for values in people], [values[5] for values in people])
-    findings = check_boxes("train", split.rows) + check_persons(split) + check_labels(split, LABEL_MAP, 7)
+    boxes = np.array(
+        [(x, y, x + width, y + height) for x, y, width, height, *_ in people], float
+    ).reshape(-1, 4)
+    split = make_split(
+        boxes / 10_000, [values[4] for values in people], [values[5] for values in people]
+    )
+    findings = (
+        check_boxes("train", split.rows) + check_persons(split) + check_labels(split, LABEL_MAP, 7)
+    )
     assert not [finding for finding in findings if finding.severity == ERROR]
 
 
@@ -54,4 +61,7 @@ def test_every_row_counts_once(num_pixels: int, num_inverted: int) -> None:
     split.rows.boxes[num_pixels : num_pixels + num_inverted] = [0.9, 0.6, 0.5, 0.9]
     found = {finding.problem.split()[0]: finding for finding in check_boxes("train", split.rows)}
     assert (found["boxes"].count, found["boxes"].where) == (num_pixels, "train.csv:1")
-    assert (found["corners"].count, found["corners"].where) == (num_inverted, f"train.csv:{num_pixels + 1}")
+    assert (found["corners"].count, found["corners"].where) == (
+        num_inverted,
+        f"train.csv:{num_pixels + 1}",
+    )

@@ -1,4 +1,6 @@
-"""A split of several annotation files is one split: its rows are checked together and named by their own files."""
+"""A split of several annotation files is one split: its rows are checked together and named by
+their own files.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,12 @@ from ava_det.dataset_check.split_rows import SplitFiles, read_split
 
 
 def test_rows_are_named_by_the_file_and_line_they_stand_on(tmp_path: Path) -> None:
-    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first = tmp_path / "first.csv"
+    second = tmp_path / "second.csv"
     first.write_text("v,0902,0.1,0.1,0.5,0.5,1,0\nv,0903\n")
-    second.write_text("w,0902,0.1,0.1,0.5,0.5,1,0\nw,0903,0.1,0.1,0.5,0.5,0,0\nw,0904,0.1,0.1,0.5,0.5,,0\n")
+    second.write_text(
+        "w,0902,0.1,0.1,0.5,0.5,1,0\nw,0903,0.1,0.1,0.5,0.5,0,0\nw,0904,0.1,0.1,0.5,0.5,,0\n"
+    )
     excluded = (tmp_path / "a.csv", tmp_path / "b.csv")
     for path, row in zip(excluded, ("v,0902", "w,0902"), strict=True):
         path.write_text(row + "\n")
@@ -21,5 +26,7 @@ def test_rows_are_named_by_the_file_and_line_they_stand_on(tmp_path: Path) -> No
     assert [split.rows.place(row) for row in (0, 4)] == [(str(first), 1), (str(second), 3)]
     assert len(split.excluded) == 2
     # an action id 0 is a fault, an empty one is none
-    faults = [finding for finding in check_labels(split, {1: "stand"}, 1) if finding.severity == ERROR]
+    faults = [
+        finding for finding in check_labels(split, {1: "stand"}, 1) if finding.severity == ERROR
+    ]
     assert [(finding.where, finding.count) for finding in faults] == [("second.csv:2", 1)]

@@ -46,11 +46,25 @@ def test_two_persons_joined_by_an_arm_are_cut() -> None:
 
 
 def test_three_persons_in_a_row_are_cut_twice() -> None:
-    assert len(find((10, 30, 30, 120), (30, 60, 45, 66), (45, 34, 65, 120), (65, 60, 80, 66), (80, 30, 100, 120))) == 3
+    assert (
+        len(
+            find(
+                (10, 30, 30, 120),
+                (30, 60, 45, 66),
+                (45, 34, 65, 120),
+                (65, 60, 80, 66),
+                (80, 30, 100, 120),
+            )
+        )
+        == 3
+    )
 
 
 def test_somebody_lying_beside_somebody_upright_is_cut_off() -> None:
-    assert find((100, 20, 122, 120), (20, 96, 100, 118)) == [(20, 96, 100, 118), (100, 20, 122, 120)]
+    assert find((100, 20, 122, 120), (20, 96, 100, 118)) == [
+        (20, 96, 100, 118),
+        (100, 20, 122, 120),
+    ]
     assert find((20, 20, 42, 120), (42, 96, 120, 118)) == [(20, 20, 42, 120), (42, 96, 120, 118)]
 
 
@@ -63,9 +77,9 @@ def test_specks_are_dropped_and_nothing_is_nobody() -> None:
     assert find() == []
 
 
-boxes = st.tuples(st.integers(0, 180), st.integers(0, 130), st.integers(1, 80), st.integers(1, 100)).map(
-    lambda box: (box[0], box[1], min(192, box[0] + box[2]), min(144, box[1] + box[3]))
-)
+boxes = st.tuples(
+    st.integers(0, 180), st.integers(0, 130), st.integers(1, 80), st.integers(1, 100)
+).map(lambda box: (box[0], box[1], min(192, box[0] + box[2]), min(144, box[1] + box[3])))
 
 
 @given(st.lists(boxes, max_size=6))

@@ -13,8 +13,15 @@ from ava_det.formats.annotations import load_boxes, timestamp_key, write_boxes
 SETTINGS = {"--detector": "motion", "--every": 1.0}
 
 
-def one_box(video: str, timestamp: float = 1.0) -> dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]:
-    return {(video, timestamp_key(timestamp)): (torch.tensor([[0.1, 0.2, 0.3, 0.4]]), torch.tensor([0.5]))}
+def one_box(
+    video: str, timestamp: float = 1.0
+) -> dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]:
+    return {
+        (video, timestamp_key(timestamp)): (
+            torch.tensor([[0.1, 0.2, 0.3, 0.4]]),
+            torch.tensor([0.5]),
+        )
+    }
 
 
 def test_the_parts_one_after_the_other_are_the_file_written_at_once(tmp_path: Path) -> None:
@@ -44,13 +51,18 @@ def test_a_run_with_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
     parts.begin(SETTINGS)
     parts.write("a", one_box("a"))
     parts.begin(SETTINGS)
-    with pytest.raises(ValueError, match=r"boxes.csv.parts: holds a run that was begun with --every 1.0, expected 0.5"):
+    with pytest.raises(
+        ValueError,
+        match=r"boxes.csv.parts: holds a run that was begun with --every 1.0, expected 0.5",
+    ):
         parts.begin({**SETTINGS, "--every": 0.5})
 
 
 def test_a_part_that_another_machine_kept_for_itself_is_missed(tmp_path: Path) -> None:
     parts = BoxParts(tmp_path / "boxes.csv")
     parts.begin(SETTINGS)
-    with pytest.raises(ValueError, match="expected the boxes of elsewhere, made by another process"):
+    with pytest.raises(
+        ValueError, match="expected the boxes of elsewhere, made by another process"
+    ):
         parts.merge(["elsewhere"])
     assert not (tmp_path / "boxes.csv").exists()

@@ -1,4 +1,6 @@
-"""The adapter: what it says where Detectron2 is missing or broken, and what it does with the real library."""
+"""The adapter: what it says where Detectron2 is missing or broken, and what it does with the real
+library.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,19 @@ needs_detectron2 = pytest.mark.needs_detectron2
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ModuleNotFoundError("No module named 'detectron2'", name="detectron2"), ["not installed", "--no-build-iso"]),
-        (ModuleNotFoundError("No module named 'fvcore'", name="fvcore"), ["needs fvcore", "pip install fvcore"]),
+        (
+            ModuleNotFoundError("No module named 'detectron2'", name="detectron2"),
+            ["not installed", "--no-build-iso"],
+        ),
+        (
+            ModuleNotFoundError("No module named 'fvcore'", name="fvcore"),
+            ["needs fvcore", "pip install fvcore"],
+        ),
         (ImportError("_C.so: undefined symbol: _ZN3c10"), ["another torch", "--force-reinstall"]),
-        (ImportError("detectron2 is not compiled successfully\nmore"), ["another torch", "--force-reinstall"]),
+        (
+            ImportError("detectron2 is not compiled successfully\nmore"),
+            ["another torch", "--force-reinstall"],
+        ),
         (
             ImportError("cannot import name 'x'\nmore"),
             ["does not import (cannot import name 'x')", "--force-reinstall"],
@@ -42,7 +53,9 @@ needs_detectron2 = pytest.mark.needs_detectron2
         (OSError("libtorch.so: cannot open"), ["libtorch.so", "--force-reinstall"]),
     ],
 )
-def test_what_is_wrong_comes_with_the_command_that_mends_it(error: Exception, words: list[str]) -> None:
+def test_what_is_wrong_comes_with_the_command_that_mends_it(
+    error: Exception, words: list[str]
+) -> None:
     sentence = explain(error)
     assert "python -m pip install" in sentence and "\n" not in sentence
     assert all(word in sentence for word in words)
@@ -60,7 +73,9 @@ def refuse_imports(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
 
 def test_a_missing_or_broken_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse_imports(monkeypatch, ModuleNotFoundError("No module named 'detectron2'", name="detectron2"))
+    refuse_imports(
+        monkeypatch, ModuleNotFoundError("No module named 'detectron2'", name="detectron2")
+    )
     with pytest.raises(Detectron2Unavailable, match="not installed; install it by: python -m pip"):
         Detectron2Detector()
     refuse_imports(monkeypatch, ImportError("undefined symbol: _ZN3c10"))
@@ -100,13 +115,20 @@ def test_a_yacs_file_with_weights(narrow: Detectron2Detector, tmp_path: Path) ->
     results = narrow(frames)
     for (boxes, scores), frame in zip(results, frames, strict=True):
         assert boxes.dtype == scores.dtype == np.float32
-        assert len(boxes) and boxes[:, 2].max() <= frame.shape[1] and boxes[:, 3].max() <= frame.shape[0]
+        assert (
+            len(boxes)
+            and boxes[:, 2].max() <= frame.shape[1]
+            and boxes[:, 3].max() <= frame.shape[0]
+        )
     # with the weights named inside the configuration
     inside = tmp_path / "inside.yaml"
     inside.write_text((tmp_path / "config.yaml").read_text() + f"\n_BASE_: {tmp_path}/empty.yaml\n")
     (tmp_path / "empty.yaml").write_text("VERSION: 2\n")
     text = inside.read_text().splitlines()
-    inside.write_text("\n".join(f"  WEIGHTS: {tmp_path}/weights.pth" if "  WEIGHTS:" in t else t for t in text) + "\n")
+    inside.write_text(
+        "\n".join(f"  WEIGHTS: {tmp_path}/weights.pth" if "  WEIGHTS:" in t else t for t in text)
+        + "\n"
+    )
     np.testing.assert_array_equal(Detectron2Detector(inside)(frames)[0][0], results[0][0])
 
 
@@ -118,7 +140,9 @@ def test_halves_and_another_class(narrow: Detectron2Detector, tmp_path: Path) ->
     boxes, scores = Detectron2Detector(*files, precision="bf16")([frame])[0]
     assert boxes.dtype == scores.dtype == np.float32
     assert scores[0] == pytest.approx(narrow([frame])[0][1][0], abs=0.05)
-    others = [len(Detectron2Detector(*files, person_class=k)([frame])[0][0]) for k in range(1, 80, 20)]
+    others = [
+        len(Detectron2Detector(*files, person_class=k)([frame])[0][0]) for k in range(1, 80, 20)
+    ]
     assert max(others) < len(narrow([frame])[0][0])
 
 
@@ -153,7 +177,8 @@ def test_names_of_the_model_zoo_bring_their_weights(
         (tmp_path / "detectron2" / "COCO-Detection").mkdir(parents=True, exist_ok=True)
         url = library.model_zoo.get_checkpoint_url(name + ".yaml")
         cached = tmp_path / "detectron2" / "COCO-Detection" / url.rpartition("/")[2]
-        torch.save({"model": {}}, cached)  # found where ours are kept: our names and theirs are one file
+        # found where ours are kept: our names and theirs are one file
+        torch.save({"model": {}}, cached)
         with pytest.raises(WeightsError, match="does not fit the configuration: missing"):
             Detectron2Detector(name)
     with pytest.raises(ValueError, match="no such name in Detectron2's model zoo"):
@@ -162,8 +187,11 @@ def test_names_of_the_model_zoo_bring_their_weights(
 
 @needs_detectron2
 @pytest.mark.filterwarnings("ignore")
-def test_files_that_cannot_be_used_are_one_sentence(narrow: Detectron2Detector, tmp_path: Path) -> None:
-    config, weights = tmp_path / "config.yaml", tmp_path / "weights.pth"
+def test_files_that_cannot_be_used_are_one_sentence(
+    narrow: Detectron2Detector, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    weights = tmp_path / "weights.pth"
     entries = torch.load(weights)["model"]
     torch.save({"model": {k: v for k, v in entries.items() if "res4.5" not in k}}, weights)
     with pytest.raises(WeightsError, match=r"missing backbone\.bottom_up\.res4\.5.* and \d+ more"):
@@ -171,7 +199,9 @@ def test_files_that_cannot_be_used_are_one_sentence(narrow: Detectron2Detector, 
     weights.write_bytes(pickle.dumps({"model": {"x": Hostile(tmp_path / "victim")}}, protocol=2))
     with pytest.raises(WeightsError, match="nothing in it was run"):
         Detectron2Detector(config, weights)
-    config.write_text(config.read_text().replace("VERSION: 2", "VERSION: !!python/object/apply:os.mkdir [victim]"))
+    config.write_text(
+        config.read_text().replace("VERSION: 2", "VERSION: !!python/object/apply:os.mkdir [victim]")
+    )
     with pytest.raises(ValueError, match=r"config\.yaml: not a configuration of Detectron2"):
         Detectron2Detector(config, weights)
     config.write_text("MODEL:\n  COLOUR: red\n")
@@ -184,9 +214,13 @@ def test_files_that_cannot_be_used_are_one_sentence(narrow: Detectron2Detector, 
 
 
 @needs_detectron2
-def test_it_imports_without_pkg_resources(library: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_imports_without_pkg_resources(
+    library: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As with setuptools 82 and later, which no longer have it."""
     for name in [name for name in sys.modules if name.startswith("detectron2.model_zoo")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pkg_resources", None)
-    assert import_detectron2().model_zoo.get_config_file("COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml")
+    assert import_detectron2().model_zoo.get_config_file(
+        "COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"
+    )

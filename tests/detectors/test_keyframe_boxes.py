@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from ava_det.detectors import MotionDetector
-from ava_det.detectors.keyframe_boxes import add_proposals, compute_recall, detect_persons, replace_boxes
+from ava_det.detectors.keyframe_boxes import (
+    add_proposals,
+    compute_recall,
+    detect_persons,
+    replace_boxes,
+)
 from ava_det.formats.annotations import keyframes_from_annotations, load_annotations, timestamp_key
 from ava_det.structures import Keyframe
 from ava_det.video.file import VideoError
@@ -22,7 +27,9 @@ def make_keyframe() -> Keyframe:
     return Keyframe("video", 902.0, LABELLED, torch.eye(2, 4), torch.ones(2))
 
 
-def boxes_at(boxes: torch.Tensor, scores: Sequence[float]) -> dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]:
+def boxes_at(
+    boxes: torch.Tensor, scores: Sequence[float]
+) -> dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]:
     return {("video", timestamp_key(902)): (boxes, torch.tensor(scores))}
 
 
@@ -49,14 +56,21 @@ def test_proposals_take_over_labels_where_they_overlap_enough() -> None:
 
 
 def test_recall_and_precision() -> None:
-    proposals = torch.cat((LABELLED[:1], torch.tensor([[0.0, 0.6, 0.2, 0.9]]), LABELLED[:1] + 0.005))
-    assert compute_recall([make_keyframe()], boxes_at(proposals, [0.9, 0.9, 0.9]), 0.5) == pytest.approx((1 / 2, 2 / 3))
+    proposals = torch.cat(
+        (LABELLED[:1], torch.tensor([[0.0, 0.6, 0.2, 0.9]]), LABELLED[:1] + 0.005)
+    )
+    assert compute_recall(
+        [make_keyframe()], boxes_at(proposals, [0.9, 0.9, 0.9]), 0.5
+    ) == pytest.approx((1 / 2, 2 / 3))
 
 
 def test_motion_finds_the_persons_of_the_synthetic_set(tmp_path: Path) -> None:
-    synthetic = render_synthetic(tmp_path, "--num-train=1", "--num-val=3")  # 30 s: enough to learn a background from
+    # 30 s: enough to learn a background from
+    synthetic = render_synthetic(tmp_path, "--num-train=1", "--num-val=3")
     keyframes = keyframes_from_annotations(load_annotations(synthetic / "val.csv"), 80)
-    found = detect_persons(MotionDetector(), find_videos(synthetic / "videos"), keyframes, 900.0, lambda items: items)
+    found = detect_persons(
+        MotionDetector(), find_videos(synthetic / "videos"), keyframes, 900.0, lambda items: items
+    )
     assert len(found) == len(keyframes)
     for boxes, scores in found.values():
         assert boxes.shape == (len(scores), 4)
@@ -77,11 +91,16 @@ def test_every_video_starts_the_detector_anew(synthetic: Path) -> None:
 
         def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
             width = frames[0].shape[1]
-            return [(np.array([[-5, 0, width + 5, 10]], np.float32), np.ones(1, np.float32)) for _ in frames]
+            return [
+                (np.array([[-5, 0, width + 5, 10]], np.float32), np.ones(1, np.float32))
+                for _ in frames
+            ]
 
     keyframes = keyframes_from_annotations(load_annotations(synthetic / "train.csv"), 80)
     recorder = Recorder()
-    found = detect_persons(recorder, find_videos(synthetic / "videos"), keyframes, 900.0, lambda items: items)
+    found = detect_persons(
+        recorder, find_videos(synthetic / "videos"), keyframes, 900.0, lambda items: items
+    )
     assert recorder.starts == 4
     assert all(boxes[0, 0] == 0 and boxes[0, 2] == 1 for boxes, _ in found.values())
 

@@ -1,4 +1,6 @@
-"""The motion detector on scenes small enough to know the answer, and on real footage from a fixed camera."""
+"""The motion detector on scenes small enough to know the answer, and on real footage from a fixed
+camera.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def make_room(width: int = 160, height: int = 120) -> np.ndarray:
     return room[:, :, None] + rng.normal(0, 4, (height, width, 3))
 
 
-def paint(room: np.ndarray, *persons: tuple[Box, tuple[int, int, int]], light: float = 1.0) -> np.ndarray:
+def paint(
+    room: np.ndarray, *persons: tuple[Box, tuple[int, int, int]], light: float = 1.0
+) -> np.ndarray:
     """A uint8 frame of the room with coloured boxes in it and sensor noise over it."""
     frame = room.copy()
     for (x1, y1, x2, y2), color in persons:
@@ -34,7 +38,10 @@ def paint(room: np.ndarray, *persons: tuple[Box, tuple[int, int, int]], light: f
 
 def walk(room: np.ndarray, count: int = 32) -> list[np.ndarray]:
     """Somebody in red crosses the room."""
-    return [paint(room, ((x, 40, x + 16, 100), (220, 30, 30))) for x in np.linspace(0, 140, count).astype(int)]
+    return [
+        paint(room, ((x, 40, x + 16, 100), (220, 30, 30)))
+        for x in np.linspace(0, 140, count).astype(int)
+    ]
 
 
 def compute_iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -60,8 +67,11 @@ def test_it_follows_the_protocol(detector: MotionDetector) -> None:
     assert detector.name == "motion"
 
 
-def test_persons_are_found_where_they_are_best_first(detector: MotionDetector, room: np.ndarray) -> None:
-    large, small = (20, 30, 40, 100), (110, 60, 122, 95)
+def test_persons_are_found_where_they_are_best_first(
+    detector: MotionDetector, room: np.ndarray
+) -> None:
+    large = (20, 30, 40, 100)
+    small = (110, 60, 122, 95)
     [(boxes, scores)] = detector([paint(room, (small, (60, 60, 200)), (large, (20, 200, 20)))])
     assert boxes.dtype == scores.dtype == np.float32
     assert boxes.shape == (2, 4)
@@ -82,7 +92,9 @@ def test_no_frames_no_results(detector: MotionDetector) -> None:
 
 
 @pytest.mark.parametrize("light", [0.75, 1.25])
-def test_a_change_of_light_is_nobody(detector: MotionDetector, room: np.ndarray, light: float) -> None:
+def test_a_change_of_light_is_nobody(
+    detector: MotionDetector, room: np.ndarray, light: float
+) -> None:
     assert len(detector([paint(room, light=light)])[0][0]) == 0
     person = (60, 40, 78, 100)
     [(boxes, _)] = detector([paint(room, (person, (20, 200, 20)), light=light)])
@@ -99,7 +111,9 @@ def test_a_shadow_is_nobody(detector: MotionDetector, room: np.ndarray) -> None:
 def test_boxes_are_in_pixels_of_the_frame_at_any_size() -> None:
     room = make_room(800, 600)
     detector = MotionDetector()
-    detector.begin_video([paint(room, ((x, 200, x + 80, 500), (220, 30, 30))) for x in range(0, 720, 40)])
+    detector.begin_video(
+        [paint(room, ((x, 200, x + 80, 500), (220, 30, 30))) for x in range(0, 720, 40)]
+    )
     person = (301, 152, 402, 507)
     [(boxes, _)] = detector([paint(room, (person, (20, 200, 20)))])
     assert len(boxes) == 1
@@ -112,7 +126,9 @@ def test_every_video_starts_anew(detector: MotionDetector) -> None:
     assert len(detector([paint(other)])[0][0]) == 0
 
 
-def test_results_do_not_depend_on_the_other_frames(detector: MotionDetector, room: np.ndarray) -> None:
+def test_results_do_not_depend_on_the_other_frames(
+    detector: MotionDetector, room: np.ndarray
+) -> None:
     frames = walk(room, 5)
     together = detector(frames)
     for frame, (boxes, scores) in zip(frames, together, strict=True):
@@ -125,7 +141,14 @@ def test_people_who_take_turns_in_one_place_do_not_become_background(room: np.nd
     """Two thirds of the time somebody stands in one place, where a median would show no wall."""
     place = (70, 30, 90, 100)
     samples = []
-    for color in ((220, 30, 30), (20, 200, 20), (30, 30, 220), (220, 200, 20), (20, 20, 20), (230, 230, 230)):
+    for color in (
+        (220, 30, 30),
+        (20, 200, 20),
+        (30, 30, 220),
+        (220, 200, 20),
+        (20, 20, 20),
+        (230, 230, 230),
+    ):
         samples += [paint(room, (place, color))] * 4 + [paint(room)] * 2
     background, _ = compute_background(np.stack(samples).astype(np.float32))
     assert np.abs(background - room).mean() < 2
@@ -144,7 +167,9 @@ def test_one_sample_is_its_own_background(room: np.ndarray) -> None:
 def test_odd_sizes_work() -> None:
     room = make_room(97, 73)
     detector = MotionDetector()
-    detector.begin_video([paint(room, ((x, 20, x + 14, 60), (220, 30, 30))) for x in range(0, 80, 5)])
+    detector.begin_video(
+        [paint(room, ((x, 20, x + 14, 60), (220, 30, 30))) for x in range(0, 80, 5)]
+    )
     assert len(detector([paint(room, ((40, 20, 54, 60), (20, 200, 20)))])[0][0]) == 1
 
 
@@ -175,7 +200,9 @@ def test_real_footage_from_a_fixed_camera(shared_data: Path) -> None:
             for row in csv.reader(file):
                 if row[0] == video_id:
                     labelled.setdefault(int(row[1]), set()).add(tuple(map(float, row[2:6])))
-        with (shared_data / "mini_ava" / f"{split}_excluded_timestamps.csv").open(newline="") as file:
+        with (shared_data / "mini_ava" / f"{split}_excluded_timestamps.csv").open(
+            newline=""
+        ) as file:
             unclear |= {int(row[1]) for row in csv.reader(file) if row[0] == video_id}
     seconds = [second for second in range(1, 139) if second not in unclear]
     detector = MotionDetector()

@@ -1,4 +1,6 @@
-"""A name to a detector: what `auto` is, where weights come from, and what is said when there are none."""
+"""A name to a detector: what `auto` is, where weights come from, and what is said when there are
+none.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,12 @@ from ava_det.checkpoint import WeightsError, zoo
 from ava_det.config import ConfigError
 from ava_det.detectors import detectron2_detector
 from ava_det.detectors.detectron2_detector import DEFAULT_CONFIG, Detectron2Unavailable
-from ava_det.detectors.faster_rcnn import FasterRCNN, FasterRCNNDetector, InputRule, save_faster_rcnn
+from ava_det.detectors.faster_rcnn import (
+    FasterRCNN,
+    FasterRCNNDetector,
+    InputRule,
+    save_faster_rcnn,
+)
 from ava_det.detectors.registry import DEFAULT_WEIGHTS, DETECTORS, build_detector, names_detector
 
 CPU = torch.device("cpu")
@@ -52,7 +59,11 @@ def test_auto_without_detectron2_is_faster_rcnn_and_says_so(
     assert isinstance(detector, FasterRCNNDetector)
     assert (detector.short_side, detector.long_side) == (64, 96)
     said = capsys.readouterr().out
-    assert "person detector: faster_rcnn" in said and DEFAULT_WEIGHTS in said and "not installed" in said
+    assert (
+        "person detector: faster_rcnn" in said
+        and DEFAULT_WEIGHTS in said
+        and "not installed" in said
+    )
 
 
 def test_auto_with_detectron2_is_detectron2_and_says_so(
@@ -106,10 +117,15 @@ def test_offline_with_nothing_cached_names_the_ways_out(
     assert "motion" in sentence and "faster_rcnn:FILE" in sentence
 
 
-def test_urls_are_kept_like_names(cache: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_urls_are_kept_like_names(
+    cache: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     short = "detectron2://COCO-Detection/faster_rcnn_R_50_FPN_3x/137849458/model_final_280758.pkl"
     assert zoo.resolve_weights(short) == zoo.resolve_weights(DEFAULT_WEIGHTS) == weights
     monkeypatch.setattr(zoo, "_fetch", lambda url, path: Path(path).write_text(url))
     other = zoo.resolve_weights("detectron2://ImageNetPretrained/MSRA/R-50.pkl")
     assert other == cache / "detectron2" / "ImageNetPretrained" / "MSRA" / "R-50.pkl"
-    assert other.read_text() == "https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/MSRA/R-50.pkl"
+    assert (
+        other.read_text()
+        == "https://dl.fbaipublicfiles.com/detectron2/ImageNetPretrained/MSRA/R-50.pkl"
+    )

@@ -12,7 +12,9 @@ from ava_det.detectors.torchvision_rcnn import TorchvisionDetector
 
 
 class FakeNetwork(nn.Module):
-    """Finds one person as large as the frame, one small person and one dog; keeps what it was shown."""
+    """Finds one person as large as the frame, one small person and one dog; keeps what it was
+    shown.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +25,13 @@ class FakeNetwork(nn.Module):
         self.seen.append(image)
         height, width = image.shape[1:]
         boxes = torch.tensor([[0.0, 0.0, width, height], [1, 1, 5, 5], [2, 2, 9, 9]])
-        return [{"boxes": boxes, "labels": torch.tensor([1, 18, 1]), "scores": torch.tensor([0.9, 0.8, 0.7])}]
+        return [
+            {
+                "boxes": boxes,
+                "labels": torch.tensor([1, 18, 1]),
+                "scores": torch.tensor([0.9, 0.8, 0.7]),
+            }
+        ]
 
 
 @pytest.fixture

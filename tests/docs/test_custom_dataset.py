@@ -1,4 +1,6 @@
-"""docs/custom_dataset.md, run as written; exports of the synthetic ground truth stand in for the hours in CVAT."""
+"""docs/custom_dataset.md, run as written; exports of the synthetic ground truth stand in for the
+hours in CVAT.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +46,16 @@ class Parsed(Exception):
 
 
 @pytest.mark.parametrize("command", commands())
-def test_every_command_has_options_its_tool_knows(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_has_options_its_tool_knows(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, script, *arguments = shlex.split(command)
     for name in ("parse_args", "parse_intermixed_args"):
         original = getattr(argparse.ArgumentParser, name)
 
-        def parse(parser: ToolParser, args: list[str] | None = None, original: object = original) -> None:
+        def parse(
+            parser: ToolParser, args: list[str] | None = None, original: object = original
+        ) -> None:
             original(parser, args)  # type: ignore[operator]
             raise Parsed
 
@@ -59,7 +65,8 @@ def test_every_command_has_options_its_tool_knows(command: str, monkeypatch: pyt
 
 
 def test_the_experiment_and_the_label_map_of_the_page_fit(tmp_path: Path) -> None:
-    [experiment], [label_map] = blocks("yaml"), blocks("pbtxt")
+    [experiment] = blocks("yaml")
+    [label_map] = blocks("pbtxt")
     (tmp_path / "slowfast.yaml").write_text(experiment)
     (tmp_path / "labelmap.pbtxt").write_text(label_map)
     config = load_config(tmp_path / "slowfast.yaml")
@@ -67,49 +74,69 @@ def test_the_experiment_and_the_label_map_of_the_page_fit(tmp_path: Path) -> Non
 
 
 def write_exports(data: Path, exports: Path, actions: list[str]) -> None:
-    """What annotators would export: the synthetic ground truth, corrected on every second, with the page's actions."""
+    """What annotators would export: the synthetic ground truth, corrected on every second, with the
+    page's actions.
+    """
     names = load_label_map(data / "labelmap.pbtxt")
-    persons: dict[str, dict[str, dict[int, tuple[list[float], set[str]]]]] = defaultdict(lambda: defaultdict(dict))
+    persons: dict[str, dict[str, dict[int, tuple[list[float], set[str]]]]] = defaultdict(
+        lambda: defaultdict(dict)
+    )
     for split in ("train", "val"):
         with open(data / f"{split}.csv", encoding="utf-8") as file:
             for video_id, second, *sides, action_id, person in csv.reader(file):
                 frame = (int(second) - 900) * 15
-                _, done = persons[video_id][person].setdefault(frame, ([float(side) for side in sides], set()))
+                _, done = persons[video_id][person].setdefault(
+                    frame, ([float(side) for side in sides], set())
+                )
                 done.add(names[int(action_id)])
     exports.mkdir()
     for video_id, tracks in persons.items():
         written = []
         for number, seen in enumerate(tracks.values()):
             keyframes = [
-                (frame, tuple(side * (192, 144)[i % 2] for i, side in enumerate(sides)),
-                 {name: str(name in done).lower() for name in actions})
+                (
+                    frame,
+                    tuple(side * (192, 144)[i % 2] for i, side in enumerate(sides)),
+                    {name: str(name in done).lower() for name in actions},
+                )
                 for frame, (sides, done) in sorted(seen.items())
-            ]  # fmt: skip
+            ]
             written.append(track(number, dense_boxes(keyframes, 180)))  # type: ignore[arg-type]
         declared = labels(*(attribute(name) for name in actions))
-        with zipfile.ZipFile(exports / f"task_{video_id}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(
+            exports / f"task_{video_id}.zip", "w", zipfile.ZIP_DEFLATED
+        ) as archive:
             archive.writestr(
-                "annotations.xml", export(task_meta(f"{video_id}.mp4", 180, (192, 144), declared), *written)
+                "annotations.xml",
+                export(task_meta(f"{video_id}.mp4", 180, (192, 144), declared), *written),
             )
 
 
 def prepare_folder(folder: Path) -> Path:
-    """Everything the page expects a reader to have: videos, label map, experiment, and the quickstart's weights."""
-    data, mine = folder / "synthetic", folder / "mine"
+    """Everything the page expects a reader to have: videos, label map, experiment, and the
+    quickstart's weights.
+    """
+    data = folder / "synthetic"
+    mine = folder / "mine"
     render_synthetic(data, "--num-train=6", "--num-val=2", "--seconds=12")
     for name in ("tools", "configs"):
         (folder / name).symlink_to(ROOT / name)
     (mine / "videos").mkdir(parents=True)
     (mine / "new").mkdir()
     for path in (data / "videos").glob("*.mp4"):
-        target = mine / "new/walk.mp4" if path.stem.startswith("demo") else mine / "videos" / path.name
+        target = (
+            mine / "new/walk.mp4" if path.stem.startswith("demo") else mine / "videos" / path.name
+        )
         shutil.copyfile(path, target)
-    [experiment], [label_map] = blocks("yaml"), blocks("pbtxt")
+    [experiment] = blocks("yaml")
+    [label_map] = blocks("pbtxt")
     (mine / "slowfast.yaml").write_text(experiment)
     (mine / "labelmap.pbtxt").write_text(label_map)
     torch.manual_seed(0)
     other = build_model(load_config("configs/synthetic/slowfast.yaml"))
-    save_checkpoint(folder / "outputs/quickstart/checkpoints/last.pt", {"model": other.state_dict()})
+    save_checkpoint(
+        folder / "outputs/quickstart/checkpoints/last.pt", {"model": other.state_dict()}
+    )
     return mine
 
 
@@ -123,8 +150,12 @@ def test_the_page_is_run_as_written(tmp_path: Path) -> None:
                 actions = list(load_label_map(mine / "labelmap.pbtxt").values())
                 write_exports(tmp_path / "synthetic", mine / "exports", actions)
             line = command.replace("python ", f"{shlex.quote(sys.executable)} ", 1)
-            finished = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
-            assert finished.returncode == 0, f"{command}\n{finished.stdout[-2000:]}\n{finished.stderr[-2000:]}"
+            finished = subprocess.run(
+                line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+            )
+            assert finished.returncode == 0, (
+                f"{command}\n{finished.stdout[-2000:]}\n{finished.stderr[-2000:]}"
+            )
             said[command] = finished.stdout
     [imported] = [out for command, out in said.items() if "cvat mine/exports" in command]
     assert "train.csv: 6 videos" in imported
@@ -133,10 +164,13 @@ def test_the_page_is_run_as_written(tmp_path: Path) -> None:
     [taken_over] = [out for command, out in said.items() if "weights=outputs" in command]
     assert "head.projection.weight (file [80, " in taken_over
     assert "what did not fit starts untrained" in taken_over
-    detected, labelled = (json.loads((mine / run / "metrics.json").read_text()) for run in ("run", "run_gt"))
+    detected, labelled = (
+        json.loads((mine / run / "metrics.json").read_text()) for run in ("run", "run_gt")
+    )
     assert (detected["boxes"], labelled["boxes"]) == ("mine/boxes.csv", "gt")
     assert set(labelled["per_class"]) == {"1", "2", "3", "4", "5"}
-    assert labelled["mAP"] > 0.05  # a few steps on six videos: the path works, the number says nothing
+    # a few steps on six videos: the path works, the number says nothing
+    assert labelled["mAP"] > 0.05
     with zipfile.ZipFile(next((mine / "exports").iterdir())) as archive:
         assert archive.namelist() == ["annotations.xml"]
     assert (mine / "next_drafts/walk.xml").stat().st_size > 0

@@ -21,7 +21,9 @@ from ava_det.interchange.fiftyone_labels import add_to_sample
 from ava_det.models.build import build_model
 from ava_det.structures import Detections, Keyframe
 
-PAGE = (Path(__file__).resolve().parent.parent.parent / "docs/python.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parent.parent.parent / "docs/python.md").read_text(
+    encoding="utf-8"
+)
 
 
 @pytest.fixture
@@ -36,7 +38,12 @@ def predictor(synthetic_config: list[str], synthetic: Path, tmp_path: Path) -> P
     names = load_label_map(synthetic / "labelmap.pbtxt")
     path = tmp_path / "weights.pt"
     save_checkpoint(
-        path, {"model": build_model(config).state_dict(), "config": config_to_dict(config), "label_map": names}
+        path,
+        {
+            "model": build_model(config).state_dict(),
+            "config": config_to_dict(config),
+            "label_map": names,
+        },
     )
     return Predictor.from_pretrained(
         path, detector="motion", device="cpu", overrides=["data.min_person_score=0.1"]
@@ -61,7 +68,10 @@ def test_the_page_runs(
         exec(block, names)
     assert " s: #1 at [" in capsys.readouterr().out
     assert (tmp_path / "overlay.mp4").stat().st_size > 10_000
-    assert names["scores"].shape == (1, len(names["scores"][0])) and names["scores"].dtype == np.float32
+    assert (
+        names["scores"].shape == (1, len(names["scores"][0]))
+        and names["scores"].dtype == np.float32
+    )
 
 
 def test_the_page_runs_with_supervision(predictor: Predictor, video: Path) -> None:
@@ -84,7 +94,10 @@ def test_predict_clip_says_what_the_video_says(predictor: Predictor, video: Path
 
     found = next(one for one in predictor(video, start=4.0) if len(one.boxes))
     width, height = found.keyframe.frame_size  # type: ignore[misc]
-    ticks = found.keyframe.timestamp + (np.arange(predictor.num_ticks) - predictor.num_ticks // 2) / predictor.clip_fps
+    ticks = (
+        found.keyframe.timestamp
+        + (np.arange(predictor.num_ticks) - predictor.num_ticks // 2) / predictor.clip_fps
+    )
     with VideoReader(video, predictor.start_second) as reader:
         frames = reader.read(ticks)
     scores = predictor.predict_clip(frames, found.boxes.numpy() * [width, height, width, height])
@@ -120,7 +133,9 @@ def test_supervision(found: Detections) -> None:
     assert shown[shown.confidence > 0.5].data["action_scores"].shape == (1, 3)
 
 
-def test_without_supervision_a_sentence_says_so(found: Detections, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_supervision_a_sentence_says_so(
+    found: Detections, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(ValueError, match=r"ava_det\[supervision\]"):
         found.to_supervision()
@@ -143,7 +158,8 @@ def test_fiftyone(found: Detections, monkeypatch: pytest.MonkeyPatch, real: bool
         sample = fiftyone.Sample(filepath="v.mp4")
     else:
         monkeypatch.setitem(sys.modules, "fiftyone", make_stand_in())
-    names, thresholds = {1: "sit", 2: "stand", 3: "walk"}, {1: 0.5, 2: 0.5, 3: 0.65}
+    names = {1: "sit", 2: "stand", 3: "walk"}
+    thresholds = {1: 0.5, 2: 0.5, 3: 0.65}
     add_to_sample(sample, [found], names, thresholds, fps=25.0, start_second=900.0)
     [label] = sample.frames[51].actions.detections
     assert (label.label, label.index) == ("stand", 4)
@@ -151,7 +167,9 @@ def test_fiftyone(found: Detections, monkeypatch: pytest.MonkeyPatch, real: bool
     assert label.confidence == pytest.approx(0.7)
 
 
-def test_without_fiftyone_a_sentence_says_so(found: Detections, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_fiftyone_a_sentence_says_so(
+    found: Detections, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "fiftyone", None)
     with pytest.raises(ValueError, match=r"ava_det\[fiftyone\]"):
         add_to_sample(SimpleNamespace(frames={}), [found], {}, {}, 25.0)

@@ -33,9 +33,13 @@ def keyframes() -> list[Keyframe]:
     for second in range(902, 932):
         count = int(torch.randint(0, 4, (1,), generator=generator))
         corners = torch.rand(count, 2, generator=generator) / 2
-        boxes = torch.cat([corners, corners + 0.1 + torch.rand(count, 2, generator=generator) / 3], 1)
+        boxes = torch.cat(
+            [corners, corners + 0.1 + torch.rand(count, 2, generator=generator) / 3], 1
+        )
         labels = (torch.rand(count, 5, generator=generator) < 0.5).float()
-        found.append(Keyframe(f"video{second % 3}", float(second), boxes, labels, torch.ones(count)))
+        found.append(
+            Keyframe(f"video{second % 3}", float(second), boxes, labels, torch.ones(count))
+        )
     return found
 
 
@@ -70,7 +74,9 @@ def test_a_result_is_ready_for_json_and_lists_every_class(
     assert set(result["counts"]) == {"ignored", "excluded", "capped", "invalid", "tied", "off_list"}
 
 
-def test_batches_reset_and_order_change_nothing(keyframes: list[Keyframe], detections: list[Detections]) -> None:
+def test_batches_reset_and_order_change_nothing(
+    keyframes: list[Keyframe], detections: list[Detections]
+) -> None:
     evaluator = AvaEvaluator(keyframes, LABEL_MAP)
     evaluator.process(detections)
     expected = evaluator.evaluate()
@@ -79,7 +85,10 @@ def test_batches_reset_and_order_change_nothing(keyframes: list[Keyframe], detec
         evaluator.process([detection])
     assert evaluator.evaluate() == expected
     evaluator.reset()
-    distinct = [replace(d, action_scores=d.action_scores + torch.rand_like(d.action_scores) / 1000) for d in detections]
+    distinct = [
+        replace(d, action_scores=d.action_scores + torch.rand_like(d.action_scores) / 1000)
+        for d in detections
+    ]
     evaluator.process(distinct)
     in_order = evaluator.evaluate()
     evaluator.reset()
@@ -87,7 +96,9 @@ def test_batches_reset_and_order_change_nothing(keyframes: list[Keyframe], detec
     assert evaluator.evaluate()["mAP"] == pytest.approx(in_order["mAP"], abs=1e-12)
 
 
-@pytest.mark.parametrize("protocol", [name for name, settings in PROTOCOLS.items() if settings.sorts_matches])
+@pytest.mark.parametrize(
+    "protocol", [name for name, settings in PROTOCOLS.items() if settings.sorts_matches]
+)
 def test_the_order_of_rows_changes_nothing(
     protocol: str, keyframes: list[Keyframe], detections: list[Detections]
 ) -> None:
@@ -98,13 +109,19 @@ def test_the_order_of_rows_changes_nothing(
     order = generator.permutation(len(rows))
     columns = ("video_index", "timestamps", "boxes", "action_ids", "column8")
     shuffled = replace(rows, **{name: getattr(rows, name)[order] for name in columns})
-    before, after = (evaluate_rows(truth, r, LABEL_MAP, protocol=protocol).result for r in (rows, shuffled))
+    before, after = (
+        evaluate_rows(truth, r, LABEL_MAP, protocol=protocol).result for r in (rows, shuffled)
+    )
     assert after["mAP"] == pytest.approx(before["mAP"], abs=1e-12)
     assert after["counts"] == before["counts"]
 
 
-def test_parts_of_several_ranks_are_gathered(keyframes: list[Keyframe], detections: list[Detections]) -> None:
-    def evaluate(part: list[Detections], gather: Callable[[AvaRows], list[AvaRows]] | None = None) -> dict:
+def test_parts_of_several_ranks_are_gathered(
+    keyframes: list[Keyframe], detections: list[Detections]
+) -> None:
+    def evaluate(
+        part: list[Detections], gather: Callable[[AvaRows], list[AvaRows]] | None = None
+    ) -> dict:
         evaluator = AvaEvaluator(keyframes, LABEL_MAP, gather=gather)
         evaluator.process(part)
         return evaluator.evaluate()
@@ -122,7 +139,9 @@ def test_the_written_file_scores_the_same_to_the_last_bit(
     evaluator = AvaEvaluator(truth, LABEL_MAP, protocol=protocol)
     evaluator.process(detections)
     write_detections(tmp_path / "d.csv", detections, LABEL_MAP)
-    from_file = evaluate_rows(truth, load_detections(tmp_path / "d.csv"), LABEL_MAP, protocol=protocol).result
+    from_file = evaluate_rows(
+        truth, load_detections(tmp_path / "d.csv"), LABEL_MAP, protocol=protocol
+    ).result
     assert from_file == evaluator.evaluate()
 
 
@@ -132,17 +151,24 @@ def test_nothing_detected_is_zero_and_said(keyframes: list[Keyframe]) -> None:
     assert result["warnings"] == ["the detections: no rows"]
 
 
-def test_no_ground_truth_is_undefined_and_said(keyframes: list[Keyframe], detections: list[Detections]) -> None:
+def test_no_ground_truth_is_undefined_and_said(
+    keyframes: list[Keyframe], detections: list[Detections]
+) -> None:
     evaluator = AvaEvaluator(keyframes, {77: "never"})
     evaluator.process(detections)
     result = evaluator.evaluate()
     assert result["mAP"] is None
     assert result["tie_interval"] == [None, None]
-    assert any("no ground-truth row has an action of the label map" in sentence for sentence in result["warnings"])
+    assert any(
+        "no ground-truth row has an action of the label map" in sentence
+        for sentence in result["warnings"]
+    )
 
 
 def test_mistakes_of_the_caller_are_named(keyframes: list[Keyframe]) -> None:
-    with pytest.raises(ValueError, match="protocol 'coco': expected one of activitynet-2020, activitynet-2019"):
+    with pytest.raises(
+        ValueError, match="protocol 'coco': expected one of activitynet-2020, activitynet-2019"
+    ):
         AvaEvaluator(keyframes, LABEL_MAP, protocol="coco")
     with pytest.raises(ValueError, match="IoU threshold: expected above 0 and at most 1, found 50"):
         AvaEvaluator(keyframes, LABEL_MAP, iou_thresholds=(50,)).evaluate()
@@ -152,16 +178,26 @@ def test_mistakes_of_the_caller_are_named(keyframes: list[Keyframe]) -> None:
 
 
 def test_excluded_keyframes(keyframes: list[Keyframe], detections: list[Detections]) -> None:
-    with_boxes = [keyframe for keyframe in keyframes if keyframe.labels is not None and bool(keyframe.labels.any())]
+    with_boxes = [
+        keyframe
+        for keyframe in keyframes
+        if keyframe.labels is not None and bool(keyframe.labels.any())
+    ]
     truth = rows_from_keyframes(with_boxes)
     first = with_boxes[0]
     excluded = {(first.video_id, f"{first.timestamp:.6f}")}
     rest = rows_from_keyframes(with_boxes[1:])
     results = {}
-    for name, ground_truth, keys in (("2019", truth, excluded), ("rest", rest, frozenset()), ("2020", truth, excluded)):
+    for name, ground_truth, keys in (
+        ("2019", truth, excluded),
+        ("rest", rest, frozenset()),
+        ("2020", truth, excluded),
+    ):
         protocol = "activitynet-2020" if name == "2020" else "activitynet-2019"
         evaluator = AvaEvaluator(ground_truth, LABEL_MAP, keys, protocol=protocol)
-        evaluator.process(detections if name != "rest" else [d for d in detections if d.keyframe is not first])
+        evaluator.process(
+            detections if name != "rest" else [d for d in detections if d.keyframe is not first]
+        )
         results[name] = evaluator.evaluate()
     assert results["2019"]["mAP"] == results["rest"]["mAP"]
     assert results["2019"]["num_keyframes"] == results["2020"]["num_keyframes"] - 1
@@ -185,5 +221,10 @@ def test_fractional_timestamps_are_other_keyframes(tmp_path: Path) -> None:
     assert result["counts"]["ignored"] == 1
     assert result["num_keyframes"] == 3
     assert len(load_annotations(tmp_path / "gt.csv")) == 3
-    with pytest.raises(ValueError, match=r"gt\.csv, line 1: protocol pyslowfast expects timestamps written as whole"):
-        evaluate_csv(tmp_path / "gt.csv", tmp_path / "det.csv", tmp_path / "map.pbtxt", protocol="pyslowfast")
+    with pytest.raises(
+        ValueError,
+        match=r"gt\.csv, line 1: protocol pyslowfast expects timestamps written as whole",
+    ):
+        evaluate_csv(
+            tmp_path / "gt.csv", tmp_path / "det.csv", tmp_path / "map.pbtxt", protocol="pyslowfast"
+        )

@@ -1,4 +1,6 @@
-"""Every recorded case under every protocol: what five published evaluators said, to 1e-12 or within the ties."""
+"""Every recorded case under every protocol: what five published evaluators said, to 1e-12 or within
+the ties.
+"""
 
 from __future__ import annotations
 
@@ -42,10 +44,17 @@ def load_cases() -> dict[str, dict[str, Any]]:
 CASES = load_cases()
 
 
-def evaluate_case(case: dict[str, Any], folder: Path, protocol: str, device: str = "cpu") -> dict[str, Any]:
+def evaluate_case(
+    case: dict[str, Any], folder: Path, protocol: str, device: str = "cpu"
+) -> dict[str, Any]:
     for name, text in case["files"].items():
         (folder / name).write_bytes(text.encode())
-    paths = (folder / "gt.csv", folder / "det.csv", folder / "labelmap.pbtxt", folder / "excluded.csv")
+    paths = (
+        folder / "gt.csv",
+        folder / "det.csv",
+        folder / "labelmap.pbtxt",
+        folder / "excluded.csv",
+    )
     return evaluate_csv(*paths, protocol=protocol, device=device)
 
 
@@ -56,7 +65,8 @@ def equal(value: float | None, expected: float | None) -> bool:
 
 
 def check(case: dict[str, Any], protocol: str, result: dict[str, Any]) -> None:
-    expected, per_class = case["expected"][protocol], result["per_class"]
+    expected = case["expected"][protocol]
+    per_class = result["per_class"]
     for action_id, count in expected.get("n_det", {}).items():
         assert per_class[action_id]["num_det"] == count
     for action_id, count in expected.get("num_gt", {}).items():
@@ -67,7 +77,8 @@ def check(case: dict[str, Any], protocol: str, result: dict[str, Any]) -> None:
         for action_id, value in expected["ap"].items():
             assert equal(per_class[action_id]["AP"], value), action_id
         return
-    low, high = bounds["lo"], bounds["hi"]
+    low = bounds["lo"]
+    high = bounds["hi"]
     assert equal(result["tie_interval"][0], low["mAP"])
     assert equal(result["tie_interval"][1], high["mAP"])
     assert low["mAP"] - TOLERANCE <= result["mAP"] <= high["mAP"] + TOLERANCE
@@ -81,7 +92,9 @@ def check(case: dict[str, Any], protocol: str, result: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("name", CASES)
-def test_a_case_gives_what_the_published_evaluator_gives(name: str, protocol: str, tmp_path: Path) -> None:
+def test_a_case_gives_what_the_published_evaluator_gives(
+    name: str, protocol: str, tmp_path: Path
+) -> None:
     case = CASES[name]
     if name in REPAIRED:
         result = evaluate_case(case, tmp_path, protocol)
@@ -104,7 +117,9 @@ def test_a_case_gives_what_the_published_evaluator_gives(name: str, protocol: st
 def test_cuda_gives_what_the_cpu_gives(name: str, protocol: str, tmp_path: Path) -> None:
     if "error" in CASES[name]["expected"][protocol]:
         pytest.skip("the protocol refuses this case")
-    cpu, cuda = (evaluate_case(CASES[name], tmp_path, protocol, device) for device in ("cpu", "cuda"))
+    cpu, cuda = (
+        evaluate_case(CASES[name], tmp_path, protocol, device) for device in ("cpu", "cuda")
+    )
     assert equal(cuda["mAP"], cpu["mAP"])
     assert cuda["counts"] == cpu["counts"]
     for action_id, row in cpu["per_class"].items():

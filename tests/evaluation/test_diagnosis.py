@@ -10,7 +10,9 @@ from ava_det.evaluation import evaluate_rows
 from ava_det.evaluation.diagnosis import CAUSES, Diagnosis, diagnose
 from ava_det.formats.annotations import load_annotations, load_detections
 
-A, FAR, NEAR_A = "0.1,0.1,0.5,0.5", "0.7,0.7,0.9,0.9", "0.3,0.1,0.7,0.5"  # NEAR_A overlaps A by a third
+A = "0.1,0.1,0.5,0.5"
+FAR = "0.7,0.7,0.9,0.9"
+NEAR_A = "0.3,0.1,0.7,0.5"  # NEAR_A overlaps A by a third
 
 
 def diagnosis_of(folder: Path, truth: list[str], detections: list[str]) -> tuple[Diagnosis, float]:
@@ -28,9 +30,21 @@ TRUTH = [f"v,1,{A},1,0", f"v,2,{A},1,0"]
     ("cause", "truth", "detections", "mean_ap", "gain"),
     [
         ("wrong box", TRUTH, [f"v,1,{NEAR_A},1,0.9", f"v,2,{A},1,0.8"], 0.25, 0.75),
-        ("wrong class", [*TRUTH, f"v,3,{A},2,0"], [f"v,3,{A},1,0.9", f"v,1,{A},1,0.8", f"v,2,{A},1,0.7"], 1 / 3, 1 / 6),
+        (
+            "wrong class",
+            [*TRUTH, f"v,3,{A},2,0"],
+            [f"v,3,{A},1,0.9", f"v,1,{A},1,0.8", f"v,2,{A},1,0.7"],
+            1 / 3,
+            1 / 6,
+        ),
         ("missed person", TRUTH, [f"v,1,{A},1,0.9"], 0.5, 0.5),
-        ("background", TRUTH, [f"v,1,{FAR},1,0.9", f"v,1,{A},1,0.8", f"v,2,{A},1,0.7"], 2 / 3, 1 / 3),
+        (
+            "background",
+            TRUTH,
+            [f"v,1,{FAR},1,0.9", f"v,1,{A},1,0.8", f"v,2,{A},1,0.7"],
+            2 / 3,
+            1 / 3,
+        ),
         ("duplicate", TRUTH, [f"v,1,{A},1,0.9", f"v,1,{A},1,0.8", f"v,2,{A},1,0.7"], 5 / 6, 1 / 6),
     ],
 )
@@ -42,7 +56,8 @@ def test_one_error_has_one_cause(
     assert diagnosis.gains[cause] == pytest.approx(gain)
     assert diagnosis.num_errors[cause] == 1
     others = [other for other in CAUSES if other != cause]
-    allowed = {"wrong box": ("missed person",)}.get(cause, ())  # a box too far off leaves its person uncovered
+    # a box too far off leaves its person uncovered
+    allowed = {"wrong box": ("missed person",)}.get(cause, ())
     assert all(diagnosis.num_errors[other] == 0 for other in others if other not in allowed)
 
 

@@ -25,7 +25,9 @@ def heap_keeps(entries: list[tuple[float, ...]], cap: int) -> list[tuple[float, 
 
 @settings(max_examples=80, deadline=None)
 @given(seed=st.integers(0, 2**20), cap=st.integers(1, 6), levels=st.sampled_from([2, 4, 1000]))
-def test_the_same_rows_stay_as_in_a_heap_fed_in_file_order(seed: int, cap: int, levels: int) -> None:
+def test_the_same_rows_stay_as_in_a_heap_fed_in_file_order(
+    seed: int, cap: int, levels: int
+) -> None:
     generator = random.Random(seed)
     sizes = [generator.randrange(12) for _ in range(6)]
     rows = [
@@ -38,9 +40,15 @@ def test_the_same_rows_stay_as_in_a_heap_fed_in_file_order(seed: int, cap: int, 
     ]
     keyframes = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
     scores = torch.tensor([row[0] for row in rows], dtype=torch.float64)
-    keep = kept_under_cap(keyframes, scores, cap, lambda span: rows[span]) if rows else torch.zeros(0, dtype=torch.bool)
+    keep = (
+        kept_under_cap(keyframes, scores, cap, lambda span: rows[span])
+        if rows
+        else torch.zeros(0, dtype=torch.bool)
+    )
     for keyframe in range(len(sizes)):
-        mine = [row for row, number in zip(rows, keyframes.tolist(), strict=True) if number == keyframe]
+        mine = [
+            row for row, number in zip(rows, keyframes.tolist(), strict=True) if number == keyframe
+        ]
         kept = [
             row
             for row, number, kept in zip(rows, keyframes.tolist(), keep.tolist(), strict=True)
@@ -67,5 +75,7 @@ def test_the_heap_is_replayed_only_where_the_cut_is_unclear() -> None:
 @pytest.mark.parametrize("scores", [[0.1, float("nan"), 0.3], [float("nan")] * 3])
 def test_a_nan_score_is_left_to_the_heap(scores: list[float]) -> None:
     rows = [(score, 1, 0.0, 0.0, 1.0, 1.0) for score in scores]
-    keep = kept_under_cap(torch.zeros(3, dtype=torch.int64), torch.tensor(scores).double(), 2, lambda span: rows[span])
+    keep = kept_under_cap(
+        torch.zeros(3, dtype=torch.int64), torch.tensor(scores).double(), 2, lambda span: rows[span]
+    )
     assert int(keep.sum()) == 2

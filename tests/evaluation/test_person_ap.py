@@ -9,7 +9,9 @@ from ava_det.evaluation.person_ap import compute_person_ap
 from ava_det.formats.annotations import timestamp_key
 from ava_det.structures import Keyframe
 
-LEFT, RIGHT, ELSEWHERE = [0.1, 0.1, 0.3, 0.5], [0.6, 0.2, 0.9, 0.9], [0.4, 0.0, 0.5, 0.1]
+LEFT = [0.1, 0.1, 0.3, 0.5]
+RIGHT = [0.6, 0.2, 0.9, 0.9]
+ELSEWHERE = [0.4, 0.0, 0.5, 0.1]
 
 
 def labelled(*boxes: list[float], timestamp: float = 1.0) -> Keyframe:
@@ -17,7 +19,9 @@ def labelled(*boxes: list[float], timestamp: float = 1.0) -> Keyframe:
     return Keyframe("v", timestamp, tensor, None, torch.ones(len(tensor)))
 
 
-def detected(*boxes: list[float], timestamp: float = 1.0) -> dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]:
+def detected(
+    *boxes: list[float], timestamp: float = 1.0
+) -> dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]:
     tensor = torch.tensor(boxes).reshape(-1, 4)
     return {("v", timestamp_key(timestamp)): (tensor, torch.linspace(0.9, 0.1, len(tensor)))}
 
@@ -36,7 +40,9 @@ def test_a_false_box_between_two_true_ones() -> None:
 def test_thresholds_part_at_the_overlap() -> None:
     # 0.7 of the box's width: IoU 0.7 counts at 0.5, 0.55 .. 0.7, so 5 of 10 thresholds
     narrow = [LEFT[0], LEFT[1], LEFT[0] + 0.7001 * 0.2, LEFT[3]]
-    assert compute_person_ap([labelled(LEFT)], detected(narrow)) == pytest.approx({"AP": 0.5, "AP50": 1.0, "AP75": 0.0})
+    assert compute_person_ap([labelled(LEFT)], detected(narrow)) == pytest.approx(
+        {"AP": 0.5, "AP50": 1.0, "AP75": 0.0}
+    )
 
 
 def test_a_second_box_on_a_person_is_false_and_other_keyframes_do_not_count() -> None:

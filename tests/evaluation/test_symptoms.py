@@ -10,7 +10,9 @@ import pytest
 from ava_det.evaluation import evaluate_csv
 
 WarningsOf = Callable[[list[str], list[str]], list[str]]
-MAP = "".join(f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate("abcd", 1))
+MAP = "".join(
+    f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate("abcd", 1)
+)
 
 
 @pytest.fixture
@@ -28,7 +30,9 @@ BOX = "0.1,0.2,0.5,0.8"
 TRUTH = [f"v,{second:04d},{BOX},{second % 3 + 1},0" for second in range(902, 932)]
 
 
-def detections(second_of: str = "{:04d}", box: str = BOX, shift: int = 0, score: str = "") -> list[str]:
+def detections(
+    second_of: str = "{:04d}", box: str = BOX, shift: int = 0, score: str = ""
+) -> list[str]:
     return [
         f"v,{second_of.format(second)},{box},{second % 3 + 1 + shift},{score or second / 1000}"
         for second in range(902, 932)
@@ -42,10 +46,26 @@ def test_good_files_give_no_warning(warnings_of: WarningsOf) -> None:
 @pytest.mark.parametrize(
     ("truth", "found", "sentence"),
     [
-        (TRUTH, detections("9{:04d}"), "no detection keyframe matches the ground truth: detections have 'v 90902'"),
-        (TRUTH, [row.replace("v,", "v.mp4,") for row in detections()], "'v.mp4 0902', ground truth has 'v 0902'"),
-        (TRUTH, detections(shift=-1), "10 of 30 detection rows have an action id outside the label map, such as 0"),
-        (TRUTH, detections(shift=-1), "action ids look off by one: with ids +1 mAP is 1.0000 instead of 0.0000"),
+        (
+            TRUTH,
+            detections("9{:04d}"),
+            "no detection keyframe matches the ground truth: detections have 'v 90902'",
+        ),
+        (
+            TRUTH,
+            [row.replace("v,", "v.mp4,") for row in detections()],
+            "'v.mp4 0902', ground truth has 'v 0902'",
+        ),
+        (
+            TRUTH,
+            detections(shift=-1),
+            "10 of 30 detection rows have an action id outside the label map, such as 0",
+        ),
+        (
+            TRUTH,
+            detections(shift=-1),
+            "action ids look off by one: with ids +1 mAP is 1.0000 instead of 0.0000",
+        ),
         (TRUTH, detections(shift=1), "action ids look off by one: with ids -1 mAP is 1.0000"),
         (TRUTH, detections(box="32,48,160,192"), "a coordinate of 192 looks like pixels"),
         (TRUTH, detections(box="0.2,0.1,0.8,0.5"), "boxes look like y1,x1,y2,x2"),
@@ -56,7 +76,11 @@ def test_good_files_give_no_warning(warnings_of: WarningsOf) -> None:
         (TRUTH, detections(score="nan"), "30 detection scores are not within 0..1, such as nan"),
         (TRUTH, [], "det.csv: no rows"),
         ([], detections(), "gt.csv: no rows"),
-        ([f"v,0902,{BOX},9,0"], detections(), "1 of 1 ground-truth rows have an action id outside the label map"),
+        (
+            [f"v,0902,{BOX},9,0"],
+            detections(),
+            "1 of 1 ground-truth rows have an action id outside the label map",
+        ),
         ([f"v,0902,{BOX},9,0"], detections(), "no ground-truth row has an action of the label map"),
         (
             TRUTH,
@@ -65,8 +89,12 @@ def test_good_files_give_no_warning(warnings_of: WarningsOf) -> None:
         ),
     ],
 )
-def test_what_looks_wrong_is_said(truth: list[str], found: list[str], sentence: str, warnings_of: WarningsOf) -> None:
-    assert any(sentence in warning for warning in warnings_of(truth, found)), warnings_of(truth, found)
+def test_what_looks_wrong_is_said(
+    truth: list[str], found: list[str], sentence: str, warnings_of: WarningsOf
+) -> None:
+    assert any(sentence in warning for warning in warnings_of(truth, found)), warnings_of(
+        truth, found
+    )
 
 
 def test_off_list_classes_of_ava_itself_are_no_symptom(warnings_of: WarningsOf) -> None:

@@ -19,28 +19,51 @@ from ava_det.models.build import build_model
 
 pytest.importorskip("onnxscript", reason="needs an extra: pip install 'ava_det[onnx]'")
 CPU = torch.device("cpu")
-SMALL = ["model.width=8", "model.depth=14", "model.num_slow_frames=2", "model.zero_init_last_gamma=false"]
+SMALL = [
+    "model.width=8",
+    "model.depth=14",
+    "model.num_slow_frames=2",
+    "model.zero_init_last_gamma=false",
+]
 FAMILIES = {
     "slowfast": ["model.beta_inv=4", "model.alpha=4"],
     "slow_only": ["model.backbone=slow_only"],
     "fast_only": ["model.backbone=fast_only", "model.beta_inv=2", "model.alpha=4"],
     "i3d": ["model.backbone=i3d"],
     "classification": ["model.beta_inv=4", "model.alpha=4", "model.head=classification"],
-    "mmaction2": ["model.beta_inv=4", "model.alpha=4", "model.lateral_norm=false", "model.roi_context=true",
-                  "model.roi_time_pool=max", "model.roi_hidden_layer=true", "model.roi_resolution=8"],
+    "mmaction2": [
+        "model.beta_inv=4",
+        "model.alpha=4",
+        "model.lateral_norm=false",
+        "model.roi_context=true",
+        "model.roi_time_pool=max",
+        "model.roi_hidden_layer=true",
+        "model.roi_resolution=8",
+    ],
     "non_local": ["model.backbone=slow_only", "model.non_local_res4=[0]"],
-    "ttoc_concat": ["model.beta_inv=4", "model.alpha=4", "model.lateral=ttoc_concat", "model.roi_aligned=false"],
-}  # fmt: skip
+    "ttoc_concat": [
+        "model.beta_inv=4",
+        "model.alpha=4",
+        "model.lateral=ttoc_concat",
+        "model.roi_aligned=false",
+    ],
+}
 
 
 def build(*overrides: str) -> tuple[Config, nn.Module, list[dict[str, Tensor]]]:
     torch.manual_seed(0)
     config = load_config("configs/ava/slowfast_r50_4x16.yaml", [*SMALL, *overrides])
     model = build_model(config).eval()
-    return config, model, [draw_inputs(config, 2, 3), draw_inputs(config, 1, 0), draw_inputs(config, 3, 1, 45)]
+    return (
+        config,
+        model,
+        [draw_inputs(config, 2, 3), draw_inputs(config, 1, 0), draw_inputs(config, 3, 1, 45)],
+    )
 
 
-def export(path: Path, file_format: str, *overrides: str, precision: str = "fp32") -> tuple[Config, nn.Module]:
+def export(
+    path: Path, file_format: str, *overrides: str, precision: str = "fp32"
+) -> tuple[Config, nn.Module]:
     config, model, checks = build(*overrides)
     facts = {"config": config_to_dict(config), "label_map": {1: "bend/bow"}, "precision": precision}
     export_model(model, checks, path, file_format, precision, facts)
@@ -48,7 +71,9 @@ def export(path: Path, file_format: str, *overrides: str, precision: str = "fp32
 
 
 @pytest.fixture(scope="module", params=["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, nn.Module]:
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path, nn.Module]:
     """Runtime, file, and the network that is in it: a small SlowFast."""
     pytest.importorskip({"onnx": "onnxruntime"}.get(request.param, request.param))
     suffix = {"onnx": ".onnx", "openvino": ".xml"}[request.param]
@@ -56,7 +81,9 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return request.param, path, export(path, request.param, *FAMILIES["slowfast"])[1]
 
 
-@pytest.mark.parametrize(("batch", "boxes", "short_side"), [(1, 1, 64), (3, 7, 45), (2, 0, 71), (1, 100, 96)])
+@pytest.mark.parametrize(
+    ("batch", "boxes", "short_side"), [(1, 1, 64), (3, 7, 45), (2, 0, 71), (1, 100, 96)]
+)
 def test_any_number_of_clips_boxes_and_pixels(
     exported: tuple[str, Path, nn.Module], batch: int, boxes: int, short_side: int
 ) -> None:
@@ -65,7 +92,8 @@ def test_any_number_of_clips_boxes_and_pixels(
     config, _, _ = build(*FAMILIES["slowfast"])
     inputs = draw_inputs(config, batch, boxes, short_side)
     with torch.inference_mode():
-        expected, received = model(**inputs), loaded(**inputs)
+        expected = model(**inputs)
+        received = loaded(**inputs)
     assert received.dtype == torch.float32
     torch.testing.assert_close(received, expected, rtol=0, atol=1e-5)
 
@@ -85,12 +113,16 @@ def test_inputs_that_do_not_fit_are_named(exported: tuple[str, Path, nn.Module])
     inputs = draw_inputs(build(*FAMILIES["slowfast"])[0], 1, 1)
     with pytest.raises(ValueError, match="the fast clip is missing"):
         loaded(inputs["slow"], None, inputs["rois"])
-    with pytest.raises(ValueError, match="made for any x 3 x 8 x any x any, received 1 x 3 x 7 x 64 x 77"):
+    with pytest.raises(
+        ValueError, match="made for any x 3 x 8 x any x any, received 1 x 3 x 7 x 64 x 77"
+    ):
         loaded(inputs["slow"], inputs["fast"][:, :, :7], inputs["rois"])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_openvino_computes_at_the_precision_asked_for(exported: tuple[str, Path, nn.Module], precision: str) -> None:
+def test_openvino_computes_at_the_precision_asked_for(
+    exported: tuple[str, Path, nn.Module], precision: str
+) -> None:
     runtime, path, model = exported
     inputs = draw_inputs(build(*FAMILIES["slowfast"])[0], 2, 3)
     with torch.inference_mode():
@@ -99,8 +131,12 @@ def test_openvino_computes_at_the_precision_asked_for(exported: tuple[str, Path,
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_box_without_extent_spoils_nothing(exported: tuple[str, Path, nn.Module], precision: str) -> None:
-    """OpenVINO's own RoIAlign gives NaN for each of the first three, in bfloat16 for the fourth as well."""
+def test_a_box_without_extent_spoils_nothing(
+    exported: tuple[str, Path, nn.Module], precision: str
+) -> None:
+    """OpenVINO's own RoIAlign gives NaN for each of the first three, in bfloat16 for the fourth as
+    well.
+    """
     runtime, path, model = exported
     inputs = draw_inputs(build(*FAMILIES["slowfast"])[0], 1, 1)
     flat = [
@@ -112,7 +148,8 @@ def test_a_box_without_extent_spoils_nothing(exported: tuple[str, Path, nn.Modul
     ]
     inputs["rois"] = torch.tensor(flat, dtype=torch.float32)
     with torch.inference_mode():
-        logits, expected = load_exported(path, runtime, CPU, precision)(**inputs), model(**inputs)
+        logits = load_exported(path, runtime, CPU, precision)(**inputs)
+        expected = model(**inputs)
     assert logits.isfinite().all()
     assert float((logits[-1].sigmoid() - expected[-1].sigmoid()).abs().max()) <= 0.006
 
@@ -138,11 +175,14 @@ def test_a_widened_box_has_an_extent_in_its_precision(low: float, extent: float)
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "slowfast"])
 def test_every_family(family: str, file_format: str, tmp_path: Path) -> None:
     suffix = {"onnx": ".onnx", "openvino": ".xml"}[file_format]
-    export(tmp_path / f"model{suffix}", file_format, *FAMILIES[family])  # compares on three sets of inputs itself
+    # compares on three sets of inputs itself
+    export(tmp_path / f"model{suffix}", file_format, *FAMILIES[family])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("file_format", "binary"), [("onnx", "model.onnx"), ("openvino", "model.bin")])
+@pytest.mark.parametrize(
+    ("file_format", "binary"), [("onnx", "model.onnx"), ("openvino", "model.bin")]
+)
 def test_fp16_files_are_half_as_large(file_format: str, binary: str, tmp_path: Path) -> None:
     suffix = {"onnx": ".onnx", "openvino": ".xml"}[file_format]
     wide = [*FAMILIES["slowfast"], "model.width=32"]
@@ -154,13 +194,16 @@ def test_fp16_files_are_half_as_large(file_format: str, binary: str, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_file_that_differs_is_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_differs_is_never_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Wrong(nn.Module):
         """Right about what it is traced with, wrong about every other number of boxes."""
 
         def __init__(self, model: nn.Module) -> None:
             super().__init__()
-            self.backbone, self.head = model.backbone, model.head
+            self.backbone = model.backbone
+            self.head = model.head
 
         def forward(self, slow: Tensor, fast: Tensor, rois: Tensor) -> Tensor:
             logits = self.head(self.backbone(slow, fast), rois)
@@ -169,7 +212,9 @@ def test_a_file_that_differs_is_never_written(tmp_path: Path, monkeypatch: pytes
     _, model, checks = build(*FAMILIES["slowfast"])
     path = tmp_path / "model.onnx"
     path.write_text("an earlier file")
-    with pytest.raises(ValueError, match=r"expected outputs within 0\.0001 of the network's, found .* 0\.001"):
+    with pytest.raises(
+        ValueError, match=r"expected outputs within 0\.0001 of the network's, found .* 0\.001"
+    ):
         export_model(Wrong(model), checks, path, "onnx", "fp32", {"label_map": None})
     assert path.read_text() == "an earlier file"
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.onnx"]
@@ -181,16 +226,22 @@ def test_a_file_of_something_else_is_one_sentence(runtime: str, name: str, tmp_p
     with pytest.raises(ValueError, match=rf"{name}: no such file"):
         load_exported(tmp_path / name, runtime, CPU)
     (tmp_path / name).write_text("nothing of the kind")
-    with pytest.raises(ValueError, match=rf"{name}: expected .* written by tools/export_model.py") as caught:
+    with pytest.raises(
+        ValueError, match=rf"{name}: expected .* written by tools/export_model.py"
+    ) as caught:
         load_exported(tmp_path / name, runtime, CPU)
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_extra_is_told_with_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_extra_is_told_with_its_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def refuse(name: str) -> None:
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(runtimes.importlib, "import_module", refuse)
     (tmp_path / "model.onnx").write_text("")
-    with pytest.raises(ValueError, match=r'onnxruntime is not installed: pip install "ava_det\[onnx\]"'):
+    with pytest.raises(
+        ValueError, match=r'onnxruntime is not installed: pip install "ava_det\[onnx\]"'
+    ):
         load_exported(tmp_path / "model.onnx", "onnx", CPU)

@@ -1,4 +1,6 @@
-"""AVA's files: what is read, what is repaired, what is refused, and that written files read back the same."""
+"""AVA's files: what is read, what is repaired, what is refused, and that written files read back
+the same.
+"""
 
 from __future__ import annotations
 
@@ -42,31 +44,49 @@ def save(folder: Path, *lines: str, end: str = "\n") -> Path:
 
 
 def test_columns_are_read_as_they_stand(tmp_path: Path) -> None:
-    rows = load_annotations(save(tmp_path, "b,0903,0.077,0.151,0.283,0.811,80,1", "a,0902,0,0,1,1,9,2"))
+    rows = load_annotations(
+        save(tmp_path, "b,0903,0.077,0.151,0.283,0.811,80,1", "a,0902,0,0,1,1,9,2")
+    )
     assert rows.video_ids.tolist() == ["b", "a"]
     assert rows.timestamps.tolist() == [903.0, 902.0]
     assert rows.boxes.tolist() == [[0.077, 0.151, 0.283, 0.811], [0, 0, 1, 1]]
     assert rows.action_ids.tolist() == [80, 9]
     assert rows.column8.tolist() == [1.0, 2.0]
-    assert (rows.boxes.dtype, rows.action_ids.dtype, rows.timestamps.dtype) == (np.float64, np.int64, np.float64)
+    assert (rows.boxes.dtype, rows.action_ids.dtype, rows.timestamps.dtype) == (
+        np.float64,
+        np.int64,
+        np.float64,
+    )
     assert not rows.forms
     assert not rows.repairs
 
 
 @settings(max_examples=200, deadline=None)
 @given(value=st.floats(0, 1))
-def test_every_float_is_read_as_the_nearest_to_its_text(value: float, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_every_float_is_read_as_the_nearest_to_its_text(
+    value: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.getbasetemp()
     text = repr(value)
-    assert load_detections(save(folder, f"v,0902,0,0,1,1,1,{text}")).column8.tolist() == [float(text)]
+    assert load_detections(save(folder, f"v,0902,0,0,1,1,1,{text}")).column8.tolist() == [
+        float(text)
+    ]
 
 
 def test_rows_without_action_box_or_person_id(tmp_path: Path) -> None:
-    rows = load_annotations(save(tmp_path, ROW, "v,0903", "v,0904,0.1,0.1,0.2,0.2,,", "v,0905,,,,,,", ROW[:-2]))
+    rows = load_annotations(
+        save(tmp_path, ROW, "v,0903", "v,0904,0.1,0.1,0.2,0.2,,", "v,0905,,,,,,", ROW[:-2])
+    )
     assert rows.action_ids.tolist() == [1, 0, 0, 0, 1]
     assert np.isnan(rows.boxes).any(1).tolist() == [False, True, False, True, False]
     assert np.isnan(rows.column8).tolist() == [False, True, True, True, True]
-    expected = {"two columns": 2, "empty action": 3, "empty column 8": 3, "empty box": 4, "seven columns": 5}
+    expected = {
+        "two columns": 2,
+        "empty action": 3,
+        "empty column 8": 3,
+        "empty box": 4,
+        "seven columns": 5,
+    }
     assert rows.forms == expected
 
 
@@ -86,12 +106,18 @@ def test_a_detection_of_seven_columns_scores_one_and_one_of_two_is_nothing(tmp_p
         (b"v, 0902,0.1,0.2,0.5,0.6,1,0 \n", None),
     ],
 )
-def test_harmless_forms_are_repaired_and_said(data: bytes, repair: str | None, tmp_path: Path) -> None:
+def test_harmless_forms_are_repaired_and_said(
+    data: bytes, repair: str | None, tmp_path: Path
+) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(data)
     for load in (load_annotations, load_detections):
         rows = load(path)
-        assert (rows.video_names, rows.timestamps.tolist(), rows.action_ids.tolist()) == (["v"], [902.0], [1])
+        assert (rows.video_names, rows.timestamps.tolist(), rows.action_ids.tolist()) == (
+            ["v"],
+            [902.0],
+            [1],
+        )
         assert rows.boxes.tolist() == [[0.1, 0.2, 0.5, 0.6]]
         assert len(rows.repairs) == (repair is not None)
         assert repair is None or repair in rows.repairs[0]
@@ -100,7 +126,10 @@ def test_harmless_forms_are_repaired_and_said(data: bytes, repair: str | None, t
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("video_id,timestamp,x1,y1,x2,y2,action_id,score", "line 1: expected a number as timestamp"),
+        (
+            "video_id,timestamp,x1,y1,x2,y2,action_id,score",
+            "line 1: expected a number as timestamp",
+        ),
         (ROW + ",7", "expected 2, 7 or 8 columns, found 9"),
         ("v,0902,0.1,0.2", "expected 2, 7 or 8 columns, found 4"),
         ("v,0902,0.1,zero,0.5,0.6,1,0", "expected a number as y1, found 'zero'"),
@@ -113,7 +142,9 @@ def test_harmless_forms_are_repaired_and_said(data: bytes, repair: str | None, t
     ],
 )
 @pytest.mark.parametrize("before", [0, 2])
-def test_a_malformed_row_is_refused_with_file_and_line(line: str, expected: str, before: int, tmp_path: Path) -> None:
+def test_a_malformed_row_is_refused_with_file_and_line(
+    line: str, expected: str, before: int, tmp_path: Path
+) -> None:
     path = save(tmp_path, *[ROW] * before, line)
     for load in (load_annotations, load_detections):
         with pytest.raises(ValueError, match=r"rows\.csv, line \d") as refused:
@@ -163,10 +194,21 @@ def test_timestamps_as_keys_and_as_text() -> None:
 
 def test_keyframes_merge_the_actions_of_a_person(tmp_path: Path) -> None:
     same_box = "v,0902,0.1,0.2,0.5,0.6,{},{}"
-    lines = [same_box.format(4, 0), same_box.format(1, 0), same_box.format(1, 1), "w,0001", "v,902.0,0,0,1,1,,"]
+    lines = [
+        same_box.format(4, 0),
+        same_box.format(1, 0),
+        same_box.format(1, 1),
+        "w,0001",
+        "v,902.0,0,0,1,1,,",
+    ]
     rows = load_annotations(save(tmp_path, *lines))
     first, second = keyframes_from_annotations(rows, 4)
-    assert (first.video_id, first.timestamp, second.video_id, second.timestamp) == ("v", 902.0, "w", 1.0)
+    assert (first.video_id, first.timestamp, second.video_id, second.timestamp) == (
+        "v",
+        902.0,
+        "w",
+        1.0,
+    )
     assert first.labels is not None
     assert first.labels.tolist() == [[1, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0]]
     assert first.person_scores.tolist() == [1, 1, 1]
@@ -174,18 +216,24 @@ def test_keyframes_merge_the_actions_of_a_person(tmp_path: Path) -> None:
     assert second.boxes.shape == (0, 4)
     assert second.labels is not None
     assert second.labels.shape == (0, 4)
-    assert [k.video_id for k in keyframes_from_annotations(rows, 4, excluded={("v", "902.000000")})] == ["w"]
+    assert [
+        k.video_id for k in keyframes_from_annotations(rows, 4, excluded={("v", "902.000000")})
+    ] == ["w"]
 
 
 def test_no_rows_are_no_keyframes(tmp_path: Path) -> None:
-    assert keyframes_from_annotations(load_annotations(save(tmp_path, "v,0902")), 3)[0].boxes.shape == (0, 4)
+    assert keyframes_from_annotations(load_annotations(save(tmp_path, "v,0902")), 3)[
+        0
+    ].boxes.shape == (0, 4)
     (tmp_path / "rows.csv").write_bytes(b"")
     assert keyframes_from_annotations(load_annotations(tmp_path / "rows.csv"), 3) == []
 
 
 def test_an_action_beyond_the_classes_names_file_and_line(tmp_path: Path) -> None:
     rows = load_annotations(save(tmp_path, ROW, "", ROW.replace(",1,0", ",81,0")))
-    with pytest.raises(ValueError, match=r"rows\.csv, line 3: expected an action id from 1 to 80, found 81"):
+    with pytest.raises(
+        ValueError, match=r"rows\.csv, line 3: expected an action id from 1 to 80, found 81"
+    ):
         keyframes_from_annotations(rows, 80)
 
 
@@ -193,7 +241,8 @@ def test_keyframes_and_rows_are_the_same_ground_truth(tmp_path: Path) -> None:
     rows = load_annotations(save(tmp_path, ROW, "v,0902,0.077,0.151,0.283,0.811,3,1", "w,0903"))
     again = rows_from_keyframes(keyframes_from_annotations(rows, 3))
     assert again.video_ids.tolist() == rows.video_ids.tolist()
-    np.testing.assert_array_equal(again.boxes, rows.boxes)  # not merely near: float32 goes back to its own text
+    # not merely near: float32 goes back to its own text
+    np.testing.assert_array_equal(again.boxes, rows.boxes)
     np.testing.assert_array_equal(again.action_ids, rows.action_ids)
     unlabelled = Keyframe("v", 902.0, torch.zeros(1, 4), None, torch.ones(1))
     with pytest.raises(ValueError, match="keyframe v 0902 has no labels"):
@@ -202,10 +251,24 @@ def test_keyframes_and_rows_are_the_same_ground_truth(tmp_path: Path) -> None:
 
 def test_persons_keep_their_order_though_their_rows_are_scattered(tmp_path: Path) -> None:
     row = "{},{},0.{},0.2,0.5,0.6,{},{}".format
-    lines = [row("w", "0003", 4, 1, 7), row("v", "902.5", 3, 2, 1), row("w", "0003", 1, 2, 9), row("v", 902.5, 3, 3, 1)]
-    lines += [row("v", "902.50", 3, 1, 2), row("w", "0003", 4, 3, 7), row("w", 3, 4, 3, 7), row("v", "902", 1, 1, 0)]
+    lines = [
+        row("w", "0003", 4, 1, 7),
+        row("v", "902.5", 3, 2, 1),
+        row("w", "0003", 1, 2, 9),
+        row("v", 902.5, 3, 3, 1),
+    ]
+    lines += [
+        row("v", "902.50", 3, 1, 2),
+        row("w", "0003", 4, 3, 7),
+        row("w", 3, 4, 3, 7),
+        row("v", "902", 1, 1, 0),
+    ]
     keyframes = keyframes_from_annotations(load_annotations(save(tmp_path, *lines)), 3)
-    assert [(k.video_id, k.timestamp) for k in keyframes] == [("w", 3.0), ("v", 902.5), ("v", 902.0)]
+    assert [(k.video_id, k.timestamp) for k in keyframes] == [
+        ("w", 3.0),
+        ("v", 902.5),
+        ("v", 902.0),
+    ]
     labels = [k.labels.tolist() for k in keyframes if k.labels is not None]
     assert labels == [[[1, 0, 1], [0, 1, 0]], [[0, 1, 1], [1, 0, 0]], [[1, 0, 0]]]
     assert [round(x, 3) for x in keyframes[0].boxes[:, 0].tolist()] == [0.4, 0.1]
@@ -217,7 +280,12 @@ KINETICS = ["abc,005.005,0.1,0.2,0.5,0.6,12", "abc,005.005,0.1,0.2,0.5,0.6,80", 
 def test_the_kinetics_rows_of_ava_kinetics(tmp_path: Path) -> None:
     rows = load_annotations(save(tmp_path, *KINETICS))
     first, second = keyframes_from_annotations(rows, 80)
-    assert (first.video_id, first.timestamp, second.timestamp, len(second.boxes)) == ("abc", 5.005, 17.25, 0)
+    assert (first.video_id, first.timestamp, second.timestamp, len(second.boxes)) == (
+        "abc",
+        5.005,
+        17.25,
+        0,
+    )
     assert first.labels is not None
     assert first.labels.nonzero().tolist() == [[0, 11], [0, 79]]
     assert len(keyframes_from_annotations(rows, 80, excluded={("abc", "5.005000")})) == 1
@@ -235,7 +303,9 @@ annotation_rows = st.tuples(
 
 @settings(max_examples=100)
 @given(listed=st.lists(annotation_rows, max_size=6))
-def test_written_annotations_read_back_the_same(listed: list, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_written_annotations_read_back_the_same(
+    listed: list, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     names = sorted({row[0] for row in listed})
     rows = AvaRows(
         names,
@@ -243,7 +313,9 @@ def test_written_annotations_read_back_the_same(listed: list, tmp_path_factory: 
         np.array([row[1] for row in listed], float),
         np.array([row[2] or [math.nan] * 4 for row in listed]).reshape(-1, 4),
         np.array([row[3] if row[2] else 0 for row in listed], np.int64),
-        np.array([math.nan if row[4] is None or row[2] is None else row[4] for row in listed], float),
+        np.array(
+            [math.nan if row[4] is None or row[2] is None else row[4] for row in listed], float
+        ),
     )
     path = tmp_path_factory.getbasetemp() / "written.csv"
     write_annotations(path, rows)
@@ -266,12 +338,15 @@ def some_detections(seed: int = 0) -> list[Detections]:
 def test_written_detections_read_back_the_same(tmp_path: Path) -> None:
     detections = some_detections()
     write_detections(tmp_path / "out" / "d.csv", detections)
-    rows, expected = load_detections(tmp_path / "out" / "d.csv"), rows_from_detections(detections)
+    rows = load_detections(tmp_path / "out" / "d.csv")
+    expected = rows_from_detections(detections)
     assert rows.video_ids.tolist() == ["video,1"] * 9
     assert rows.timestamps.tolist() == [902.0] * 6 + [904.25] * 3
     assert rows.action_ids.tolist() == [1, 2, 3] * 3
     np.testing.assert_array_equal(rows.boxes, expected.boxes)
-    np.testing.assert_array_equal(rows.column8.astype(np.float32), expected.column8.astype(np.float32))
+    np.testing.assert_array_equal(
+        rows.column8.astype(np.float32), expected.column8.astype(np.float32)
+    )
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["d.csv"]
 
 
@@ -310,12 +385,16 @@ def test_person_boxes_are_kept_once_above_the_score(tmp_path: Path) -> None:
     ]
     boxes = load_boxes(save(tmp_path, *lines), 0.8)
     assert list(boxes) == [("v", "902.000000")]
-    torch.testing.assert_close(boxes["v", "902.000000"][0], torch.tensor([[0.1, 0.2, 0.5, 0.6], [0, 0, 1, 1]]))
+    torch.testing.assert_close(
+        boxes["v", "902.000000"][0], torch.tensor([[0.1, 0.2, 0.5, 0.6], [0, 0, 1, 1]])
+    )
     torch.testing.assert_close(boxes["v", "902.000000"][1], torch.tensor([0.9, 0.8]))
     write_boxes(tmp_path / "again.csv", boxes)
     assert (tmp_path / "again.csv").read_text().splitlines()[0] == "v,0902,0.1,0.2,0.5,0.6,,0.9"
     again = load_boxes(tmp_path / "again.csv", 0.0)
-    torch.testing.assert_close(again["v", "902.000000"][0], boxes["v", "902.000000"][0], rtol=0, atol=0)
+    torch.testing.assert_close(
+        again["v", "902.000000"][0], boxes["v", "902.000000"][0], rtol=0, atol=0
+    )
 
 
 def test_a_box_file_needs_eight_columns(tmp_path: Path) -> None:
@@ -324,7 +403,10 @@ def test_a_box_file_needs_eight_columns(tmp_path: Path) -> None:
 
 
 def test_exclusions(tmp_path: Path) -> None:
-    assert load_excluded(save(tmp_path, "v,0902", "", "w,903.5")) == {("v", "902.000000"), ("w", "903.500000")}
+    assert load_excluded(save(tmp_path, "v,0902", "", "w,903.5")) == {
+        ("v", "902.000000"),
+        ("w", "903.500000"),
+    }
     with pytest.raises(ValueError, match=r"line 2: expected video_id,timestamp, found 'v,0903,x'"):
         load_excluded(save(tmp_path, "v,0902", "v,0903,x"))
 
@@ -356,7 +438,10 @@ def test_label_maps(text: str, expected: dict[int, str], as_in_ava: bool, tmp_pa
         ("item { name: 'a' }", "line 1: expected an entry with a name and an id"),
         ("item { id: 1 }", "line 1: expected an entry with a name and an id"),
         ("item { name: 'a' id: 0 }", "an id of 1 or more"),
-        ("item { name: 'a' id: 1 }\nitem { name: 'b' id: 1 }", "line 2: expected every id once, found 1 twice"),
+        (
+            "item { name: 'a' id: 1 }\nitem { name: 'b' id: 1 }",
+            "line 2: expected every id once, found 1 twice",
+        ),
         ("item { name: 'a' id: 1", "without its closing brace"),
         ("action: 1", "line 1: expected item"),
         ("item { name: 'a' id: 1 }\n@", "line 2: expected a label map, found '@'"),
@@ -381,7 +466,8 @@ def test_groups_come_from_types_else_from_the_ranges_of_ava(tmp_path: Path) -> N
 
 
 def test_concatenated_rows_share_their_videos(tmp_path: Path) -> None:
-    one, two = load_annotations(save(tmp_path, ROW)), load_annotations(save(tmp_path, "w" + ROW[1:], ROW))
+    one = load_annotations(save(tmp_path, ROW))
+    two = load_annotations(save(tmp_path, "w" + ROW[1:], ROW))
     both = concatenate_rows([one, two])
     assert both.video_ids.tolist() == ["v", "w", "v"]
     assert both.action_ids.tolist() == [1, 1, 1]
@@ -409,7 +495,9 @@ def test_the_official_files_are_read(shared_data: Path) -> None:
 
 
 @pytest.mark.needs_shared
-@pytest.mark.parametrize("name", ["ava/ava_train_v2.2_29videos.csv", "mini_ava/train.csv", "mini_ava/val.csv"])
+@pytest.mark.parametrize(
+    "name", ["ava/ava_train_v2.2_29videos.csv", "mini_ava/train.csv", "mini_ava/val.csv"]
+)
 def test_real_rows_come_back_byte_for_byte(shared_data: Path, tmp_path: Path, name: str) -> None:
     write_annotations(tmp_path / "again.csv", load_annotations(shared_data / name))
     assert (tmp_path / "again.csv").read_bytes() == (shared_data / name).read_bytes()

@@ -13,11 +13,14 @@ from ava_det.structures import ClipBatch, Keyframe
 
 def make_batch(counts: list[int]) -> ClipBatch:
     generator = torch.Generator().manual_seed(0)
-    rois, keyframes = [], []
+    rois = []
+    keyframes = []
     for clip, count in enumerate(counts):
         corners = torch.rand(count, 2, 2, generator=generator).sort(dim=1).values.reshape(count, 4)
         rois.append(torch.cat((torch.full((count, 1), float(clip)), corners * 32), dim=1))
-        keyframes.append(Keyframe(f"v{clip}", 1.0, corners, None, torch.rand(count, generator=generator)))
+        keyframes.append(
+            Keyframe(f"v{clip}", 1.0, corners, None, torch.rand(count, generator=generator))
+        )
     fast = torch.randn(len(counts), 3, 16, 32, 32, generator=generator)
     return ClipBatch(fast[:, :, ::4], fast, torch.cat(rois), None, keyframes)
 
@@ -33,34 +36,46 @@ def pick(frames: Tensor | None, clip: int) -> Tensor:
 
 
 def test_a_batch_gives_what_its_clips_give_alone() -> None:
-    model, batch = make_model(), make_batch([2, 0, 3])
+    model = make_model()
+    batch = make_batch([2, 0, 3])
     together = predict_batch(model, batch, "fp32")
     for clip, detections in enumerate(together):
         rois = batch.rois[batch.rois[:, 0] == clip].clone()
         rois[:, 0] = 0
-        own = ClipBatch(pick(batch.slow, clip), pick(batch.fast, clip), rois, None, [batch.keyframes[clip]])
+        own = ClipBatch(
+            pick(batch.slow, clip), pick(batch.fast, clip), rois, None, [batch.keyframes[clip]]
+        )
         [alone] = predict_batch(model, own, "fp32")
-        torch.testing.assert_close(detections.action_scores, alone.action_scores, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            detections.action_scores, alone.action_scores, atol=1e-5, rtol=1e-5
+        )
         assert detections.keyframe is batch.keyframes[clip]
 
 
 def test_scores_are_fractions_and_boxes_the_keyframe_s_own() -> None:
     batch = make_batch([2, 1])
-    for keyframe, detections in zip(batch.keyframes, predict_batch(make_model(), batch, "fp32"), strict=True):
+    for keyframe, detections in zip(
+        batch.keyframes, predict_batch(make_model(), batch, "fp32"), strict=True
+    ):
         assert bool(((detections.action_scores > 0) & (detections.action_scores < 1)).all())
         torch.testing.assert_close(detections.boxes, keyframe.boxes)
         torch.testing.assert_close(detections.person_scores, keyframe.person_scores)
 
 
 def test_bf16_stays_close_and_returns_float32() -> None:
-    model, batch = make_model(), make_batch([3])
-    exact, rounded = (predict_batch(model, batch, precision)[0].action_scores for precision in ("fp32", "bf16"))
+    model = make_model()
+    batch = make_batch([3])
+    exact, rounded = (
+        predict_batch(model, batch, precision)[0].action_scores for precision in ("fp32", "bf16")
+    )
     assert rounded.dtype == torch.float32
     assert float((exact - rounded).abs().max()) < 0.01
 
 
 class CentreOfMass(nn.Module):
-    """Logits that are the mean brightness left and right in each roi: mirrored clips must swap them exactly."""
+    """Logits that are the mean brightness left and right in each roi: mirrored clips must swap them
+    exactly.
+    """
 
     def forward(self, slow: Tensor, fast: Tensor, rois: Tensor) -> Tensor:
         rows = []
@@ -74,7 +89,8 @@ class CentreOfMass(nn.Module):
 def test_a_flipped_batch_looks_at_the_same_pixels() -> None:
     batch = make_batch([2, 3])
     whole = batch.rois.round()
-    whole[:, 3:] = torch.maximum(whole[:, 3:], whole[:, 1:3] + 4).clamp(max=32)  # boxes of whole pixels, not too thin
+    # boxes of whole pixels, not too thin
+    whole[:, 3:] = torch.maximum(whole[:, 3:], whole[:, 1:3] + 4).clamp(max=32)
     whole[:, 1:3] = torch.minimum(whole[:, 1:3], whole[:, 3:] - 4)
     batch = ClipBatch(batch.slow, batch.fast, whole, None, batch.keyframes)
     model = CentreOfMass()
@@ -101,13 +117,19 @@ def test_a_flip_on_the_device_is_the_flip_of_the_training_view() -> None:
 
 
 def test_views_are_averaged_keyframe_by_keyframe() -> None:
-    model, batch = make_model(), make_batch([2, 1])
+    model = make_model()
+    batch = make_batch([2, 1])
     plain = predict_batch(model, batch, "fp32")
     mirrored = predict_batch(model, flip_batch(batch), "fp32")
     both = predict_batch(model, batch, "fp32", flip=True)
-    for mean, views in ((both, (plain, mirrored)), (average_views([plain, mirrored]), (plain, mirrored))):
+    for mean, views in (
+        (both, (plain, mirrored)),
+        (average_views([plain, mirrored]), (plain, mirrored)),
+    ):
         for detections, first, second in zip(mean, *views, strict=True):
-            torch.testing.assert_close(detections.action_scores, (first.action_scores + second.action_scores) / 2)
+            torch.testing.assert_close(
+                detections.action_scores, (first.action_scores + second.action_scores) / 2
+            )
     missing = average_views([plain, mirrored[1:]])  # the first clip could not be read again
     assert torch.equal(missing[0].action_scores, plain[0].action_scores)
     assert missing[1].keyframe is batch.keyframes[1]

@@ -1,4 +1,6 @@
-"""A video whose middle is damaged: what is before and after it is seen, at its own time, and the stretch is named."""
+"""A video whose middle is damaged: what is before and after it is seen, at its own time, and the
+stretch is named.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ def test_the_video_goes_on_after_it(
 
 def test_a_sound_video_loses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "video.mp4"
-    moments = [Fraction(index, FPS) for index in [*range(50), *range(150, 200)]]  # four seconds without a frame
+    # four seconds without a frame
+    moments = [Fraction(index, FPS) for index in [*range(50), *range(150, 200)]]
     write_numbered_video(path, moments, options={"g": str(FPS), "bf": "0"}, rate=FPS)
     assert len(list(make_predictor(ScriptedDetector({}))(path))) == 8
     with VideoReader(path, START) as reader:
@@ -61,15 +64,22 @@ def test_a_sound_matroska_file_with_long_gaps_and_audio_loses_nothing(tmp_path: 
     path = tmp_path / "video.mkv"
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=FPS, options={"bf": "0"})
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.width = 64
+        video.height = 48
+        video.pix_fmt = "yuv420p"
         audio = container.add_stream("pcm_s16le", rate=8000, layout="mono")
-        for index in [*range(25), *range(125, 150)]:  # four seconds without a frame, and 64 kB of sound
+        # four seconds without a frame, and 64 kB of sound
+        for index in [*range(25), *range(125, 150)]:
             frame = av.VideoFrame.from_ndarray(draw_number(index), format="rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, FPS)
+            frame.pts = index
+            frame.time_base = Fraction(1, FPS)
             container.mux(video.encode(frame))
-            sound = av.AudioFrame.from_ndarray(np.zeros((1, 320), np.int16), format="s16", layout="mono")
+            sound = av.AudioFrame.from_ndarray(
+                np.zeros((1, 320), np.int16), format="s16", layout="mono"
+            )
             for moment in range(320 * index, 320 * (125 if index == 24 else index + 1), 320):
-                sound.rate, sound.pts = 8000, moment
+                sound.rate = 8000
+                sound.pts = moment
                 container.mux(audio.encode(sound))
         container.mux(video.encode())
         container.mux(audio.encode())

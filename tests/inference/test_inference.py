@@ -36,7 +36,9 @@ def logits(detections: Detections) -> Tensor:
     return detections.action_scores.logit()
 
 
-def test_keyframes_come_in_order_with_boxes_as_fractions_and_scores_of_their_own_moment(video: Path) -> None:
+def test_keyframes_come_in_order_with_boxes_as_fractions_and_scores_of_their_own_moment(
+    video: Path,
+) -> None:
     everywhere = {second: [([16.0, 12.0, 32.0, 48.0], 0.9)] for second in range(4)}
     detector = ScriptedDetector(everywhere)
     found = list(make_predictor(detector)(video))
@@ -48,17 +50,26 @@ def test_keyframes_come_in_order_with_boxes_as_fractions_and_scores_of_their_own
         assert detections.person_scores.tolist() == [pytest.approx(0.9)]
         assert detections.track_ids.tolist() == [1]  # type: ignore[union-attr]
         brightness, left, right = logits(detections)[0].tolist()
-        assert brightness == pytest.approx(60 * second / 255, abs=0.02)  # the middle of the clip is the keyframe
+        # the middle of the clip is the keyframe
+        assert brightness == pytest.approx(60 * second / 255, abs=0.02)
         assert left == pytest.approx(0.25, abs=1e-4)  # in pixels of a clip 32 x 24, divided by 32
         assert right == pytest.approx(0.5, abs=1e-4)
 
 
 def test_unsure_persons_are_left_out_and_empty_keyframes_stay(video: Path) -> None:
-    people = {0: [([0.0, 0.0, 10.0, 40.0], 0.4)], 2: [([0.0, 0.0, 10.0, 40.0], 0.6), ([40.0, 0.0, 50.0, 40.0], 0.3)]}
+    people = {
+        0: [([0.0, 0.0, 10.0, 40.0], 0.4)],
+        2: [([0.0, 0.0, 10.0, 40.0], 0.6), ([40.0, 0.0, 50.0, 40.0], 0.3)],
+    }
     model = BrightnessModel()
     found = list(make_predictor(ScriptedDetector(people), model)(video))
     assert [len(detections.boxes) for detections in found] == [0, 0, 1, 0]
-    assert [tuple(detections.action_scores.shape) for detections in found] == [(0, 3), (0, 3), (1, 3), (0, 3)]
+    assert [tuple(detections.action_scores.shape) for detections in found] == [
+        (0, 3),
+        (0, 3),
+        (1, 3),
+        (0, 3),
+    ]
     assert model.batches == [1]  # a keyframe without a person never reaches the model
 
 
@@ -74,9 +85,14 @@ def test_the_size_of_a_batch_changes_nothing(video: Path, batch_size: int) -> No
 
 
 def test_boxes_of_a_file_bring_their_own_keyframes(video: Path) -> None:
-    box, scores = torch.tensor([[0.1, 0.1, 0.4, 0.9], [0.5, 0.1, 0.9, 0.9]]), torch.tensor([0.95, 0.2])
-    boxes = {("ramp", "902.500000"): (box, scores), ("ramp", "901.000000"): (box, scores),
-             ("other", "901.000000"): (box, scores), ("ramp", "970.000000"): (box, scores)}  # fmt: skip
+    box = torch.tensor([[0.1, 0.1, 0.4, 0.9], [0.5, 0.1, 0.9, 0.9]])
+    scores = torch.tensor([0.95, 0.2])
+    boxes = {
+        ("ramp", "902.500000"): (box, scores),
+        ("ramp", "901.000000"): (box, scores),
+        ("other", "901.000000"): (box, scores),
+        ("ramp", "970.000000"): (box, scores),
+    }
     found = list(make_predictor(boxes)(video))
     assert [detections.keyframe.timestamp for detections in found] == [901, 902.5]
     assert torch.equal(found[0].boxes, box[:1])
@@ -86,7 +102,9 @@ def test_a_box_file_that_does_not_fit_is_a_sentence(video: Path) -> None:
     nobody = torch.zeros(0, 4), torch.zeros(0)
     with pytest.raises(ValueError, match="no row of video id ramp"):
         list(make_predictor({("other", "901.000000"): nobody})(video))
-    with pytest.raises(ValueError, match=r"seconds 1\.\.2, expected 900\.\.904 .*data\.start_second"):
+    with pytest.raises(
+        ValueError, match=r"seconds 1\.\.2, expected 900\.\.904 .*data\.start_second"
+    ):
         list(make_predictor({("ramp", "1.000000"): nobody, ("ramp", "2.000000"): nobody})(video))
 
 
@@ -101,13 +119,18 @@ def test_half_a_second_and_a_single_frame_have_a_keyframe(tmp_path: Path) -> Non
         assert [(d.keyframe.timestamp, len(d.boxes)) for d in found] == [(900, 1)]
 
 
-def test_prediction_is_lazy_and_reads_the_video_once(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prediction_is_lazy_and_reads_the_video_once(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seeks: list[float] = []
     real = VideoReader._seek
-    monkeypatch.setattr(VideoReader, "_seek", lambda self, moment: (seeks.append(moment), real(self, moment)))
+    monkeypatch.setattr(
+        VideoReader, "_seek", lambda self, moment: (seeks.append(moment), real(self, moment))
+    )
     model = BrightnessModel()
     boxes = {
-        ("ramp", f"{900 + second}.000000"): (torch.tensor([[0.1, 0.1, 0.4, 0.9]]), torch.ones(1)) for second in range(4)
+        ("ramp", f"{900 + second}.000000"): (torch.tensor([[0.1, 0.1, 0.4, 0.9]]), torch.ones(1))
+        for second in range(4)
     }
     iterator = make_predictor(boxes, model)(video)
     assert model.batches == []

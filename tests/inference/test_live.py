@@ -1,4 +1,6 @@
-"""A live source: a file that a web server hands out, read at its own pace, watched by slow and by fast networks."""
+"""A live source: a file that a web server hands out, read at its own pace, watched by slow and by
+fast networks.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,14 @@ from ava_det.video.live import LiveSource
 from ava_det.video.reader import VideoError
 from ava_det.video.writer import VideoWriter
 from tests.support.quiet_server import QuietHandler
-from tests.support.scripted_predictor import FPS, HEIGHT, WIDTH, BrightnessModel, ScriptedDetector, make_predictor
+from tests.support.scripted_predictor import (
+    FPS,
+    HEIGHT,
+    WIDTH,
+    BrightnessModel,
+    ScriptedDetector,
+    make_predictor,
+)
 
 RunTool = Callable[..., tuple[int, str, str]]
 SECONDS = 4
@@ -82,7 +91,8 @@ def test_who_draws_slowly_drops_frames_and_does_not_lag(camera: str) -> None:
 
 
 def test_stop_and_mistakes(camera: str) -> None:
-    stop, before = Event(), threading.active_count()
+    stop = Event()
+    before = threading.active_count()
     predictor = make_predictor(ScriptedDetector({}))
     with LiveSource(camera, predictor.live_seconds) as source:
         frames = predictor.watch_live(source, stop=stop).frames()

@@ -1,4 +1,6 @@
-"""Frames and the keyframes around them: each frame once, in order, with what a look at the whole video would say."""
+"""Frames and the keyframes around them: each frame once, in order, with what a look at the whole
+video would say.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ from tests.support.scripted_predictor import (
     make_predictor,
 )
 
-EVERYWHERE = {second: [([8.0 + 4 * second, 12.0, 32.0 + 4 * second, 48.0], 0.9)] for second in range(6)}
+EVERYWHERE = {
+    second: [([8.0 + 4 * second, 12.0, 32.0 + 4 * second, 48.0], 0.9)] for second in range(6)
+}
 
 
 @pytest.fixture
@@ -42,11 +46,19 @@ def ramp(tmp_path: Path) -> Path:
 
 def watch(path: Path, batch_size: int = 2, **options: float) -> list[ShownFrame]:
     with open_video(path, START) as reader:
-        return list(make_predictor(ScriptedDetector(EVERYWHERE), batch_size=batch_size).watch(reader, **options))  # type: ignore[arg-type]
+        return list(
+            make_predictor(ScriptedDetector(EVERYWHERE), batch_size=batch_size).watch(
+                reader, **options
+            )
+        )  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("every", "batch_size"), [(1.0, 1), (1.0, 3), (0.1, 8), (0.5, 2), (3.0, 8)])
-def test_watching_is_predicting_and_looking_up_every_frame(ramp: Path, every: float, batch_size: int) -> None:
+@pytest.mark.parametrize(
+    ("every", "batch_size"), [(1.0, 1), (1.0, 3), (0.1, 8), (0.5, 2), (3.0, 8)]
+)
+def test_watching_is_predicting_and_looking_up_every_frame(
+    ramp: Path, every: float, batch_size: int
+) -> None:
     keyframes = list(make_predictor(ScriptedDetector(EVERYWHERE))(ramp, every))
     timeline = Timeline(iter(keyframes))
     shown = watch(ramp, batch_size, every=every)
@@ -69,16 +81,24 @@ def test_watching_is_predicting_and_looking_up_every_frame(ramp: Path, every: fl
 def test_a_folder_of_pictures_streams_like_a_file(tmp_path: Path) -> None:
     folder = tmp_path / "cut"
     for number in range(1, 61):
-        write_png(folder / f"cut_{number:06d}.png", np.full((HEIGHT, WIDTH, 3), 2 * number, np.uint8))
+        write_png(
+            folder / f"cut_{number:06d}.png", np.full((HEIGHT, WIDTH, 3), 2 * number, np.uint8)
+        )
     shown = watch(folder)
-    assert [frame.picture.rgb(None)[0, 0, 0] for frame in shown] == [2 * number for number in range(1, 61)]
+    assert [frame.picture.rgb(None)[0, 0, 0] for frame in shown] == [
+        2 * number for number in range(1, 61)
+    ]
     assert sum(len(frame.keyframes) for frame in shown) == 2
 
 
 @pytest.mark.parametrize(("start", "end"), [(1.0, 3.0), (0.35, 0.5), (2.95, np.inf), (3.9, 9.0)])
-def test_a_part_has_its_frames_and_the_clips_of_the_whole(ramp: Path, start: float, end: float) -> None:
+def test_a_part_has_its_frames_and_the_clips_of_the_whole(
+    ramp: Path, start: float, end: float
+) -> None:
     shown = watch(ramp, start=start, end=end)
-    expected = [index for index in range(4 * FPS) if start <= index / FPS + 1e-9 and index / FPS < end]
+    expected = [
+        index for index in range(4 * FPS) if start <= index / FPS + 1e-9 and index / FPS < end
+    ]
     assert [round((frame.seconds - START) * FPS) for frame in shown] == expected
     keyframes = [keyframe for frame in shown for keyframe in frame.keyframes]
     assert keyframes[0].keyframe.timestamp == START + start
@@ -107,14 +127,17 @@ def test_few_frames_wait_whatever_the_batch(ramp: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(FrameQueue, "add_frame", add)
     model = BrightnessModel()
     with open_video(ramp, START) as reader:
-        shown = list(make_predictor(ScriptedDetector(EVERYWHERE), model, batch_size=8).watch(reader))
+        shown = list(
+            make_predictor(ScriptedDetector(EVERYWHERE), model, batch_size=8).watch(reader)
+        )
     assert len(shown) == 40
     assert max(model.batches) < 4
     assert most <= (MAX_GAP_SECONDS + 1) * FPS * frame_bytes
 
 
 def test_stop_ends_the_stream_and_its_thread(ramp: Path) -> None:
-    stop, before = threading.Event(), threading.active_count()
+    stop = threading.Event()
+    before = threading.active_count()
     with open_video(ramp, START) as reader:
         frames = make_predictor(ScriptedDetector(EVERYWHERE)).watch(reader, stop=stop)
         next(frames)

@@ -23,7 +23,13 @@ def test_the_published_configs_fit_their_weights(name: str) -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["frame_grid=seconds", "frame_colour=tagged", "box_arithmetic=exact", "slow_frame_policy=stride", "mean=[0,0,0]"],
+    [
+        "frame_grid=seconds",
+        "frame_colour=tagged",
+        "box_arithmetic=exact",
+        "slow_frame_policy=stride",
+        "mean=[0,0,0]",
+    ],
 )
 def test_each_wrong_key_of_published_weights_is_named(override: str) -> None:
     config = load_config(f"configs/ava/{PUBLISHED[0]}.yaml", [f"data.{override}"])
@@ -33,17 +39,23 @@ def test_each_wrong_key_of_published_weights_is_named(override: str) -> None:
 
 
 def test_a_network_of_one_pathway_reads_every_frame() -> None:
-    config = load_config("configs/ava/pyslowfast/SLOW_8x8_R50.yaml", ["data.slow_frame_policy=stride"])
+    config = load_config(
+        "configs/ava/pyslowfast/SLOW_8x8_R50.yaml", ["data.slow_frame_policy=stride"]
+    )
     assert describe_unlike_input(config, "pyslowfast/SLOW_8x8_R50", {}) == []
 
 
 def test_a_checkpoint_carries_what_it_saw(
-    synthetic_config: list[str], tmp_path: Path, run_tool: RunTool, capsys: pytest.CaptureFixture[str]
+    synthetic_config: list[str],
+    tmp_path: Path,
+    run_tool: RunTool,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     code, _, _ = run_tool("train_ava", *synthetic_config)
     assert code == 0
     weights = tmp_path / "run/checkpoints/last.pt"
-    path, overrides = synthetic_config[1], synthetic_config[2:]
+    path = synthetic_config[1]
+    overrides = synthetic_config[2:]
     for extra, expected in ((["data.frame_colour=bt601"], 1), ([], 0)):
         config = load_config(path, [*overrides, *extra])
         load_trained_model(config, weights, prepare_torch(config))

@@ -25,7 +25,9 @@ def test_frames_are_counted_as_a_decoder_counts_them(synthetic: Path) -> None:
 
 @pytest.mark.needs_shared
 @pytest.mark.parametrize("name", ["intel_asl_walk.mkv", "torchcodec_nasa_13013.mp4"])
-def test_the_clock_of_a_real_video_names_the_frame_that_is_read(shared_data: Path, name: str) -> None:
+def test_the_clock_of_a_real_video_names_the_frame_that_is_read(
+    shared_data: Path, name: str
+) -> None:
     path = shared_data / "videos" / name
     clock = read_clock(path, 0.0)
     with VideoReader(path) as reader:
@@ -40,7 +42,9 @@ def test_the_clock_of_a_real_video_names_the_frame_that_is_read(shared_data: Pat
     every=st.floats(0.05, 3.0),
     step=st.integers(1, 5),
 )
-def test_keyframes_are_frames_nearest_to_their_moments(gaps: list[float], every: float, step: int) -> None:
+def test_keyframes_are_frames_nearest_to_their_moments(
+    gaps: list[float], every: float, step: int
+) -> None:
     clock = FrameClock("v", np.concatenate(([0.0], np.cumsum(gaps))))
     frames = range(0, len(clock.seconds), step)
     chosen = clock.choose_keyframes(every, frames)
@@ -48,7 +52,8 @@ def test_keyframes_are_frames_nearest_to_their_moments(gaps: list[float], every:
     assert set(chosen) <= set(frames)
     assert chosen[0] == 0.0
     for frame, timestamp in chosen.items():
-        # either this frame is the one read for its timestamp, or the timestamp is the frame's own to the microsecond
+        # either this frame is the one read for its timestamp, or the timestamp is the frame's own
+        # to the microsecond
         assert clock.frame_at(timestamp) == frame or abs(timestamp - clock.seconds[frame]) <= 1e-6
     if step == 1 and len(set(gaps)) == 1:
         last = clock.seconds[-1]
@@ -57,11 +62,18 @@ def test_keyframes_are_frames_nearest_to_their_moments(gaps: list[float], every:
 
 def test_frames_that_a_video_lacks(synthetic: Path) -> None:
     clock = constant_clock("walk", 25.0, 100, 900.0)
-    assert (clock.second_of(50), clock.frame_at(901.0), clock.frame_at(0.0), clock.frame_at(1e6)) == (902.0, 25, 0, 99)
+    assert (
+        clock.second_of(50),
+        clock.frame_at(901.0),
+        clock.frame_at(0.0),
+        clock.frame_at(1e6),
+    ) == (902.0, 25, 0, 99)
     with pytest.raises(ValueError, match=r"walk has the frames 0\.\.99, found frame 100"):
         clock.second_of(100)
     assert clock.choose_keyframes(1.0, []) == {}
-    with pytest.raises(ValueError, match=r"x\.xml: expected the videos \(--videos\) or their frame rate \(--fps\)"):
+    with pytest.raises(
+        ValueError, match=r"x\.xml: expected the videos \(--videos\) or their frame rate \(--fps\)"
+    ):
         VideoClocks(None, None, 0.0).find("walk", "x.xml")
     clocks = VideoClocks(synthetic / "videos", None, 900.0)
     assert clocks.find("train_00000", "x.xml") is clocks.find("train_00000", "y.xml")
@@ -74,5 +86,7 @@ def test_a_damaged_file_is_not_counted_past_the_damage(synthetic: Path, tmp_path
     middle = len(data) // 2
     data[middle : middle + 3000] = bytes(3000)
     (tmp_path / "bad.mp4").write_bytes(data)
-    with pytest.raises(VideoError, match=r"bad\.mp4: damaged, so frames cannot be counted beyond \d+"):
+    with pytest.raises(
+        VideoError, match=r"bad\.mp4: damaged, so frames cannot be counted beyond \d+"
+    ):
         read_clock(tmp_path / "bad.mp4", 0.0)

@@ -1,4 +1,6 @@
-"""The whole network at small sizes: shapes, independence of clips and boxes, precision, gradients, messages."""
+"""The whole network at small sizes: shapes, independence of clips and boxes, precision, gradients,
+messages.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,15 @@ from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.slowfast import BACKBONES, LATERALS, SlowFast
 
-T, ALPHA, HEIGHT, WIDTH = 2, 4, 48, 64
+T = 2
+ALPHA = 4
+HEIGHT = 48
+WIDTH = 64
 
 
-def build_small(backbone: str = "slowfast", lateral: str = "t_conv", **values: object) -> ActionDetector:
+def build_small(
+    backbone: str = "slowfast", lateral: str = "t_conv", **values: object
+) -> ActionDetector:
     torch.manual_seed(0)
     network = SlowFast(
         backbone,
@@ -33,14 +40,21 @@ def build_small(backbone: str = "slowfast", lateral: str = "t_conv", **values: o
     return ActionDetector(network, RoIHead(network.out_channels, 5, network.feature_stride))
 
 
-def make_clips(batch: int = 2, frames: int = T, height: int = HEIGHT, width: int = WIDTH) -> dict[str, Tensor]:
+def make_clips(
+    batch: int = 2, frames: int = T, height: int = HEIGHT, width: int = WIDTH
+) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(1)
     fast = torch.randn(batch, 3, ALPHA * frames, height, width, generator=generator)
     return {"slow": fast[:, :, ::ALPHA], "fast": fast}
 
 
 ROIS = torch.tensor(
-    [[0, 4.0, 4.0, 30.0, 40.0], [1, 10.0, 2.0, 60.0, 47.0], [1, -20.0, -9.0, 15.0, 20.0], [0, 50.0, 30.0, 90.0, 70.0]]
+    [
+        [0, 4.0, 4.0, 30.0, 40.0],
+        [1, 10.0, 2.0, 60.0, 47.0],
+        [1, -20.0, -9.0, 15.0, 20.0],
+        [0, 50.0, 30.0, 90.0, 70.0],
+    ]
 )
 
 
@@ -54,7 +68,9 @@ def test_every_backbone_gives_one_row_per_box(backbone: str) -> None:
 def test_every_lateral_connection_trains_every_parameter(lateral: str) -> None:
     model = build_small(lateral=lateral)
     model(**make_clips(), rois=ROIS).square().sum().backward()
-    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    without = [
+        name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ]
     assert without == []
 
 
@@ -66,23 +82,28 @@ def test_every_parameter_of_a_single_pathway_gets_a_gradient(backbone: str) -> N
 
 
 def test_batched_equals_single() -> None:
-    model, clips = build_small().eval(), make_clips()
+    model = build_small().eval()
+    clips = make_clips()
     with torch.no_grad():
         batched = model(**clips, rois=ROIS)
         for index in (0, 1):
             rows = ROIS[:, 0] == index
             rois = ROIS[rows].clone()
             rois[:, 0] = 0
-            single = model(**{name: clip[index : index + 1] for name, clip in clips.items()}, rois=rois)
+            single = model(
+                **{name: clip[index : index + 1] for name, clip in clips.items()}, rois=rois
+            )
             torch.testing.assert_close(single, batched[rows], rtol=1e-4, atol=1e-5)
 
 
 def test_moving_one_box_changes_only_its_row() -> None:
-    model, clips = build_small().eval(), make_clips()
+    model = build_small().eval()
+    clips = make_clips()
     moved = ROIS.clone()
     moved[1, 1:] -= 7
     with torch.no_grad():
-        before, after = model(**clips, rois=ROIS), model(**clips, rois=moved)
+        before = model(**clips, rois=ROIS)
+        after = model(**clips, rois=moved)
     assert not torch.allclose(before[1], after[1])
     torch.testing.assert_close(before[[0, 2, 3]], after[[0, 2, 3]], rtol=0, atol=0)
 
@@ -96,15 +117,20 @@ def test_no_boxes_give_no_rows_and_still_train() -> None:
 
 
 def test_bf16_and_channels_last_agree_with_float32() -> None:
-    model, clips = build_small().eval(), make_clips()
+    model = build_small().eval()
+    clips = make_clips()
     with torch.no_grad():
         expected = model(**clips, rois=ROIS)
         model = model.to(memory_format=torch.channels_last_3d)
-        clips = {name: clip.to(memory_format=torch.channels_last_3d) for name, clip in clips.items()}
+        clips = {
+            name: clip.to(memory_format=torch.channels_last_3d) for name, clip in clips.items()
+        }
         torch.testing.assert_close(model(**clips, rois=ROIS), expected, rtol=1e-3, atol=1e-4)
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(**clips, rois=ROIS)
-        halved = model.bfloat16()(**{name: clip.bfloat16() for name, clip in clips.items()}, rois=ROIS)
+        halved = model.bfloat16()(
+            **{name: clip.bfloat16() for name, clip in clips.items()}, rois=ROIS
+        )
     assert logits.dtype == torch.float32
     assert (logits - expected).abs().max() < 0.05 * expected.std() + 0.02
     assert (halved.float() - expected).abs().max() < 0.1 * expected.std() + 0.05
@@ -129,7 +155,9 @@ def test_odd_sizes() -> None:
     assert model(**make_clips(height=45, width=71), rois=ROIS).shape == (4, 5)
 
 
-@pytest.mark.parametrize(("backbone", "missing"), [("slowfast", "fast"), ("slowfast", "slow"), ("fast_only", "fast")])
+@pytest.mark.parametrize(
+    ("backbone", "missing"), [("slowfast", "fast"), ("slowfast", "slow"), ("fast_only", "fast")]
+)
 def test_a_missing_clip_is_named(backbone: str, missing: str) -> None:
     clips: dict[str, Tensor | None] = dict(make_clips())
     clips[missing] = None
@@ -159,19 +187,29 @@ def test_classifier_gives_one_row_per_clip_and_ignores_rois(size: tuple[int, int
     assert logits.shape == (2, 6)
 
 
-@pytest.mark.parametrize("values", [{}, {"backbone": "i3d"}, {"backbone": "fast_only"}, {"lateral": "ttoc_concat"}])
+@pytest.mark.parametrize(
+    "values", [{}, {"backbone": "i3d"}, {"backbone": "fast_only"}, {"lateral": "ttoc_concat"}]
+)
 def test_channels_last_gives_the_same_logits_and_gradients(values: dict[str, str]) -> None:
-    """In that layout the factorised convolutions are 2D ones. In float64, where no ReLU stands on the edge."""
+    """In that layout the factorised convolutions are 2D ones. In float64, where no ReLU stands on
+    the edge.
+    """
     plain = build_small(**values).double().train()
     plain.head.dropout.p = 0.0
     viewed = copy.deepcopy(plain).to(memory_format=torch.channels_last_3d)
     clips = {name: clip.double() for name, clip in make_clips().items()}
     logits = plain(**clips, rois=ROIS)
-    seen = viewed(**{n: c.contiguous(memory_format=torch.channels_last_3d) for n, c in clips.items()}, rois=ROIS)
-    torch.testing.assert_close(seen, logits, rtol=0, atol=2e-6)  # RoIAlign and what follows are float32
+    seen = viewed(
+        **{n: c.contiguous(memory_format=torch.channels_last_3d) for n, c in clips.items()},
+        rois=ROIS,
+    )
+    # RoIAlign and what follows are float32
+    torch.testing.assert_close(seen, logits, rtol=0, atol=2e-6)
     for result in (logits, seen):
         result.square().sum().backward()
-    for (name, one), (_, other) in zip(plain.named_parameters(), viewed.named_parameters(), strict=True):
+    for (name, one), (_, other) in zip(
+        plain.named_parameters(), viewed.named_parameters(), strict=True
+    ):
         assert one.grad is not None
         assert other.grad is not None
         assert (other.grad - one.grad).norm() <= 1e-4 * one.grad.norm(), name

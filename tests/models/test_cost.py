@@ -12,7 +12,8 @@ from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.build import build_model
 from ava_det.models.cost import ModelCost, compute_cost
 
-# config, GMACs of one 256 x 256 clip as measured on the reference implementation, parameters in millions
+# config, GMACs of one 256 x 256 clip as measured on the reference implementation, parameters in
+# millions
 KINETICS = [
     ("slow_only_r50_4x16", 27.26, 32.454),
     ("slow_only_r50_8x8", 54.52, 32.454),
@@ -57,19 +58,23 @@ def test_kinetics_rows(name: str, gmacs: float, params_m: float) -> None:
 
 @pytest.mark.parametrize(("beta_inv", "low", "high"), [(6, 40.5, 41.7), (12, 32.0, 33.1)])
 def test_betas_that_do_not_divide_the_widths(beta_inv: int, low: float, high: float) -> None:
-    """Each Fast width is rounded on its own; the paper's 41.8 and 32.8 come from a rounding it does not state."""
+    """Each Fast width is rounded on its own; the paper's 41.8 and 32.8 come from a rounding it does
+    not state.
+    """
     assert low <= cost_of(f"configs/kinetics/slowfast_r50_4x16_beta{beta_inv}.yaml").gmacs <= high
 
 
 def test_kernel_five_in_8x8() -> None:
-    assert cost_of("configs/kinetics/slowfast_r50_8x8.yaml", ["model.lateral_kernel=5"]).gmacs == pytest.approx(
-        65.30, rel=0.005
-    )
+    assert cost_of(
+        "configs/kinetics/slowfast_r50_8x8.yaml", ["model.lateral_kernel=5"]
+    ).gmacs == pytest.approx(65.30, rel=0.005)
 
 
 def test_temporal_kernels_in_all_of_res4() -> None:
     overrides = ["model.res4_temporal_blocks=null"]
-    assert cost_of("configs/kinetics/slowfast_r101_8x8.yaml", overrides).params_m == pytest.approx(62.83, rel=0.002)
+    assert cost_of("configs/kinetics/slowfast_r101_8x8.yaml", overrides).params_m == pytest.approx(
+        62.83, rel=0.002
+    )
 
 
 @pytest.mark.parametrize(("name", "gmacs", "params"), AVA)
@@ -98,7 +103,9 @@ def test_ttoc_sum_needs_alpha_equal_to_beta_inv() -> None:
 def test_every_config_builds() -> None:
     for path in sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml")):
         with torch.device("meta"):
-            assert isinstance(build_model(load_config(path)), (ActionDetector, ActionClassifier)), path
+            assert isinstance(build_model(load_config(path)), (ActionDetector, ActionClassifier)), (
+                path
+            )
 
 
 def test_a_model_with_numbers_is_refused() -> None:

@@ -1,4 +1,6 @@
-"""The form for inference says what the plain network says: every family, every config, any batch and size."""
+"""The form for inference says what the plain network says: every family, every config, any batch
+and size.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ CONFIGS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglo
 
 
 def give_statistics(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Batch norms as after training: statistics, scales and shifts of their own, and no residual branch of zeros."""
+    """Batch norms as after training: statistics, scales and shifts of their own, and no residual
+    branch of zeros.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def draw(like: Tensor, low: float, high: float) -> Tensor:
@@ -40,18 +44,24 @@ def give_statistics(model: nn.Module, seed: int = 0) -> nn.Module:
     return model.eval()
 
 
-def make_inputs(config: Config, batch: int, height: int, width: int, boxes: int) -> tuple[Tensor, Tensor, Tensor]:
+def make_inputs(
+    config: Config, batch: int, height: int, width: int, boxes: int
+) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    frames, alpha = config.model.num_slow_frames, config.model.alpha
+    frames = config.model.num_slow_frames
+    alpha = config.model.alpha
     fast = torch.randn(batch, 3, alpha * frames, height, width, generator=generator)
-    corners = torch.rand(boxes, 2, 2, generator=generator).sort(dim=1).values * torch.tensor([width, height])
+    corners = torch.rand(boxes, 2, 2, generator=generator).sort(dim=1).values * torch.tensor(
+        [width, height]
+    )
     index = torch.arange(boxes).remainder(batch)[:, None].float()
     return fast[:, :, ::alpha], fast, torch.cat([index, corners.flatten(1)], dim=1)
 
 
 def sigmoid_difference(plain: nn.Module, form: nn.Module, inputs: tuple[Tensor, ...]) -> float:
     with torch.inference_mode():
-        expected, received = plain(*inputs), form(*inputs)
+        expected = plain(*inputs)
+        received = form(*inputs)
     assert received.shape == expected.shape
     assert received.dtype == torch.float32
     return float((received.sigmoid() - expected.sigmoid()).abs().max()) if expected.numel() else 0.0
@@ -59,7 +69,9 @@ def sigmoid_difference(plain: nn.Module, form: nn.Module, inputs: tuple[Tensor, 
 
 @pytest.mark.parametrize("config_path", CONFIGS)
 def test_every_config_keeps_its_scores(config_path: str) -> None:
-    """Narrow and with few frames, so that all of them take seconds; depth, laterals and blocks are the config's."""
+    """Narrow and with few frames, so that all of them take seconds; depth, laterals and blocks are
+    the config's.
+    """
     config = load_config(config_path)
     config.model.width = max(16, config.model.beta_inv)
     config.model.num_slow_frames = 2
@@ -80,15 +92,37 @@ def test_every_config_keeps_its_scores(config_path: str) -> None:
 )
 @settings(max_examples=25)
 def test_any_size_keeps_its_scores(
-    backbone: str, lateral: str, batch: int, frames: int, height: int, width: int, boxes: int, norm: bool
+    backbone: str,
+    lateral: str,
+    batch: int,
+    frames: int,
+    height: int,
+    width: int,
+    boxes: int,
+    norm: bool,
 ) -> None:
     torch.manual_seed(height)
     config = Config()
-    config.model.num_slow_frames, config.model.alpha = frames, 4
+    config.model.num_slow_frames = frames
+    config.model.alpha = 4
     network = SlowFast(
-        backbone, 14, 8, 4, 4, lateral, 5, norm, None, 1, 2, non_local_res4=[0], non_local_pool=(1, 2, 2)
+        backbone,
+        14,
+        8,
+        4,
+        4,
+        lateral,
+        5,
+        norm,
+        None,
+        1,
+        2,
+        non_local_res4=[0],
+        non_local_pool=(1, 2, 2),
     )
-    head = RoIHead(network.out_channels, 5, 16, time_pool="max", context=True, hidden_layer=True, resolution=3)
+    head = RoIHead(
+        network.out_channels, 5, 16, time_pool="max", context=True, hidden_layer=True, resolution=3
+    )
     plain = give_statistics(ActionDetector(network, head))
     inputs = make_inputs(config, batch, height, width, boxes)
     assert sigmoid_difference(plain, optimise_for_inference(plain), inputs) <= 1e-6
@@ -109,13 +143,23 @@ def test_bfloat16_moves_scores_a_little() -> None:
 @pytest.mark.parametrize("width", [4, 8])
 @pytest.mark.parametrize("size", [17, 32])
 def test_bfloat16_runs_where_layouts_are_ambiguous(width: int, size: int) -> None:
-    """One clip, one frame, one channel, one pixel: strides of such sides say nothing about the layout."""
+    """One clip, one frame, one channel, one pixel: strides of such sides say nothing about the
+    layout.
+    """
     torch.manual_seed(0)
-    overrides = ["model.num_slow_frames=1", "model.depth=14", f"model.width={width}", "model.beta_inv=4"]
+    overrides = [
+        "model.num_slow_frames=1",
+        "model.depth=14",
+        f"model.width={width}",
+        "model.beta_inv=4",
+    ]
     config = load_config("configs/ava/slowfast_r50_4x16.yaml", overrides)
     plain = give_statistics(build_model(config))
     inputs = make_inputs(config, 1, size, size, 1)
-    assert sigmoid_difference(plain, optimise_for_inference(plain, dtype=torch.bfloat16), inputs) <= 0.01
+    assert (
+        sigmoid_difference(plain, optimise_for_inference(plain, dtype=torch.bfloat16), inputs)
+        <= 0.01
+    )
     assert sigmoid_difference(plain, optimise_for_inference(plain), inputs) <= 1e-6
 
 
@@ -152,8 +196,12 @@ def test_the_plain_network_is_left_as_it_was() -> None:
 def test_nothing_is_left_of_the_batch_norms_and_only_stems_that_see_time_are_3d() -> None:
     plain, _ = small_detector()
     form = optimise_for_inference(plain)
-    assert not [module for module in form.modules() if isinstance(module, nn.BatchNorm3d | nn.Conv3d)]
-    volumes = [n for n, m in form.named_modules() if isinstance(m, FoldedConv) and m.view == "volume"]
+    assert not [
+        module for module in form.modules() if isinstance(module, nn.BatchNorm3d | nn.Conv3d)
+    ]
+    volumes = [
+        n for n, m in form.named_modules() if isinstance(m, FoldedConv) and m.view == "volume"
+    ]
     assert volumes == ["backbone.fast.stem.conv"]
 
 
@@ -166,14 +214,19 @@ def test_a_missing_clip_is_named() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.006)])
-def test_a_gpu_keeps_the_scores(dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TF32, which torch lets convolutions use, is off. Features stay channels last: cuDNN is never asked to reorder."""
+def test_a_gpu_keeps_the_scores(
+    dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TF32, which torch lets convolutions use, is off. Features stay channels last: cuDNN is never
+    asked to reorder.
+    """
     monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")
     plain, inputs = small_detector()
     form = optimise_for_inference(plain, "cuda", dtype)
     on_gpu = [value.cuda() for value in inputs]
     with torch.inference_mode():
-        expected, received = plain(*inputs), form(*on_gpu).cpu()
+        expected = plain(*inputs)
+        received = form(*on_gpu).cpu()
         features = form.get_submodule("backbone")(*on_gpu[:2])
     assert float((received.sigmoid() - expected.sigmoid()).abs().max()) <= tolerance
     assert all(feature.dtype == dtype for feature in features)

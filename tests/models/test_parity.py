@@ -27,13 +27,21 @@ def deviation(logits: Tensor, expected: list[object]) -> float:
 @pytest.fixture(scope="module")
 def ava_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("parity") / "ava.pyth"
-    torch.save({"epoch": 1, "model_state": make_state_dict(load_fixture("AVA_SLOWFAST_32x2_R50_SHORT")["keys"])}, path)
+    torch.save(
+        {
+            "epoch": 1,
+            "model_state": make_state_dict(load_fixture("AVA_SLOWFAST_32x2_R50_SHORT")["keys"]),
+        },
+        path,
+    )
     return path
 
 
 def build_ava(aligned: bool) -> ActionDetector:
     backbone = SlowFast(alpha=4, lateral_kernel=7, res5_stride=1, res5_dilation=2)
-    return ActionDetector(backbone, RoIHead(backbone.out_channels, 80, backbone.feature_stride, aligned=aligned))
+    return ActionDetector(
+        backbone, RoIHead(backbone.out_channels, 80, backbone.feature_stride, aligned=aligned)
+    )
 
 
 @pytest.mark.parametrize("aligned", [True, False])
@@ -61,14 +69,19 @@ def test_ava_stages(ava_file: Path) -> None:
     fixture = load_fixture("AVA_SLOWFAST_32x2_R50_SHORT")
     backbone = build_ava(aligned=True).eval()
     load_weights(backbone, ava_file)
-    clips, network = make_clips(fixture), backbone.backbone
-    slow, fast = clips["slow"], clips["fast"]
+    clips = make_clips(fixture)
+    network = backbone.backbone
+    slow = clips["slow"]
+    fast = clips["fast"]
     assert network.slow is not None
     assert network.fast is not None
     with torch.no_grad():
         for index in range(5):
-            slow, fast = network.slow.stage(index, slow), network.fast.stage(index, fast)
-            for clip, expected in zip((slow, fast), fixture["stages"][f"s{index + 1}"], strict=True):
+            slow = network.slow.stage(index, slow)
+            fast = network.fast.stage(index, fast)
+            for clip, expected in zip(
+                (slow, fast), fixture["stages"][f"s{index + 1}"], strict=True
+            ):
                 assert list(clip.shape) == expected["shape"]
                 assert clip.mean().item() == pytest.approx(expected["mean"], rel=1e-4)
                 assert clip.std().item() == pytest.approx(expected["std"], rel=1e-4)

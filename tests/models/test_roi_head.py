@@ -23,7 +23,9 @@ def ramp(height: int = 8, width: int = 8, frames: int = 1) -> Tensor:
 
 @pytest.mark.parametrize(("aligned", "shift"), [(True, 0.5), (False, 0.0)])
 def test_aligned_moves_the_samples_by_half_a_cell(aligned: bool, shift: float) -> None:
-    """A box over columns 2..4 in seven bins: the last bin is centred 1/14 of the box before its right edge."""
+    """A box over columns 2..4 in seven bins: the last bin is centred 1/14 of the box before its
+    right edge.
+    """
     logits = identity_head(aligned=aligned)([ramp()], torch.tensor([[0, 32.0, 32.0, 64.0, 64.0]]))
     assert logits.item() == pytest.approx(2 + 2 * 13 / 14 - shift, abs=1e-5)
 
@@ -32,7 +34,9 @@ def test_the_time_mean_commutes_with_roi_align() -> None:
     features = torch.randn(2, 3, 4, 8, 8)
     rois = torch.tensor([[0, 5.0, 8.0, 90.0, 100.0], [1, -10.0, 3.0, 60.0, 130.0]])
     head = identity_head(3, resolution=1)
-    frame_by_frame = torch.stack([head([features[:, :, t : t + 1]], rois) for t in range(4)]).mean(dim=0)
+    frame_by_frame = torch.stack([head([features[:, :, t : t + 1]], rois) for t in range(4)]).mean(
+        dim=0
+    )
     torch.testing.assert_close(head([features], rois), frame_by_frame)
 
 

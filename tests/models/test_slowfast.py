@@ -1,4 +1,6 @@
-"""Wiring: lateral connections by hand, non-local blocks, temporal kernels, initialisation, wrong values."""
+"""Wiring: lateral connections by hand, non-local blocks, temporal kernels, initialisation, wrong
+values.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from ava_det.models.slowfast import LateralConnection, SlowFast
 
 
 def test_time_to_channel_keeps_every_frame() -> None:
-    fast = torch.arange(8.0).reshape(1, 1, 8, 1, 1)  # one channel, 8 frames, alpha 4 -> 2 frames of 4 channels
+    # one channel, 8 frames, alpha 4 -> 2 frames of 4 channels
+    fast = torch.arange(8.0).reshape(1, 1, 8, 1, 1)
     slow = torch.zeros(1, 4, 2, 1, 1)
     summed = LateralConnection("ttoc_sum", 1, 4, 5)(slow, fast)
     assert summed[0, :, :, 0, 0].tolist() == [[0, 4], [1, 5], [2, 6], [3, 7]]
@@ -44,7 +47,9 @@ def test_non_local_by_hand() -> None:
     x = torch.randn(2, 4, 2, 5, 6)
     with torch.no_grad():
         pooled = torch.nn.functional.max_pool3d(x, (1, 2, 2))
-        theta, phi, g = block.theta(x), block.phi(pooled), block.g(pooled)
+        theta = block.theta(x)
+        phi = block.phi(pooled)
+        g = block.g(pooled)
         affinity = torch.einsum("bcthw,bcuij->bthwuij", theta, phi) / (2 * 2 * 3)
         expected = x + block.bn(block.out(torch.einsum("bthwuij,bcuij->bcthw", affinity, g)))
         torch.testing.assert_close(block(x), expected, rtol=1e-4, atol=1e-4)
@@ -61,11 +66,23 @@ def kernels(network: SlowFast, pathway: str, stage: str) -> list[int]:
 
 def test_temporal_kernels_of_table_one() -> None:
     with torch.device("meta"):
-        network, i3d = SlowFast(depth=101, res4_temporal_blocks=6), SlowFast("i3d")
-    assert [kernels(network, "slow", stage)[0] for stage in ("res2", "res3", "res4", "res5")] == [1, 1, 3, 3]
-    assert kernels(network, "slow", "res4") == kernels(network, "fast", "res4") == [3] * 6 + [1] * 17
+        network = SlowFast(depth=101, res4_temporal_blocks=6)
+        i3d = SlowFast("i3d")
+    assert [kernels(network, "slow", stage)[0] for stage in ("res2", "res3", "res4", "res5")] == [
+        1,
+        1,
+        3,
+        3,
+    ]
+    assert (
+        kernels(network, "slow", "res4") == kernels(network, "fast", "res4") == [3] * 6 + [1] * 17
+    )
     assert set(kernels(network, "fast", "res2")) == {3}
-    assert [kernels(i3d, "slow", f"res{stage}") for stage in (2, 3, 5)] == [[3, 3, 3], [3, 1, 3, 1], [1, 3, 1]]
+    assert [kernels(i3d, "slow", f"res{stage}") for stage in (2, 3, 5)] == [
+        [3, 3, 3],
+        [3, 1, 3, 1],
+        [1, 3, 1],
+    ]
 
 
 def test_dilation_is_in_every_b_of_res5_and_never_in_a_shortcut() -> None:
@@ -93,7 +110,8 @@ def test_bf16_weight_gradients_of_short_clips(frames: int, kernel: int) -> None:
     """The case `FactorisedConv3d` exists for: clips shorter than the kernel under bfloat16."""
     torch.manual_seed(0)
     conv = FactorisedConv3d(16, 16, (kernel, 1, 1), padding=(kernel // 2, 0, 0), bias=False)
-    x, weights = torch.randn(2, 16, frames, 6, 8), torch.randn(2, 16, frames, 6, 8)
+    x = torch.randn(2, 16, frames, 6, 8)
+    weights = torch.randn(2, 16, frames, 6, 8)
     gradients = []
     for enabled in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
@@ -105,7 +123,10 @@ def test_bf16_weight_gradients_of_short_clips(frames: int, kernel: int) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"backbone": "slow"}, "backbone is 'slow', expected one of slowfast, slow_only, fast_only, i3d"),
+        (
+            {"backbone": "slow"},
+            "backbone is 'slow', expected one of slowfast, slow_only, fast_only, i3d",
+        ),
         ({"depth": 18}, "depth is 18, expected one of 14, 26, 50, 101"),
         ({"lateral": "sum"}, "lateral is 'sum', expected one of none"),
         ({"lateral": "ttoc_sum", "alpha": 4}, "alpha must equal beta_inv"),

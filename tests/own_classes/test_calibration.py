@@ -27,12 +27,17 @@ def test_scores_that_are_too_sure_become_honest() -> None:
     scores = layer(logits)[:, 0].detach().sigmoid()
     for low in (0.1, 0.3, 0.5, 0.7):
         inside = (scores >= low) & (scores < low + 0.2)
-        assert float(labels[inside, 0].mean()) == pytest.approx(float(scores[inside].mean()), abs=0.05)
+        assert float(labels[inside, 0].mean()) == pytest.approx(
+            float(scores[inside].mean()), abs=0.05
+        )
 
 
 def test_a_class_keeps_its_scores_where_nothing_can_be_fitted() -> None:
-    logits = torch.tensor([[2.0, 3.0, -1.0], [1.0, 2.0, -2.0], [-1.0, -2.0, 1.0], [-2.0, -3.0, 2.0]])
-    labels = torch.tensor([[1.0, 0, 1], [0, 0, 1], [0, 0, 0], [0, 0, 0]])  # one example, none, the wrong way round
+    logits = torch.tensor(
+        [[2.0, 3.0, -1.0], [1.0, 2.0, -2.0], [-1.0, -2.0, 1.0], [-2.0, -3.0, 2.0]]
+    )
+    # one example, none, the wrong way round
+    labels = torch.tensor([[1.0, 0, 1], [0, 0, 1], [0, 0, 0], [0, 0, 0]])
     layer = identity(3)
     calibrate(layer, logits, labels)
     assert torch.equal(layer(logits), logits)
@@ -41,14 +46,20 @@ def test_a_class_keeps_its_scores_where_nothing_can_be_fitted() -> None:
 @pytest.mark.parametrize(
     ("scores", "labels", "threshold"),
     [
-        ([0.9, 0.8, 0.4, 0.1], [1, 1, 0, 0], 0.6),  # between the last that is right and the first that is wrong
+        # between the last that is right and the first that is wrong
+        ([0.9, 0.8, 0.4, 0.1], [1, 1, 0, 0], 0.6),
         ([0.9, 0.8, 0.4, 0.1], [1, 0, 1, 0], 0.25),  # F1 0.8 of three shown, 0.67 of one
         ([0.9, 0.8], [1, 1], 0.4),
         ([0.9, 0.8], [0, 0], 0.5),  # nothing to show
-        ([0.5, 0.5, 0.5, 0.2], [1, 0, 0, 0], 0.5),  # equal scores are shown together: one of three is right
+        # equal scores are shown together: one of three is right
+        ([0.5, 0.5, 0.5, 0.2], [1, 0, 0, 0], 0.5),
         ([0.3, 0.2, 0.1, 0.1, 0.1], [0, 0, 0, 0, 1], 0.5),  # never half of them right
     ],
 )
-def test_thresholds_of_known_cases(scores: list[float], labels: list[int], threshold: float) -> None:
-    found = find_thresholds(torch.tensor(scores)[:, None], torch.tensor(labels, dtype=torch.float32)[:, None])
+def test_thresholds_of_known_cases(
+    scores: list[float], labels: list[int], threshold: float
+) -> None:
+    found = find_thresholds(
+        torch.tensor(scores)[:, None], torch.tensor(labels, dtype=torch.float32)[:, None]
+    )
     assert found == pytest.approx([threshold], abs=1e-6)

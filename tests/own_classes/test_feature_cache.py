@@ -19,7 +19,8 @@ def keyframe(timestamp: float, *boxes: list[float], action: int = 0) -> Keyframe
     return Keyframe("walk", timestamp, torch.tensor(boxes), labels, torch.ones(len(boxes)))
 
 
-A, B = [0.1, 0.2, 0.3, 0.4], [0.5, 0.2, 0.9, 0.8]
+A = [0.1, 0.2, 0.3, 0.4]
+B = [0.5, 0.2, 0.9, 0.8]
 ROWS = np.arange(12, dtype=np.float32).reshape(3, 4)
 
 
@@ -35,12 +36,18 @@ def test_what_was_written_is_found_by_all_it_depends_on(tmp_path: Path, video: P
     cache = FeatureCache(tmp_path / "features", {"weights": "w", "short_side": 256})
     assert cache.find(video, keyframes) is None
     cache.write(video, keyframes, ROWS)
-    found = FeatureCache(tmp_path / "features", {"weights": "w", "short_side": 256}).find(video, keyframes)
+    found = FeatureCache(tmp_path / "features", {"weights": "w", "short_side": 256}).find(
+        video, keyframes
+    )
     assert isinstance(found, np.memmap)
     np.testing.assert_array_equal(found, ROWS)
     relabelled = [keyframe(1, A, B, action=2), keyframe(2, A, action=1)]
     assert cache.find(video, relabelled) is not None
-    for other in ([keyframe(1, B, A), keyframe(2, A)], [keyframe(1, A, B), keyframe(3, A)], keyframes[:1]):
+    for other in (
+        [keyframe(1, B, A), keyframe(2, A)],
+        [keyframe(1, A, B), keyframe(3, A)],
+        keyframes[:1],
+    ):
         assert cache.find(video, other) is None
     for facts in ({"weights": "v", "short_side": 256}, {"weights": "w", "short_side": 224}):
         assert FeatureCache(tmp_path / "features", facts).find(video, keyframes) is None
@@ -76,5 +83,9 @@ def test_weights_are_known_by_names_shapes_and_values() -> None:
     assert hash_weights(base) == hash_weights(dict(reversed(base.items())))
     changed = torch.zeros(2, 3)
     changed[1, 2] = 1e-30
-    for other in ({**base, "a": changed}, {**base, "a": torch.zeros(3, 2)}, {"c": base["a"], "b": base["b"]}):
+    for other in (
+        {**base, "a": changed},
+        {**base, "a": torch.zeros(3, 2)},
+        {"c": base["a"], "b": base["b"]},
+    ):
         assert hash_weights(other) != hash_weights(base)

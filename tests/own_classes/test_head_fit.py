@@ -37,12 +37,16 @@ def test_units_of_the_features_do_not_matter(shift: float, scale: float) -> None
     layers = nn.Sequential(nn.Linear(6, 2))
     expected = fit_head(layers, features, labels, penalty=0.1)(features)
     moved = features * scale + shift
-    torch.testing.assert_close(fit_head(layers, moved, labels, penalty=0.1)(moved), expected, atol=2e-2, rtol=1e-2)
+    torch.testing.assert_close(
+        fit_head(layers, moved, labels, penalty=0.1)(moved), expected, atol=2e-2, rtol=1e-2
+    )
 
 
 def test_a_strong_penalty_leaves_how_often_each_action_is() -> None:
     features, labels = make_set(300, seed=2)
-    scores = fit_head(nn.Sequential(nn.Linear(6, 2)), features, labels, penalty=1e4)(features).sigmoid()
+    scores = fit_head(nn.Sequential(nn.Linear(6, 2)), features, labels, penalty=1e4)(
+        features
+    ).sigmoid()
     torch.testing.assert_close(scores.mean(dim=0), labels.mean(dim=0), atol=0.01, rtol=0)
     assert float(scores.std(dim=0).max()) < 0.01
 
@@ -59,7 +63,9 @@ def test_a_constant_feature_is_no_number_only_to_a_naive_scaling() -> None:
 def test_unseen_boxes_are_told_apart(hidden: bool) -> None:
     torch.manual_seed(0)
     layers = [nn.Linear(6, 6), nn.ReLU()] if hidden else []
-    fitted, penalty = choose_head(nn.Sequential(*layers, nn.Linear(6, 2)), make_set(200, 4), make_set(200, 5))
+    fitted, penalty = choose_head(
+        nn.Sequential(*layers, nn.Linear(6, 2)), make_set(200, 4), make_set(200, 5)
+    )
     features, labels = make_set(500, seed=6)
     right = ((fitted(features) > 0) == labels.bool()).float().mean(dim=0)
     assert float(right[0]) > 0.9
@@ -75,7 +81,8 @@ def test_few_noisy_boxes_want_a_stronger_penalty_than_many() -> None:
 
 
 def test_outputs_go_to_their_columns_and_the_others_say_never() -> None:
-    narrow, wide = nn.Linear(3, 2), nn.Linear(3, 5)
+    narrow = nn.Linear(3, 2)
+    wide = nn.Linear(3, 5)
     place_columns(narrow, wide, [4, 1])
     vectors = torch.randn(7, 3)
     logits = wide(vectors)

@@ -31,7 +31,8 @@ def test_every_row_has_weights_and_a_config_that_shows_them_what_they_saw(name: 
     config = load_config(published.config, published.overrides)
     assert describe_unlike_input(config, name, {}) == []
     assert config.data.ava_version == published.version
-    annotations, boxes = config.data.val.annotations, config.data.val.boxes
+    annotations = config.data.val.annotations
+    boxes = config.data.val.boxes
     assert annotations is not None
     assert f"v{published.version}" in annotations
     assert find_annotation_problems(published, config.data.ava_version, [annotations]) == []
@@ -68,8 +69,18 @@ def test_a_published_log_gives_every_class(tmp_path: Path) -> None:
 
 
 def movie(name: str = "a", **changes: object) -> VideoFacts:
-    facts = {"file": f"{name}.mkv", "is_folder": False, "fps": 24.0, "width": 640, "height": 360, "start": 0.0,
-             "end": 5000.0, "has_audio": True, "is_prepared": False, **changes}  # fmt: skip
+    facts = {
+        "file": f"{name}.mkv",
+        "is_folder": False,
+        "fps": 24.0,
+        "width": 640,
+        "height": 360,
+        "start": 0.0,
+        "end": 5000.0,
+        "has_audio": True,
+        "is_prepared": False,
+        **changes,
+    }
     return VideoFacts(name, **facts)  # type: ignore[arg-type]
 
 
@@ -99,7 +110,9 @@ def test_many_faulty_movies_are_one_sentence() -> None:
 
 
 def test_cut_movies_read_as_whole_ones_are_refused_with_the_remedy() -> None:
-    with pytest.raises(ValueError, match=r"a\.mkv: ends after 901 s, .* add data\.start_second=900"):
+    with pytest.raises(
+        ValueError, match=r"a\.mkv: ends after 901 s, .* add data\.start_second=900"
+    ):
         require_start_second([movie(end=901.0)], 900.0)
     with pytest.raises(ValueError, match=r"a\.mkv: 5000 s long, .* add data\.start_second=0"):
         require_start_second([movie(start=900.0, end=5900.0)], 900.0)
@@ -116,7 +129,9 @@ def test_wrong_lists_and_thresholds_are_named() -> None:
     assert faults(best.replace("iou90", "iou75"), 0.8) == ["wrong list"]
     assert faults("x/ava_val_predicted_boxes.csv", 0.9) == ["wrong list", "wrong threshold"]
     assert find_list_problems(None, "mine.csv", 0.5) == []
-    assert find_annotation_problems(BEST, "2.2", ["ava_val_v2.2.csv"])[0].startswith("wrong version")
+    assert find_annotation_problems(BEST, "2.2", ["ava_val_v2.2.csv"])[0].startswith(
+        "wrong version"
+    )
 
 
 def results_of(value: float | None) -> dict[str, dict[str, object]]:
@@ -150,7 +165,11 @@ def test_causes_are_named_only_where_they_may_matter() -> None:
 
 
 def test_classes_are_compared_by_name_largest_difference_first() -> None:
-    rows = {"1": {"name": "answer phone", "AP": 0.7}, "2": {"name": "bend/bow (at the waist)", "AP": 0.1},
-            "3": {"name": "kiss", "AP": None}, "4": {"name": "cut", "AP": 0.3}}  # fmt: skip
+    rows = {
+        "1": {"name": "answer phone", "AP": 0.7},
+        "2": {"name": "bend/bow (at the waist)", "AP": 0.1},
+        "3": {"name": "kiss", "AP": None},
+        "4": {"name": "cut", "AP": 0.3},
+    }
     odd = find_odd_classes({"per_class": rows}, {**BEST.reference, "kiss": 0.4})
     assert [name for name, _, _ in odd] == ["bend/bow (at the waist)", "answer phone"]

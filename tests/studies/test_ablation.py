@@ -23,7 +23,12 @@ def test_every_row_is_the_network_it_says(row: ablation.Row) -> None:
     if row.table == "beta":
         assert (model.lateral, f"1/{model.beta_inv}") == ("t_conv", row.name)
     else:
-        kinds = {"none": "no lateral", "ttoc_sum": "TtoC, sum", "ttoc_concat": "TtoC, concat", "t_sample": "T-sample"}
+        kinds = {
+            "none": "no lateral",
+            "ttoc_sum": "TtoC, sum",
+            "ttoc_concat": "TtoC, concat",
+            "t_sample": "T-sample",
+        }
         pathways = {"slow_only": "Slow-only", "fast_only": "Fast-only"}
         assert row.name == pathways.get(model.backbone, kinds.get(model.lateral, "T-conv"))
 
@@ -39,12 +44,19 @@ def fake_run(folder: Path, name: str, seed: int, jobs: int, overrides: list[str]
     value = (0.5 if name == "slowfast" else 0.4) + seed / 10
     metrics = {
         "mAP": value,
-        "per_class": {"69": {"AP": value}, "43": {"AP": value}, "34": {"AP": None}, "36": {"AP": 0}},
+        "per_class": {
+            "69": {"AP": value},
+            "43": {"AP": value},
+            "34": {"AP": None},
+            "36": {"AP": 0},
+        },
     }
     return Run(name, seed, metrics, metrics, [0.5] * 4, 1.0)
 
 
-def test_the_table_has_a_row_a_network_and_trains_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_has_a_row_a_network_and_trains_each_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trained: list[Path] = []
 
     def train(folder: Path, *rest: object) -> Run:
@@ -54,7 +66,8 @@ def test_the_table_has_a_row_a_network_and_trains_each_once(tmp_path: Path, monk
 
     monkeypatch.setattr(ablation, "train_and_score", train)
     assert main([f"--output={tmp_path}", "--seeds", "0", "1", "train.epochs=1"]) == 0
-    assert len(trained) == len(set(trained)) == 2 * (len(ROWS) - 1)  # T-conv and beta 1/4 are the same network
+    # T-conv and beta 1/4 are the same network
+    assert len(trained) == len(set(trained)) == 2 * (len(ROWS) - 1)
     with open(tmp_path / "table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == [row.name for row in ROWS]
@@ -68,7 +81,11 @@ def test_the_table_has_a_row_a_network_and_trains_each_once(tmp_path: Path, monk
 
 @pytest.mark.slow
 def test_the_command_trains_every_row(synthetic: Path, tmp_path: Path) -> None:
-    data = [f"data.video_dir={synthetic}/videos", f"data.label_map={synthetic}/labelmap.pbtxt", "train.epochs=1"]
+    data = [
+        f"data.video_dir={synthetic}/videos",
+        f"data.label_map={synthetic}/labelmap.pbtxt",
+        "train.epochs=1",
+    ]
     for split in ("train", "val"):
         data += [f"data.{split}.annotations={synthetic}/{split}.csv", f"data.{split}.boxes=gt"]
         data += [f"data.{split}.excluded={synthetic}/{split}_excluded.csv"]

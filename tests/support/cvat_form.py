@@ -1,6 +1,8 @@
-"""Exports in the form CVAT itself writes: every frame of a track, interpolated ones too, in its order of attributes.
+"""Exports in the form CVAT itself writes: every frame of a track, interpolated ones too, in its
+order of attributes.
 
-Written from CVAT's documentation of "CVAT for video 1.1" and from what its own exporter emits, with no code of ours.
+Written from CVAT's documentation of "CVAT for video 1.1" and from what its own exporter emits, with
+no code of ours.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ ATTRIBUTE = """            <attribute>
 
 def attribute(name: str, kind: str = "checkbox", values: str = "false") -> str:
     default = "false" if kind == "checkbox" else values.split("\n")[0]
-    return ATTRIBUTE.format(name=escape(name), kind=kind, default=escape(default), values=escape(values))
+    return ATTRIBUTE.format(
+        name=escape(name), kind=kind, default=escape(default), values=escape(values)
+    )
 
 
 def labels(*attributes: str, more: str = "") -> str:
@@ -37,9 +41,17 @@ def labels(*attributes: str, more: str = "") -> str:
 
 
 def task_meta(
-    source: str, num_frames: int, size: tuple[int, int], labels_xml: str, *, start: int = 0, stop: int | None = None,
-    step: int = 1, task_id: int = 7, subset: str = "default",
-) -> str:  # fmt: skip
+    source: str,
+    num_frames: int,
+    size: tuple[int, int],
+    labels_xml: str,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    step: int = 1,
+    task_id: int = 7,
+    subset: str = "default",
+) -> str:
     """The <task> of a task's export."""
     stop = num_frames - 1 if stop is None else stop
     count = len(range(start, stop + 1, step))
@@ -81,10 +93,19 @@ def task_meta(
 
 
 def box(
-    frame: int, corners: Box, attributes: Mapping[str, str] | None = None, *, keyframe: int = 1, outside: int = 0,
-    occluded: int = 0, extra: str = "",
-) -> str:  # fmt: skip
-    sides = " ".join(f'{name}="{value:.2f}"' for name, value in zip(("xtl", "ytl", "xbr", "ybr"), corners, strict=True))
+    frame: int,
+    corners: Box,
+    attributes: Mapping[str, str] | None = None,
+    *,
+    keyframe: int = 1,
+    outside: int = 0,
+    occluded: int = 0,
+    extra: str = "",
+) -> str:
+    sides = " ".join(
+        f'{name}="{value:.2f}"'
+        for name, value in zip(("xtl", "ytl", "xbr", "ybr"), corners, strict=True)
+    )
     lines = [
         f'    <box frame="{frame}" keyframe="{keyframe}" outside="{outside}" occluded="{occluded}" {sides}'
         f'{extra} z_order="0">'
@@ -95,16 +116,25 @@ def box(
 
 
 def dense_boxes(
-    keyframes: Sequence[tuple[int, Box, Mapping[str, str]]], num_frames: int, step: int = 1, first_frame: int = 0
+    keyframes: Sequence[tuple[int, Box, Mapping[str, str]]],
+    num_frames: int,
+    step: int = 1,
+    first_frame: int = 0,
 ) -> list[str]:
-    """A track as CVAT exports it: straight lines between keyframes, attributes kept until the next, then outside."""
+    """A track as CVAT exports it: straight lines between keyframes, attributes kept until the next,
+    then outside.
+    """
     lines = []
-    for (frame, corners, attributes), following in zip(keyframes, [*keyframes[1:], None], strict=True):
+    for (frame, corners, attributes), following in zip(
+        keyframes, [*keyframes[1:], None], strict=True
+    ):
         lines.append(box(first_frame + frame, corners, attributes))
         if following is not None:
             for between in range(frame + step, following[0], step):
                 share = (between - frame) / (following[0] - frame)
-                moved = tuple(a + share * (b - a) for a, b in zip(corners, following[1], strict=True))
+                moved = tuple(
+                    a + share * (b - a) for a, b in zip(corners, following[1], strict=True)
+                )
                 lines.append(box(first_frame + between, moved, attributes, keyframe=0))  # type: ignore[arg-type]
         elif frame + step < num_frames:
             lines.append(box(first_frame + frame + step, corners, attributes, outside=1))
@@ -112,7 +142,13 @@ def dense_boxes(
 
 
 def track(number: int, boxes: Sequence[str], label: str = "person", more: str = "") -> str:
-    return "\n".join([f'  <track id="{number}" label={quoteattr(label)} source="manual"{more}>', *boxes, "  </track>"])
+    return "\n".join(
+        [
+            f'  <track id="{number}" label={quoteattr(label)} source="manual"{more}>',
+            *boxes,
+            "  </track>",
+        ]
+    )
 
 
 def export(meta: str, *tracks: str, version: str = "1.1") -> str:

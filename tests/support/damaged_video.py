@@ -9,7 +9,8 @@ import numpy as np
 
 from tests.support.numbered_video import write_numbered_video
 
-FPS, SECONDS = 25, 12
+FPS = 25
+SECONDS = 12
 
 
 def write_damaged(path: Path) -> Path:
@@ -17,7 +18,8 @@ def write_damaged(path: Path) -> Path:
     moments = [Fraction(index, FPS) for index in range(FPS * SECONDS)]
     write_numbered_video(path, moments, options={"g": str(FPS), "bf": "0"}, rate=FPS)
     content = bytearray(path.read_bytes())
-    first, last = len(content) * 2 // 5, len(content) * 3 // 5
+    first = len(content) * 2 // 5
+    last = len(content) * 3 // 5
     content[first:last] = np.random.default_rng(0).bytes(last - first)
     path.write_bytes(content)
     return path

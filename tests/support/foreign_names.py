@@ -1,4 +1,6 @@
-"""Our parameter names as other projects write them, built the other way round than `ava_det.checkpoint.names`."""
+"""Our parameter names as other projects write them, built the other way round than
+`ava_det.checkpoint.names`.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,17 @@ def to_pyslowfast(name: str) -> str:
         return f"s{int(parts[1]) + 1}_fuse.{part}.{parts[3]}"
     if parts[1] == "stem":
         return f"s1.pathway{pathway}_stem.{parts[2]}.{parts[3]}"
-    stage, kind, index, layer, leaf = parts[1][-1], parts[2], parts[3], parts[4], parts[5]
+    stage = parts[1][-1]
+    kind = parts[2]
+    index = parts[3]
+    layer = parts[4]
+    leaf = parts[5]
     if kind == "non_local":
         layer = layer if layer == "bn" else f"conv_{layer}"
         return f"s{stage}.pathway{pathway}_nonlocal{index}.{layer}.{leaf}"
-    layer = layer.replace("shortcut", "branch1") if layer.startswith("shortcut") else f"branch2.{layer}"
+    layer = (
+        layer.replace("shortcut", "branch1") if layer.startswith("shortcut") else f"branch2.{layer}"
+    )
     return f"s{stage}.pathway{pathway}_res{index}.{layer}.{leaf}"
 
 
@@ -32,13 +40,24 @@ def to_caffe2(name: str) -> str:
     prefix = "t_" if parts[0] == "fast" else ""
     leaf = parts[-1]
     if parts[0] == "laterals":
-        stem = "t_pool1_subsample" if parts[1] == "0" else f"t_res{int(parts[1]) + 1}_0_branch2c_bn_subsample"
+        stem = (
+            "t_pool1_subsample"
+            if parts[1] == "0"
+            else f"t_res{int(parts[1]) + 1}_0_branch2c_bn_subsample"
+        )
         return f"{stem}_w" if parts[2] == "conv" else f"{stem}_bn_{CAFFE2_BN[leaf]}"
     if parts[1] == "stem":
-        return f"{prefix}conv1_w" if parts[2] == "conv" else f"{prefix}res_conv1_bn_{CAFFE2_BN[leaf]}"
-    stage, kind, index, layer = parts[1][-1], parts[2], parts[3], parts[4]
+        return (
+            f"{prefix}conv1_w" if parts[2] == "conv" else f"{prefix}res_conv1_bn_{CAFFE2_BN[leaf]}"
+        )
+    stage = parts[1][-1]
+    kind = parts[2]
+    index = parts[3]
+    layer = parts[4]
     if kind == "non_local":
-        return f"nonlocal_conv{stage}_{index}_{layer}_{CAFFE2_BN[leaf] if layer == 'bn' else leaf[0]}"
+        return (
+            f"nonlocal_conv{stage}_{index}_{layer}_{CAFFE2_BN[leaf] if layer == 'bn' else leaf[0]}"
+        )
     branch = "branch1" if layer.startswith("shortcut") else f"branch2{layer[0]}"
     suffix = f"bn_{CAFFE2_BN[leaf]}" if layer.endswith("_bn") else "w"
     return f"{prefix}res{stage}_{index}_{branch}_{suffix}"
@@ -56,7 +75,10 @@ def to_pytorchvideo(name: str, *, two_pathways: bool, detection: bool) -> str:
     pathway = f"multipathway_blocks.{'1' if parts[0] == 'fast' else '0'}." if two_pathways else ""
     if parts[1] == "stem":
         return f"{prefix}blocks.0.{pathway}{'conv' if parts[2] == 'conv' else 'norm'}.{parts[3]}"
-    number, index, layer, leaf = int(parts[1][-1]) - 1, parts[3], parts[4], parts[5]
+    number = int(parts[1][-1]) - 1
+    index = parts[3]
+    layer = parts[4]
+    leaf = parts[5]
     kind = "norm" if layer.endswith("_bn") else "conv"
     inner = f"branch1_{kind}" if layer.startswith("shortcut") else f"branch2.{kind}_{layer[0]}"
     return f"{prefix}blocks.{number}.{pathway}res_blocks.{index}.{inner}.{leaf}"
@@ -73,7 +95,9 @@ def to_mmaction2(name: str, *, two_pathways: bool) -> str:
     if parts[1] == "stem":
         return f"backbone.{pathway}conv1.{parts[2]}.{parts[3]}"
     layer = int(parts[1][-1]) - 1
-    conv = {"a": "conv1", "b": "conv2", "c": "conv3", "shortcut": "downsample"}[parts[4].removesuffix("_bn")]
+    conv = {"a": "conv1", "b": "conv2", "c": "conv3", "shortcut": "downsample"}[
+        parts[4].removesuffix("_bn")
+    ]
     kind = "bn" if parts[4].endswith("_bn") else "conv"
     return f"backbone.{pathway}layer{layer}.{parts[3]}.{conv}.{kind}.{parts[5]}"
 
@@ -84,7 +108,10 @@ def to_imagenet(name: str) -> str:
         return f"fc.{parts[1]}"
     if parts[1] == "stem":
         return f"{'conv1' if parts[2] == 'conv' else 'bn1'}.{parts[3]}"
-    layer, index, part, leaf = int(parts[1][-1]) - 1, parts[3], parts[4], parts[5]
+    layer = int(parts[1][-1]) - 1
+    index = parts[3]
+    part = parts[4]
+    leaf = parts[5]
     if part.startswith("shortcut"):
         return f"layer{layer}.{index}.downsample.{'1' if part.endswith('_bn') else '0'}.{leaf}"
     number = "abc".index(part[0]) + 1
@@ -93,4 +120,6 @@ def to_imagenet(name: str) -> str:
 
 def without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state dict without BN's batch counters, which some formats do not carry."""
-    return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    return {
+        name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")
+    }

@@ -1,9 +1,11 @@
-"""Networks and frames whose boxes are written down in golden.json, and how to write it again with Detectron2 itself.
+"""Networks and frames whose boxes are written down in golden.json, and how to write it again with
+Detectron2 itself.
 
     python tests/detectors/faster_rcnn/golden_cases.py        (needs Detectron2)
 
-Weights follow the rule of seeded_weights.py, frames that of `make_frame`. Networks are narrow, so that comparing takes
-seconds; between them they have everything in which the zoo's R50, R101 and X101 differ.
+Weights follow the rule of seeded_weights.py, frames that of `make_frame`. Networks are narrow, so
+that comparing takes seconds; between them they have everything in which the zoo's R50, R101 and
+X101 differ.
 """
 
 from __future__ import annotations
@@ -30,8 +32,9 @@ SIZES = ((120, 160), (90, 240), (200, 75), (256, 256))  # height, width of the f
 class Case:
     """architecture: arguments of FasterRCNN. zoo: the configuration it is a (narrow) variant of.
 
-    tied: results of `detect` in which two boxes overlap by just the threshold of the suppression: a pixel mean moved by
-    1e-4 decides which of them stays. They are compared with Detectron2 itself only, not with golden.json.
+    tied: results of `detect` in which two boxes overlap by just the threshold of the suppression: a
+    pixel mean moved by 1e-4 decides which of them stays. They are compared with Detectron2 itself
+    only, not with golden.json.
     """
 
     zoo: str
@@ -45,12 +48,25 @@ CASES = {
     "narrow_r50": Case("faster_rcnn_R_50_FPN_3x", NARROW | {"depth": 50}),
     "narrow_x50": Case(
         "faster_rcnn_X_101_32x8d_FPN_3x",
-        NARROW | {"depth": 50, "groups": 4, "group_width": 8, "stride_in_1x1": False, "pixel_std": FAIR_STD_BGR},
+        NARROW
+        | {
+            "depth": 50,
+            "groups": 4,
+            "group_width": 8,
+            "stride_in_1x1": False,
+            "pixel_std": FAIR_STD_BGR,
+        },
     ),
     "r50": Case("faster_rcnn_R_50_FPN_3x", {"depth": 50}, 256, 400),
     "x101": Case(
         "faster_rcnn_X_101_32x8d_FPN_3x",
-        {"depth": 101, "groups": 32, "group_width": 8, "stride_in_1x1": False, "pixel_std": FAIR_STD_BGR},
+        {
+            "depth": 101,
+            "groups": 32,
+            "group_width": 8,
+            "stride_in_1x1": False,
+            "pixel_std": FAIR_STD_BGR,
+        },
         256,
         400,
         tied=(4,),
@@ -60,7 +76,11 @@ CASES = {
 
 def make_frame(height: int, width: int, seed: int) -> np.ndarray:
     """Blurred noise, RGB uint8 [H, W, 3]."""
-    noise = np.random.RandomState(seed).randint(0, 256, (height // 12 + 2, width // 12 + 2, 3)).astype(np.uint8)
+    noise = (
+        np.random.RandomState(seed)
+        .randint(0, 256, (height // 12 + 2, width // 12 + 2, 3))
+        .astype(np.uint8)
+    )
     return np.kron(noise, np.ones((12, 12, 1), np.uint8))[:height, :width]
 
 
@@ -75,16 +95,23 @@ def build_ours(case: Case, **changes: Any) -> FasterRCNNDetector:
 
 
 def build_theirs(case: Case, folder: Path) -> Detectron2Detector:
-    """The same network by Detectron2: through a configuration file and a weights file, as a user would."""
+    """The same network by Detectron2: through a configuration file and a weights file, as a user
+    would.
+    """
     library = import_detectron2()
     config = library.model_zoo.get_config(f"COCO-Detection/{case.zoo}.yaml")
     arguments = {"width": 64, "groups": 1, "channels": 256, "hidden": 1024} | case.architecture
-    resnet, depth = config.MODEL.RESNETS, arguments["depth"]
-    resnet.DEPTH, resnet.STEM_OUT_CHANNELS = depth, arguments["width"]
+    resnet = config.MODEL.RESNETS
+    depth = arguments["depth"]
+    resnet.DEPTH = depth
+    resnet.STEM_OUT_CHANNELS = arguments["width"]
     resnet.RES2_OUT_CHANNELS = arguments["width"] * (4 if depth >= 50 else 1)
-    resnet.NUM_GROUPS, resnet.WIDTH_PER_GROUP = arguments["groups"], arguments.get("group_width", arguments["width"])
-    config.MODEL.FPN.OUT_CHANNELS, config.MODEL.ROI_BOX_HEAD.FC_DIM = arguments["channels"], arguments["hidden"]
-    config.INPUT.MIN_SIZE_TEST, config.INPUT.MAX_SIZE_TEST = case.short_side, case.long_side
+    resnet.NUM_GROUPS = arguments["groups"]
+    resnet.WIDTH_PER_GROUP = arguments.get("group_width", arguments["width"])
+    config.MODEL.FPN.OUT_CHANNELS = arguments["channels"]
+    config.MODEL.ROI_BOX_HEAD.FC_DIM = arguments["hidden"]
+    config.INPUT.MIN_SIZE_TEST = case.short_side
+    config.INPUT.MAX_SIZE_TEST = case.long_side
     config.MODEL.DEVICE = "cpu"
     model = library.modeling.build_model(config)
     seeded_weights.fill(model)
@@ -93,7 +120,9 @@ def build_theirs(case: Case, folder: Path) -> Detectron2Detector:
     return Detectron2Detector(folder / "config.yaml", folder / "weights.pth")
 
 
-def detect(detector: FasterRCNNDetector | Detectron2Detector) -> list[tuple[np.ndarray, np.ndarray]]:
+def detect(
+    detector: FasterRCNNDetector | Detectron2Detector,
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Every frame alone, then all frames as one batch."""
     frames = make_frames()
     return [detector([frame])[0] for frame in frames] + detector(frames)
@@ -111,7 +140,9 @@ def main() -> None:
             for boxes, scores in results
         ]
         print(name, [len(scores) for _, scores in results])
-    text = json.dumps(json.loads(json.dumps(golden), parse_float=lambda digits: round(float(digits), 6)))
+    text = json.dumps(
+        json.loads(json.dumps(golden), parse_float=lambda digits: round(float(digits), 6))
+    )
     GOLDEN.write_text(text.replace('{"count"', '\n{"count"') + "\n")
 
 

@@ -32,11 +32,16 @@ def write_numbered_video(
     rotation: int = 0,
     rate: Fraction | int = 30,
 ) -> None:
-    """One frame for each moment (seconds); the first need not be at 0. rate: frames a second, as the header says."""
-    ticks = 30 if codec == "mpeg4" else 90000  # a second; MPEG-4's own clock is coarse, and an AVI counts frames
+    """One frame for each moment (seconds); the first need not be at 0. rate: frames a second, as
+    the header says.
+    """
+    # a second; MPEG-4's own clock is coarse, and an AVI counts frames
+    ticks = 30 if codec == "mpeg4" else 90000
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options or {})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, ticks)
         if rotation:
             stream.set_display_rotation(rotation)

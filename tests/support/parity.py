@@ -1,8 +1,10 @@
-"""How the fixtures of tests/assets/parity were made, so that their weights and clips need not be stored.
+"""How the fixtures of tests/assets/parity were made, so that their weights and clips need not be
+stored.
 
-PySlowFast's own network was filled by this rule, name by name, and run; the JSON files keep the names with their
-shapes, the logits, means and deviations of every stage, and one training loss. Every entry draws from its own
-generator, seeded with the CRC-32 of its name, so neither order nor the set of names matters.
+PySlowFast's own network was filled by this rule, name by name, and run; the JSON files keep the
+names with their shapes, the logits, means and deviations of every stage, and one training loss.
+Every entry draws from its own generator, seeded with the CRC-32 of its name, so neither order nor
+the set of names matters.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import torch
 from torch import Tensor
 
 ASSETS = Path(__file__).parents[1] / "assets" / "parity"
-BOXES = torch.tensor(  # clip, x1, y1, x2, y2 on 128 x 96 pixels; the last but one leaves the clip, the last is tiny
+# clip, x1, y1, x2, y2 on 128 x 96 pixels; the last but one leaves the clip, the last is tiny
+BOXES = torch.tensor(
     [
         [0, 0.0, 0.0, 127.0, 95.0],
         [0, 10.5, 7.25, 63.0, 90.0],
@@ -38,20 +41,26 @@ def load_fixture(name: str) -> dict[str, Any]:
 def make_state_dict(shapes: dict[str, list[int]]) -> dict[str, Tensor]:
     """Weights under PySlowFast's names."""
     norms = {name.removesuffix(".running_var") for name in shapes if name.endswith(".running_var")}
-    return {name: torch.from_numpy(_draw(name, tuple(shape), norms)) for name, shape in shapes.items()}
+    return {
+        name: torch.from_numpy(_draw(name, tuple(shape), norms)) for name, shape in shapes.items()
+    }
 
 
 def _draw(name: str, shape: tuple[int, ...], norms: set[str]) -> np.ndarray:
     owner, leaf = name.rsplit(".", 1)
     if leaf == "num_batches_tracked":
         return np.zeros(shape, np.int64)
-    low, high, mean, std = None, None, 0.0, 0.0
+    low = None
+    high = None
+    mean = 0.0
+    std = 0.0
     in_non_local = "nonlocal" in owner
     if owner in norms and leaf == "weight":
         # the norms that close a residual branch stay small, or the activations explode with depth
         low, high = (0.1, 0.4) if owner.endswith("c_bn") or in_non_local else (0.5, 1.5)
     elif owner in norms and leaf == "running_var":
-        low, high = 0.5, 1.5
+        low = 0.5
+        high = 1.5
     elif owner in norms or (leaf == "bias" and not in_non_local):
         std = 0.1
     elif in_non_local:
@@ -61,7 +70,9 @@ def _draw(name: str, shape: tuple[int, ...], norms: set[str]) -> np.ndarray:
     else:
         std = (2.0 / int(np.prod(shape[1:]))) ** 0.5
     generator = np.random.RandomState(zlib.crc32(name.encode()))
-    values = generator.normal(mean, std, shape) if low is None else generator.uniform(low, high, shape)
+    values = (
+        generator.normal(mean, std, shape) if low is None else generator.uniform(low, high, shape)
+    )
     return np.asarray(values, np.float32).reshape(shape)
 
 
@@ -69,5 +80,7 @@ def make_clips(fixture: dict[str, Any]) -> dict[str, Tensor]:
     """Normal noise; the Slow clip takes evenly spread Fast frames, the last one included."""
     shape = fixture["inputs_shape"][-1]
     fast = np.random.RandomState(20181210).standard_normal(shape).astype(np.float32)
-    picked = np.linspace(0, shape[2] - 1, shape[2] // fixture["alpha"], dtype=np.float32).astype(np.int64)
+    picked = np.linspace(0, shape[2] - 1, shape[2] // fixture["alpha"], dtype=np.float32).astype(
+        np.int64
+    )
     return {"slow": torch.from_numpy(fast[:, :, picked]), "fast": torch.from_numpy(fast)}

@@ -9,9 +9,10 @@ from http.server import BaseHTTPRequestHandler
 class Server:
     """Serves `files` (path -> bytes) on this machine, with faults on demand.
 
-    log: (method, path, Range header) of every request. cut: path -> how many more answers break off in the middle.
-    status: path -> a status to answer with. ranges: whether it knows about them. grows: paths whose length is announced
-    differently when they are fetched. etag: part of the tag of every file.
+    log: (method, path, Range header) of every request. cut: path -> how many more answers break off
+    in the middle. status: path -> a status to answer with. ranges: whether it knows about them.
+    grows: paths whose length is announced differently when they are fetched. etag: part of the tag
+    of every file.
     """
 
     def __init__(self) -> None:
@@ -46,8 +47,12 @@ def build_handler(server: Server) -> type[BaseHTTPRequestHandler]:
             if status != 200:
                 self.send_error(status)
                 return
-            body = server.files[self.path] + (b"more" if with_body and self.path in server.grows else b"")
-            start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges else 0
+            body = server.files[self.path] + (
+                b"more" if with_body and self.path in server.grows else b""
+            )
+            start = (
+                int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges else 0
+            )
             self.send_response(206 if start else 200)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")

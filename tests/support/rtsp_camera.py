@@ -1,4 +1,6 @@
-"""A camera that speaks RTSP: one client at a time gets a transport stream in RTP over its own connection (RFC 2326)."""
+"""A camera that speaks RTSP: one client at a time gets a transport stream in RTP over its own
+connection (RFC 2326).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Talk(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         while request := self._read_request():
-            method, number = request[0].split()[0], re.search(r"(?mi)^cseq: *(\d+)", "\n".join(request))
+            method = request[0].split()[0]
+            number = re.search(r"(?mi)^cseq: *(\d+)", "\n".join(request))
             self._answer(method, number[1] if number else "0")
             if method == "PLAY":
                 self._play()
@@ -44,11 +47,13 @@ class Talk(socketserver.StreamRequestHandler):
         return lines
 
     def _answer(self, method: str, number: str) -> None:
-        headers, body = "", ""
+        headers = ""
+        body = ""
         if method == "OPTIONS":
             headers = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
         elif method == "DESCRIBE":
-            headers, body = f"Content-Type: application/sdp\r\nContent-Length: {len(SDP)}\r\n", SDP
+            headers = f"Content-Type: application/sdp\r\nContent-Length: {len(SDP)}\r\n"
+            body = SDP
         elif method == "SETUP":
             headers = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n"
         elif method == "PLAY":
@@ -56,13 +61,19 @@ class Talk(socketserver.StreamRequestHandler):
         self.wfile.write(f"RTSP/1.0 200 OK\r\nCSeq: {number}\r\n{headers}\r\n{body}".encode())
 
     def _play(self) -> None:
-        content, began = self.server.content, time.monotonic()
+        content = self.server.content
+        began = time.monotonic()
         num_packets = -(-len(content) // CHUNK)
         for index in range(num_packets):
             moment = self.server.seconds * index / num_packets
             time.sleep(max(began + moment - time.monotonic(), 0))
             payload = content[index * CHUNK : (index + 1) * CHUNK]
-            packet = struct.pack(">BBHII", 0x80, TRANSPORT_STREAM, index & 0xFFFF, int(moment * 90000), 1) + payload
+            packet = (
+                struct.pack(
+                    ">BBHII", 0x80, TRANSPORT_STREAM, index & 0xFFFF, int(moment * 90000), 1
+                )
+                + payload
+            )
             try:
                 self.wfile.write(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
             except OSError:

@@ -14,7 +14,9 @@ from ava_det.data.transforms import normalise_batch
 from ava_det.detectors.keyframe_boxes import PersonBoxes
 from ava_det.inference.predictor import Predictor
 
-WIDTH, HEIGHT, FPS = 64, 48, 10
+WIDTH = 64
+HEIGHT = 48
+FPS = 10
 START = 900.0
 
 
@@ -35,7 +37,9 @@ class BrightnessModel(nn.Module):
 
 
 class ScriptedDetector:
-    """One person per list entry, chosen by the brightness of the frame; remembers what it was shown."""
+    """One person per list entry, chosen by the brightness of the frame; remembers what it was
+    shown.
+    """
 
     name = "scripted"
 
@@ -62,5 +66,13 @@ def make_predictor(
     ticks = ClipReader(4, 3, 30.0, np.arange(4), None)
     to_device = partial(normalise_batch, mean=[0.0] * 3, std=[1.0] * 3, device=torch.device("cpu"))
     return Predictor(
-        model or BrightnessModel(), persons, ticks, 24, to_device, 3, 0.5, start_second=START, batch_size=batch_size
+        model or BrightnessModel(),
+        persons,
+        ticks,
+        24,
+        to_device,
+        3,
+        0.5,
+        start_second=START,
+        batch_size=batch_size,
     )

@@ -15,14 +15,18 @@ import numpy as np
 from tests.support.numbered_video import write_numbered_video
 
 ROOT = Path(__file__).resolve().parents[2]
-START, SECONDS, FPS = 900, 12, 5
+START = 900
+SECONDS = 12
+FPS = 5
 CLASSES = {1: "stand", 2: "walk", 5: "wave"}
 
 Plant = Callable[[Path], list[str]]
 
 
 def write_small_dataset(folder: Path) -> Path:
-    """Two persons on each of 10 keyframes of three videos, two of which are in train; rates of 5 frames a second."""
+    """Two persons on each of 10 keyframes of three videos, two of which are in train; rates of 5
+    frames a second.
+    """
     (folder / "videos").mkdir(parents=True)
     moments = [Fraction(number, FPS) for number in range(SECONDS * FPS)]
     for name in ("a.mkv", "b.mp4", "c.mp4"):
@@ -32,11 +36,16 @@ def write_small_dataset(folder: Path) -> Path:
         for name in names:
             for second in range(START + 1, START + 11):
                 left = 0.01 * (second - START)
-                rows += [f"{name},{second:04d},{left:.3f},0.200,{left + 0.3:.3f},0.900,{i},0" for i in (1, 5)]
+                rows += [
+                    f"{name},{second:04d},{left:.3f},0.200,{left + 0.3:.3f},0.900,{i},0"
+                    for i in (1, 5)
+                ]
                 rows += [f"{name},{second:04d},{left + 0.5:.3f},0.100,{left + 0.8:.3f},0.700,2,1"]
         write_lines(folder / f"{split}.csv", rows)
         write_lines(folder / f"{split}_excluded.csv", [f"{names[0]},{START + 3:04d}"])
-    entries = (f'item {{\n  name: "{name}"\n  id: {action_id}\n}}' for action_id, name in CLASSES.items())
+    entries = (
+        f'item {{\n  name: "{name}"\n  id: {action_id}\n}}' for action_id, name in CLASSES.items()
+    )
     write_lines(folder / "labelmap.pbtxt", list(entries))
     return folder
 
@@ -62,14 +71,21 @@ def write_lines(path: Path, lines: list[str]) -> None:
 def edit_rows(path: Path, edit: Callable[[list[str]], list[str]], only: int | None = None) -> None:
     """Rewrites every row of a CSV, or only that of one line (1-based)."""
     rows = [line.split(",") for line in read_lines(path)]
-    write_lines(path, [",".join(edit(row) if only in (None, line) else row) for line, row in enumerate(rows, 1)])
+    write_lines(
+        path,
+        [",".join(edit(row) if only in (None, line) else row) for line, row in enumerate(rows, 1)],
+    )
 
 
 def change_boxes(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[list[str]], list[str]]:
     """An edit of a row's box [4] alone."""
 
     def edit(row: list[str]) -> list[str]:
-        return [*row[:2], *(f"{value:g}" for value in change(np.array(row[2:6], dtype=float))), *row[6:]]
+        return [
+            *row[:2],
+            *(f"{value:g}" for value in change(np.array(row[2:6], dtype=float))),
+            *row[6:],
+        ]
 
     return edit
 
@@ -87,14 +103,18 @@ def add_row(split: str, change: Callable[[list[str]], list[str]], source: str = 
 
     def plant(folder: Path) -> list[str]:
         row = read_lines(folder / f"{source}.csv")[4].split(",")
-        write_lines(folder / f"{split}.csv", [*read_lines(folder / f"{split}.csv"), ",".join(change(row))])
+        write_lines(
+            folder / f"{split}.csv", [*read_lines(folder / f"{split}.csv"), ",".join(change(row))]
+        )
         return []
 
     return plant
 
 
 def write_boxes(change: Callable[[list[str]], list[str] | None]) -> Plant:
-    """Val takes its persons from a box file: its own boxes with a score of 0.9, changed; None leaves one out."""
+    """Val takes its persons from a box file: its own boxes with a score of 0.9, changed; None
+    leaves one out.
+    """
 
     def plant(folder: Path) -> list[str]:
         rows = [line.split(",") for line in read_lines(folder / "val.csv")]
@@ -122,7 +142,9 @@ def keep_sound_only(folder: Path) -> list[str]:
     path = first_video(folder)
     with av.open(str(path), "w", format="matroska") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
-        sound = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        sound = av.AudioFrame.from_ndarray(
+            np.zeros((1, 8000), np.int16), format="s16", layout="mono"
+        )
         sound.sample_rate = 8000
         container.mux(stream.encode(sound))
         container.mux(stream.encode(None))
@@ -165,7 +187,9 @@ def override(text: str) -> Plant:
 def spoil_rows(folder: Path) -> list[str]:
     lines = read_lines(folder / "train.csv")
     lines[3], lines[6] = lines[3].replace(".", "x", 1), lines[6].rsplit(",", 4)[0]
-    write_lines(folder / "train.csv", ["video_id,timestamp,x1,y1,x2,y2,action_id,person_id", *lines])
+    write_lines(
+        folder / "train.csv", ["video_id,timestamp,x1,y1,x2,y2,action_id,person_id", *lines]
+    )
     return []
 
 
@@ -201,32 +225,75 @@ def to_xywh(box: np.ndarray) -> np.ndarray:
 
 PIXELS = np.array([768, 432, 768, 432])
 
-# name -> (plant, words of the finding (a regular expression), where it says it is, None for anywhere)
+# name -> (plant, words of the finding (a regular expression), where it says it is, None for
+# anywhere)
 FAULTS: dict[str, tuple[Plant, str, str | None]] = {
-    "boxes in pixels": (in_train(change_boxes(lambda box: box * PIXELS)), "in pixels", "train.csv:1"),
-    "one box in pixels": (in_train(change_boxes(lambda box: box * PIXELS), 5), "in pixels", "train.csv:5"),
+    "boxes in pixels": (
+        in_train(change_boxes(lambda box: box * PIXELS)),
+        "in pixels",
+        "train.csv:1",
+    ),
+    "one box in pixels": (
+        in_train(change_boxes(lambda box: box * PIXELS), 5),
+        "in pixels",
+        "train.csv:5",
+    ),
     "corners swapped": (in_train(change_boxes(swap_corners), 5), "corners swapped", "train.csv:5"),
     "x,y,width,height": (in_train(change_boxes(to_xywh)), "x,y,width,height", None),
-    "no area": (in_train(change_boxes(lambda box: box[[0, 1, 0, 3]]), 5), "without area", "train.csv:5"),
-    "outside": (in_train(change_boxes(lambda box: box + 0.8), 5), "outside the frame", "train.csv:5"),
-    "whole frames": (in_train(change_boxes(lambda box: np.array([0, 0, 1, 1]))), "whole frame", "train.csv:1"),
+    "no area": (
+        in_train(change_boxes(lambda box: box[[0, 1, 0, 3]]), 5),
+        "without area",
+        "train.csv:5",
+    ),
+    "outside": (
+        in_train(change_boxes(lambda box: box + 0.8), 5),
+        "outside the frame",
+        "train.csv:5",
+    ),
+    "whole frames": (
+        in_train(change_boxes(lambda box: np.array([0, 0, 1, 1]))),
+        "whole frame",
+        "train.csv:1",
+    ),
     "a box of nan": (in_train(replace_cell(3, "nan"), 5), "not finite", "train.csv:5"),
     "ids one too small": (in_train(shift_ids(-1)), "off by one", "train.csv:1"),
     "ids one too large": (in_train(shift_ids(1)), "off by one", None),
     "id 0": (in_train(replace_cell(6, "0"), 5), "id 0", "train.csv:5"),
     "id not in the map": (in_train(replace_cell(6, "70"), 5), "does not name: 70", "train.csv:5"),
     "id beyond the columns": (in_train(replace_cell(6, "200"), 5), "200", "train.csv:5"),
-    "too few columns": (override("model.num_classes=4"), "model.num_classes is 4", "model.num_classes"),
-    "a row twice": (add_row("train", lambda row: row), "repeat an earlier row", None),
-    "another person id": (add_row("train", replace_cell(7, "99")), "same box under another person id", None),
-    "a person twice": (
-        add_row("train", change_boxes(lambda box: box - 0.01)), "one person id with two", None,
+    "too few columns": (
+        override("model.num_classes=4"),
+        "model.num_classes is 4",
+        "model.num_classes",
     ),
-    "scores for person ids": (in_train(replace_cell(7, "0.73"), 5), "look like scores: 0.73", "train.csv:5"),
+    "a row twice": (add_row("train", lambda row: row), "repeat an earlier row", None),
+    "another person id": (
+        add_row("train", replace_cell(7, "99")),
+        "same box under another person id",
+        None,
+    ),
+    "a person twice": (
+        add_row("train", change_boxes(lambda box: box - 0.01)),
+        "one person id with two",
+        None,
+    ),
+    "scores for person ids": (
+        in_train(replace_cell(7, "0.73"), 5),
+        "look like scores: 0.73",
+        "train.csv:5",
+    ),
     "a keyframe in both": (add_row("val", lambda row: row), "also in train", None),
-    "one file for both": (lambda folder: [f"data.val.annotations={folder}/train.csv"], "also in train", "train.csv:1"),
+    "one file for both": (
+        lambda folder: [f"data.val.annotations={folder}/train.csv"],
+        "also in train",
+        "train.csv:1",
+    ),
     "a video is missing": (remove_video, "without a file", "train"),
-    "a video id with suffix": (in_train(lambda row: [row[0] + ".mp4", *row[1:]]), "without a file", "train"),
+    "a video id with suffix": (
+        in_train(lambda row: [row[0] + ".mp4", *row[1:]]),
+        "without a file",
+        "train",
+    ),
     "a video cut short": (truncate_video, "frames end after|cannot be opened", None),
     "sound alone": (keep_sound_only, "no video stream", None),
     "no video": (break_video, "cannot be opened", None),
@@ -242,11 +309,29 @@ FAULTS: dict[str, tuple[Plant, str, str | None]] = {
     "a malformed exclusion": (spoil_exclusion, "expected video_id,timestamp", "train_excluded.csv"),
     "everything excluded": (exclude_everything, "every keyframe of train is excluded", None),
     "no box file": (override("data.val.boxes=nowhere.csv"), "no such file", "nowhere.csv"),
-    "box file in pixels": (write_boxes(change_boxes(lambda box: box * PIXELS)), "in pixels", "boxes.csv:1"),
-    "person ids for scores": (write_boxes(number_persons), "person ids, where a box file has scores", "boxes.csv:1"),
-    "scores in percent": (write_boxes(replace_cell(7, "93.5")), "scores outside 0..1", "boxes.csv:1"),
-    "boxes of another set": (write_boxes(lambda row: ["x", *row[1:]]), "no keyframe of val", "boxes.csv"),
-    "boxes elsewhere": (
-        write_boxes(change_boxes(lambda box: np.array([0.9, 0.9, 0.99, 0.99]))), "recall of the labelled", "boxes.csv",
+    "box file in pixels": (
+        write_boxes(change_boxes(lambda box: box * PIXELS)),
+        "in pixels",
+        "boxes.csv:1",
     ),
-}  # fmt: skip
+    "person ids for scores": (
+        write_boxes(number_persons),
+        "person ids, where a box file has scores",
+        "boxes.csv:1",
+    ),
+    "scores in percent": (
+        write_boxes(replace_cell(7, "93.5")),
+        "scores outside 0..1",
+        "boxes.csv:1",
+    ),
+    "boxes of another set": (
+        write_boxes(lambda row: ["x", *row[1:]]),
+        "no keyframe of val",
+        "boxes.csv",
+    ),
+    "boxes elsewhere": (
+        write_boxes(change_boxes(lambda box: np.array([0.9, 0.9, 0.99, 0.99]))),
+        "recall of the labelled",
+        "boxes.csv",
+    ),
+}

@@ -40,18 +40,23 @@ def text_of(name: str) -> bytes:
         return f"{first},0904\n".encode()
     if "boxes" in name:
         lines = [
-            f"{video},{second:04d},0.1,0.1,0.5,0.9,,0.95" for video in movie_ids(split) for second in (902, 903, 904)
+            f"{video},{second:04d},0.1,0.1,0.5,0.9,,0.95"
+            for video in movie_ids(split)
+            for second in (902, 903, 904)
         ]
     else:
         lines = [
-            f"{video},{second:04d},0.1,0.1,0.5,0.9,12,0" for video in movie_ids(split) for second in (902, 903, 904)
+            f"{video},{second:04d},0.1,0.1,0.5,0.9,12,0"
+            for video in movie_ids(split)
+            for second in (902, 903, 904)
         ]
     return ("\n".join(lines) + "\n").encode()
 
 
 def archive_of(source: Source) -> tuple[bytes, Source]:
     """An archive with every member of a source, and the source with their blob ids."""
-    out, bodies = io.BytesIO(), {member.name: text_of(member.name) for member in source.members}
+    out = io.BytesIO()
+    bodies = {member.name: text_of(member.name) for member in source.members}
     if source.path.endswith(".zip"):
         with zipfile.ZipFile(out, "w") as zipped:
             for name, body in bodies.items():
@@ -62,7 +67,10 @@ def archive_of(source: Source) -> tuple[bytes, Source]:
                 info = tarfile.TarInfo(f"ava_annotations/{name}")
                 info.size = len(body)
                 tar.addfile(info, io.BytesIO(body))
-    members = tuple(Member(member.name, blob_id(bodies[member.name]), member.required) for member in source.members)
+    members = tuple(
+        Member(member.name, blob_id(bodies[member.name]), member.required)
+        for member in source.members
+    )
     return out.getvalue(), dataclasses.replace(source, members=members)
 
 
@@ -97,5 +105,7 @@ def build_table(server: Server, folder: Path) -> Table:
         names = [name for split in splits for name in MOVIES[split]]
         movies[kind] = dataclasses.replace(entry, url=f"{server.url}/{kind}", count=len(names))
         num_seconds = 3 if kind == "test" else LAST_SECOND  # nobody reads those of test
-        server.files |= {f"/{kind}/{name}": write_movie(folder, name, num_seconds) for name in names}
+        server.files |= {
+            f"/{kind}/{name}": write_movie(folder, name, num_seconds) for name in names
+        }
     return Table(tuple(sources), movies, {split: len(names) for split, names in MOVIES.items()})

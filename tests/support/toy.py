@@ -19,11 +19,15 @@ from ava_det.training.loss import LossSettings
 from ava_det.training.optimizer import compute_lr
 from ava_det.training.stop import StopRequest
 
-NUM_CLIPS, BATCH, CLASSES = 12, 4, 3
+NUM_CLIPS = 12
+BATCH = 4
+CLASSES = 3
 
 
 class ToyDetector(nn.Module):
-    """Mean colour and box corners through a linear layer with dropout: learns, and uses the random state."""
+    """Mean colour and box corners through a linear layer with dropout: learns, and uses the random
+    state.
+    """
 
     def __init__(self, dropout: float = 0.3) -> None:
         super().__init__()
@@ -40,20 +44,26 @@ class ToyDetector(nn.Module):
 class ToyLoader:
     """Clip i has 1 + i % 3 boxes, so that ranks get unequal numbers of them.
 
-    lossy: every second clip of every second batch cannot be read: of two ranks, the second has none left.
+    lossy: every second clip of every second batch cannot be read: of two ranks, the second has none
+    left.
     """
 
     def __init__(self, lossy: bool = False) -> None:
-        self.epoch, self.first_batch, self.lossy = 0, 0, lossy
+        self.epoch = 0
+        self.first_batch = 0
+        self.lossy = lossy
 
     def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
-        self.epoch, self.first_batch = epoch, first_batch
+        self.epoch = epoch
+        self.first_batch = first_batch
 
     def __len__(self) -> int:
         return NUM_CLIPS // BATCH
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        order = torch.randperm(NUM_CLIPS, generator=torch.Generator().manual_seed(self.epoch)).tolist()
+        order = torch.randperm(
+            NUM_CLIPS, generator=torch.Generator().manual_seed(self.epoch)
+        ).tolist()
         for start in range(self.first_batch * BATCH, NUM_CLIPS, BATCH):
             places = range(rank(), BATCH, world_size())
             lost = self.lossy and start % (2 * BATCH) == 0
@@ -62,17 +72,27 @@ class ToyLoader:
 
 def make_batch(clips: list[int]) -> ClipBatch:
     """Without a clip: one blank one without a person, as the loader makes."""
-    rois, labels, frames = [], [], []
+    rois = []
+    labels = []
+    frames = []
     for position, clip in enumerate(clips):
         generator = torch.Generator().manual_seed(clip)
         count = 1 + clip % 3
         frames.append(torch.rand(3, 2, 4, 4, generator=generator))
-        rois.append(torch.cat((torch.full((count, 1), position), torch.rand(count, 4, generator=generator)), dim=1))
+        rois.append(
+            torch.cat(
+                (torch.full((count, 1), position), torch.rand(count, 4, generator=generator)), dim=1
+            )
+        )
         labels.append((torch.rand(count, CLASSES, generator=generator) > 0.5).float())
     if not clips:
         blank = Keyframe("toy", 0.0, torch.zeros(0, 4), None, torch.zeros(0))
-        return ClipBatch(None, torch.zeros(1, 3, 2, 4, 4), torch.zeros(0, 5), torch.zeros(0, CLASSES), [blank])
-    keyframes = [Keyframe("toy", float(clip), torch.zeros(0, 4), None, torch.zeros(0)) for clip in clips]
+        return ClipBatch(
+            None, torch.zeros(1, 3, 2, 4, 4), torch.zeros(0, 5), torch.zeros(0, CLASSES), [blank]
+        )
+    keyframes = [
+        Keyframe("toy", float(clip), torch.zeros(0, 4), None, torch.zeros(0)) for clip in clips
+    ]
     return ClipBatch(None, torch.stack(frames), torch.cat(rois), torch.cat(labels), keyframes)
 
 
@@ -89,18 +109,38 @@ def run(
     saved: list[dict[str, Any]] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Trains `epochs` of a schedule of `total`; returns the last saved state, all of them are in `saved`."""
+    """Trains `epochs` of a schedule of `total`; returns the last saved state, all of them are in
+    `saved`.
+    """
     model = ToyDetector(dropout=0.0 if frozen else 0.3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     saved = [] if saved is None else saved
     chosen = {
-        "num_epochs": epochs, "clip_grad_norm": 5.0, "freeze_bn": frozen, "loss": LossSettings(), "log_every": 2,
-        "eval_every": None, "save_every": 1e9, **settings,
-    }  # fmt: skip
-    schedule = functools.partial(compute_lr, lr=lr, num_epochs=total, warmup_epochs=0.5, schedule="cosine", steps=[])
+        "num_epochs": epochs,
+        "clip_grad_norm": 5.0,
+        "freeze_bn": frozen,
+        "loss": LossSettings(),
+        "log_every": 2,
+        "eval_every": None,
+        "save_every": 1e9,
+        **settings,
+    }
+    schedule = functools.partial(
+        compute_lr, lr=lr, num_epochs=total, warmup_epochs=0.5, schedule="cosine", steps=[]
+    )
     train(
-        model, loader or ToyLoader(), optimizer, schedule, lambda batch: batch, LoopSettings(**chosen),
-        Hooks(evaluate, lambda new: saved.append(copy.deepcopy(new)), JsonLog(folder / "log.jsonl"),
-              stop or StopRequest()), state,
-    )  # fmt: skip
+        model,
+        loader or ToyLoader(),
+        optimizer,
+        schedule,
+        lambda batch: batch,
+        LoopSettings(**chosen),
+        Hooks(
+            evaluate,
+            lambda new: saved.append(copy.deepcopy(new)),
+            JsonLog(folder / "log.jsonl"),
+            stop or StopRequest(),
+        ),
+        state,
+    )
     return saved[-1]

@@ -24,7 +24,8 @@ def test_a_driver_that_is_too_old_is_one_sentence(
 ) -> None:
     def is_available() -> bool:
         warnings.warn(
-            "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040).", stacklevel=1
+            "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040).",
+            stacklevel=1,
         )
         return False
 
@@ -33,7 +34,9 @@ def test_a_driver_that_is_too_old_is_one_sentence(
     told = capsys.readouterr().out
     assert told.count("\n") == 1
     assert "driver is too old" in told
-    with pytest.raises(ConfigError, match="device: cuda cannot be used: the NVIDIA driver is too old"):
+    with pytest.raises(
+        ConfigError, match="device: cuda cannot be used: the NVIDIA driver is too old"
+    ):
         prepare_torch(Config(device="cuda"))
 
 
@@ -71,13 +74,16 @@ def test_pyslowfast_s_slow_frames_are_a_choice() -> None:
 
 def test_an_unknown_detector_lists_the_known_ones() -> None:
     with pytest.raises(
-        ConfigError, match="one of auto, detectron2, faster_rcnn, motion, torchvision, received 'detectron9'"
+        ConfigError,
+        match="one of auto, detectron2, faster_rcnn, motion, torchvision, received 'detectron9'",
     ):
         build_detector("detectron9", CPU)
 
 
 def test_the_label_map_must_fit_the_model(synthetic: Path) -> None:
-    config = load_config("configs/synthetic/slowfast.yaml", [f"data.label_map={synthetic}/labelmap.pbtxt"])
+    config = load_config(
+        "configs/synthetic/slowfast.yaml", [f"data.label_map={synthetic}/labelmap.pbtxt"]
+    )
     assert load_label_map_for(config)[14] == "walk"
     config.model.num_classes = 10
     with pytest.raises(ConfigError, match=r"model\.num_classes: expected at least 69"):
@@ -95,14 +101,25 @@ def write(path: Path, *rows: str) -> str:
 def test_excluded_keyframes_are_not_trained_on_but_left_to_the_protocol(tmp_path: Path) -> None:
     rows = write(tmp_path / "gt.csv", "v,0902,0.1,0.1,0.5,0.5,12,0", "v,0903,0.1,0.1,0.5,0.5,14,0")
     excluded = write(tmp_path / "excluded.csv", "v,0903")
-    files = [f"data.{s}.{k}={v}" for s in ("train", "val") for k, v in (("annotations", rows), ("excluded", excluded))]
-    config = load_config("configs/synthetic/slowfast.yaml", [*files, "data.train.boxes=gt", "data.val.boxes=gt"])
+    files = [
+        f"data.{s}.{k}={v}"
+        for s in ("train", "val")
+        for k, v in (("annotations", rows), ("excluded", excluded))
+    ]
+    config = load_config(
+        "configs/synthetic/slowfast.yaml", [*files, "data.train.boxes=gt", "data.val.boxes=gt"]
+    )
     assert [keyframe.timestamp for keyframe in build_split(config, "train", CPU).keyframes] == [902]
     split = build_split(config, "val", CPU)
     assert [keyframe.timestamp for keyframe in split.keyframes] == [902, 903]
     found = compute_metrics([], split, {12: "stand", 14: "walk", 17: "carry"}, "activitynet-2019")
     assert found["per_class"]["14"]["num_gt"] == 0
-    assert found["per_class"]["17"] | {"num_det": 0} == {"name": "carry", "AP": None, "num_gt": 0, "num_det": 0}
+    assert found["per_class"]["17"] | {"num_det": 0} == {
+        "name": "carry",
+        "AP": None,
+        "num_gt": 0,
+        "num_det": 0,
+    }
     json.dumps(found, allow_nan=False)
 
 
@@ -130,13 +147,17 @@ def test_several_annotation_files_make_one_split(tmp_path: Path) -> None:
 def test_a_wrong_row_of_several_files_is_named_by_its_own(tmp_path: Path) -> None:
     first = write(tmp_path / "a.csv", "v,0902,0.1,0.1,0.5,0.5,12,0")
     second = write(tmp_path / "b.csv", "w,0902,0.1,0.1,0.5,0.5,12,0", "w,0903,10,10,50,50,12,0")
-    config = load_config("configs/synthetic/slowfast.yaml", [f"data.train.annotations=[{first},{second}]"])
+    config = load_config(
+        "configs/synthetic/slowfast.yaml", [f"data.train.annotations=[{first},{second}]"]
+    )
     with pytest.raises(ValueError, match=r"b\.csv, line 2: expected a box"):
         build_split(config, "train", CPU)
 
 
 def test_without_annotations_the_box_file_says_which_keyframes(tmp_path: Path) -> None:
-    boxes = write(tmp_path / "boxes.csv", "v,0902,0.1,0.1,0.5,0.5,,0.9", "v,0903,0.1,0.1,0.5,0.5,,0.1")
+    boxes = write(
+        tmp_path / "boxes.csv", "v,0902,0.1,0.1,0.5,0.5,,0.9", "v,0903,0.1,0.1,0.5,0.5,,0.1"
+    )
     config = load_config("configs/synthetic/slowfast.yaml", ["data.min_person_score=0.5"])
     split = build_split(config, "test", CPU, boxes=boxes)
     assert [(keyframe.timestamp, len(keyframe.boxes)) for keyframe in split.keyframes] == [(902, 1)]
@@ -150,7 +171,10 @@ def test_without_annotations_the_box_file_says_which_keyframes(tmp_path: Path) -
 def test_the_environment_is_described() -> None:
     environment = describe_environment()
     assert environment["packages"]["torch"]
-    assert environment["git_revision"] is None or len(environment["git_revision"].removesuffix("-dirty")) == 40
+    assert (
+        environment["git_revision"] is None
+        or len(environment["git_revision"].removesuffix("-dirty")) == 40
+    )
     json.dumps(environment)
 
 

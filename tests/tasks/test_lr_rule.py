@@ -35,31 +35,58 @@ def test_one_of_the_pair_changed_is_told_the_other(overrides: list[str], told: s
 
 @pytest.mark.parametrize("path", sorted(AVA.parent.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_recipes_of_the_paper_are_its_numbers(path: Path) -> None:
-    """Section 5: 14k iterations, warm-up over the first 1k, weight decay 1e-7, dropout 0.5, at 1024 clips of 211k."""
+    """Section 5: 14k iterations, warm-up over the first 1k, weight decay 1e-7, dropout 0.5, at 1024
+    clips of 211k.
+    """
     config = load_config(path)
     epoch = 211_000 / config.train.batch_size  # iterations
     assert round(config.train.epochs * epoch, -3) == 14_000
     assert round(config.train.warmup_epochs * epoch, -2) == 1000
     assert (config.train.batch_size, config.train.lr) == (1024, 1.6)
-    assert (config.train.optimizer, config.train.momentum, config.train.nesterov) == ("sgd", 0.9, False)
+    assert (config.train.optimizer, config.train.momentum, config.train.nesterov) == (
+        "sgd",
+        0.9,
+        False,
+    )
     assert (config.train.weight_decay, config.model.dropout) == (1e-7, 0.5)
-    assert (config.data.train_short_side, config.data.crop_size, config.data.flip) == ([256, 340], 224, True)
-    assert (config.data.test_short_side, config.data.min_person_score, config.data.proposal_iou) == (256, 0.8, 0.9)
+    assert (config.data.train_short_side, config.data.crop_size, config.data.flip) == (
+        [256, 340],
+        224,
+        True,
+    )
+    assert (
+        config.data.test_short_side,
+        config.data.min_person_score,
+        config.data.proposal_iou,
+    ) == (256, 0.8, 0.9)
     proposals = path.stem.endswith("_proposals")
     assert (config.data.train.boxes == "gt") != proposals
 
 
-@pytest.mark.parametrize("path", sorted((AVA.parent.parent / "kinetics").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((AVA.parent.parent / "kinetics").glob("*.yaml")), ids=lambda path: path.stem
+)
 def test_kinetics_from_scratch_is_the_paper_s_recipe(path: Path) -> None:
-    """Section 4.1: half a cosine period of 256 epochs (196 where T > 4) from lr 1.6 at 1024 clips, warm-up 8k."""
+    """Section 4.1: half a cosine period of 256 epochs (196 where T > 4) from lr 1.6 at 1024 clips,
+    warm-up 8k.
+    """
     config = load_config(path)
-    train, data = config.train, config.data
+    train = config.train
+    data = config.data
     assert (config.model.head, config.model.dropout) == ("classification", 0.5)
     assert (train.optimizer, train.momentum, train.weight_decay) == ("sgd", 0.9, 1e-4)
-    assert (data.train_short_side, data.crop_size, data.flip, data.test_short_side) == ([256, 340], 224, True, 256)
+    assert (data.train_short_side, data.crop_size, data.flip, data.test_short_side) == (
+        [256, 340],
+        224,
+        True,
+        256,
+    )
     if path.stem.endswith("_imagenet"):
         assert config.weights == "torchvision/resnet50"
-        assert [round(step * 240_000 / train.batch_size, -4) for step in train.steps] == [150_000, 300_000]
+        assert [round(step * 240_000 / train.batch_size, -4) for step in train.steps] == [
+            150_000,
+            300_000,
+        ]
         return
     assert config.weights is None
     assert (train.batch_size, train.lr, train.schedule) == (1024, 1.6, "cosine")

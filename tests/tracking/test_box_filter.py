@@ -1,4 +1,6 @@
-"""The filter behind the tracks: exact over any step, sure of what it sees, and forgetful of velocities."""
+"""The filter behind the tracks: exact over any step, sure of what it sees, and forgetful of
+velocities.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def walking(speed: float, seconds: float = 1.0, step: float = 0.05) -> MovingBox
 
 @given(st.floats(0.001, 5), st.floats(0.001, 5))
 def test_two_steps_are_one(first: float, second: float) -> None:
-    together, apart = walking(0.4), walking(0.4)
+    together = walking(0.4)
+    apart = walking(0.4)
     together.advance(first + second)
     apart.advance(first)
     apart.advance(second)
@@ -45,7 +48,8 @@ def test_a_velocity_is_forgotten() -> None:
     start = person.box
     person.advance(100.0)
     travelled = person.box - start
-    assert travelled[0] == pytest.approx(0.4 * MEMORY, rel=0.3)  # velocities are underestimated: they may be dying
+    # velocities are underestimated: they may be dying
+    assert travelled[0] == pytest.approx(0.4 * MEMORY, rel=0.3)
     assert travelled[1] == 0
 
 

@@ -13,14 +13,19 @@ from ava_det.structures import Detections, Keyframe
 from ava_det.tracking.box_filter import MovingBox
 from ava_det.tracking.linker import Timeline, TrackLinker, compute_likeness, interpolate
 
-LEFT, MIDDLE, RIGHT = [0.1, 0.3, 0.25, 0.8], [0.4, 0.3, 0.55, 0.8], [0.8, 0.3, 0.95, 0.8]
+LEFT = [0.1, 0.3, 0.25, 0.8]
+MIDDLE = [0.4, 0.3, 0.55, 0.8]
+RIGHT = [0.8, 0.3, 0.95, 0.8]
 
 
 FURTHER_BACK = [0.83, 0.31, 0.96, 0.77]
 
 
 def at(
-    timestamp: float, boxes: Sequence[Sequence[float]], ids: list[int] | None = None, score: float = 0.5
+    timestamp: float,
+    boxes: Sequence[Sequence[float]],
+    ids: list[int] | None = None,
+    score: float = 0.5,
 ) -> Detections:
     coordinates = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     ones = torch.ones(len(boxes))
@@ -44,22 +49,32 @@ boxes = st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4).map(
 
 
 @given(boxes, boxes)
-def test_likeness_is_symmetric_and_largest_for_a_box_itself(first: list[float], second: list[float]) -> None:
-    a, b = torch.tensor([first]), torch.tensor([second])
+def test_likeness_is_symmetric_and_largest_for_a_box_itself(
+    first: list[float], second: list[float]
+) -> None:
+    a = torch.tensor([first])
+    b = torch.tensor([second])
     assert compute_likeness(a, b).item() == pytest.approx(compute_likeness(b, a).item(), abs=1e-5)
     assert -1 <= compute_likeness(a, b).item() <= compute_likeness(a, a).item() + 1e-5
     assert compute_likeness(a, a).item() == pytest.approx(1, abs=1e-4)
 
 
 def test_likeness_by_hand() -> None:
-    first, second = torch.tensor([[0.0, 0.0, 2.0, 2.0]]), torch.tensor([[1.0, 0.0, 3.0, 2.0]])
+    first = torch.tensor([[0.0, 0.0, 2.0, 2.0]])
+    second = torch.tensor([[1.0, 0.0, 3.0, 2.0]])
     assert compute_likeness(first, second).item() == pytest.approx(2 / 6 - 1 / 13)
 
 
 def test_ids_follow_people_whatever_their_order() -> None:
-    assert linked(at(0, [LEFT, RIGHT]), at(1, [moved(RIGHT, -0.1), moved(LEFT, 0.1)]), at(2, [moved(LEFT, 0.2)])) == [
-        [1, 2], [2, 1], [1],
-    ]  # fmt: skip
+    assert linked(
+        at(0, [LEFT, RIGHT]),
+        at(1, [moved(RIGHT, -0.1), moved(LEFT, 0.1)]),
+        at(2, [moved(LEFT, 0.2)]),
+    ) == [
+        [1, 2],
+        [2, 1],
+        [1],
+    ]
 
 
 def test_a_walker_who_left_his_box_is_still_himself() -> None:
@@ -77,11 +92,15 @@ def test_a_person_missed_once_keeps_the_id_and_one_gone_long_does_not() -> None:
 
 
 def walk(step: float, *walkers: tuple[list[float], float], until: float = 3.0) -> list[Detections]:
-    """Keyframes `step` seconds apart of (first box, speed in frames a second) walkers, the order of boxes turning."""
+    """Keyframes `step` seconds apart of (first box, speed in frames a second) walkers, the order of
+    boxes turning.
+    """
     keyframes = []
     for index in range(round(until / step) + 1):
         found = [moved(box, speed * index * step) for box, speed in walkers]
-        keyframes.append(at(index * step, found[index % len(found) :] + found[: index % len(found)]))
+        keyframes.append(
+            at(index * step, found[index % len(found) :] + found[: index % len(found)])
+        )
     return keyframes
 
 
@@ -105,10 +124,17 @@ def test_a_walker_who_is_missed_once_is_found_further_on() -> None:
 
 
 def test_who_leaves_takes_the_id_along_and_who_enters_gets_a_new_one() -> None:
-    gone, there = at(1, [MIDDLE]), at(1, [MIDDLE, moved(LEFT, -0.05)])
-    assert linked(at(0, [MIDDLE, RIGHT]), gone, at(2, [MIDDLE]), at(3, [MIDDLE]), at(4, [RIGHT, MIDDLE])) == [
-        [1, 2], [1], [1], [1], [3, 1],
-    ]  # fmt: skip
+    gone = at(1, [MIDDLE])
+    there = at(1, [MIDDLE, moved(LEFT, -0.05)])
+    assert linked(
+        at(0, [MIDDLE, RIGHT]), gone, at(2, [MIDDLE]), at(3, [MIDDLE]), at(4, [RIGHT, MIDDLE])
+    ) == [
+        [1, 2],
+        [1],
+        [1],
+        [1],
+        [3, 1],
+    ]
     assert linked(at(0, [MIDDLE, RIGHT]), there, at(2, [LEFT, MIDDLE])) == [[1, 2], [1, 3], [3, 1]]
 
 
@@ -120,7 +146,8 @@ def test_ids_are_unique_in_a_keyframe(people: list[list[list[float]]]) -> None:
 
 
 def test_boxes_move_in_a_straight_line_and_scores_are_of_the_nearer_keyframe() -> None:
-    before, after = at(10, [LEFT], [1], 0.2), at(11, [moved(LEFT, 0.2)], [1], 0.8)
+    before = at(10, [LEFT], [1], 0.2)
+    after = at(11, [moved(LEFT, 0.2)], [1], 0.8)
     for share, score in ((0.0, 0.2), (0.25, 0.2), (0.75, 0.8)):
         found = interpolate(before, after, 10 + share)
         assert found is not None
@@ -130,13 +157,15 @@ def test_boxes_move_in_a_straight_line_and_scores_are_of_the_nearer_keyframe() -
 
 
 def test_a_person_of_one_keyframe_stays_until_half_way() -> None:
-    before, after = at(0, [LEFT, RIGHT], [1, 2]), at(1, [LEFT, MIDDLE], [1, 3])
+    before = at(0, [LEFT, RIGHT], [1, 2])
+    after = at(1, [LEFT, MIDDLE], [1, 3])
     assert interpolate(before, after, 0.4).track_ids.tolist() == [1, 2]  # type: ignore[union-attr]
     assert interpolate(before, after, 0.6).track_ids.tolist() == [1, 3]  # type: ignore[union-attr]
 
 
 def test_nobody_stays_for_ever() -> None:
-    before, after = at(0, [LEFT], [1]), at(10, [LEFT], [1])
+    before = at(0, [LEFT], [1])
+    after = at(10, [LEFT], [1])
     shown = [len(interpolate(before, after, moment).boxes) for moment in (0.9, 1.1, 5, 8.9, 9.1)]  # type: ignore[union-attr]
     assert shown == [1, 0, 0, 0, 1]
     assert [len(interpolate(after, None, moment).boxes) for moment in (10.9, 11.1)] == [1, 0]  # type: ignore[union-attr]

@@ -1,4 +1,6 @@
-"""A step reads nothing back from the device, so that a GPU is never waited for; an interval does so once."""
+"""A step reads nothing back from the device, so that a GPU is never waited for; an interval does so
+once.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,13 @@ from ava_det.training.loop import LoopSettings, take_step
 from ava_det.training.loss import LossSettings
 from tests.support.toy import run
 
-SMALL = ["model.width=8", "model.beta_inv=4", "model.num_slow_frames=2", "model.alpha=2", "model.num_classes=3"]
+SMALL = [
+    "model.width=8",
+    "model.beta_inv=4",
+    "model.num_slow_frames=2",
+    "model.alpha=2",
+    "model.num_classes=3",
+]
 MOMENTS = {"mean": [0.45] * 3, "std": [0.225] * 3}
 
 
@@ -31,8 +39,11 @@ def make_settings(precision: str, columns: list[int] | None) -> LoopSettings:
 def make_clips() -> ClipBatch:
     """Two clips of uint8 frames, as the loader gives them."""
     slow, fast = (torch.zeros(2, 3, frames, 64, 64, dtype=torch.uint8) for frames in (2, 4))
-    rois, labels = torch.tensor([[0, 1, 1, 30, 40], [1, 0, 9, 60, 50.0]]), torch.ones(2, 3)
-    keyframes = [Keyframe("video", second, torch.zeros(0, 4), None, torch.zeros(0)) for second in (1.0, 2.0)]
+    rois = torch.tensor([[0, 1, 1, 30, 40], [1, 0, 9, 60, 50.0]])
+    labels = torch.ones(2, 3)
+    keyframes = [
+        Keyframe("video", second, torch.zeros(0, 4), None, torch.zeros(0)) for second in (1.0, 2.0)
+    ]
     return ClipBatch(slow, fast, rois, labels, keyframes)
 
 
@@ -41,12 +52,17 @@ CASES = [("sgd", "fp32", None), ("adamw", "bf16", [0, 2])]
 
 @pytest.mark.parametrize(("optimizer", "precision", "columns"), CASES)
 def test_a_step_reads_no_value(optimizer: str, precision: str, columns: list[int] | None) -> None:
-    """Tensors that have shapes but no values go through a whole step; asking one for its value would raise."""
-    config = load_config("configs/synthetic/slowfast.yaml", [*SMALL, f"train.optimizer={optimizer}"])
+    """Tensors that have shapes but no values go through a whole step; asking one for its value
+    would raise.
+    """
+    config = load_config(
+        "configs/synthetic/slowfast.yaml", [*SMALL, f"train.optimizer={optimizer}"]
+    )
     with FakeTensorMode():
         model = build_model(config)
         prepare = partial(normalise_batch, device=torch.device("cpu"), **MOMENTS)
-        settings, stepping = make_settings(precision, columns), build_optimizer(config, model)
+        settings = make_settings(precision, columns)
+        stepping = build_optimizer(config, model)
         loss, logit = take_step(model, make_clips(), 2.0, 0.1, stepping, prepare, settings)
         assert (loss.shape, logit.shape) == ((), ())
         with pytest.raises(DataDependentOutputException):
@@ -61,7 +77,9 @@ def test_an_interval_reads_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return plain(tensor)  # type: ignore[operator]
 
     monkeypatch.setattr(Tensor, "tolist", tolist)
-    monkeypatch.setattr(Tensor, "item", lambda _tensor: pytest.fail("a tensor was asked for its value"))
+    monkeypatch.setattr(
+        Tensor, "item", lambda _tensor: pytest.fail("a tensor was asked for its value")
+    )
     run(tmp_path, 2, 2, log_every=10)
     intervals = 2  # the end of an epoch ends one
     assert read.count(torch.float32) == intervals
@@ -72,11 +90,14 @@ def test_an_interval_reads_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(("optimizer", "precision", "columns"), CASES)
 def test_a_step_waits_for_no_gpu(optimizer: str, precision: str, columns: list[int] | None) -> None:
     """Moving and normalising the clips included; torch itself raises where the host would wait."""
-    config = load_config("configs/synthetic/slowfast.yaml", [*SMALL, f"train.optimizer={optimizer}"])
+    config = load_config(
+        "configs/synthetic/slowfast.yaml", [*SMALL, f"train.optimizer={optimizer}"]
+    )
     device = torch.device("cuda")
     model = to_device(build_model(config), device)
     prepare = partial(normalise_batch, device=device, **MOMENTS)
-    settings, stepping = make_settings(precision, columns), build_optimizer(config, model)
+    settings = make_settings(precision, columns)
+    stepping = build_optimizer(config, model)
     losses = []
     try:
         for mode in ("default", "error"):  # kernels are chosen in the first step, which may wait

@@ -10,9 +10,16 @@ from ava_det.training.interval import measure_host_memory
 from ava_det.training.log import TensorBoardLog, describe_line, format_duration
 
 LINE = {
-    "step": 20, "epoch": 0.5, "loss": 0.25, "lr": 0.1, "clips_per_second": 12.34, "data_wait": 0.071, "host_gb": 1.5,
-    "cuda_gb": None, "seconds_left": 7300,
-}  # fmt: skip
+    "step": 20,
+    "epoch": 0.5,
+    "loss": 0.25,
+    "lr": 0.1,
+    "clips_per_second": 12.34,
+    "data_wait": 0.071,
+    "host_gb": 1.5,
+    "cuda_gb": None,
+    "seconds_left": 7300,
+}
 
 
 def test_a_line_for_people() -> None:
@@ -25,7 +32,8 @@ def test_a_line_for_people() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (99, "99 s"), (600, "10 min"), (7300, "2 h 2 min"), (200_000, "2 d 7 h")]
+    ("seconds", "text"),
+    [(0, "0 s"), (99, "99 s"), (600, "10 min"), (7300, "2 h 2 min"), (200_000, "2 d 7 h")],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text

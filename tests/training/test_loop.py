@@ -31,7 +31,8 @@ def test_the_log_has_loss_rate_and_metrics(tmp_path: Path) -> None:
 
 
 def test_the_loss_is_the_mean_over_boxes_and_classes() -> None:
-    model, batch = ToyDetector(dropout=0.0).eval(), make_batch([0, 1, 2])
+    model = ToyDetector(dropout=0.0).eval()
+    batch = make_batch([0, 1, 2])
     logits = model(None, batch.fast, batch.rois)
     expected = nn.functional.binary_cross_entropy_with_logits(logits, batch.labels)
     loss, mean_logit = compute_loss(model, batch, len(logits), LossSettings())
@@ -40,7 +41,8 @@ def test_the_loss_is_the_mean_over_boxes_and_classes() -> None:
 
 
 def test_focal_loss_is_its_definition_and_dwells_on_what_is_wrong() -> None:
-    model, batch = ToyDetector(dropout=0.0).eval(), make_batch([0, 1, 2])
+    model = ToyDetector(dropout=0.0).eval()
+    batch = make_batch([0, 1, 2])
     scores = model(None, batch.fast, batch.rois).sigmoid()
     true = torch.where(batch.labels > 0, scores, 1 - scores)
     expected = (-((1 - true) ** 2) * true.log()).mean()
@@ -51,10 +53,13 @@ def test_focal_loss_is_its_definition_and_dwells_on_what_is_wrong() -> None:
 
 
 def test_only_the_chosen_actions_count() -> None:
-    model, batch = ToyDetector(dropout=0.0).eval(), make_batch([0, 1, 2])
+    model = ToyDetector(dropout=0.0).eval()
+    batch = make_batch([0, 1, 2])
     logits = model(None, batch.fast, batch.rois)[:, [2]]
     loss, _ = compute_loss(model, batch, len(logits), LossSettings(columns=[2]))
-    torch.testing.assert_close(loss, nn.functional.binary_cross_entropy_with_logits(logits, batch.labels[:, [2]]))
+    torch.testing.assert_close(
+        loss, nn.functional.binary_cross_entropy_with_logits(logits, batch.labels[:, [2]])
+    )
     loss.backward()
     moved = model.linear.weight.grad.abs().sum(dim=1)
     assert moved[2] > 0
@@ -62,7 +67,8 @@ def test_only_the_chosen_actions_count() -> None:
 
 
 def test_one_true_class_is_a_softmax_and_a_lost_clip_no_gradient() -> None:
-    model, batch = ToyDetector(dropout=0.0).eval(), make_batch([0, 3])  # one box each
+    model = ToyDetector(dropout=0.0).eval()
+    batch = make_batch([0, 3])  # one box each
     batch.labels = torch.eye(CLASSES)[[2, 0]]
     logits = model(None, batch.fast, batch.rois)
     loss, _ = compute_loss(model, batch, 2, LossSettings(num_exclusive=CLASSES))
@@ -70,7 +76,8 @@ def test_one_true_class_is_a_softmax_and_a_lost_clip_no_gradient() -> None:
     assert LossSettings(num_exclusive=CLASSES).initial_loss == pytest.approx(math.log(CLASSES))
     assert LossSettings().initial_loss == pytest.approx(math.log(2))
     whole = ClipBatch(None, batch.fast, torch.zeros(0, 5), torch.zeros(0, CLASSES), batch.keyframes)
-    lost, _ = compute_loss(lambda *_: logits, whole, 0, LossSettings(num_exclusive=CLASSES))  # a row for each clip
+    # a row for each clip
+    lost, _ = compute_loss(lambda *_: logits, whole, 0, LossSettings(num_exclusive=CLASSES))
     assert lost.item() == 0
 
 
@@ -86,7 +93,9 @@ def test_a_batch_without_boxes_gives_no_gradient() -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_rate_and_clips(tmp_path: Path) -> None:
-    """Clip 7 is poisoned: the batch that has it is named, although the look at the losses comes later."""
+    """Clip 7 is poisoned: the batch that has it is named, although the look at the losses comes
+    later.
+    """
 
     class Poisoned(ToyLoader):
         def __iter__(self) -> Iterator[ClipBatch]:
@@ -100,12 +109,27 @@ def test_a_loss_that_is_not_finite_stops_with_step_rate_and_clips(tmp_path: Path
     with pytest.raises(DivergedError) as caught:
         run(tmp_path, 2, 2, loader=Poisoned(), frozen=True, log_every=3, saved=saved)
     batches = list(ToyLoader())
-    clips = next(batch.keyframes for batch in batches if 7 in [keyframe.timestamp for keyframe in batch.keyframes])
-    step = next(i for i, batch in enumerate(batches) if batch.keyframes[0].timestamp == clips[0].timestamp) + 1
+    clips = next(
+        batch.keyframes
+        for batch in batches
+        if 7 in [keyframe.timestamp for keyframe in batch.keyframes]
+    )
+    step = (
+        next(
+            i
+            for i, batch in enumerate(batches)
+            if batch.keyframes[0].timestamp == clips[0].timestamp
+        )
+        + 1
+    )
     names = ", ".join(f"toy at {keyframe.timestamp:g}" for keyframe in clips)
-    assert re.search(rf"step {step} .* loss is nan at lr 0\.\d+, .* its clips are {names};", str(caught.value))
+    assert re.search(
+        rf"step {step} .* loss is nan at lr 0\.\d+, .* its clips are {names};", str(caught.value)
+    )
     assert caught.value.batch is not None
-    assert [keyframe.timestamp for keyframe in caught.value.batch.keyframes] == [k.timestamp for k in clips]
+    assert [keyframe.timestamp for keyframe in caught.value.batch.keyframes] == [
+        k.timestamp for k in clips
+    ]
     assert not saved
 
 
@@ -125,7 +149,9 @@ def test_a_saturated_start_is_stopped_within_fifty_steps(tmp_path: Path, lr: flo
 
 
 def test_large_logits_that_are_right_are_no_saturation() -> None:
-    """Of AVA's 80 actions most are absent from a small set: their logits may sink as far as they like."""
+    """Of AVA's 80 actions most are absent from a small set: their logits may sink as far as they
+    like.
+    """
     position = Position(10, batch=1)
     interval = Interval(torch.device("cpu"), position)
     interval.add(torch.tensor(0.05), torch.tensor(200.0), [])
@@ -142,14 +168,20 @@ def test_parts_of_a_batch_are_the_batch(num_parts: int) -> None:
     parts = split_batch(batch, num_parts)
     assert len(parts) == min(num_parts, 4)
     assert [keyframe.timestamp for part in parts for keyframe in part.keyframes] == [0, 1, 2, 3]
-    assert torch.equal(torch.cat([part.labels for part in parts if part.labels is not None]), batch.labels)
+    assert torch.equal(
+        torch.cat([part.labels for part in parts if part.labels is not None]), batch.labels
+    )
     model = ToyDetector(dropout=0.0).eval()
     whole = model(None, batch.fast, batch.rois)
-    torch.testing.assert_close(torch.cat([model(None, part.fast, part.rois) for part in parts]), whole)
+    torch.testing.assert_close(
+        torch.cat([model(None, part.fast, part.rois) for part in parts]), whole
+    )
 
 
 @pytest.mark.parametrize("micro_batches", [2, 3, 4])
-def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path: Path, micro_batches: int) -> None:
+def test_accumulated_gradients_are_those_of_the_whole_batch(
+    tmp_path: Path, micro_batches: int
+) -> None:
     """The clips have 1 to 3 boxes each: a mean of means would differ."""
     whole = run(tmp_path, 3, 3, frozen=True)["model"]
     parts = run(tmp_path, 3, 3, frozen=True, micro_batches=micro_batches)["model"]
@@ -166,7 +198,9 @@ def test_frozen_batch_norm_keeps_its_statistics() -> None:
     assert model.norm.weight.grad is not None
 
 
-def test_a_step_without_a_clip_leaves_batch_norm_alone_and_an_epoch_of_them_stops(tmp_path: Path) -> None:
+def test_a_step_without_a_clip_leaves_batch_norm_alone_and_an_epoch_of_them_stops(
+    tmp_path: Path,
+) -> None:
     class Nothing(ToyLoader):
         def __iter__(self) -> Iterator[ClipBatch]:
             yield from (make_batch([]) for _ in range(3))

@@ -61,9 +61,13 @@ def test_warm_up_climbs_from_a_hundredth(schedule: str, a: float, b: float) -> N
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_the_fused_step_is_the_plain_one_in_any_layout(name: str) -> None:
-    """Fused kernels read memory in a row: weights, gradients and momenta must stand in the same order."""
+    """Fused kernels read memory in a row: weights, gradients and momenta must stand in the same
+    order.
+    """
     torch.manual_seed(0)
-    plain = nn.Sequential(nn.Conv3d(3, 4, (3, 1, 1)), nn.Conv3d(4, 5, (1, 3, 3)), nn.Conv3d(5, 2, 1))
+    plain = nn.Sequential(
+        nn.Conv3d(3, 4, (3, 1, 1)), nn.Conv3d(4, 5, (1, 3, 3)), nn.Conv3d(5, 2, 1)
+    )
     fused = copy.deepcopy(plain).to(memory_format=torch.channels_last_3d)
     ours = build_optimizer(fused, name, 0.1, 0.9, True, 0.01)
     groups = build_parameter_groups(plain, 0.01)

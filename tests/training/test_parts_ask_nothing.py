@@ -1,4 +1,6 @@
-"""A step in several parts (train.micro_batches) asks the device for no value; whole ones are in test_host_waits.py."""
+"""A step in several parts (train.micro_batches) asks the device for no value; whole ones are in
+test_host_waits.py.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +21,34 @@ CONFIG = Path(__file__).resolve().parent.parent.parent / "configs/synthetic/slow
 
 
 def make_step(model: nn.Module, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two clips with three persons, in two parts, focal loss and a chosen action: every branch of a step."""
+    """Two clips with three persons, in two parts, focal loss and a chosen action: every branch of a
+    step.
+    """
     clips = [torch.zeros(2, 3, frames, 32, 48, device=device) for frames in (4, 16)]
     rois = torch.tensor([[0, 1, 2, 20, 30], [0, 4, 4, 30, 30], [1, 1, 2, 20, 30.0]])
-    keyframes = [Keyframe("v", second, torch.zeros(0, 4), None, torch.zeros(0)) for second in (0.0, 1.0)]
+    keyframes = [
+        Keyframe("v", second, torch.zeros(0, 4), None, torch.zeros(0)) for second in (0.0, 1.0)
+    ]
     batch = ClipBatch(*clips, rois, torch.zeros(3, 80), keyframes)
 
     def place(part: ClipBatch) -> ClipBatch:
         assert part.labels is not None
-        return ClipBatch(part.slow, part.fast, part.rois.to(device), part.labels.to(device), part.keyframes)
+        return ClipBatch(
+            part.slow, part.fast, part.rois.to(device), part.labels.to(device), part.keyframes
+        )
 
     loss = LossSettings("fp32", columns=[3, 5], focal_gamma=2.0)
-    settings = LoopSettings(1, 1.0, False, loss, log_every=1, eval_every=None, save_every=1.0, micro_batches=2)
+    settings = LoopSettings(
+        1, 1.0, False, loss, log_every=1, eval_every=None, save_every=1.0, micro_batches=2
+    )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     return take_step(model, batch, 3.0, 0.1, optimizer, place, settings)
 
 
 def test_a_step_in_parts_asks_the_device_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tensors on the meta device have no values: whoever asks for one gets an exception."""
-    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # not made for that device
+    # not made for that device
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     model = build_model(load_config(CONFIG, ["model.width=4"])).to("meta")
     with pytest.raises(RuntimeError):
         bool(next(model.parameters()).sum() > 0)

@@ -1,4 +1,6 @@
-"""Two processes on one machine: they agree with one, and one that stops takes the other along with a reason."""
+"""Two processes on one machine: they agree with one, and one that stops takes the other along with
+a reason.
+"""
 
 from __future__ import annotations
 
@@ -26,23 +28,34 @@ CPU = torch.device("cpu")
 
 
 def start_ranks(target: Callable[[Path], int], folder: Path) -> list[tuple[int, str]]:
-    """Runs `target` in two processes as torchrun would; their exit codes and what each wrote to stderr."""
+    """Runs `target` in two processes as torchrun would; their exit codes and what each wrote to
+    stderr.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_be_rank, args=(index, port, target, folder)) for index in range(2)]
+    processes = [
+        context.Process(target=_be_rank, args=(index, port, target, folder)) for index in range(2)
+    ]
     for process in processes:
         process.start()
     for process in processes:
         process.join(timeout=150)
         assert process.exitcode is not None, "a rank hangs"
-    return [(process.exitcode or 0, (folder / f"stderr_{i}").read_text()) for i, process in enumerate(processes)]
+    return [
+        (process.exitcode or 0, (folder / f"stderr_{i}").read_text())
+        for i, process in enumerate(processes)
+    ]
 
 
 def _be_rank(index: int, port: int, target: Callable[[Path], int], folder: Path) -> None:
     os.environ.update(
-        RANK=str(index), LOCAL_RANK=str(index), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+        RANK=str(index),
+        LOCAL_RANK=str(index),
+        WORLD_SIZE="2",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
     )
     sys.stderr = open(folder / f"stderr_{index}", "w", buffering=1)  # noqa: SIM115 (until the process ends)
     torch.set_num_threads(1)
@@ -89,7 +102,8 @@ def _resume_in_the_middle(folder: Path) -> None:
 
 
 def test_two_ranks_equal_one_resume_exactly_and_score_what_was_saved(tmp_path: Path) -> None:
-    """Equal with frozen statistics, no dropout, and clips of 1 to 3 boxes: the ranks have unequal numbers of them.
+    """Equal with frozen statistics, no dropout, and clips of 1 to 3 boxes: the ranks have unequal
+    numbers of them.
 
     Also where one of the ranks loses all clips of a step.
     """
@@ -99,7 +113,8 @@ def test_two_ranks_equal_one_resume_exactly_and_score_what_was_saved(tmp_path: P
         together = torch.load(tmp_path / f"lossy_{lossy}.pt", weights_only=True)
         for name, value in alone.items():
             torch.testing.assert_close(together[name], value, rtol=0, atol=1e-6)
-    state = torch.load(tmp_path / "middle.pt", weights_only=True)  # one rank goes on where two have stopped
+    # one rank goes on where two have stopped
+    state = torch.load(tmp_path / "middle.pt", weights_only=True)
     assert (state["epoch"], state["batch"], len(state["rng"])) == (1, 1, 2)
     assert run(tmp_path, 2, 2, state=state)["epoch"] == 2
 
@@ -173,7 +188,9 @@ def test_a_rank_that_is_silent_ends_the_other_with_a_sentence(tmp_path: Path) ->
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    first, second = (context.Process(target=_be_rank, args=(i, port, _vanished, tmp_path)) for i in range(2))
+    first, second = (
+        context.Process(target=_be_rank, args=(i, port, _vanished, tmp_path)) for i in range(2)
+    )
     first.start()
     second.start()
     first.join(timeout=90)

@@ -1,4 +1,6 @@
-"""A run that is stopped, killed or preempted anywhere goes on as if nothing had happened, on a toy model."""
+"""A run that is stopped, killed or preempted anywhere goes on as if nothing had happened, on a toy
+model.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def test_an_evaluation_that_was_due_is_made_up_for_and_never_twice(tmp_path: Pat
     saved: list[dict[str, Any]] = []
     run(tmp_path, 2, 2, eval_every=1, saved=saved, evaluate=evaluate)
     assert len(scored) == 2
-    before, after = (next(s for s in saved if s["epoch"] == 1 and len(s["mean_aps"]) == n) for n in (0, 1))
+    before, after = (
+        next(s for s in saved if s["epoch"] == 1 and len(s["mean_aps"]) == n) for n in (0, 1)
+    )
     run(tmp_path, 2, 2, eval_every=1, state=before, evaluate=evaluate)
     assert len(scored) == 4
     run(tmp_path, 2, 2, eval_every=1, state=after, evaluate=evaluate)
@@ -67,7 +71,9 @@ def test_an_epoch_of_other_batches_cannot_go_on_in_its_middle(tmp_path: Path) ->
         def __len__(self) -> int:
             return 5
 
-    with pytest.raises(TrainingError, match=r"middle of an epoch of 3 batches.*received an epoch of 5"):
+    with pytest.raises(
+        TrainingError, match=r"middle of an epoch of 3 batches.*received an epoch of 5"
+    ):
         run(tmp_path, 1, 1, state=saved[0], loader=Longer())
 
 
@@ -84,7 +90,10 @@ def test_a_signal_saves_after_its_step(tmp_path: Path, name: str) -> None:
     whole = run(tmp_path, 2, 2)
     saved: list[dict[str, Any]] = []
     torch.manual_seed(5)
-    with pytest.raises(Preempted, match=f"stopped by {name} at step 5.*--resume"), StopRequest().listening() as stop:
+    with (
+        pytest.raises(Preempted, match=f"stopped by {name} at step 5.*--resume"),
+        StopRequest().listening() as stop,
+    ):
         run(tmp_path, 2, 2, loader=Interrupting(), saved=saved, stop=stop)
     assert (saved[-1]["epoch"], saved[-1]["batch"]) == (1, 2)
     assert_same(run(tmp_path, 2, 2, state=saved[-1]), whole)
@@ -97,7 +106,10 @@ def test_a_signal_during_an_evaluation_stops_at_once(tmp_path: Path) -> None:
 
     saved: list[dict[str, Any]] = []
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Preempted, match=r"between steps.*--resume"), StopRequest().listening() as stop:
+    with (
+        pytest.raises(Preempted, match=r"between steps.*--resume"),
+        StopRequest().listening() as stop,
+    ):
         run(tmp_path, 1, 1, evaluate=evaluate, saved=saved, stop=stop)
     assert saved[-1]["epoch"] == 1
     assert signal.getsignal(signal.SIGTERM) == before
@@ -113,7 +125,11 @@ def test_a_resumed_log_has_no_line_twice(tmp_path: Path) -> None:
         file.write('{"step": 4, "lo')  # a crash in the middle of a line
     log.cut_after(2, evaluated={1: 0.5})
     lines = [json.loads(line) for line in log.path.read_text().splitlines()]
-    assert [(line.get("step"), line.get("mAP")) for line in lines] == [(1, None), (2, None), (None, 0.5)]
+    assert [(line.get("step"), line.get("mAP")) for line in lines] == [
+        (1, None),
+        (2, None),
+        (None, 0.5),
+    ]
     log.write(loss=float("nan"))
     assert json.loads(log.path.read_text().splitlines()[-1]) == {"loss": None}
 

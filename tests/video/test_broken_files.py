@@ -23,17 +23,23 @@ KEY_PICTURES = {"g": "25", "bf": "0"}
 def damage(path: Path, first: float, last: float) -> None:
     """Overwrites a share of the file with noise."""
     content = bytearray(path.read_bytes())
-    first, last = int(first * len(content)), int(last * len(content))
+    first = int(first * len(content))
+    last = int(last * len(content))
     content[first:last] = np.random.default_rng(0).bytes(last - first)
     path.write_bytes(content)
 
 
 def read_seconds(folder: Path, seconds: int) -> tuple[dict[int, int], dict[int, str]]:
-    """One-frame clips at whole seconds of the folder's only video: frame number, or the reason why there is none."""
-    keyframes = [Keyframe("video", float(t), torch.zeros(0, 4), None, torch.zeros(0)) for t in range(seconds)]
+    """One-frame clips at whole seconds of the folder's only video: frame number, or the reason why
+    there is none.
+    """
+    keyframes = [
+        Keyframe("video", float(t), torch.zeros(0, 4), None, torch.zeros(0)) for t in range(seconds)
+    ]
     clips = ClipReader(1, 1, 30.0, np.arange(1), None)
     dataset = ClipDataset(keyframes, find_videos(folder), 0.0, clips, lambda _: View(48), 0)
-    numbers, reasons = {}, {}
+    numbers = {}
+    reasons = {}
     for second in range(seconds):
         try:
             numbers[second] = read_number(dataset.read(second, 0).frames[0].numpy())
@@ -56,7 +62,9 @@ def test_a_damaged_stretch_costs_its_own_clips(tmp_path: Path) -> None:
 def test_a_file_cut_short_loses_what_its_header_promises(tmp_path: Path) -> None:
     whole = tmp_path / "whole" / "video.mkv"
     whole.parent.mkdir()
-    write_numbered_video(whole, [Fraction(i, 25) for i in range(250)], options=KEY_PICTURES, rate=25)
+    write_numbered_video(
+        whole, [Fraction(i, 25) for i in range(250)], options=KEY_PICTURES, rate=25
+    )
     path = tmp_path / "video.mkv"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     with VideoReader(path) as reader:
@@ -66,11 +74,13 @@ def test_a_file_cut_short_loses_what_its_header_promises(tmp_path: Path) -> None
     assert numbers[2] == 50
     assert set(reasons) >= {6, 7, 8, 9}
     assert all("expected keyframes within 0.." in reason for reason in reasons.values())
-    assert all(number - 25 * second >= -25 for second, number in numbers.items())  # at most a second past the end
+    # at most a second past the end
+    assert all(number - 25 * second >= -25 for second, number in numbers.items())
 
 
 def test_a_gap_in_a_sound_file_holds_its_frame(tmp_path: Path) -> None:
-    moments = [Fraction(i, 25) for i in [*range(25), *range(125, 150)]]  # 4 s without a frame, as screen recordings
+    # 4 s without a frame, as screen recordings
+    moments = [Fraction(i, 25) for i in [*range(25), *range(125, 150)]]
     write_numbered_video(tmp_path / "video.mp4", moments, options=KEY_PICTURES, rate=25)
     numbers, reasons = read_seconds(tmp_path, 6)
     assert numbers == {0: 0, 1: 24, 2: 24, 3: 25, 4: 25, 5: 25}
@@ -81,7 +91,9 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "sound.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 8000), np.float32), format="fltp", layout="mono"
+        )
         frame.rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -94,11 +106,14 @@ def test_of_two_video_streams_the_first_is_read(tmp_path: Path) -> None:
     with av.open(str(path), "w") as container:
         streams = [container.add_stream("libx264", rate=25) for _ in range(2)]
         for stream in streams:
-            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            stream.width = 64
+            stream.height = 48
+            stream.pix_fmt = "yuv420p"
         for index in range(50):
             for stream, number in zip(streams, (index, 200 - index), strict=True):
                 frame = av.VideoFrame.from_ndarray(draw_number(number), format="rgb24")
-                frame.pts, frame.time_base = index, Fraction(1, 25)
+                frame.pts = index
+                frame.time_base = Fraction(1, 25)
                 container.mux(stream.encode(frame))
         for stream in streams:
             container.mux(stream.encode())
@@ -123,7 +138,9 @@ def test_a_file_without_a_duration_is_read_to_its_end(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_jumps_back_gives_no_moment_twice(tmp_path: Path) -> None:
-    """As in recordings joined end to end: what comes after the jump is not read as an earlier moment."""
+    """As in recordings joined end to end: what comes after the jump is not read as an earlier
+    moment.
+    """
     part = tmp_path / "part.ts"
     write_numbered_video(part, [Fraction(i, 25) for i in range(50)], options=KEY_PICTURES, rate=25)
     joined = tmp_path / "joined.ts"

@@ -22,7 +22,9 @@ from tests.support.numbered_video import draw_number, read_number
 COUNT = 200
 
 
-def write_pictures(folder: Path, count: int = COUNT, pattern: str = "{name}_{number:06d}.jpg") -> Path:
+def write_pictures(
+    folder: Path, count: int = COUNT, pattern: str = "{name}_{number:06d}.jpg"
+) -> Path:
     folder.mkdir(parents=True)
     for index in range(count):
         path = folder / pattern.format(name=folder.name, number=index + 1)
@@ -31,7 +33,9 @@ def write_pictures(folder: Path, count: int = COUNT, pattern: str = "{name}_{num
 
 
 def pyslowfast_numbers(second: float, count: int) -> list[int]:
-    """The JPEG numbers of a 32x2 clip: around number 30 * (second - 900) + 1, kept inside the movie."""
+    """The JPEG numbers of a 32x2 clip: around number 30 * (second - 900) + 1, kept inside the
+    movie.
+    """
     centre = int((second - 900) * 30)
     return [min(max(index, 0), count - 1) + 1 for index in range(centre - 32, centre + 32, 2)]
 
@@ -48,14 +52,20 @@ def test_a_clip_is_what_pyslowfast_reads(tmp_path: Path, grid: str, second: int)
         expected.append(cv2.resize(picture, (42, 32), interpolation=cv2.INTER_LINEAR)[:, :, ::-1])
     clips = ClipReader(32, 2, 30.0, None, np.arange(32), grid, 900.0)
     keyframe = Keyframe("movie", float(second), torch.rand(1, 4), None, torch.ones(1))
-    dataset = ClipDataset([keyframe], find_videos(tmp_path / "frames"), 900.0, clips, lambda _: View(32), 0)
+    dataset = ClipDataset(
+        [keyframe], find_videos(tmp_path / "frames"), 900.0, clips, lambda _: View(32), 0
+    )
     np.testing.assert_array_equal(dataset.read(0, 0).frames.numpy(), np.stack(expected))
 
 
-def test_one_pass_decodes_every_picture_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_pass_decodes_every_picture_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loaded: list[int] = []
     original = FrameFolder._load
-    monkeypatch.setattr(FrameFolder, "_load", lambda self, index: (loaded.append(index), original(self, index))[1])
+    monkeypatch.setattr(
+        FrameFolder, "_load", lambda self, index: (loaded.append(index), original(self, index))[1]
+    )
     with FrameFolder(write_pictures(tmp_path / "movie"), 900.0) as reader:
         loaded.clear()
         for second in range(900, 906):
@@ -78,14 +88,18 @@ def test_it_is_a_reader_like_any_other(tmp_path: Path) -> None:
             reader.read([901.0], short_side=24)[0], resize_short_side(reader.read([901.0])[0], 24)
         )
         reader.rest()
-        with pytest.raises(VideoError, match=r"movie: expected keyframes within 900\.\.906\.7 s, received 902000"):
+        with pytest.raises(
+            VideoError, match=r"movie: expected keyframes within 900\.\.906\.7 s, received 902000"
+        ):
             reader.require(902000)
 
 
 def test_a_missing_picture_is_said_when_the_folder_is_opened(tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "movie", 20)
     (folder / "movie_000008.jpg").unlink()
-    with pytest.raises(VideoError, match=r"movie: picture 8 is missing or there twice, found movie_9 in its place"):
+    with pytest.raises(
+        VideoError, match=r"movie: picture 8 is missing or there twice, found movie_9 in its place"
+    ):
         FrameFolder(folder)
     (folder / "movie_000001.jpg").unlink()
     (tmp_path / "empty").mkdir()
@@ -104,7 +118,9 @@ def test_a_broken_picture_is_named(tmp_path: Path, content: bytes | None) -> Non
     broken.write_bytes(broken.read_bytes()[:-200] if content is None else content)
     with FrameFolder(folder) as reader:
         reader.read([0.5])
-        with pytest.raises(VideoError, match=r"movie_000031\.jpg: expected a whole JPEG or PNG picture"):
+        with pytest.raises(
+            VideoError, match=r"movie_000031\.jpg: expected a whole JPEG or PNG picture"
+        ):
             reader.read([1.0])
 
 
@@ -112,7 +128,10 @@ def test_folders_and_files_stand_side_by_side(tmp_path: Path) -> None:
     write_pictures(tmp_path / "one", 2)
     (tmp_path / "two.mp4").write_bytes(b"")
     (tmp_path / "notes").mkdir()
-    assert {key: path.name for key, path in find_videos(tmp_path).items()} == {"one": "one", "two": "two.mp4"}
+    assert {key: path.name for key, path in find_videos(tmp_path).items()} == {
+        "one": "one",
+        "two": "two.mp4",
+    }
     (tmp_path / "one.mkv").write_bytes(b"")
     with pytest.raises(VideoError, match="same video id"):
         find_videos(tmp_path)

@@ -1,4 +1,6 @@
-"""Which frames a clip is made of, against pictures that ffmpeg extracts as the published weights' recipes did."""
+"""Which frames a clip is made of, against pictures that ffmpeg extracts as the published weights'
+recipes did.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,28 @@ import pytest
 from ava_det.config import load_config
 from ava_det.data.build import build_clip_reader
 from ava_det.data.dataset import ClipReader
-from ava_det.data.sampling import compute_audio_lead, compute_grid_moments, compute_grid_origin, compute_pictures
+from ava_det.data.sampling import (
+    compute_audio_lead,
+    compute_grid_moments,
+    compute_grid_origin,
+    compute_pictures,
+)
 from ava_det.video.file import VideoError, VideoReader
 from tests.support.numbered_video import read_number, write_numbered_video
 
-needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg on the command line")
+needs_ffmpeg = pytest.mark.skipif(
+    shutil.which("ffmpeg") is None, reason="needs ffmpeg on the command line"
+)
 
-FILM, NTSC = Fraction(24000, 1001), Fraction(30000, 1001)
+FILM = Fraction(24000, 1001)
+NTSC = Fraction(30000, 1001)
 RATES = {"23.976": FILM, "25": Fraction(25), "29.97": NTSC, "30": Fraction(30)}
 CUT = 3.01  # between two frames at every rate, as 900 s is in most movies
 NUM_PICTURES = 120
 
-# MMAction2's cut of a Matroska file with sound has its frames 3 ms late, and rounded to milliseconds: ffmpeg then fills
-# a third of the gaps with the frame before instead of the one after, which at 25 fps can be every sixth picture.
+# MMAction2's cut of a Matroska file with sound has its frames 3 ms late, and rounded to
+# milliseconds: ffmpeg then fills a third of the gaps with the frame before instead of the one
+# after, which at 25 fps can be every sixth picture.
 AGREEMENT = {("mmaction2", "mkv", True): 0.83}
 
 
@@ -37,7 +48,9 @@ def ffmpeg(*arguments: object) -> None:
 def write_movie(path: Path, rate: Fraction, with_audio: bool) -> None:
     silent = path.with_name(f"silent{path.suffix}") if with_audio else path
     count = int((CUT + NUM_PICTURES / 30 + 1) * rate)
-    write_numbered_video(silent, [i / rate for i in range(count)], rate=rate, options={"preset": "ultrafast"})
+    write_numbered_video(
+        silent, [i / rate for i in range(count)], rate=rate, options={"preset": "ultrafast"}
+    )
     if with_audio:
         sound = ("-f", "lavfi", "-i", f"anullsrc=r=44100:d={float(count / rate)}")
         ffmpeg("-i", silent, *sound, "-c:v", "copy", "-c:a", "aac", path)
@@ -54,7 +67,9 @@ def extract(movie: Path, folder: Path, grid: str) -> tuple[list[int], Path]:
 
 
 def read_grid(movie: Path, grid: str, start_second: float = 0.0) -> list[int]:
-    """The source frame of every picture, one-frame clips through the reader that datasets and the predictor use."""
+    """The source frame of every picture, one-frame clips through the reader that datasets and the
+    predictor use.
+    """
     clips = ClipReader(1, 1, 30.0, np.arange(1), None, grid, CUT)
     shift = 1 if grid == "mmaction2" else 0  # MMAction2's keyframe is one picture later
     with VideoReader(movie, start_second) as reader:
@@ -90,7 +105,9 @@ def test_a_movie_and_its_cut_give_the_same_pictures(tmp_path: Path, with_audio: 
     assert read_grid(cut, "pyslowfast", start_second=CUT) == expected
 
 
-def pictures(grid: str, times: list[Fraction], cut: float, rate: Fraction, has_audio: bool, count: int) -> list[int]:
+def pictures(
+    grid: str, times: list[Fraction], cut: float, rate: Fraction, has_audio: bool, count: int
+) -> list[int]:
     """The frame of each picture from compute_* alone: one-frame clips at successive keyframes."""
     first = next(time for time in times if time >= cut)
     origin = compute_grid_origin(grid, first, Fraction(cut), rate, has_audio, ".mp4")
@@ -100,12 +117,15 @@ def pictures(grid: str, times: list[Fraction], cut: float, rate: Fraction, has_a
 
 @pytest.mark.parametrize(
     ("grid", "rate", "has_audio", "expected"),
-    [  # the first frame of a film at 23.976 after 900 s lies 24 ms after it: slots 0.72, 1.98, 3.23, 4.48, 5.73, ...
+    # the first frame of a film at 23.976 after 900 s lies 24 ms after it: slots 0.72, 1.98, 3.23,
+    # 4.48, 5.73, ...
+    [
         ("pyslowfast", FILM, False, [0, 1, 2, 2, 3, 4, 5, 6, 6, 7]),
         ("pyslowfast", FILM, True, [0, 0, 1, 1, 2, 3, 4, 5, 5, 6]),
         ("mmaction2", FILM, False, [1, 2, 3, 4, 4, 5, 6, 7, 8, 8]),
         ("mmaction2", FILM, True, [0, 1, 2, 3, 4, 4, 5, 6, 7, 8]),
-        ("pyslowfast", Fraction(24), False, [0, 1, 2, 2, 3, 4, 5, 6, 6, 7]),  # every fourth on a boundary
+        # every fourth on a boundary
+        ("pyslowfast", Fraction(24), False, [0, 1, 2, 2, 3, 4, 5, 6, 6, 7]),
         ("mmaction2", Fraction(24), True, [1, 2, 2, 3, 4, 5, 6, 6, 7, 8]),
         ("pyslowfast", Fraction(25), True, [0, 1, 2, 3, 3, 4, 5, 6, 7, 8]),
         ("pyslowfast", Fraction(30), True, list(range(10))),
@@ -115,23 +135,40 @@ def pictures(grid: str, times: list[Fraction], cut: float, rate: Fraction, has_a
 def test_known_pictures(grid: str, rate: Fraction, has_audio: bool, expected: list[int]) -> None:
     times = [i / rate for i in range(int(900 * rate) - 5, int(901 * rate))]
     first = next(index for index, time in enumerate(times) if time >= 900)
-    assert [index - first for index in pictures(grid, times, 900.0, rate, has_audio, 10)] == expected
+    assert [
+        index - first for index in pictures(grid, times, 900.0, rate, has_audio, 10)
+    ] == expected
 
 
 @pytest.mark.parametrize(
-    ("audio_rate", "milliseconds"),  # where ffmpeg 5.1 puts the first frame of an .mkv with Vorbis of that rate
-    [(8000, 32), (11025, 23), (16000, 16), (22050, 12), (24000, 11), (32000, 4), (44100, 3), (48000, 3)],
+    # where ffmpeg 5.1 puts the first frame of an .mkv with Vorbis of that rate
+    ("audio_rate", "milliseconds"),
+    [
+        (8000, 32),
+        (11025, 23),
+        (16000, 16),
+        (22050, 12),
+        (24000, 11),
+        (32000, 4),
+        (44100, 3),
+        (48000, 3),
+    ],
 )
-def test_sound_of_a_cut_matroska_file_begins_before_its_pictures(audio_rate: int, milliseconds: int) -> None:
+def test_sound_of_a_cut_matroska_file_begins_before_its_pictures(
+    audio_rate: int, milliseconds: int
+) -> None:
     assert compute_audio_lead("pyslowfast", ".mkv", audio_rate) == Fraction(milliseconds, 1000)
     assert compute_audio_lead("pyslowfast", ".mp4", audio_rate) == 0
     assert compute_audio_lead("mmaction2", ".mkv", audio_rate) == 0
 
 
 def test_a_frame_that_whole_milliseconds_put_early_still_becomes_a_picture() -> None:
-    """Measured at 29.97 fps in a Matroska file with sound, where frame and picture drift past each other."""
+    """Measured at 29.97 fps in a Matroska file with sound, where frame and picture drift past each
+    other.
+    """
     pictures = compute_pictures(NTSC, 1, 1000, Fraction(3, 1000), 30_000)
-    assert pictures[396:418].tolist() == [396, 397, *range(397, 417)]  # one frame twice, then one behind
+    # one frame twice, then one behind
+    assert pictures[396:418].tolist() == [396, 397, *range(397, 417)]
     assert np.bincount(np.diff(pictures)).tolist()[2:] == []  # none is left out
     film = compute_pictures(FILM, 0, None, Fraction(0), 30_000)
     assert film[:6].tolist() == [0, 1, 2, 2, 3, 4]
@@ -140,9 +177,13 @@ def test_a_frame_that_whole_milliseconds_put_early_still_becomes_a_picture() -> 
 
 
 def test_a_clip_is_pictures_around_the_keyframe() -> None:
-    origin = compute_grid_origin("pyslowfast", Fraction(900), Fraction(900), Fraction(30), True, ".mp4")
+    origin = compute_grid_origin(
+        "pyslowfast", Fraction(900), Fraction(900), Fraction(30), True, ".mp4"
+    )
     moments = compute_grid_moments("pyslowfast", origin, 900.0, 902.0, 32, 2)
-    assert moments == [Fraction(900) + (Fraction(picture) - Fraction(1, 2)) / 30 for picture in range(28, 92, 2)]
+    assert moments == [
+        Fraction(900) + (Fraction(picture) - Fraction(1, 2)) / 30 for picture in range(28, 92, 2)
+    ]
     early = compute_grid_moments("pyslowfast", origin, 900.0, 900.0, 32, 2)
     assert early[:17] == [Fraction(900)] * 17  # no picture before the first
     late = compute_grid_moments("mmaction2", origin, 900.0, 902.0, 32, 2)
@@ -180,9 +221,14 @@ def test_reading_the_grid_is_one_pass(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("start", "keyframe", "sentence"),
-    [(900.0, 2.0, "expected no keyframe before it, received 2"), (900.0, 902.0, "expected a video that reaches it")],
+    [
+        (900.0, 2.0, "expected no keyframe before it, received 2"),
+        (900.0, 902.0, "expected a video that reaches it"),
+    ],
 )
-def test_a_video_outside_the_grid_is_named(tmp_path: Path, start: float, keyframe: float, sentence: str) -> None:
+def test_a_video_outside_the_grid_is_named(
+    tmp_path: Path, start: float, keyframe: float, sentence: str
+) -> None:
     path = tmp_path / "short.mp4"
     write_numbered_video(path, [Fraction(i, 30) for i in range(10)])
     clips = ClipReader(4, 4, 30.0, np.arange(4), None, "pyslowfast", start)

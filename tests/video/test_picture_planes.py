@@ -29,19 +29,25 @@ def write_tagged(path: Path, width: int, height: int, tag: int) -> None:
     """Three frames of colour noise, with `tag` as their matrix (H.273)."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"qp": "0"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width = width
+        stream.height = height
+        stream.pix_fmt = "yuv420p"
         stream.codec_context.colorspace = tag
         noise = np.random.default_rng(0)
         for index in range(3):
             planes = noise.integers(16, 236, (height * 3 // 2, width), dtype=np.uint8)
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-            frame.pts, frame.time_base, frame.colorspace = index, Fraction(1, 10), tag
+            frame.pts = index
+            frame.time_base = Fraction(1, 10)
+            frame.colorspace = tag
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 
-@pytest.mark.parametrize(("tag", "height", "matrix"),
-                         [(1, 48, BT709), (5, 48, BT601), (6, 48, BT601), (2, 48, BT601), (2, 720, BT709)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("tag", "height", "matrix"),
+    [(1, 48, BT709), (5, 48, BT601), (6, 48, BT601), (2, 48, BT601), (2, 720, BT709)],
+)
 def test_planes_are_what_was_encoded(tmp_path: Path, tag: int, height: int, matrix: str) -> None:
     """Untagged high definition is what players take it for."""
     path = tmp_path / "tagged.mp4"
@@ -64,7 +70,12 @@ def test_another_matrix_is_the_same_picture(tmp_path: Path) -> None:
         assert reader.matrix == BT709
         [picture] = read_pictures(reader)
         for matrix in (BT601, BT709):
-            assert np.abs(planes_to_rgb(picture.planes(matrix), matrix).astype(int) - (200, 40, 90)).max() <= 6
+            assert (
+                np.abs(
+                    planes_to_rgb(picture.planes(matrix), matrix).astype(int) - (200, 40, 90)
+                ).max()
+                <= 6
+            )
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])

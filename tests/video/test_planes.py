@@ -7,14 +7,24 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
-from ava_det.video.planes import BT601, BT709, convert_colour, planes_to_rgb, rgb_to_planes, rotate_planes, split_planes
+from ava_det.video.planes import (
+    BT601,
+    BT709,
+    convert_colour,
+    planes_to_rgb,
+    rgb_to_planes,
+    rotate_planes,
+    split_planes,
+)
 
 FFMPEG = {BT601: Colorspace.ITU601, BT709: Colorspace.ITU709}
 
 
 def make_blocks(height: int, width: int) -> np.ndarray:
     """Random colours, each two pixels wide and high, so that planes of half the size lose nothing."""
-    blocks = np.random.default_rng(0).integers(0, 256, (-(-height // 2), -(-width // 2), 3), dtype=np.uint8)
+    blocks = np.random.default_rng(0).integers(
+        0, 256, (-(-height // 2), -(-width // 2), 3), dtype=np.uint8
+    )
     return blocks.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
 
 
@@ -30,12 +40,21 @@ def test_there_and_back(matrix: str) -> None:
 def test_ffmpeg_reads_the_same_colours(matrix: str) -> None:
     picture = make_blocks(36, 64)
     frame = av.VideoFrame.from_ndarray(rgb_to_planes(picture, matrix), format="yuv420p")
-    seen = frame.to_ndarray(format="rgb24", src_colorspace=FFMPEG[matrix], src_color_range=ColorRange.MPEG)
-    middle = np.abs(seen.astype(int) - picture)  # chroma is smoothed over edges: most pixels, not all
+    seen = frame.to_ndarray(
+        format="rgb24", src_colorspace=FFMPEG[matrix], src_color_range=ColorRange.MPEG
+    )
+    # chroma is smoothed over edges: most pixels, not all
+    middle = np.abs(seen.astype(int) - picture)
     assert np.median(middle) <= 3
     for colour in ((255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (20, 200, 90)):
         flat = rgb_to_planes(np.full((8, 8, 3), colour, np.uint8), matrix)
-        assert np.abs(np.array([part[0, 0] for part in split_planes(flat)]) - convert_colour(colour, matrix)).max() <= 1
+        assert (
+            np.abs(
+                np.array([part[0, 0] for part in split_planes(flat)])
+                - convert_colour(colour, matrix)
+            ).max()
+            <= 1
+        )
 
 
 def test_an_odd_side_is_repeated() -> None:

@@ -16,7 +16,12 @@ from ava_det.video.file import VideoError, VideoReader
 from ava_det.video.sources import find_videos
 from tests.support.numbered_video import read_number, write_numbered_video
 
-RATES = {"10": Fraction(10), "23.976": Fraction(24000, 1001), "25": Fraction(25), "29.97": Fraction(30000, 1001)}
+RATES = {
+    "10": Fraction(10),
+    "23.976": Fraction(24000, 1001),
+    "25": Fraction(25),
+    "29.97": Fraction(30000, 1001),
+}
 LONG_GOP = {"g": "250", "bf": "3"}
 
 
@@ -26,7 +31,9 @@ def nearest(times: np.ndarray, moments: np.ndarray) -> list[int]:
 
 
 @pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("options", [LONG_GOP, {"g": "12", "bf": "0"}], ids=["long-gop", "short-gop"])
+@pytest.mark.parametrize(
+    "options", [LONG_GOP, {"g": "12", "bf": "0"}], ids=["long-gop", "short-gop"]
+)
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_the_nearest_frame_is_read_wherever_it_is(
     tmp_path: Path, rate: str, options: dict[str, str], suffix: str
@@ -40,7 +47,9 @@ def test_the_nearest_frame_is_read_wherever_it_is(
     with VideoReader(path, start_second=900) as reader:
         for centre in [900.0, times[-1], *random.uniform(898, times[-1] + 2, 25)]:
             wanted = centre + np.arange(-16, 16, 2) / 30 + 1e-4  # never half-way between two frames
-            assert [read_number(picture) for picture in reader.read(wanted)] == nearest(times, wanted)
+            assert [read_number(picture) for picture in reader.read(wanted)] == nearest(
+                times, wanted
+            )
 
 
 def test_variable_rate_and_a_late_first_frame(tmp_path: Path) -> None:
@@ -49,15 +58,20 @@ def test_variable_rate_and_a_late_first_frame(tmp_path: Path) -> None:
     moments = [Fraction(3, 2) + sum(gaps[:i], Fraction(0)) for i in range(100)]
     path = tmp_path / "video.mp4"
     write_numbered_video(path, moments, options=LONG_GOP)
-    times = np.array([float(moment - moments[0]) for moment in moments])  # the first frame is worth start_second
+    # the first frame is worth start_second
+    times = np.array([float(moment - moments[0]) for moment in moments])
     with VideoReader(path) as reader:
         for centre in random.uniform(0, times[-1], 20):
             wanted = centre + np.arange(-8, 8) / 30
-            assert [read_number(picture) for picture in reader.read(wanted)] == nearest(times, wanted)
+            assert [read_number(picture) for picture in reader.read(wanted)] == nearest(
+                times, wanted
+            )
 
 
 def full_decode(path: Path) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Every frame without our reader: seconds since the first, and RGB by the same conversion of the planes."""
+    """Every frame without our reader: seconds since the first, and RGB by the same conversion of
+    the planes.
+    """
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
     seconds = np.array([frame.time - frames[0].time for frame in frames])
@@ -77,15 +91,23 @@ FILES = [  # codec, container, and options with and without B-frames
 
 
 @pytest.mark.parametrize("rate", [*RATES, "30"])
-@pytest.mark.parametrize(("codec", "suffix", "options"), FILES, ids=[f"{codec}-{end}" for codec, end, _ in FILES])
+@pytest.mark.parametrize(
+    ("codec", "suffix", "options"), FILES, ids=[f"{codec}-{end}" for codec, end, _ in FILES]
+)
 def test_pixels_equal_a_full_decode_at_start_middle_and_end(
     tmp_path: Path, codec: str, suffix: str, options: dict[str, str], rate: str
 ) -> None:
-    path, exact = tmp_path / f"video.{suffix}", RATES.get(rate, Fraction(30))
+    path = tmp_path / f"video.{suffix}"
+    exact = RATES.get(rate, Fraction(30))
     moments = [i / exact for i in range(150)]
-    if codec == "mpeg4" or suffix == "avi":  # an AVI counts frames, MPEG-4 has a coarse clock: both need whole ticks
-        moments = [Fraction(round(moment * 30), 30) for moment in moments] if exact != 10 else moments
-    write_numbered_video(path, moments, codec=codec, options=options, rate=30 if suffix == "avi" else exact)
+    # an AVI counts frames, MPEG-4 has a coarse clock: both need whole ticks
+    if codec == "mpeg4" or suffix == "avi":
+        moments = (
+            [Fraction(round(moment * 30), 30) for moment in moments] if exact != 10 else moments
+        )
+    write_numbered_video(
+        path, moments, codec=codec, options=options, rate=30 if suffix == "avi" else exact
+    )
     times, pictures = full_decode(path)
     with VideoReader(path) as reader:
         for centre in (times[-1], 0.0, times[-1] / 2, 0.3 * times[-1], times[-1] + 1):
@@ -143,15 +165,22 @@ def test_a_rotated_phone_video_is_upright(tmp_path: Path) -> None:
     with VideoReader(path) as reader:
         assert (reader.width, reader.height) == (48, 64)
         turned = reader.read([5 / 30])[0]
-    # the display matrix of 90 turns the picture counter-clockwise: turn it back and read the stripes
+    # the display matrix of 90 turns the picture counter-clockwise: turn it back and read the
+    # stripes
     assert read_number(np.rot90(turned, -1)) == 5
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"", "cannot be opened"), (b"not a video at all" * 100, "cannot be opened"), (None, "no such")],
+    [
+        (b"", "cannot be opened"),
+        (b"not a video at all" * 100, "cannot be opened"),
+        (None, "no such"),
+    ],
 )
-def test_what_is_no_video_is_said_in_one_sentence(tmp_path: Path, content: bytes | None, sentence: str) -> None:
+def test_what_is_no_video_is_said_in_one_sentence(
+    tmp_path: Path, content: bytes | None, sentence: str
+) -> None:
     path = tmp_path / "bad.mp4"
     if content is not None:
         path.write_bytes(content)
@@ -162,7 +191,10 @@ def test_what_is_no_video_is_said_in_one_sentence(tmp_path: Path, content: bytes
 def test_a_folder_maps_ids_to_files(tmp_path: Path) -> None:
     for name in ("one.mp4", "two.mkv", "notes.txt"):
         (tmp_path / name).write_bytes(b"")
-    assert {key: path.name for key, path in find_videos(tmp_path).items()} == {"one": "one.mp4", "two": "two.mkv"}
+    assert {key: path.name for key, path in find_videos(tmp_path).items()} == {
+        "one": "one.mp4",
+        "two": "two.mkv",
+    }
     (tmp_path / "one.webm").write_bytes(b"")
     with pytest.raises(VideoError, match="same video id"):
         find_videos(tmp_path)
@@ -175,7 +207,8 @@ def test_real_videos_equal_a_full_decode(shared_data: Path) -> None:
         path = shared_data / "videos" / name
         with VideoReader(path) as whole:
             moments, pictures = zip(*whole.frames(), strict=True)
-        times, random = np.array(moments), np.random.default_rng(0)
+        times = np.array(moments)
+        random = np.random.default_rng(0)
         with VideoReader(path) as reader:
             for centre in random.uniform(-2, times[-1] + 2, 10):
                 wanted = centre + np.arange(-32, 32, 4) / 30
@@ -193,7 +226,8 @@ def test_pixels_agree_with_ffmpeg(tmp_path: Path) -> None:
     with VideoReader(path) as reader:
         ours = np.stack([picture for _, picture in reader.frames()])
     assert len(ours) == len(theirs) == 30
-    assert np.abs(ours.astype(int) - theirs.astype(int)).mean() < 2  # two roundings of the same matrix
+    # two roundings of the same matrix
+    assert np.abs(ours.astype(int) - theirs.astype(int)).mean() < 2
 
 
 def test_a_header_without_a_duration_is_measured(tmp_path: Path) -> None:
@@ -208,7 +242,9 @@ def test_a_header_without_a_duration_is_measured(tmp_path: Path) -> None:
 
 
 def test_a_closed_video_is_freed_at_once(tmp_path: Path) -> None:
-    """Its decoder holds megabytes, and the garbage collector may not come by for hundreds of videos."""
+    """Its decoder holds megabytes, and the garbage collector may not come by for hundreds of
+    videos.
+    """
     path = tmp_path / "video.mp4"
     write_numbered_video(path, [Fraction(i, 25) for i in range(40)])
     gc.disable()

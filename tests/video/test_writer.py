@@ -21,11 +21,17 @@ def write(path: Path, width: int, height: int, fps: float, seconds: list[float])
 
 @pytest.mark.parametrize(
     ("width", "height", "rate"),
-    [(64, 48, Fraction(30)), (65, 49, Fraction(30000, 1001)), (48, 65, Fraction(24000, 1001)), (1, 1, Fraction(10))],
+    [
+        (64, 48, Fraction(30)),
+        (65, 49, Fraction(30000, 1001)),
+        (48, 65, Fraction(24000, 1001)),
+        (1, 1, Fraction(10)),
+    ],
 )
 def test_every_player_can_play_it(tmp_path: Path, width: int, height: int, rate: Fraction) -> None:
     path = tmp_path / "new folder" / "out.mp4"
-    write(path, width, height, float(rate), [round(float(i / rate), 3) for i in range(12)])  # rounded, as mkv does
+    # rounded, as mkv does
+    write(path, width, height, float(rate), [round(float(i / rate), 3) for i in range(12)])
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
@@ -33,7 +39,9 @@ def test_every_player_can_play_it(tmp_path: Path, width: int, height: int, rate:
         assert (stream.width, stream.height) == (width + width % 2, height + height % 2)
         assert stream.average_rate == rate
         frames = list(container.decode(video=0))
-        assert [frame.time for frame in frames] == pytest.approx([float(i / rate) for i in range(12)], abs=1e-5)
+        assert [frame.time for frame in frames] == pytest.approx(
+            [float(i / rate) for i in range(12)], abs=1e-5
+        )
     content = path.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")  # plays before it has arrived
     assert [entry.name for entry in path.parent.iterdir()] == ["out.mp4"]
@@ -50,7 +58,8 @@ def test_colours_come_back(tmp_path: Path) -> None:
 
 
 def test_a_variable_rate_stays_what_it_was(tmp_path: Path) -> None:
-    moments = [0.0, 0.033, 0.2, 0.2, 0.75, 1.0]  # two frames at one moment: the second comes a tick later
+    # two frames at one moment: the second comes a tick later
+    moments = [0.0, 0.033, 0.2, 0.2, 0.75, 1.0]
     write(tmp_path / "out.mp4", 64, 48, 30, moments)
     with av.open(str(tmp_path / "out.mp4")) as container:
         times = [frame.time for frame in container.decode(video=0)]
@@ -85,5 +94,8 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be written"):
         VideoWriter(tmp_path / "file" / "out.mp4", 64, 48, 30)
-    with pytest.raises(ValueError, match="expected frames"), VideoWriter(tmp_path / "out.mp4", 64, 48, 30) as writer:
+    with (
+        pytest.raises(ValueError, match="expected frames"),
+        VideoWriter(tmp_path / "out.mp4", 64, 48, 30) as writer,
+    ):
         writer.write(np.zeros((64, 48, 3), np.uint8), 0.0)

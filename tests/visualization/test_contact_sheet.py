@@ -20,9 +20,13 @@ def detections(score: float | None) -> Detections:
     return Detections(boxes, scores, ones, None, Keyframe("v", 0.0, boxes, None, ones))
 
 
-def fill(sheet: ContactSheet, scores: list[float | None], height: int = 90, width: int = 160) -> None:
+def fill(
+    sheet: ContactSheet, scores: list[float | None], height: int = 90, width: int = 160
+) -> None:
     for index, score in enumerate(scores):
-        sheet.add(np.full((height, width, 3), index % 250, np.uint8), detections(score), float(index))
+        sheet.add(
+            np.full((height, width, 3), index % 250, np.uint8), detections(score), float(index)
+        )
 
 
 @pytest.mark.parametrize("num_tiles", [2, 5, 12])
@@ -40,7 +44,10 @@ def test_tiles_are_few_ordered_and_spread_over_the_video(num_tiles: int, length:
 def test_each_stretch_shows_its_best_keyframe() -> None:
     sheet = ContactSheet({12: "stand"}, num_tiles=4)
     scores: list[float | None] = [None] * 32
-    scores[5], scores[14], scores[15], scores[30] = 0.4, 0.7, 0.9, 0.1
+    scores[5] = 0.4
+    scores[14] = 0.7
+    scores[15] = 0.9
+    scores[30] = 0.1
     fill(sheet, scores)
     moments = [tile.seconds for tile in sheet._tiles]
     assert {5.0, 15.0, 30.0} <= set(moments)
@@ -68,8 +75,11 @@ def test_the_file_is_the_picture(tmp_path: Path) -> None:
 
 def test_moments_are_minutes_and_seconds() -> None:
     assert [contact_sheet._format_moment(seconds) for seconds in (0.0, 59.96, 61.25, 3600)] == [
-        "0:00.0", "1:00.0", "1:01.2", "60:00.0",
-    ]  # fmt: skip
+        "0:00.0",
+        "1:00.0",
+        "1:01.2",
+        "60:00.0",
+    ]
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:

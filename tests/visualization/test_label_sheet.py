@@ -1,16 +1,30 @@
-"""The sheet of labelled keyframes: boxes where they belong, faults in their colour, text that stays in its tile."""
+"""The sheet of labelled keyframes: boxes where they belong, faults in their colour, text that stays
+in its tile.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from ava_det.visualization.label_sheet import FAULTY, GAP, HEIGHT, SOUND, WIDTH, LabelledTile, draw_label_sheet
+from ava_det.visualization.label_sheet import (
+    FAULTY,
+    GAP,
+    HEIGHT,
+    SOUND,
+    WIDTH,
+    LabelledTile,
+    draw_label_sheet,
+)
 
 
-def tile(faulty: list[bool], picture: np.ndarray | None = None, reason: str = "", label: str = "stand") -> LabelledTile:
+def tile(
+    faulty: list[bool], picture: np.ndarray | None = None, reason: str = "", label: str = "stand"
+) -> LabelledTile:
     boxes = np.array([[0.1, 0.2, 0.4, 0.9], [0.6, 0.2, 0.9, 0.9]])[: len(faulty)].reshape(-1, 4)
-    return LabelledTile(picture, boxes, [label] * len(faulty), np.array(faulty, bool), "train  a  0902 s", reason)
+    return LabelledTile(
+        picture, boxes, [label] * len(faulty), np.array(faulty, bool), "train  a  0902 s", reason
+    )
 
 
 def has_colour(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
@@ -36,13 +50,16 @@ def test_pictures_keep_their_aspect() -> None:
 
 def test_nothing_is_written_outside_its_tile() -> None:
     long = "a reason that goes on and on " * 8
-    sheet = draw_label_sheet([tile([True, True], None, long, "an action with a long name, " * 9), tile([], None)])
+    sheet = draw_label_sheet(
+        [tile([True, True], None, long, "an action with a long name, " * 9), tile([], None)]
+    )
     ground = sheet[0, 0]
     assert (sheet[:, GAP + WIDTH : GAP + WIDTH + GAP - 2] == ground).all()
 
 
 def test_tiles_stand_in_rows() -> None:
-    one, four = draw_label_sheet([tile([])]), draw_label_sheet([tile([])] * 4)
+    one = draw_label_sheet([tile([])])
+    four = draw_label_sheet([tile([])] * 4)
     assert one.shape[1] == WIDTH + 2 * GAP
     assert four.shape[:2] == (2 * one.shape[0], 3 * WIDTH + 4 * GAP)
     with pytest.raises(ValueError, match="at least one keyframe"):

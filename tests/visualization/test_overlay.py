@@ -15,14 +15,28 @@ from ava_det.structures import Detections, Keyframe
 from ava_det.video.planes import BT601, BT709, planes_to_rgb, rgb_to_planes
 from ava_det.visualization import Overlay, Surface, overlay
 from ava_det.visualization.overlay import shorten_names
-from ava_det.visualization.panel import GROUP_COLOURS, OTHER_COLOUR, PERSON_COLOURS, compute_text_size, group_colour
+from ava_det.visualization.panel import (
+    GROUP_COLOURS,
+    OTHER_COLOUR,
+    PERSON_COLOURS,
+    compute_text_size,
+    group_colour,
+)
 
-NAMES = {12: "stand", 14: "walk", 17: "carry/hold (an object)", 59: "touch (an object)", 80: "watch (a person)"}
+NAMES = {
+    12: "stand",
+    14: "walk",
+    17: "carry/hold (an object)",
+    59: "touch (an object)",
+    80: "watch (a person)",
+}
 SIZES = [(240, 426), (360, 640), (2160, 3840), (1920, 1080)]
 
 
 def make_detections(
-    boxes: Sequence[Sequence[float]], scores: dict[int, float] | None = None, track_ids: list[int] | None = None
+    boxes: Sequence[Sequence[float]],
+    scores: dict[int, float] | None = None,
+    track_ids: list[int] | None = None,
 ) -> Detections:
     """The same `scores` (action id -> score) for everybody."""
     coordinates = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
@@ -32,7 +46,11 @@ def make_detections(
     person_scores = torch.linspace(0.9, 0.5, len(boxes))
     ids = None if track_ids is None else torch.tensor(track_ids)
     return Detections(
-        coordinates, action_scores, person_scores, ids, Keyframe("v", 0.0, coordinates, None, person_scores)
+        coordinates,
+        action_scores,
+        person_scores,
+        ids,
+        Keyframe("v", 0.0, coordinates, None, person_scores),
     )
 
 
@@ -56,7 +74,9 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, float]]]:
     rows: list[list[tuple[str, float]]] = []
     real = overlay.render_panel
 
-    def render(header: tuple[str, str], shown: tuple[overlay.Row, ...], *rest: object) -> overlay.Panel:
+    def render(
+        header: tuple[str, str], shown: tuple[overlay.Row, ...], *rest: object
+    ) -> overlay.Panel:
         rows.append([(row.name, round(row.score, 3)) for row in shown])
         return real(header, shown, *rest)
 
@@ -106,7 +126,8 @@ def test_nobody_leaves_the_picture_as_it_was() -> None:
 def test_the_box_is_drawn_on_its_edge_in_the_colour_of_the_person() -> None:
     frame = np.zeros((400, 600, 3), np.uint8)
     drawn = Overlay(NAMES).draw(frame, make_detections([[0.5, 0.25, 0.75, 0.75]], track_ids=[3]))
-    column = drawn[200, 290:460].astype(int)  # crosses the left edge at x = 300 and the right one at x = 450
+    # crosses the left edge at x = 300 and the right one at x = 450
+    column = drawn[200, 290:460].astype(int)
     near = np.flatnonzero(np.abs(column - PERSON_COLOURS[2]).max(axis=1) < 60) + 290
     assert np.abs(near[near < 375] - 300).max() <= 2
     assert np.abs(near[near > 375] - 449).max() <= 2
@@ -130,7 +151,8 @@ def test_a_person_keeps_the_colour_of_the_track_id() -> None:
 
 
 def test_rows_are_sorted_named_and_cut(written: list[list[tuple[str, float]]]) -> None:
-    scores = {14: 0.6, 12: 0.9, 17: 0.7, 80: 0.4, 3: 0.95, 59: 0.55}  # 3 has no name, 80 is under the threshold
+    # 3 has no name, 80 is under the threshold
+    scores = {14: 0.6, 12: 0.9, 17: 0.7, 80: 0.4, 3: 0.95, 59: 0.55}
     Overlay(NAMES, threshold=0.5, topk=3).draw(
         np.zeros((480, 640, 3), np.uint8), make_detections([[0.1, 0.1, 0.3, 0.9]], scores)
     )
@@ -138,10 +160,20 @@ def test_rows_are_sorted_named_and_cut(written: list[list[tuple[str, float]]]) -
 
 
 def test_brackets_stay_where_names_would_be_confused() -> None:
-    names = {1: "push (an object)", 2: "push (a person)", 3: "read", 4: "(odd)", 5: "touch (an object)"}
+    names = {
+        1: "push (an object)",
+        2: "push (a person)",
+        3: "read",
+        4: "(odd)",
+        5: "touch (an object)",
+    }
     assert shorten_names(names) == {
-        1: "push (an object)", 2: "push (a person)", 3: "read", 4: "(odd)", 5: "touch",
-    }  # fmt: skip
+        1: "push (an object)",
+        2: "push (a person)",
+        3: "read",
+        4: "(odd)",
+        5: "touch",
+    }
 
 
 def test_groups_follow_avas_label_types() -> None:
@@ -152,9 +184,13 @@ def test_groups_follow_avas_label_types() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_panels_stand_clear_of_heads_bodies_and_each_other(height: int, width: int, panels: list[np.ndarray]) -> None:
+def test_panels_stand_clear_of_heads_bodies_and_each_other(
+    height: int, width: int, panels: list[np.ndarray]
+) -> None:
     boxes = [[0.05, 0.3, 0.17, 0.95], [0.4, 0.32, 0.52, 0.9], [0.78, 0.3, 0.9, 0.97]]
-    Overlay(NAMES).draw(np.zeros((height, width, 3), np.uint8), make_detections(boxes, {12: 0.9, 17: 0.7}))
+    Overlay(NAMES).draw(
+        np.zeros((height, width, 3), np.uint8), make_detections(boxes, {12: 0.9, 17: 0.7})
+    )
     assert len(panels) == 3
     pixels = np.array(boxes) * [width, height, width, height]
     wide, tall = (pixels[:, 2:] - pixels[:, :2]).T
@@ -197,7 +233,9 @@ def test_text_grows_with_the_resolution_and_stays_readable() -> None:
     width=st.integers(1, 300),
     score=st.floats(0, 1),
 )
-def test_any_boxes_on_any_frame(corners: list[list[float]], height: int, width: int, score: float) -> None:
+def test_any_boxes_on_any_frame(
+    corners: list[list[float]], height: int, width: int, score: float
+) -> None:
     frame = np.zeros((height, width, 3), np.uint8)
     drawn = Overlay(NAMES).draw(frame, make_detections(corners, {12: score, 80: 1 - score}))
     assert drawn.shape == frame.shape

@@ -1,6 +1,7 @@
 """Unpacking: only the files asked for, each to its own place, whole or absent.
 
-The path a file has in an archive chooses it and nothing else, so no archive can write outside the folder.
+The path a file has in an archive chooses it and nothing else, so no archive can write outside the
+folder.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from ava_det.files import atomic_path
 
 
 def unpack(archive: Path, members: tuple[Member, ...], folder: Path) -> list[str]:
-    """Unpacks `members` of a zip or tar into `folder`; returns the names of optional ones it does not have.
+    """Unpacks `members` of a zip or tar into `folder`; returns the names of optional ones it does
+    not have.
 
-    Raises DownloadError in one sentence for a damaged archive, a required member that is missing, or one that is not
-    the official file.
+    Raises DownloadError in one sentence for a damaged archive, a required member that is missing,
+    or one that is not the official file.
     """
     missing = {member.name: member for member in members}
     try:
@@ -66,4 +68,6 @@ def _files(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
 def _ends_with(path: PurePosixPath, name: str) -> bool:
     """Whether a member's path ends in `name`; one that leaves its folder is no member of ours."""
     wanted = PurePosixPath(name).parts
-    return not path.is_absolute() and ".." not in path.parts and path.parts[-len(wanted) :] == wanted
+    return (
+        not path.is_absolute() and ".." not in path.parts and path.parts[-len(wanted) :] == wanted
+    )

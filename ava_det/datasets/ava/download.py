@@ -1,8 +1,9 @@
 """Files over HTTP: several at a time, going on where a broken connection stopped, whole or absent.
 
-A file grows as `.NAME.XXXXXXXX.part` beside its place, where XXXXXXXX stands for the version the server has (its ETag),
-and takes its name when it is as long as the server says. Standard library: what counts here (resuming, deciding what is
-worth another try, one sentence without network) is not what HTTP libraries bring.
+A file grows as `.NAME.XXXXXXXX.part` beside its place, where XXXXXXXX stands for the version the
+server has (its ETag), and takes its name when it is as long as the server says. Standard library:
+what counts here (resuming, deciding what is worth another try, one sentence without network) is not
+what HTTP libraries bring.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class NoNetworkError(DownloadError):
 
 
 class _UnreachableError(ConnectionError):
-    """No connection came about; a ConnectionError otherwise is one that broke, or a server that is overloaded."""
+    """No connection came about; a ConnectionError otherwise is one that broke, or a server that is
+    overloaded.
+    """
 
 
 class _StoppedError(Exception):
@@ -125,8 +128,8 @@ def fetch_text(url: str) -> str:
 def fetch_all(items: Sequence[Item], num_jobs: int) -> list[DownloadError]:
     """Fetches files in parallel with one progress bar; returns what went wrong with single ones.
 
-    Raises NoNetworkError when there is no way to the server and OSError for a full or unwritable disk; what has been
-    received stays, and another call goes on from there.
+    Raises NoNetworkError when there is no way to the server and OSError for a full or unwritable
+    disk; what has been received stays, and another call goes on from there.
     """
     if not items:
         return []
@@ -138,7 +141,9 @@ def fetch_all(items: Sequence[Item], num_jobs: int) -> list[DownloadError]:
     total = sum(remote.size for _, remote in known)
     with (
         ThreadPoolExecutor(num_jobs) as pool,
-        tqdm(total=total, unit="B", unit_scale=True, desc=f"0/{len(known)} files", disable=not known) as bar,
+        tqdm(
+            total=total, unit="B", unit_scale=True, desc=f"0/{len(known)} files", disable=not known
+        ) as bar,
     ):
         lock = threading.Lock()
 
@@ -163,9 +168,13 @@ def fetch_all(items: Sequence[Item], num_jobs: int) -> list[DownloadError]:
     return failures
 
 
-def fetch_file(item: Item, remote: Remote, report: Callable[[int], object], stopped: threading.Event) -> None:
-    """Fetches one file. report: called with each number of bytes (also those of an earlier try, and negative ones for
-    bytes that must be fetched again). Raises DownloadError, or OSError for the disk."""
+def fetch_file(
+    item: Item, remote: Remote, report: Callable[[int], object], stopped: threading.Event
+) -> None:
+    """Fetches one file. report: called with each number of bytes (also those of an earlier try, and
+    negative ones for bytes that must be fetched again). Raises DownloadError, or OSError for the
+    disk.
+    """
     target = item.target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = part_path(target, remote)
@@ -196,22 +205,30 @@ def fetch_file(item: Item, remote: Remote, report: Callable[[int], object], stop
 
 
 def part_path(target: Path, remote: Remote) -> Path:
-    """Where a file grows: another version on the server has another place, so that two are never joined."""
+    """Where a file grows: another version on the server has another place, so that two are never
+    joined.
+    """
     version = hashlib.sha256(f"{remote.size} {remote.tag}".encode()).hexdigest()[:8]
     return target.with_name(f".{target.name}.{version}.part")
 
 
-def _append(url: str, remote: Remote, part: Path, report: Callable[[int], object], stopped: threading.Event) -> None:
+def _append(
+    url: str, remote: Remote, part: Path, report: Callable[[int], object], stopped: threading.Event
+) -> None:
     """Fetches what the part lacks; from the start where the server does not send ranges."""
     have = _size(part)
-    with _open(url, headers={"Range": f"bytes={have}-"} if 0 < have < remote.size else {}) as response:
+    with _open(
+        url, headers={"Range": f"bytes={have}-"} if 0 < have < remote.size else {}
+    ) as response:
         if have and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             report(-have)
             have = 0
         size = have + int(response.headers.get("Content-Length") or -1)
         if size != remote.size:
             part.unlink()
-            raise DownloadError(f"{url}: the server announced {remote.size} bytes, then {size}; try again later")
+            raise DownloadError(
+                f"{url}: the server announced {remote.size} bytes, then {size}; try again later"
+            )
         with open(part, "r+b") as file:
             file.seek(have)
             file.truncate()
@@ -225,7 +242,9 @@ def _append(url: str, remote: Remote, part: Path, report: Callable[[int], object
 
 
 def _read(response: Any) -> bytes:
-    """The next bytes; ConnectionError when there are none, so that a fault of the disk is never taken for it."""
+    """The next bytes; ConnectionError when there are none, so that a fault of the disk is never
+    taken for it.
+    """
     try:
         chunk = response.read1(CHUNK)  # what there is: little is lost when it breaks off
     except (OSError, http.client.HTTPException) as error:
@@ -237,7 +256,9 @@ def _read(response: Any) -> bytes:
 
 def _open(url: str, method: str = "GET", headers: dict[str, str] | None = None) -> Any:
     """An answer of 200 or 206; ConnectionError for what may pass, DownloadError for what will not."""
-    request = urllib.request.Request(url, headers={"User-Agent": "ava_det", **(headers or {})}, method=method)
+    request = urllib.request.Request(
+        url, headers={"User-Agent": "ava_det", **(headers or {})}, method=method
+    )
     try:
         return urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
@@ -250,14 +271,23 @@ def _open(url: str, method: str = "GET", headers: dict[str, str] | None = None) 
         raise _UnreachableError(_reason(error)) from None
 
 
-def _persist(url: str, attempt: Callable[[], T], waits: Sequence[float], progress: Callable[[], int] = lambda: 0) -> T:
-    """Tries again after a ConnectionError, as long as `progress` grows or for len(waits) times without."""
-    failures, best = 0, progress()
+def _persist(
+    url: str,
+    attempt: Callable[[], T],
+    waits: Sequence[float],
+    progress: Callable[[], int] = lambda: 0,
+) -> T:
+    """Tries again after a ConnectionError, as long as `progress` grows or for len(waits) times
+    without.
+    """
+    failures = 0
+    best = progress()
     while True:
         try:
             return attempt()
         except ConnectionError as error:
-            failures, best = (0 if progress() > best else failures + 1), max(best, progress())
+            failures = 0 if progress() > best else failures + 1
+            best = max(best, progress())
             if failures > len(waits):
                 kind = NoNetworkError if isinstance(error, _UnreachableError) else DownloadError
                 raise kind(f"{url} cannot be fetched ({error})") from None
@@ -271,10 +301,16 @@ def _check_space(items: Sequence[tuple[Item, Remote]]) -> None:
     folder = items[0][0].target.parent
     folder.mkdir(parents=True, exist_ok=True)
     parts = (part_path(item.target, remote) for item, remote in items)
-    needed = sum(remote.size for _, remote in items) - sum(_size(part) for part in parts if part.exists()) + RESERVE
+    needed = (
+        sum(remote.size for _, remote in items)
+        - sum(_size(part) for part in parts if part.exists())
+        + RESERVE
+    )
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise DownloadError(f"{folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+        raise DownloadError(
+            f"{folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free"
+        )
 
 
 def _size(path: Path) -> int:

@@ -5,8 +5,9 @@
     python data/ava/prepare.py --parts annotations val      # what scoring published weights needs of the movies
     python data/ava/prepare.py --transcode                  # and the prepared form, for training one's own weights
 
-What is there and whole is not fetched again, so the same command goes on after an interruption. sources.py is the table
-of addresses and licences; the README beside it says how to place files by hand.
+What is there and whole is not fetched again, so the same command goes on after an interruption.
+sources.py is the table of addresses and licences; the README beside it says how to place files by
+hand.
 """
 
 from __future__ import annotations
@@ -42,20 +43,26 @@ BY_HAND = "fetch what --dry-run lists on another machine, place it as data/ava/R
 def prepare(output: Path, parts: Sequence[str], num_jobs: int, table: Table) -> None:
     """Fetches the parts that are not there yet and checks all of them.
 
-    Raises DownloadError in one sentence; single files that failed are named on stderr before it. What has been fetched
-    stays.
+    Raises DownloadError in one sentence; single files that failed are named on stderr before it.
+    What has been fetched stays.
     """
-    wanted = [source for source in table.sources if source.part in parts and source.part != "annotations"]
+    wanted = [
+        source for source in table.sources if source.part in parts and source.part != "annotations"
+    ]
     try:
         annotations = [source for source in table.sources if source.part == "annotations"]
         _report(_fetch_sources(annotations, output, num_jobs))
         splits = find_splits(output, table)
         failures = _fetch_sources(wanted, output, num_jobs)
-        failures += _fetch([item for split in splits if split in parts for item in splits[split]], num_jobs)
+        failures += _fetch(
+            [item for split in splits if split in parts for item in splits[split]], num_jobs
+        )
     except NoNetworkError as error:
         raise NoNetworkError(f"{error}: {BY_HAND}") from None
     for split, items in ((split, items) for split, items in splits.items() if split in parts):
-        print(f"{split}: {sum(item.target.is_file() for item in items)} of {len(items)} videos in {output / 'videos'}")
+        print(
+            f"{split}: {sum(item.target.is_file() for item in items)} of {len(items)} videos in {output / 'videos'}"
+        )
     _report(failures)
 
 
@@ -64,7 +71,10 @@ def find_splits(output: Path, table: Table) -> dict[str, list[Item]]:
 
     Raises DownloadError unless each split has as many videos as AVA says.
     """
-    movies = {kind: [_movie(url, output) for url in _movie_urls(output, entry)] for kind, entry in table.movies.items()}
+    movies = {
+        kind: [_movie(url, output) for url in _movie_urls(output, entry)]
+        for kind, entry in table.movies.items()
+    }
     rows = output / table.val_rows
     with open(rows, encoding="utf-8") as file:
         val_ids = {line.partition(",")[0] for line in file}
@@ -87,9 +97,13 @@ def _movie_urls(output: Path, movies: Movies, text: str | None = None) -> list[s
     lines = ((output / movies.names).read_text(encoding="utf-8") if text is None else text).split()
     for line in lines:
         if not re.fullmatch(r"[\w-]+\.(mkv|mp4|webm)", line, re.ASCII):
-            raise DownloadError(f"{movies.names}: expected the name of a video on each line, found {line!r}")
+            raise DownloadError(
+                f"{movies.names}: expected the name of a video on each line, found {line!r}"
+            )
     if len(lines) != movies.count or len(set(lines)) != movies.count:
-        raise DownloadError(f"{movies.names}: expected {movies.count} names, found {len(set(lines))}")
+        raise DownloadError(
+            f"{movies.names}: expected {movies.count} names, found {len(set(lines))}"
+        )
     return [f"{movies.url}/{line}" for line in lines]
 
 
@@ -102,7 +116,9 @@ def _item(source: Source, output: Path) -> Item:
 
 
 def _is_unpacked(source: Source, output: Path) -> bool:
-    """Whether every required file of an archive is there; raises DownloadError for one that is not the official one."""
+    """Whether every required file of an archive is there; raises DownloadError for one that is not
+    the official one.
+    """
     for member in source.members:
         path = output / source.folder / member.name
         if path.is_file():
@@ -114,7 +130,9 @@ def _is_unpacked(source: Source, output: Path) -> bool:
 
 def _fetch_sources(sources: Sequence[Source], output: Path, num_jobs: int) -> list[DownloadError]:
     """Fetches and unpacks what is not there; returns what went wrong."""
-    failures = _fetch([_item(source, output) for source in sources if not _is_unpacked(source, output)], num_jobs)
+    failures = _fetch(
+        [_item(source, output) for source in sources if not _is_unpacked(source, output)], num_jobs
+    )
     for source in sources:
         if source.members and (output / source.path).is_file() and not _is_unpacked(source, output):
             try:
@@ -122,7 +140,11 @@ def _fetch_sources(sources: Sequence[Source], output: Path, num_jobs: int) -> li
             except DownloadError as error:
                 failures.append(error)
             else:
-                print(f"{source.path} has no {', '.join(absent)}" if absent else f"{source.path} is unpacked")
+                print(
+                    f"{source.path} has no {', '.join(absent)}"
+                    if absent
+                    else f"{source.path} is unpacked"
+                )
     return failures
 
 
@@ -132,12 +154,16 @@ def _fetch(items: Sequence[Item], num_jobs: int) -> list[DownloadError]:
     there = [item for item in items if item.target.is_file()]
     for item in there:
         check_blob(item.target, item.blob, item.target)
-    failures = _compare_sizes([item for item in there if item.blob is None], num_jobs, offline_is_fine=not missing)
+    failures = _compare_sizes(
+        [item for item in there if item.blob is None], num_jobs, offline_is_fine=not missing
+    )
     return failures + fetch_all(missing, num_jobs)
 
 
 def _report(failures: Sequence[DownloadError]) -> None:
-    """Raises the one failure there is; of several, names each on stderr and says how many there are."""
+    """Raises the one failure there is; of several, names each on stderr and says how many there
+    are.
+    """
     if len(failures) == 1:
         raise failures[0]
     for failure in failures:
@@ -146,31 +172,43 @@ def _report(failures: Sequence[DownloadError]) -> None:
         raise DownloadError(f"{len(failures)} files are missing or wrong; run this again")
 
 
-def _compare_sizes(items: Sequence[Item], num_jobs: int, offline_is_fine: bool) -> list[DownloadError]:
+def _compare_sizes(
+    items: Sequence[Item], num_jobs: int, offline_is_fine: bool
+) -> list[DownloadError]:
     """Files whose length is not the server's: copies made by hand that broke off."""
     try:
         remotes = probe_all([item.url for item in items], num_jobs)
     except NoNetworkError:
         if not offline_is_fine:
             raise
-        print(f"no network: the sizes of {len(items)} files that are there are not compared with the server's")
+        print(
+            f"no network: the sizes of {len(items)} files that are there are not compared with the server's"
+        )
         return []
     failures = []
     for item in items:
-        remote, size = remotes[item.url], item.target.stat().st_size
+        remote = remotes[item.url]
+        size = item.target.stat().st_size
         if isinstance(remote, Remote) and remote.size != size:
             failures.append(
-                DownloadError(f"{item.target}: {size} bytes, expected {remote.size}; delete it to fetch it again")
+                DownloadError(
+                    f"{item.target}: {size} bytes, expected {remote.size}; delete it to fetch it again"
+                )
             )
     return failures
 
 
 def describe(output: Path, parts: Sequence[str], num_jobs: int, table: Table) -> Iterator[str]:
-    """The lines of a dry run: each file's address, place and size, and whether it is there. Writes nothing."""
+    """The lines of a dry run: each file's address, place and size, and whether it is there. Writes
+    nothing.
+    """
     sources = [source for source in table.sources if source.part in {"annotations", *parts}]
     items = [_item(source, output) for source in sources]
-    done = {item for item, source in zip(items, sources, strict=True) if _is_unpacked(source, output)}
-    online, unknown = True, []
+    done = {
+        item for item, source in zip(items, sources, strict=True) if _is_unpacked(source, output)
+    }
+    online = True
+    unknown = []
     for kind, movies in table.movies.items():
         if not set(parts) & ({"train", "val"} if kind == "trainval" else {"test"}):
             continue
@@ -178,7 +216,9 @@ def describe(output: Path, parts: Sequence[str], num_jobs: int, table: Table) ->
             items += _movies_of_parts(output, kind, parts, table, online)
         except NoNetworkError:
             online = False
-            unknown.append(f"{movies.url}/NAME  videos/NAME  {movies.count} movies, named in {movies.names}")
+            unknown.append(
+                f"{movies.url}/NAME  videos/NAME  {movies.count} movies, named in {movies.names}"
+            )
     remotes: dict[str, Remote | DownloadError] = {}
     try:
         remotes = probe_all([item.url for item in items], num_jobs) if online else {}
@@ -186,9 +226,12 @@ def describe(output: Path, parts: Sequence[str], num_jobs: int, table: Table) ->
         online = False
     needed = 0
     for item in items:
-        remote, is_there = remotes.get(item.url), item in done or item.target.is_file()
+        remote = remotes.get(item.url)
+        is_there = item in done or item.target.is_file()
         needed += remote.size if isinstance(remote, Remote) and not is_there else 0
-        size = f"{remote.size} bytes" if isinstance(remote, Remote) else str(remote or "size unknown")
+        size = (
+            f"{remote.size} bytes" if isinstance(remote, Remote) else str(remote or "size unknown")
+        )
         yield f"{item.url}  {item.target.relative_to(output)}  {size}{', there' if is_there else ''}"
     yield from unknown
     for source in sources:
@@ -200,17 +243,25 @@ def describe(output: Path, parts: Sequence[str], num_jobs: int, table: Table) ->
     yield f"to fetch: {tqdm.format_sizeof(needed, 'B')}" if online else "to fetch: unknown"
 
 
-def _movies_of_parts(output: Path, kind: str, parts: Sequence[str], table: Table, online: bool) -> list[Item]:
-    """The movies a dry run speaks of: all of the list where the annotations that tell val from train are not there."""
+def _movies_of_parts(
+    output: Path, kind: str, parts: Sequence[str], table: Table, online: bool
+) -> list[Item]:
+    """The movies a dry run speaks of: all of the list where the annotations that tell val from
+    train are not there.
+    """
     movies = table.movies[kind]
     text = None
     if not (output / movies.names).is_file():
         if not online:
             raise NoNetworkError("no network")
-        text = fetch_text(next(source.url for source in table.sources if source.path == movies.names))
+        text = fetch_text(
+            next(source.url for source in table.sources if source.path == movies.names)
+        )
     elif (output / table.val_rows).is_file():
         splits = find_splits(output, table)
-        names = [split for split in parts if split in splits and (split == "test") == (kind == "test")]
+        names = [
+            split for split in parts if split in splits and (split == "test") == (kind == "test")
+        ]
         return [item for split in names for item in splits[split]]
     return [_movie(url, output) for url in _movie_urls(output, movies, text)]
 
@@ -219,14 +270,29 @@ def _movies_of_parts(output: Path, kind: str, parts: Sequence[str], table: Table
 def main(argv: list[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--output", type=Path, default=Path("data/ava"), metavar="DIR", help="folder to fill (data/ava)"
+        "--output",
+        type=Path,
+        default=Path("data/ava"),
+        metavar="DIR",
+        help="folder to fill (data/ava)",
     )
     parser.add_argument(
-        "--parts", nargs="+", choices=PARTS, default=DEFAULT_PARTS, metavar="PART", help=", ".join(PARTS)
+        "--parts",
+        nargs="+",
+        choices=PARTS,
+        default=DEFAULT_PARTS,
+        metavar="PART",
+        help=", ".join(PARTS),
     )
-    parser.add_argument("--jobs", type=transcode.parse_count, default=4, metavar="N", help="downloads at a time (4)")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be fetched, write nothing")
-    parser.add_argument("--transcode", action="store_true", help="make the prepared form in videos_prepared")
+    parser.add_argument(
+        "--jobs", type=transcode.parse_count, default=4, metavar="N", help="downloads at a time (4)"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be fetched, write nothing"
+    )
+    parser.add_argument(
+        "--transcode", action="store_true", help="make the prepared form in videos_prepared"
+    )
     transcode.add_options(parser)
     options = parser.parse_args(argv)
     if options.dry_run:

@@ -1,8 +1,9 @@
-"""Every file of AVA that this project reads: where it is published, under which licence, where it goes.
+"""Every file of AVA that this project reads: where it is published, under which licence, where it
+goes.
 
-Blob ids are git's (`git hash-object FILE`), of the official files. Where none stands, none is known to us, and the file
-is checked by its length and by what it says. No address could be opened where this was written: they are those that the
-publishers' own instructions name.
+Blob ids are git's (`git hash-object FILE`), of the official files. Where none stands, none is known
+to us, and the file is checked by its length and by what it says. No address could be opened where
+this was written: they are those that the publishers' own instructions name.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from dataclasses import dataclass
 AVA_LICENCE = "CC BY 4.0 (research.google.com/ava)"
 MOVIE_LICENCE = "no licence stated; films from YouTube, hosted by CVDF for research"
 LFB_LICENCE = "none stated for the file; the repository that links it is Apache-2.0 (video-long-term-feature-banks)"
-PYSLOWFAST_LICENCE = "none stated for the file; the repository that links it is Apache-2.0 (PySlowFast)"
-MMACTION2_LICENCE = "none stated for the file; the repository that links it is Apache-2.0 (MMAction2)"
+PYSLOWFAST_LICENCE = (
+    "none stated for the file; the repository that links it is Apache-2.0 (PySlowFast)"
+)
+MMACTION2_LICENCE = (
+    "none stated for the file; the repository that links it is Apache-2.0 (MMAction2)"
+)
 
 S3 = "https://s3.amazonaws.com/ava-dataset"
 FACEBOOK = "https://dl.fbaipublicfiles.com"
@@ -21,7 +26,9 @@ FACEBOOK = "https://dl.fbaipublicfiles.com"
 
 @dataclass(frozen=True)
 class Member:
-    """A file of an archive, found by the last parts of its path there. required: nothing works without it."""
+    """A file of an archive, found by the last parts of its path there. required: nothing works
+    without it.
+    """
 
     name: str
     blob: str | None = None
@@ -44,7 +51,9 @@ class Source:
 
 @dataclass(frozen=True)
 class Movies:
-    """One folder of movies; the text file `names` (a path below the output folder) lists its files, one a line."""
+    """One folder of movies; the text file `names` (a path below the output folder) lists its files,
+    one a line.
+    """
 
     url: str
     names: str
@@ -92,13 +101,25 @@ def _names(kind: str, blob: str) -> Source:
 def _lfb_boxes(split: str) -> Source:
     name = f"ava_{split}_predicted_boxes.csv"
     url = f"{FACEBOOK}/video-long-term-feature-banks/data/ava/annotations/{name}"
-    return Source("boxes", url, f"annotations/{name}", f"person boxes of {split}, for scores above 0.9", LFB_LICENCE)
+    return Source(
+        "boxes",
+        url,
+        f"annotations/{name}",
+        f"person boxes of {split}, for scores above 0.9",
+        LFB_LICENCE,
+    )
 
 
 def _mmaction2_boxes(split: str) -> Source:
     name = f"ava_dense_proposals_{split}.FAIR.recall_93.9.pkl"
     url = f"https://download.openmmlab.com/mmaction/dataset/ava/{name}"
-    return Source("boxes", url, f"annotations/{name}", f"MMAction2's person boxes of {split}", MMACTION2_LICENCE)
+    return Source(
+        "boxes",
+        url,
+        f"annotations/{name}",
+        f"MMAction2's person boxes of {split}",
+        MMACTION2_LICENCE,
+    )
 
 
 # The 60 evaluated classes are the same file in v2.1 and v2.2.
@@ -113,12 +134,22 @@ AVA = Table(
             "2.2",
             Member("ava_train_v2.2.csv", "37e406908fb61332f4e6843bf86ae6cbb0f4f9e6"),
             Member("ava_val_v2.2.csv", "c543206f4047604617d83413d74cba2353b2c486"),
-            Member("ava_train_excluded_timestamps_v2.2.csv", "9db64a583945da27da7c42f49f7c754d636fa37b"),
-            Member("ava_val_excluded_timestamps_v2.2.csv", "cfc1b1179a5530d07d6a6e4fa7eeb90fa8a87a2f"),
-            Member("ava_test_excluded_timestamps_v2.2.csv", "2082715f073e717d1da7ea5b08ed0d552e50f3d2"),
+            Member(
+                "ava_train_excluded_timestamps_v2.2.csv", "9db64a583945da27da7c42f49f7c754d636fa37b"
+            ),
+            Member(
+                "ava_val_excluded_timestamps_v2.2.csv", "cfc1b1179a5530d07d6a6e4fa7eeb90fa8a87a2f"
+            ),
+            Member(
+                "ava_test_excluded_timestamps_v2.2.csv", "2082715f073e717d1da7ea5b08ed0d552e50f3d2"
+            ),
             Member("ava_action_list_v2.2_for_activitynet_2019.pbtxt", _LABEL_MAP),
             Member("ava_action_list_v2.2.pbtxt", "d400eff9ed10affa508acae6d8fe83fe4be1809b"),
-            Member("ava_included_timestamps_v2.2.txt", "0475eb7493988239db9d75e67d07df02c9392b10", required=False),
+            Member(
+                "ava_included_timestamps_v2.2.txt",
+                "0475eb7493988239db9d75e67d07df02c9392b10",
+                required=False,
+            ),
             Member("ava_test_v2.2.txt", "b254e92c5f014b32703bb2b686c01ba5a0c50de5", required=False),
         ),
         _annotations(
@@ -137,11 +168,22 @@ AVA = Table(
             folder="annotations",
             members=(
                 Member(f"{_PERSON_BOXES}_val_boxes_and_labels.csv"),
-                Member(f"{_PERSON_BOXES}_train_boxes_and_labels_include_negative.csv", required=False),
-                Member(f"{_PERSON_BOXES}_train_boxes_and_labels_include_negative_v2.1.csv", required=False),
-                Member(f"{_PERSON_BOXES}_train_boxes_and_labels_include_negative_v2.2.csv", required=False),
+                Member(
+                    f"{_PERSON_BOXES}_train_boxes_and_labels_include_negative.csv", required=False
+                ),
+                Member(
+                    f"{_PERSON_BOXES}_train_boxes_and_labels_include_negative_v2.1.csv",
+                    required=False,
+                ),
+                Member(
+                    f"{_PERSON_BOXES}_train_boxes_and_labels_include_negative_v2.2.csv",
+                    required=False,
+                ),
                 Member(f"{_PERSON_BOXES}_test_boxes_and_labels.csv", required=False),
-                Member("person_box_67091280_iou75/ava_detection_val_boxes_and_labels.csv", required=False),
+                Member(
+                    "person_box_67091280_iou75/ava_detection_val_boxes_and_labels.csv",
+                    required=False,
+                ),
             ),
         ),
         Source(

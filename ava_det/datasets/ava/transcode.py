@@ -1,12 +1,14 @@
-"""The prepared form of videos, to train one's own weights on: small, evenly timed, cheap to enter at every second.
+"""The prepared form of videos, to train one's own weights on: small, evenly timed, cheap to enter
+at every second.
 
     python data/ava/transcode.py --videos DIR --output DIR [--fps 15] [--short-side 320]
 
-Frame k is the picture of the source nearest to k / fps seconds after its first one, so moments are what they were and
-annotations, start_second and configs stay. A key picture stands where the window of a second begins: a clip of 64 ticks
-starts 32/30 s before its keyframe, at 15 fps at frame 15 s - 16, so that nothing is decoded that is not in it.
-Published weights have seen other pictures (larger ones, at another rate): the file says what it is, and
-`ava_det.video.file.VideoReader.is_prepared` tells.
+Frame k is the picture of the source nearest to k / fps seconds after its first one, so moments are
+what they were and annotations, start_second and configs stay. A key picture stands where the window
+of a second begins: a clip of 64 ticks starts 32/30 s before its keyframe, at 15 fps at frame 15 s -
+16, so that nothing is decoded that is not in it. Published weights have seen other pictures (larger
+ones, at another rate): the file says what it is, and `ava_det.video.file.VideoReader.is_prepared`
+tells.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ class TranscodeError(ValueError):
 
 @dataclass(frozen=True)
 class Form:
-    """What a prepared video is like. fps: frames a second, whole. short_side: pixels; nothing is enlarged."""
+    """What a prepared video is like. fps: frames a second, whole. short_side: pixels; nothing is
+    enlarged.
+    """
 
     fps: int = 15
     short_side: int = 320
@@ -60,10 +64,12 @@ class Form:
 
 
 def transcode_video(source: Path, target: Path, form: Form) -> bool:
-    """Makes the prepared form of one video; False if it is there already. The file is whole or absent.
+    """Makes the prepared form of one video; False if it is there already. The file is whole or
+    absent.
 
-    Of a whole AVA movie (one that reaches past its last keyframe) the first frame and the annotated quarter of an hour
-    are kept, with their times; anything shorter is kept from end to end. Raises TranscodeError.
+    Of a whole AVA movie (one that reaches past its last keyframe) the first frame and the annotated
+    quarter of an hour are kept, with their times; anything shorter is kept from end to end. Raises
+    TranscodeError.
     """
     tag = form.tag(source)
     if _read_tag(target) == tag:
@@ -76,15 +82,18 @@ def transcode_video(source: Path, target: Path, form: Form) -> bool:
                 raise video.damage()
             _check(Path(temporary), numbers, form, source)
     except av.FFmpegError as error:
-        raise TranscodeError(f"{source}: cannot be transcoded ({error.strerror or error})") from None
+        raise TranscodeError(
+            f"{source}: cannot be transcoded ({error.strerror or error})"
+        ) from None
     return True
 
 
 class _Source:
-    """The frames of a video with their exact seconds since the first, as ava_det.data.video counts them.
+    """The frames of a video with their exact seconds since the first, as ava_det.data.video counts
+    them.
 
-    duration: seconds, or None where the file does not say. end: seconds of the last frame read so far. Pictures that
-    damage has touched are an error: a copy of them would look like whole ones.
+    duration: seconds, or None where the file does not say. end: seconds of the last frame read so
+    far. Pictures that damage has touched are an error: a copy of them would look like whole ones.
     """
 
     def __init__(self, path: Path):
@@ -94,7 +103,8 @@ class _Source:
         first = next(self._decode(), None)
         if first is None:
             raise TranscodeError(f"{path}: no frame of it can be decoded")
-        self.first, self._first_pts = first, first.pts
+        self.first = first
+        self._first_pts = first.pts
         self.duration = self._find_duration()
 
     def __enter__(self) -> _Source:
@@ -126,7 +136,9 @@ class _Source:
         yield from self._timed(second)
 
     def damage(self) -> TranscodeError:
-        where = f"after {float(self.end):.1f} s" + (f" of {self.duration:.1f} s" if self.duration else "")
+        where = f"after {float(self.end):.1f} s" + (
+            f" of {self.duration:.1f} s" if self.duration else ""
+        )
         return TranscodeError(f"{self.path}: is cut off or damaged {where}")
 
     def _open(self) -> None:
@@ -161,7 +173,8 @@ class _Source:
             return
 
     def _find_duration(self) -> float | None:
-        stream, tagged = self._stream, self._stream.metadata.get("DURATION", "")
+        stream = self._stream
+        tagged = self._stream.metadata.get("DURATION", "")
         if stream.duration is not None:
             return float(stream.duration * stream.time_base)
         if tagged.count(":") == 2:  # Matroska says it of each stream in words
@@ -170,9 +183,14 @@ class _Source:
         return self._container.duration / av.time_base if self._container.duration else None
 
 
-def _pick(video: _Source, form: Form, first: float, last: float) -> Iterator[tuple[int, av.VideoFrame]]:
-    """(number, frame) for the frames of the prepared video: the nearest in time, the earlier of two equally near."""
-    fps, number = form.fps, math.floor(first * form.fps)
+def _pick(
+    video: _Source, form: Form, first: float, last: float
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """(number, frame) for the frames of the prepared video: the nearest in time, the earlier of two
+    equally near.
+    """
+    fps = form.fps
+    number = math.floor(first * form.fps)
     if number:
         yield 0, video.first
         number -= (number - form.key_phase) % fps  # a key picture comes first
@@ -189,17 +207,30 @@ def _pick(video: _Source, form: Form, first: float, last: float) -> Iterator[tup
         number += 1
 
 
-def _write(path: Path, frames: Iterator[tuple[int, av.VideoFrame]], video: _Source, form: Form, tag: str) -> list[int]:
+def _write(
+    path: Path, frames: Iterator[tuple[int, av.VideoFrame]], video: _Source, form: Form, tag: str
+) -> list[int]:
     """Encodes numbered frames as H.264 in MP4; returns their numbers."""
     sides = video.first.width, video.first.height
     scale = min(Fraction(form.short_side, min(sides)), Fraction(1))
     width, height = (2 * round(side * scale / 2) for side in sides)
     numbers: list[int] = []
-    with av.open(str(path), "w", format="mp4", options={"movflags": "use_metadata_tags"}) as container:
+    with av.open(
+        str(path), "w", format="mp4", options={"movflags": "use_metadata_tags"}
+    ) as container:
         container.metadata[PREPARED_TAG] = tag
-        options = {"crf": str(CRF), "tune": "fastdecode", "bf": "0", "sc_threshold": "0", "forced-idr": "1"}
+        options = {
+            "crf": str(CRF),
+            "tune": "fastdecode",
+            "bf": "0",
+            "sc_threshold": "0",
+            "forced-idr": "1",
+        }
         stream = container.add_stream("libx264", rate=form.fps, options=options)
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", form.fps
+        stream.width = width
+        stream.height = height
+        stream.pix_fmt = "yuv420p"
+        stream.gop_size = form.fps
         stream.codec_context.thread_count = 1
         if video.first.rotation:
             stream.set_display_rotation(video.first.rotation)
@@ -207,10 +238,13 @@ def _write(path: Path, frames: Iterator[tuple[int, av.VideoFrame]], video: _Sour
             picture = frame.reformat(width, height, "yuv420p", interpolation="BICUBIC")
             if not numbers:  # the colours are what they were: their names go along
                 context = stream.codec_context
-                context.colorspace, context.color_range = picture.colorspace, picture.color_range
-                context.color_primaries, context.color_trc = picture.color_primaries, picture.color_trc
+                context.colorspace = picture.colorspace
+                context.color_range = picture.color_range
+                context.color_primaries = picture.color_primaries
+                context.color_trc = picture.color_trc
             is_key = number % form.fps == form.key_phase
-            picture.pts, picture.time_base = number, Fraction(1, form.fps)
+            picture.pts = number
+            picture.time_base = Fraction(1, form.fps)
             picture.pict_type = PictureType.I if is_key else PictureType.NONE
             container.mux(stream.encode(picture))
             numbers.append(number)
@@ -219,15 +253,21 @@ def _write(path: Path, frames: Iterator[tuple[int, av.VideoFrame]], video: _Sour
 
 
 def _check(path: Path, numbers: list[int], form: Form, source: Path) -> None:
-    """Raises TranscodeError unless the file has just those frames, at their times, and its key pictures in place."""
+    """Raises TranscodeError unless the file has just those frames, at their times, and its key
+    pictures in place.
+    """
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.pts is not None]
         found = [packet.pts * stream.time_base * form.fps for packet in packets]
-        keys = [int(number) for number, packet in zip(found, packets, strict=True) if packet.is_keyframe]
+        keys = [
+            int(number) for number, packet in zip(found, packets, strict=True) if packet.is_keyframe
+        ]
     expected = [number for number in numbers if number == 0 or number % form.fps == form.key_phase]
     if found != numbers or keys != expected:
-        raise TranscodeError(f"{source}: expected {len(numbers)} frames in what was written, found {len(found)}")
+        raise TranscodeError(
+            f"{source}: expected {len(numbers)} frames in what was written, found {len(found)}"
+        )
 
 
 def _read_tag(path: Path) -> str | None:
@@ -239,20 +279,30 @@ def _read_tag(path: Path) -> str | None:
 
 
 def transcode_folder(videos: Path, output: Path, form: Form, num_jobs: int) -> None:
-    """Prepares every video of a folder, one process each. Raises TranscodeError after the last if any failed."""
-    jobs = [(path, output / f"{video_id}.mp4", form) for video_id, path in find_videos(videos).items()]
+    """Prepares every video of a folder, one process each. Raises TranscodeError after the last if
+    any failed.
+    """
+    jobs = [
+        (path, output / f"{video_id}.mp4", form) for video_id, path in find_videos(videos).items()
+    ]
     if not jobs:
         raise TranscodeError(f"{videos}: expected videos in it")
     output.mkdir(parents=True, exist_ok=True)
     # Fresh interpreters: forking a process that may hold FFmpeg threads can hang.
     with multiprocessing.get_context("spawn").Pool(min(num_jobs, len(jobs))) as pool:
-        results = list(tqdm(pool.imap_unordered(_run, jobs), total=len(jobs), desc="transcoding", unit="video"))
+        results = list(
+            tqdm(pool.imap_unordered(_run, jobs), total=len(jobs), desc="transcoding", unit="video")
+        )
     failures = [result for result in results if isinstance(result, str)]
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
-    print(f"{output}: {sum(result is True for result in results)} videos made, {results.count(False)} there already")
+    print(
+        f"{output}: {sum(result is True for result in results)} videos made, {results.count(False)} there already"
+    )
     if failures:
-        raise TranscodeError(f"{len(failures)} of {len(jobs)} videos of {videos} could not be prepared")
+        raise TranscodeError(
+            f"{len(failures)} of {len(jobs)} videos of {videos} could not be prepared"
+        )
 
 
 def _run(job: tuple[Path, Path, Form]) -> bool | str:
@@ -271,7 +321,10 @@ def parse_count(text: str) -> int:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The form, as options."""
     parser.add_argument(
-        "--fps", type=parse_count, default=Form.fps, help=f"of the prepared form, frames a second ({Form.fps})"
+        "--fps",
+        type=parse_count,
+        default=Form.fps,
+        help=f"of the prepared form, frames a second ({Form.fps})",
     )
     parser.add_argument(
         "--short-side",
@@ -285,12 +338,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 @reports_mistakes
 def main(argv: list[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--videos", type=Path, required=True, metavar="DIR", help="folder of videos")
+    parser.add_argument(
+        "--videos", type=Path, required=True, metavar="DIR", help="folder of videos"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--jobs", type=parse_count, default=os.cpu_count() or 1, metavar="N", help="processes")
+    parser.add_argument(
+        "--jobs", type=parse_count, default=os.cpu_count() or 1, metavar="N", help="processes"
+    )
     add_options(parser)
     options = parser.parse_args(argv)
-    transcode_folder(options.videos, options.output, Form(options.fps, options.short_side), options.jobs)
+    transcode_folder(
+        options.videos, options.output, Form(options.fps, options.short_side), options.jobs
+    )
     return 0
 
 

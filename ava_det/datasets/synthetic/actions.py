@@ -1,17 +1,21 @@
 """What the figures do: the classes, the timetable of one figure, and the pose at every moment.
 
-Three pairs of classes differ in motion alone. Poses at any single moment follow the same distribution within a
-pair, by construction:
+Three pairs of classes differ in motion alone. Poses at any single moment follow the same
+distribution within a pair, by construction:
 
-* **fall down / get up** are the same movement run backwards, with the same distribution of durations, between the
+* **fall down / get up** are the same movement run backwards, with the same distribution of
+durations, between the
   same idle standing and the same lying.
 * **walk / run** use one pose cycle, one lean and one range of places; only the speed differs.
-* **hand wave / point to** and **hit / lift** are swings of the arms with one distribution of centres, amplitudes
-  and phases. The slow member swings at f = 0.15..0.45 Hz, the fast one at f + 1.875 Hz. 1.875 Hz is the rate at which
-  the four slow frames are taken (every 16 ticks of 1/30 s): what they see of the fast swing is its alias, the slow
-  swing of the other class, so the pair can be told apart only by the frames in between.
+* **hand wave / point to** and **hit / lift** are swings of the arms with one distribution of
+centres, amplitudes
+  and phases. The slow member swings at f = 0.15..0.45 Hz, the fast one at f + 1.875 Hz. 1.875 Hz is
+  the rate at which the four slow frames are taken (every 16 ticks of 1/30 s): what they see of the
+  fast swing is its alias, the slow swing of the other class, so the pair can be told apart only by
+  the frames in between.
 
-**read / carry** differ in appearance alone: same arms, same size and colours, another print on the object.
+**read / carry** differ in appearance alone: same arms, same size and colours, another print on the
+object.
 """
 
 from __future__ import annotations
@@ -49,8 +53,18 @@ ACTION_NAMES = {
     48: "read",
     69: "hand wave",
 }
-FALL, GET_UP, LIE, RUN, STAND, WALK = 5, 6, 8, 10, 12, 14
-CARRY, HIT, LIFT, POINT, READ, WAVE = 17, 34, 36, 43, 48, 69
+FALL = 5
+GET_UP = 6
+LIE = 8
+RUN = 10
+STAND = 12
+WALK = 14
+CARRY = 17
+HIT = 34
+LIFT = 36
+POINT = 43
+READ = 48
+WAVE = 69
 NOTHING = 0
 
 SLOW_FRAME_RATE = 30 / 16  # Hz: slow frames are 16 ticks of 1/30 s apart
@@ -59,7 +73,9 @@ BLEND_SECONDS = 0.15  # half the time in which one pose turns into the next
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of time, in seconds from the start of the video, with one movement and one use of the arms."""
+    """A stretch of time, in seconds from the start of the video, with one movement and one use of
+    the arms.
+    """
 
     start: float
     end: float
@@ -77,16 +93,25 @@ class Segment:
         return (self.movement,) if self.arms == NOTHING else (self.movement, self.arms)
 
 
-def build_segment(rng: np.random.Generator, start: float, end: float, movement: int, arms: int) -> Segment:
-    """A segment of a movement and a use of the arms, with the rest drawn as every segment of theirs has it."""
+def build_segment(
+    rng: np.random.Generator, start: float, end: float, movement: int, arms: int
+) -> Segment:
+    """A segment of a movement and a use of the arms, with the rest drawn as every segment of theirs
+    has it.
+    """
     """A segment of a movement and a use of the arms, with the rest drawn as every segment of theirs has it."""
     frequency = rng.uniform(0.15, 0.45) + (SLOW_FRAME_RATE if arms in (WAVE, HIT) else 0.0)
-    speed, cadence = 0.0, 0.0
+    speed = 0.0
+    cadence = 0.0
     if movement == WALK:
-        speed, cadence = rng.uniform(0.16, 0.30), rng.uniform(0.6, 0.85)
+        speed = rng.uniform(0.16, 0.30)
+        cadence = rng.uniform(0.6, 0.85)
     elif movement == RUN:
-        speed, cadence = rng.uniform(0.65, 0.95), rng.uniform(1.5, 1.85)
-    phase, amplitude, center = rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1.0), rng.uniform(-1, 1)
+        speed = rng.uniform(0.65, 0.95)
+        cadence = rng.uniform(1.5, 1.85)
+    phase = rng.uniform(0, 2 * np.pi)
+    amplitude = rng.uniform(0.75, 1.0)
+    center = rng.uniform(-1, 1)
     return Segment(start, end, movement, arms, frequency, phase, amplitude, center, speed, cadence)
 
 
@@ -106,9 +131,9 @@ def _choose_block(rng: np.random.Generator, moving: bool) -> list[tuple[int, int
 def plan(rng: np.random.Generator, seconds: int) -> list[Segment]:
     """The timetable of one figure for a video of ``seconds``.
 
-    Changes happen around the half second, so that a keyframe (a whole second) has a clear answer; a few happen
-    at a whole second on purpose: such keyframes go to the exclusion list. Start and end of a movement are drawn
-    alike, which makes fall and get up mirror images in time.
+    Changes happen around the half second, so that a keyframe (a whole second) has a clear answer; a
+    few happen at a whole second on purpose: such keyframes go to the exclusion list. Start and end
+    of a movement are drawn alike, which makes fall and get up mirror images in time.
     """
     wanted: list[tuple[int, int, int]] = []
     moving = bool(rng.random() < 0.5)
@@ -161,7 +186,10 @@ def _compute_movement(segment: Segment, times: np.ndarray) -> np.ndarray:
         pose[:, thigh] = 0.08 + 0.5 * np.sin(phase + offset)
         # The knee bends while the leg swings forward.
         pose[:, shin] = pose[:, thigh] - 0.12 - 0.7 * np.maximum(0, np.cos(phase + offset))
-    for upper, fore, offset in ((NEAR_UPPER_ARM, NEAR_FOREARM, np.pi), (FAR_UPPER_ARM, FAR_FOREARM, 0.0)):
+    for upper, fore, offset in (
+        (NEAR_UPPER_ARM, NEAR_FOREARM, np.pi),
+        (FAR_UPPER_ARM, FAR_FOREARM, 0.0),
+    ):
         pose[:, upper] = 0.45 * np.sin(phase + offset)
         pose[:, fore] = pose[:, upper] + 0.7
     return pose
@@ -175,16 +203,30 @@ def _compute_arms(segment: Segment, times: np.ndarray) -> dict[int, np.ndarray]:
         upper = 2.3 + 0.15 * segment.center + 0.55 * swing
         return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: 2.8 + 0.15 * segment.center + 1.1 * swing}
     if segment.arms in (HIT, LIFT):
-        upper, fore = 1.05 + 0.1 * segment.center + 0.6 * swing, 1.5 + 0.1 * segment.center + 0.9 * swing
-        return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: fore, FAR_UPPER_ARM: upper - 0.1, FAR_FOREARM: fore - 0.12}
+        upper = 1.05 + 0.1 * segment.center + 0.6 * swing
+        fore = 1.5 + 0.1 * segment.center + 0.9 * swing
+        return {
+            NEAR_UPPER_ARM: upper,
+            NEAR_FOREARM: fore,
+            FAR_UPPER_ARM: upper - 0.1,
+            FAR_FOREARM: fore - 0.12,
+        }
     if segment.arms in (CARRY, READ):
-        upper, fore = (0.45 + 0.15 * segment.center) * flat, (1.75 + 0.15 * segment.center) * flat
-        return {NEAR_UPPER_ARM: upper, NEAR_FOREARM: fore, FAR_UPPER_ARM: upper + 0.2, FAR_FOREARM: fore + 0.1}
+        upper = (0.45 + 0.15 * segment.center) * flat
+        fore = (1.75 + 0.15 * segment.center) * flat
+        return {
+            NEAR_UPPER_ARM: upper,
+            NEAR_FOREARM: fore,
+            FAR_UPPER_ARM: upper + 0.2,
+            FAR_FOREARM: fore + 0.1,
+        }
     return {}
 
 
 def _compute_weight(segment: Segment, times: np.ndarray) -> np.ndarray:
-    """[F] how much of the pose at each time is this segment's; the weights of a timetable sum to one."""
+    """[F] how much of the pose at each time is this segment's; the weights of a timetable sum to
+    one.
+    """
     rise = _smoothstep((times - segment.start) / (2 * BLEND_SECONDS) + 0.5)
     fall = _smoothstep((times - segment.end) / (2 * BLEND_SECONDS) + 0.5)
     return rise - fall
@@ -208,8 +250,11 @@ def compute_poses(segments: list[Segment], times: np.ndarray, sway: np.ndarray) 
 
 
 def compute_held(segments: list[Segment], times: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """What is in the hands at each time ("parcel", "newspaper" or ""), and how far it has grown, [F] 0..1."""
-    names, sizes = [""] * len(times), np.zeros(len(times))
+    """What is in the hands at each time ("parcel", "newspaper" or ""), and how far it has grown,
+    [F] 0..1.
+    """
+    names = [""] * len(times)
+    sizes = np.zeros(len(times))
     for segment in segments:
         if segment.arms not in (CARRY, READ):
             continue
@@ -224,7 +269,8 @@ def compute_path(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where the figure is: x [F] in pixels within [low, high], and the side it faces [F], +1 or -1.
 
-    ``start`` (0..2) is the starting point on the way there and back. Figures turn at the ends of their range.
+    ``start`` (0..2) is the starting point on the way there and back. Figures turn at the ends of
+    their range.
     """
     speed = np.zeros(len(times))
     for segment in segments:

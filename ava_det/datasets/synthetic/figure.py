@@ -1,9 +1,9 @@
 """One articulated figure: from joint angles to joint positions, and from joint positions to pixels.
 
-A pose is ten absolute limb directions in radians. An angle is measured from straight down, positive towards
-the side the figure faces, so ``0`` hangs down, ``pi/2`` points forward and ``pi`` points up. Absolute (not
-joint-relative) angles make blending two poses a plain weighted sum. Everything is computed for all frames of a
-video at once; only the drawing itself is a loop.
+A pose is ten absolute limb directions in radians. An angle is measured from straight down, positive
+towards the side the figure faces, so ``0`` hangs down, ``pi/2`` points forward and ``pi`` points
+up. Absolute (not joint-relative) angles make blending two poses a plain weighted sum. Everything is
+computed for all frames of a video at once; only the drawing itself is a loop.
 """
 
 from __future__ import annotations
@@ -20,10 +20,23 @@ NEAR_THIGH, NEAR_SHIN, FAR_THIGH, FAR_SHIN = range(6, 10)
 NUM_ANGLES = 10
 
 # Order of the eleven joints.
-HIP, NECK, CROWN, NEAR_ELBOW, NEAR_HAND, FAR_ELBOW, FAR_HAND, NEAR_KNEE, NEAR_ANKLE, FAR_KNEE, FAR_ANKLE = range(11)
+(
+    HIP,
+    NECK,
+    CROWN,
+    NEAR_ELBOW,
+    NEAR_HAND,
+    FAR_ELBOW,
+    FAR_HAND,
+    NEAR_KNEE,
+    NEAR_ANKLE,
+    FAR_KNEE,
+    FAR_ANKLE,
+) = range(11)
 NUM_JOINTS = 11
 
-# Each limb: (joint it starts at, joint it ends at, pose column, length as a fraction of the standing height).
+# Each limb: (joint it starts at, joint it ends at, pose column, length as a fraction of the
+# standing height).
 _LIMBS = (
     (HIP, NECK, TORSO, 0.30),
     (NECK, CROWN, HEAD, 0.115),
@@ -36,10 +49,12 @@ _LIMBS = (
     (HIP, FAR_KNEE, FAR_THIGH, 0.24),
     (FAR_KNEE, FAR_ANKLE, FAR_SHIN, 0.23),
 )
-# How far the drawn body reaches below each joint, as a fraction of the height: who touches the ground.
+# How far the drawn body reaches below each joint, as a fraction of the height: who touches the
+# ground.
 _RADII = np.array([0.065, 0.065, 0.085, 0.04, 0.055, 0.04, 0.055, 0.04, 0.035, 0.04, 0.035])
 
-_SHIFT = 4  # OpenCV draws at 1/16 pixel, so slow motion is smooth instead of stepping by whole pixels.
+# OpenCV draws at 1/16 pixel, so slow motion is smooth instead of stepping by whole pixels.
+_SHIFT = 4
 _ONE = 1 << _SHIFT
 
 Color = tuple[int, int, int]
@@ -47,7 +62,9 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Look:
-    """What one figure looks like for a whole video. Colours are RGB 0..255, ``height`` is in pixels."""
+    """What one figure looks like for a whole video. Colours are RGB 0..255, ``height`` is in
+    pixels.
+    """
 
     height: float
     girth: float
@@ -78,7 +95,9 @@ def compute_joints(
     """
     joints = np.zeros((len(angles), NUM_JOINTS, 2))
     for start, end, column, length in _LIMBS:
-        direction = np.stack([np.sin(angles[:, column]) * facing, np.cos(angles[:, column])], axis=1)
+        direction = np.stack(
+            [np.sin(angles[:, column]) * facing, np.cos(angles[:, column])], axis=1
+        )
         joints[:, end] = joints[:, start] + direction * (length * height)
     middle = joints[:, [HIP, CROWN, NEAR_ANKLE, FAR_ANKLE], 0].mean(axis=1)
     lowest = (joints[:, :, 1] + _RADII * height).max(axis=1)
@@ -103,11 +122,17 @@ def _disc(image: np.ndarray, center: Point, radius: float, color: Color) -> None
 
 
 def _rectangle(
-    image: np.ndarray, center: Point, half: Point, sides: tuple[float, float, float, float], color: Color
+    image: np.ndarray,
+    center: Point,
+    half: Point,
+    sides: tuple[float, float, float, float],
+    color: Color,
 ) -> None:
     """``sides`` (left, top, right, bottom) in units of ``half`` a width and height from ``center``."""
-    left, right = center[0] + sides[0] * half[0], center[0] + sides[2] * half[0]
-    top, bottom = center[1] + sides[1] * half[1], center[1] + sides[3] * half[1]
+    left = center[0] + sides[0] * half[0]
+    right = center[0] + sides[2] * half[0]
+    top = center[1] + sides[1] * half[1]
+    bottom = center[1] + sides[3] * half[1]
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     cv2.fillConvexPoly(image, np.rint(corners * _ONE).astype(np.int32), color, cv2.LINE_AA, _SHIFT)
 
@@ -121,25 +146,36 @@ def _between(a: Point, b: Point, fraction: float) -> Point:
 
 
 def _draw_leg(
-    image: np.ndarray, hip: Point, knee: Point, ankle: Point, facing: float, look: Look, color: Color
+    image: np.ndarray,
+    hip: Point,
+    knee: Point,
+    ankle: Point,
+    facing: float,
+    look: Look,
+    color: Color,
 ) -> None:
     unit = look.height * look.girth
     _line(image, hip, knee, color, 0.085 * unit)
     _line(image, knee, ankle, color, 0.065 * unit)
     # The foot points forward, at a right angle to the shin.
-    dx, dy = ankle[0] - knee[0], ankle[1] - knee[1]
+    dx = ankle[0] - knee[0]
+    dy = ankle[1] - knee[1]
     step = facing * 0.055 * look.height / (math.hypot(dx, dy) or 1.0)
     _line(image, ankle, (ankle[0] + dy * step, ankle[1] - dx * step), look.shoes, 0.05 * unit)
 
 
-def _draw_arm(image: np.ndarray, shoulder: Point, elbow: Point, hand: Point, look: Look, sleeve: Color) -> None:
+def _draw_arm(
+    image: np.ndarray, shoulder: Point, elbow: Point, hand: Point, look: Look, sleeve: Color
+) -> None:
     unit = look.height * look.girth
     _line(image, shoulder, elbow, sleeve, 0.08 * unit)
     _line(image, elbow, hand, sleeve, 0.07 * unit)
     _disc(image, hand, 0.055 * unit, look.skin)
 
 
-def _draw_held(image: np.ndarray, hands: Point, facing: float, look: Look, held: str, size: float) -> None:
+def _draw_held(
+    image: np.ndarray, hands: Point, facing: float, look: Look, held: str, size: float
+) -> None:
     """A parcel (one upright band) or a newspaper (lines of text): same size, same two colours."""
     half = (0.16 * look.height * size, 0.135 * look.height * size)
     center = (hands[0] + 0.03 * look.height * facing, hands[1] - 0.02 * look.height)
@@ -151,7 +187,9 @@ def _draw_held(image: np.ndarray, hands: Point, facing: float, look: Look, held:
             _rectangle(image, center, half, (-0.85, row - 0.2, 0.85, row + 0.2), look.ink)
 
 
-def draw_figure(image: np.ndarray, joints: np.ndarray, facing: float, look: Look, held: str, held_size: float) -> None:
+def draw_figure(
+    image: np.ndarray, joints: np.ndarray, facing: float, look: Look, held: str, held_size: float
+) -> None:
     """Draws one figure over ``image`` (uint8 [H, W, 3] RGB, changed in place), far limbs first.
 
     Args:
@@ -162,7 +200,9 @@ def draw_figure(image: np.ndarray, joints: np.ndarray, facing: float, look: Look
     """
     unit = look.height * look.girth
     at: list[Point] = [(x, y) for x, y in joints.tolist()]
-    hip, neck, crown = at[HIP], at[NECK], at[CROWN]
+    hip = at[HIP]
+    neck = at[NECK]
+    crown = at[CROWN]
     _draw_arm(image, neck, at[FAR_ELBOW], at[FAR_HAND], look, _darker(look.shirt))
     _draw_leg(image, hip, at[FAR_KNEE], at[FAR_ANKLE], facing, look, _darker(look.trousers))
     _draw_leg(image, hip, at[NEAR_KNEE], at[NEAR_ANKLE], facing, look, look.trousers)
@@ -177,11 +217,18 @@ def draw_figure(image: np.ndarray, joints: np.ndarray, facing: float, look: Look
 
 
 def compute_mask(
-    shape: tuple[int, int], joints: np.ndarray, facing: float, look: Look, held: str, held_size: float
+    shape: tuple[int, int],
+    joints: np.ndarray,
+    facing: float,
+    look: Look,
+    held: str,
+    held_size: float,
 ) -> np.ndarray:
     """Which pixels of a frame of ``shape`` (H, W) the figure covers by at least half: bool [H, W]."""
     white = (255, 255, 255)
-    silhouette = Look(look.height, look.girth, white, white, white, white, white, white, white, white)
+    silhouette = Look(
+        look.height, look.girth, white, white, white, white, white, white, white, white
+    )
     canvas = np.zeros((*shape, 3), np.uint8)
     # Far limbs are drawn a quarter darker, hence the threshold at half of three quarters.
     draw_figure(canvas, joints, facing, silhouette, held, held_size)

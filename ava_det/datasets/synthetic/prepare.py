@@ -2,9 +2,9 @@
 
     python data/synthetic/prepare.py --output data/synthetic/rendered
 
-writes ``videos/*.mp4``, ``train.csv``, ``val.csv``, ``demo.csv``, ``{train,val,demo}_excluded.csv`` and
-``labelmap.pbtxt``; see the README beside this file. The same options give the same CSV bytes, on any number of
-processes. A finished dataset with the same options is left as it is.
+writes ``videos/*.mp4``, ``train.csv``, ``val.csv``, ``demo.csv``, ``{train,val,demo}_excluded.csv``
+and ``labelmap.pbtxt``; see the README beside this file. The same options give the same CSV bytes,
+on any number of processes. A finished dataset with the same options is left as it is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from ava_det.datasets.synthetic import scene
 from ava_det.datasets.synthetic.actions import ACTION_NAMES
 from ava_det.datasets.synthetic.room import draw_palette
 
-VERSION = 3  # raise it when the rendered pixels or rows change, so that older folders are rendered again
+# raise it when the rendered pixels or rows change, so that older folders are rendered again
+VERSION = 3
 SPLITS = ("train", "val", "demo")
 STAMP = "complete.json"
 
@@ -35,7 +36,9 @@ Job = tuple[Path, str, int, int, int, int, int]
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes under a temporary name and renames, so that a half-written file never has the final name."""
+    """Writes under a temporary name and renames, so that a half-written file never has the final
+    name.
+    """
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8", newline="\n")
     os.replace(temporary, path)
@@ -47,7 +50,9 @@ def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: in
     options = {"crf": "24", "preset": "ultrafast", "bf": "0", "sc_threshold": "0", "threads": "1"}
     with av.open(str(temporary), "w") as container:
         stream = container.add_stream("libx264", rate=scene.FPS, options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width = width
+        stream.height = height
+        stream.pix_fmt = "yuv420p"
         stream.gop_size = scene.FPS
         for image in frames:
             planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
@@ -62,7 +67,8 @@ def render_video(job: Job) -> tuple[str, str]:
     folder, split, index, seed, seconds, width, height = job
     video_id = f"{split}_{index:0{10 - len(split)}d}"
     plan_rng, paint_rng = (
-        np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), index, use])) for use in (0, 1)
+        np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), index, use]))
+        for use in (0, 1)
     )
     palette = draw_palette(plan_rng)
     # Somebody alone would be a dull demonstration.
@@ -79,9 +85,17 @@ def render_video(job: Job) -> tuple[str, str]:
     return "".join(lines), "".join(f"{video_id},{timestamp:04d}\n" for timestamp in excluded)
 
 
-def render_dataset(output: Path, seed: int, counts: dict[str, int], seconds: int, width: int, height: int) -> None:
+def render_dataset(
+    output: Path, seed: int, counts: dict[str, int], seconds: int, width: int, height: int
+) -> None:
     """Renders every split into ``output``. The stamp is removed first and written last."""
-    parameters = {"version": VERSION, "seed": seed, "videos": counts, "seconds": seconds, "size": [width, height]}
+    parameters = {
+        "version": VERSION,
+        "seed": seed,
+        "videos": counts,
+        "seconds": seconds,
+        "size": [width, height],
+    }
     stamp = output / STAMP
     if stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == parameters:
         print(f"{output} is already complete.")
@@ -92,15 +106,24 @@ def render_dataset(output: Path, seed: int, counts: dict[str, int], seconds: int
     for stale in videos.glob("*.mp4"):
         if stale.stem.split("_")[0] in SPLITS:
             stale.unlink()
-    jobs = [(videos, split, i, seed, seconds, width, height) for split in SPLITS for i in range(counts[split])]
+    jobs = [
+        (videos, split, i, seed, seconds, width, height)
+        for split in SPLITS
+        for i in range(counts[split])
+    ]
     # Fresh interpreters: forking a process that may hold OpenCV or FFmpeg threads can hang.
     with multiprocessing.get_context("spawn").Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
-        results = list(tqdm(pool.imap(render_video, jobs), total=len(jobs), desc="rendering", unit="video"))
+        results = list(
+            tqdm(pool.imap(render_video, jobs), total=len(jobs), desc="rendering", unit="video")
+        )
     for split in SPLITS:
         texts = [text for job, text in zip(jobs, results, strict=True) if job[1] == split]
         write_text(output / f"{split}.csv", "".join(annotations for annotations, _ in texts))
         write_text(output / f"{split}_excluded.csv", "".join(excluded for _, excluded in texts))
-    items = (f'item {{\n  name: "{name}"\n  id: {action_id}\n}}\n' for action_id, name in sorted(ACTION_NAMES.items()))
+    items = (
+        f'item {{\n  name: "{name}"\n  id: {action_id}\n}}\n'
+        for action_id, name in sorted(ACTION_NAMES.items())
+    )
     write_text(output / "labelmap.pbtxt", "".join(items))
     write_text(stamp, json.dumps(parameters) + "\n")
 
@@ -111,14 +134,18 @@ def parse_size(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 192x144")
     size = int(width), int(height)
     if min(size) < 64 or size[0] % 2 or size[1] % 2:
-        raise argparse.ArgumentTypeError(f"{text!r}: both sides must be even numbers of at least 64")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: both sides must be even numbers of at least 64"
+        )
     return size
 
 
 def parse_count(minimum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number of at least {minimum}"
+            )
         return int(text)
 
     return parse
@@ -129,10 +156,18 @@ def main(argv: list[str] | None = None) -> int:
     parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--seed", type=parse_count(0), default=0)
-    parser.add_argument("--num-train", type=parse_count(1), default=48, metavar="N", help="training videos (48)")
-    parser.add_argument("--num-val", type=parse_count(1), default=16, metavar="N", help="validation videos (16)")
-    parser.add_argument("--seconds", type=parse_count(5), default=30, help="length of each video (30)")
-    parser.add_argument("--size", type=parse_size, default=(192, 144), metavar="WxH", help="frame size (192x144)")
+    parser.add_argument(
+        "--num-train", type=parse_count(1), default=48, metavar="N", help="training videos (48)"
+    )
+    parser.add_argument(
+        "--num-val", type=parse_count(1), default=16, metavar="N", help="validation videos (16)"
+    )
+    parser.add_argument(
+        "--seconds", type=parse_count(5), default=30, help="length of each video (30)"
+    )
+    parser.add_argument(
+        "--size", type=parse_size, default=(192, 144), metavar="WxH", help="frame size (192x144)"
+    )
     options = parser.parse_args(argv)
     counts = {"train": options.num_train, "val": options.num_val, "demo": 1}
     render_dataset(options.output, options.seed, counts, options.seconds, *options.size)

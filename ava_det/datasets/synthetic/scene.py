@@ -15,10 +15,12 @@ from ava_det.datasets.synthetic.room import Palette, build_background, build_lig
 
 FPS = 15
 START_SECOND = 900  # the first frame of a cut AVA movie is worth second 900
-FIRST_KEYFRAME = 2  # seconds from the start of the video; as in AVA (902..1798), the edges are not annotated
+# seconds from the start of the video; as in AVA (902..1798), the edges are not annotated
+FIRST_KEYFRAME = 2
 MIN_VISIBLE = 0.4  # a figure hidden more than this cannot be judged: its keyframe is excluded
 NUM_CANDIDATES = 32  # roles tried for each further figure, see build_actors
-CROWDING = (0.0, 0.15)  # share of the time a further figure meets another one, as far as a candidate reaches it
+# share of the time a further figure meets another one, as far as a candidate reaches it
+CROWDING = (0.0, 0.15)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class Role:
 
 @dataclass(frozen=True)
 class Actor:
-    """A role played: per frame its joints [F, 11, 2] in pixels, the side it faces [F] and what it holds."""
+    """A role played: per frame its joints [F, 11, 2] in pixels, the side it faces [F] and what it
+    holds.
+    """
 
     role: Role
     joints: np.ndarray
@@ -47,7 +51,9 @@ class Actor:
 
 @dataclass(frozen=True)
 class Row:
-    """One person at one keyframe: box (x1, y1, x2, y2) normalised to the frame, tight around what is visible."""
+    """One person at one keyframe: box (x1, y1, x2, y2) normalised to the frame, tight around what
+    is visible.
+    """
 
     timestamp: int
     box: tuple[float, float, float, float]
@@ -61,13 +67,19 @@ def compute_keyframe_seconds(seconds: int) -> range:
 
 
 def _draw_distinct(
-    rng: np.random.Generator, palette: Palette, saturation: tuple[float, float], value: tuple[float, float]
+    rng: np.random.Generator,
+    palette: Palette,
+    saturation: tuple[float, float],
+    value: tuple[float, float],
 ) -> Color:
-    """A colour that is no camouflage: some channel is far from the wall's, and some from the floor's."""
+    """A colour that is no camouflage: some channel is far from the wall's, and some from the
+    floor's.
+    """
     for _ in range(12):
         color = draw_color(rng, saturation, value)
         if all(
-            max(abs(c - b) for c, b in zip(color, base, strict=True)) > 50 for base in (palette.wall, palette.floor)
+            max(abs(c - b) for c, b in zip(color, base, strict=True)) > 50
+            for base in (palette.wall, palette.floor)
         ):
             break
     return color
@@ -75,7 +87,8 @@ def _draw_distinct(
 
 def _draw_look(rng: np.random.Generator, palette: Palette, height: float) -> Look:
     skin = np.array([236, 188, 160]) * (1 - rng.uniform(0, 0.6)) + np.array([20, 14, 10])
-    light, dark = draw_color(rng, (0.0, 0.6), (0.8, 1.0)), draw_color(rng, (0.2, 1.0), (0.05, 0.3))
+    light = draw_color(rng, (0.0, 0.6), (0.8, 1.0))
+    dark = draw_color(rng, (0.2, 1.0), (0.05, 0.3))
     paper, ink = (light, dark) if rng.random() < 0.5 else (dark, light)
     return Look(
         height=height,
@@ -92,9 +105,16 @@ def _draw_look(rng: np.random.Generator, palette: Palette, height: float) -> Loo
 
 
 def draw_role(
-    rng: np.random.Generator, palette: Palette, size: tuple[int, int], seconds: int, index: int, count: int
+    rng: np.random.Generator,
+    palette: Palette,
+    size: tuple[int, int],
+    seconds: int,
+    index: int,
+    count: int,
 ) -> Role:
-    """Role ``index`` of ``count``. Their parts of the room overlap: figures meet, but not all the time."""
+    """Role ``index`` of ``count``. Their parts of the room overlap: figures meet, but not all the
+    time.
+    """
     width, height = size
     share = {1: (0.55, 0.72), 2: (0.5, 0.66), 3: (0.45, 0.56)}[count]
     look = _draw_look(rng, palette, float(rng.uniform(*share)) * height)
@@ -116,15 +136,21 @@ def draw_role(
 def play(role: Role, seconds: int, step: int = 1) -> Actor:
     """Every ``step``-th frame of a role."""
     times = np.arange(seconds * FPS) / FPS
-    center_x, facing = actions.compute_path(role.segments, times, role.start, role.low, role.high, role.look.height)
-    times, center_x, facing = times[::step], center_x[::step], facing[::step]
+    center_x, facing = actions.compute_path(
+        role.segments, times, role.start, role.low, role.high, role.look.height
+    )
+    times = times[::step]
+    center_x = center_x[::step]
+    facing = facing[::step]
     angles = actions.compute_poses(role.segments, times, role.sway)
     joints = compute_joints(angles, facing, center_x, role.ground_y, role.look.height)
     return Actor(role, joints, facing, *actions.compute_held(role.segments, times))
 
 
 def _compute_extents(role: Role, seconds: int) -> np.ndarray:
-    """[K, 4] boxes around the joints at every whole second, widened by the girth of a limb: about the real ones."""
+    """[K, 4] boxes around the joints at every whole second, widened by the girth of a limb: about
+    the real ones.
+    """
     joints = play(role, seconds, step=FPS).joints
     border = 0.05 * role.look.height
     return np.concatenate([joints.min(axis=1) - border, joints.max(axis=1) + border], axis=1)
@@ -148,18 +174,22 @@ def build_actors(
 ) -> list[Actor]:
     """``count`` (1..3) figures in a frame of ``size`` (width, height), ordered from back to front.
 
-    Left to chance, two or three figures in so small a room would cover each other half of the time. So several
-    roles are drawn for each further figure, and the one whose crowding is nearest to a drawn target is taken.
+    Left to chance, two or three figures in so small a room would cover each other half of the time.
+    So several roles are drawn for each further figure, and the one whose crowding is nearest to a
+    drawn target is taken.
     """
     roles: list[Role] = []
     extents: list[np.ndarray] = []
     for index in range(count):
         candidates = [
-            draw_role(rng, palette, size, seconds, index, count) for _ in range(NUM_CANDIDATES if index else 1)
+            draw_role(rng, palette, size, seconds, index, count)
+            for _ in range(NUM_CANDIDATES if index else 1)
         ]
         target = rng.uniform(*CROWDING)
         boxes = [_compute_extents(role, seconds) for role in candidates]
-        best = min(range(len(candidates)), key=lambda i: abs(_compute_crowding(boxes[i], extents) - target))
+        best = min(
+            range(len(candidates)), key=lambda i: abs(_compute_crowding(boxes[i], extents) - target)
+        )
         roles.append(candidates[best])
         extents.append(boxes[best])
     return [play(role, seconds) for role in sorted(roles, key=lambda role: role.ground_y)]
@@ -168,13 +198,13 @@ def build_actors(
 def _draw_shadow(image: np.ndarray, actor: Actor, frame: int) -> None:
     """A soft dark ellipse on the ground under the figure."""
     columns = actor.joints[frame, :, 0]
-    left, right = columns.min() - 0.08 * actor.role.look.height, columns.max() + 0.08 * actor.role.look.height
+    left = columns.min() - 0.08 * actor.role.look.height
+    right = columns.max() + 0.08 * actor.role.look.height
     half_height = 0.045 * actor.role.look.height
-    x1, x2 = max(0, int(left)), min(image.shape[1], int(right) + 1)
-    y1, y2 = (
-        max(0, int(actor.role.ground_y - half_height)),
-        min(image.shape[0], int(actor.role.ground_y + half_height) + 1),
-    )
+    x1 = max(0, int(left))
+    x2 = min(image.shape[1], int(right) + 1)
+    y1 = max(0, int(actor.role.ground_y - half_height))
+    y2 = min(image.shape[0], int(actor.role.ground_y + half_height) + 1)
     u = ((np.arange(x1, x2) - (left + right) / 2) / ((right - left) / 2))[None, :]
     v = ((np.arange(y1, y2) - actor.role.ground_y) / half_height)[:, None]
     shade = 1 - 0.3 * np.clip(1 - u * u - v * v, 0, 1)
@@ -204,7 +234,9 @@ def render_frames(
         yield cv2.LUT(image, tables[frame][:, None])
 
 
-def compute_ground_truth(actors: list[Actor], width: int, height: int, seconds: int) -> tuple[list[Row], list[int]]:
+def compute_ground_truth(
+    actors: list[Actor], width: int, height: int, seconds: int
+) -> tuple[list[Row], list[int]]:
     """Rows of all keyframes that can be judged, and the timestamps of those that cannot.
 
     A keyframe is excluded when a figure is changing its action at that moment, or is mostly hidden.
@@ -215,7 +247,12 @@ def compute_ground_truth(actors: list[Actor], width: int, height: int, seconds: 
         frame = second * FPS
         masks = [
             compute_mask(
-                (height, width), a.joints[frame], a.facing[frame], a.role.look, a.held[frame], a.held_size[frame]
+                (height, width),
+                a.joints[frame],
+                a.facing[frame],
+                a.role.look,
+                a.held[frame],
+                a.held_size[frame],
             )
             for a in actors
         ]
@@ -227,7 +264,8 @@ def compute_ground_truth(actors: list[Actor], width: int, height: int, seconds: 
             hidden = visible.sum() < MIN_VISIBLE * masks[person_id].sum()
             if hidden or actions.is_ambiguous(actor.role.segments, second):
                 break
-            ys, xs = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
+            ys = np.flatnonzero(visible.any(axis=1))
+            xs = np.flatnonzero(visible.any(axis=0))
             box = (xs[0] / width, ys[0] / height, (xs[-1] + 1) / width, (ys[-1] + 1) / height)
             action_ids = actions.find_segment(actor.role.segments, second).action_ids
             here.append(Row(START_SECOND + second, box, action_ids, person_id))

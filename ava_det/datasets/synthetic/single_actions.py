@@ -1,9 +1,10 @@
-"""Renders short clips of one figure with one action each, a folder for each class: a small Kinetics.
+"""Renders short clips of one figure with one action each, a folder for each class: a small
+Kinetics.
 
     python data/synthetic/single_actions.py --output data/synthetic/single_actions
 
-writes ``train/CLASS/*.mp4`` and ``val/CLASS/*.mp4`` for the actions of the synthetic dataset, in rooms and by figures
-that it does not have. The same options give the same videos.
+writes ``train/CLASS/*.mp4`` and ``val/CLASS/*.mp4`` for the actions of the synthetic dataset, in
+rooms and by figures that it does not have. The same options give the same videos.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def draw_timetable(rng: np.random.Generator, movement: int, arms: int) -> list[a
     """One action throughout; falling and getting up take two seconds between standing and lying."""
     if movement not in (FALL, GET_UP):
         return [actions.build_segment(rng, -5.0, SECONDS + 5.0, movement, arms)]
-    start, end = 0.5 + rng.uniform(-0.2, 0.2), SECONDS - 0.5 + rng.uniform(-0.2, 0.2)
+    start = 0.5 + rng.uniform(-0.2, 0.2)
+    end = SECONDS - 0.5 + rng.uniform(-0.2, 0.2)
     before, after = (STAND, LIE) if movement == FALL else (LIE, STAND)
     return [
         actions.build_segment(rng, -5.0, start, before, NOTHING),
@@ -61,30 +63,51 @@ def draw_timetable(rng: np.random.Generator, movement: int, arms: int) -> list[a
     ]
 
 
-def render_clip(rng: np.random.Generator, movement: int, arms: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+def render_clip(
+    rng: np.random.Generator, movement: int, arms: int, size: tuple[int, int]
+) -> Iterator[np.ndarray]:
     """Frames uint8 [H, W, 3] RGB of one figure in a room of its own."""
     palette = draw_palette(rng)
     role = scene.draw_role(rng, palette, size, SECONDS, 0, 1)
-    actor = scene.play(dataclasses.replace(role, segments=draw_timetable(rng, movement, arms)), SECONDS)
+    actor = scene.play(
+        dataclasses.replace(role, segments=draw_timetable(rng, movement, arms)), SECONDS
+    )
     return scene.render_frames(rng, palette, [actor], *size)
 
 
 @reports_mistakes
 def main(argv: list[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = ToolParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--seed", type=parse_count(0), default=0)
     parser.add_argument(
-        "--num-train", type=parse_count(1), default=40, metavar="N", help="training clips of each class"
+        "--num-train",
+        type=parse_count(1),
+        default=40,
+        metavar="N",
+        help="training clips of each class",
     )
     parser.add_argument(
-        "--num-val", type=parse_count(1), default=10, metavar="N", help="validation clips of each class"
+        "--num-val",
+        type=parse_count(1),
+        default=10,
+        metavar="N",
+        help="validation clips of each class",
     )
-    parser.add_argument("--size", type=parse_size, default=(192, 144), metavar="WxH", help="frame size")
+    parser.add_argument(
+        "--size", type=parse_size, default=(192, 144), metavar="WxH", help="frame size"
+    )
     options = parser.parse_args(argv)
     cv2.setNumThreads(1)
     counts = {"train": options.num_train, "val": options.num_val}
-    jobs = [(split, kind, i) for split in counts for kind in range(len(CLASSES)) for i in range(counts[split])]
+    jobs = [
+        (split, kind, i)
+        for split in counts
+        for kind in range(len(CLASSES))
+        for i in range(counts[split])
+    ]
     for split, kind, index in tqdm(jobs, desc="rendering", unit="clip"):
         movement, arms = CLASSES[kind]
         name = actions.ACTION_NAMES[arms or movement].replace("/", " or ")

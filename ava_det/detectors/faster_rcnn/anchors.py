@@ -12,12 +12,17 @@ ASPECT_RATIOS = (0.5, 1.0, 2.0)  # height / width
 
 
 def make_anchors(
-    map_sizes: Sequence[tuple[int, int]], strides: Sequence[int], sizes: Sequence[float], device: torch.device
+    map_sizes: Sequence[tuple[int, int]],
+    strides: Sequence[int],
+    sizes: Sequence[float],
+    device: torch.device,
 ) -> list[Tensor]:
-    """Anchors of each level, [H * W * 3, 4] xyxy pixels of the padded image, row by row, cell by cell.
+    """Anchors of each level, [H * W * 3, 4] xyxy pixels of the padded image, row by row, cell by
+    cell.
 
-    map_sizes: (H, W) of each level. sizes: the square root of the anchors' area on each level. They are centred on
-    the upper left corner of a cell and not rounded, unlike those of the first Detectron.
+    map_sizes: (H, W) of each level. sizes: the square root of the anchors' area on each level. They
+    are centred on the upper left corner of a cell and not rounded, unlike those of the first
+    Detectron.
     """
     levels = []
     for (height, width), stride, size in zip(map_sizes, strides, sizes, strict=True):

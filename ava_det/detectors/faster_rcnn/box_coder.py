@@ -10,12 +10,16 @@ from torch import Tensor
 Weights = tuple[float, float, float, float]
 
 ANCHOR_WEIGHTS: Weights = (1.0, 1.0, 1.0, 1.0)
-PROPOSAL_WEIGHTS: Weights = (10.0, 10.0, 5.0, 5.0)  # bring the box head's targets near unit variance (Fast R-CNN)
-MAX_LOG_SCALE = math.log(1000 / 16)  # a prediction grows a box by at most this, so that exp() stays finite
+# bring the box head's targets near unit variance (Fast R-CNN)
+PROPOSAL_WEIGHTS: Weights = (10.0, 10.0, 5.0, 5.0)
+# a prediction grows a box by at most this, so that exp() stays finite
+MAX_LOG_SCALE = math.log(1000 / 16)
 
 
 def encode_boxes(boxes: Tensor, origins: Tensor, weights: Weights) -> Tensor:
-    """Offsets [N, 4] (dx, dy, dw, dh) that lead from `origins` to `boxes`, both [N, 4] xyxy with sides > 0."""
+    """Offsets [N, 4] (dx, dy, dw, dh) that lead from `origins` to `boxes`, both [N, 4] xyxy with
+    sides > 0.
+    """
     x, y, width, height = _to_centers(origins)
     target_x, target_y, target_width, target_height = _to_centers(boxes)
     weight_x, weight_y, weight_width, weight_height = weights
@@ -35,20 +39,31 @@ def decode_boxes(offsets: Tensor, origins: Tensor, weights: Weights) -> Tensor:
 
     Always in float32: halves know no pixel of a large image exactly.
     """
-    offsets, origins = offsets.float(), origins.float()
+    offsets = offsets.float()
+    origins = origins.float()
     x, y, width, height = (value.unsqueeze(-1) for value in _to_centers(origins))
-    dx, dy, dw, dh = (offset / weight for offset, weight in zip(offsets.unbind(-1), weights, strict=True))
+    dx, dy, dw, dh = (
+        offset / weight for offset, weight in zip(offsets.unbind(-1), weights, strict=True)
+    )
     center_x = dx * width + x
     center_y = dy * height + y
     new_width = torch.exp(dw.clamp(max=MAX_LOG_SCALE)) * width
     new_height = torch.exp(dh.clamp(max=MAX_LOG_SCALE)) * height
-    half_width, half_height = 0.5 * new_width, 0.5 * new_height
+    half_width = 0.5 * new_width
+    half_height = 0.5 * new_height
     return torch.stack(
-        (center_x - half_width, center_y - half_height, center_x + half_width, center_y + half_height), dim=-1
+        (
+            center_x - half_width,
+            center_y - half_height,
+            center_x + half_width,
+            center_y + half_height,
+        ),
+        dim=-1,
     )
 
 
 def _to_centers(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     x1, y1, x2, y2 = boxes.unbind(-1)
-    width, height = x2 - x1, y2 - y1
+    width = x2 - x1
+    height = y2 - y1
     return x1 + 0.5 * width, y1 + 0.5 * height, width, height

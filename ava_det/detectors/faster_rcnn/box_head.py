@@ -18,10 +18,12 @@ RESOLUTION = 7  # cells per side of an aligned proposal
 NUM_LEVELS = 4  # P6 is for proposals alone
 NMS_IOU = 0.5
 FOREGROUND_FROM = 0.5  # IoU of proposals with labelled boxes; the others are background
-NUM_SAMPLES, FOREGROUND_SHARE = 512, 0.25  # proposals of one image in the loss
+NUM_SAMPLES = 512
+FOREGROUND_SHARE = 0.25  # proposals of one image in the loss
 
 Size = tuple[int, int]
-# boxes float32 [N, 4] xyxy pixels of the resized image, scores float32 [N], best first, and class int64 [N]
+# boxes float32 [N, 4] xyxy pixels of the resized image, scores float32 [N], best first, and class
+# int64 [N]
 Found = tuple[Tensor, Tensor, Tensor]
 
 
@@ -41,7 +43,9 @@ class FullyConnected(nn.Module):
 
 
 class BoxPredictor(nn.Module):
-    """[K, hidden] to logits [K, num_classes + 1], background last, and offsets [K, num_classes * 4]."""
+    """[K, hidden] to logits [K, num_classes + 1], background last, and offsets [K, num_classes *
+    4].
+    """
 
     def __init__(self, hidden: int, num_classes: int) -> None:
         super().__init__()
@@ -56,9 +60,13 @@ class BoxPredictor(nn.Module):
 
 
 class BoxHead(nn.Module):
-    """Scores and refines proposals. min_score, max_boxes: what is kept of one image, over all classes."""
+    """Scores and refines proposals. min_score, max_boxes: what is kept of one image, over all
+    classes.
+    """
 
-    def __init__(self, channels: int, hidden: int, num_classes: int, min_score: float, max_boxes: int) -> None:
+    def __init__(
+        self, channels: int, hidden: int, num_classes: int, min_score: float, max_boxes: int
+    ) -> None:
         super().__init__()
         self.box_head = FullyConnected(channels, hidden)
         self.box_predictor = BoxPredictor(hidden, num_classes)
@@ -66,7 +74,9 @@ class BoxHead(nn.Module):
         self.min_score = min_score
         self.max_boxes = max_boxes
 
-    def forward(self, maps: Sequence[Tensor], proposals: Sequence[Tensor], image_sizes: Sequence[Size]) -> list[Found]:
+    def forward(
+        self, maps: Sequence[Tensor], proposals: Sequence[Tensor], image_sizes: Sequence[Size]
+    ) -> list[Found]:
         """P2 .. P6 and the proposals [N, 4] of each image to what is found in it."""
         logits, offsets = self._predict(maps, proposals)
         counts = [len(boxes) for boxes in proposals]
@@ -80,14 +90,18 @@ class BoxHead(nn.Module):
         ]
 
     def compute_losses(
-        self, maps: Sequence[Tensor], proposals: Sequence[Tensor], targets: Sequence[tuple[Tensor, Tensor]]
+        self,
+        maps: Sequence[Tensor],
+        proposals: Sequence[Tensor],
+        targets: Sequence[tuple[Tensor, Tensor]],
     ) -> dict[str, Tensor]:
         """`box_cls` (cross-entropy) and `box_loc` (L1), both over the number of sampled proposals.
 
         targets: boxes [M, 4] in pixels of the resized image and classes int64 [M] of each image.
         """
         sampled = [
-            self._sample(boxes, truth, classes) for boxes, (truth, classes) in zip(proposals, targets, strict=True)
+            self._sample(boxes, truth, classes)
+            for boxes, (truth, classes) in zip(proposals, targets, strict=True)
         ]
         chosen, truth, classes = (torch.cat(parts) for parts in zip(*sampled, strict=True))
         logits, offsets = self._predict(maps, [boxes for boxes, _, _ in sampled])
@@ -99,8 +113,11 @@ class BoxHead(nn.Module):
         return {"box_cls": classification / count, "box_loc": location / count}
 
     @torch.no_grad()
-    def _sample(self, proposals: Tensor, truth: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Proposals of one image for the loss, with the labelled box and the class each should give.
+    def _sample(
+        self, proposals: Tensor, truth: Tensor, classes: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Proposals of one image for the loss, with the labelled box and the class each should
+        give.
 
         The labelled boxes are proposals too: at the start of training there is no other good one.
         """
@@ -113,25 +130,35 @@ class BoxHead(nn.Module):
         answer = truth[nearest[chosen]] if len(truth) else candidates[chosen]
         return candidates[chosen], answer, wanted
 
-    def _predict(self, maps: Sequence[Tensor], proposals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def _predict(
+        self, maps: Sequence[Tensor], proposals: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """Logits [K, num_classes + 1] and offsets [K, num_classes, 4] of all proposals, float32."""
-        logits, offsets = self.box_predictor(self.box_head(align_proposals(maps[:NUM_LEVELS], proposals)))
+        logits, offsets = self.box_predictor(
+            self.box_head(align_proposals(maps[:NUM_LEVELS], proposals))
+        )
         return logits.float(), offsets.float().unflatten(1, (self.num_classes, 4))
 
     def _select(self, boxes: Tensor, scores: Tensor, image_size: Size) -> Found:
-        """One image: boxes [N, num_classes, 4] and scores [N, num_classes + 1] to what is kept of them."""
+        """One image: boxes [N, num_classes, 4] and scores [N, num_classes + 1] to what is kept of
+        them.
+        """
         finite = boxes.isfinite().flatten(1).all(dim=1) & scores.isfinite().all(dim=1)
-        boxes, scores = boxes[finite], scores[finite, :-1]
+        boxes = boxes[finite]
+        scores = scores[finite, :-1]
         row, column = (scores > self.min_score).nonzero(as_tuple=True)
         height, width = image_size
         chosen = clip_boxes(boxes[row, column], width, height)
         kept = batched_nms(chosen, scores[row, column], column, NMS_IOU)[: self.max_boxes]
-        kept = kept[(chosen[kept, 2:] > chosen[kept, :2]).all(dim=1)]  # after the limit, as the library does
+        # after the limit, as the library does
+        kept = kept[(chosen[kept, 2:] > chosen[kept, :2]).all(dim=1)]
         return chosen[kept], scores[row, column][kept], column[kept]
 
 
 def align_proposals(maps: Sequence[Tensor], proposals: Sequence[Tensor]) -> Tensor:
-    """RoIAlign on the level that suits each proposal's size: [K, C, 7, 7] for the proposals of all images in order."""
+    """RoIAlign on the level that suits each proposal's size: [K, C, 7, 7] for the proposals of all
+    images in order.
+    """
     boxes = torch.cat(list(proposals))
     counts = torch.tensor([len(own) for own in proposals], device=boxes.device)
     image = torch.arange(len(proposals), device=boxes.device).repeat_interleave(counts)
@@ -141,12 +168,17 @@ def align_proposals(maps: Sequence[Tensor], proposals: Sequence[Tensor]) -> Tens
     for level, (features, stride) in enumerate(zip(maps, STRIDES, strict=False)):
         index = (levels == level).nonzero()[:, 0]
         aligned.index_put_(  # in place: a copy per level is 50 MB
-            (index,), roi_align(features, rois[index], RESOLUTION, 1 / stride, sampling_ratio=0, aligned=True)
+            (index,),
+            roi_align(
+                features, rois[index], RESOLUTION, 1 / stride, sampling_ratio=0, aligned=True
+            ),
         )
     return aligned
 
 
 def choose_levels(boxes: Tensor) -> Tensor:
-    """Index of the map each box [N, 4] is read from: a box of 224 x 224 pixels from P4 (FPN paper, equation 1)."""
+    """Index of the map each box [N, 4] is read from: a box of 224 x 224 pixels from P4 (FPN paper,
+    equation 1).
+    """
     level = torch.floor(4 + torch.log2(compute_area(boxes).sqrt() / 224 + 1e-8))
     return level.clamp(min=2, max=1 + NUM_LEVELS).long() - 2

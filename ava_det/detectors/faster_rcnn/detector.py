@@ -42,7 +42,9 @@ class FasterRCNNDetector:
     ) -> None:
         num_classes = model.architecture["num_classes"]
         if not 0 <= person_class < num_classes:
-            raise ValueError(f"person_class: expected 0..{num_classes - 1}, received {person_class}")
+            raise ValueError(
+                f"person_class: expected 0..{num_classes - 1}, received {person_class}"
+            )
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
         self.short_side = short_side
@@ -57,7 +59,9 @@ class FasterRCNNDetector:
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """RGB uint8 [H, W, 3] frames, here of any sizes, to (boxes [N, 4] xyxy pixels, person_scores [N]) per frame."""
+        """RGB uint8 [H, W, 3] frames, here of any sizes, to (boxes [N, 4] xyxy pixels,
+        person_scores [N]) per frame.
+        """
         results = []
         for start in range(0, len(frames), self.batch_size):
             results += self._detect(frames[start : start + self.batch_size])
@@ -70,7 +74,9 @@ class FasterRCNNDetector:
         results = []
         for frame, image, (boxes, scores, classes) in zip(frames, images, found, strict=True):
             height, width = frame.shape[:2]
-            boxes = clip_boxes(scale_boxes(boxes, width / image.shape[2], height / image.shape[1]), width, height)
+            boxes = clip_boxes(
+                scale_boxes(boxes, width / image.shape[2], height / image.shape[1]), width, height
+            )
             person = classes == self.person_class
             results.append((boxes[person].cpu().numpy(), scores[person].cpu().numpy()))
         return results
@@ -86,6 +92,8 @@ class FasterRCNNDetector:
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Half precision where the network gains by it, or nothing for fp32."""
     if precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, received {precision!r}")
+        raise ValueError(
+            f"precision: expected one of {', '.join(PRECISIONS)}, received {precision!r}"
+        )
     dtype = PRECISIONS[precision]
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)

@@ -1,4 +1,6 @@
-"""Training only: which predictions answer for which labelled box, and which of them the loss looks at."""
+"""Training only: which predictions answer for which labelled box, and which of them the loss looks
+at.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from torch import Tensor
 
 from ava_det.boxes import compute_area
 
-FOREGROUND, BACKGROUND, IGNORED = 1, 0, -1
+FOREGROUND = 1
+BACKGROUND = 0
+IGNORED = -1
 
 
 def match_boxes(
@@ -16,12 +20,13 @@ def match_boxes(
     """Assigns labelled boxes [M, 4] to candidates [N, 4] by intersection over union.
 
     Args:
-        low, high: below `low` a candidate is background, from `high` foreground, between them ignored.
-        keep_best: the candidates that overlap a labelled box most are foreground however little it is.
+        low, high: below `low` a candidate is background, from `high` foreground, between them
+        ignored. keep_best: the candidates that overlap a labelled box most are foreground however
+        little it is.
 
     Returns:
-        nearest: int64 [N], the labelled box each candidate overlaps most (0 where there is none at all), and
-        kind: int64 [N] of FOREGROUND, BACKGROUND and IGNORED.
+        nearest: int64 [N], the labelled box each candidate overlaps most (0 where there is none at
+        all), and kind: int64 [N] of FOREGROUND, BACKGROUND and IGNORED.
     """
     kind = torch.full((len(candidates),), BACKGROUND, device=candidates.device)
     if len(labelled) == 0:
@@ -37,7 +42,9 @@ def match_boxes(
 
 
 def _compute_iou_columns(labelled: Tensor, candidates: Tensor) -> Tensor:
-    """[M, N], one labelled box at a time: [M, N, 2] temporaries of 200,000 anchors are what training waits for."""
+    """[M, N], one labelled box at a time: [M, N, 2] temporaries of 200,000 anchors are what
+    training waits for.
+    """
     area = compute_area(candidates)
     rows = []
     for box, own_area in zip(labelled, compute_area(labelled), strict=True):
@@ -49,8 +56,11 @@ def _compute_iou_columns(labelled: Tensor, candidates: Tensor) -> Tensor:
 
 
 def sample(kind: Tensor, count: int, foreground_share: float) -> tuple[Tensor, Tensor]:
-    """At most `count` random indices, of which at most `foreground_share` foreground: (foreground, background)."""
-    foreground, background = (kind == FOREGROUND).nonzero()[:, 0], (kind == BACKGROUND).nonzero()[:, 0]
+    """At most `count` random indices, of which at most `foreground_share` foreground: (foreground,
+    background).
+    """
+    foreground = (kind == FOREGROUND).nonzero()[:, 0]
+    background = (kind == BACKGROUND).nonzero()[:, 0]
     num_foreground = min(len(foreground), int(count * foreground_share))
     num_background = min(len(background), count - num_foreground)
     chosen = torch.randperm(len(foreground), device=kind.device)[:num_foreground]

@@ -19,14 +19,18 @@ NMS_IOU = 0.7
 MAX_PER_LEVEL = 1000  # best anchors of each level that become boxes
 MAX_PER_LEVEL_IN_TRAINING = 2000
 MAX_PROPOSALS = 1000  # of one image, after non-maximum suppression
-BACKGROUND_BELOW, FOREGROUND_FROM = 0.3, 0.7  # IoU of anchors with labelled boxes
-NUM_SAMPLES, FOREGROUND_SHARE = 256, 0.5  # anchors of one image in the loss
+BACKGROUND_BELOW = 0.3
+FOREGROUND_FROM = 0.7  # IoU of anchors with labelled boxes
+NUM_SAMPLES = 256
+FOREGROUND_SHARE = 0.5  # anchors of one image in the loss
 
 Size = tuple[int, int]
 
 
 class ProposalHead(nn.Module):
-    """One convolution shared by all levels, then a logit and four offsets for each anchor of a cell."""
+    """One convolution shared by all levels, then a logit and four offsets for each anchor of a
+    cell.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -38,31 +42,44 @@ class ProposalHead(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, C, H, W] to logits [B, H * W * 3] and offsets [B, H * W * 3, 4], in the order of the anchors."""
+        """[B, C, H, W] to logits [B, H * W * 3] and offsets [B, H * W * 3, 4], in the order of the
+        anchors.
+        """
         hidden = F.relu_(self.conv(features))
         logits = self.objectness_logits(hidden).permute(0, 2, 3, 1).flatten(1)
         offsets = self.anchor_deltas(hidden)
         batch, _, height, width = offsets.shape
-        offsets = offsets.view(batch, -1, 4, height, width).permute(0, 3, 4, 1, 2).reshape(batch, -1, 4)
+        offsets = (
+            offsets.view(batch, -1, 4, height, width).permute(0, 3, 4, 1, 2).reshape(batch, -1, 4)
+        )
         return logits, offsets
 
 
 class ProposalNetwork(nn.Module):
-    """P2 .. P6 to proposals, boxes float32 [N, 4] xyxy pixels of the resized image, most likely first."""
+    """P2 .. P6 to proposals, boxes float32 [N, 4] xyxy pixels of the resized image, most likely
+    first.
+    """
 
     def __init__(self, channels: int, anchor_sizes: Sequence[float]) -> None:
         super().__init__()
         if len(anchor_sizes) != len(STRIDES):
-            raise ValueError(f"anchor_sizes: expected {len(STRIDES)}, one per level, received {list(anchor_sizes)}")
+            raise ValueError(
+                f"anchor_sizes: expected {len(STRIDES)}, one per level, received {list(anchor_sizes)}"
+            )
         self.rpn_head = ProposalHead(channels)
         self._anchor_sizes = tuple(anchor_sizes)
 
     def forward(
-        self, maps: Sequence[Tensor], image_sizes: Sequence[Size], labelled: Sequence[Tensor] | None = None
+        self,
+        maps: Sequence[Tensor],
+        image_sizes: Sequence[Size],
+        labelled: Sequence[Tensor] | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Proposals of each image, and the losses `rpn_cls` and `rpn_loc` where labelled boxes are given.
+        """Proposals of each image, and the losses `rpn_cls` and `rpn_loc` where labelled boxes are
+        given.
 
-        image_sizes: (H, W) of each image without its padding. labelled: boxes [M, 4] of each image, in its pixels.
+        image_sizes: (H, W) of each image without its padding. labelled: boxes [M, 4] of each image,
+        in its pixels.
         """
         sizes = [(features.shape[2], features.shape[3]) for features in maps]
         anchors = make_anchors(sizes, STRIDES, self._anchor_sizes, maps[0].device)
@@ -71,44 +88,60 @@ class ProposalNetwork(nn.Module):
         with torch.no_grad():  # the box head trains on proposals as they are
             boxes, logits, levels = self._select_anchors(outputs, anchors)
             proposals = [
-                suppress_proposals(boxes[index], logits[index], levels, size) for index, size in enumerate(image_sizes)
+                suppress_proposals(boxes[index], logits[index], levels, size)
+                for index, size in enumerate(image_sizes)
             ]
         return proposals, losses
 
     def _select_anchors(
         self, outputs: Sequence[tuple[Tensor, Tensor]], anchors: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The best anchors of each level and image as boxes [B, N, 4], with logits [B, N] and levels [N]."""
+        """The best anchors of each level and image as boxes [B, N, 4], with logits [B, N] and
+        levels [N].
+        """
         limit = MAX_PER_LEVEL_IN_TRAINING if self.training else MAX_PER_LEVEL
-        boxes, best_logits, levels = [], [], []
+        boxes = []
+        best_logits = []
+        levels = []
         for level, ((logits, offsets), origins) in enumerate(zip(outputs, anchors, strict=True)):
             best, index = logits.topk(min(limit, logits.shape[1]), dim=1)
             chosen = offsets.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
-            boxes.append(decode_boxes(chosen.unsqueeze(2), origins[index], ANCHOR_WEIGHTS).squeeze(2))
+            boxes.append(
+                decode_boxes(chosen.unsqueeze(2), origins[index], ANCHOR_WEIGHTS).squeeze(2)
+            )
             best_logits.append(best)
             levels.append(torch.full_like(index[0], level))
         return torch.cat(boxes, 1), torch.cat(best_logits, 1), torch.cat(levels)
 
 
 def suppress_proposals(boxes: Tensor, logits: Tensor, levels: Tensor, image_size: Size) -> Tensor:
-    """One image: clips [N, 4] to its (H, W), drops what is empty, and keeps the best after suppression by level."""
+    """One image: clips [N, 4] to its (H, W), drops what is empty, and keeps the best after
+    suppression by level.
+    """
     height, width = image_size
     finite = boxes.isfinite().all(dim=1) & logits.isfinite()
     boxes = clip_boxes(boxes, width, height)
     keep = finite & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    boxes, logits, levels = boxes[keep], logits[keep], levels[keep]
+    boxes = boxes[keep]
+    logits = logits[keep]
+    levels = levels[keep]
     return boxes[batched_nms(boxes, logits.float(), levels, NMS_IOU)[:MAX_PROPOSALS]]
 
 
 def compute_losses(
     outputs: Sequence[tuple[Tensor, Tensor]], anchors: Tensor, labelled: Sequence[Tensor]
 ) -> dict[str, Tensor]:
-    """Cross-entropy of sampled anchors and L1 of the foreground ones' offsets, both over the number of samples."""
+    """Cross-entropy of sampled anchors and L1 of the foreground ones' offsets, both over the number
+    of samples.
+    """
     logits = torch.cat([level for level, _ in outputs], dim=1).float()
     offsets = torch.cat([level for _, level in outputs], dim=1).float()
-    classification, location = logits.sum() * 0, offsets.sum() * 0
+    classification = logits.sum() * 0
+    location = offsets.sum() * 0
     for image, boxes in enumerate(labelled):
-        nearest, kind = match_boxes(anchors, boxes, BACKGROUND_BELOW, FOREGROUND_FROM, keep_best=True)
+        nearest, kind = match_boxes(
+            anchors, boxes, BACKGROUND_BELOW, FOREGROUND_FROM, keep_best=True
+        )
         foreground, background = sample(kind, NUM_SAMPLES, FOREGROUND_SHARE)
         chosen = torch.cat((foreground, background))
         truth = torch.zeros_like(logits[image, chosen])

@@ -11,7 +11,9 @@ STRIDES = (4, 8, 16, 32, 64)
 
 
 class FeaturePyramid(nn.Module):
-    """Images [B, 3, H, W], H and W multiples of 32, to P2 .. P6, each [B, channels, H / stride, W / stride]."""
+    """Images [B, 3, H, W], H and W multiples of 32, to P2 .. P6, each [B, channels, H / stride, W /
+    stride].
+    """
 
     def __init__(self, bottom_up: ResNet, channels: int = 256) -> None:
         super().__init__()
@@ -32,7 +34,11 @@ class FeaturePyramid(nn.Module):
         found: list[Tensor] = []
         for level, features in zip(reversed(self.levels), reversed(maps), strict=True):
             lateral = getattr(self, f"fpn_lateral{level}")(features)
-            merged = lateral if merged is None else lateral + F.interpolate(merged, scale_factor=2.0, mode="nearest")
+            merged = (
+                lateral
+                if merged is None
+                else lateral + F.interpolate(merged, scale_factor=2.0, mode="nearest")
+            )
             found.insert(0, getattr(self, f"fpn_output{level}")(merged))
         found.append(found[-1][:, :, ::2, ::2])  # P6: every second cell of P5
         return found

@@ -1,4 +1,5 @@
-"""How large the network sees a frame: Detectron2's rule, by Pillow, whose antialiased bilinear filter it uses.
+"""How large the network sees a frame: Detectron2's rule, by Pillow, whose antialiased bilinear
+filter it uses.
 
 OpenCV's and torch's filters give other pixels, and with them other boxes.
 """
@@ -8,20 +9,28 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-SHORT_SIDE, LONG_SIDE = 800, 1333  # of the published detectors
+SHORT_SIDE = 800
+LONG_SIDE = 1333  # of the published detectors
 
 
 def compute_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
-    """(height, width) with the short side at `short_side`, unless the long one then is longer than `long_side`."""
+    """(height, width) with the short side at `short_side`, unless the long one then is longer than
+    `long_side`.
+    """
     scale = short_side / min(height, width)
-    new_height, new_width = (short_side, scale * width) if height < width else (scale * height, short_side)
+    new_height, new_width = (
+        (short_side, scale * width) if height < width else (scale * height, short_side)
+    )
     if max(new_height, new_width) > long_side:
         scale = long_side / max(new_height, new_width)
-        new_height, new_width = new_height * scale, new_width * scale
+        new_height = new_height * scale
+        new_width = new_width * scale
     return max(1, int(new_height + 0.5)), max(1, int(new_width + 0.5))
 
 
-def resize_frame(frame: np.ndarray, short_side: int = SHORT_SIDE, long_side: int = LONG_SIDE) -> np.ndarray:
+def resize_frame(
+    frame: np.ndarray, short_side: int = SHORT_SIDE, long_side: int = LONG_SIDE
+) -> np.ndarray:
     """uint8 [H, W, 3] to uint8 [H', W', 3]."""
     height, width = compute_size(frame.shape[0], frame.shape[1], short_side, long_side)
     image = Image.fromarray(np.ascontiguousarray(frame))

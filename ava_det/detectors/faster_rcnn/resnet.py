@@ -1,4 +1,6 @@
-"""ResNet and ResNeXt as Detectron2 builds and names them: stem, res2 .. res5, at strides 4, 8, 16, 32."""
+"""ResNet and ResNeXt as Detectron2 builds and names them: stem, res2 .. res5, at strides 4, 8, 16,
+32.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +12,33 @@ from torch.nn import functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
 STAGES = ("res2", "res3", "res4", "res5")
-BLOCKS_PER_STAGE = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+BLOCKS_PER_STAGE = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
 NORMS = ("frozen_bn", "bn", "gn")
 
 Norm = Callable[[int], nn.Module]
 
 
 class FrozenBN(FrozenBatchNorm2d):
-    """Batch norm with fixed statistics and fixed scale, computed by the operation Detectron2 uses: equal bit by bit."""
+    """Batch norm with fixed statistics and fixed scale, computed by the operation Detectron2 uses:
+    equal bit by bit.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
 
 
 def choose_norm(name: str) -> Norm:
-    """frozen_bn for published weights; bn or gn (32 groups, or what divides the channels) to train from scratch."""
+    """frozen_bn for published weights; bn or gn (32 groups, or what divides the channels) to train
+    from scratch.
+    """
     if name not in NORMS:
         raise ValueError(f"norm: expected one of {', '.join(NORMS)}, received {name!r}")
     if name == "gn":
@@ -33,12 +47,22 @@ def choose_norm(name: str) -> Norm:
 
 
 class ConvNorm(nn.Conv2d):
-    """A convolution without bias, and the norm after it, which lives inside it: `conv1.weight`, `conv1.norm.weight`."""
+    """A convolution without bias, and the norm after it, which lives inside it: `conv1.weight`,
+    `conv1.norm.weight`.
+    """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, norm: Norm, stride: int = 1, groups: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        norm: Norm,
+        stride: int = 1,
+        groups: int = 1,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+        super().__init__(
+            in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
+        )
         self.norm = norm(out_channels)
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
 
@@ -53,7 +77,11 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1 = ConvNorm(in_channels, out_channels, 3, norm, stride)
         self.conv2 = ConvNorm(out_channels, out_channels, 3, norm)
-        self.shortcut = ConvNorm(in_channels, out_channels, 1, norm, stride) if in_channels != out_channels else None
+        self.shortcut = (
+            ConvNorm(in_channels, out_channels, 1, norm, stride)
+            if in_channels != out_channels
+            else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.conv2(F.relu_(self.conv1(x)))
@@ -64,8 +92,8 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 (grouped in ResNeXt), 1x1.
 
-    stride_in_1x1: where a stage strides. True in the weights of MSRA's ResNets (R50, R101 of the zoo), false in
-    those of FAIR's (X101) and torchvision's; nothing in a file of weights tells.
+    stride_in_1x1: where a stage strides. True in the weights of MSRA's ResNets (R50, R101 of the
+    zoo), false in those of FAIR's (X101) and torchvision's; nothing in a file of weights tells.
     """
 
     def __init__(
@@ -83,7 +111,11 @@ class Bottleneck(nn.Module):
         self.conv1 = ConvNorm(in_channels, inner_channels, 1, norm, stride_1x1)
         self.conv2 = ConvNorm(inner_channels, inner_channels, 3, norm, stride_3x3, groups)
         self.conv3 = ConvNorm(inner_channels, out_channels, 1, norm)
-        self.shortcut = ConvNorm(in_channels, out_channels, 1, norm, stride) if in_channels != out_channels else None
+        self.shortcut = (
+            ConvNorm(in_channels, out_channels, 1, norm, stride)
+            if in_channels != out_channels
+            else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.conv3(F.relu_(self.conv2(F.relu_(self.conv1(x)))))
@@ -106,10 +138,10 @@ class ResNet(nn.Module):
     """Images [B, 3, H, W] to the feature maps of res2 .. res5.
 
     Args:
-        depth: 18, 34 (basic blocks), 50, 101 or 152 (bottlenecks).
-        width: channels of the stem; res2 has `width` (basic) or 4 * `width` (bottleneck), each stage twice as many.
-        groups, group_width: of the 3x3 convolutions in res2; ResNeXt-101-32x8d has 32 and 8.
-        stride_in_1x1: see Bottleneck. norm: one of NORMS.
+        depth: 18, 34 (basic blocks), 50, 101 or 152 (bottlenecks). width: channels of the stem;
+        res2 has `width` (basic) or 4 * `width` (bottleneck), each stage twice as many. groups,
+        group_width: of the 3x3 convolutions in res2; ResNeXt-101-32x8d has 32 and 8. stride_in_1x1:
+        see Bottleneck. norm: one of NORMS.
     """
 
     def __init__(
@@ -127,26 +159,39 @@ class ResNet(nn.Module):
         make_norm = choose_norm(norm)
         self.stem = Stem(width, make_norm)
         basic = depth < 50
-        in_channels, self.out_channels = width, []
+        in_channels = width
+        self.out_channels = []
         inner_channels = groups * (group_width or width)
         out_channels = width if basic else 4 * width
-        for index, (stage, num_blocks) in enumerate(zip(STAGES, BLOCKS_PER_STAGE[depth], strict=True)):
+        for index, (stage, num_blocks) in enumerate(
+            zip(STAGES, BLOCKS_PER_STAGE[depth], strict=True)
+        ):
             blocks: list[nn.Module] = []
             for block in range(num_blocks):
                 stride = 2 if index > 0 and block == 0 else 1
                 blocks.append(
                     BasicBlock(in_channels, out_channels, stride, make_norm)
                     if basic
-                    else Bottleneck(in_channels, inner_channels, out_channels, stride, groups, stride_in_1x1, make_norm)
+                    else Bottleneck(
+                        in_channels,
+                        inner_channels,
+                        out_channels,
+                        stride,
+                        groups,
+                        stride_in_1x1,
+                        make_norm,
+                    )
                 )
                 in_channels = out_channels
             self.add_module(stage, nn.Sequential(*blocks))
             self.out_channels.append(out_channels)
-            inner_channels, out_channels = 2 * inner_channels, 2 * out_channels
+            inner_channels = 2 * inner_channels
+            out_channels = 2 * out_channels
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """[B, 3, H, W] to the four maps [B, C_i, H / s, W / s] with s = 4, 8, 16, 32."""
-        x, maps = self.stem(images), []
+        x = self.stem(images)
+        maps = []
         for stage in STAGES:
             x = getattr(self, stage)(x)
             maps.append(x)

@@ -1,4 +1,6 @@
-"""From a weights file to the network it belongs to: Detectron2's, or our own with its architecture written in it."""
+"""From a weights file to the network it belongs to: Detectron2's, or our own with its architecture
+written in it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from typing import Any
 
 from torch import Tensor
 
-from ava_det.checkpoint import WeightsError, copy_weights, find_tensors, load_checkpoint, save_checkpoint
+from ava_det.checkpoint import (
+    WeightsError,
+    copy_weights,
+    find_tensors,
+    load_checkpoint,
+    save_checkpoint,
+)
 from ava_det.detectors.faster_rcnn.model import FasterRCNN
 from ava_det.detectors.faster_rcnn.resize import LONG_SIDE, SHORT_SIDE
 from ava_det.detectors.faster_rcnn.resnet import BLOCKS_PER_STAGE, STAGES
@@ -29,7 +37,9 @@ _MARKS = (
 
 @dataclass(frozen=True)
 class InputRule:
-    """What images the weights expect: the size they are resized to, and the order of their channels."""
+    """What images the weights expect: the size they are resized to, and the order of their
+    channels.
+    """
 
     short_side: int = SHORT_SIDE
     long_side: int = LONG_SIDE
@@ -39,37 +49,46 @@ class InputRule:
 def load_faster_rcnn(file: str | Path) -> tuple[FasterRCNN, InputRule]:
     """The network of a weights file, on the CPU, and how its images are prepared.
 
-    file: a path, a name of the model zoo or a URL. Files of `save_faster_rcnn` say what network they belong to; in one
-    of Detectron2's it is read from names and shapes. What a file cannot tell is taken to be as in the zoo: a network
-    without groups is MSRA's (stride in the 1x1 convolution, deviation 1), one with groups is FAIR's. Every entry must
-    fit. Raises WeightsError in one sentence; nothing in the file is executed.
+    file: a path, a name of the model zoo or a URL. Files of `save_faster_rcnn` say what network
+    they belong to; in one of Detectron2's it is read from names and shapes. What a file cannot tell
+    is taken to be as in the zoo: a network without groups is MSRA's (stride in the 1x1 convolution,
+    deviation 1), one with groups is FAIR's. Every entry must fit. Raises WeightsError in one
+    sentence; nothing in the file is executed.
     """
     content = load_checkpoint(file)
     try:
         tensors, source = find_tensors(content)
         facts = content.get("detector")
         if facts is None:
-            model, rule = FasterRCNN(**infer_architecture(tensors)), InputRule()
+            model = FasterRCNN(**infer_architecture(tensors))
+            rule = InputRule()
         else:
-            model, rule = FasterRCNN(**facts["architecture"]), InputRule(**facts["input"])
+            model = FasterRCNN(**facts["architecture"])
+            rule = InputRule(**facts["input"])
     except WeightsError:
         raise
     except ValueError as error:
         raise WeightsError(f"{file}: {error}") from None
     except (TypeError, KeyError) as error:
-        raise WeightsError(f"{file}: its description of the detector is not one of ours ({error})") from None
+        raise WeightsError(
+            f"{file}: its description of the detector is not one of ours ({error})"
+        ) from None
     copy_weights(model, tensors, source, file)
     return model, rule
 
 
 def save_faster_rcnn(path: str | Path, model: FasterRCNN, rule: InputRule, **extra: Any) -> None:
-    """Writes weights, architecture and input rule to one file, whole or not at all; `extra` is kept beside them."""
+    """Writes weights, architecture and input rule to one file, whole or not at all; `extra` is kept
+    beside them.
+    """
     facts = {"architecture": model.architecture, "input": asdict(rule)}
     save_checkpoint(path, {"model": model.state_dict(), "detector": facts, **extra})
 
 
 def infer_architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Arguments of FasterRCNN for weights under Detectron2's names. Raises ValueError if they are of something else."""
+    """Arguments of FasterRCNN for weights under Detectron2's names. Raises ValueError if they are
+    of something else.
+    """
     missing = [name for name in _MARKS if name not in tensors]
     if missing:
         raise ValueError(
@@ -78,9 +97,14 @@ def infer_architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         )
     bottleneck = "backbone.bottom_up.res2.0.conv3.weight" in tensors
     blocks = tuple(_count_blocks(tensors, f"backbone.bottom_up.{stage}.") for stage in STAGES)
-    depth = next((d for d, own in BLOCKS_PER_STAGE.items() if own == blocks and (d >= 50) == bottleneck), None)
+    depth = next(
+        (d for d, own in BLOCKS_PER_STAGE.items() if own == blocks and (d >= 50) == bottleneck),
+        None,
+    )
     if depth is None:
-        raise ValueError(f"expected a ResNet of depth {sorted(BLOCKS_PER_STAGE)}, found stages of {blocks} blocks")
+        raise ValueError(
+            f"expected a ResNet of depth {sorted(BLOCKS_PER_STAGE)}, found stages of {blocks} blocks"
+        )
     inner, group = tensors["backbone.bottom_up.res2.0.conv2.weight"].shape[:2]
     groups = inner // group
     hidden = tensors["roi_heads.box_predictor.cls_score.weight"]
@@ -99,4 +123,6 @@ def infer_architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _count_blocks(names: Mapping[str, Tensor], stage: str) -> int:
-    return len({name.removeprefix(stage).partition(".")[0] for name in names if name.startswith(stage)})
+    return len(
+        {name.removeprefix(stage).partition(".")[0] for name in names if name.startswith(stage)}
+    )

@@ -1,9 +1,12 @@
-"""Rows of AVA's CSV files: annotations, detections and person boxes, read into columns and written back.
+"""Rows of AVA's CSV files: annotations, detections and person boxes, read into columns and written
+back.
 
-No file has a header. A row is `video_id,timestamp,x1,y1,x2,y2,action_id,column8`; boxes are normalised xyxy. Column 8
-is a person id in annotations and a score in detections and box files, so each kind has its own `load_` function.
+No file has a header. A row is `video_id,timestamp,x1,y1,x2,y2,action_id,column8`; boxes are
+normalised xyxy. Column 8 is a person id in annotations and a score in detections and box files, so
+each kind has its own `load_` function.
 
-rows.py has the columns in memory, read.py the fast reader, row_by_row.py the slow one that repairs and explains.
+rows.py has the columns in memory, read.py the fast reader, row_by_row.py the slow one that repairs
+and explains.
 """
 
 from ava_det.formats.ava_csv.read import load_annotations, load_box_rows, load_detections

@@ -1,7 +1,8 @@
 """An AVA CSV, read into columns by polars.
 
-As fast as pandas' default reader, and every number is the float64 nearest to its text, which pandas' default reader
-does not promise and exact mAP needs. What polars refuses or leaves empty is read again row by row.
+As fast as pandas' default reader, and every number is the float64 nearest to its text, which
+pandas' default reader does not promise and exact mAP needs. What polars refuses or leaves empty is
+read again row by row.
 """
 
 from __future__ import annotations
@@ -14,23 +15,34 @@ import numpy as np
 import polars as pl
 
 from ava_det.formats.ava_csv.row_by_row import bom_sentence, is_integer, read_row_by_row
-from ava_det.formats.ava_csv.rows import ANNOTATIONS, BOXES, COLUMNS, DETECTIONS, FRACTIONAL_TIMESTAMP, AvaRows, RowForm
+from ava_det.formats.ava_csv.rows import (
+    ANNOTATIONS,
+    BOXES,
+    COLUMNS,
+    DETECTIONS,
+    FRACTIONAL_TIMESTAMP,
+    AvaRows,
+    RowForm,
+)
 
 
 def load_annotations(path: str | Path, refused: dict[int, str] | None = None) -> AvaRows:
     """Ground truth: column 8 is the person id, NaN where empty or absent.
 
-    A row of two columns (a keyframe without action), of seven columns, or with an empty box or action is accepted and
-    noted in `forms`. Raises ValueError for any other malformed row, FileNotFoundError for a missing file. Given a
-    dictionary `refused`, malformed rows are left out instead and explained there by line.
+    A row of two columns (a keyframe without action), of seven columns, or with an empty box or
+    action is accepted and noted in `forms`. Raises ValueError for any other malformed row,
+    FileNotFoundError for a missing file. Given a dictionary `refused`, malformed rows are left out
+    instead and explained there by line.
     """
     return _load(path, ANNOTATIONS, refused)
 
 
 def load_detections(path: str | Path) -> AvaRows:
-    """Results: column 8 is the action's score, 1.0 where the row has seven columns (as the official code has it).
+    """Results: column 8 is the action's score, 1.0 where the row has seven columns (as the official
+    code has it).
 
-    A row of two columns says "nothing detected here" and is left out. Raises ValueError for any malformed row.
+    A row of two columns says "nothing detected here" and is left out. Raises ValueError for any
+    malformed row.
     """
     return _load(path, DETECTIONS)
 
@@ -38,7 +50,8 @@ def load_detections(path: str | Path) -> AvaRows:
 def load_box_rows(path: str | Path, refused: dict[int, str] | None = None) -> AvaRows:
     """Person boxes `video_id,timestamp,x1,y1,x2,y2,,score`: column 8 is the score.
 
-    Column 7 may be empty, -1 or an action id: it is not read for boxes. refused: as for `load_annotations`.
+    Column 7 may be empty, -1 or an action id: it is not read for boxes. refused: as for
+    `load_annotations`.
     """
     return _load(path, BOXES, refused)
 
@@ -60,7 +73,9 @@ def _load(path: str | Path, form: RowForm, refused: dict[int, str] | None = None
 
 
 def _read_frame(path: Path, form: RowForm) -> tuple[pl.DataFrame | None, bool]:
-    """The file as eight columns and whether timestamps are fractional; None where a row needs a closer look."""
+    """The file as eight columns and whether timestamps are fractional; None where a row needs a
+    closer look.
+    """
     for timestamp_type, fractional in ((pl.Int32, False), (pl.Float64, True)):
         types = [pl.Categorical(), timestamp_type, *[pl.Float64] * 4, pl.Int64, pl.Float64]
         schema = pl.Schema(dict(zip(COLUMNS, types, strict=True)))
@@ -82,7 +97,8 @@ def _rows_from_frame(frame: pl.DataFrame, path: Path) -> AvaRows:
     present = videos.to_physical().to_numpy()
     dense = np.zeros(present.max(initial=0) + 1, np.int32)
     dense[present] = np.arange(len(present))
-    boxes = np.empty((len(frame), 4), order="F")  # columns lie together: they arrive and are compared one by one
+    # columns lie together: they arrive and are compared one by one
+    boxes = np.empty((len(frame), 4), order="F")
     for column, name in enumerate(("x1", "y1", "x2", "y2")):
         _copy_chunks(frame[name], boxes[:, column])
     timestamps = np.empty(len(frame))

@@ -1,4 +1,6 @@
-"""The slow way through an AVA CSV, which knows lines: repairs what is harmless, refuses the rest and says where."""
+"""The slow way through an AVA CSV, which knows lines: repairs what is harmless, refuses the rest
+and says where.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from ava_det.formats.ava_csv.rows import (
 
 
 def read_row_by_row(path: Path, form: RowForm, refused: dict[int, str] | None) -> AvaRows:
-    """Every row of a file. A malformed one is a ValueError naming its line, or a sentence by line in `refused`."""
+    """Every row of a file. A malformed one is a ValueError naming its line, or a sentence by line
+    in `refused`.
+    """
     parser = _RowParser(path, form)
     videos: dict[str, int] = {}
     index: list[int] = []
@@ -69,14 +73,17 @@ def _numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         except UnicodeDecodeError:
             raise ValueError(f"{path}, after line {reader.line_num}: expected UTF-8 text") from None
         except csv.Error as error:
-            raise ValueError(f"{path}, line {reader.line_num}: expected comma-separated values ({error})") from None
+            raise ValueError(
+                f"{path}, line {reader.line_num}: expected comma-separated values ({error})"
+            ) from None
 
 
 class _RowParser:
     """Turns one row of text into numbers, or refuses it with file, line and what was expected."""
 
     def __init__(self, path: Path, form: RowForm) -> None:
-        self.path, self.form = path, form
+        self.path = path
+        self.form = form
         self.forms: dict[str, int] = {}
         self.repairs: dict[str, str] = {}
 
@@ -86,15 +93,28 @@ class _RowParser:
             self.repairs.setdefault("blank", f"{self.path}, line {line}: a blank line was skipped")
             return None
         if len(row) not in self.form.num_columns:
-            known = ", ".join(map(str, self.form.num_columns[:-1])) + " or " if len(self.form.num_columns) > 1 else ""
-            raise self._error(line, f"expected {known}{self.form.num_columns[-1]} columns, found {len(row)}")
+            known = (
+                ", ".join(map(str, self.form.num_columns[:-1])) + " or "
+                if len(self.form.num_columns) > 1
+                else ""
+            )
+            raise self._error(
+                line, f"expected {known}{self.form.num_columns[-1]} columns, found {len(row)}"
+            )
         if not row[0]:
             raise self._error(line, "expected a video id in column 1, found nothing")
         timestamp = self._timestamp(line, row[1])
         if len(row) == 2:
             self.forms.setdefault(TWO_COLUMNS, line)
-            return (timestamp, *[math.nan] * 4, 0, math.nan) if self.form.keeps_two_columns else None
-        return (timestamp, *self._box(line, row[2:6]), self._action(line, row[6]), self._column8(line, row))
+            return (
+                (timestamp, *[math.nan] * 4, 0, math.nan) if self.form.keeps_two_columns else None
+            )
+        return (
+            timestamp,
+            *self._box(line, row[2:6]),
+            self._action(line, row[6]),
+            self._column8(line, row),
+        )
 
     def _error(self, line: int, expected: str) -> ValueError:
         return ValueError(f"{self.path}, line {line}: {expected}")
@@ -111,7 +131,11 @@ class _RowParser:
         try:
             timestamp = self._number(line, text, "timestamp")
         except ValueError as error:
-            hint = "; AVA's CSV files have no header line, delete it" if line == 1 and text[:1].isalpha() else ""
+            hint = (
+                "; AVA's CSV files have no header line, delete it"
+                if line == 1 and text[:1].isalpha()
+                else ""
+            )
             raise ValueError(f"{error}{hint}") from None
         if not math.isfinite(timestamp):
             raise self._error(line, f"expected seconds as timestamp, found {text!r}")
@@ -123,7 +147,9 @@ class _RowParser:
         if "box" in self.form.may_be_empty and not any(texts):
             self.forms.setdefault(EMPTY_BOX, line)
             return [math.nan] * 4
-        return [self._number(line, text, name) for text, name in zip(texts, COLUMNS[2:6], strict=True)]
+        return [
+            self._number(line, text, name) for text, name in zip(texts, COLUMNS[2:6], strict=True)
+        ]
 
     def _action(self, line: int, text: str) -> int:
         if not text and "action_id" in self.form.may_be_empty:
@@ -134,7 +160,9 @@ class _RowParser:
         number = self._number(line, text, "action_id")
         if not number.is_integer():
             raise self._error(line, f"expected a whole number as action_id, found {text!r}")
-        self.repairs.setdefault("id", f"{self.path}, line {line}: action id {text} was read as {int(number)}")
+        self.repairs.setdefault(
+            "id", f"{self.path}, line {line}: action id {text} was read as {int(number)}"
+        )
         return int(number)
 
     def _column8(self, line: int, row: list[str]) -> float:

@@ -21,13 +21,14 @@ COLUMNS = ("video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id", "column
 class AvaRows:
     """The rows of one AVA CSV, column by column; R rows in file order.
 
-    video_names: the distinct video ids; video_index: int32 [R] into them. timestamps: float64 [R], seconds.
-    boxes: float64 [R, 4], normalised xyxy, NaN where the row has none. action_ids: int64 [R], 1-based, 0 where empty.
-    column8: float64 [R]; person id or score as the loader says, NaN where absent.
-    path: the file, for messages. lines: int64 [R], 1-based, or None where row i stands on line i + 1.
-    paths, path_index: of rows of several files, the files and int32 [R] into them; None where all are of `path`.
-    forms: unusual but legal row forms -> the line of the first one; protocols differ in which they accept.
-    repairs: what was repaired while reading, one sentence each. row_noun: what a row is in that file, for messages.
+    video_names: the distinct video ids; video_index: int32 [R] into them. timestamps: float64 [R],
+    seconds. boxes: float64 [R, 4], normalised xyxy, NaN where the row has none. action_ids: int64
+    [R], 1-based, 0 where empty. column8: float64 [R]; person id or score as the loader says, NaN
+    where absent. path: the file, for messages. lines: int64 [R], 1-based, or None where row i
+    stands on line i + 1. paths, path_index: of rows of several files, the files and int32 [R] into
+    them; None where all are of `path`. forms: unusual but legal row forms -> the line of the first
+    one; protocols differ in which they accept. repairs: what was repaired while reading, one
+    sentence each. row_noun: what a row is in that file, for messages.
     """
 
     video_names: list[str]
@@ -67,9 +68,10 @@ class AvaRows:
 class RowForm:
     """What the rows of one kind of file look like.
 
-    noun: the rows, for messages; last_column: the name of column 8. num_columns: the lengths a row may have.
-    may_be_empty: "box", "action_id" and "column8", where such a cell says something. absent_column8: what a row of
-    seven columns has there. keeps_two_columns: whether a row of two columns is a row, or says nothing.
+    noun: the rows, for messages; last_column: the name of column 8. num_columns: the lengths a row
+    may have. may_be_empty: "box", "action_id" and "column8", where such a cell says something.
+    absent_column8: what a row of seven columns has there. keeps_two_columns: whether a row of two
+    columns is a row, or says nothing.
     """
 
     noun: str

@@ -21,15 +21,21 @@ def write_rows(
 ) -> None:
     """Writes an AVA CSV, whole or not at all.
 
-    video_ids: str [R]; timestamps: str [R], as `format_timestamp` gives them; boxes: [R, 4] normalised xyxy;
-    action_ids: int [R], 1-based, or None for an empty column; scores: [R]. Floats are written in the fewest digits
-    that read back as the same float32 or float64, so that a written and re-read file keeps its order and its ties.
+    video_ids: str [R]; timestamps: str [R], as `format_timestamp` gives them; boxes: [R, 4]
+    normalised xyxy; action_ids: int [R], 1-based, or None for an empty column; scores: [R]. Floats
+    are written in the fewest digits that read back as the same float32 or float64, so that a
+    written and re-read file keeps its order and its ties.
     """
     nothing = pl.repeat(None, len(scores), dtype=pl.String, eager=True)
     actions = nothing if action_ids is None else pl.Series(np.asarray(action_ids))
-    columns = [pl.Series(list(video_ids), dtype=pl.String), pl.Series(list(timestamps), dtype=pl.String)]
+    columns = [
+        pl.Series(list(video_ids), dtype=pl.String),
+        pl.Series(list(timestamps), dtype=pl.String),
+    ]
     columns += [pl.Series(np.ascontiguousarray(boxes[:, column])) for column in range(4)]
     columns += [actions, pl.Series(np.asarray(scores))]
-    frame = pl.DataFrame([column.alias(name) for column, name in zip(columns, COLUMNS, strict=True)])
+    frame = pl.DataFrame(
+        [column.alias(name) for column, name in zip(columns, COLUMNS, strict=True)]
+    )
     with atomic_path(path) as temporary:
         frame.write_csv(temporary, include_header=False, quote_style="necessary")

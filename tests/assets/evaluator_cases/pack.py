@@ -2,9 +2,10 @@
 
     python tests/assets/evaluator_cases/pack.py CASES
 
-CASES is the folder of cases (`tiny/*/` and `s*/`, each with gt.csv, det.csv, excluded.csv, labelmap.pbtxt, plain or
-gzipped, and expected.json with what the five published evaluators said of them). The tiny cases go into `tiny.json`,
-where a reader can see them; of the random ones `random.json.gz` takes those in RANDOM, one for each difficulty.
+CASES is the folder of cases (`tiny/*/` and `s*/`, each with gt.csv, det.csv, excluded.csv,
+labelmap.pbtxt, plain or gzipped, and expected.json with what the five published evaluators said of
+them). The tiny cases go into `tiny.json`, where a reader can see them; of the random ones
+`random.json.gz` takes those in RANDOM, one for each difficulty.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-RANDOM = ("s03_ties2dec", "s05_invalid_boxes", "s07_float_timestamps", "s08_excluded20pct", "s11_shuffled_rows")
+RANDOM = (
+    "s03_ties2dec",
+    "s05_invalid_boxes",
+    "s07_float_timestamps",
+    "s08_excluded20pct",
+    "s11_shuffled_rows",
+)
 NAMES = {
     "official_2020": "activitynet-2020",
     "official_2019": "activitynet-2019",
@@ -27,11 +34,17 @@ FILES = ("gt.csv", "det.csv", "excluded.csv", "labelmap.pbtxt")
 
 
 def main() -> None:
-    cases, here = Path(sys.argv[1]), Path(__file__).parent
+    cases = Path(sys.argv[1])
+    here = Path(__file__).parent
     tiny = {folder.name: pack(folder) for folder in sorted((cases / "tiny").iterdir())}
-    (here / "tiny.json").write_text(json.dumps(tiny, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+    (here / "tiny.json").write_text(
+        json.dumps(tiny, indent=1, ensure_ascii=True) + "\n", encoding="utf-8"
+    )
     random = {name: pack(cases / name) for name in RANDOM}
-    with open(here / "random.json.gz", "wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as zipped:
+    with (
+        open(here / "random.json.gz", "wb") as file,
+        gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as zipped,
+    ):
         zipped.write(json.dumps(random).encode())
 
 
@@ -51,7 +64,11 @@ def pack(folder: Path) -> dict[str, Any]:
 
 
 def thin(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key in ("error", "mAP", "ap", "num_gt", "n_det")}
+    return {
+        key: value
+        for key, value in entry.items()
+        if key in ("error", "mAP", "ap", "num_gt", "n_det")
+    }
 
 
 def read(path: Path) -> str:

@@ -38,17 +38,27 @@ def write_tar(path: Path, files: dict[str, bytes | tarfile.TarInfo]) -> Path:
 
 def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, target
+    info.type = kind
+    info.linkname = target
     return info
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize("write", [write_zip, write_tar])
 def test_only_what_is_asked_for_is_unpacked(write: object, tmp_path: Path) -> None:
-    files = {"a/other/rows.csv.bak": b"0", "a/rows.csv": b"1", "a/boxes/list.csv": b"2", "a/list.csv": b"3"}
+    files = {
+        "a/other/rows.csv.bak": b"0",
+        "a/rows.csv": b"1",
+        "a/boxes/list.csv": b"2",
+        "a/list.csv": b"3",
+    }
     archive = write(tmp_path / ("x.zip" if write is write_zip else "x.tar"), files)  # type: ignore[operator]
     assert unpack(archive, MEMBERS, tmp_path / "out") == []
     assert files_below(tmp_path / "out") == {"rows.csv": b"1", "boxes/list.csv": b"2"}
@@ -56,24 +66,32 @@ def test_only_what_is_asked_for_is_unpacked(write: object, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("write", [write_zip, write_tar])
 @pytest.mark.parametrize("name", ["../rows.csv", "a/../../rows.csv", "/rows.csv", "./../rows.csv"])
-def test_a_member_that_leaves_the_folder_is_no_member(write: object, name: str, tmp_path: Path) -> None:
+def test_a_member_that_leaves_the_folder_is_no_member(
+    write: object, name: str, tmp_path: Path
+) -> None:
     archive = write(tmp_path / ("x.zip" if write is write_zip else "x.tar"), {name: b"evil"})  # type: ignore[operator]
     with pytest.raises(DownloadError, match=r"x\.(zip|tar): expected rows\.csv in it"):
         unpack(archive, MEMBERS, tmp_path / "out")
     assert files_below(tmp_path) == {archive.name: archive.read_bytes()}
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
+)
 def test_links_and_devices_are_no_members(kind: bytes, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
-    archive = write_tar(tmp_path / "x.tar", {"rows.csv": link("rows.csv", str(tmp_path / "secret"), kind)})
+    archive = write_tar(
+        tmp_path / "x.tar", {"rows.csv": link("rows.csv", str(tmp_path / "secret"), kind)}
+    )
     with pytest.raises(DownloadError, match=r"expected rows\.csv"):
         unpack(archive, MEMBERS, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_optional_members_may_be_missing_and_are_named(tmp_path: Path) -> None:
-    assert unpack(write_zip(tmp_path / "x.zip", {"rows.csv": b"1"}), MEMBERS, tmp_path / "out") == ["boxes/list.csv"]
+    assert unpack(write_zip(tmp_path / "x.zip", {"rows.csv": b"1"}), MEMBERS, tmp_path / "out") == [
+        "boxes/list.csv"
+    ]
 
 
 def test_a_member_that_is_not_the_official_one_is_not_kept(tmp_path: Path) -> None:

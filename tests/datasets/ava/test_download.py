@@ -29,7 +29,9 @@ def parts(folder: Path) -> list[Path]:
     return list(folder.rglob("*.part"))
 
 
-def test_files_arrive_whole_and_nothing_is_left_beside_them(fetch: Fetch, server: Server, tmp_path: Path) -> None:
+def test_files_arrive_whole_and_nothing_is_left_beside_them(
+    fetch: Fetch, server: Server, tmp_path: Path
+) -> None:
     server.files |= {f"/deep/{index}.bin": BODY[: index * 1000] for index in range(7)}
     assert fetch(*server.files) == []
     for path, body in server.files.items():
@@ -37,7 +39,9 @@ def test_files_arrive_whole_and_nothing_is_left_beside_them(fetch: Fetch, server
     assert not parts(tmp_path)
 
 
-def test_a_broken_connection_goes_on_where_it_stopped(fetch: Fetch, server: Server, one: str, tmp_path: Path) -> None:
+def test_a_broken_connection_goes_on_where_it_stopped(
+    fetch: Fetch, server: Server, one: str, tmp_path: Path
+) -> None:
     server.cut[one] = 2
     assert fetch(one) == []
     assert (tmp_path / "one.bin").read_bytes() == BODY
@@ -50,32 +54,44 @@ def test_a_later_run_goes_on_too_and_a_new_version_starts_anew(
     fetch: Fetch, server: Server, one: str, tmp_path: Path
 ) -> None:
     server.status[one] = 200
-    server.ranges, server.cut[one] = False, 99
+    server.ranges = False
+    server.cut[one] = 99
     (error,) = fetch(one)
     assert "one.bin" in str(error) and "closed early" in str(error)
     (part,) = parts(tmp_path)
     assert part.read_bytes() == BODY[: len(BODY) // 2] and not (tmp_path / "one.bin").exists()
 
-    server.ranges, server.cut, server.log = True, {}, []
+    server.ranges = True
+    server.cut = {}
+    server.log = []
     assert fetch(one) == []
-    assert [wanted for method, _, wanted in server.log if method == "GET"] == [f"bytes={len(BODY) // 2}-"]
+    assert [wanted for method, _, wanted in server.log if method == "GET"] == [
+        f"bytes={len(BODY) // 2}-"
+    ]
     assert (tmp_path / "one.bin").read_bytes() == BODY
 
     part.write_bytes(BODY[:1000])  # of the version before
-    server.files[one], server.etag, server.log = BODY[::-1], "2", []
+    server.files[one] = BODY[::-1]
+    server.etag = "2"
+    server.log = []
     (tmp_path / "one.bin").unlink()
     assert fetch(one) == []
     assert (tmp_path / "one.bin").read_bytes() == BODY[::-1] and not parts(tmp_path)
     assert [wanted for method, _, wanted in server.log if method == "GET"] == [None]
 
 
-def test_a_server_without_ranges_sends_everything_again(fetch: Fetch, server: Server, one: str, tmp_path: Path) -> None:
-    server.ranges, server.cut[one] = False, 1
+def test_a_server_without_ranges_sends_everything_again(
+    fetch: Fetch, server: Server, one: str, tmp_path: Path
+) -> None:
+    server.ranges = False
+    server.cut[one] = 1
     assert fetch(one) == []
     assert (tmp_path / "one.bin").read_bytes() == BODY
 
 
-def test_a_length_that_changes_is_no_file(fetch: Fetch, server: Server, one: str, tmp_path: Path) -> None:
+def test_a_length_that_changes_is_no_file(
+    fetch: Fetch, server: Server, one: str, tmp_path: Path
+) -> None:
     server.grows.add(one)
     (error,) = fetch(one)
     assert f"announced {len(BODY)} bytes, then {len(BODY) + 4}" in str(error)
@@ -90,11 +106,15 @@ def test_what_is_not_the_official_file_is_not_kept(fetch: Fetch, one: str, tmp_p
 
 def test_blob_ids_are_gits(fetch: Fetch, one: str, tmp_path: Path) -> None:
     (tmp_path / "copy.bin").write_bytes(BODY)
-    said = subprocess.run(["git", "hash-object", "copy.bin"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["git", "hash-object", "copy.bin"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert fetch(one, blob=said.stdout.strip()) == []
 
 
-def test_one_missing_file_does_not_stop_the_others(fetch: Fetch, server: Server, one: str, tmp_path: Path) -> None:
+def test_one_missing_file_does_not_stop_the_others(
+    fetch: Fetch, server: Server, one: str, tmp_path: Path
+) -> None:
     server.files["/two.bin"] = BODY[:5]
     (error,) = fetch("/none.bin", one, "/two.bin")
     assert str(error) == f"{server.url}/none.bin: the server answered 404 Not Found"
@@ -119,7 +139,9 @@ def test_no_network_is_one_error(tmp_path: Path) -> None:
 def test_a_disk_that_is_too_small_is_said_before_the_first_byte(
     fetch: Fetch, server: Server, one: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: SimpleNamespace(free=download.RESERVE))
+    monkeypatch.setattr(
+        download.shutil, "disk_usage", lambda _: SimpleNamespace(free=download.RESERVE)
+    )
     with pytest.raises(download.DownloadError, match=r"0\.3 GB are needed, 0\.3 GB are free"):
         fetch(one)
     assert server.fetched() == []

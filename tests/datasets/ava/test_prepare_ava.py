@@ -1,4 +1,6 @@
-"""prepare.py end to end against a server on this machine, up to the clips of a config that nobody edited."""
+"""prepare.py end to end against a server on this machine, up to the clips of a config that nobody
+edited.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,13 @@ def table(server: Server, movie_bodies: tuple[dict[str, bytes], Table]) -> Table
 
     return dataclasses.replace(
         table,
-        sources=tuple(dataclasses.replace(source, url=move(source.url)) for source in table.sources),
-        movies={kind: dataclasses.replace(movies, url=move(movies.url)) for kind, movies in table.movies.items()},
+        sources=tuple(
+            dataclasses.replace(source, url=move(source.url)) for source in table.sources
+        ),
+        movies={
+            kind: dataclasses.replace(movies, url=move(movies.url))
+            for kind, movies in table.movies.items()
+        },
     )
 
 
@@ -79,12 +86,19 @@ def test_one_command_makes_what_the_configs_read(run: Run, server: Server, tmp_p
         assert all((tmp_path / "data/ava/videos" / name).is_file() for name in names)
     for config in CONFIGS:
         data = yaml.safe_load(config.read_text())["data"]
-        paths = [data["video_dir"], data["label_map"], *(data[split][key] for split in MOVIES for key in data[split])]
+        paths = [
+            data["video_dir"],
+            data["label_map"],
+            *(data[split][key] for split in MOVIES for key in data[split]),
+        ]
         for path in paths:
             if path in (None, "gt"):
                 continue
             for version in ("2.1", "2.2"):
-                assert Path(path.replace("${data.ava_version}", version)).exists(), (config.name, path)
+                assert Path(path.replace("${data.ava_version}", version)).exists(), (
+                    config.name,
+                    path,
+                )
 
     server.log.clear()
     assert run("--parts", "train", "val", "test")[0] == 0
@@ -94,7 +108,12 @@ def test_one_command_makes_what_the_configs_read(run: Run, server: Server, tmp_p
 @pytest.mark.parametrize("version", ["2.1", "2.2"])
 def test_training_clips_come_from_it_without_an_edit(run: Run, version: str) -> None:
     assert run()[0] == 0
-    overrides = [f"data.ava_version={version}", "train.batch_size=2", "train.num_workers=0", "data.crop_size=32"]
+    overrides = [
+        f"data.ava_version={version}",
+        "train.batch_size=2",
+        "train.num_workers=0",
+        "data.crop_size=32",
+    ]
     overrides += ["data.train_short_side=[32,32]"]
     config = load_config(ROOT / "configs/ava/slowfast_r50_4x16.yaml", overrides)
     split = build_split(config, "train", torch.device("cpu"))
@@ -106,14 +125,21 @@ def test_training_clips_come_from_it_without_an_edit(run: Run, version: str) -> 
     assert val.recall == 1.0
 
 
-def test_a_dry_run_writes_nothing_and_tells_what_there_is(run: Run, server: Server, tmp_path: Path) -> None:
+def test_a_dry_run_writes_nothing_and_tells_what_there_is(
+    run: Run, server: Server, tmp_path: Path
+) -> None:
     code, out, err = run("--dry-run")
     assert code == 0, err
     assert not (tmp_path / "data").exists()
     movies = [f"/trainval/{name}" for split in ("train", "val") for name in MOVIES[split]]
     for path in movies:
-        assert f"{server.url}{path}  videos/{path.rpartition('/')[2]}  {len(server.files[path])} bytes\n" in out
-    assert server.fetched() == ["/s3.amazonaws.com/ava-dataset/annotations/ava_file_names_trainval_v2.1.txt"]
+        assert (
+            f"{server.url}{path}  videos/{path.rpartition('/')[2]}  {len(server.files[path])} bytes\n"
+            in out
+        )
+    assert server.fetched() == [
+        "/s3.amazonaws.com/ava-dataset/annotations/ava_file_names_trainval_v2.1.txt"
+    ]
     sizes = [int(line.split()[2]) for line in out.splitlines() if line.startswith("http")]
     assert f"to fetch: {tqdm.format_sizeof(sum(sizes), 'B')}\n" in out and "FFFFFFFFFFF" not in out
 
@@ -127,19 +153,31 @@ def test_a_dry_run_writes_nothing_and_tells_what_there_is(run: Run, server: Serv
 def test_without_network_there_is_one_sentence_and_a_list(
     run: Run, prepare: ModuleType, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moved = [dataclasses.replace(source, url="http://127.0.0.1:9/" + source.path) for source in table.sources]
+    moved = [
+        dataclasses.replace(source, url="http://127.0.0.1:9/" + source.path)
+        for source in table.sources
+    ]
     monkeypatch.setattr(prepare, "AVA", dataclasses.replace(table, sources=tuple(moved)))
     code, out, err = run()
     assert code == 2 and err.count("\n") == 1 and "cannot be fetched (Connection refused)" in err
     assert "data/ava/README.md" in err
     assert all_files(tmp_path) == set()
     code, out, err = run("--dry-run")
-    assert code == 0 and "no network" in out and "5 movies, named in annotations/ava_file_names_trainval" in out
+    assert (
+        code == 0
+        and "no network" in out
+        and "5 movies, named in annotations/ava_file_names_trainval" in out
+    )
     assert "http://127.0.0.1:9/downloads/ava_v2.2.zip  downloads/ava_v2.2.zip  size unknown" in out
 
 
 def test_files_placed_by_hand_need_no_network(
-    run: Run, server: Server, prepare: ModuleType, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    server: Server,
+    prepare: ModuleType,
+    table: Table,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "data/ava"
     (folder / "videos").mkdir(parents=True)
@@ -152,16 +190,26 @@ def test_files_placed_by_hand_need_no_network(
     monkeypatch.setattr(prepare, "AVA", relocate(table, server.url, "http://127.0.0.1:9"))
     code, out, err = run()
     assert code == 0, err
-    assert "the sizes of 5 files that are there are not compared" in out and "train: 3 of 3 videos" in out
+    assert (
+        "the sizes of 5 files that are there are not compared" in out
+        and "train: 3 of 3 videos" in out
+    )
 
 
 def relocate(table: Table, old: str, new: str) -> Table:
-    sources = tuple(dataclasses.replace(source, url=source.url.replace(old, new)) for source in table.sources)
-    movies = {kind: dataclasses.replace(entry, url=entry.url.replace(old, new)) for kind, entry in table.movies.items()}
+    sources = tuple(
+        dataclasses.replace(source, url=source.url.replace(old, new)) for source in table.sources
+    )
+    movies = {
+        kind: dataclasses.replace(entry, url=entry.url.replace(old, new))
+        for kind, entry in table.movies.items()
+    }
     return dataclasses.replace(table, sources=sources, movies=movies)
 
 
-def test_movies_that_fail_are_named_and_the_others_are_fetched(run: Run, server: Server, tmp_path: Path) -> None:
+def test_movies_that_fail_are_named_and_the_others_are_fetched(
+    run: Run, server: Server, tmp_path: Path
+) -> None:
     gone = [f"/trainval/{name}" for name in MOVIES["train"][:2]]
     server.status |= dict.fromkeys(gone, 404)
     code, _, err = run()
@@ -177,7 +225,9 @@ def test_movies_that_fail_are_named_and_the_others_are_fetched(run: Run, server:
 
 
 def test_a_box_list_that_is_gone_does_not_keep_the_movies_away(run: Run, server: Server) -> None:
-    server.status |= {path: 403 for path in server.files if path.endswith(("ava_val_predicted_boxes.csv", ".tar"))}
+    server.status |= {
+        path: 403 for path in server.files if path.endswith(("ava_val_predicted_boxes.csv", ".tar"))
+    }
     code, out, err = run()
     assert code == 2 and err.count("403 Forbidden") == 2 and "train: 3 of 3 videos" in out
 
@@ -202,7 +252,12 @@ def test_annotations_that_are_not_the_official_ones_are_named(run: Run, tmp_path
 
 @pytest.mark.parametrize("kind", ["trainval", "test"])
 def test_a_list_that_is_too_short_or_has_other_names_is_refused(
-    run: Run, server: Server, table: Table, prepare: ModuleType, monkeypatch: pytest.MonkeyPatch, kind: str
+    run: Run,
+    server: Server,
+    table: Table,
+    prepare: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
 ) -> None:
     sources = [dataclasses.replace(source, blob=None) for source in table.sources]
     monkeypatch.setattr(prepare, "AVA", dataclasses.replace(table, sources=tuple(sources)))
@@ -244,7 +299,10 @@ def test_the_table_says_everything_of_every_address() -> None:
     assert len({source.url for source in AVA.sources}) == len(AVA.sources) == 12
     for source in AVA.sources:
         assert source.url.startswith("https://") and source.licence and source.what
-    assert {kind: entry.count for kind, entry in AVA.movies.items()} == {"trainval": 299, "test": 131}
+    assert {kind: entry.count for kind, entry in AVA.movies.items()} == {
+        "trainval": 299,
+        "test": 131,
+    }
     assert AVA.num_videos == {"train": 235, "val": 64, "test": 131}
 
 
@@ -252,7 +310,12 @@ def test_the_table_says_everything_of_every_address() -> None:
 def test_the_official_files_have_the_blob_ids_of_the_table(shared_data: Path) -> None:
     from ava_det.datasets.ava.download import git_blob_id
 
-    known = {member.name: member.blob for source in AVA.sources for member in source.members if member.blob}
+    known = {
+        member.name: member.blob
+        for source in AVA.sources
+        for member in source.members
+        if member.blob
+    }
     known |= {Path(source.path).name: source.blob for source in AVA.sources if source.blob}
     here = [path for path in (shared_data / "ava").iterdir() if path.name in known]
     assert len(here) == 9

@@ -1,4 +1,6 @@
-"""The prepared form of videos whose frames carry their numbers: which frames, when, and where one can enter."""
+"""The prepared form of videos whose frames carry their numbers: which frames, when, and where one
+can enter.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,18 @@ import pytest
 
 from ava_det.data.sampling import compute_clip_seconds
 from ava_det.datasets.ava import transcode
-from ava_det.datasets.ava.transcode import Form, TranscodeError, main, transcode_folder, transcode_video
+from ava_det.datasets.ava.transcode import (
+    Form,
+    TranscodeError,
+    main,
+    transcode_folder,
+    transcode_video,
+)
 from ava_det.video.file import PREPARED_TAG, VideoReader
 from tests.support.numbered_video import STRIPES, read_number, write_numbered_video
 
-NTSC_FILM, NTSC = Fraction(24000, 1001), Fraction(30000, 1001)
+NTSC_FILM = Fraction(24000, 1001)
+NTSC = Fraction(30000, 1001)
 SOURCES = [
     ("mp4", "libx264", [n / Fraction(30) for n in range(240)]),
     ("mp4", "libx264", [n / NTSC for n in range(240)]),
@@ -65,7 +74,8 @@ def test_every_frame_is_the_nearest_of_the_source(
     assert transcode_video(source, target, Form())
     times = moments_of(source)
     expected = [
-        min(range(len(times)), key=lambda index: abs(times[index] - Fraction(number, 15)))  # the first of two
+        # the first of two
+        min(range(len(times)), key=lambda index: abs(times[index] - Fraction(number, 15)))
         for number in range(len(packets_of(target)))
     ]
     assert numbers_of(target) == [number % 2**STRIPES for number in expected]
@@ -75,18 +85,26 @@ def test_every_frame_is_the_nearest_of_the_source(
 
 @pytest.mark.parametrize("start_second", [0.0, 900.0])
 def test_clips_show_what_they_show_from_the_source(start_second: float, tmp_path: Path) -> None:
-    source, target = make(tmp_path / "a.mp4", [n / NTSC_FILM for n in range(240)]), tmp_path / "b.mp4"
+    source = make(tmp_path / "a.mp4", [n / NTSC_FILM for n in range(240)])
+    target = tmp_path / "b.mp4"
     transcode_video(source, target, Form())
-    with VideoReader(source, start_second) as original, VideoReader(target, start_second) as prepared:
+    with (
+        VideoReader(source, start_second) as original,
+        VideoReader(target, start_second) as prepared,
+    ):
         for second in (0, 2, 3, 5, 7, 9):
             moments = compute_clip_seconds(start_second + second, 32, 2, 30)
-            shown = [[read_number(picture) for picture in reader.read(moments)] for reader in (original, prepared)]
+            shown = [
+                [read_number(picture) for picture in reader.read(moments)]
+                for reader in (original, prepared)
+            ]
             assert shown[0] == shown[1]
 
 
 def test_a_clip_is_entered_at_its_first_frame(tmp_path: Path) -> None:
     """32 packets in, 32 frames out, from the key picture that is the clip's first frame."""
-    source, target = make(tmp_path / "a.mp4", [n / Fraction(30) for n in range(300)]), tmp_path / "b.mp4"
+    source = make(tmp_path / "a.mp4", [n / Fraction(30) for n in range(300)])
+    target = tmp_path / "b.mp4"
     transcode_video(source, target, Form())
     packets = packets_of(target)
     assert [number for number, _ in packets] == list(range(150))
@@ -96,7 +114,9 @@ def test_a_clip_is_entered_at_its_first_frame(tmp_path: Path) -> None:
         stream.codec_context.thread_count = 1
         for second in (2, 5, 8):
             first = 15 * second - 16
-            container.seek(round(Fraction(first, 15) / stream.time_base), stream=stream, backward=True)
+            container.seek(
+                round(Fraction(first, 15) / stream.time_base), stream=stream, backward=True
+            )
             numbers: list[int] = []
             for _, packet in zip(range(32), container.demux(stream), strict=False):
                 numbers += [int(frame.pts * stream.time_base * 15) for frame in packet.decode()]
@@ -104,8 +124,11 @@ def test_a_clip_is_entered_at_its_first_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start_second", [0.0, 890.0, 900.0])
-def test_the_reader_decodes_nothing_else(start_second: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, target = make(tmp_path / "a.mp4", [n / Fraction(10) for n in range(300)]), tmp_path / "b.mp4"
+def test_the_reader_decodes_nothing_else(
+    start_second: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make(tmp_path / "a.mp4", [n / Fraction(10) for n in range(300)])
+    target = tmp_path / "b.mp4"
     transcode_video(source, target, Form())
     decoded: list[object] = []
     decode = VideoReader._decode
@@ -124,12 +147,17 @@ def test_the_reader_decodes_nothing_else(start_second: float, tmp_path: Path, mo
 
 
 def test_thirty_frames_a_second_have_their_own_entries(tmp_path: Path) -> None:
-    source, target = make(tmp_path / "a.mp4", [n / Fraction(30) for n in range(150)]), tmp_path / "b.mp4"
+    source = make(tmp_path / "a.mp4", [n / Fraction(30) for n in range(150)])
+    target = tmp_path / "b.mp4"
     transcode_video(source, target, Form(fps=30))
     assert numbers_of(target) == list(range(150))
     with av.open(str(target)) as container:
         stream = container.streams.video[0]
-        keys = [packet.pts * stream.time_base * 30 for packet in container.demux(stream) if packet.is_keyframe]
+        keys = [
+            packet.pts * stream.time_base * 30
+            for packet in container.demux(stream)
+            if packet.is_keyframe
+        ]
     assert keys == [0, *range(28, 150, 30)]  # a clip starts at 30 s - 32
 
 
@@ -149,11 +177,18 @@ def test_a_whole_movie_keeps_its_times_and_loses_what_nobody_annotated(
     with VideoReader(source) as original, VideoReader(target) as prepared:
         assert prepared.is_prepared and not original.is_prepared
         for second in (first, (first + last) // 2, last):
-            assert read_number(prepared.read([second])[0]) == read_number(original.read([second])[0]) == second % 256
+            assert (
+                read_number(prepared.read([second])[0])
+                == read_number(original.read([second])[0])
+                == second % 256
+            )
         prepared.require(last)
-    short = make(tmp_path / "c.mkv", [Fraction(n) for n in range(last - 2)], rate=1)  # one that somebody cut
+    # one that somebody cut
+    short = make(tmp_path / "c.mkv", [Fraction(n) for n in range(last - 2)], rate=1)
     transcode_video(short, target, Form())
-    assert [number for number, _ in packets_of(target)][: 15 * (last - 5)] == list(range(15 * (last - 5)))
+    assert [number for number, _ in packets_of(target)][: 15 * (last - 5)] == list(
+        range(15 * (last - 5))
+    )
 
 
 def test_pictures_are_shrunk_to_even_sides_and_never_enlarged(tmp_path: Path) -> None:
@@ -166,10 +201,8 @@ def test_pictures_are_shrunk_to_even_sides_and_never_enlarged(tmp_path: Path) ->
 
 @pytest.mark.parametrize("rotation", [90, -90, 180])
 def test_what_stands_upright_stays_upright(rotation: int, tmp_path: Path) -> None:
-    source, target = (
-        make(tmp_path / "a.mp4", [n / Fraction(30) for n in range(20)], rotation=rotation),
-        tmp_path / "b.mp4",
-    )
+    source = make(tmp_path / "a.mp4", [n / Fraction(30) for n in range(20)], rotation=rotation)
+    target = tmp_path / "b.mp4"
     transcode_video(source, target, Form())
     with VideoReader(source) as original, VideoReader(target) as prepared:
         shown = original.read([8 / 15])[0], prepared.read([8 / 15])[0]
@@ -180,14 +213,22 @@ def test_what_stands_upright_stays_upright(rotation: int, tmp_path: Path) -> Non
 @pytest.mark.parametrize(("space", "full"), [(1, False), (5, False), (1, True)])
 def test_colours_are_what_they_were(space: int, full: bool, tmp_path: Path) -> None:
     """BT.709 and BT.601, limited and full range: tags and picture."""
-    path, colour = tmp_path / "a.mp4", np.array([40, 200, 40])
+    path = tmp_path / "a.mp4"
+    colour = np.array([40, 200, 40])
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=15, options={"crf": "1"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.colorspace, stream.codec_context.color_range = space, 2 if full else 1
-        picture = av.VideoFrame.from_ndarray(np.broadcast_to(colour.astype(np.uint8), (48, 64, 3)).copy(), "rgb24")
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.colorspace = space
+        stream.codec_context.color_range = 2 if full else 1
+        picture = av.VideoFrame.from_ndarray(
+            np.broadcast_to(colour.astype(np.uint8), (48, 64, 3)).copy(), "rgb24"
+        )
         for number in range(15):
-            frame = picture.reformat(format="yuv420p", dst_colorspace=space, dst_color_range=2 if full else 1)
+            frame = picture.reformat(
+                format="yuv420p", dst_colorspace=space, dst_color_range=2 if full else 1
+            )
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -198,12 +239,19 @@ def test_colours_are_what_they_were(space: int, full: bool, tmp_path: Path) -> N
 
 
 def test_it_says_what_it_is_and_is_made_once(tmp_path: Path) -> None:
-    source, target = make(tmp_path / "a.mp4", [n / Fraction(30) for n in range(30)]), tmp_path / "b.mp4"
+    source = make(tmp_path / "a.mp4", [n / Fraction(30) for n in range(30)])
+    target = tmp_path / "b.mp4"
     assert transcode_video(source, target, Form())
     with av.open(str(target)) as container:
         said = json.loads(container.metadata[PREPARED_TAG])
     size = source.stat().st_size
-    assert said == {"fps": 15, "short_side": 320, "crf": 18, "source": "a.mp4", "source_bytes": size}
+    assert said == {
+        "fps": 15,
+        "short_side": 320,
+        "crf": 18,
+        "source": "a.mp4",
+        "source_bytes": size,
+    }
     before = target.stat().st_mtime_ns
     assert not transcode_video(source, target, Form())
     assert target.stat().st_mtime_ns == before
@@ -215,10 +263,13 @@ def test_it_says_what_it_is_and_is_made_once(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_prepared_leave_nothing(tmp_path: Path) -> None:
-    source, target = make(tmp_path / "a.mp4", [n / Fraction(30) for n in range(240)]), tmp_path / "out" / "b.mp4"
+    source = make(tmp_path / "a.mp4", [n / Fraction(30) for n in range(240)])
+    target = tmp_path / "out" / "b.mp4"
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=48000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.float32), format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 4800), np.float32), format="fltp", layout="mono"
+        )
         frame.sample_rate = 48000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -226,7 +277,8 @@ def test_files_that_cannot_be_prepared_leave_nothing(tmp_path: Path) -> None:
     with av.open(str(source)) as container:
         middle = [packet.pos for packet in container.demux(video=0) if packet.size][100]
     body = source.read_bytes()
-    index = body.index(b"moov") - 4  # the index stands at the end: put zeros where the second half of the pictures was
+    # the index stands at the end: put zeros where the second half of the pictures was
+    index = body.index(b"moov") - 4
     (tmp_path / "cut.mp4").write_bytes(body[:middle] + bytes(index - middle) + body[index:])
     with av.open(str(source)) as container:
         first = next(packet.pos for packet in container.demux(video=0) if packet.size)
@@ -250,10 +302,23 @@ def test_a_folder_is_prepared_in_parallel_and_one_bad_file_is_named(
     for name in ("a.mkv", "b.mp4"):
         make(videos / name, [n / Fraction(30) for n in range(30)])
     (videos / "c.mp4").write_text("no video")
-    command = ["--videos", str(videos), "--output", str(tmp_path / "out"), "--jobs", "2", "--short-side", "32"]
+    command = [
+        "--videos",
+        str(videos),
+        "--output",
+        str(tmp_path / "out"),
+        "--jobs",
+        "2",
+        "--short-side",
+        "32",
+    ]
     assert main(command) == 2
     said = capsys.readouterr()
-    assert "c.mp4: cannot be transcoded" in said.err and "1 of 3 videos" in said.err and "2 videos made" in said.out
+    assert (
+        "c.mp4: cannot be transcoded" in said.err
+        and "1 of 3 videos" in said.err
+        and "2 videos made" in said.out
+    )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.mp4", "b.mp4"]
     (videos / "c.mp4").unlink()
     transcode_folder(videos, tmp_path / "out", Form(short_side=32), 1)
@@ -269,6 +334,9 @@ def test_real_videos_keep_their_pictures(shared_data: Path, tmp_path: Path) -> N
             assert abs(original.find_end() - prepared.find_end()) <= 0.1
             short_side = min(prepared.height, prepared.width)
             for moment in (0.0, 1.2, 2.6):
-                pictures = [reader.read([moment], short_side)[0].astype(int) for reader in (original, prepared)]
+                pictures = [
+                    reader.read([moment], short_side)[0].astype(int)
+                    for reader in (original, prepared)
+                ]
                 width = min(picture.shape[1] for picture in pictures)
                 assert np.abs(pictures[0][:, :width] - pictures[1][:, :width]).mean() < 4

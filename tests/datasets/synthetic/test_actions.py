@@ -29,7 +29,9 @@ MOTION_PAIRS = [(FALL, GET_UP), (WALK, RUN), (WAVE, POINT), (HIT, LIFT)]
 
 @pytest.fixture(scope="module")
 def poses() -> dict[int, np.ndarray]:
-    """For each class, the pose [N, 10] at one random keyframe of each of many segments (so: independent samples)."""
+    """For each class, the pose [N, 10] at one random keyframe of each of many segments (so:
+    independent samples).
+    """
     rng = np.random.default_rng(7)
     found: dict[int, list[np.ndarray]] = {action_id: [] for action_id in actions.ACTION_NAMES}
     for _ in range(300):
@@ -39,21 +41,26 @@ def poses() -> dict[int, np.ndarray]:
             inside = [
                 second
                 for second in range(2, SECONDS - 2)
-                if segment.start <= second < segment.end and not actions.is_ambiguous(segments, second)
+                if segment.start <= second < segment.end
+                and not actions.is_ambiguous(segments, second)
             ]
             if inside:
-                pose = actions.compute_poses(segments, np.array([rng.choice(inside)], float), sway)[0]
+                pose = actions.compute_poses(segments, np.array([rng.choice(inside)], float), sway)[
+                    0
+                ]
                 for action_id in segment.action_ids:
                     found[action_id].append(pose)
     return {action_id: np.array(samples) for action_id, samples in found.items()}
 
 
 def compute_ks(a: np.ndarray, b: np.ndarray) -> float:
-    """The largest difference between two empirical distributions, over its value at 0.1 % significance."""
+    """The largest difference between two empirical distributions, over its value at 0.1 %
+    significance.
+    """
     grid = np.sort(np.concatenate([a, b]))
-    difference = np.searchsorted(np.sort(a), grid, "right") / len(a) - np.searchsorted(np.sort(b), grid, "right") / len(
-        b
-    )
+    difference = np.searchsorted(np.sort(a), grid, "right") / len(a) - np.searchsorted(
+        np.sort(b), grid, "right"
+    ) / len(b)
     return float(np.abs(difference).max() / (1.95 * np.sqrt((len(a) + len(b)) / (len(a) * len(b)))))
 
 
@@ -61,7 +68,8 @@ def compute_ks(a: np.ndarray, b: np.ndarray) -> float:
 def test_poses_of_a_pair_at_keyframes_have_one_distribution(
     poses: dict[int, np.ndarray], pair: tuple[int, int]
 ) -> None:
-    first, second = poses[pair[0]], poses[pair[1]]
+    first = poses[pair[0]]
+    second = poses[pair[1]]
     assert min(len(first), len(second)) > 100
     # Ten angles, and the products of neighbours for what they do together.
     for a, b in ((first, second), (first[:, :-1] * first[:, 1:], second[:, :-1] * second[:, 1:])):
@@ -79,8 +87,11 @@ def test_slow_frames_see_the_alias_of_a_fast_swing(fast: int, slow: int) -> None
         return actions.compute_poses([segment], times, np.zeros((2, 10)))
 
     fast_frequency = 0.5 + actions.SLOW_FRAME_RATE
-    slow_times, fast_times = np.arange(-2, 2) * 16 / 30, np.arange(-8, 8) * 4 / 30
-    np.testing.assert_allclose(compute(fast, fast_frequency, slow_times), compute(slow, 0.5, slow_times), atol=1e-9)
+    slow_times = np.arange(-2, 2) * 16 / 30
+    fast_times = np.arange(-8, 8) * 4 / 30
+    np.testing.assert_allclose(
+        compute(fast, fast_frequency, slow_times), compute(slow, 0.5, slow_times), atol=1e-9
+    )
     difference = compute(fast, fast_frequency, fast_times) - compute(slow, 0.5, fast_times)
     assert np.abs(difference).max() > 0.5
 
@@ -91,7 +102,13 @@ def test_swings_are_fast_and_slow_where_they_should_be_and_the_fast_frames_carry
     for fast, slow in ((WAVE, POINT), (HIT, LIFT)):
         slow_rates = [segment.frequency for segment in segments if segment.arms == slow]
         fast_rates = [segment.frequency for segment in segments if segment.arms == fast]
-        assert max(slow_rates) < actions.SLOW_FRAME_RATE / 2 < min(fast_rates) < max(fast_rates) < 7.5 / 2
+        assert (
+            max(slow_rates)
+            < actions.SLOW_FRAME_RATE / 2
+            < min(fast_rates)
+            < max(fast_rates)
+            < 7.5 / 2
+        )
 
 
 def test_getting_up_is_falling_backwards_in_time() -> None:
@@ -99,7 +116,9 @@ def test_getting_up_is_falling_backwards_in_time() -> None:
     sway = np.zeros((2, 10))
 
     def build(timetable: list[tuple[float, float, int]]) -> list[Segment]:
-        return [Segment(start, end, movement, 0, 0, 0, 0, 0, 0, 0) for start, end, movement in timetable]
+        return [
+            Segment(start, end, movement, 0, 0, 0, 0, 0, 0, 0) for start, end, movement in timetable
+        ]
 
     falling = build([(-9, 0.3, STAND), (0.3, 2.1, FALL), (2.1, 9, actions.LIE)])
     rising = build([(-9, -0.1, actions.LIE), (-0.1, 1.7, GET_UP), (1.7, 9, STAND)])
@@ -129,4 +148,6 @@ def test_figures_stay_in_their_range_and_run_faster_than_they_walk() -> None:
         assert x.max() <= 170
         step = np.diff(x)
         straight = facing[1:] == facing[:-1]
-        np.testing.assert_allclose(step[straight] * facing[1:][straight], speed * 80 / 15, atol=1e-6)
+        np.testing.assert_allclose(
+            step[straight] * facing[1:][straight], speed * 80 / 15, atol=1e-6
+        )

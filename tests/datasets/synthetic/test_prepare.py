@@ -12,7 +12,10 @@ import pytest
 from ava_det.datasets.synthetic import prepare
 
 SMALL = ("--num-train", "2", "--num-val", "1", "--seconds", "7", "--size", "96x80")
-TEXTS = (*(f"{split}{kind}.csv" for split in prepare.SPLITS for kind in ("", "_excluded")), "labelmap.pbtxt")
+TEXTS = (
+    *(f"{split}{kind}.csv" for split in prepare.SPLITS for kind in ("", "_excluded")),
+    "labelmap.pbtxt",
+)
 
 
 def render(folder: Path, *options: str) -> dict[str, bytes]:
@@ -65,7 +68,9 @@ def test_an_unfinished_or_different_dataset_is_rendered_again(tmp_path: Path) ->
 
 
 def test_rows_are_avas(rendered: Path) -> None:
-    label_map = dict(re.findall(r'name: "(.+)"\s+id: (\d+)', (rendered / "labelmap.pbtxt").read_text()))
+    label_map = dict(
+        re.findall(r'name: "(.+)"\s+id: (\d+)', (rendered / "labelmap.pbtxt").read_text())
+    )
     seen = set()
     for split in prepare.SPLITS:
         rows = read_rows(rendered / f"{split}.csv")
@@ -103,7 +108,13 @@ def test_videos_are_h264_with_a_key_picture_every_second(rendered: Path) -> None
 
 @pytest.mark.parametrize(
     "options",
-    [("--size", "192"), ("--size", "193x144"), ("--size", "32x32"), ("--num-train", "0"), ("--seconds", "4")],
+    [
+        ("--size", "192"),
+        ("--size", "193x144"),
+        ("--size", "32x32"),
+        ("--num-train", "0"),
+        ("--seconds", "4"),
+    ],
 )
 def test_a_wrong_option_is_one_sentence(
     options: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -115,7 +126,9 @@ def test_a_wrong_option_is_one_sentence(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_output_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("in the way")
     assert prepare.main(["--output", str(tmp_path / "file"), *SMALL]) == 2
     assert str(tmp_path / "file") in capsys.readouterr().err

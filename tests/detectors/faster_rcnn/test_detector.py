@@ -63,13 +63,17 @@ def test_mixed_sizes_in_one_batch_have_boxes_in_their_own_pixels(ours: FasterRCN
     for frame, result in zip(frames, results, strict=True):
         assert_valid(result, frame)
         assert len(result[0])
-        assert result[0][:, 2:].max(axis=0) == pytest.approx([frame.shape[1], frame.shape[0]], rel=0.2)
+        assert result[0][:, 2:].max(axis=0) == pytest.approx(
+            [frame.shape[1], frame.shape[0]], rel=0.2
+        )
 
 
 def test_the_same_picture_twice_as_large_has_boxes_twice_as_large(ours: FasterRCNNDetector) -> None:
-    small = make_frame(240, 320, 4)  # both are shrunk to 160 lines; blocks of 12 and 24 pixels average out equally
+    # both are shrunk to 160 lines; blocks of 12 and 24 pixels average out equally
+    small = make_frame(240, 320, 4)
     large = np.repeat(np.repeat(small, 2, axis=0), 2, axis=1)
-    [(boxes, scores)], [(double, double_scores)] = ours([small]), ours([large])
+    [(boxes, scores)] = ours([small])
+    [(double, double_scores)] = ours([large])
     assert len(boxes) > 20
     np.testing.assert_allclose(double_scores[:5], scores[:5], atol=0.05)
     best = np.abs(double[0] / 2 - boxes).max(axis=1).min()
@@ -91,7 +95,8 @@ def test_grey_frames_and_nobody(ours: FasterRCNNDetector) -> None:
 def test_a_4k_frame() -> None:
     model = FasterRCNN(**NARROW)
     seeded_weights.fill(model)
-    frame = np.kron(make_frame(540, 960, 7), np.ones((4, 4, 1), np.uint8))  # finer noise has no persons at this size
+    # finer noise has no persons at this size
+    frame = np.kron(make_frame(540, 960, 7), np.ones((4, 4, 1), np.uint8))
     [result] = FasterRCNNDetector(model)([frame])
     assert_valid(result, frame)
     assert len(result[0]) > 50
@@ -110,7 +115,9 @@ def test_another_class_can_be_the_person(ours: FasterRCNNDetector) -> None:
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_halves_give_float_results_near_the_exact_ones(ours: FasterRCNNDetector, precision: str) -> None:
+def test_halves_give_float_results_near_the_exact_ones(
+    ours: FasterRCNNDetector, precision: str
+) -> None:
     halves = FasterRCNNDetector(ours.model, short_side=160, long_side=300, precision=precision)
     frame = make_frame(120, 160, 3)
     assert_valid(halves([frame])[0], frame)
@@ -132,9 +139,13 @@ def test_a_gpu_finds_the_same(ours: FasterRCNNDetector, precision: str) -> None:
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(16, 1000), st.integers(16, 1500))
-def test_sizes_keep_their_shape_and_limits(height: int, width: int, short_side: int, long_side: int) -> None:
+def test_sizes_keep_their_shape_and_limits(
+    height: int, width: int, short_side: int, long_side: int
+) -> None:
     new_height, new_width = compute_size(height, width, short_side, long_side)
-    assert 1 <= min(new_height, new_width) <= short_side and max(new_height, new_width) <= max(long_side, short_side)
+    assert 1 <= min(new_height, new_width) <= short_side and max(new_height, new_width) <= max(
+        long_side, short_side
+    )
     assert min(new_height, new_width) == short_side or max(new_height, new_width) == long_side
     assert abs(new_height * width - new_width * height) <= 1.1 * max(height, width)
 
@@ -149,7 +160,9 @@ def test_sizes_of_the_published_detectors() -> None:
 
 
 def as_zoo_file(model: FasterRCNN, path: Path) -> None:
-    """As Detectron2 publishes weights: a pickle of NumPy arrays, with constants it no longer reads among them."""
+    """As Detectron2 publishes weights: a pickle of NumPy arrays, with constants it no longer reads
+    among them.
+    """
     arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     arrays["pixel_mean"] = np.zeros((3, 1, 1), np.float32)
     arrays["proposal_generator.anchor_generator.cell_anchors.0"] = np.zeros((3, 4), np.float32)
@@ -159,11 +172,14 @@ def as_zoo_file(model: FasterRCNN, path: Path) -> None:
 @pytest.mark.parametrize("name", ["narrow_r50", "narrow_x50"])
 @pytest.mark.parametrize("form", ["pkl", "pth"])
 def test_detectron2_s_files_are_recognised_by_content(tmp_path: Path, name: str, form: str) -> None:
-    ours, path = build_ours(CASES[name]), tmp_path / f"model.{form}"
+    ours = build_ours(CASES[name])
+    path = tmp_path / f"model.{form}"
     if form == "pkl":
         as_zoo_file(ours.model, path)
     else:
-        torch.save({"model": ours.model.state_dict(), "iteration": 3, "optimizer": {"lr": 0.1}}, path)
+        torch.save(
+            {"model": ours.model.state_dict(), "iteration": 3, "optimizer": {"lr": 0.1}}, path
+        )
     model, rule = load_faster_rcnn(path)
     assert rule == InputRule(800, 1333, "BGR")
     again = FasterRCNNDetector(model, short_side=160, long_side=300)
@@ -173,13 +189,21 @@ def test_detectron2_s_files_are_recognised_by_content(tmp_path: Path, name: str,
 
 
 def test_our_own_files_say_what_they_are(tmp_path: Path) -> None:
-    model = FasterRCNN(**(NARROW | {"depth": 18, "norm": "gn", "num_classes": 1, "anchor_sizes": [8, 16, 32, 64, 128]}))
+    model = FasterRCNN(
+        **(
+            NARROW
+            | {"depth": 18, "norm": "gn", "num_classes": 1, "anchor_sizes": [8, 16, 32, 64, 128]}
+        )
+    )
     rule = InputRule(192, 256, "RGB")
     save_faster_rcnn(tmp_path / "last.pt", model, rule, epoch=3)
     again, read = load_faster_rcnn(tmp_path / "last.pt")
     assert read == rule
     assert again.architecture == model.architecture
-    assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True)
+    )
 
 
 class Hostile:
@@ -208,13 +232,22 @@ def test_files_that_do_not_fit_are_one_sentence(tmp_path: Path) -> None:
     assert_refused(path, "expected a Faster R-CNN with a feature pyramid", "stem.conv1.weight")
     torch.save({"model": state | {"roi_heads.mask_head.predictor.weight": torch.zeros(1)}}, path)
     assert_refused(path, "in the file but not in the model", "roi_heads.mask_head.predictor.weight")
-    torch.save({"model": {name: value for name, value in state.items() if "conv2.norm.bias" not in name}}, path)
+    torch.save(
+        {"model": {name: value for name, value in state.items() if "conv2.norm.bias" not in name}},
+        path,
+    )
     assert_refused(path, "missing from the file", "res5.0.conv2.norm.bias")
-    torch.save({"model": {name: value for name, value in state.items() if ".res4.5" not in name}}, path)
+    torch.save(
+        {"model": {name: value for name, value in state.items() if ".res4.5" not in name}}, path
+    )
     assert_refused(path, "found stages of (3, 4, 5, 3) blocks")
     torch.save({"blobs": {"conv1_w": np.zeros(3, np.float32)}}, path)
     assert_refused(path, "expected a Faster R-CNN with a feature pyramid")
-    for facts in ({"architecture": {"depth": 50}}, {"architecture": {"deep": 50}, "input": {}}, "R50"):
+    for facts in (
+        {"architecture": {"depth": 50}},
+        {"architecture": {"deep": 50}, "input": {}},
+        "R50",
+    ):
         torch.save({"model": state, "detector": facts}, path)
         assert_refused(path, "its description of the detector is not one of ours")
 

@@ -1,4 +1,6 @@
-"""Detectron2's own boxes, written down: ours must be the same, and one wrong number must be enough to tell."""
+"""Detectron2's own boxes, written down: ours must be the same, and one wrong number must be enough
+to tell.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ import pytest
 
 from ava_det.detectors.faster_rcnn import box_head, detector, proposals
 from ava_det.detectors.faster_rcnn.detector import FasterRCNNDetector
-from tests.support.golden_cases import CASES, GOLDEN, KEPT, build_ours, build_theirs, detect, make_frames
+from tests.support.golden_cases import (
+    CASES,
+    GOLDEN,
+    KEPT,
+    build_ours,
+    build_theirs,
+    detect,
+    make_frames,
+)
 
 Results = list[tuple[np.ndarray, np.ndarray]]
 NARROW = ["narrow_r50", "narrow_x50"]
@@ -20,24 +30,30 @@ FULL = ["r50", "x101"]
 
 
 def is_golden(name: str, results: Results) -> bool:
-    """Same number of boxes, the best of them at the same place with the same score: to 0.005 pixels and 5e-5.
+    """Same number of boxes, the best of them at the same place with the same score: to 0.005 pixels
+    and 5e-5.
 
     Boxes whose scores are that near may change places, since processors add up in different orders.
     """
     golden = json.loads(GOLDEN.read_text())[name]
     assert len(golden) >= len(results)
     return all(
-        len(boxes) == wanted["count"] and has_all(boxes, scores, np.array(wanted["boxes"]), np.array(wanted["scores"]))
+        len(boxes) == wanted["count"]
+        and has_all(boxes, scores, np.array(wanted["boxes"]), np.array(wanted["scores"]))
         for index, ((boxes, scores), wanted) in enumerate(zip(results, golden, strict=False))
         if index not in CASES[name].tied
     )
 
 
-def has_all(boxes: np.ndarray, scores: np.ndarray, wanted: np.ndarray, wanted_scores: np.ndarray) -> bool:
+def has_all(
+    boxes: np.ndarray, scores: np.ndarray, wanted: np.ndarray, wanted_scores: np.ndarray
+) -> bool:
     """Whether each wanted box is there with its score, and the best scores are these and no others."""
     near = np.abs(boxes[:, None] - wanted).max(axis=2) < 5e-3
     near &= np.abs(scores[:, None] - wanted_scores) < 5e-5
-    return bool(near.any(axis=0).all()) and np.allclose(scores[:KEPT], wanted_scores, atol=5e-5, rtol=0)
+    return bool(near.any(axis=0).all()) and np.allclose(
+        scores[:KEPT], wanted_scores, atol=5e-5, rtol=0
+    )
 
 
 def test_the_golden_numbers_are_many_and_various() -> None:
@@ -45,7 +61,8 @@ def test_the_golden_numbers_are_many_and_various() -> None:
     assert golden.keys() == CASES.keys()
     for results in golden.values():
         assert sum(result["count"] for result in results) > 300
-        assert min(result["count"] for result in results) < 100  # other classes take part in the choice of 100
+        # other classes take part in the choice of 100
+        assert min(result["count"] for result in results) < 100
         assert all(np.ptp(result["scores"]) > 0.05 for result in results)
 
 
@@ -73,8 +90,16 @@ align = box_head.roi_align
     ("module", "name", "wrong"),
     [
         (detector, "resize_frame", shrink_by_opencv),
-        (box_head, "roi_align", lambda *arguments, **named: align(*arguments, **(named | {"aligned": False}))),
-        (box_head, "roi_align", lambda *arguments, **named: align(*arguments, **(named | {"sampling_ratio": 2}))),
+        (
+            box_head,
+            "roi_align",
+            lambda *arguments, **named: align(*arguments, **(named | {"aligned": False})),
+        ),
+        (
+            box_head,
+            "roi_align",
+            lambda *arguments, **named: align(*arguments, **(named | {"sampling_ratio": 2})),
+        ),
         (box_head, "PROPOSAL_WEIGHTS", (1.0, 1.0, 1.0, 1.0)),
         (box_head, "NMS_IOU", 0.55),
         (proposals, "NMS_IOU", 0.75),
@@ -82,7 +107,9 @@ align = box_head.roi_align
         (proposals, "STRIDES", (4, 8, 17, 32, 64)),
     ],
 )
-def test_one_wrong_number_is_seen(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, wrong: object) -> None:
+def test_one_wrong_number_is_seen(
+    monkeypatch: pytest.MonkeyPatch, module: Any, name: str, wrong: object
+) -> None:
     monkeypatch.setattr(module, name, wrong)
     assert not is_golden("narrow_r50", first_three(build_ours(CASES["narrow_r50"])))
 
@@ -116,9 +143,12 @@ def first_three(ours: FasterRCNNDetector) -> Results:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [*NARROW, *FULL])
 def test_detectron2_itself(name: str, tmp_path: Path) -> None:
-    """End to end against the library: alone and in a batch, boxes to 1e-3 pixels and scores to 1e-5, in order."""
+    """End to end against the library: alone and in a batch, boxes to 1e-3 pixels and scores to
+    1e-5, in order.
+    """
     pytest.importorskip("detectron2", reason="Detectron2 is not installed")
-    theirs, ours = detect(build_theirs(CASES[name], tmp_path)), detect(build_ours(CASES[name]))
+    theirs = detect(build_theirs(CASES[name], tmp_path))
+    ours = detect(build_ours(CASES[name]))
     for (boxes, scores), (own_boxes, own_scores) in zip(theirs, ours, strict=True):
         np.testing.assert_allclose(own_boxes, boxes, atol=1e-3, rtol=0)
         np.testing.assert_allclose(own_scores, scores, atol=1e-5, rtol=0)

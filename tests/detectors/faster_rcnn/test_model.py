@@ -13,7 +13,13 @@ from ava_det.detectors.faster_rcnn import FasterRCNN
 from ava_det.detectors.faster_rcnn.anchors import make_anchors
 from ava_det.detectors.faster_rcnn.box_coder import PROPOSAL_WEIGHTS, decode_boxes, encode_boxes
 from ava_det.detectors.faster_rcnn.box_head import choose_levels
-from ava_det.detectors.faster_rcnn.matching import BACKGROUND, FOREGROUND, IGNORED, match_boxes, sample
+from ava_det.detectors.faster_rcnn.matching import (
+    BACKGROUND,
+    FOREGROUND,
+    IGNORED,
+    match_boxes,
+    sample,
+)
 
 SMALL = {"depth": 18, "width": 16, "channels": 16, "hidden": 32, "num_classes": 2}
 LOSSES = {"rpn_cls", "rpn_loc", "box_cls", "box_loc"}
@@ -26,7 +32,9 @@ def make_model(norm: str = "bn", **changes: object) -> FasterRCNN:
 
 def make_images(*sizes: tuple[int, int]) -> list[Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return [torch.randint(0, 256, (3, *size), generator=generator, dtype=torch.uint8) for size in sizes]
+    return [
+        torch.randint(0, 256, (3, *size), generator=generator, dtype=torch.uint8) for size in sizes
+    ]
 
 
 @pytest.mark.parametrize("norm", ["frozen_bn", "bn", "gn"])
@@ -41,7 +49,11 @@ def test_every_parameter_learns(norm: str, depth: int) -> None:
     assert losses.keys() == LOSSES
     assert all(loss.ndim == 0 and loss.isfinite() and loss > 0 for loss in losses.values())
     torch.stack(list(losses.values())).sum().backward()
-    assert not [name for name, value in model.named_parameters() if value.grad is None or not value.grad.any()]
+    assert not [
+        name
+        for name, value in model.named_parameters()
+        if value.grad is None or not value.grad.any()
+    ]
 
 
 def test_images_without_a_box_are_all_background() -> None:
@@ -55,7 +67,8 @@ def test_images_without_a_box_are_all_background() -> None:
 def test_one_image_is_learnt_by_heart() -> None:
     model = make_model("gn", channels=32, hidden=64, pixel_std=(57.0, 57.0, 57.0))
     image = torch.full((3, 64, 96), 90, dtype=torch.uint8)
-    boxes, classes = torch.tensor([[10.0, 8, 30, 56], [50, 20, 90, 44]]), torch.tensor([0, 1])
+    boxes = torch.tensor([[10.0, 8, 30, 56], [50, 20, 90, 44]])
+    classes = torch.tensor([0, 1])
     for (x1, y1, x2, y2), color in zip(boxes.long().tolist(), (220, 20), strict=True):
         image[:, y1:y2, x1:x2] = color
     optimizer = torch.optim.AdamW(model.parameters())
@@ -116,7 +129,9 @@ def test_autocast_gives_float_results(dtype: torch.dtype) -> None:
 def test_bfloat16_trains() -> None:
     model = make_model("gn")
     with torch.autocast("cpu", torch.bfloat16):
-        losses = model(make_images((64, 96)), [(torch.tensor([[4.0, 4, 40, 60]]), torch.tensor([1]))])
+        losses = model(
+            make_images((64, 96)), [(torch.tensor([[4.0, 4, 40, 60]]), torch.tensor([1]))]
+        )
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in losses.values())
     sum(losses.values()).backward()
 
@@ -141,8 +156,10 @@ def test_anchors_stand_on_the_corners_of_cells() -> None:
     [anchors] = make_anchors([(2, 3)], [16], [32], torch.device("cpu"))
     assert anchors.shape == (18, 4)
     torch.testing.assert_close(anchors[1], torch.tensor([-16.0, -16, 16, 16]))
-    torch.testing.assert_close(anchors[4], torch.tensor([0.0, -16, 32, 16]))  # the next cell of the row
-    wide, tall = anchors[9], anchors[11]  # of the second row
+    # the next cell of the row
+    torch.testing.assert_close(anchors[4], torch.tensor([0.0, -16, 32, 16]))
+    wide = anchors[9]
+    tall = anchors[11]  # of the second row
     assert wide[2] - wide[0] == pytest.approx(2 * (wide[3] - wide[1]))
     assert tall[3] - tall[1] == pytest.approx(2 * (tall[2] - tall[0]))
     assert (wide[1] + wide[3]) / 2 == pytest.approx(16)
