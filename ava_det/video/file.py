@@ -17,6 +17,12 @@ from pathlib import Path
 import av
 import numpy as np
 
+from ava_det.video.containers import (
+    choose_video_stream,
+    describe_av_error,
+    describe_choice,
+    open_container,
+)
 from ava_det.video.pictures import DecodedPicture, FrameConverter
 from ava_det.video.reader import TAGGED, DamageError, FrameReader, Picture, VideoError
 
@@ -40,17 +46,19 @@ PREPARED_TAG = "ava_det_prepared"
 
 
 class VideoReader(FrameReader):
-    """Frames of one video file. Reading backwards or far ahead seeks. The first video stream of the
-    file is used.
+    """Frames of one video file. Reading backwards or far ahead seeks.
+
+    stream: which of its video streams, counted from 0; None takes the first that is no picture.
     """
 
     _container: av.container.InputContainer
     _stream: av.VideoStream
     _decoder: Iterator[av.VideoFrame]
 
-    def __init__(self, path: str | Path, start_second: float = 0.0):
+    def __init__(self, path: str | Path, start_second: float = 0.0, stream: int | None = None):
         self.path = Path(path)
         self.start_second = start_second
+        self._number = stream
         if not self.path.is_file():
             raise VideoError(f"{self.path}: no such video file")
         self._first_pts: int | None = None
@@ -72,7 +80,8 @@ class VideoReader(FrameReader):
         self.frame_rate = Fraction(self._stream.guessed_rate or rate or 30)
         audio = self._container.streams.audio
         self.has_audio = bool(audio)
-        self.audio_rate = (audio[0].rate or 0) if audio else 0
+        self.audio_rate = getattr(audio[0], "rate", 0) or 0 if audio else 0
+        self.choice = describe_choice(self._container, self._stream) if stream is None else None
         self.is_prepared = PREPARED_TAG in self._container.metadata
         self.delay = self._find_delay()
         self.clock_start = float((self._first_pts or 0) * self._time_base)
@@ -234,16 +243,12 @@ class VideoReader(FrameReader):
         self._pictures: deque[DecodedPicture] = deque()
         if self._first_pts is not None:
             self._container.close()
+        self._container = open_container(self.path)
         try:
-            self._container = av.open(str(self.path))
-        except (av.FFmpegError, OSError) as error:
-            raise VideoError(
-                f"{self.path}: cannot be opened as a video ({describe_av_error(error)})"
-            ) from None
-        if not self._container.streams.video:
+            self._stream = choose_video_stream(self._container, self.path, self._number)
+        except VideoError:
             self._container.close()
-            raise VideoError(f"{self.path}: holds no video stream")
-        self._stream = self._container.streams.video[0]
+            raise
         # loaders run one reader per process; threads cost more CPU
         self._stream.codec_context.thread_count = 1
         self._time_base = Fraction(self._stream.time_base or 1)
@@ -346,8 +351,3 @@ class VideoReader(FrameReader):
         if self._stream.duration is not None:
             return float(self._stream.duration * self._stream.time_base)
         return self._container.duration / av.time_base if self._container.duration else None
-
-
-def describe_av_error(error: Exception) -> str:
-    """FFmpeg's reason, without its number and the file's name."""
-    return str(getattr(error, "strerror", None) or error).strip()

@@ -26,11 +26,15 @@ from ava_det.video.reader import EXTRACTED_FPS, TAGGED, FrameReader, Picture, Vi
 PICTURE = re.compile(r"(.*?)(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 
 
-def open_video(path: str | Path, start_second: float = 0.0) -> FrameReader:
-    """A reader of a video file, or of a folder of pictures."""
-    return (
-        FrameFolder(path, start_second) if Path(path).is_dir() else VideoReader(path, start_second)
-    )
+def open_video(
+    path: str | Path, start_second: float = 0.0, stream: int | None = None
+) -> FrameReader:
+    """A reader of a video file, or of a folder of pictures. stream: as for `VideoReader`."""
+    if not Path(path).is_dir():
+        return VideoReader(path, start_second, stream)
+    if stream is not None:
+        raise VideoError(f"{path}: a folder of pictures has no video stream {stream}")
+    return FrameFolder(path, start_second)
 
 
 class FrameFolder(FrameReader):

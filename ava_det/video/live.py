@@ -20,7 +20,7 @@ from typing import Self
 import av
 import numpy as np
 
-from ava_det.video.file import describe_av_error
+from ava_det.video.containers import choose_video_stream, describe_av_error
 from ava_det.video.pictures import DecodedPicture, FrameConverter
 from ava_det.video.reader import TAGGED, FrameReader, Picture, VideoError
 
@@ -37,11 +37,13 @@ class LiveSource:
 
     keep: seconds of frames to hold. start_second: what its first frame is worth. A source faster
     than its own clock, such as a file on a web server, is read at its own pace. width, height:
-    pixels; fps: the rate it says it has. num_frames: read so far. Raises VideoError where nothing
-    comes.
+    pixels; fps: the rate it says it has. num_frames: read so far. stream: as for `VideoReader`.
+    Raises VideoError where nothing comes.
     """
 
-    def __init__(self, name: str, keep: float, start_second: float = 0.0) -> None:
+    def __init__(
+        self, name: str, keep: float, start_second: float = 0.0, stream: int | None = None
+    ) -> None:
         self.path = Path(name)
         self.start_second = start_second
         self.num_frames = 0
@@ -52,10 +54,11 @@ class LiveSource:
         self._left = False
         self._ended = False
         self._container = _open(name)
-        if not self._container.streams.video:
+        try:
+            self._stream = choose_video_stream(self._container, name, stream)
+        except VideoError:
             self._container.close()
-            raise VideoError(f"{name}: holds no video stream")
-        self._stream = self._container.streams.video[0]
+            raise
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
         with self._changed:

@@ -4,13 +4,25 @@ them, else AAC.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import av
 
+from ava_det.video.containers import open_container
+
 COPIED = {"aac", "mp3"}  # what every player of mp4 knows
+SLOWEST_MP3 = 16_000  # samples a second: the mp4 muxer refuses MP3 of fewer
+SLOWEST_AAC = 8_000
+USUAL_RATE = 48_000  # AAC has rates down to 7350, which players lack
 AAC_FRAME = 1024  # samples
+# seconds between the clock of packets and the count of samples; beyond it there is a gap
+MAX_DRIFT = 0.2
+RESTART = 1.0  # seconds by which the clock jumps back where a new recording begins
 
 
 class SoundTrack:
@@ -18,52 +30,62 @@ class SoundTrack:
     written to.
 
     begin: seconds of the source's clock that are 0 in the target. fault: why no more sound can be
-    taken over, or None. A source without sound is silent, and no fault.
+    taken over, or None. A source without sound is silent, and no fault; a damaged packet costs its
+    own sound.
     """
 
     def __init__(self, source: Path, begin: float, target: av.container.OutputContainer) -> None:
         self.fault: str | None = None
-        self._target = target
         self._begin = begin
+        self._last = -math.inf  # where the last packet began
         self._source: av.container.InputContainer | None = None
         self._packets: Iterator[av.Packet] = iter(())
         self._held: av.Packet | None = None  # read, and not due yet
+        self._sink: _Sink | None = None
+        self._is_counted = False  # AVI keeps no times of its own, and makes them up badly
         try:
-            self._source = av.open(str(source))
+            self._source = open_container(source)
             if not self._source.streams.audio:
                 return
-            self._stream = self._source.streams.audio[0]
-            self._resampler: av.AudioResampler | None = None
-            if self._stream.codec_context.name in COPIED:
-                self._out = target.add_stream_from_template(self._stream)
-            else:
-                self._resampler = self._open_encoder()
+            stream = self._source.streams.audio[0]
+            if stream.codec_context is None:
+                raise ValueError("FFmpeg has no decoder for it")
+            self._sink = (
+                _CopiedSound(stream, target) if can_copy(stream) else _EncodedSound(stream, target)
+            )
+            self._is_counted = self._source.format.name == "avi"
             if begin > 1:
                 self._source.seek(int((begin - 1) * av.time_base))
-            self._packets = self._source.demux(self._stream)
+            self._packets = self._source.demux(stream)
         except (av.FFmpegError, OSError, ValueError) as error:
             self._fail(error)
-
-    def _open_encoder(self) -> av.AudioResampler:
-        layout = "mono" if self._stream.channels == 1 else "stereo"
-        self._out = self._target.add_stream("aac", rate=self._stream.rate)
-        self._out.layout = layout
-        return av.AudioResampler(
-            format="fltp", layout=layout, rate=self._stream.rate, frame_size=AAC_FRAME
-        )
 
     def write_until(self, seconds: float) -> None:
         """Hands over what begins before `seconds` of the target."""
         try:
             while (packet := self._next_packet()) is not None:
-                moment = float(packet.pts * packet.time_base) - self._begin
+                moment = self._find_moment(packet)
                 if moment >= seconds:
                     self._held = packet
                     return
-                if moment >= 0:
-                    self._write(packet)
+                self._last = moment
+                if moment >= 0 and self._sink is not None:
+                    with suppress(av.error.InvalidDataError):
+                        self._sink.write(packet, moment)
         except (av.FFmpegError, OSError) as error:
             self._fail(error)
+
+    def _find_moment(self, packet: av.Packet) -> float:
+        """Seconds of the target; where recordings are joined and the clock starts again, it goes
+        on.
+        """
+        if self._is_counted and self._sink is not None and self._sink.end is not None:
+            return self._sink.end
+        moment = float(packet.pts * packet.time_base) - self._begin
+        if moment < self._last - RESTART:
+            self._begin -= self._last - moment
+            moment = self._last
+        return moment
 
     def _next_packet(self) -> av.Packet | None:
         packet = self._held
@@ -74,30 +96,11 @@ class SoundTrack:
                 return None
         return packet
 
-    def _write(self, packet: av.Packet) -> None:
-        if self._resampler is not None:
-            for decoded in packet.decode():
-                self._encode(decoded)
-            return
-        shift = round(self._begin / packet.time_base)
-        packet.pts, packet.dts = packet.pts - shift, packet.pts - shift
-        packet.stream = self._out
-        self._target.mux(packet)
-
-    def _encode(self, decoded: av.AudioFrame | None) -> None:
-        assert self._resampler is not None
-        for frame in self._resampler.resample(decoded):
-            if frame.pts is not None:
-                frame.pts = max(frame.pts - round(self._begin / frame.time_base), 0)
-            self._target.mux(self._out.encode(frame))
-
     def finish(self) -> None:
         """Hands over what an encoder still holds."""
-        if self.fault is None and self._source is not None and self._source.streams.audio:
+        if self.fault is None and self._sink is not None:
             try:
-                if self._resampler is not None:
-                    self._encode(None)
-                    self._target.mux(self._out.encode(None))
+                self._sink.finish()
             except (av.FFmpegError, OSError) as error:
                 self._fail(error)
 
@@ -110,3 +113,88 @@ class SoundTrack:
         self.fault = str(getattr(error, "strerror", None) or error)
         self._packets = iter(())
         self._held = None
+
+
+def can_copy(stream: av.AudioStream) -> bool:
+    """Whether the packets of a stream may stand in an mp4 file as they are."""
+    codec = stream.codec_context.codec.canonical_name
+    return codec in COPIED and not (codec == "mp3" and stream.rate < SLOWEST_MP3)
+
+
+class _Sink(Protocol):
+    """What becomes of packets. moment: seconds of the target at which a packet begins."""
+
+    # seconds of the target up to which samples were counted; None where they are not
+    end: float | None
+
+    def write(self, packet: av.Packet, moment: float) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class _CopiedSound:
+    end: float | None = None
+
+    def __init__(self, stream: av.AudioStream, target: av.container.OutputContainer) -> None:
+        self._target = target
+        self._out = target.add_stream_from_template(stream)
+
+    def write(self, packet: av.Packet, moment: float) -> None:
+        packet.pts = packet.dts = round(moment / packet.time_base)
+        packet.stream = self._out
+        self._target.mux(packet)
+
+    def finish(self) -> None:
+        pass
+
+
+class _EncodedSound:
+    """Samples are counted, since some containers tell the time of a packet to a tenth of a second
+    only.
+    """
+
+    end: float | None = None
+
+    def __init__(self, stream: av.AudioStream, target: av.container.OutputContainer) -> None:
+        self._target = target
+        self._rate = choose_rate(stream.rate)
+        layout = "mono" if stream.channels == 1 else "stereo"
+        self._resampler = av.AudioResampler(
+            format="fltp", layout=layout, rate=self._rate, frame_size=AAC_FRAME
+        )
+        self._out = target.add_stream("aac", rate=self._rate)
+        self._out.layout = layout
+        self._num_samples = 0  # handed to the encoder, gaps between them included
+
+    def write(self, packet: av.Packet, moment: float) -> None:
+        for frame in packet.decode():
+            seconds = frame.samples / frame.sample_rate
+            gap = moment - (self.end or 0.0)
+            moment += seconds
+            if gap < -MAX_DRIFT:
+                continue
+            if self.end is None or gap > MAX_DRIFT:
+                self._num_samples += round(gap * self._rate)
+                self.end = moment - seconds
+            self.end += seconds
+            self._encode(frame)
+
+    def _encode(self, decoded: av.AudioFrame | None) -> None:
+        """Resamples and encodes; None hands over what the resampler still holds."""
+        if decoded is not None:
+            decoded.pts = None
+        for frame in self._resampler.resample(decoded):
+            frame.pts = self._num_samples
+            frame.time_base = Fraction(1, self._rate)
+            self._num_samples += frame.samples
+            self._target.mux(self._out.encode(frame))
+
+    def finish(self) -> None:
+        self._encode(None)
+        self._target.mux(self._out.encode(None))
+
+
+def choose_rate(rate: int) -> int:
+    """Chooses the samples a second of AAC: those of the source, or the next it has above them."""
+    known = [one for one in av.Codec("aac", "w").audio_rates or () if one >= max(rate, SLOWEST_AAC)]
+    return min(known, default=USUAL_RATE)

@@ -11,6 +11,7 @@ from types import TracebackType
 import av
 import numpy as np
 
+from ava_det.video.containers import to_url
 from ava_det.video.planes import BT601, BT709, rgb_to_planes
 from ava_det.video.sound import SoundTrack
 
@@ -48,33 +49,57 @@ class VideoWriter:
         if self.path.suffix.lower() != ".mp4":
             raise ValueError(f"{self.path}: expected a file name that ends in .mp4")
         self._temporary = self.path.with_name(f".{self.path.name}.incomplete")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(
-                str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"}
-            )
-        except OSError as error:
-            raise ValueError(f"{self.path}: cannot be written ({error.strerror})") from None
         self._size = (height, width)
         self._matrix = matrix
         rate = Fraction(fps).limit_denominator(1001)
+        self._frame_ticks = TICKS_PER_SECOND / rate
+        self._last_tick = -1
+        self._sound: SoundTrack | None = None
+        self._sound_fault: str | None = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._begin(rate, sound)
+            except av.FFmpegError as error:
+                if sound is None:
+                    raise
+                self._close()
+                self._sound_fault = f"mp4 does not hold it: {error.strerror}"
+                self._begin(rate, None)
+        except OSError as error:
+            raise ValueError(f"{self.path}: cannot be written ({error.strerror})") from None
+
+    def _begin(self, rate: Fraction, sound: tuple[Path, float] | None) -> None:
+        """Opens the file and writes its header, which names the streams."""
+        options = {"movflags": "+faststart"}
+        self._container = av.open(to_url(self._temporary), "w", format="mp4", options=options)
         self._stream = self._container.add_stream("libx264", rate=rate, options=QUALITY)
+        height, width = self._size
         self._stream.width = width + width % 2
         self._stream.height = height + height % 2
         self._stream.pix_fmt = "yuv420p"
         context = self._stream.codec_context
         context.time_base = Fraction(1, TICKS_PER_SECOND)
         context.color_primaries = context.color_trc = BT709_CURVES
-        context.colorspace = MATRIX_TAGS[matrix]
+        context.colorspace = MATRIX_TAGS[self._matrix]
         context.color_range = LIMITED_RANGE
-        self._frame_ticks = TICKS_PER_SECOND / rate
-        self._last_tick = -1
-        self._sound = None if sound is None else SoundTrack(*sound, self._container)
+        if sound is not None:
+            self._sound = SoundTrack(*sound, self._container)
+        self._container.start_encoding()
+
+    def _close(self) -> None:
+        """Frees the file and the source of its sound."""
+        try:
+            self._container.close()
+        finally:
+            if self._sound is not None:
+                self._sound.close()
+                self._sound = None
 
     @property
     def sound_fault(self) -> str | None:
         """Why the sound is missing from some moment on; None where it is whole."""
-        return None if self._sound is None else self._sound.fault
+        return self._sound_fault if self._sound is None else self._sound.fault
 
     def write(self, frame: np.ndarray, seconds: float) -> None:
         """Adds an RGB uint8 [H, W, 3] frame shown from `seconds` on, counted from the first frame
@@ -138,13 +163,11 @@ class VideoWriter:
                 self._add_sound(1)
                 if self._sound is not None:
                     self._sound.finish()
-                self._container.close()
+                    self._sound_fault = self._sound.fault
+            self._close()
+            if complete:
                 self._temporary.replace(self.path)
-            else:
-                self._container.close()
         finally:
-            if self._sound is not None:
-                self._sound.close()
             self._temporary.unlink(missing_ok=True)
         if kind is None and not complete:
             raise ValueError(f"{self.path}: there was no frame to write")

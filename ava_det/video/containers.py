@@ -1,0 +1,105 @@
+"""Opens media files: names of any kind, and the video stream that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+from av.stream import Disposition
+
+from ava_det.video.reader import VideoError
+
+# What a player shows once, not as a film. Some writers mark it so, others only choose a codec of
+# pictures.
+PICTURES = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+PICTURE_CODECS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}
+
+
+def to_url(path: str | Path) -> str:
+    """Names a file for FFmpeg, which would take `12:30.mp4` for a protocol."""
+    return f"file:{path}"
+
+
+def open_container(path: str | Path) -> av.container.InputContainer:
+    """Opens a media file; its titles need not be UTF-8.
+
+    Raises:
+        VideoError: the file cannot be opened, in one sentence with FFmpeg's reason.
+    """
+    try:
+        return av.open(to_url(path), metadata_errors="replace")
+    except UnicodeEncodeError:
+        raise VideoError(f"{str(path)!r}: expected a file name in UTF-8, rename the file") from None
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(
+            f"{path}: cannot be opened as a video ({describe_av_error(error)})"
+        ) from None
+
+
+def choose_video_stream(
+    container: av.container.InputContainer, name: str | Path, number: int | None = None
+) -> av.VideoStream:
+    """Chooses the video stream to decode.
+
+    Args:
+        container: as of `open_container`. name: what errors call it. number: counts the video
+        streams from 0, as FFmpeg's `v:0` does; None takes the first that is no picture
+            (a cover, a thumbnail).
+
+    Raises:
+        VideoError: there is no such stream, or FFmpeg has no decoder for it.
+    """
+    streams = container.streams.video
+    if not streams:
+        raise VideoError(f"{name}: holds no video stream")
+    if number is None:
+        stream = min(streams, key=rank_stream)
+    elif 0 <= number < len(streams):
+        stream = streams[number]
+    else:
+        raise VideoError(
+            f"{name}: expected one of its video streams ({list_streams(streams)}), received stream {number}"
+        )
+    if stream.codec_context is None:
+        raise VideoError(f"{name}: this FFmpeg has no decoder for its video stream")
+    return stream
+
+
+def describe_choice(container: av.container.InputContainer, chosen: av.VideoStream) -> str | None:
+    """Says which of several films in one file is taken; None where there is one, whatever pictures
+    it has.
+    """
+    streams = container.streams.video
+    if sum(rank_stream(one) == 0 for one in streams) < 2:
+        return None
+    taken = streams.index(chosen)
+    return f"holds several video streams ({list_streams(streams)}): {taken} is taken, --stream chooses another"
+
+
+def rank_stream(stream: av.VideoStream) -> int:
+    """Ranks a stream for the choice of one: 0 a film, 1 maybe a picture, 2 surely a cover or a
+    thumbnail.
+    """
+    if stream.disposition & PICTURES:
+        return 2
+    return int(stream.codec_context is None or stream.codec_context.name in PICTURE_CODECS)
+
+
+def list_streams(streams: Sequence[av.VideoStream]) -> str:
+    """Names streams with their numbers, codecs and sizes."""
+    described = []
+    for number, stream in enumerate(streams):
+        context = stream.codec_context
+        what = (
+            "unknown to this FFmpeg"
+            if context is None
+            else f"{context.name} {context.width}x{context.height}"
+        )
+        described.append(f"{number}: {what}{', a picture' if rank_stream(stream) == 2 else ''}")
+    return "; ".join(described)
+
+
+def describe_av_error(error: Exception) -> str:
+    """FFmpeg's reason, without its number and the file's name."""
+    return str(getattr(error, "strerror", None) or error).strip()
