@@ -6,7 +6,8 @@ torchvision's detector. docs/detectors.md compares them. Import the module you w
 libraries are loaded only with it.
 """
 
-from ava_det.detectors.detector import PersonDetector
+from ava_det.detectors.detector import FrameDetector, PersonDetector
 from ava_det.detectors.motion import MotionDetector
+from ava_det.detectors.video_detector import VideoDetector, check_detector
 
-__all__ = ["MotionDetector", "PersonDetector"]
+__all__ = ["FrameDetector", "MotionDetector", "PersonDetector", "VideoDetector", "check_detector"]

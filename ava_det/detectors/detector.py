@@ -1,4 +1,4 @@
-"""What a person detector is: the one protocol all members of this room follow.
+"""The protocols of a person detector.
 
 A detector sees frames of one video and returns person boxes. It decodes no video, reads no file of
 ours and knows no action: whoever calls it hands it RGB arrays and decides which of the boxes are
@@ -12,15 +12,35 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+# boxes float32 [N, 4] and person scores float32 [N] of one frame
+FoundPersons = tuple[np.ndarray, np.ndarray]
+
+
+class FrameDetector(Protocol):
+    """Finds persons in frames of the video it was made for."""
+
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[FoundPersons]:
+        """Finds the persons of each frame; the frames may be any of the video, in any order.
+
+        Args:
+            frames: RGB, uint8 [H, W, 3], all of one size.
+
+        Returns:
+            One pair per frame: boxes float32 [N, 4], xyxy in pixels of the frame (continuous
+            coordinates: the whole frame is 0, 0, W, H), and person_scores float32 [N] in 0..1,
+            highest first. N may be 0.
+        """
+        ...
+
 
 @runtime_checkable
-class PersonDetector(Protocol):
-    """Finds persons in the frames of one video at a time.
+class PersonDetector(FrameDetector, Protocol):
+    """Finds persons in the frames of videos.
 
-    Frames are RGB, uint8 [H, W, 3], all of one video of one size. Use::
+    Use::
 
-        detector.begin_video(frames spread over the whole video)
-        for boxes, person_scores in detector(keyframes): ...
+        find = detector.begin_video(frames spread over the whole video) or detector
+        for boxes, person_scores in find(keyframes): ...
     """
 
     @property
@@ -28,22 +48,19 @@ class PersonDetector(Protocol):
         """What result files and configurations call this detector, such as ``motion``."""
         ...
 
-    def begin_video(self, samples: Sequence[np.ndarray]) -> None:
-        """Starts a video. Called once per video, before its frames, with frames spread evenly over
-        it.
+    def begin_video(self, samples: Sequence[np.ndarray]) -> FrameDetector | None:
+        """Starts a video. Called once per video, before its frames.
 
-        A detector with a memory (a background model) forgets the previous video and learns from
-        ``samples``; one that looks at single frames ignores them. About 32 samples are enough;
-        fewer than one is a ValueError for a detector that needs them.
-        """
-        ...
-
-    def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Finds the persons of each frame; the frames may be any of the video, in any order.
+        Args:
+            samples: frames spread evenly over the video. About 32 are enough.
 
         Returns:
-            One pair per frame: boxes float32 [N, 4], xyxy in pixels of the frame (continuous
-            coordinates: the whole frame is 0, 0, W, H), and person_scores float32 [N] in 0..1,
-            highest first. N may be 0.
+            What finds persons in this video. A detector with a memory (a background model) returns
+            an object that holds what it learned, so that several videos can be watched at once; one
+            that looks at single frames returns itself. None means that the detector itself
+            remembers the video, and only the latest one.
+
+        Raises:
+            ValueError: there is no sample, and the detector needs some.
         """
         ...

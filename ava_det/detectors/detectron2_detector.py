@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -92,8 +92,9 @@ class Detectron2Detector:
         self._transforms = library.data.transforms
         self.person_class = _find_person(library, dataset) if person_class is None else person_class
 
-    def begin_video(self, samples: Sequence[np.ndarray]) -> None:
+    def begin_video(self, samples: Sequence[np.ndarray]) -> Self:
         """Nothing to learn: every frame is judged by itself."""
+        return self
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:

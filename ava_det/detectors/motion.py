@@ -10,12 +10,14 @@ a moving camera gives nothing of use.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from ava_det.detectors.background import compute_background, compute_gain
 from ava_det.detectors.blobs import find_persons
+from ava_det.detectors.detector import FoundPersons
 
 # frames are compared with their long side at most this long: enough to find people
 WORKING_SIDE = 384
@@ -41,10 +43,9 @@ class MotionDetector:
     def __init__(self, threshold: float = 24.0, min_height: float = 0.08) -> None:
         self.threshold = threshold
         self.min_height = min_height
-        self._background: np.ndarray | None = None
-        self._noise: np.ndarray | None = None
+        self._latest: MotionScene | None = None
 
-    def begin_video(self, samples: Sequence[np.ndarray]) -> None:
+    def begin_video(self, samples: Sequence[np.ndarray]) -> MotionScene:
         """Learns the background from RGB uint8 [H, W, 3] frames spread over the video, in order of
         time.
         """
@@ -52,27 +53,46 @@ class MotionDetector:
             raise ValueError(
                 "the motion detector needs frames of the video to learn its background from, got none"
             )
-        self._background, self._noise = compute_background(
-            np.stack([_shrink(frame) for frame in samples])
-        )
+        background, noise = compute_background(np.stack([_shrink(frame) for frame in samples]))
+        self._latest = MotionScene(background, noise, self.threshold, self.min_height)
+        return self._latest
 
-    def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """RGB uint8 [H, W, 3] frames to (boxes [N, 4] xyxy pixels, person_scores [N]) per frame."""
-        return [self._detect(frame) for frame in frames]
-
-    def _detect(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if self._background is None or self._noise is None:
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[FoundPersons]:
+        """Finds the persons in frames of the video that was begun last."""
+        if self._latest is None:
             raise ValueError(
                 "the motion detector was given a frame before begin_video: it knows no background yet"
             )
+        return self._latest(frames)
+
+
+@dataclass(frozen=True)
+class MotionScene:
+    """Finds persons in front of one background.
+
+    Args:
+        background, noise: as of :func:`~ava_det.detectors.background.compute_background`.
+        threshold, min_height: as of :class:`MotionDetector`.
+    """
+
+    background: np.ndarray
+    noise: np.ndarray
+    threshold: float
+    min_height: float
+
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[FoundPersons]:
+        """RGB uint8 [H, W, 3] frames to (boxes [N, 4] xyxy pixels, person_scores [N]) per frame."""
+        return [self._detect(frame) for frame in frames]
+
+    def _detect(self, frame: np.ndarray) -> FoundPersons:
         small = _shrink(frame)
-        if small.shape != self._background.shape:
+        if small.shape != self.background.shape:
             raise ValueError(
                 f"the motion detector was given a frame of {frame.shape[1]}x{frame.shape[0]} pixels, "
                 "expected the size of the frames that begin_video saw"
             )
         height, width = small.shape[:2]
-        mask, difference = compute_foreground(small, self._background, self._noise, self.threshold)
+        mask, difference = compute_foreground(small, self.background, self.noise, self.threshold)
         smallest = self.min_height * height
         boxes = []
         scores = []

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -39,8 +40,9 @@ class TorchvisionDetector:
             ) from None
         self.model = model.to(self.device).eval()
 
-    def begin_video(self, samples: Sequence[np.ndarray]) -> None:
+    def begin_video(self, samples: Sequence[np.ndarray]) -> Self:
         """Nothing to learn: every frame is judged by itself."""
+        return self
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Self
 
 import numpy as np
 import torch
@@ -54,8 +55,9 @@ class FasterRCNNDetector:
         self.precision = precision
         self.batch_size = batch_size
 
-    def begin_video(self, samples: Sequence[np.ndarray]) -> None:
+    def begin_video(self, samples: Sequence[np.ndarray]) -> Self:
         """Nothing to learn: every frame is judged by itself."""
+        return self
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:

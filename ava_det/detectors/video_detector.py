@@ -1,0 +1,127 @@
+"""A person detector at work on one video: whose scene it is, and whether its boxes are boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ava_det.detectors.detector import PersonDetector
+
+MEMBERS = ("name", "begin_video", "__call__")
+
+# Detector's id -> who began a video with it last. A VideoDetector keeps its detector alive, so no
+# id is used twice.
+_LATEST: WeakValueDictionary[int, VideoDetector] = WeakValueDictionary()
+
+
+class VideoDetector:
+    """Finds the persons of one video; several may be at work on videos of their own.
+
+    Args:
+        detector: begins the video. One whose `begin_video` returns None remembers one video at a
+        time. samples: frames of the video, as `PersonDetector.begin_video` takes them.
+    """
+
+    def __init__(self, detector: PersonDetector, samples: Sequence[np.ndarray]) -> None:
+        self._detector = detector
+        _LATEST[id(detector)] = self
+        begun = detector.begin_video(samples)
+        self._is_shared = begun is None
+        self._find = detector if begun is None else begun
+
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[Tensor, Tensor]]:
+        """Finds the persons of each frame.
+
+        Args:
+            frames: RGB, uint8 [H, W, 3], of this video.
+
+        Returns:
+            One pair per frame: boxes float32 [N, 4], xyxy in pixels, and person scores float32 [N],
+            0..1.
+
+        Raises:
+            ValueError: the detector gives something else, or another video was begun with a
+            detector that remembers
+                one at a time.
+        """
+        self._refuse_another_video()
+        found = self._find(frames)
+        self._refuse_another_video()
+        name = f"the detector {self._detector.name}"
+        if not isinstance(found, Sequence) or len(found) != len(frames):
+            raise ValueError(
+                f"{name}: expected a list of {len(frames)} pairs (boxes, scores), received {_show(found)}"
+            )
+        return [_check_persons(name, pair) for pair in found]
+
+    def _refuse_another_video(self) -> None:
+        if self._is_shared and _LATEST.get(id(self._detector)) is not self:
+            raise ValueError(
+                f"the detector {self._detector.name} remembers one video at a time, and another was begun: watch one "
+                "after the other, or let begin_video return an object for each video (itself, where it keeps nothing)"
+            )
+
+
+def check_detector(detector: Any) -> PersonDetector:
+    """Checks that an object can be a person detector.
+
+    Raises:
+        ValueError: it is none, in a sentence that names what it lacks.
+    """
+    expected = "expected a person detector (an object with name, begin_video and __call__) or a mapping of boxes"
+    if isinstance(detector, type):
+        raise ValueError(f"detector: {expected}, received the class {detector.__name__} itself")
+    missing = [member for member in MEMBERS if not hasattr(detector, member)]
+    if missing:
+        kind = type(detector).__name__
+        raise ValueError(f"detector: {expected}, received a {kind} without {' and '.join(missing)}")
+    if not isinstance(detector.name, str) or not detector.name:
+        raise ValueError(f"detector: expected its name to be a text, received {detector.name!r}")
+    checked: PersonDetector = detector
+    return checked
+
+
+def _check_persons(name: str, pair: Any) -> tuple[Tensor, Tensor]:
+    """Makes tensors of what a detector gives for one frame, once it is what the protocol asks for."""
+    try:
+        given_boxes, given_scores = pair
+        boxes, scores = (_to_tensor(values) for values in (given_boxes, given_scores))
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"{name}: expected a pair (boxes, scores) for each frame, received {_show(pair)}"
+        ) from None
+    if not boxes.numel():
+        boxes = boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(
+            f"{name}: expected boxes [N, 4] (x1, y1, x2, y2 in pixels), received {list(boxes.shape)}"
+        )
+    if scores.shape != boxes.shape[:1]:
+        raise ValueError(
+            f"{name}: expected a score for each of {len(boxes)} boxes, received {list(scores.shape)}"
+        )
+    wrong = ~torch.isfinite(boxes).all(dim=1) | (boxes[:, 2:] < boxes[:, :2]).any(dim=1)
+    if bool(wrong.any()):
+        first = [round(value, 1) for value in boxes[wrong][0].tolist()]
+        raise ValueError(
+            f"{name}: expected boxes x1 <= x2, y1 <= y2 in pixels, all finite, received {first}"
+        )
+    sure = (scores >= 0) & (scores <= 1)
+    if not bool(sure.all()):
+        raise ValueError(f"{name}: expected person scores 0..1, received {scores[~sure][0]:g}")
+    return boxes, scores
+
+
+def _to_tensor(values: Any) -> Tensor:
+    return torch.as_tensor(values, dtype=torch.float32).detach().cpu()
+
+
+def _show(value: Any) -> str:
+    """Names what was received, in a few words."""
+    length = f" of {len(value)}" if hasattr(value, "__len__") else ""
+    return f"a {type(value).__name__}{length}"
