@@ -40,19 +40,22 @@ from ava_det.visualization import Window
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv, __doc__ or "")
-    source = find_source(args.video)
+    source = find_source(args.video, args.recursive)
     outputs = check_outputs(args, source)
+    if source.left_out is not None:
+        print(f"warning: {source.left_out}", file=sys.stderr)
     window = Window(f"{args.video} (q quits)") if args.show else None
     if source.is_single:
-        # a file that is no video is said before minutes go into the weights
-        with open_video(source.videos[0]):
+        with open_video(
+            source.videos[0], stream=args.stream
+        ):  # a file that is no video is said before minutes go into the weights
             pass
     predictor = load_predictor(args)
     actions = choose_actions(args.classes, predictor.label_map)
     looks = Looks(
         actions, choose_thresholds(args.threshold, actions, predictor.thresholds), args.topk
     )
-    moments = Moments(args.every, args.start, args.end, args.smooth)
+    moments = Moments(args.every, args.start, args.end, args.smooth, args.stream)
     with stopped_by_interrupt() as stop:
         if source.live is not None:
             seen, dropped = process_live(
@@ -61,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{seen.seconds:.1f} s watched, {dropped} frames dropped", file=sys.stderr)
         elif not source.is_single:
             return run_job(
-                predictor, source.videos, moments, outputs, looks, stop, describe_settings(args)
+                predictor, source, moments, outputs, looks, stop, describe_settings(args)
             )
         else:
             seen = process_video(predictor, source.videos[0], moments, outputs, looks, stop, window)
@@ -127,7 +130,7 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
 
 def describe_settings(args: argparse.Namespace) -> dict[str, object]:
     """All that decides what a job writes: only one with the same can be gone on with."""
-    keys = "weights config runtime label_map detector boxes every start end smooth threshold topk classes overrides"
+    keys = "weights config runtime label_map detector boxes every start end smooth threshold topk classes overrides stream"
     return {key: str(getattr(args, key)) for key in keys.split()}
 
 

@@ -22,6 +22,7 @@ from ava_det.demo.video import Looks, Moments, Outputs, process_video
 from ava_det.distributed import gather_objects, is_main_process, process_group, rank, world_size
 from ava_det.files import atomic_path
 from ava_det.inference.pretrained import Predictor
+from ava_det.video.sources import Source, video_id_of
 
 PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours more to do
 SETTINGS = "demo_settings.json"  # beside the results
@@ -40,7 +41,7 @@ class Share:
 
 def run_job(
     predictor: Predictor,
-    videos: Sequence[Path],
+    source: Source,
     moments: Moments,
     folders: Outputs,
     looks: Looks,
@@ -51,34 +52,39 @@ def run_job(
     could not be read.
     """
     began = time.monotonic()
+    targets = {video: name_files(video, folders, source.root) for video in source.videos}
     with process_group(torch.device("cpu"), PATIENCE):
         if is_main_process():
             begin(folders, settings)
-        # as the main process sees
-        todo = gather_objects([video for video in videos if not is_done(video, folders)])[0]
+        todo = gather_objects([video for video, files in targets.items() if not is_done(files)])[
+            0
+        ]  # as the main process sees
         todo.sort(key=lambda video: -video.stat().st_size)  # large and small ones dealt out evenly
-        shares = gather_objects(
-            process_share(predictor, todo[rank() :: world_size()], moments, folders, looks, stop)
-        )
+        share = {video: targets[video] for video in todo[rank() :: world_size()]}
+        shares = gather_objects(process_share(predictor, share, moments, looks, stop))
         if is_main_process():
-            summarise(shares, len(videos), len(videos) - len(todo), time.monotonic() - began)
+            summarise(shares, len(targets), len(targets) - len(todo), time.monotonic() - began)
     return 1 if any(share.failed for share in shares) else 0
 
 
-def name_files(video: Path, folders: Outputs) -> Outputs:
-    """The files of one video in the folders of a job."""
+def name_files(video: Path, folders: Outputs, root: Path | None) -> Outputs:
+    """The files of one video in the folders of a job, at the place it has within `root`."""
     paths = zip(
         SUFFIXES.values(), (folders.video, folders.csv, folders.json, folders.sheet), strict=True
     )
-    stem = video.name if video.is_dir() else video.stem
+    place = Path() if root is None else video.relative_to(root).parent
+    name = video_id_of(video)
     return Outputs(
-        *(None if folder is None else folder / f"{stem}{suffix}" for suffix, folder in paths)
+        *(
+            None if folder is None else folder / place / f"{name}{suffix}"
+            for suffix, folder in paths
+        )
     )
 
 
-def is_done(video: Path, folders: Outputs) -> bool:
+def is_done(files: Outputs) -> bool:
     """Every file appears when it is whole, so what is there is finished."""
-    return all(path.is_file() for path in name_files(video, folders).paths())
+    return all(path.is_file() for path in files.paths())
 
 
 def begin(folders: Outputs, settings: Mapping[str, object]) -> None:
@@ -89,7 +95,9 @@ def begin(folders: Outputs, settings: Mapping[str, object]) -> None:
         path = folder / SETTINGS
         if path.is_file():
             before = json.loads(path.read_text(encoding="utf-8"))
-            changed = [key for key, value in settings.items() if before.get(key) != value]
+            changed = [
+                key for key, value in settings.items() if before.get(key, str(None)) != value
+            ]
             if changed:
                 raise ConfigError(
                     f"{folder}: holds results of another --{changed[0].replace('_', '-')} ({before.get(changed[0])}), "
@@ -102,15 +110,15 @@ def begin(folders: Outputs, settings: Mapping[str, object]) -> None:
 
 def process_share(
     predictor: Predictor,
-    videos: Sequence[Path],
+    videos: Mapping[Path, Outputs],
     moments: Moments,
-    folders: Outputs,
     looks: Looks,
     stop: Event,
 ) -> Share:
     share = Share()
-    for video in tqdm(videos, desc="videos", unit="video", disable=not is_main_process()):
-        files = name_files(video, folders)
+    for video, files in tqdm(
+        videos.items(), desc="videos", unit="video", disable=not is_main_process()
+    ):
         try:
             seen = process_video(
                 predictor, video, moments, files, looks, stop, keep_when_stopped=False, quiet=True

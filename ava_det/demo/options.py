@@ -31,6 +31,16 @@ def make_parser(text: str) -> ToolParser:
         help="a file, a folder, a glob in quotes, a webcam's number, an RTSP or HTTP URL",
     )
     add(
+        "--recursive",
+        action="store_true",
+        help="read folders within the folder --video too; results keep their places",
+    )
+    add(
+        "--stream",
+        type=stream,
+        help="which video stream of the file, from 0 (default: the first that is no picture)",
+    )
+    add(
         "--output",
         type=Path,
         help="the overlay, an .mp4 file (H.264); a folder where --video is several",
@@ -109,6 +119,14 @@ def moment(text: str) -> float:
             f"expected a number of seconds, 0 or more, received {text!r}"
         )
     return value
+
+
+def stream(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"expected the number of a video stream, 0 or more, received {text!r}"
+        )
+    return int(text)
 
 
 def count(text: str) -> int:

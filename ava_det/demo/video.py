@@ -58,12 +58,15 @@ class Looks:
 class Moments:
     """When to look, seconds of the file: `every` so often from `start` to `end`; scores averaged
     over `smooth`.
+
+    stream: which video stream of a file, as for `VideoReader`.
     """
 
     every: float
     start: float
     end: float
     smooth: float
+    stream: int | None = None
 
 
 @dataclass
@@ -103,7 +106,7 @@ def process_live(
     seen = Seen()
     overlay = Overlay(looks.label_map, looks.thresholds, looks.topk)
     with (
-        LiveSource(name, predictor.live_seconds, predictor.start_second) as source,
+        LiveSource(name, predictor.live_seconds, predictor.start_second, moments.stream) as source,
         ExitStack() as files,
     ):
         watcher = predictor.watch_live(source, moments.every, moments.smooth, stop)
@@ -153,9 +156,11 @@ def process_video(
     seen = Seen()
     stopped = False
     sheet = ContactSheet(looks.label_map, looks.thresholds, looks.topk) if outputs.sheet else None
-    with open_video(video, predictor.start_second) as reader, ExitStack() as files:
+    with open_video(video, predictor.start_second, moments.stream) as reader, ExitStack() as files:
         writer, tables = _open_files(files, reader, outputs, looks, moments)
-        shown = predictor.watch(reader, **vars(moments), stop=stop)
+        shown = predictor.watch(
+            reader, moments.every, moments.start, moments.end, moments.smooth, stop
+        )
         frames = _draw(shown, looks, sheet, reader, wanted=bool(writer or window))
         span = min(reader.find_end() - reader.start_second, moments.end) - moments.start
         bar = files.enter_context(

@@ -13,6 +13,23 @@ from ava_det.video.reader import VideoError
 # What a player shows once, not as a film. Some writers mark it so, others only choose a codec of
 # pictures.
 PICTURES = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+# FFmpeg's names of formats that say what they are; those of bare pictures and text answer to almost
+# anything.
+CONTAINERS = {
+    "asf",
+    "avi",
+    "dv",
+    "flv",
+    "matroska",
+    "mov",
+    "mpeg",
+    "mpegts",
+    "mxf",
+    "nut",
+    "ogg",
+    "rm",
+    "wtv",
+}
 PICTURE_CODECS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}
 
 
@@ -64,6 +81,16 @@ def choose_video_stream(
     if stream.codec_context is None:
         raise VideoError(f"{name}: this FFmpeg has no decoder for its video stream")
     return stream
+
+
+def holds_film(path: str | Path) -> bool:
+    """Looks into a file: whether it is a container with a film in it, whatever it is called."""
+    try:
+        with av.open(to_url(path), metadata_errors="replace") as container:
+            is_known = bool(CONTAINERS & set(container.format.name.split(",")))
+            return is_known and any(rank_stream(stream) == 0 for stream in container.streams.video)
+    except (av.FFmpegError, OSError, ValueError):
+        return False
 
 
 def describe_choice(container: av.container.InputContainer, chosen: av.VideoStream) -> str | None:

@@ -1,80 +1,196 @@
-"""Where videos are found: in a folder by their ids, or by what the text after --video means."""
+"""Finds videos: in a folder by their ids, or by what the text after --video means."""
 
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ava_det.video.containers import holds_film
 from ava_det.video.reader import VideoError
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts"}
+VIDEO_SUFFIXES = (
+    {".mp4", ".m4v", ".mov", ".qt", ".f4v", ".3gp", ".3g2"}  # MPEG-4 and its kin
+    | {".mkv", ".webm", ".avi", ".divx", ".flv", ".ogv", ".ogm", ".gif", ".nut", ".ivf", ".y4m"}
+    | {".asf", ".wmv", ".wtv", ".rm", ".rmvb"}  # Microsoft, RealNetworks
+    | {".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".vob", ".tod"}  # MPEG program streams
+    | {".ts", ".mts", ".m2t", ".m2ts"}  # MPEG transport streams
+    | {".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg", ".dv", ".mxf"}  # cameras
+)
+SOURCE_CODE = {".ts", ".mts"}  # of TypeScript too: these files are looked into
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+# Never looked into: a folder may hold very many of them.
+OTHER_SUFFIXES = (
+    PICTURE_SUFFIXES
+    | {".bmp", ".heic", ".tif", ".tiff", ".webp", ".wav", ".mp3", ".m4a", ".srt", ".vtt"}
+    | {".lrv", ".thm"}  # a camera's small twins of its videos
+    | {".txt", ".md", ".log", ".csv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".pbtxt", ".py"}
+    | {".npy", ".npz", ".pkl", ".pt", ".pth", ".gz", ".zip"}
+)
+MAX_NAMED = 5  # files
+ENOUGH_NAMES = 1000  # of a folder, to tell one of pictures from one of videos
+
+
+@dataclass(frozen=True)
+class VideoFolder:
+    """What a folder holds. videos: files and folders of pictures. others: what is no video."""
+
+    path: Path
+    videos: list[Path]
+    others: list[Path]
+
+    def describe_others(self) -> str | None:
+        """Counts and names what is left out; None where nothing is."""
+        if not self.others:
+            return None
+        names = [
+            f"{path.relative_to(self.path)}{'/' if path.is_dir() else ''}"
+            for path in self.others[:MAX_NAMED]
+        ]
+        more = f" and {len(self.others) - MAX_NAMED} more" if len(self.others) > MAX_NAMED else ""
+        hint = (
+            " (--recursive reads folders within it)"
+            if any(path.is_dir() for path in self.others)
+            else ""
+        )
+        number = (
+            "1 entry is no video and is"
+            if len(self.others) == 1
+            else f"{len(self.others)} entries are no videos and are"
+        )
+        return f"{self.path}: {number} left out: {', '.join(names)}{more}{hint}"
+
+
+def video_id_of(path: Path) -> str:
+    """Names a video: the name of its file without a video's extension, the name of a folder of
+    pictures whole.
+    """
+    return path.name if path.is_dir() else cut_video_suffix(path.name)
+
+
+def cut_video_suffix(name: str) -> str:
+    """Takes a known extension off a file name; what follows another dot is part of the name, as in
+    `cam.front`.
+    """
+    return Path(name).stem if Path(name).suffix.lower() in VIDEO_SUFFIXES else name
 
 
 def find_videos(video_dir: str | Path) -> dict[str, Path]:
-    """The videos of a folder by video id: files (their name without its extension) and folders of
-    pictures.
+    """Finds the videos of a folder by video id: files (their name without its extension) and
+    folders of pictures.
     """
-    folder = Path(video_dir)
+    return key_by_id(scan_folder(video_dir).videos)
+
+
+def key_by_id(videos: Iterable[Path]) -> dict[str, Path]:
+    """Gives videos by their ids. Raises VideoError where two have the same."""
+    by_id: dict[str, Path] = {}
+    for path in videos:
+        other = by_id.setdefault(video_id_of(path), path)
+        if other != path:
+            raise VideoError(f"{path}: {other} has the same video id, expected one file for each")
+    return by_id
+
+
+def scan_folder(folder: str | Path, recursive: bool = False) -> VideoFolder:
+    """Sorts what a folder holds into videos (files, and folders of pictures) and others.
+
+    Args:
+        folder: hidden files in it are passed over.
+        recursive: folders within it are read too.
+
+    Raises:
+        VideoError: there is no such folder.
+    """
+    folder = Path(folder)
     if not folder.is_dir():
         raise VideoError(f"{folder}: no such folder of videos")
-    videos: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        is_folder = path.is_dir()
-        if path.suffix.lower() in VIDEO_SUFFIXES or (is_folder and holds_pictures(path)):
-            video_id = path.name if is_folder else path.stem
-            if video_id in videos:
-                raise VideoError(
-                    f"{path}: {videos[video_id].name} has the same video id, expected one file for each"
-                )
-            videos[video_id] = path
-    return videos
+    videos: list[Path] = []
+    others: list[Path] = []
+    for path in _list_entries(folder, recursive):
+        is_video = is_frame_folder(path) if path.is_dir() else is_video_file(path)
+        (videos if is_video else others).append(path)
+    return VideoFolder(folder, videos, others)
 
 
-def holds_pictures(folder: Path) -> bool:
+def _list_entries(folder: Path, recursive: bool) -> Iterable[Path]:
+    """The entries of a folder in the order of their names, without hidden ones."""
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    for path in entries:
+        if recursive and path.is_dir() and not path.is_symlink() and not is_frame_folder(path):
+            yield from _list_entries(path, recursive)
+        else:
+            yield path
+
+
+def is_video_file(path: Path) -> bool:
+    """Tells by its extension whether a file is a video, by its content where that is in doubt."""
+    suffix = path.suffix.lower()
+    if suffix in OTHER_SUFFIXES or not path.is_file():
+        return False
+    return (suffix in VIDEO_SUFFIXES and suffix not in SOURCE_CODE) or holds_film(path)
+
+
+def is_frame_folder(folder: Path) -> bool:
+    """Tells whether a folder is a video of pictures: it holds some, and no video beside them."""
     with os.scandir(folder) as entries:
-        return any(entry.name.lower().endswith((".jpg", ".jpeg", ".png")) for entry in entries)
+        suffixes = {
+            os.path.splitext(entry.name)[1].lower()
+            for entry in itertools.islice(entries, ENOUGH_NAMES)
+        }
+    return bool(suffixes & PICTURE_SUFFIXES) and not suffixes & VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True)
 class Source:
-    """videos: the files (or folders of pictures). is_single: one video was asked for, not a job
-    over several.
+    """What a text after --video means.
 
-    live: a webcam's number or a URL; then there are no videos.
+    videos: the files (or folders of pictures). is_single: one video was asked for, not a job over
+    several. root: the folder that was asked for, None where it was none. live: a webcam's number or
+    a URL; then there are no videos. left_out: a sentence about what of the folder is no video, None
+    where everything is.
     """
 
     videos: list[Path] = field(default_factory=list)
     is_single: bool = False
     live: str | None = None
+    root: Path | None = None
+    left_out: str | None = None
 
 
-def find_source(text: str) -> Source:
-    """A file, a folder of videos, a folder of pictures, a glob, a webcam's number, a URL.
+def find_source(text: str, recursive: bool = False) -> Source:
+    """Finds the videos of a file, a folder of videos, a folder of pictures, a glob, a webcam's
+    number, a URL.
 
-    Raises VideoError where there is nothing of the kind, or where two videos have the same name but
-    for the extension.
+    Args:
+        text: as a user gives it.
+        recursive: of a folder, folders within it are read too.
+
+    Raises:
+        VideoError: there is nothing of the kind, or two videos have the same name but for the
+        extension.
     """
     path = Path(text)
-    if URL.match(text) or (text.isdecimal() and not path.exists()):
+    if not path.exists() and (URL.match(text) or text.isdecimal()):
         return Source(live=text)
-    if path.is_dir() and not holds_pictures(path):
-        videos = list(find_videos(path).values())
-        if not videos:
-            raise VideoError(f"{path}: the folder holds no video")
-        return Source(videos)
+    if path.is_dir() and not is_frame_folder(path):
+        folder = scan_folder(path, recursive)
+        left_out = folder.describe_others()
+        if not folder.videos:
+            raise VideoError(
+                f"{path}: the folder holds no video" + (f"; {left_out}" if left_out else "")
+            )
+        for parent in {video.parent for video in folder.videos}:
+            key_by_id(video for video in folder.videos if video.parent == parent)
+        return Source(folder.videos, root=path, left_out=left_out)
     if path.exists() or not glob.has_magic(text):
         return Source([path], is_single=True)
     found = [Path(name) for name in sorted(glob.glob(text, recursive=True))]
     if not found:
         raise VideoError(f"{text}: no file of that pattern")
-    by_name: dict[str, Path] = {}
-    for video in found:
-        if by_name.setdefault(video.stem, video) != video:
-            raise VideoError(
-                f"{video}: {by_name[video.stem]} has the same name, so would their results"
-            )
-    return Source(found)
+    return Source(list(key_by_id(found).values()))
