@@ -8,12 +8,11 @@ from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ava_det.boxes import clip_boxes, compute_iou, normalise_boxes
-from ava_det.detectors import PersonDetector
+from ava_det.detectors import PersonDetector, VideoDetector, check_detector
 from ava_det.formats.annotations import timestamp_key
 from ava_det.structures import Keyframe
 from ava_det.video.folder import open_video
@@ -68,7 +67,7 @@ def detect_in_video(
 
     Raises VideoError for a timestamp the video does not reach, whatever its header says.
     """
-    detector.begin_video(reader.sample(NUM_SAMPLES))
+    find = VideoDetector(check_detector(detector), reader.sample(NUM_SAMPLES))
     for start in range(0, len(timestamps), BATCH_SIZE):
         batch = timestamps[start : start + BATCH_SIZE]
         frames = []
@@ -82,7 +81,7 @@ def detect_in_video(
                     f"{reader.path}: its frames end more than a second before the keyframe {timestamp:g}"
                 )
             frames.append(reader.read([timestamp])[0])
-        for timestamp, (boxes, scores) in zip(batch, detector(frames), strict=True):
+        for timestamp, (boxes, scores) in zip(batch, find(frames), strict=True):
             yield timestamp, *normalise_persons(boxes, scores, reader.width, reader.height)
 
 
@@ -95,13 +94,12 @@ def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[flo
 
 
 def normalise_persons(
-    boxes: np.ndarray, scores: np.ndarray, width: int, height: int
+    boxes: Tensor, scores: Tensor, width: int, height: int
 ) -> tuple[Tensor, Tensor]:
-    """A detector's boxes, pixels of a frame of that size, as fractions of it and within it, and
-    scores, as tensors.
+    """Boxes [N, 4], pixels of a frame of that size, as fractions of it and within it, and their
+    scores.
     """
-    pixels = clip_boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4), width, height)
-    return normalise_boxes(pixels, width, height), torch.as_tensor(scores, dtype=torch.float32)
+    return normalise_boxes(clip_boxes(boxes, width, height), width, height), scores
 
 
 def replace_boxes(

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ava_det.boxes import clip_boxes, normalise_boxes
 from ava_det.data.dataset import ClipReader
 from ava_det.data.loader import collate
 from ava_det.data.transforms import View, apply_view
-from ava_det.detectors import PersonDetector
-from ava_det.detectors.keyframe_boxes import (
-    NUM_SAMPLES,
-    PersonBoxes,
-    keyframe_grid,
-    normalise_persons,
-)
-from ava_det.formats.annotations import timestamp_key
+from ava_det.detectors import PersonDetector, check_detector
+from ava_det.detectors.keyframe_boxes import NUM_SAMPLES, PersonBoxes, keyframe_grid
 from ava_det.inference.batch import predict_batch
 from ava_det.inference.live import LiveWatcher
+from ava_det.inference.persons import DetectedPersons, ListedPersons, PersonsOfVideo
 from ava_det.inference.prefetch import run_ahead
 from ava_det.inference.smoothing import ScoreSmoother
 from ava_det.inference.streaming import (
@@ -41,6 +37,7 @@ from ava_det.tracking.linker import TrackLinker
 from ava_det.video.folder import open_video
 from ava_det.video.live import LiveSource
 from ava_det.video.reader import FrameReader
+from ava_det.video.sources import video_id_of
 
 WAITING_BYTES = 512 << 20  # of frames that wait for their batch: beyond it a batch is cut short
 AHEAD_BYTES = 128 << 20  # of frames that the decoder is ahead
@@ -71,7 +68,7 @@ class Predictor:
         precision: str = "fp32",
     ) -> None:
         self._model = model.eval()
-        self._persons = persons
+        self._persons = persons if isinstance(persons, Mapping) else check_detector(persons)
         self._clip_reader = clip_reader
         self._view = View(short_side)
         self._to_device = to_device
@@ -82,26 +79,35 @@ class Predictor:
         self._precision = precision
 
     def __call__(
-        self, video: str | Path, every: float = 1.0, start: float = 0.0, end: float = np.inf
+        self,
+        video: str | Path,
+        every: float = 1.0,
+        start: float = 0.0,
+        end: float = np.inf,
+        stream: int | None = None,
     ) -> Iterator[Detections]:
         """Detections of every keyframe of a video, in order, with track ids; also of those without
         a person.
 
         every: seconds between keyframes, the first of which is at `start`; not read when boxes come
-        from a file. start, end: seconds of the file. The video is decoded in one pass, a batch
-        ahead of the model, and memory does not grow with its length. Raises VideoError for a file
-        that cannot be read, ValueError for a box file that does not fit the video.
+        from a file. start, end: seconds of the file. stream: which of several video streams, as for
+        `VideoReader`. The video is decoded in one pass, a batch ahead of the model, and memory does
+        not grow with its length. Several videos may be iterated over at once, in threads too.
+        Raises VideoError for a file that cannot be read, ValueError for a box file that does not
+        fit the video.
         """
+        _check_times(every, start, end)
+        return self._iterate(Path(video), every, start, end, stream)
+
+    def _iterate(
+        self, video: Path, every: float, start: float, end: float, stream: int | None
+    ) -> Iterator[Detections]:
         linker = TrackLinker()
-        video_id = Path(video).stem
-        with open_video(video, self._start_second) as reader:
-            timestamps = self._begin(reader, video_id, every, start, end)
+        with open_video(video, self._start_second, stream) as reader:
+            persons = self._begin(reader, start)
+            timestamps = self._choose_keyframes(reader, persons, every, start, end)
             keyframes = read_keyframes(
-                reader,
-                timestamps,
-                self._clip_reader,
-                self._view.short_side,
-                isinstance(self._persons, PersonDetector),
+                reader, timestamps, self._clip_reader, self._view.short_side, persons.needs_picture
             )
             pending: list[KeyframeInput] = []
             lost = 0
@@ -111,9 +117,9 @@ class Predictor:
                     continue
                 pending.append(keyframe)
                 if len(pending) == self._batch_size:
-                    yield from map(linker.link, self._predict(pending, reader, video_id))
+                    yield from map(linker.link, self._predict(pending, reader, persons))
                     pending = []
-            yield from map(linker.link, self._predict(pending, reader, video_id))
+            yield from map(linker.link, self._predict(pending, reader, persons))
             warn_of_damage(reader, lost)
 
     def watch(
@@ -131,15 +137,26 @@ class Predictor:
         reader: at start_second. smooth: seconds over which the scores of a person are averaged, 0:
         not at all. Else as `__call__`. Once `stop` is set no further frame comes.
         """
+        _check_times(every, start, end, smooth)
+        return self._watch(reader, every, start, end, ScoreSmoother(smooth), stop)
+
+    def _watch(
+        self,
+        reader: FrameReader,
+        every: float,
+        start: float,
+        end: float,
+        smoother: ScoreSmoother,
+        stop: Event | None,
+    ) -> Iterator[ShownFrame]:
         linker = TrackLinker()
-        smoother = ScoreSmoother(smooth)
-        video_id = reader.path.stem
-        timestamps = self._begin(reader, video_id, every, start, end)
+        persons = self._begin(reader, start)
+        timestamps = self._choose_keyframes(reader, persons, every, start, end)
         first = self._start_second + start
         last = self._start_second + end
-        with_picture = isinstance(self._persons, PersonDetector)
+        short_side = self._view.short_side
         items = read_all(
-            reader, timestamps, self._clip_reader, self._view.short_side, with_picture, first, last
+            reader, timestamps, self._clip_reader, short_side, persons.needs_picture, first, last
         )
         frames = FrameQueue(timestamps[0] if timestamps else np.inf, tolerance=0.5 / reader.fps)
         pending: list[KeyframeInput] = []
@@ -147,7 +164,7 @@ class Predictor:
         depth = min(max(AHEAD_BYTES * 2 // (reader.width * reader.height * 3), 2), 256)
 
         def predict() -> None:
-            found = self._predict(pending, reader, video_id)
+            found = self._predict(pending, reader, persons)
             frames.add_keyframes(
                 [smoother.smooth(linker.link(one)) for one in found], pending[-1].following
             )
@@ -230,20 +247,21 @@ class Predictor:
         source: keeps at least `live_seconds` of frames. Else as `watch`; frames that come too fast
         are dropped. Raises ValueError where persons come from a file.
         """
-        if not isinstance(self._persons, PersonDetector):
+        if isinstance(self._persons, Mapping):
             raise ValueError("a live source has no box file: expected a person detector")
+        _check_times(every, 0.0, np.inf, smooth)
         detector = self._persons
         linker = TrackLinker()
         smoother = ScoreSmoother(smooth)
 
         def judge(source: LiveSource, timestamp: float, samples: list[np.ndarray]) -> Detections:
             reader = source.hold()
-            detector.begin_video(samples)
+            persons = DetectedPersons(detector, samples, video_id_of(reader.path))
             [keyframe] = read_keyframes(
                 reader, [timestamp], self._clip_reader, self._view.short_side, True
             )
             assert isinstance(keyframe, KeyframeInput)
-            [found] = self._predict([keyframe], reader, reader.path.stem)
+            [found] = self._predict([keyframe], reader, persons)
             return smoother.smooth(linker.link(found))
 
         return LiveWatcher(source, judge, self.live_seconds / 2, every, stop or Event())
@@ -253,58 +271,42 @@ class Predictor:
         """Of frames that a live source must hold for a clip."""
         return self.num_ticks / self.clip_fps + MARGIN_SECONDS
 
-    def _begin(
-        self, reader: FrameReader, video_id: str, every: float, start: float, end: float
-    ) -> Sequence[float]:
-        """Shows the detector the video, and returns the keyframes from `start` up to `end`, seconds
-        of the file.
-        """
-        first = self._start_second + start
-        last = self._start_second + end
-        if first >= reader.find_end():
+    def _begin(self, reader: FrameReader, start: float) -> PersonsOfVideo:
+        """What is known of the persons of a video, or finds them; it belongs to one run."""
+        if self._start_second + start >= reader.find_end():
             raise ValueError(
                 f"{reader.path}: expected a start before its end at {reader.find_end() - self._start_second:.1f} s, "
                 f"received {start:g}"
             )
-        if isinstance(self._persons, PersonDetector):
-            self._persons.begin_video(reader.sample(NUM_SAMPLES))
-            return list(keyframe_grid(first, min(reader.find_end(), last), every))
-        return [
-            moment
-            for moment in self._timestamps_of_boxes(reader, video_id, self._persons)
-            if first <= moment < last
-        ]
+        if reader.choice is not None:
+            print(f"warning: {reader.path}: {reader.choice}", file=sys.stderr)
+        video_id = video_id_of(reader.path)
+        if isinstance(self._persons, Mapping):
+            return ListedPersons(self._persons, video_id)
+        return DetectedPersons(self._persons, reader.sample(NUM_SAMPLES), video_id)
 
-    def _timestamps_of_boxes(
-        self, reader: FrameReader, video_id: str, boxes: PersonBoxes
-    ) -> Sequence[float]:
-        """The keyframes of this video in a box file."""
-        own = sorted(float(key) for name, key in boxes if name == video_id)
-        if not own:
-            raise ValueError(
-                f"the box file has no row of video id {video_id} (the video's file name without extension)"
-            )
-        first = self._start_second
-        last = reader.find_end()
-        inside = [timestamp for timestamp in own if first <= timestamp <= last]
-        if not inside:
-            raise ValueError(
-                f"the boxes of {video_id} are of seconds {own[0]:g}..{own[-1]:g}, expected {first:g}..{last:g} as in "
-                "the video (data.start_second is what its first frame is worth)"
-            )
-        return inside
+    def _choose_keyframes(
+        self, reader: FrameReader, persons: PersonsOfVideo, every: float, start: float, end: float
+    ) -> list[float]:
+        """The keyframes from `start` up to `end`, seconds of the file."""
+        first = self._start_second + start
+        last = self._start_second + end
+        if isinstance(persons, ListedPersons):
+            listed = persons.find_keyframes(self._start_second, reader.find_end())
+            return [moment for moment in listed if first <= moment < last]
+        return list(keyframe_grid(first, min(reader.find_end(), last), every))
 
     def _predict(
-        self, inputs: Sequence[KeyframeInput], reader: FrameReader, video_id: str
+        self, inputs: Sequence[KeyframeInput], reader: FrameReader, persons: PersonsOfVideo
     ) -> list[Detections]:
         """One Detections per keyframe; those without a person never reach the model."""
         size = reader.width, reader.height
         clips = []
-        for one, (boxes, scores) in zip(
-            inputs, self._find_persons(inputs, size, video_id), strict=True
-        ):
+        for one, (boxes, scores) in zip(inputs, persons.find(inputs, size), strict=True):
             sure = scores >= self._min_person_score
-            keyframe = Keyframe(video_id, one.timestamp, boxes[sure], None, scores[sure], size)
+            keyframe = Keyframe(
+                persons.video_id, one.timestamp, boxes[sure], None, scores[sure], size
+            )
             clips.append(self._make_clip(one.frames, keyframe))
         peopled = [clip for clip in clips if len(clip.boxes)]
         found = iter(
@@ -322,19 +324,6 @@ class Predictor:
             for clip in clips
         ]
 
-    def _find_persons(
-        self, inputs: Sequence[KeyframeInput], size: tuple[int, int], video_id: str
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Boxes float32 [N, 4] as fractions of the frame, and person scores [N], of each keyframe."""
-        if not isinstance(self._persons, PersonDetector):
-            return [self._persons[video_id, timestamp_key(one.timestamp)] for one in inputs]
-        pictures = [one.picture for one in inputs if one.picture is not None]
-        return (
-            [normalise_persons(boxes, scores, *size) for boxes, scores in self._persons(pictures)]
-            if pictures
-            else []
-        )
-
     def _make_clip(self, frames: np.ndarray, keyframe: Keyframe) -> Clip:
         assert keyframe.frame_size is not None
         seen = self._clip_reader.place_boxes(
@@ -342,3 +331,18 @@ class Predictor:
         )
         frames, pixel_boxes = apply_view(frames, seen, self._view, torch.Generator())
         return self._clip_reader.make_clip(frames, pixel_boxes, keyframe)
+
+
+def _check_times(every: float, start: float, end: float, smooth: float = 0.0) -> None:
+    """Raises ValueError unless the seconds a caller gives can be meant; the command line says the
+    same.
+    """
+    if not 0.001 <= every < np.inf:
+        raise ValueError(
+            f"every: expected a positive number of seconds, 0.001 or more, received {every:g}"
+        )
+    for name, value in (("start", start), ("smooth", smooth)):
+        if not 0 <= value < np.inf:
+            raise ValueError(f"{name}: expected a number of seconds, 0 or more, received {value:g}")
+    if not end > start:
+        raise ValueError(f"end: expected more than start = {start:g}, received {end:g}")

@@ -1,0 +1,76 @@
+"""The persons of one video, as one run of a Predictor needs them: found by a detector, or listed in
+a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from ava_det.detectors import PersonDetector, VideoDetector
+from ava_det.detectors.keyframe_boxes import PersonBoxes, normalise_persons
+from ava_det.formats.annotations import timestamp_key
+from ava_det.inference.streaming import KeyframeInput
+
+# boxes float32 [N, 4] as fractions of the frame, and person scores [N]
+Persons = tuple[Tensor, Tensor]
+
+
+class DetectedPersons:
+    """Persons that a detector finds.
+
+    Args:
+        samples: frames of the video, as `PersonDetector.begin_video` takes them.
+    """
+
+    needs_picture = True
+
+    def __init__(
+        self, detector: PersonDetector, samples: Sequence[np.ndarray], video_id: str
+    ) -> None:
+        self.video_id = video_id
+        self._detect = VideoDetector(detector, samples)
+
+    def find(self, inputs: Sequence[KeyframeInput], size: tuple[int, int]) -> list[Persons]:
+        """Finds the persons of keyframes; size: width and height of their pictures."""
+        pictures = [one.picture for one in inputs if one.picture is not None]
+        found = self._detect(pictures) if pictures else []
+        return [normalise_persons(boxes, scores, *size) for boxes, scores in found]
+
+
+class ListedPersons:
+    """Persons of a box file, whose timestamps are the keyframes."""
+
+    needs_picture = False
+
+    def __init__(self, boxes: PersonBoxes, video_id: str) -> None:
+        self.video_id = video_id
+        self._boxes = boxes
+
+    def find(self, inputs: Sequence[KeyframeInput], size: tuple[int, int]) -> list[Persons]:
+        """Looks up the persons of keyframes."""
+        return [self._boxes[self.video_id, timestamp_key(one.timestamp)] for one in inputs]
+
+    def find_keyframes(self, first: float, last: float) -> list[float]:
+        """Lists the keyframes of this video from `first` to `last`, annotation seconds.
+
+        Raises:
+            ValueError: the file has none of this video, or all lie outside.
+        """
+        own = sorted(float(key) for name, key in self._boxes if name == self.video_id)
+        if not own:
+            raise ValueError(
+                f"the box file has no row of video id {self.video_id} (the video's file name without extension)"
+            )
+        inside = [timestamp for timestamp in own if first <= timestamp <= last]
+        if not inside:
+            raise ValueError(
+                f"the boxes of {self.video_id} are of seconds {own[0]:g}..{own[-1]:g}, expected {first:g}..{last:g} as "
+                "in the video (data.start_second is what its first frame is worth)"
+            )
+        return inside
+
+
+PersonsOfVideo = DetectedPersons | ListedPersons
