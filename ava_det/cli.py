@@ -78,6 +78,13 @@ def interval(text: str) -> float:
     return value
 
 
+def count_from_zero(text: str) -> int:
+    """An argument that is a whole number, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, received {text!r}")
+    return int(text)
+
+
 def second(text: str) -> float:
     """An argument that is a moment, in seconds."""
     value = float(text)

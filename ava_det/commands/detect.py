@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ava_det.cli import ToolParser, fraction, interval, reports_mistakes, second
+from ava_det.cli import ToolParser, count_from_zero, fraction, interval, reports_mistakes, second
 from ava_det.config import Config
 from ava_det.detectors import PersonDetector
 from ava_det.detectors.box_file import BoxParts
@@ -43,7 +43,7 @@ from ava_det.formats.annotations import (
 from ava_det.structures import Keyframe
 from ava_det.video.file import VideoError
 from ava_det.video.folder import open_video
-from ava_det.video.sources import find_videos
+from ava_det.video.sources import find_source, key_by_id
 
 PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours more to do
 SURE = 0.8  # the score from which AVA's boxes are used by default (data.min_person_score)
@@ -52,7 +52,7 @@ SURE = 0.8  # the score from which AVA's boxes are used by default (data.min_per
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
-    videos = collect_videos(args.videos)
+    videos = collect_videos(args.videos, args.recursive)
     keyframes = load_keyframes(args.at) if args.at else None
     wanted = [video for video in sorted(videos) if keyframes is None or video in keyframes]
     if not wanted:
@@ -86,6 +86,14 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         required=True,
         metavar="DIR|FILE",
         help="folders and files",
+    )
+    parser.add_argument(
+        "--recursive", action="store_true", help="read folders within the folders too"
+    )
+    parser.add_argument(
+        "--stream",
+        type=count_from_zero,
+        help="which video stream of the files, from 0 (the first that is no picture)",
     )
     parser.add_argument("--output", type=Path, required=True, help="the box file to write, a CSV")
     parser.add_argument(
@@ -132,22 +140,17 @@ def detector(text: str) -> str:
     return text
 
 
-def collect_videos(paths: Sequence[Path]) -> dict[str, Path]:
+def collect_videos(paths: Sequence[Path], recursive: bool) -> dict[str, Path]:
     """Video id -> file, of folders and single files."""
-    videos: dict[str, Path] = {}
+    videos: list[Path] = []
     for path in paths:
         if not path.exists():
             raise VideoError(f"--videos: no such file or folder as {path}")
-        found = find_videos(path) if path.is_dir() else {path.stem: path}
-        if not found:
-            raise VideoError(f"--videos: the folder {path} holds no video")
-        for video_id, file in found.items():
-            if videos.get(video_id, file) != file:
-                raise VideoError(
-                    f"--videos: {videos[video_id]} and {file} have the same video id {video_id}"
-                )
-            videos[video_id] = file
-    return videos
+        source = find_source(str(path), recursive)
+        if source.left_out is not None and is_main_process():
+            print(f"warning: {source.left_out}", file=sys.stderr)
+        videos += source.videos
+    return key_by_id(dict.fromkeys(videos))
 
 
 def load_keyframes(path: Path) -> dict[str, list[Keyframe]]:
@@ -173,6 +176,7 @@ def describe_settings(args: argparse.Namespace) -> dict[str, str | float | None]
         "--every": None if args.at else args.every,
         "--start-second": args.start_second,
         "--min-score": args.min_score,
+        "--stream": args.stream,
     }
 
 
@@ -244,7 +248,9 @@ def detect_video(
     by 1.
     """
     boxes = {}
-    with open_video(path, args.start_second) as reader:
+    with open_video(path, args.start_second, args.stream) as reader:
+        if reader.choice is not None:
+            bar.write(f"warning: {path}: {reader.choice}", file=sys.stderr)
         if timestamps is None:
             timestamps = list(keyframe_grid(args.start_second, reader.find_end(), args.every))
         for timestamp, found, scores in detect_in_video(detector, reader, timestamps):

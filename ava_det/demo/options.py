@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ava_det.cli import ToolParser, interval
+from ava_det.cli import ToolParser, count_from_zero, interval
 from ava_det.config import ConfigError
 from ava_det.detectors.registry import DETECTORS
 from ava_det.export import RUNTIMES
@@ -37,7 +37,7 @@ def make_parser(text: str) -> ToolParser:
     )
     add(
         "--stream",
-        type=stream,
+        type=count_from_zero,
         help="which video stream of the file, from 0 (default: the first that is no picture)",
     )
     add(
@@ -119,14 +119,6 @@ def moment(text: str) -> float:
             f"expected a number of seconds, 0 or more, received {text!r}"
         )
     return value
-
-
-def stream(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(
-            f"expected the number of a video stream, 0 or more, received {text!r}"
-        )
-    return int(text)
 
 
 def count(text: str) -> int:

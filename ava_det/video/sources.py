@@ -93,7 +93,9 @@ def key_by_id(videos: Iterable[Path]) -> dict[str, Path]:
     for path in videos:
         other = by_id.setdefault(video_id_of(path), path)
         if other != path:
-            raise VideoError(f"{path}: {other} has the same video id, expected one file for each")
+            raise VideoError(
+                f"{other} and {path} have the same video id {video_id_of(path)}, expected one of them"
+            )
     return by_id
 
 
