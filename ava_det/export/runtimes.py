@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 RUNTIMES = ("onnx", "openvino")
 FACTS = "ava_det"
+OPENVINO_FILE = "OpenVINO's .xml file, with its .bin beside it,"
 
 
 Run = Callable[[dict[str, np.ndarray]], np.ndarray]
@@ -54,6 +55,23 @@ class ExportedModel(nn.Module):
         return torch.from_numpy(self._run(arrays)).float().to(device)
 
 
+def read_facts(path: str | Path, runtime: str) -> dict[str, Any]:
+    """Reads what a file of `export_model` says of itself: its config, label map and thresholds.
+
+    Raises:
+        ValueError: as `load_exported` does.
+    """
+    _require_file(path, runtime)
+    if runtime == "openvino":
+        return _read_openvino(path)[1]
+    onnxruntime = import_extra("onnxruntime", "onnx")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    # to read it, not to run it
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return _open_onnx(path, options, [])[1]
+
+
 def load_exported(
     path: str | Path, runtime: str, device: torch.device, precision: str = "fp32"
 ) -> ExportedModel:
@@ -63,11 +81,15 @@ def load_exported(
     `device` asks for it; OpenVINO runs on the CPU, its arithmetic at `precision`, fp32 or bf16.
     Raises ValueError for a missing extra or a file that is not one of ours.
     """
+    _require_file(path, runtime)
+    return _load_onnx(path, device) if runtime == "onnx" else _load_openvino(path, precision)
+
+
+def _require_file(path: str | Path, runtime: str) -> None:
     if not Path(path).is_file():
         raise ValueError(
             f"{path}: no such file, expected one written by tools/export_model.py --format {runtime}"
         )
-    return _load_onnx(path, device) if runtime == "onnx" else _load_openvino(path, precision)
 
 
 def _load_onnx(path: str | Path, device: torch.device) -> ExportedModel:
@@ -77,13 +99,7 @@ def _load_onnx(path: str | Path, device: torch.device) -> ExportedModel:
     options.log_severity_level = 3  # errors
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=[*providers, "CPUExecutionProvider"]
-        )
-    except Exception as error:  # its errors share no base class
-        raise _not_ours(path, "an ONNX file", error) from None
-    facts = _read_facts(path, session.get_modelmeta().custom_metadata_map.get(FACTS))
+    session, facts = _open_onnx(path, options, providers)
     shapes = {
         item.name: [n if isinstance(n, int) else None for n in item.shape]
         for item in session.get_inputs()
@@ -91,21 +107,28 @@ def _load_onnx(path: str | Path, device: torch.device) -> ExportedModel:
     return ExportedModel(lambda arrays: session.run(None, arrays)[0], shapes, facts)
 
 
+def _open_onnx(path: str | Path, options: Any, providers: list[str]) -> tuple[Any, dict[str, Any]]:
+    """A session of onnxruntime on these providers or the CPU, and the facts of the file."""
+    onnxruntime = import_extra("onnxruntime", "onnx")
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=[*providers, "CPUExecutionProvider"]
+        )
+    except Exception as error:  # its errors share no base class
+        raise _not_ours(path, "an ONNX file", error) from None
+    return session, _parse_facts(path, session.get_modelmeta().custom_metadata_map.get(FACTS))
+
+
 def _load_openvino(path: str | Path, precision: str) -> ExportedModel:
-    openvino = import_extra("openvino", "openvino")
-    core = openvino.Core()
+    network, facts = _read_openvino(path)
     hints = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
     try:
-        network = core.read_model(str(path))
-        compiled = core.compile_model(network, "CPU", hints)
+        compiled = import_extra("openvino", "openvino").Core().compile_model(network, "CPU", hints)
     except RuntimeError as error:
-        raise _not_ours(path, "OpenVINO's .xml file, with its .bin beside it,", error) from None
-    facts = _read_facts(
-        path, network.get_rt_info([FACTS]).astype(str) if network.has_rt_info([FACTS]) else None
-    )
+        raise _not_ours(path, OPENVINO_FILE, error) from None
     shapes = {
         item.any_name: [
             size.get_length() if size.is_static else None for size in item.partial_shape
@@ -120,6 +143,17 @@ def _load_openvino(path: str | Path, precision: str) -> ExportedModel:
         return compiled(arrays)[0]
 
     return ExportedModel(run, shapes, facts)
+
+
+def _read_openvino(path: str | Path) -> tuple[Any, dict[str, Any]]:
+    """OpenVINO's network, not compiled yet, and the facts of the file."""
+    try:
+        network = import_extra("openvino", "openvino").Core().read_model(str(path))
+    except RuntimeError as error:
+        raise _not_ours(path, OPENVINO_FILE, error) from None
+    return network, _parse_facts(
+        path, network.get_rt_info([FACTS]).astype(str) if network.has_rt_info([FACTS]) else None
+    )
 
 
 def give_extent(rois: np.ndarray, spacing: float) -> np.ndarray:
@@ -158,16 +192,19 @@ def _to_array(name: str, value: Tensor | None, shape: list[int | None]) -> np.nd
     return np.ascontiguousarray(value.detach().float().cpu().numpy())
 
 
-def _read_facts(path: str | Path, text: str | None) -> dict[str, Any]:
+def _parse_facts(path: str | Path, text: str | None) -> dict[str, Any]:
     try:
         facts = json.loads(text or "")
     except ValueError:
         raise ValueError(
             f"{path}: expected a file written by tools/export_model.py, found no facts of it"
         ) from None
-    facts["label_map"] = (
-        {int(key): name for key, name in facts["label_map"].items()} if facts["label_map"] else None
-    )
+    for key in ("label_map", "thresholds"):
+        facts[key] = (
+            {int(action_id): value for action_id, value in facts[key].items()}
+            if facts.get(key)
+            else None
+        )
     return facts
 
 
