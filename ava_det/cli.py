@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import io
 import math
 import os
 import re
@@ -52,12 +53,21 @@ class ToolParser(argparse.ArgumentParser):
         last: list[str] = []
         target = words
         for word in sys.argv[1:] if args is None else args:
-            if word.startswith("-"):
+            if self._is_option(word):
                 target = last if word in several else words
             elif OVERRIDE.fullmatch(word):
                 target = words
             target.append(word)
         return super().parse_intermixed_args(words + last, namespace)
+
+    def _is_option(self, word: str) -> bool:
+        """Whether a word can be an option: `-clip.mp4` is a file name, as no option but -h has one
+        dash.
+        """
+        return word.startswith("--") or word in self._option_string_actions
+
+    def _parse_optional(self, arg_string: str) -> Any:
+        return super()._parse_optional(arg_string) if self._is_option(arg_string) else None
 
 
 def positive(text: str) -> float:
@@ -111,6 +121,9 @@ def reports_mistakes(main: Main) -> Main:
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # a file name may hold what a terminal cannot show
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             # torchrun's own summary then says the reason too
             return (record(main) if "TORCHELASTIC_RUN_ID" in os.environ else main)(argv) or 0

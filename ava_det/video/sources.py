@@ -70,7 +70,9 @@ def video_id_of(path: Path) -> str:
     """Names a video: the name of its file without a video's extension, the name of a folder of
     pictures whole.
     """
-    return path.name if path.is_dir() else cut_video_suffix(path.name)
+    name = path.name if path.is_dir() else cut_video_suffix(path.name)
+    # tables are UTF-8, names on disk need not be
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def cut_video_suffix(name: str) -> str:
