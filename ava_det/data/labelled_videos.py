@@ -7,6 +7,7 @@ thing.
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,10 +16,10 @@ import torch
 
 from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.transforms import View
+from ava_det.distributed import is_main_process
 from ava_det.structures import Keyframe
 from ava_det.video.reader import FrameReader
-
-SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v")
+from ava_det.video.sources import scan_folder
 
 
 def find_labelled_videos(
@@ -32,16 +33,7 @@ def find_labelled_videos(
     """
     source = Path(source)
     if source.is_dir():
-        found = [
-            (path, folder.name)
-            for folder in sorted(source.iterdir())
-            if folder.is_dir()
-            for path in sorted(folder.iterdir())
-            if path.suffix.lower() in SUFFIXES
-        ]
-        if not found:
-            raise ValueError(f"{source}: expected a folder with videos for each class, found none")
-        return found
+        return _find_in_folders(source)
     if not source.is_file():
         raise ValueError(
             f"{source}: expected a list of videos (path,label) or a folder with a folder for each class"
@@ -62,6 +54,20 @@ def find_labelled_videos(
             found.append((start / row[0].strip(), row[1].strip()))
     if not found:
         raise ValueError(f"{source}: expected a row path,label for each video, the file is empty")
+    return found
+
+
+def _find_in_folders(source: Path) -> list[tuple[Path, str]]:
+    """Videos and the names of the folders they lie in; says on stderr what of them is no video."""
+    found: list[tuple[Path, str]] = []
+    for folder in sorted(path for path in source.iterdir() if path.is_dir()):
+        content = scan_folder(folder)
+        found += [(path, folder.name) for path in content.videos]
+        left_out = content.describe_others()
+        if left_out is not None and is_main_process():
+            print(f"warning: {left_out}", file=sys.stderr)
+    if not found:
+        raise ValueError(f"{source}: expected a folder with videos for each class, found none")
     return found
 
 

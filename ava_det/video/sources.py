@@ -53,17 +53,12 @@ class VideoFolder:
             for path in self.others[:MAX_NAMED]
         ]
         more = f" and {len(self.others) - MAX_NAMED} more" if len(self.others) > MAX_NAMED else ""
-        hint = (
-            " (--recursive reads folders within it)"
-            if any(path.is_dir() for path in self.others)
-            else ""
-        )
         number = (
             "1 entry is no video and is"
             if len(self.others) == 1
             else f"{len(self.others)} entries are no videos and are"
         )
-        return f"{self.path}: {number} left out: {', '.join(names)}{more}{hint}"
+        return f"{self.path}: {number} left out: {', '.join(names)}{more}"
 
 
 def video_id_of(path: Path) -> str:
@@ -185,6 +180,8 @@ def find_source(text: str, recursive: bool = False) -> Source:
     if path.is_dir() and not is_frame_folder(path):
         folder = scan_folder(path, recursive)
         left_out = folder.describe_others()
+        if left_out is not None and any(other.is_dir() for other in folder.others):
+            left_out += "; --recursive reads folders within it"
         if not folder.videos:
             raise VideoError(
                 f"{path}: the folder holds no video" + (f"; {left_out}" if left_out else "")

@@ -89,7 +89,7 @@ def transcode_video(source: Path, target: Path, form: Form) -> bool:
 
 
 class _Source:
-    """The frames of a video with their exact seconds since the first, as ava_det.data.video counts
+    """The frames of a video with their exact seconds since the first, as ava_det.video.file counts
     them.
 
     duration: seconds, or None where the file does not say. end: seconds of the last frame read so
