@@ -1,3 +1,1 @@
-"""The networks: plain `torch.nn` modules that take plain values and know nothing of configs, files
-or data.
-"""
+"""The networks: plain `torch.nn` modules. Only `build` reads a config."""

@@ -1,4 +1,4 @@
-"""Backbone and head: clips in, logits out."""
+"""A backbone and a head: clips in, logits out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ava_det.models.slowfast import SlowFast
 
 
 class ActionDetector(nn.Module):
-    """What each person of a clip does: one row of logits per box."""
+    """Scores what each person of a clip does: one row of logits per box."""
 
     def __init__(self, backbone: SlowFast, head: RoIHead) -> None:
         super().__init__()
@@ -20,23 +20,30 @@ class ActionDetector(nn.Module):
     def forward(
         self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
     ) -> Tensor:
-        """slow [B, 3, T, H, W] and fast [B, 3, alpha*T, H, W], whichever the backbone reads,
-        normalised RGB; rois float32 [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels. Returns
-        logits [K, num_classes].
+        """Scores the boxes of a batch of clips.
+
+        Args:
+            slow: Normalized RGB [B, 3, T, H, W], where the backbone reads it.
+            fast: Normalized RGB [B, 3, alpha*T, H, W], where the backbone reads it.
+            rois: Float32 [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels.
+
+        Returns:
+            Logits [K, num_classes].
         """
         return self.head(self.backbone(slow, fast), rois)
 
     def compute_features(
         self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
     ) -> Tensor:
-        """What the head's linear layers are given: float32 [K, D], one vector per box; inputs as in
-        `forward`.
+        """Computes the input of the head's linear layers: float32 [K, D], one vector per box.
+
+        The arguments are those of `forward`.
         """
         return self.head.pool(self.backbone(slow, fast), rois)
 
 
 class ActionClassifier(nn.Module):
-    """What happens in each clip as a whole (Kinetics): one row of logits per clip."""
+    """Scores what happens in each clip as a whole (Kinetics): one row of logits per clip."""
 
     def __init__(self, backbone: SlowFast, head: ClassificationHead) -> None:
         super().__init__()
@@ -46,5 +53,5 @@ class ActionClassifier(nn.Module):
     def forward(
         self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
     ) -> Tensor:
-        """As `ActionDetector`, but `rois` is ignored. Returns logits [B, num_classes]."""
+        """Returns logits [B, num_classes]; arguments as for `ActionDetector`, `rois` is ignored."""
         return self.head(self.backbone(slow, fast))

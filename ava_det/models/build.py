@@ -1,4 +1,4 @@
-"""A config to a network."""
+"""Builds the network that a config describes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from ava_det.models.slowfast import SlowFast
 
 
 def build_model(config: Config) -> nn.Module:
-    """The network of `config.model`, float32 on the CPU: `model(slow=None, fast=None, rois=None)`
-    gives logits.
+    """Builds the network of `config.model`, in float32 on the CPU.
+
+    Returns:
+        A module whose call `model(slow=None, fast=None, rois=None)` gives logits.
     """
     model = config.model
     backbone = SlowFast(
@@ -51,5 +53,5 @@ def build_model(config: Config) -> nn.Module:
 
 
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:
-    """Channels last in memory: several times faster under bf16, on CPU and GPU alike."""
+    """Moves a network to the device, channels last in memory: bf16 is several times faster so."""
     return model.to(device).to(memory_format=torch.channels_last_3d)

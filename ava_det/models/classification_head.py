@@ -11,10 +11,15 @@ from ava_det.models.precision import full_precision
 
 
 class ClassificationHead(nn.Module):
-    """Global average pool of each pathway -> concat -> dropout -> linear; logits, never scores.
+    """Classifies whole clips; gives logits, never scores.
 
-    in_channels: of each pathway's features. The pool spans whatever area the features have, so any
-    input size gives one row per clip.
+    Global average pool of each pathway -> concat -> dropout -> linear. The pool spans whatever area
+    the features have, so any input size gives one row per clip.
+
+    Args:
+        in_channels: Channels of each pathway's features.
+        num_classes: Columns of the logits.
+        dropout: Share of features that training drops.
     """
 
     def __init__(
@@ -27,7 +32,7 @@ class ClassificationHead(nn.Module):
         nn.init.zeros_(self.projection.bias)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """features: [B, C_i, T_i, h, w] each. Returns logits [B, num_classes]."""
+        """Returns logits [B, num_classes]. features: a tensor [B, C_i, T_i, h, w] per pathway."""
         with full_precision(features[0]):
             pooled = torch.cat([feature.float().mean(dim=(2, 3, 4)) for feature in features], dim=1)
             return self.projection(self.dropout(pooled.to(self.projection.weight.dtype)))

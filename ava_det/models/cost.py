@@ -1,4 +1,4 @@
-"""What a network costs: multiply-accumulates and parameters, stage by stage, without running it.
+"""Counts multiply-accumulates and parameters of a network, stage by stage, without running it.
 
 The network must stand on the meta device, which knows shapes and holds no numbers:
 
@@ -18,8 +18,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class StageCost:
-    """One part of the network. output_shape: without the batch. channels: of its output. Millions
-    and billions.
+    """Describes the cost of one part of a network.
+
+    Attributes:
+        name: Such as `slow.res4`.
+        output_shape: Shape of the output, without the batch.
+        channels: Channels of the output.
+        params_m: Parameters, in millions.
+        gmacs: Multiply-accumulates, in billions.
     """
 
     name: str
@@ -31,8 +37,14 @@ class StageCost:
 
 @dataclass(frozen=True)
 class ModelCost:
-    """gmacs: backbone and head, one clip (and one box, if the head reads boxes). params_m: every
-    parameter.
+    """Describes the cost of a network.
+
+    Attributes:
+        gmacs: Billions of multiply-accumulates of backbone and head for one clip, and one box if
+            the head reads boxes.
+        params_m: All parameters, in millions.
+        backbone_gmacs: The backbone's part of `gmacs`.
+        per_stage: The parts of the network.
     """
 
     gmacs: float
@@ -44,9 +56,15 @@ class ModelCost:
 def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int = 256) -> ModelCost:
     """Counts the convolutions, linear layers and matrix products of one clip of size x size pixels.
 
-    model: an `ActionDetector` or `ActionClassifier` on the meta device. Its stages are the
-    pathways' stem and res2..res5, the lateral connections and the head. Raises ValueError if the
-    model holds numbers, or if the clip is too small for it.
+    Args:
+        model: An `ActionDetector` or `ActionClassifier` on the meta device. Its stages are the
+            pathways' stem and res2..res5, the lateral connections and the head.
+        num_slow_frames: T.
+        alpha: The Fast clip has alpha * T frames.
+        size: Pixels of a side of the clip.
+
+    Raises:
+        ValueError: The model is not on the meta device, or the clip is too small for it.
     """
     if any(not parameter.is_meta for parameter in model.parameters()):
         raise ValueError("compute_cost: expected a model built under torch.device('meta')")

@@ -8,11 +8,14 @@ from torch.nn import functional as F
 
 
 class NonLocal(nn.Module):
-    """x + BN(out(mean over positions p of <theta(x), phi(p)> g(p))), p running over a max-pooled
+    """Adds to each position what it has in common with all others.
+
+    x + BN(out(mean over p of <theta(x), phi(p)> g(p))), where p are the positions of a max-pooled
     copy of x.
 
-    channels: of x; theta, phi and g work on half of them.
-    pool: (time, height, width) window and stride of the max pooling before phi and g.
+    Args:
+        channels: Channels of x; theta, phi and g work on half of them.
+        pool: (time, height, width) window and stride of the max pooling before phi and g.
     """
 
     def __init__(self, channels: int, pool: tuple[int, int, int] = (2, 2, 2)) -> None:
@@ -27,12 +30,12 @@ class NonLocal(nn.Module):
         for conv in (self.theta, self.phi, self.g, self.out):
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-        # Zero gamma: the block starts as the identity, so it can join a pretrained network (section
-        # 4.1).
+        # Zero gamma: the block starts as the identity, so that a pretrained network can take it
+        # (section 4.1).
         nn.init.zeros_(self.bn.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, C, T, H, W] -> the same shape."""
+        """Maps x [B, C, T, H, W] to the same shape."""
         pooled = F.max_pool3d(x, kernel_size=self.pool) if self.pool != (1, 1, 1) else x
         query = self.theta(x).flatten(2).transpose(1, 2)  # [B, positions, inner]
         key = self.phi(pooled).flatten(2)  # [B, inner, pooled positions]

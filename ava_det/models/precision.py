@@ -1,4 +1,4 @@
-"""Where a head leaves autocast."""
+"""Float32 arithmetic inside autocast, for the heads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from torch import Tensor
 
 
 def full_precision(like: Tensor) -> AbstractContextManager[object]:
-    """Turns autocast off on the device of `like`; on the meta device, which costs are counted on,
-    there is none.
+    """Turns autocast off on the device of `like`.
+
+    The meta device, on which costs are counted, has no autocast.
     """
     return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)

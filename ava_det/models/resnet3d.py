@@ -1,5 +1,4 @@
-"""One stream of the network: a 3D bottleneck ResNet whose temporal kernels are given block by
-block.
+"""One pathway of the network: a 3D bottleneck ResNet with a temporal kernel for each block.
 
 Feature maps are [B, C, T, H, W]. No stage strides in time (section 3 of the SlowFast paper); the
 one exception is I3D, which halves the frames once, after res2.
@@ -19,12 +18,12 @@ STAGES = ("res2", "res3", "res4", "res5")
 
 
 class FactorisedConv3d(nn.Conv3d):
-    """`nn.Conv3d` that sees 1 x k x k kernels as 2D ones over frames, and k x 1 x 1 as 2D ones over
-    (time, place).
+    """Convolves in 3D, as a 2D convolution where the kernel allows it.
 
-    Where channels are last in memory both are only another view of the same numbers, and 2D kernels
-    are the better kept ones: those of the Fast pathway run ten times as fast on a CPU in float32.
-    Elsewhere it is the 3D convolution.
+    A 1 x k x k kernel is a 2D kernel over frames, a k x 1 x 1 kernel one over (time, position).
+    Where channels are last in memory both are views of the same numbers, and libraries have faster
+    2D kernels: those of the Fast pathway are ten times as fast on a CPU in float32. In other
+    layouts it is the 3D convolution.
 
     It is safe for clips shorter than its kernel: oneDNN's bfloat16 weight gradient is wrong, often
     infinite, when the input has fewer frames than the kernel and the convolution pads them itself
@@ -32,6 +31,7 @@ class FactorisedConv3d(nn.Conv3d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        """Convolves input [B, C, T, H, W]."""
         time, height, width = (int(amount) for amount in self.padding)
         if input.shape[2] < self.kernel_size[0]:
             input = F.pad(input, (0, 0, 0, 0, time, time))
@@ -56,10 +56,10 @@ class FactorisedConv3d(nn.Conv3d):
 
 
 class Bottleneck(nn.Module):
-    """`a` (t x 1 x 1) -> `b` (1 x 3 x 3, stride and dilation here) -> `c` (1 x 1 x 1), plus a
-    shortcut.
+    """Adds a bottleneck of three convolutions to its input.
 
-    The shortcut is a strided 1x1x1 convolution where the shape changes, and is never dilated.
+    `a` (t x 1 x 1) -> `b` (1 x 3 x 3, with the stride and dilation) -> `c` (1 x 1 x 1). The
+    shortcut is a strided 1x1x1 convolution where the shape changes, and is never dilated.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class Bottleneck(nn.Module):
             self.shortcut_bn = nn.BatchNorm3d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps x [B, in_channels, T, H, W] to [B, out_channels, T, H/stride, W/stride]."""
         y = F.relu(self.a_bn(self.a(x)), inplace=True)
         y = F.relu(self.b_bn(self.b(y)), inplace=True)
         y = self.c_bn(self.c(y))
@@ -108,8 +109,9 @@ class Bottleneck(nn.Module):
 
 
 class Stem(nn.Module):
-    """Convolution t x 7 x 7 with spatial stride 2, BN, ReLU, then a 1 x 3 x 3 max pool with stride
-    2.
+    """Reduces a clip to a quarter of its size.
+
+    Convolution t x 7 x 7 with spatial stride 2, BN, ReLU, then a 1 x 3 x 3 max pool with stride 2.
     """
 
     def __init__(self, out_channels: int, temporal_kernel: int) -> None:
@@ -125,17 +127,24 @@ class Stem(nn.Module):
         self.bn = nn.BatchNorm3d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, 3, T, H, W] -> [B, out_channels, T, H/4, W/4]."""
+        """Maps x [B, 3, T, H, W] to [B, out_channels, T, H/4, W/4]."""
         y = F.relu(self.bn(self.conv(x)), inplace=True)
         return F.max_pool3d(y, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
 
 
 class Stage(nn.Module):
-    """Blocks of one resolution; only the first changes channels and size.
+    """Runs the blocks of one resolution; only the first changes channels and size.
 
-    temporal_kernels: of each block's `a`, so their count is the number of blocks. non_local:
-    0-based numbers of the blocks that a non-local block follows, with pool `non_local_pool`.
-    time_pool: max pool over pairs of frames at the end (I3D's res2).
+    Args:
+        in_channels: Channels of the input.
+        inner_channels: Channels between the convolutions of a block.
+        out_channels: Channels of the output.
+        temporal_kernels: Frames of each block's `a`; their count is the number of blocks.
+        stride: Spatial stride of the first block.
+        dilation: Spatial dilation of every block's `b`.
+        non_local: Numbers, from 0, of the blocks that a non-local block follows.
+        non_local_pool: Pool of those non-local blocks.
+        time_pool: Whether a max pool over pairs of frames ends the stage (I3D's res2).
     """
 
     def __init__(
@@ -155,7 +164,8 @@ class Stage(nn.Module):
         outside = [index for index in non_local if not 0 <= index < len(temporal_kernels)]
         if outside:
             raise ValueError(
-                f"non-local block after block {outside[0]}: this stage has blocks 0..{len(temporal_kernels) - 1}"
+                f"non-local block after block {outside[0]}: "
+                f"this stage has blocks 0..{len(temporal_kernels) - 1}"
             )
         self.blocks = nn.ModuleList(
             Bottleneck(
@@ -174,8 +184,9 @@ class Stage(nn.Module):
         self.time_pool = time_pool
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, in_channels, T, H, W] -> [B, out_channels, T, H/stride, W/stride], T halved by
-        `time_pool`.
+        """Maps x [B, in_channels, T, H, W] to [B, out_channels, T, H/stride, W/stride].
+
+        `time_pool` halves T.
         """
         for index, block in enumerate(self.blocks):
             x = block(x)
@@ -185,16 +196,23 @@ class Stage(nn.Module):
 
 
 class Pathway(nn.Module):
-    """Stem and four stages of one stream; the caller may run them one by one, to fuse streams in
-    between.
+    """Runs the stem and the four stages of one pathway.
 
-    width: channels of the stem; res2..res5 put out 4, 8, 16 and 32 times as many. beta_inv divides
-    each of these numbers, and each block's inner one, rounded to the nearest whole number: the Fast
-    pathway's beta. extra_channels: what lateral connections add to the input of res2..res5 (nothing
-    if empty). stem_kernel, temporal_kernels: frames seen by the stem and by each block of
-    res2..res5. res5_stride, res5_dilation: 2 and 1 for classification (features at 1/32 of the
-    clip), 1 and 2 for detection (1/16). non_local_res4, non_local_pool: see `Stage`.
-    time_pool_res2: I3D's pooling.
+    The caller may run them one by one, to fuse pathways in between.
+
+    Args:
+        width: Channels of the stem; res2..res5 put out 4, 8, 16 and 32 times as many.
+        stem_kernel: Frames seen by the stem.
+        temporal_kernels: Frames seen by each block of res2..res5.
+        beta_inv: Divides the channels of every layer, rounded to the nearest whole number: 1/beta
+            of the Fast pathway.
+        extra_channels: Channels that lateral connections add to the input of res2..res5; empty for
+            none.
+        res5_stride: 2 for classification (features at 1/32 of the clip), 1 for detection (1/16).
+        res5_dilation: 1 for classification, 2 for detection.
+        non_local_res4: `non_local` of the res4 `Stage`.
+        non_local_pool: See `Stage`.
+        time_pool_res2: `time_pool` of the res2 `Stage`.
     """
 
     def __init__(
@@ -232,13 +250,14 @@ class Pathway(nn.Module):
             self.add_module(name, stage)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, 3, T, H, W] -> [B, stage_channels[4], T, h, w] after the stem and all stages."""
+        """Maps x [B, 3, T, H, W] to [B, stage_channels[4], T, h, w], by the stem and all stages."""
         for index in range(1 + len(STAGES)):
             x = self.stage(index, x)
         return x
 
     def stage(self, index: int, x: Tensor) -> Tensor:
-        """Runs the stem (index 0) or one of res2..res5 (index 1..4); it puts out
-        stage_channels[index].
+        """Runs the stem (index 0) or one of res2..res5 (index 1..4).
+
+        The output has stage_channels[index] channels.
         """
         return self.get_submodule(("stem", *STAGES)[index])(x)

@@ -13,14 +13,22 @@ from ava_det.models.precision import full_precision
 
 
 class RoIHead(nn.Module):
-    """Pool over time -> RoIAlign -> spatial max -> dropout -> linear; logits, never scores.
+    """Classifies the actions of each box; gives logits, never scores.
 
-    in_channels: of each pathway's features. feature_stride: clip pixels per feature cell.
-    resolution: cells per side of an aligned box. aligned: shift by half a cell, as Detectron2's
-    RoIAlign does since 2019 and published weights before it did not; it changes the output, so each
-    checkpoint records it. The rest is MMAction2's: time_pool "max" instead of "mean"; context
-    appends the whole clip's features to each box's; hidden_layer puts one more linear layer and a
-    ReLU before the last.
+    Pool over time -> RoIAlign -> spatial max -> dropout -> linear. The last three arguments are
+    MMAction2's.
+
+    Args:
+        in_channels: Channels of each pathway's features.
+        num_classes: Columns of the logits.
+        feature_stride: Clip pixels per feature cell.
+        aligned: Whether RoIAlign shifts by half a cell. Detectron2's does since 2019, weights that
+            were published before do not; it changes the output, so each checkpoint records it.
+        resolution: Cells per side of an aligned box.
+        dropout: Share of features that training drops.
+        time_pool: `mean` or `max`.
+        context: Whether the whole clip's features are appended to each box's.
+        hidden_layer: Whether one more linear layer and a ReLU come before the last layer.
     """
 
     def __init__(
@@ -54,29 +62,35 @@ class RoIHead(nn.Module):
                 nn.init.zeros_(linear.bias)
 
     def forward(self, features: Sequence[Tensor], rois: Tensor | None) -> Tensor:
-        """features: [B, C_i, T_i, h, w] each; rois: [K, 5] = (clip index, x1, y1, x2, y2) in clip
-        pixels.
+        """Classifies the boxes of a batch of clips.
 
-        Returns logits [K, num_classes]; K may be 0, and boxes may leave the clip.
-        Raises ValueError if rois are missing or have another shape.
+        Args:
+            features: A tensor [B, C_i, T_i, h, w] per pathway.
+            rois: Float [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels. K may be 0, and boxes
+                may leave the clip.
+
+        Returns:
+            Logits [K, num_classes].
+
+        Raises:
+            ValueError: rois are missing or have another shape.
         """
         return self.classify(self.pool(features, rois))
 
     def pool(self, features: Sequence[Tensor], rois: Tensor | None) -> Tensor:
-        """The first half of `forward`, in which nothing is learned: one float32 vector per box, [K,
-        width].
-        """
+        """Pools one float32 vector per box, [K, width]: the half of `forward` without weights."""
         if rois is None or rois.ndim != 2 or rois.shape[1] != 5:
             received = "None" if rois is None else f"shape {list(rois.shape)}"
             raise ValueError(
-                f"rois: expected [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, got {received}"
+                "rois: expected [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, "
+                f"got {received}"
             )
         # Both poolings run in float32 even under autocast: box coordinates do not survive bfloat16.
         with full_precision(features[0]):
             return self._pool(features, rois.float())
 
     def classify(self, vectors: Tensor) -> Tensor:
-        """The second half of `forward`: vectors [K, width] of `pool` to logits [K, num_classes]."""
+        """Turns the vectors [K, width] of `pool` into logits [K, num_classes]."""
         with full_precision(vectors):
             vectors = self.dropout(vectors.to(self.projection.weight.dtype))
             if self.hidden is not None:
@@ -84,11 +98,11 @@ class RoIHead(nn.Module):
             return self.projection(vectors)
 
     def _pool(self, features: Sequence[Tensor], rois: Tensor) -> Tensor:
-        """One float32 vector per box, [K, sum of channels], doubled with context."""
+        """Pools one float32 vector per box, [K, sum of channels], doubled with context."""
         # RoIAlign works channel by channel, so one call serves all pathways.
         pool = torch.mean if self.time_pool == "mean" else torch.amax
-        # with channels last in view as they are in memory: torch reduces the other order sixty
-        # times as slowly
+        # Channels come last in the view, as they do in memory: torch is 60 times as slow in the
+        # other order.
         rows = [pool(feature.float().permute(0, 2, 3, 4, 1), dim=1) for feature in features]
         maps = torch.cat(rows, dim=-1).permute(0, 3, 1, 2)
         aligned = roi_align(

@@ -1,5 +1,6 @@
-"""SlowFast (Feichtenhofer et al., ICCV 2019): two pathways over the same seconds at two frame
-rates.
+"""SlowFast (Feichtenhofer et al., ICCV 2019): two pathways at two frame rates.
+
+Both see the same seconds of video.
 
     slow  [B, 3, T, H, W]                             fast  [B, 3, alpha*T, H, W]
       |                                                 |
@@ -37,13 +38,19 @@ LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")
 
 
 class LateralConnection(nn.Module):
-    """Brings Fast features [B, beta*C, alpha*T, h, w] to the Slow pathway's [B, C, T, h, w]
-    (section 3.3).
+    """Fuses Fast features into the Slow pathway (section 3.3).
 
-    kind: `ttoc_sum` and `ttoc_concat` pack alpha frames into channels, `t_sample` takes every
-    alpha-th frame, `t_conv` convolves `kernel` frames with stride alpha into 2*beta*C channels; all
-    but the sum concatenate. norm: BN and ReLU after the convolution of `t_conv`; MMAction2's AVA
-    models have neither.
+    Fast features are [B, beta*C, alpha*T, h, w], Slow ones [B, C, T, h, w].
+
+    Args:
+        kind: `ttoc_sum` and `ttoc_concat` pack alpha frames into channels, `t_sample` takes every
+            alpha-th frame, `t_conv` convolves `kernel` frames with stride alpha into 2*beta*C
+            channels. All but the sum concatenate.
+        fast_channels: beta*C.
+        alpha: Frame rate of the Fast pathway over that of the Slow one.
+        kernel: Frames of the convolution of `t_conv`.
+        norm: Whether BN and ReLU follow the convolution of `t_conv`; MMAction2's AVA models have
+            neither.
     """
 
     def __init__(
@@ -66,7 +73,7 @@ class LateralConnection(nn.Module):
             self.bn = nn.BatchNorm3d(self.added_channels) if norm else None
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
-        """The Slow pathway's next input, [B, C + added_channels, T, h, w]."""
+        """Returns the Slow pathway's next input, [B, C + added_channels, T, h, w]."""
         if self.kind == "t_conv":
             added = self.conv(fast)
             if self.bn is not None:
@@ -81,17 +88,31 @@ class LateralConnection(nn.Module):
 
 
 class SlowFast(nn.Module):
-    """The backbone of every row of the paper's tables.
+    """Computes the features of every network in the paper's tables of SlowFast.
 
-    backbone: one of `BACKBONES`. depth: one of `BLOCKS`. width: Slow (or only) stem channels C.
-    alpha, beta_inv: frame rate ratio, and 1/beta; Fast widths are the Slow ones divided by
-    beta_inv, each rounded. lateral: one of `LATERALS`; lateral_kernel, lateral_norm: see
-    `LateralConnection`. res4_temporal_blocks: how many blocks of res4 keep their temporal kernel
-    (None: all), in both pathways. res5_stride, res5_dilation, non_local_res4, non_local_pool: see
-    `Pathway`; non-local blocks stand in the Slow (or only) pathway. zero_init_last_gamma: each
-    residual branch starts as zero (Goyal et al. 2017). out_channels: of each pathway's features.
-    feature_stride: clip pixels per feature cell. Raises ValueError for a name or a combination that
-    does not exist.
+    Args:
+        backbone: One of `BACKBONES`.
+        depth: One of `BLOCKS`.
+        width: Channels C of the Slow (or only) stem.
+        alpha: Frame rate of the Fast pathway over that of the Slow one.
+        beta_inv: 1/beta. Fast widths are the Slow ones divided by it, each rounded.
+        lateral: One of `LATERALS`.
+        lateral_kernel: See `LateralConnection`.
+        lateral_norm: See `LateralConnection`.
+        res4_temporal_blocks: How many blocks of res4 keep their temporal kernel, in both pathways;
+            None keeps all.
+        res5_stride: See `Pathway`.
+        res5_dilation: See `Pathway`.
+        non_local_res4: See `Pathway`. Non-local blocks are part of the Slow (or only) pathway.
+        non_local_pool: See `Pathway`.
+        zero_init_last_gamma: Whether each residual branch starts as zero (Goyal et al. 2017).
+
+    Attributes:
+        out_channels: Channels of each pathway's features.
+        feature_stride: Clip pixels per feature cell.
+
+    Raises:
+        ValueError: A name or a combination does not exist.
     """
 
     def __init__(
@@ -153,14 +174,20 @@ class SlowFast(nn.Module):
         self.out_channels = [
             pathway.stage_channels[4] for pathway in (self.slow, self.fast) if pathway is not None
         ]
-        _initialise(self, zero_init_last_gamma)
+        _initialize(self, zero_init_last_gamma)
 
     def forward(self, slow: Tensor | None = None, fast: Tensor | None = None) -> list[Tensor]:
-        """Features of each pathway, [B, out_channels[i], T_i, H/feature_stride, W/feature_stride].
+        """Computes the features of each pathway.
 
-        slow: [B, 3, T, H, W]; fast: [B, 3, alpha*T, H, W]; a clip whose pathway is absent is
-        ignored. Raises ValueError naming the clip that is missing or has the wrong number of
-        frames.
+        Args:
+            slow: Float [B, 3, T, H, W]; ignored where there is no Slow pathway.
+            fast: Float [B, 3, alpha*T, H, W]; ignored where there is no Fast pathway.
+
+        Returns:
+            A tensor [B, out_channels[i], T_i, H/feature_stride, W/feature_stride] per pathway.
+
+        Raises:
+            ValueError: A clip is missing or has the wrong number of frames; the message names it.
         """
         if self.slow is None or self.fast is None:
             pathway, clip, name = (
@@ -172,7 +199,8 @@ class SlowFast(nn.Module):
         fast = _present(fast, "fast")
         if fast.shape[2] != self.alpha * slow.shape[2]:
             raise ValueError(
-                f"the fast clip has {fast.shape[2]} frames, expected alpha * T = {self.alpha} * {slow.shape[2]}"
+                f"the fast clip has {fast.shape[2]} frames, "
+                f"expected alpha * T = {self.alpha} * {slow.shape[2]}"
             )
         for index in range(5):
             slow = self.slow.stage(index, slow)
@@ -206,14 +234,16 @@ def _check_values(
             raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(str, allowed))}")
     if lateral == "ttoc_sum" and backbone == "slowfast" and (alpha != beta_inv or width % beta_inv):
         raise ValueError(
-            f"lateral ttoc_sum packs alpha frames of beta * C channels into C, so alpha must equal beta_inv; "
+            "lateral ttoc_sum packs alpha frames of beta * C channels into C, "
+            "so alpha must equal beta_inv; "
             f"got alpha {alpha} and beta_inv {beta_inv} at width {width}"
         )
 
 
 def _temporal_kernels(stream: str, depth: int, res4_temporal_blocks: int | None) -> list[list[int]]:
-    """Frames seen by each block's first convolution, for res2..res5 (Table 1; I3D: Wang et al.
-    2018).
+    """Lists the frames seen by each block's first convolution, for res2..res5.
+
+    Sources: Table 1 of the SlowFast paper; for I3D, Wang et al. 2018.
     """
     pattern = {
         "slow": ((1,), (1,), (3,), (3,)),
@@ -231,8 +261,8 @@ def _temporal_kernels(stream: str, depth: int, res4_temporal_blocks: int | None)
     return kernels
 
 
-def _initialise(backbone: SlowFast, zero_init_last_gamma: bool) -> None:
-    """He initialisation of every unbiased convolution; non-local blocks initialise themselves."""
+def _initialize(backbone: SlowFast, zero_init_last_gamma: bool) -> None:
+    """Draws He-normal weights for every unbiased convolution; non-local blocks draw their own."""
     for name, module in backbone.named_modules():
         if isinstance(module, nn.Conv3d) and module.bias is None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
