@@ -6,10 +6,14 @@ loaded when it is first asked for, so that importing ava_det alone stays cheap.
 
 from typing import TYPE_CHECKING, Any
 
+from ava_det.stderr_log import show_warnings
+
 if TYPE_CHECKING:
     from ava_det.inference.pretrained import Predictor as Predictor
 
 __version__ = "0.1.0"
+
+show_warnings()
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import functools
 import io
+import logging
 import math
 import os
 import re
@@ -124,6 +125,8 @@ def reports_mistakes(main: Main) -> Main:
         if isinstance(sys.stdout, io.TextIOWrapper):
             # a file name may hold what a terminal cannot show
             sys.stdout.reconfigure(errors="backslashreplace")
+        # a library's root handler would print warnings once more
+        logging.getLogger("ava_det").propagate = False
         try:
             # torchrun's own summary then says the reason too
             return (record(main) if "TORCHELASTIC_RUN_ID" in os.environ else main)(argv) or 0

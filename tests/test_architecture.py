@@ -18,6 +18,7 @@ READERS = GROUND | {"formats", "video"}
 PACKAGES: dict[str, set[str]] = {
     "structures": set(),
     "boxes": set(),
+    "stderr_log": set(),
     "config": set(),
     "files": set(),
     "distributed": set(),

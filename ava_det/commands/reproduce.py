@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -60,6 +61,8 @@ from ava_det.tasks.run_folder import describe_environment
 from ava_det.tasks.splits import Split, build_eval_loader, build_split
 from ava_det.video.sources import find_videos
 
+logger = logging.getLogger("ava_det")
+
 FIRST_KEYFRAME = 902.0
 LAST_KEYFRAME = 1798.0  # of AVA; the published box lists reach further
 
@@ -104,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         plan = make_plan(config, published, device, args.limit)
         if is_main_process():
             for problem in plan.problems:
-                print(f"warning: {problem}", file=sys.stderr)
+                logger.warning(problem)
         identity = describe_identity(config, weights)
         prepare_folder(folder, identity)
         model, _ = load_trained_model(config, args.weights, device)

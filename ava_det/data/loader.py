@@ -7,9 +7,9 @@ processes read it.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +24,8 @@ from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import MID_GREY
 from ava_det.data.watch import LoadingError, WatchedDataset
 from ava_det.structures import Clip, ClipBatch
+
+logger = logging.getLogger("ava_det")
 
 PREFETCH = 3  # parts of a batch that each process reads ahead
 WAIT_SECONDS = 300.0  # for one part; a clip takes 0.1 s, and no disk is this slow
@@ -57,10 +59,6 @@ def _stack(clips: list[Tensor]) -> Tensor | None:
     return frames.permute(0, 4, 1, 2, 3)
 
 
-def _warn(sentence: str) -> None:
-    print(f"warning: {sentence}", file=sys.stderr)
-
-
 class ClipLoader:
     """Batches of a dataset's clips, read by `num_workers` processes (0: by this one).
 
@@ -76,7 +74,7 @@ class ClipLoader:
         dataset: ClipDataset,
         sampler: TrainBatchSampler | VideoBatchSampler,
         num_workers: int,
-        warn: Callable[[str], None] = _warn,
+        warn: Callable[[str], object] = logger.warning,
     ):
         self.dataset = dataset
         self.sampler = sampler

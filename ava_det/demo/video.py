@@ -4,7 +4,7 @@ than needed.
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +26,8 @@ from ava_det.video.planes import planes_to_rgb
 from ava_det.video.reader import FrameReader
 from ava_det.video.writer import VideoWriter
 from ava_det.visualization import ContactSheet, Overlay, Surface, Window
+
+logger = logging.getLogger("ava_det")
 
 DRAWN_AHEAD = 4  # frames that wait for the encoder
 
@@ -181,10 +183,7 @@ def process_video(
         if stop.is_set() and not (keep_when_stopped and bar.n):
             raise KeyboardInterrupt
         if writer is not None and writer.sound_fault:
-            print(
-                f"warning: {video}: its sound could not be taken over ({writer.sound_fault})",
-                file=sys.stderr,
-            )
+            logger.warning(f"{video}: its sound could not be taken over ({writer.sound_fault})")
         if sheet is not None and outputs.sheet is not None and seen.num_keyframes:
             sheet.save(outputs.sheet)
     return seen

@@ -9,7 +9,7 @@ the video.
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ from ava_det.data.dataset import ClipReader
 from ava_det.structures import Detections
 from ava_det.tracking.linker import MAX_GAP_SECONDS, interpolate
 from ava_det.video.reader import DamageError, FrameReader, Picture
+
+logger = logging.getLogger("ava_det")
 
 STEP_SECONDS = 1.0  # of video that is read before its frames are handed on
 MARGIN_SECONDS = 0.1  # by which frame grids shift a clip, at most
@@ -134,8 +136,8 @@ def read_all(
 
 
 def warn_of_damage(reader: FrameReader, num_keyframes: int) -> None:
-    """Says on stderr which stretches of a video are lost, and with them how many keyframes; nothing
-    for a sound one.
+    """Warns which stretches of a video are lost, and with them how many keyframes; nothing for a
+    sound one.
     """
     if not reader.lost:
         return
@@ -147,8 +149,9 @@ def warn_of_damage(reader: FrameReader, num_keyframes: int) -> None:
     named = ", ".join(places[:MAX_NAMED])
     if len(places) > MAX_NAMED:
         named += f" and in {len(places) - MAX_NAMED} more places"
-    sentence = f"{reader.path}: damaged from {named}; {num_keyframes} keyframes there are left out"
-    print(f"warning: {sentence}", file=sys.stderr)
+    logger.warning(
+        f"{reader.path}: damaged from {named}; {num_keyframes} keyframes there are left out"
+    )
 
 
 class FrameQueue:

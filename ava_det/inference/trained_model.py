@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from ava_det.distributed import is_main_process
 from ava_det.export import load_exported
 from ava_det.models.build import build_model
 from ava_det.models.inference_form import optimise_for_inference
+
+logger = logging.getLogger("ava_det")
 
 
 def load_trained_model(
@@ -46,7 +48,7 @@ def load_plain_model(
     content = load_checkpoint(weights)
     if is_main_process():
         for sentence in describe_unlike_input(config, weights, content):
-            print(f"warning: {sentence}", file=sys.stderr)
+            logger.warning(sentence)
     label_map = content.get("label_map")
     if label_map is not None and not (
         isinstance(label_map, dict) and all(isinstance(key, int) for key in label_map)

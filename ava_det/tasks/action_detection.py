@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -26,6 +26,8 @@ from ava_det.training.loop import LoopSettings
 from ava_det.training.loss import LossSettings
 from ava_det.training.optimizer import build_optimizer as build_plain_optimizer
 from ava_det.training.optimizer import compute_lr
+
+logger = logging.getLogger("ava_det")
 
 
 def build_optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
@@ -99,10 +101,9 @@ def build_evaluation(
         and loaders[0].dataset.is_prepared()
         and is_main_process()
     ):
-        print(
-            f"warning: {data.video_dir}: videos made by transcode.py, smaller and at another rate than the weights of "
-            f"data.frame_grid {data.frame_grid} have seen: expect lower scores, use the original videos",
-            file=sys.stderr,
+        logger.warning(
+            f"{data.video_dir}: videos made by transcode.py, smaller and at another rate than the weights of "
+            f"data.frame_grid {data.frame_grid} have seen: expect lower scores, use the original videos"
         )
 
     def score(model: nn.Module, loader: ClipLoader, short_side: int) -> list[Detections]:
@@ -142,7 +143,7 @@ def build_evaluation(
             if show is not None:
                 show(gathered)
             for warning in metrics["warnings"]:
-                print(f"warning: {warning}", file=sys.stderr)
+                logger.warning(warning)
         return metrics
 
     return evaluate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +36,8 @@ from ava_det.formats.annotations import (
     timestamp_key,
 )
 from ava_det.structures import Keyframe
+
+logger = logging.getLogger("ava_det")
 
 
 @dataclass
@@ -135,10 +137,9 @@ def _load_person_boxes(
             (float(scores.max()) for _, scores in found.values() if len(scores)), default=0.0
         )
         if best < minimum and is_main_process():
-            print(
-                f"warning: {source} is not sure of any person: its highest score is {best:.2f}, below "
-                f"data.min_person_score = {minimum:g}",
-                file=sys.stderr,
+            logger.warning(
+                f"{source} is not sure of any person: its highest score is {best:.2f}, below "
+                f"data.min_person_score = {minimum:g}"
             )
         return found
     if not Path(source).is_file():

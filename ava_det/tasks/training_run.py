@@ -6,6 +6,7 @@ Each tool says what is learned and how it is scored, a `Task`; the run folder, -
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -33,6 +34,8 @@ from ava_det.training.loop import Hooks, train
 from ava_det.training.state import TrainingError
 from ava_det.training.stop import Preempted, StopRequest
 from ava_det.visualization.curves import draw_curves
+
+logger = logging.getLogger("ava_det")
 
 STATE_KEYS = ("epoch", "batch", "num_batches", "model", "optimizer", "rng", "config")
 
@@ -165,7 +168,7 @@ def train_and_save(
     log = prepare_log(folder, state)
 
     def warn(sentence: str) -> None:
-        print(f"warning: {sentence}", file=sys.stderr)
+        logger.warning(sentence)
         log.write(warning=sentence)
 
     def save(training_state: dict[str, Any]) -> None:
@@ -236,9 +239,8 @@ def report_lost_clips(loader: ClipLoader, log: Logs) -> None:
     if not counts or not is_main_process():
         return
     log.write(left_out=counts)
-    print(
-        f"warning: {sum(counts.values())} clips of {len(counts)} videos were left out of training:",
-        file=sys.stderr,
+    logger.warning(
+        f"{sum(counts.values())} clips of {len(counts)} videos were left out of training:"
     )
     for video_id, count in sorted(counts.items()):
-        print(f"warning:   {count} of {video_id}: {reasons[video_id]}", file=sys.stderr)
+        logger.warning(f"  {count} of {video_id}: {reasons[video_id]}")

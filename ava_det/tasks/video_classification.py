@@ -5,7 +5,7 @@ classification).
 from __future__ import annotations
 
 import json
-import sys
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,8 @@ from ava_det.distributed import gather_objects, is_main_process, rank, world_siz
 from ava_det.files import atomic_path
 from ava_det.formats.label_map import load_label_map
 from ava_det.structures import ClipBatch
+
+logger = logging.getLogger("ava_det")
 
 NUM_CLIPS = 10
 # of the paper's test, section 4: 10 clips along a video, 3 crops along its longer side
@@ -137,7 +139,7 @@ def build_video_evaluation(
             with atomic_path(folder / "metrics.json") as temporary:
                 Path(temporary).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
             for warning in metrics["warnings"]:
-                print(f"warning: {warning}", file=sys.stderr)
+                logger.warning(warning)
         return metrics
 
     return evaluate
