@@ -17,10 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 Replacement = str | Callable[[re.Match[str]], str]
@@ -36,31 +33,45 @@ def detect_source(names: Iterable[str]) -> str:
     return "ava_det"
 
 
-def translate(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """The tensors under our names; those of `source` that carry no weights (momentum and such) are
-    left out.
+def find_prefix(names: Iterable[str]) -> tuple[str, str]:
+    """What stands before the names of a network in a larger module, such as "model.", and who wrote
+    the names.
+
+    The empty prefix and "ava_det" if no names are recognised, behind any prefix. Of several
+    networks the first is taken.
+    """
+    found = list(names)
+    for before in ("", r"(?:[\w-]+\.)+?"):
+        for source, pattern in _MARKS.items():
+            for name in found:
+                if match := re.match(f"({before})(?:{pattern})", name):
+                    return match[1], source
+    return "", "ava_det"
+
+
+def rename(names: Iterable[str], source: str) -> dict[str, str]:
+    """Names of `source` -> ours; those that carry no weights (momentum and such) are left out.
 
     Raises ValueError if two of them claim the same name.
     """
-    table = _tables(list(tensors))[source]
-    renamed: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
+    found = list(names)
+    table = _tables(found)[source]
+    renamed: dict[str, str] = {}
+    claimed = set()
+    for name in found:
         ours = _rename(name, table)
         if ours == _SKIP:
             continue
-        if ours in renamed:
+        if ours in claimed:
             raise ValueError(f"two entries of the file stand for {ours}, the second is {name}")
-        renamed[ours] = tensor
+        claimed.add(ours)
+        renamed[name] = ours
     return renamed
 
 
-def blobs_to_tensors(blobs: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Caffe2's NumPy blobs as tensors; entries that are no arrays (training state) are left out."""
-    return {
-        str(name): torch.from_numpy(blob.copy())
-        for name, blob in blobs.items()
-        if isinstance(blob, np.ndarray)
-    }
+def translate(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The tensors under our names, as `rename` has them."""
+    return {ours: tensors[name] for name, ours in rename(tensors, source).items()}
 
 
 def _rename(name: str, table: Table) -> str:
@@ -210,7 +221,8 @@ def _mmaction2() -> Table:
             r"backbone.laterals.\1.\2.\3",
         ),
         (
-            r"backbone\.(slow_path\.|fast_path\.)?layer([1-4])\.(\d+)\.(conv[123]|downsample)\.(conv|bn)\.(.+)",
+            r"backbone\.(slow_path\.|fast_path\.)?layer([1-4])\.(\d+)\."
+            r"(conv[123]|downsample)\.(conv|bn)\.(.+)",
             block,
         ),
         (r"(?:roi_head\.bbox_head|cls_head)\.fc_cls\.(weight|bias)", r"head.projection.\1"),
@@ -259,9 +271,9 @@ _MARKS = {
     "ava_det": r"backbone\.(slow|fast)\.",
     "pyslowfast": r"s\d\.pathway\d_",
     "caffe2": r"(t_)?(conv1_w|res\d_\d+_branch)",
-    "pytorchvideo": r"(model\.)?blocks\.0\.(multipathway_blocks|conv|norm)",
+    "pytorchvideo": r"(model\.)?blocks\.0\.(multipathway_blocks|conv|norm)\.",
     "mmaction2": r"backbone\.((slow|fast)_path\.)?conv1\.conv\.",
     "imagenet": r"layer1\.0\.conv1\.weight",
-    "detectron2": r"(backbone|proposal_generator|roi_heads)\.",
+    "detectron2": r"backbone\.(bottom_up\.|fpn_|stem\.|res\d\.)|proposal_generator\.|roi_heads\.",
 }
 SOURCES = tuple(_MARKS)

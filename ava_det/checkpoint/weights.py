@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ava_det.checkpoint.architecture import compare_networks, name_family
 from ava_det.checkpoint.files import WeightsError, read_file
-from ava_det.checkpoint.names import blobs_to_tensors, detect_source, translate
+from ava_det.checkpoint.names import SOURCES
+from ava_det.checkpoint.state_dict import AVERAGES, StateDict, find_state_dict
 from ava_det.checkpoint.zoo import resolve_weights
 
 
@@ -22,7 +23,8 @@ class WeightsReport:
 
     source: who wrote the file (`names.SOURCES`). loaded: in the file and now in the model. missing:
     only in the model. unexpected: only in the file. wrong_shape: in both, with shapes that do not
-    fit; `shapes` shows them.
+    fit; `shapes` shows them. place: the container and prefix the entries were found in. beside:
+    entries there that belong to something else.
     """
 
     source: str
@@ -31,16 +33,23 @@ class WeightsReport:
     unexpected: list[str] = field(default_factory=list)
     wrong_shape: list[str] = field(default_factory=list)
     shapes: dict[str, str] = field(default_factory=dict)
+    place: str = ""
+    beside: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         problems = [*self.missing, *self.unexpected, *self.wrong_shape]
-        loaded = f"{len(self.loaded)} entries loaded, {self.source} names"
-        return f"{loaded}; {self.explain(problems)}" if problems else loaded
+        parts = [f"{len(self.loaded)} entries loaded, {self.source} names"]
+        if "behind" in self.place or any(f"{key!r}" in self.place for key in AVERAGES):
+            parts[0] += f", from {self.place}"
+        if self.beside:
+            parts.append(f"{len(self.beside)} entries beside them left out: {_quote(self.beside)}")
+        if problems:
+            parts.append(self.explain(problems))
+        return "; ".join(parts)
 
     def explain(self, names: Sequence[str]) -> str:
-        """Those of `names` that did not fit, by kind of misfit, with shapes."""
-        wanted = set(names)
-        parts = []
+        """Those of `names` that did not fit, by kind of misfit, the first few with shapes."""
+        wanted, parts = set(names), []
         for kind, text in (
             (self.missing, "missing from the file"),
             (self.unexpected, "in the file but not in the model"),
@@ -50,7 +59,7 @@ class WeightsReport:
                 f"{name} {self.shapes.get(name, '')}".rstrip() for name in kind if name in wanted
             ]
             if shown:
-                parts.append(f"{len(shown)} entries {text}: {', '.join(shown)}")
+                parts.append(f"{len(shown)} entries {text}: {_quote(shown)}")
         return "; ".join(parts)
 
 
@@ -72,29 +81,33 @@ def load_weights(
     file: a path, or a name of the model zoo; any format `read_file` knows, holding our names or
     those of PySlowFast, pytorchvideo, MMAction2, Caffe2, Detectron2 or a 2D ImageNet ResNet
     (inflated over time). allow_missing: prefixes of our names that may be missing, unexpected or of
-    another shape, such as ("head",) when a Kinetics checkpoint initialises a detector. Raises
-    WeightsError naming every entry that does not fit, in one sentence.
+    another shape, such as ("head",) when a Kinetics checkpoint initialises a detector. Entries may
+    lie in any container and behind any prefix, as training frameworks leave them; see
+    `find_state_dict`. Raises WeightsError in one sentence: for entries that do not fit, with the
+    first of them and what network the file is of, or for the first one that holds NaN or infinity.
     """
-    content = load_checkpoint(file)
+    return copy_weights(model, find_weights(file, load_checkpoint(file)), file, allow_missing)
+
+
+def find_weights(file: str | Path, content: Mapping[str, Any]) -> StateDict:
+    """The state dict in the content of a file. Raises WeightsError, which begins with the file's
+    name.
+    """
     try:
-        tensors, source = find_tensors(content)
+        return find_state_dict(content)
     except ValueError as error:
         raise WeightsError(f"{file}: {error}") from None
-    return copy_weights(model, tensors, source, file, allow_missing)
 
 
 def copy_weights(
-    model: nn.Module,
-    tensors: Mapping[str, Tensor],
-    source: str,
-    file: str | Path,
-    allow_missing: Sequence[str] = (),
+    model: nn.Module, found: StateDict, file: str | Path, allow_missing: Sequence[str] = ()
 ) -> WeightsReport:
-    """The second half of `load_weights`: what `find_tensors` found goes into `model`; `file` is for
+    """The second half of `load_weights`: what `find_weights` found goes into `model`; `file` is for
     the message.
     """
     targets = model.state_dict()
-    fitted, report = _match(tensors, targets, source)
+    fitted, report = _match(found.tensors, targets, found.source)
+    report.place, report.beside = found.place, found.beside
     problems = [
         name
         for name in (*report.missing, *report.unexpected, *report.wrong_shape)
@@ -103,54 +116,62 @@ def copy_weights(
         )
     ]
     if problems:
-        hint = _depth_hint(tensors, targets)
-        raise WeightsError(f"{file} does not fit the model{hint}: {report.explain(problems)}")
+        raise WeightsError(_describe_misfit(report, found, targets, file, problems))
     with torch.no_grad():
         for name, tensor in fitted.items():
             targets[name].copy_(tensor)
     return report
 
 
-def find_tensors(content: Mapping[str, Any]) -> tuple[dict[str, Tensor], str]:
-    """The state dict inside a file's content under our names, and who wrote it.
-
-    Raises ValueError if the content holds no state dict.
+def _describe_misfit(
+    report: WeightsReport,
+    found: StateDict,
+    targets: Mapping[str, Tensor],
+    file: str | Path,
+    problems: Sequence[str],
+) -> str:
+    """Why a file does not fit, in one sentence of a few lines: what network it is of, then the
+    first entries.
     """
-    if isinstance(content.get("blobs"), Mapping):
-        tensors = blobs_to_tensors(content["blobs"])
-    else:
-        inner = next(
-            (content[key] for key in _CONTAINERS if isinstance(content.get(key), Mapping)), content
-        )
-        tensors = {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
-        tensors |= blobs_to_tensors(inner)  # Detectron2's zoo keeps NumPy arrays
-    if not tensors:
-        raise ValueError("no weights inside, expected a state dict of tensors")
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    source = detect_source(tensors)
-    return translate(tensors, source), source
+    reasons = compare_networks(found.tensors, targets)
+    if not report.loaded:
+        family = name_family([*found.tensors, *found.beside])
+        network = f"has the names of {family}" if family else "has names nobody here knows"
+        readable = f"SlowFast, Slow, Fast and I3D ResNets as {', '.join(SOURCES)} name them"
+        reasons = f"it {network}; read are {readable}"
+    place = f", entries of {report.place}," if report.place else ""
+    reasons = f" ({reasons})" if reasons else ""
+    return f"{file}{place} does not fit the model{reasons}: {report.explain(problems)}"
+
+
+def _quote(names: Sequence[str], limit: int = 4) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def _match(
     tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor], source: str
 ) -> tuple[dict[str, Tensor], WeightsReport]:
-    report = WeightsReport(source)
-    fitted = {}
+    report, fitted = WeightsReport(source), {}
+    has_background = source == "mmaction2" and _has_background(tensors, targets)
     for name, target in targets.items():
         if name not in tensors:
             # A count that only matters to BN without momentum, and that some formats do not carry.
             if not name.endswith(".num_batches_tracked"):
                 report.missing.append(name)
             continue
-        tensor = _fit(
-            tensors[name],
-            target,
-            drop_background=source == "mmaction2" and name.startswith("head.projection."),
-        )
+        drops = has_background and name.startswith("head.projection.")
+        tensor = _fit(tensors[name][1:] if drops else tensors[name], target)
         if tensor is None:
             report.wrong_shape.append(name)
-            report.shapes[name] = f"(file {list(tensors[name].shape)}, model {list(target.shape)})"
+            drop = (
+                f" whose row 0 is the background: model.num_classes={len(tensors[name]) - 1}"
+                if drops
+                else ""
+            )
+            report.shapes[name] = (
+                f"(file {list(tensors[name].shape)}{drop}, model {list(target.shape)})"
+            )
         else:
             report.loaded.append(name)
             fitted[name] = tensor
@@ -158,15 +179,25 @@ def _match(
     return fitted, report
 
 
-def _fit(tensor: Tensor, target: Tensor, *, drop_background: bool) -> Tensor | None:
+def _has_background(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> bool:
+    """Whether row 0 of MMAction2's head is its background class, which is no action.
+
+    Its detectors have one row more than there are actions. The loss leaves the row out, so that its
+    bias stays at the initial 0: that tells it from an action where the model has as many classes as
+    the head has rows.
+    """
+    bias, target = (entries.get("head.projection.bias") for entries in (tensors, targets))
+    if bias is None or target is None or not len(bias):
+        return False
+    return len(bias) == len(target) + 1 or bool(bias[0] == 0 and (bias[1:] != 0).any())
+
+
+def _fit(tensor: Tensor, target: Tensor) -> Tensor | None:
     """The tensor in the target's shape, or None if it does not fit.
 
     2D convolutions are inflated over time; trailing dimensions of size one come and go (a linear
-    layer stored as a convolution); MMAction2's class 0, its background, is dropped where the model
-    has one class less.
+    layer stored as a convolution).
     """
-    if drop_background and len(tensor) == len(target) + 1:
-        tensor = tensor[1:]
     if tensor.shape == target.shape:
         return tensor
     if (
@@ -181,29 +212,8 @@ def _fit(tensor: Tensor, target: Tensor, *, drop_background: bool) -> Tensor | N
     return None
 
 
-def _depth_hint(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> str:
-    """The usual reason for hundreds of misfits: a network of another depth."""
-
-    def num_blocks(names: Mapping[str, Tensor]) -> int:
-        return 1 + max(
-            (int(m[1]) for name in names if (m := re.search(r"\.res4\.blocks\.(\d+)\.", name))),
-            default=-1,
-        )
-
-    ours = num_blocks(targets)
-    theirs = num_blocks(tensors)
-    return (
-        f" (res4 has {theirs} blocks in the file and {ours} in the model)"
-        if 0 < theirs != ours
-        else ""
-    )
-
-
 def _without_trailing_ones(tensor: Tensor) -> list[int]:
     shape = list(tensor.shape)
     while shape and shape[-1] == 1:
         shape.pop()
     return shape
-
-
-_CONTAINERS = ("model", "model_state", "state_dict", "model_state_dict")

@@ -149,7 +149,7 @@ def schema_keys() -> list[str]:
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys -> values. A mapping of nothing, which is YAML's reading of {12,14}, is a value."""
+    """Dotted keys -> values. A mapping of nothing, YAML's reading of {12,14}, is a value."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         key = f"{prefix}{name}"

@@ -21,7 +21,7 @@ _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 
 @cache
 def schema_types(schema: Any = Config, prefix: str = "") -> dict[str, Any]:
-    """Every dotted key a config may set -> the type of its value, in the order of the dataclasses."""
+    """Every dotted key a config may set -> the type of its value, in the dataclasses' order."""
     hints = get_type_hints(schema)
     types: dict[str, Any] = {}
     for item in fields(schema):
@@ -109,7 +109,7 @@ def _separate(text: str, separators: str) -> list[str]:
 
 
 def _split_type(hint: Any) -> tuple[Any, Any, bool]:
-    """(bool, int, float, str, list or Any; the type of a list's elements; whether null is a value)."""
+    """(bool, int, float, str, list or Any; the type of a list's elements; whether it may be null)."""
     options = [option for option in get_args(hint) if option is not type(None)]
     may_be_null = len(options) < len(get_args(hint))
     kind = options[0] if may_be_null else hint

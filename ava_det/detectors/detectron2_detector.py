@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import yaml
 
-from ava_det.checkpoint import WeightsError, load_checkpoint
+from ava_det.checkpoint import WeightsError, find_container, load_checkpoint, require_finite
 from ava_det.detectors.faster_rcnn.detector import autocast
 
 DEFAULT_CONFIG = "COCO-Detection/faster_rcnn_R_50_FPN_3x"
@@ -268,8 +268,12 @@ def _load(library: ModuleType, model: torch.nn.Module, file: str | Path) -> None
             if not name.endswith("_momentum")
         }
         content = {"model": entries, "__author__": "Caffe2", "matching_heuristics": True}
-    elif "model" not in content:
-        content = {"model": content}
+    try:
+        _, entries = find_container({"model": content["model"]} if "model" in content else content)
+        require_finite(entries)
+    except ValueError as error:
+        raise WeightsError(f"{file}: {error}") from None
+    content = {**content, "model": entries}
     misfit = library.checkpoint.DetectionCheckpointer(model)._load_model(content)
     wrong = [
         *misfit.missing_keys,

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ava_det.export.finite import require_finite_onnx, require_finite_openvino
+
 RUNTIMES = ("onnx", "openvino")
 FACTS = "ava_det"
 OPENVINO_FILE = "OpenVINO's .xml file, with its .bin beside it,"
@@ -100,6 +102,7 @@ def _load_onnx(path: str | Path, device: torch.device) -> ExportedModel:
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
     session, facts = _open_onnx(path, options, providers)
+    require_finite_onnx(path)
     shapes = {
         item.name: [n if isinstance(n, int) else None for n in item.shape]
         for item in session.get_inputs()
@@ -129,6 +132,7 @@ def _load_openvino(path: str | Path, precision: str) -> ExportedModel:
         compiled = import_extra("openvino", "openvino").Core().compile_model(network, "CPU", hints)
     except RuntimeError as error:
         raise _not_ours(path, OPENVINO_FILE, error) from None
+    require_finite_openvino(path, network)
     shapes = {
         item.any_name: [
             size.get_length() if size.is_static else None for size in item.partial_shape

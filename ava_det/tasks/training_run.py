@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ava_det.checkpoint import load_checkpoint, load_weights
+from ava_det.checkpoint import WeightsError, load_checkpoint, load_weights, require_finite
 from ava_det.cli import ToolParser
 from ava_det.config import Config, ConfigError, load_config
 from ava_det.data.loader import ClipLoader
@@ -121,6 +121,10 @@ def load_training_state(config: Config, path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: expected the checkpoint of a training, found none of its {missing[0]}"
         )
+    try:
+        require_finite(state["optimizer"], "optimizer")
+    except ValueError as error:
+        raise WeightsError(f"{path}: {error}; go on from an earlier checkpoint") from None
     before = state["config"]["train"]["optimizer"]
     if before != config.train.optimizer:
         raise ConfigError(

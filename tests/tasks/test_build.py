@@ -129,7 +129,11 @@ def test_several_annotation_files_make_one_split(tmp_path: Path) -> None:
         write(tmp_path / "b.csv", "w,0902,0.1,0.1,0.5,0.5,17,0", "v,0903,0.1,0.1,0.5,0.5,17,0"),
     ]
     excluded = [write(tmp_path / "a_ex.csv", "v,0902"), write(tmp_path / "b_ex.csv", "w,0902")]
-    overrides = [f"data.train.annotations=[{','.join(files)}]", "data.train.boxes=gt"]
+    overrides = [
+        f"data.train.annotations=[{','.join(files)}]",
+        "data.train.boxes=gt",
+        "data.train.excluded=null",
+    ]
     found = build_split(load_config("configs/synthetic/slowfast.yaml", overrides), "train", CPU)
     assert [(keyframe.video_id, keyframe.timestamp) for keyframe in found.keyframes] == [
         ("v", 902),
@@ -147,9 +151,8 @@ def test_several_annotation_files_make_one_split(tmp_path: Path) -> None:
 def test_a_wrong_row_of_several_files_is_named_by_its_own(tmp_path: Path) -> None:
     first = write(tmp_path / "a.csv", "v,0902,0.1,0.1,0.5,0.5,12,0")
     second = write(tmp_path / "b.csv", "w,0902,0.1,0.1,0.5,0.5,12,0", "w,0903,10,10,50,50,12,0")
-    config = load_config(
-        "configs/synthetic/slowfast.yaml", [f"data.train.annotations=[{first},{second}]"]
-    )
+    overrides = [f"data.train.annotations=[{first},{second}]", "data.train.excluded=null"]
+    config = load_config("configs/synthetic/slowfast.yaml", overrides)
     with pytest.raises(ValueError, match=r"b\.csv, line 2: expected a box"):
         build_split(config, "train", CPU)
 

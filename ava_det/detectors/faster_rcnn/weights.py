@@ -14,8 +14,9 @@ from torch import Tensor
 from ava_det.checkpoint import (
     WeightsError,
     copy_weights,
-    find_tensors,
+    find_weights,
     load_checkpoint,
+    name_family,
     save_checkpoint,
 )
 from ava_det.detectors.faster_rcnn.model import FasterRCNN
@@ -57,11 +58,10 @@ def load_faster_rcnn(file: str | Path) -> tuple[FasterRCNN, InputRule]:
     """
     content = load_checkpoint(file)
     try:
-        tensors, source = find_tensors(content)
+        found = find_weights(file, content)
         facts = content.get("detector")
         if facts is None:
-            model = FasterRCNN(**infer_architecture(tensors))
-            rule = InputRule()
+            model, rule = FasterRCNN(**infer_architecture(found.tensors)), InputRule()
         else:
             model = FasterRCNN(**facts["architecture"])
             rule = InputRule(**facts["input"])
@@ -73,7 +73,7 @@ def load_faster_rcnn(file: str | Path) -> tuple[FasterRCNN, InputRule]:
         raise WeightsError(
             f"{file}: its description of the detector is not one of ours ({error})"
         ) from None
-    copy_weights(model, tensors, source, file)
+    copy_weights(model, found, file)
     return model, rule
 
 
@@ -91,9 +91,10 @@ def infer_architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     """
     missing = [name for name in _MARKS if name not in tensors]
     if missing:
+        family = name_family(tensors)
         raise ValueError(
             "expected a Faster R-CNN with a feature pyramid under Detectron2's names (such as "
-            f"detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x), found no {missing[0]}"
+            f"detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x), found {family or f'no {missing[0]}'}"
         )
     bottleneck = "backbone.bottom_up.res2.0.conv3.weight" in tensors
     blocks = tuple(_count_blocks(tensors, f"backbone.bottom_up.{stage}.") for stage in STAGES)

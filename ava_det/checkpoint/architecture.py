@@ -1,0 +1,100 @@
+"""What network a state dict belongs to, as far as its names and shapes tell: for sentences about
+what does not fit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+# The first whose pattern is found in any name: networks people try where others are read.
+_FAMILIES = {
+    "X3D, from pytorchvideo": r"\bconv_b\.conv\.|\bconv_(t|xy)\.",
+    "a Swin transformer": r"\blayers\.\d+\.blocks\.\d+\.attn\.",
+    "a vision transformer (ViT, VideoMAE, MViT, CLIP)": (
+        r"\b(blocks|layers?|resblocks)\.\d+\.(attn|attention)\b"
+    ),
+    "a person detector of Detectron2": r"\bproposal_generator\.|\broi_heads\.box_head\.fc",
+    "a Faster R-CNN of torchvision": r"\brpn\.head\.",
+    "a detector of MMDetection": r"\brpn_head\.|\bbbox_head\.",
+    "a DETR": r"\btransformer\.(encoder|decoder)\.|\bclass_embed\.",
+    "a YOLO": r"^model\.\d+\.(conv|cv1|m)\.",
+    "a video ResNet of torchvision": r"^stem\.0\.weight|\blayer1\.0\.conv1\.0\.",
+    "a ResNet of ImageNet": r"\blayer1\.0\.conv1\.weight",
+    "an action network": r"\bbackbone\.(slow|fast)\.",
+}
+
+
+def name_family(names: Iterable[str]) -> str | None:
+    """What other network has such names; None where nobody knows."""
+    found = list(names)
+    return next(
+        (
+            family
+            for family, mark in _FAMILIES.items()
+            if any(re.search(mark, name) for name in found)
+        ),
+        None,
+    )
+
+
+def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
+    """Keys of the `model` section -> what they must be for these entries, under our names.
+
+    What names and shapes do not tell is not among them.
+    """
+    slow, fast = (
+        tensors.get(f"backbone.{pathway}.stem.conv.weight") for pathway in ("slow", "fast")
+    )
+    first = fast if slow is None else slow
+    if first is None or first.ndim != 5:
+        return {}
+    facts: dict[str, object] = {}
+    if slow is not None and fast is not None:
+        facts["model.backbone"] = "slowfast"
+        facts["model.beta_inv"] = len(slow) // max(len(fast), 1)
+    else:
+        facts["model.backbone"] = (
+            "fast_only" if slow is None else "i3d" if slow.shape[2] > 1 else "slow_only"
+        )
+    facts["model.depth"] = 2 + 3 * sum(_count_blocks(tensors, stage) for stage in range(2, 6))
+    if slow is not None:
+        facts["model.width"] = len(slow)
+    lateral = tensors.get("backbone.laterals.0.conv.weight")
+    if lateral is not None and lateral.ndim == 5:
+        facts["model.lateral_kernel"] = lateral.shape[2]
+        facts["model.lateral_norm"] = "backbone.laterals.0.bn.weight" in tensors
+    non_local = r"backbone\.\w+\.res4\.non_local\.(\d+)\."
+    facts["model.non_local_res4"] = sorted(
+        {int(m[1]) for name in tensors if (m := re.match(non_local, name))}
+    )
+    last = tensors.get("head.projection.weight")
+    if last is not None:
+        facts["model.num_classes"] = len(last)
+        facts["model.roi_hidden_layer"] = "head.hidden.weight" in tensors
+    return facts
+
+
+def compare_networks(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> str:
+    """How the network of a file differs from the one it is to be loaded into, in the words of the
+    config.
+    """
+    file, model = describe_network(theirs), describe_network(ours)
+    differing = [key for key in file if key in model and file[key] != model[key]]
+    parts = []
+    if "model.depth" in differing:
+        blocks = [_count_blocks(tensors, 4) for tensors in (theirs, ours)]
+        parts.append(f"res4 has {blocks[0]} blocks in the file and {blocks[1]} in the model")
+    if differing:
+        wanted = ", ".join(f"{key}={file[key]}" for key in differing)
+        found = ", ".join(str(model[key]) for key in differing)
+        parts.append(f"the file is of {wanted}, the model has {found}")
+    return "; ".join(parts)
+
+
+def _count_blocks(names: Iterable[str], stage: int) -> int:
+    """Of one pathway; both have the same."""
+    pattern = re.compile(rf"backbone\.(?:slow|fast)\.res{stage}\.blocks\.(\d+)\.")
+    return 1 + max((int(match[1]) for name in names if (match := pattern.match(name))), default=-1)

@@ -1,0 +1,180 @@
+"""Finds the state dict in what a weights file holds: in which container, behind which prefix, and
+that it is sound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ava_det.checkpoint.names import find_prefix, rename
+
+# where projects keep the network; an average of the weights over training is taken where nothing
+# else is there
+CONTAINERS = (
+    "blobs",
+    "model",
+    "model_state",
+    "state_dict",
+    "model_state_dict",
+    "module",
+    "net",
+    "network",
+    "weights",
+)
+AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "params_ema")
+_NO_NETWORK = re.compile(
+    r"optim|sched|scaler|rng|random|generator|queue|config|cfg|args|meta|hyper_parameters"
+)
+# what wrappers put into names: torch.compile, DistributedDataParallel, FSDP and activation
+# checkpointing
+_WRAPPERS = re.compile(
+    r"(?<![^.])((_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.)+(?=.)"
+)
+
+
+class StateDict(NamedTuple):
+    """A network's entries under our names.
+
+    source: who named them (`names.SOURCES`). place: the container and prefix they were found in,
+    for messages, empty where the file holds them directly. beside: entries of the same container
+    that belong to something else.
+    """
+
+    tensors: dict[str, Tensor]
+    source: str
+    place: str
+    beside: list[str]
+
+
+def find_state_dict(content: Mapping[str, Any]) -> StateDict:
+    """The network's weights in the content of a file, under our names.
+
+    Raises ValueError if there are none, if it is not clear which are meant, or if an entry holds
+    NaN or infinity.
+    """
+    container, entries = find_container(content)
+    prefix, source = find_prefix(entries)
+    inside, beside = _split_entries(entries, prefix, source)
+    ours = rename(inside, source)
+    require_finite({inside[name]: entries[inside[name]] for name in ours})
+    tensors = {new: entries[inside[name]] for name, new in ours.items()}
+    place = f"{container!r}" if container else ""
+    if prefix:
+        place += f"{' ' if place else ''}behind {prefix!r}"
+    return StateDict(tensors, source, place, beside)
+
+
+def find_container(content: Mapping[str, Any]) -> tuple[str, dict[str, Tensor]]:
+    """The keys that lead to the network's entries, joined by dots, and these, without what wrappers
+    add to names.
+
+    Raises ValueError if the content holds no weights, or several networks under keys that nobody
+    knows.
+    """
+    found = _search(content, ())
+    if found is None:
+        keys = ", ".join(str(key) for key in list(content)[:8]) or "nothing"
+        raise ValueError(f"no weights inside, expected a state dict of tensors, found {keys}")
+    path, entries = found
+    tensors: dict[str, Tensor] = {}
+    for name, value in entries.items():
+        plain = _WRAPPERS.sub("", name)
+        if plain in tensors:
+            raise ValueError(f"two entries of the file stand for {plain}, the second is {name}")
+        tensors[plain] = value
+    return ".".join(path), tensors
+
+
+def require_finite(values: Any, name: str = "") -> None:
+    """Raises ValueError naming the first tensor of nested mappings and lists that holds NaN or
+    infinity.
+    """
+    for where, tensor in _walk(values, name):
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            kind = "NaN" if bool(tensor.isnan().any()) else "infinity"
+            count = int((~tensor.isfinite()).sum())
+            raise ValueError(
+                f"{where} holds {kind} ({count} of {tensor.numel()} values), "
+                "expected finite numbers"
+            )
+
+
+def _walk(values: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(values, Tensor):
+        yield name, values
+    elif isinstance(values, Mapping | list | tuple):
+        items = values.items() if isinstance(values, Mapping) else enumerate(values)
+        for key, value in items:
+            yield from _walk(value, f"{name}.{key}" if name else str(key))
+
+
+def _search(
+    content: Mapping[Any, Any], path: tuple[str, ...]
+) -> tuple[tuple[str, ...], dict[str, Tensor]] | None:
+    """The first container, by the order of what is known, that holds entries of a network."""
+    nested = {str(key): value for key, value in content.items() if isinstance(value, Mapping)}
+    if len(path) < 4:
+        for key in (*CONTAINERS, *AVERAGES):
+            if key in nested and (found := _search(nested[key], (*path, key))):
+                return found
+    own = {
+        str(name): tensor
+        for name, value in content.items()
+        if (tensor := _as_tensor(value)) is not None
+    }
+    own.pop("n_averaged", None)  # how many networks torch's AveragedModel has averaged
+    if any(tensor.ndim for tensor in own.values()) or (own and not nested):
+        return path, own
+    if len(path) == 4:
+        return None
+    others = {
+        key: found
+        for key, value in nested.items()
+        if not _NO_NETWORK.search(key.lower()) and (found := _search(value, (*path, key)))
+    }
+    if len(others) > 1:
+        raise ValueError(
+            f"several networks inside ({', '.join(others)}), expected the one to use, saved alone"
+        )
+    return next(iter(others.values()), None)
+
+
+def _as_tensor(value: Any) -> Tensor | None:
+    """Detectron2's and Caffe2's zoos keep NumPy arrays."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return torch.from_numpy(value.copy())
+    return value if isinstance(value, Tensor) else None
+
+
+def _split_entries(
+    names: Iterable[str], prefix: str, source: str
+) -> tuple[dict[str, str], list[str]]:
+    """Names without the prefix -> as they are in the file, and the names of what does not belong to
+    the network.
+
+    A head may stand beside a backbone that has a prefix of its own, as in a Lightning module of two
+    parts.
+    """
+    inside: dict[str, str] = {}
+    beside = []
+    for name in names:
+        if name.startswith(prefix):
+            inside[name.removeprefix(prefix)] = name
+        else:
+            beside.append(name)
+    parts = prefix.split(".")
+    for name in list(beside):
+        words = name.split(".")
+        shared = next((i for i, (a, b) in enumerate(zip(words, parts, strict=False)) if a != b), 0)
+        short = ".".join(words[shared:])
+        (ours,) = rename([short], source).values() or ("",)
+        if ours.startswith("head.") and short not in inside:
+            inside[short] = name
+            beside.remove(name)
+    return inside, beside
