@@ -13,9 +13,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ava_det.checkpoint import load_checkpoint, load_weights, save_safetensors
+from ava_det.checkpoint import (
+    load_checkpoint,
+    load_weights,
+    resolve_weights,
+    save_safetensors,
+)
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import config_to_dict, load_config
+from ava_det.files import require_other_files
 from ava_det.models.build import build_model
 
 
@@ -28,6 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--config", required=True, help="the experiment whose network the weights belong to"
     )
     args = parser.parse_args(argv)
+    if Path(args.target).suffix.lower() != ".safetensors":
+        parser.error(
+            f"argument DST: expected a file name that ends in .safetensors, which is what is "
+            f"written, received {args.target!r}"
+        )
+    require_other_files(
+        {"DST": args.target}, {"SRC": resolve_weights(args.source), "--config": args.config}
+    )
     config = load_config(args.config)
     model = build_model(config)
     report = load_weights(model, args.source)

@@ -25,11 +25,12 @@ from threading import Event
 
 from ava_det.cli import reports_mistakes
 from ava_det.config import ConfigError
-from ava_det.demo.job import run_job
+from ava_det.demo.job import name_files, run_job
 from ava_det.demo.options import SUFFIXES, choose_actions, choose_thresholds, parse_arguments
 from ava_det.demo.video import Looks, Moments, Outputs, process_live, process_video
 from ava_det.detectors.keyframe_boxes import PersonBoxes
 from ava_det.detectors.registry import DETECTORS, names_detector
+from ava_det.files import require_other_files
 from ava_det.formats.annotations import load_boxes
 from ava_det.inference.pretrained import Predictor
 from ava_det.video.folder import open_video
@@ -102,11 +103,20 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
             raise ConfigError(
                 f"--{option}: expected a folder for the files of several videos, received {str(path)!r}"
             )
-    if source.is_single:
-        targets = [path.resolve() for path in (source.videos[0], *given.values())]
-        if len(set(targets)) < len(targets):
-            raise ConfigError("--video, --output, --csv, --json, --sheet: expected different files")
-    return Outputs(args.output, args.csv, args.json, args.sheet)
+    if one_file and len({path.resolve() for path in given.values()}) < len(given):
+        raise ConfigError("--output, --csv, --json, --sheet: expected different files")
+    outputs = Outputs(args.output, args.csv, args.json, args.sheet)
+    written = [outputs]
+    if not one_file:
+        written = [name_files(video, outputs, source.root) for video in source.videos]
+    files = [path for each in written for path in each.paths()]
+    pictures = [path for video in source.videos if video.is_dir() for path in video.iterdir()]
+    read = {f"--{name}": getattr(args, name) for name in ("weights", "config", "boxes")}
+    require_other_files(
+        {"--output, --csv, --json, --sheet": files},
+        {"--video": [*source.videos, *pictures], "--label-map": args.label_map, **read},
+    )
+    return outputs
 
 
 def load_predictor(args: argparse.Namespace) -> Predictor:

@@ -34,6 +34,7 @@ from ava_det.detectors.registry import DETECTORS, build_detector, names_detector
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group, rank, world_size
 from ava_det.evaluation.person_ap import compute_person_ap
+from ava_det.files import require_other_files
 from ava_det.formats.annotations import (
     keyframes_from_annotations,
     load_annotations,
@@ -59,6 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise VideoError(
             f"{args.at}: expected keyframes of the videos given, such as {min(videos)}, found none"
         )
+    require_other_files(
+        {"--output": args.output},
+        {"--videos": videos.values(), "--at": args.at, "--weights": args.weights},
+    )
     device = prepare_torch(Config(device=args.device))
     with process_group(torch.device("cpu"), PATIENCE):
         # a mistake in its name or weights begins no run

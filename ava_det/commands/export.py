@@ -25,6 +25,7 @@ from ava_det.data.build import build_clip_reader, load_label_map_for
 from ava_det.data.loader import collate
 from ava_det.data.transforms import View, apply_view, normalise_batch
 from ava_det.export import FORMATS, PRECISIONS, export_model
+from ava_det.files import require_other_files
 from ava_det.inference.trained_model import load_plain_model
 from ava_det.structures import Keyframe
 from ava_det.video.folder import open_video
@@ -58,6 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(
             f"argument --output: expected a file name that ends in {suffix}, received {str(args.output)!r}"
         )
+    require_other_files(
+        {"--output": [args.output, args.output.with_suffix(".bin")]},
+        {"--weights": args.weights, "--config": args.config, "--video": args.video},
+    )
     config = load_config(args.config, args.overrides)
     video = args.video or find_first_video(config)
     checks = [draw_inputs(config, 2, 3), draw_inputs(config, 1, 0), draw_inputs(config, 3, 1)]

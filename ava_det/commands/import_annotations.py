@@ -21,6 +21,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ava_det.cli import ToolParser, fraction, interval, positive, reports_mistakes, second
+from ava_det.files import require_other_files
 from ava_det.formats.annotations import (
     load_annotations,
     load_boxes,
@@ -192,6 +193,9 @@ def write_dataset(
     """Writes the splits and, where it is new, the label map; returns what to print."""
     if not boxes:
         raise ValueError(f"{args.sources[0]}: expected persons on the keyframes, found nobody")
+    require_other_files(
+        {"--output": [args.output / "train.csv", args.output / "val.csv"]}, {"FILE": args.sources}
+    )
     existing = args.label_map or args.output / "labelmap.pbtxt"
     known = load_label_map(existing) if args.label_map or existing.is_file() else None
     label_map = number_actions(boxes, declared, known)
@@ -226,6 +230,12 @@ def write_drafts(args: argparse.Namespace) -> str:
     by_video: dict[str, list[LabelledBox]] = {}
     for box in boxes:
         by_video.setdefault(box.video_id, []).append(box)
+    names = [*(f"{video_id}.xml" for video_id in by_video), "labels.json"]
+    read = ("annotations", "detections", "boxes", "label_map")
+    require_other_files(
+        {"--output": [args.output / name for name in names]},
+        {f"--{name.replace('_', '-')}": getattr(args, name) for name in read},
+    )
     for video_id, persons in tqdm(by_video.items(), desc="write drafts", unit="video"):
         clock = clocks.find(video_id, persons[0].where)
         write_cvat(

@@ -22,7 +22,7 @@ from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.evaluation import PROTOCOLS, Evaluation, evaluate_rows
 from ava_det.evaluation.ava_evaluator import compute_group_means, describe_inputs
 from ava_det.evaluation.report import COUNT_MEANINGS, Sources, write_report
-from ava_det.files import atomic_path
+from ava_det.files import atomic_path, require_other_files
 from ava_det.formats.annotations import AvaRows, load_annotations, load_detections, load_excluded
 from ava_det.formats.label_map import load_label_groups, load_label_map
 
@@ -36,6 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     if args.protocol == "all" and args.report:
         raise ValueError("--report: expected one --protocol, found all")
+    pages = Path(args.report) / "index.html" if args.report else None
+    read = ("annotations", "detections", "label_map", "excluded", "compare", "gt_boxes")
+    require_other_files(
+        {"--json": args.json, "--report": pages},
+        {f"--{name.replace('_', '-')}": getattr(args, name) for name in read},
+    )
     label_map = load_label_map(args.label_map)
     groups = load_label_groups(args.label_map)
     annotations = load_annotations(args.annotations)

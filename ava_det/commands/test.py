@@ -39,12 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
+    folder = RunFolder(config.output_dir)
+    read = {"--weights": args.weights, "--boxes": args.boxes}
+    folder.require_other_sources(config, trains=False, more=read)
     device = prepare_torch(config)
     with process_group(device):
         model, carried = load_trained_model(config, args.weights, device, args.runtime)
         label_map = carried or load_label_map_for(config)
         split = build_split(config, args.split, device, boxes=args.boxes)
-        evaluate = build_evaluation(config, split, label_map, RunFolder(config.output_dir), device)
+        evaluate = build_evaluation(config, split, label_map, folder, device)
         metrics = evaluate(model)
         if is_main_process():
             print(describe_metrics(metrics, config.output_dir))

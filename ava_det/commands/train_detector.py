@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(config: Config, device: torch.device, resume: bool) -> dict[str, Any]:
     """Trains, evaluates and returns the metrics on data.val."""
     folder = RunFolder(config.output_dir)
+    folder.require_other_sources(config, trains=not resume)
     state = load_training_state(config, folder.last_checkpoint) if resume else None
     model, rule = (
         load_faster_rcnn(folder.last_checkpoint) if resume else build_person_detector(config)

@@ -26,6 +26,7 @@ from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.data.build import load_label_map_for
 from ava_det.device.select import prepare_torch
+from ava_det.files import require_other_files
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.build import build_model
 from ava_det.models.roi_head import RoIHead
@@ -33,7 +34,7 @@ from ava_det.own_classes import calibrate, choose_head, find_thresholds, place_c
 from ava_det.structures import Detections, Keyframe
 from ava_det.tasks.action_detection import compute_metrics
 from ava_det.tasks.own_head import load_features
-from ava_det.tasks.run_folder import RunFolder, describe_metrics
+from ava_det.tasks.run_folder import RunFolder, describe_metrics, list_sources
 from ava_det.tasks.splits import build_split
 
 
@@ -56,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(config: Config, device: torch.device, table: Path | None) -> None:
     """Computes or finds the features, fits the head on them, and writes and tells what came of it."""
     folder = RunFolder(Path(config.output_dir) / "head")
+    folder.require_other_sources(config, trains=True)
+    require_other_files({"--table": table}, list_sources(config))
     label_map = load_label_map_for(config)
     model = load_frozen(config)
     train_split = build_split(config, "train", device)

@@ -23,9 +23,11 @@ import torch
 
 from ava_det.checkpoint import save_checkpoint
 from ava_det.config import Config, config_to_dict, config_to_yaml
-from ava_det.files import atomic_path, link_or_copy
+from ava_det.files import atomic_path, link_or_copy, require_other_files
 from ava_det.formats.annotations import write_detections
 from ava_det.structures import ClipBatch, Detections
+
+RESULTS = ("detections.csv", "metrics.json", "bad_batch.pt", "samples.png", "curves.png")
 
 
 class RunFolder:
@@ -40,6 +42,33 @@ class RunFolder:
         self.last_checkpoint = self.checkpoints / "last.pt"
         self.log = self.path / "log.jsonl"
 
+    def list_results(self) -> list[Path]:
+        """The files that scoring writes or takes away."""
+        return [self.path / name for name in RESULTS]
+
+    def list_checkpoints(self) -> list[Path]:
+        """The files that a new training writes or takes away."""
+        kept = self.checkpoints.glob("epoch_[0-9]*.pt")
+        return [self.last_checkpoint, self.checkpoints / "best.pt", *kept]
+
+    def require_other_sources(
+        self, config: Config, trains: bool, more: Mapping[str, str | Path | None] | None = None
+    ) -> None:
+        """Checks that a run neither overwrites nor takes away what it reads.
+
+        Args:
+            config: Of the run, whose files are looked at.
+            trains: Whether a training begins anew, which writes checkpoints too.
+            more: Option -> further files that are read.
+
+        Raises:
+            ValueError: A file of this folder is read and would be lost.
+        """
+        written = self.list_results() + (self.list_checkpoints() if trains else [])
+        require_other_files(
+            {f"output_dir={self.path}": written}, {**list_sources(config), **(more or {})}
+        )
+
     def write_description(self, config: Config) -> None:
         """config.yaml and environment.json."""
         _write_text(self.path / "config.yaml", config_to_yaml(config))
@@ -49,8 +78,8 @@ class RunFolder:
 
     def remove_results(self) -> None:
         """Takes away an earlier run's results, so that none of them can be taken for this run's."""
-        for name in ("detections.csv", "metrics.json", "bad_batch.pt", "samples.png", "curves.png"):
-            (self.path / name).unlink(missing_ok=True)
+        for path in self.list_results():
+            path.unlink(missing_ok=True)
 
     def remove_checkpoints(self) -> None:
         """Takes away an earlier run's best.pt and epoch_N.pt; its last.pt stays until this run has
@@ -111,6 +140,18 @@ class RunFolder:
         _write_text(
             self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n"
         )
+
+
+def list_sources(config: Config) -> dict[str, Any]:
+    """Key -> the files that a config names, one or a list or none; names of anything else too."""
+    data = config.data
+    sources: dict[str, Any] = {"weights": config.weights, "data.label_map": data.label_map}
+    for name in ("train", "val", "test"):
+        split = getattr(data, name)
+        sources[f"data.{name}.annotations"] = split.annotation_files
+        sources[f"data.{name}.excluded"] = split.excluded_files
+        sources[f"data.{name}.boxes"] = split.boxes
+    return sources
 
 
 def describe_metrics(metrics: Mapping[str, Any], folder: str | Path) -> str:

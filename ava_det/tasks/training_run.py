@@ -97,6 +97,7 @@ def run(
 ) -> dict[str, Any]:
     """Trains (or with `eval_only` just loads) and returns the metrics on data.val."""
     folder = RunFolder(config.output_dir)
+    folder.require_other_sources(config, trains=not (resume or eval_only))
     state = load_training_state(config, folder.last_checkpoint) if resume else None
     # first of all that draws random numbers, so that the initial weights depend on the seed and the
     # network alone

@@ -29,7 +29,7 @@ from av.video.frame import PictureType
 from tqdm import tqdm
 
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.files import atomic_path
+from ava_det.files import atomic_path, require_other_files
 from ava_det.video.file import PREPARED_TAG
 from ava_det.video.sources import find_videos
 
@@ -287,6 +287,10 @@ def transcode_folder(videos: Path, output: Path, form: Form, num_jobs: int) -> N
     ]
     if not jobs:
         raise TranscodeError(f"{videos}: expected videos in it")
+    require_other_files(
+        {"--output": [target for _, target, _ in jobs]},
+        {"--videos": [path for path, _, _ in jobs]},
+    )
     output.mkdir(parents=True, exist_ok=True)
     # Fresh interpreters: forking a process that may hold FFmpeg threads can hang.
     with multiprocessing.get_context("spawn").Pool(min(num_jobs, len(jobs))) as pool:
