@@ -12,10 +12,16 @@ import sys
 
 
 class StderrHandler(logging.Handler):
-    """Writes a record as one line, `warning: TEXT`, to what sys.stderr is at that moment."""
+    """Writes a record as one line, `warning: TEXT`, to what sys.stderr is at that moment.
+
+    A progress bar there is taken away before and drawn again below.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=sys.stderr):
+            print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
 
 
 def show_warnings() -> None:

@@ -24,11 +24,11 @@ import cv2
 import numpy as np
 
 from ava_det.data.dataset import ClipReader
+from ava_det.files import write_json
 from ava_det.video.file import VideoReader
 from ava_det.video.folder import FrameFolder
 from ava_det.video.pictures import resize_short_side
 from ava_det.video.reader import FrameReader
-from benchmarks.machine import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT_SIDE = 256

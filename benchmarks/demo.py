@@ -29,6 +29,7 @@ from ava_det.config import ConfigError, config_to_dict, find_shipped, load_confi
 from ava_det.demo.video import Looks, Moments, Outputs, paint, process_video
 from ava_det.detectors import PersonDetector
 from ava_det.detectors.keyframe_boxes import keyframe_grid
+from ava_det.files import write_json
 from ava_det.formats.label_map import load_label_map
 from ava_det.inference import predictor as inference
 from ava_det.inference.pretrained import Predictor
@@ -36,7 +37,7 @@ from ava_det.inference.streaming import read_keyframes
 from ava_det.video.file import VideoReader
 from ava_det.video.writer import VideoWriter
 from ava_det.visualization import Overlay
-from benchmarks.machine import describe_machine, write_json
+from benchmarks.machine import describe_machine
 from benchmarks.network import build_random_model
 
 Result = TypeVar("Result")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ava_det.files import write_json
 from ava_det.formats.ava_csv import write_rows
-from benchmarks.machine import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 # CPU seconds of ActivityNet's own code per million result rows, measured beside this evaluator on 2

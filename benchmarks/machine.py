@@ -5,7 +5,6 @@ benchmarks`.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import platform
 import statistics
@@ -18,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from ava_det.files import atomic_path
 
 PACKAGES = (
     "torch",
@@ -236,8 +233,3 @@ def _cpu_name() -> str:
 
 def _cpu_flags() -> list[str]:
     return _cpu_info("flags").split()
-
-
-def write_json(path: Path, report: Mapping[str, Any]) -> None:
-    with atomic_path(path) as temporary:
-        Path(temporary).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

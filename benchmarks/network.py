@@ -17,9 +17,10 @@ from torch.nn import functional as F
 from ava_det.commands.export import draw_inputs
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.device.select import prepare_torch
+from ava_det.files import write_json
 from ava_det.models.build import build_model
 from ava_det.models.cost import compute_cost
-from benchmarks.machine import DTYPES, Rulers, Time, describe_machine, write_json
+from benchmarks.machine import DTYPES, Rulers, Time, describe_machine
 
 Inputs = dict[str, Tensor]
 Floors = dict[str, tuple[float, float]]

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from ava_det.files import atomic_path
+from ava_det.files import write_text
 from ava_det.models.inference_form import FoldedConv
 from benchmarks.machine import Stopwatch, measure_in_turns
 from benchmarks.network import Inputs, Subject, draw_clip, place
@@ -57,8 +57,7 @@ def write_profile(
             "",
             *describe_operators(operators),
         ]
-    with atomic_path(args.profile) as temporary:
-        Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(args.profile, "\n".join(lines) + "\n")
 
 
 def measure_layers(network: nn.Module, inputs: Inputs, device: torch.device) -> Costs:

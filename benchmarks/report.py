@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.machine import describe_machine, write_json
+from ava_det.files import write_json
+from benchmarks.machine import describe_machine
 
 # what each part is told, and what makes it a matter of a minute: to see whether it runs, not how
 # fast

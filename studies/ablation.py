@@ -22,7 +22,7 @@ from statistics import mean, stdev
 from typing import NamedTuple
 
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.files import atomic_path
+from ava_det.files import atomic_path, write_text
 from studies.synthetic_table import Run, compute_gmacs, compute_group_ap, train_and_score
 
 
@@ -83,8 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = [row for row in ROWS if row.table in args.tables]
     results = measure(rows, args.output, args.seeds, args.jobs, args.overrides)
     table = format_table(results)
-    with atomic_path(args.output / "table.md") as temporary:
-        Path(temporary).write_text(table, encoding="utf-8")
+    write_text(args.output / "table.md", table)
     write_csv(args.output / "table.csv", results)
     print(table)
     try:

@@ -28,7 +28,7 @@ from ava_det.boxes import compute_iou
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, load_config
 from ava_det.data.build import build_clip_reader
-from ava_det.files import atomic_path
+from ava_det.files import write_text
 from ava_det.formats.annotations import (
     keyframes_from_annotations,
     load_annotation_files,
@@ -93,8 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ]
         runs = [future.result() for future in futures]
     table = format_table(runs, args.configs, args.jobs)
-    with atomic_path(args.output / "table.md") as temporary:
-        Path(temporary).write_text(table, encoding="utf-8")
+    write_text(args.output / "table.md", table)
     print(table)
     return 0
 

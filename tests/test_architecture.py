@@ -20,7 +20,7 @@ PACKAGES: dict[str, set[str]] = {
     "boxes": set(),
     "stderr_log": set(),
     "config": set(),
-    "files": set(),
+    "files": {"distributed"},
     "distributed": set(),
     "cli": {"distributed"},
     "device": {"config", "distributed"},

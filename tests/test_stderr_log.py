@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
+from tqdm import tqdm
 
 from ava_det.cli import reports_mistakes
 from ava_det.stderr_log import StderrHandler, show_warnings
@@ -31,6 +33,17 @@ def test_a_warning_is_one_line_on_stderr(
     assert [type(handler) for handler in logger.handlers] == [StderrHandler]
     logger.warning(SENTENCE)
     assert capsys.readouterr() == ("", f"warning: {SENTENCE}\n")
+
+
+def test_a_progress_bar_is_not_written_into(
+    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tqdm(total=3, desc="videos", file=sys.stderr) as bar:
+        bar.update()
+        logger.warning(SENTENCE)
+    drawn, _, rest = capsys.readouterr().err.partition(f"warning: {SENTENCE}\n")
+    assert drawn.endswith(" \r")  # blanks over the bar, and back to the first column
+    assert "videos" in drawn and "videos" in rest
 
 
 def test_an_application_may_take_the_warnings(

@@ -16,6 +16,7 @@ so that the same command goes on where a job was stopped.
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,8 @@ from ava_det.video.folder import open_video
 from ava_det.video.sources import Source, find_source
 from ava_det.visualization import Window
 
+logger = logging.getLogger("ava_det")
+
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = find_source(args.video, args.recursive)
     outputs = check_outputs(args, source)
     if source.left_out is not None:
-        print(f"warning: {source.left_out}", file=sys.stderr)
+        logger.warning(source.left_out)
     window = Window(f"{args.video} (q quits)") if args.show else None
     if source.is_single:
         with open_video(

@@ -14,7 +14,7 @@ and passed over: exit code 1.
 from __future__ import annotations
 
 import argparse
-import hashlib
+import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -32,9 +32,10 @@ from ava_det.detectors.box_file import BoxParts
 from ava_det.detectors.keyframe_boxes import compute_recall, detect_in_video, keyframe_grid
 from ava_det.detectors.registry import DETECTORS, build_detector, names_detector
 from ava_det.device.select import prepare_torch
-from ava_det.distributed import gather_objects, is_main_process, process_group, rank, world_size
+from ava_det.distributed import is_main_process, merge_over_ranks, process_group
 from ava_det.evaluation.person_ap import compute_person_ap
-from ava_det.files import require_other_files
+from ava_det.files import hash_file, require_other_files
+from ava_det.files.shared_jobs import share_out
 from ava_det.formats.annotations import (
     keyframes_from_annotations,
     load_annotations,
@@ -45,6 +46,8 @@ from ava_det.structures import Keyframe
 from ava_det.video.file import VideoError
 from ava_det.video.folder import open_video
 from ava_det.video.sources import find_source, key_by_id
+
+logger = logging.getLogger("ava_det")
 
 PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours more to do
 SURE = 0.8  # the score from which AVA's boxes are used by default (data.min_person_score)
@@ -153,7 +156,7 @@ def collect_videos(paths: Sequence[Path], recursive: bool) -> dict[str, Path]:
             raise VideoError(f"--videos: no such file or folder as {path}")
         source = find_source(str(path), recursive)
         if source.left_out is not None and is_main_process():
-            print(f"warning: {source.left_out}", file=sys.stderr)
+            logger.warning(source.left_out)
         videos += source.videos
     return key_by_id(dict.fromkeys(videos))
 
@@ -186,8 +189,7 @@ def describe_settings(args: argparse.Namespace) -> dict[str, str | float | None]
 
 
 def describe_content(path: Path) -> str:
-    with open(path, "rb") as file:
-        return f"(sha256 {hashlib.file_digest(file, 'sha256').hexdigest()})"
+    return f"(sha256 {hash_file(path)})"
 
 
 def find_missing(
@@ -214,13 +216,9 @@ def detect_all(
     """Makes the parts that are not there yet, each process its share; returns what was wrong with
     which video.
     """
-    # as the main process sees it
-    todo = gather_objects([video for video in videos if not parts.has(video)])[0]
-    # large and small ones dealt out evenly
-    todo.sort(key=lambda video: -videos[video].stat().st_size)
+    mine, _ = share_out(videos, parts.has, size=lambda video: videos[video].stat().st_size)
     failed: dict[str, str] = {}
     shown = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}, {remaining} left{postfix}]"
-    mine = todo[rank() :: world_size()]
     with tqdm(
         total=len(mine),
         desc=f"persons ({args.detector})",
@@ -238,7 +236,7 @@ def detect_all(
             except ValueError as error:
                 failed[video] = " ".join(str(error).split())
             bar.update(count - bar.n)
-    return {video: why for part in gather_objects(failed) for video, why in part.items()}
+    return merge_over_ranks(failed)
 
 
 def detect_video(
@@ -255,7 +253,7 @@ def detect_video(
     boxes = {}
     with open_video(path, args.start_second, args.stream) as reader:
         if reader.choice is not None:
-            bar.write(f"warning: {path}: {reader.choice}", file=sys.stderr)
+            logger.warning(f"{path}: {reader.choice}")
         if timestamps is None:
             timestamps = list(keyframe_grid(args.start_second, reader.find_end(), args.every))
         for timestamp, found, scores in detect_in_video(detector, reader, timestamps):

@@ -8,8 +8,6 @@ torchrun --nproc-per-node 8 tools/reproduce.py --weights ... --videos DIR
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,9 +25,10 @@ from ava_det.config import Config, SplitConfig, config_to_dict, load_config
 from ava_det.data.build import load_label_map_for
 from ava_det.data.transforms import normalise_batch
 from ava_det.device.select import prepare_torch
-from ava_det.distributed import gather_objects, is_main_process, process_group, rank, world_size
+from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.evaluation import PROTOCOLS
-from ava_det.files import atomic_path
+from ava_det.files import hash_file
+from ava_det.files.shared_jobs import begin_job, share_out
 from ava_det.formats.annotations import (
     AvaRows,
     concatenate_rows,
@@ -109,7 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             for problem in plan.problems:
                 logger.warning(problem)
         identity = describe_identity(config, weights)
-        prepare_folder(folder, identity)
+        if is_main_process():
+            prepare_folder(folder, identity)
         model, _ = load_trained_model(config, args.weights, device)
         lost = score_videos(config, model, plan, folder, device)
         if is_main_process():
@@ -212,17 +212,13 @@ def score_videos(
     """Runs this process's share of the videos that have no result yet; sentences about lost clips
     of all processes.
     """
-    pending = [
-        video_id
-        for video_id in sorted(plan.keyframes)
-        if not (folder / "videos" / f"{video_id}.csv").is_file()
-    ]
-    gather_objects(None)  # everybody has looked before anybody writes
-    mine = pending[rank() :: world_size()]
-    if is_main_process() and len(pending) < len(plan.keyframes):
-        print(
-            f"{len(plan.keyframes) - len(pending)} of {len(plan.keyframes)} movies are there from an earlier run"
-        )
+    mine, num_pending = share_out(
+        sorted(plan.keyframes),
+        is_done=lambda video_id: (folder / "videos" / f"{video_id}.csv").is_file(),
+    )
+    num_done = len(plan.keyframes) - num_pending
+    if is_main_process() and num_done:
+        print(f"{num_done} of {len(plan.keyframes)} movies are there from an earlier run")
     lost: list[str] = []
     total = sum(len(plan.keyframes[video_id]) for video_id in mine)
     with tqdm(total=total, unit="keyframe", disable=not is_main_process()) as bar:
@@ -366,8 +362,8 @@ def describe_identity(config: Config, weights: Path) -> dict[str, Any]:
     """
     model = config_to_dict(config)["model"]
     return {
-        "weights": _sha256(weights),
-        "boxes": _sha256(Path(config.data.val.boxes)),
+        "weights": hash_file(weights),
+        "boxes": hash_file(Path(config.data.val.boxes)),
         "videos": str(Path(config.data.video_dir or "").resolve()),
         "model": model,
         "settings": {key: value for key, value in settings_of(config).items() if "val." not in key},
@@ -376,25 +372,10 @@ def describe_identity(config: Config, weights: Path) -> dict[str, Any]:
 
 def prepare_folder(folder: Path, identity: dict[str, Any]) -> None:
     """Raises ValueError where the folder holds the results of something else."""
-    path = folder / "identity.json"
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        differing = [
-            key for key in identity if found.get(key) != json.loads(json.dumps(identity[key]))
-        ]
-        if differing:
-            raise ValueError(
-                f"{folder}: holds results of other {', '.join(differing)}; choose another --output"
-            )
-    gather_objects(None)
-    if is_main_process():
-        with atomic_path(path) as temporary:
-            Path(temporary).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    changed = begin_job(folder / "identity.json", identity)
+    if changed:
+        names = ", ".join(setting.name for setting in changed)
+        raise ValueError(f"{folder}: holds results of other {names}; choose another --output")
 
 
 if __name__ == "__main__":

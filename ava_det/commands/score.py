@@ -10,7 +10,6 @@ ava_val_excluded_timestamps_v2.2.csv python tools/evaluate.py ... --iou 0.5 0.75
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.evaluation import PROTOCOLS, Evaluation, evaluate_rows
 from ava_det.evaluation.ava_evaluator import compute_group_means, describe_inputs
 from ava_det.evaluation.report import COUNT_MEANINGS, Sources, write_report
-from ava_det.files import atomic_path, require_other_files
+from ava_det.files import require_other_files, write_json
 from ava_det.formats.annotations import AvaRows, load_annotations, load_detections, load_excluded
 from ava_det.formats.label_map import load_label_groups, load_label_map
 
@@ -64,13 +63,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     if args.protocol == "all":
         _print_protocols(results)
-        _write_json(args.json, results)
+        if args.json is not None:
+            write_json(args.json, results)
         return 0
     _print_result(evaluation.result)
     compared = _evaluate_other(args, args.compare, annotations, label_map)
     if compared is not None:
         _print_comparison(evaluation.result, compared, args.compare)
-    _write_json(args.json, evaluation.result)
+    if args.json is not None:
+        write_json(args.json, evaluation.result)
     if args.report:
         bound = _evaluate_other(args, args.gt_boxes, annotations, label_map)
         sources = Sources(args.annotations, args.detections, args.compare, args.gt_boxes)
@@ -191,14 +192,6 @@ def _print_comparison(result: Mapping[str, Any], compared: Mapping[str, Any], pa
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:8.4f}"
-
-
-def _write_json(path: str | None, content: Mapping[str, Any]) -> None:
-    if path is not None:
-        with atomic_path(path) as temporary:
-            Path(temporary).write_text(
-                json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8"
-            )
 
 
 if __name__ == "__main__":

@@ -11,10 +11,8 @@ detect_persons.py.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,7 +22,7 @@ from ava_det.config import Config, config_to_dict, load_config
 from ava_det.detectors.faster_rcnn import load_faster_rcnn, save_faster_rcnn
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import is_main_process, process_group
-from ava_det.files import atomic_path
+from ava_det.files import write_json
 from ava_det.tasks.action_detection import build_optimizer, build_schedule
 from ava_det.tasks.person_detection import (
     SURE,
@@ -106,10 +104,7 @@ def run(config: Config, device: torch.device, resume: bool) -> dict[str, Any]:
             resume_from=state,
         )
     if is_main_process():
-        with atomic_path(folder.path / "metrics.json") as temporary:
-            Path(temporary).write_text(
-                json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8"
-            )
+        write_json(folder.path / "metrics.json", metrics)
     return metrics
 
 

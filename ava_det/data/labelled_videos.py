@@ -7,7 +7,7 @@ thing.
 from __future__ import annotations
 
 import csv
-import sys
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from ava_det.distributed import is_main_process
 from ava_det.structures import Keyframe
 from ava_det.video.reader import FrameReader
 from ava_det.video.sources import scan_folder
+
+logger = logging.getLogger("ava_det")
 
 
 def find_labelled_videos(
@@ -65,7 +67,7 @@ def _find_in_folders(source: Path) -> list[tuple[Path, str]]:
         found += [(path, folder.name) for path in content.videos]
         left_out = content.describe_others()
         if left_out is not None and is_main_process():
-            print(f"warning: {left_out}", file=sys.stderr)
+            logger.warning(left_out)
     if not found:
         raise ValueError(f"{source}: expected a folder with videos for each class, found none")
     return found

@@ -4,7 +4,6 @@ passed over.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,8 +18,8 @@ from tqdm import tqdm
 from ava_det.config import ConfigError
 from ava_det.demo.options import SUFFIXES
 from ava_det.demo.video import Looks, Moments, Outputs, process_video
-from ava_det.distributed import gather_objects, is_main_process, process_group, rank, world_size
-from ava_det.files import atomic_path
+from ava_det.distributed import gather_objects, is_main_process, process_group
+from ava_det.files.shared_jobs import begin_job, share_out
 from ava_det.inference.pretrained import Predictor
 from ava_det.video.sources import Source, video_id_of
 
@@ -56,14 +55,15 @@ def run_job(
     with process_group(torch.device("cpu"), PATIENCE):
         if is_main_process():
             begin(folders, settings)
-        todo = gather_objects([video for video, files in targets.items() if not is_done(files)])[
-            0
-        ]  # as the main process sees
-        todo.sort(key=lambda video: -video.stat().st_size)  # large and small ones dealt out evenly
-        share = {video: targets[video] for video in todo[rank() :: world_size()]}
+        mine, num_pending = share_out(
+            targets,
+            is_done=lambda video: has_all(targets[video]),
+            size=lambda video: video.stat().st_size,
+        )
+        share = {video: targets[video] for video in mine}
         shares = gather_objects(process_share(predictor, share, moments, looks, stop))
         if is_main_process():
-            summarise(shares, len(targets), len(targets) - len(todo), time.monotonic() - began)
+            summarise(shares, len(targets), len(targets) - num_pending, time.monotonic() - began)
     return 1 if any(share.failed for share in shares) else 0
 
 
@@ -82,7 +82,7 @@ def name_files(video: Path, folders: Outputs, root: Path | None) -> Outputs:
     )
 
 
-def is_done(files: Outputs) -> bool:
+def has_all(files: Outputs) -> bool:
     """Every file appears when it is whole, so what is there is finished."""
     return all(path.is_file() for path in files.paths())
 
@@ -92,20 +92,11 @@ def begin(folders: Outputs, settings: Mapping[str, object]) -> None:
     stand there.
     """
     for folder in dict.fromkeys(folders.paths()):
-        path = folder / SETTINGS
-        if path.is_file():
-            before = json.loads(path.read_text(encoding="utf-8"))
-            changed = [
-                key for key, value in settings.items() if before.get(key, str(None)) != value
-            ]
-            if changed:
-                raise ConfigError(
-                    f"{folder}: holds results of another --{changed[0].replace('_', '-')} ({before.get(changed[0])}), "
-                    f"expected that or another folder, received {settings[changed[0]]}"
-                )
-        else:
-            with atomic_path(path) as temporary:
-                Path(temporary).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        for name, before, now in begin_job(folder / SETTINGS, settings, absent=str(None)):
+            raise ConfigError(
+                f"{folder}: holds results of another --{name.replace('_', '-')} ({before}), "
+                f"expected that or another folder, received {now}"
+            )
 
 
 def process_share(

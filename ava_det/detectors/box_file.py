@@ -9,7 +9,6 @@ depend on who made them, or when.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ava_det.files import atomic_path
+from ava_det.files.shared_jobs import begin_job
 from ava_det.formats.annotations import write_boxes
 
 
@@ -32,21 +32,12 @@ class BoxParts:
         """Starts a run, or goes on with one; raises ValueError where that one has parts made with
         other settings.
         """
-        if self._settings.is_file() and any(
-            path != self._settings for path in self.folder.iterdir()
-        ):
-            before = json.loads(self._settings.read_text(encoding="utf-8"))
-            changed = [key for key in settings if before.get(key) != settings[key]]
-            if changed:
-                key = changed[0]
-                raise ValueError(
-                    f"{self.folder}: holds a run that was begun with {key} {before.get(key)}, expected "
-                    f"{settings[key]}: go on with the same options, or remove the folder to start anew"
-                )
-            return
-        with atomic_path(self._settings) as temporary:
-            Path(temporary).write_text(
-                json.dumps(dict(settings), indent=2) + "\n", encoding="utf-8"
+        if self.folder.is_dir() and set(self.folder.iterdir()) == {self._settings}:
+            self._settings.unlink()
+        for name, before, now in begin_job(self._settings, settings):
+            raise ValueError(
+                f"{self.folder}: holds a run that was begun with {name} {before}, expected "
+                f"{now}: go on with the same options, or remove the folder to start anew"
             )
 
     def has(self, video_id: str) -> bool:

@@ -7,7 +7,7 @@ which it is.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ava_det.distributed.rank_watch import LostRankError, RankWatch
 
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 PATIENCE = timedelta(hours=2)
 _has_met = False
@@ -108,6 +109,13 @@ def gather_objects(value: Value) -> list[Value]:
     gathered: list[Any] = [None] * world_size()
     dist.all_gather_object(gathered, value)
     return gathered
+
+
+def merge_over_ranks(part: Mapping[Key, Value]) -> dict[Key, Value]:
+    """The mappings of all processes as one, on every process; where a key stands in several, the
+    value of the highest rank counts.
+    """
+    return {key: value for mapping in gather_objects(part) for key, value in mapping.items()}
 
 
 def broadcast_from_main(tensors: Iterable[Tensor]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ava_det.evaluation.ava_evaluator import Evaluation
 from ava_det.evaluation.diagnosis import diagnose
-from ava_det.files import atomic_path
+from ava_det.files import write_text
 
 COUNT_MEANINGS = {
     "ignored": "on keyframes without ground truth",
@@ -102,8 +102,7 @@ def write_report(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
     )
-    with atomic_path(path) as temporary:
-        Path(temporary).write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

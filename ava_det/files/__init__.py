@@ -2,5 +2,13 @@
 
 from ava_det.files.atomic import atomic_path, link_or_copy
 from ava_det.files.overwriting import require_other_files
+from ava_det.files.whole import hash_file, write_json, write_text
 
-__all__ = ["atomic_path", "link_or_copy", "require_other_files"]
+__all__ = [
+    "atomic_path",
+    "hash_file",
+    "link_or_copy",
+    "require_other_files",
+    "write_json",
+    "write_text",
+]

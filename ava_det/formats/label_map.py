@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ava_det.files import atomic_path
+from ava_det.files import write_text
 
 
 def load_label_map(path: str | Path) -> dict[int, str]:
@@ -24,8 +24,7 @@ def write_label_map(path: str | Path, names: Mapping[int, str]) -> None:
         (action_id, re.sub(r'(["\\])', r"\\\1", name)) for action_id, name in sorted(names.items())
     )
     items = (f'item {{\n  name: "{name}"\n  id: {action_id}\n}}\n' for action_id, name in escaped)
-    with atomic_path(path) as temporary:
-        Path(temporary).write_text("".join(items), encoding="utf-8")
+    write_text(path, "".join(items))
 
 
 def load_label_groups(path: str | Path) -> dict[int, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event
@@ -38,6 +38,8 @@ from ava_det.video.folder import open_video
 from ava_det.video.live import LiveSource
 from ava_det.video.reader import FrameReader
 from ava_det.video.sources import video_id_of
+
+logger = logging.getLogger("ava_det")
 
 WAITING_BYTES = 512 << 20  # of frames that wait for their batch: beyond it a batch is cut short
 AHEAD_BYTES = 128 << 20  # of frames that the decoder is ahead
@@ -279,7 +281,7 @@ class Predictor:
                 f"received {start:g}"
             )
         if reader.choice is not None:
-            print(f"warning: {reader.path}: {reader.choice}", file=sys.stderr)
+            logger.warning(f"{reader.path}: {reader.choice}")
         video_id = video_id_of(reader.path)
         if isinstance(self._persons, Mapping):
             return ListedPersons(self._persons, video_id)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 from xml.sax.saxutils import escape, quoteattr
 
-from ava_det.files import atomic_path
+from ava_det.files import atomic_path, write_text
 from ava_det.interchange.clock import FrameClock
 from ava_det.interchange.labelled import LabelledBox
 from ava_det.tracking.linker import MAX_GAP_SECONDS
@@ -67,10 +67,7 @@ def write_labels(path: str | Path, actions: Iterable[str]) -> None:
         "type": "rectangle",
         "attributes": [{"name": name, **checkbox} for name in actions],
     }
-    with atomic_path(path) as temporary:
-        Path(temporary).write_text(
-            json.dumps([label], indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+    write_text(path, json.dumps([label], indent=2, ensure_ascii=False) + "\n")
 
 
 def _frames_of(clock: FrameClock, boxes: Sequence[LabelledBox]) -> dict[float, int]:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ava_det.files import atomic_path
+from ava_det.files import atomic_path, write_json
 from ava_det.structures import Keyframe
 
 FORMAT = 1  # raise it when the same weights and clips give other features
@@ -66,10 +66,7 @@ class FeatureCache:
     def write(self, video: Path, keyframes: Sequence[Keyframe], rows: np.ndarray) -> None:
         """Keeps the features of a video's boxes, as `find` returns them."""
         path = self._path(video, keyframes)
-        with atomic_path(path.with_suffix(".json")) as temporary:
-            Path(temporary).write_text(
-                json.dumps(self._describe(video, keyframes), indent=1) + "\n", encoding="utf-8"
-            )
+        write_json(path.with_suffix(".json"), self._describe(video, keyframes))
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             np.save(file, rows.astype(np.float32, copy=False), allow_pickle=False)
 

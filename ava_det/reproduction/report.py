@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ava_det.files import atomic_path
+from ava_det.files import write_json, write_text
 from ava_det.reproduction.published import NUM_MOVIES, PublishedResult
 from ava_det.reproduction.videos import VideoFacts
 
@@ -40,10 +39,8 @@ class Reproduction:
 
 def write_reports(folder: Path, reproduction: Reproduction) -> Path:
     """Writes report.json and report.md; the path of the latter."""
-    _write(
-        folder / "report.json", json.dumps(asdict(reproduction), indent=2, allow_nan=False) + "\n"
-    )
-    _write(folder / "report.md", describe(reproduction))
+    write_json(folder / "report.json", asdict(reproduction))
+    write_text(folder / "report.md", describe(reproduction))
     return folder / "report.md"
 
 
@@ -101,8 +98,3 @@ def protocol_table(
         )
         rows.append(f"| {name} | {shown} | {ours} |")
     return rows
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")

@@ -15,7 +15,7 @@ from ava_det.config import Config, ConfigError
 from ava_det.data.loader import ClipLoader
 from ava_det.data.sampling import EXTRACTED_GRIDS
 from ava_det.data.transforms import normalise_batch
-from ava_det.distributed import gather_objects, is_main_process
+from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks
 from ava_det.evaluation import AvaEvaluator, protocol_named
 from ava_det.formats.annotations import timestamp_key
 from ava_det.inference.batch import average_views, predict_batch
@@ -129,11 +129,7 @@ def build_evaluation(
         )
         metrics = compute_metrics(gathered, split, label_map, config.eval.protocol)
         metrics |= {"short_sides": short_sides, "flip": flip}
-        lost = {
-            video_id: loss
-            for part in gather_objects(loaders[0].count_lost())
-            for video_id, loss in part.items()
-        }
+        lost = merge_over_ranks(loaders[0].count_lost())
         metrics["warnings"] += [
             f"{count} keyframes of {video_id} got no detections: {reason}"
             for video_id, (count, reason) in lost.items()

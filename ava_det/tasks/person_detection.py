@@ -26,7 +26,7 @@ from ava_det.detectors.faster_rcnn import (
     load_faster_rcnn,
 )
 from ava_det.detectors.keyframe_boxes import compute_recall, detect_persons
-from ava_det.distributed import gather_objects, is_main_process, rank, world_size
+from ava_det.distributed import is_main_process, merge_over_ranks, rank, world_size
 from ava_det.evaluation.person_ap import compute_person_ap
 from ava_det.formats.annotations import write_boxes
 from ava_det.structures import ClipBatch, Keyframe
@@ -158,7 +158,7 @@ def build_person_evaluation(
         sides = rule.short_side, rule.long_side, rule.channel_order
         detector = FasterRCNNDetector(model, device, *sides, precision=config.precision)
         found = detect_persons(detector, videos, own, config.data.start_second, bar)
-        boxes = {key: value for part in gather_objects(found) for key, value in part.items()}
+        boxes = merge_over_ranks(found)
         recall, precision = compute_recall(keyframes, boxes, SURE)
         if is_main_process():
             write_boxes(folder.path / "boxes.csv", boxes)

@@ -10,7 +10,6 @@ curves.png         log.jsonl as a picture                 tensorboard/          
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 import sys
@@ -23,7 +22,7 @@ import torch
 
 from ava_det.checkpoint import save_checkpoint
 from ava_det.config import Config, config_to_dict, config_to_yaml
-from ava_det.files import atomic_path, link_or_copy, require_other_files
+from ava_det.files import link_or_copy, require_other_files, write_json, write_text
 from ava_det.formats.annotations import write_detections
 from ava_det.structures import ClipBatch, Detections
 
@@ -71,10 +70,8 @@ class RunFolder:
 
     def write_description(self, config: Config) -> None:
         """config.yaml and environment.json."""
-        _write_text(self.path / "config.yaml", config_to_yaml(config))
-        _write_text(
-            self.path / "environment.json", json.dumps(describe_environment(), indent=2) + "\n"
-        )
+        write_text(self.path / "config.yaml", config_to_yaml(config))
+        write_json(self.path / "environment.json", describe_environment())
 
     def remove_results(self) -> None:
         """Takes away an earlier run's results, so that none of them can be taken for this run's."""
@@ -137,9 +134,7 @@ class RunFolder:
     ) -> None:
         """detections.csv, rows of the action ids in `classes` only, and metrics.json."""
         write_detections(self.path / "detections.csv", detections, action_ids=classes)
-        _write_text(
-            self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n"
-        )
+        write_json(self.path / "metrics.json", metrics)
 
 
 def list_sources(config: Config) -> dict[str, Any]:
@@ -220,8 +215,3 @@ def _git_revision() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")

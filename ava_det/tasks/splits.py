@@ -25,7 +25,7 @@ from ava_det.detectors.keyframe_boxes import (
     replace_boxes,
 )
 from ava_det.detectors.registry import DETECTORS, build_detector, names_detector
-from ava_det.distributed import gather_objects, is_main_process, rank, world_size
+from ava_det.distributed import is_main_process, merge_over_ranks, rank, world_size
 from ava_det.formats.annotations import (
     AvaRows,
     format_timestamp,
@@ -132,7 +132,7 @@ def _load_person_boxes(
             tqdm, desc=title, total=len(own), unit="keyframe", disable=not is_main_process()
         )
         found = detect_persons(detector, videos, own, config.data.start_second, bar)
-        found = {key: boxes for part in gather_objects(found) for key, boxes in part.items()}
+        found = merge_over_ranks(found)
         best = max(
             (float(scores.max()) for _, scores in found.values() if len(scores)), default=0.0
         )

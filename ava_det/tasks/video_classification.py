@@ -4,7 +4,6 @@ classification).
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -26,8 +25,8 @@ from ava_det.data.labelled_videos import (
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import draw_training_view, evaluation_view, normalise_batch
-from ava_det.distributed import gather_objects, is_main_process, rank, world_size
-from ava_det.files import atomic_path
+from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks, rank, world_size
+from ava_det.files import write_json
 from ava_det.formats.label_map import load_label_map
 from ava_det.structures import ClipBatch
 
@@ -126,18 +125,13 @@ def build_video_evaluation(
         for part in gather_objects(own):
             for video_id, (total, _) in part.items():
                 totals[video_id] = totals.get(video_id, torch.zeros_like(total)) + total
-        lost = {
-            video_id: told
-            for part in gather_objects(loader.count_lost())
-            for video_id, told in part.items()
-        }
+        lost = merge_over_ranks(loader.count_lost())
         metrics = compute_top(totals, columns)
         metrics["warnings"] = [
             f"{count} clips of {path}: {reason}" for path, (count, reason) in lost.items()
         ]
         if is_main_process():
-            with atomic_path(folder / "metrics.json") as temporary:
-                Path(temporary).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+            write_json(folder / "metrics.json", metrics)
             for warning in metrics["warnings"]:
                 logger.warning(warning)
         return metrics

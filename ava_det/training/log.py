@@ -10,7 +10,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any, Protocol
 
-from ava_det.files import atomic_path
+from ava_det.files import write_text
 
 
 class Log(Protocol):
@@ -59,8 +59,7 @@ class JsonLog:
             )
             if not again and step >= 0:
                 kept.append(text + "\n")
-        with atomic_path(self.path) as temporary:
-            Path(temporary).write_text("".join(kept), encoding="utf-8")
+        write_text(self.path, "".join(kept))
 
 
 class ConsoleLog:

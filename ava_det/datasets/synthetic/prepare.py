@@ -26,6 +26,7 @@ from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.datasets.synthetic import scene
 from ava_det.datasets.synthetic.actions import ACTION_NAMES
 from ava_det.datasets.synthetic.room import draw_palette
+from ava_det.files import write_text
 
 # raise it when the rendered pixels or rows change, so that older folders are rendered again
 VERSION = 3
@@ -33,15 +34,6 @@ SPLITS = ("train", "val", "demo")
 STAMP = "complete.json"
 
 Job = tuple[Path, str, int, int, int, int, int]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes under a temporary name and renames, so that a half-written file never has the final
-    name.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: int) -> None:

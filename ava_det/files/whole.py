@@ -1,0 +1,33 @@
+"""Small files written at once, whole or not at all, and the hash of a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from ava_det.files.atomic import atomic_path
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a UTF-8 file with the line ends that `text` has; a crash leaves the old file or the
+    new one.
+    """
+    with atomic_path(path) as temporary:
+        Path(temporary).write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes a JSON file, indented by 2, as `write_text` does.
+
+    Raises:
+        ValueError: `value` holds NaN or an infinity, which JSON cannot say.
+    """
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def hash_file(path: str | Path) -> str:
+    """Computes the SHA-256 of a file's bytes, as hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,32 @@
+"""Small files: whole under their name, or the old content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from ava_det.files import hash_file, write_json, write_text
+
+
+def test_text_is_utf8_with_the_line_ends_it_has(tmp_path: Path) -> None:
+    write_text(tmp_path / "new" / "a.csv", "é,1\n2\r\n")
+    assert (tmp_path / "new" / "a.csv").read_bytes() == b"\xc3\xa9,1\n2\r\n"
+
+
+def test_what_json_cannot_say_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    write_json(path, {"mAP": 0.5, "name": "\udcff"})  # a file name that is not UTF-8
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"mAP": math.nan})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"mAP": 0.5, "name": "\udcff"}
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_a_file_is_known_by_its_bytes(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5000
+    (tmp_path / "a").write_bytes(content)
+    assert hash_file(tmp_path / "a") == hashlib.sha256(content).hexdigest()
