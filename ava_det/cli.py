@@ -1,28 +1,24 @@
-"""What every tool does the same way: arguments, and a user's mistake as one sentence with exit code
-2.
-"""
+"""What every command does the same way: arguments, help, and a user's mistake in one sentence."""
 
 from __future__ import annotations
 
 import argparse
 import functools
 import io
+import json
 import logging
 import math
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
-
-from torch.distributed.elastic.multiprocessing.errors import record
-
-from ava_det.distributed import has_met, local_rank
+from typing import Any, NoReturn, cast
 
 Main = Callable[..., int]
 
 
 OVERRIDE = re.compile(r"[a-z_]\w*(\.\w+)*=.*", re.DOTALL)
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 class ToolParser(argparse.ArgumentParser):
@@ -30,13 +26,72 @@ class ToolParser(argparse.ArgumentParser):
     overrides mix.
     """
 
+    def __init__(
+        self, prog: str | None = None, description: str | None = None, **options: Any
+    ) -> None:
+        """Takes a module's docstring as description.
+
+        Args:
+            prog: the command as it is typed, such as `ava-det train`.
+            description: its first paragraph stands above the options, the others, with the
+                examples, below.
+            options: as argparse's.
+        """
+        summary, _, rest = (description or "").partition("\n\n")
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(
+            prog, description=" ".join(summary.split()), epilog=rest.strip("\n") or None, **options
+        )
+        self._key_options: list[str] = []
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+    def add_config(self, meaning: str, required: bool = True) -> None:
+        """`--config FILE`, the experiment."""
+        self.add_argument("--config", required=required, metavar="FILE", help=meaning)
 
     def add_overrides(self) -> None:
         """Trailing `key=value` arguments, as `args.overrides`."""
         self.add_argument(
             "overrides", nargs="*", metavar="key=value", help="config values, such as train.lr=0.1"
+        )
+
+    def add_weights(self, meaning: str, **options: Any) -> None:
+        """`--weights FILE|NAME`, trained ones."""
+        self.add_argument("--weights", metavar="FILE|NAME", help=meaning, **options)
+
+    def add_weights_key(self, meaning: str) -> None:
+        """`--weights FILE|NAME`, short for the override weights=FILE|NAME."""
+        self.add_weights(meaning)
+        self._key_options.append("weights")
+
+    def add_device_key(self) -> None:
+        """`--device DEVICE`, short for the override device=DEVICE."""
+        self.add_argument(
+            "--device", type=device, help="auto, cpu, cuda or cuda:N (default: the config's)"
+        )
+        self._key_options.append("device")
+
+    def add_detector(self, names: Sequence[str], group: Any = None, default: str = "auto") -> None:
+        """`--detector NAME[:WEIGHTS]`, who finds the persons; None where it is not given.
+
+        Args:
+            names: the detectors there are.
+            group: options of which only one may be given.
+            default: what help says of a detector that is not given.
+        """
+        listed = ", ".join(names)
+
+        def detector(text: str) -> str:
+            if text.partition(":")[0] not in names:
+                expected = f"expected one of {listed}, or NAME:WEIGHTS"
+                raise argparse.ArgumentTypeError(f"{expected}, received {text!r}")
+            return text
+
+        meaning = f"who finds the persons: {listed} (default: {default})"
+        (group or self).add_argument(
+            "--detector", type=detector, metavar="NAME[:WEIGHTS]", help=meaning
         )
 
     def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -59,7 +114,11 @@ class ToolParser(argparse.ArgumentParser):
             elif OVERRIDE.fullmatch(word):
                 target = words
             target.append(word)
-        return super().parse_intermixed_args(words + last, namespace)
+        parsed = super().parse_intermixed_args(words + last, namespace)
+        for key in self._key_options:
+            if getattr(parsed, key) is not None:
+                parsed.overrides.append(f"{key}={json.dumps(getattr(parsed, key))}")
+        return parsed
 
     def _is_option(self, word: str) -> bool:
         """Whether a word can be an option: `-clip.mp4` is a file name, as no option but -h has one
@@ -69,6 +128,13 @@ class ToolParser(argparse.ArgumentParser):
 
     def _parse_optional(self, arg_string: str) -> Any:
         return super()._parse_optional(arg_string) if self._is_option(arg_string) else None
+
+
+def device(text: str) -> str:
+    """An argument that names a device."""
+    if not DEVICE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda or cuda:N, received {text!r}")
+    return text
 
 
 def positive(text: str) -> float:
@@ -104,6 +170,15 @@ def second(text: str) -> float:
     return value
 
 
+def count(text: str) -> int:
+    """An argument that is a number of things, at least one."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number of at least 1, received {text!r}"
+        )
+    return int(text)
+
+
 def fraction(text: str) -> float:
     """An argument from 0 to 1."""
     value = float(text)
@@ -128,10 +203,9 @@ def reports_mistakes(main: Main) -> Main:
         # a library's root handler would print warnings once more
         logging.getLogger("ava_det").propagate = False
         try:
-            # torchrun's own summary then says the reason too
-            return (record(main) if "TORCHELASTIC_RUN_ID" in os.environ else main)(argv) or 0
+            return _recorded(main)(argv) or 0
         except (ValueError, OSError) as error:
-            if has_met() or local_rank() == 0:
+            if _speaks():
                 print(f"error: {_sentence(error)}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
@@ -139,6 +213,23 @@ def reports_mistakes(main: Main) -> Main:
             return 130
 
     return run
+
+
+def _recorded(main: Main) -> Main:
+    """Under torchrun, main with its mistake recorded, for the summary that torchrun prints."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return main
+    from torch.distributed.elastic.multiprocessing.errors import record  # takes a second
+
+    return cast(Main, record(main))
+
+
+def _speaks() -> bool:
+    """Whether this process tells a mistake: of those that have not met, one of each machine does."""
+    distributed = sys.modules.get("ava_det.distributed")  # who never imported it has met nobody
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0 or (
+        distributed is not None and distributed.has_met()
+    )
 
 
 def _sentence(error: ValueError | OSError) -> str:

@@ -11,7 +11,6 @@ python -m benchmarks all [--quick] [--config F] [--json F]                (each 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -26,12 +25,7 @@ from benchmarks.train import add_train
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    lines = (__doc__ or "").splitlines()
-    parser = ToolParser(
-        description=lines[0],
-        epilog="\n".join(lines[2:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = ToolParser("python -m benchmarks", __doc__)
     commands = parser.add_subparsers(title="what to measure", required=True, metavar="WHAT")
     add_evaluate(commands)
     add_decode(commands)

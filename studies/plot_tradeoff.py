@@ -44,7 +44,7 @@ TITLES = {
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
+    parser = ToolParser("python -m studies.plot_tradeoff", __doc__)
     parser.add_argument(
         "--literature", type=Path, default=LITERATURE, help="CSV of results with their sources"
     )

@@ -71,7 +71,7 @@ class Run:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
+    parser = ToolParser("python -m studies.synthetic_table", __doc__)
     parser.add_argument("--output", type=Path, default=Path("outputs/synthetic_table"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--configs", nargs="+", choices=NAMES, default=list(NAMES))

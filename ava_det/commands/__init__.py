@@ -1,1 +1,116 @@
-"""One file a command, each with `main(argv=None)`."""
+"""The commands of `ava-det`: one module each, with `make_parser()` and `main(argv=None)`.
+
+This table is all that `ava-det --help` reads: a command's own module, and torch with it, is
+imported when it is run.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A word after `ava-det`.
+
+    Attributes:
+        module: where its `main` is.
+        summary: what it does, in one line.
+        old_names: the installed script and others that it was called by before 0.2.
+    """
+
+    module: str
+    summary: str
+    old_names: tuple[str, ...] = ()
+
+
+GROUPS: dict[str, dict[str, Command]] = {
+    "begin": {
+        "quickstart": Command(
+            "ava_det.commands.quickstart", "render a small dataset, train on it, score and show it"
+        ),
+        "demo": Command(
+            "ava_det.commands.demo",
+            "show on videos, cameras or streams who does what",
+            ("ava-demo",),
+        ),
+        "detect": Command(
+            "ava_det.commands.detect",
+            "find the persons in videos and write a box file",
+            ("ava-detect-persons",),
+        ),
+    },
+    "train and score": {
+        "train": Command(
+            "ava_det.commands.train", "train an action detector and evaluate it", ("ava-train",)
+        ),
+        "test": Command(
+            "ava_det.commands.test", "score trained weights on a split of a dataset", ("ava-test",)
+        ),
+        "score": Command(
+            "ava_det.commands.score", "compute frame mAP of a result CSV", ("ava-evaluate",)
+        ),
+        "train-head": Command(
+            "ava_det.commands.train_head",
+            "train your own classes on a frozen network, in minutes",
+            ("ava-train-head",),
+        ),
+        "train-detector": Command(
+            "ava_det.commands.train_detector",
+            "train a person detector on labelled boxes",
+            ("ava-train-detector",),
+        ),
+        "train-kinetics": Command(
+            "ava_det.commands.train_kinetics",
+            "train a classifier of whole videos",
+            ("ava-train-kinetics",),
+        ),
+        "reproduce": Command(
+            "ava_det.commands.reproduce",
+            "reproduce a published mAP from AVA's movies",
+            ("ava-reproduce",),
+        ),
+    },
+    "datasets": {
+        "check": Command(
+            "ava_det.commands.check", "find what is wrong with a dataset", ("ava-check-dataset",)
+        ),
+        "import": Command(
+            "ava_det.commands.import_annotations",
+            "turn CVAT exports and tables into AVA's format, and back",
+            ("ava-import-annotations",),
+        ),
+        "prepare-ava": Command(
+            "ava_det.datasets.ava.prepare", "fetch AVA, check it and lay it out"
+        ),
+        "transcode": Command(
+            "ava_det.datasets.ava.transcode", "make videos small and quick to read for training"
+        ),
+        "render": Command("ava_det.datasets.synthetic.prepare", "render the synthetic dataset"),
+        "render-clips": Command(
+            "ava_det.datasets.synthetic.single_actions", "render clips with one class each"
+        ),
+    },
+    "weights and configs": {
+        "config": Command(
+            "ava_det.commands.config", "print a config in full, or what its keys mean"
+        ),
+        "info": Command(
+            "ava_det.commands.info",
+            "print what a network looks like and costs",
+            ("ava-model-info",),
+        ),
+        "export": Command(
+            "ava_det.commands.export", "write weights as ONNX or OpenVINO", ("ava-export",)
+        ),
+        "convert": Command(
+            "ava_det.commands.convert",
+            "turn published weights into safetensors",
+            ("ava-convert-weights",),
+        ),
+        "completion": Command(
+            "ava_det.commands.completion", "print what makes a shell complete these commands"
+        ),
+    },
+}
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+OLD_NAMES = {old: name for name, command in COMMANDS.items() for old in command.old_names}

@@ -1,8 +1,8 @@
 """The data set doctor: what is wrong with a config's annotations, videos and boxes, where, and how
 to mend it.
 
-python tools/check_dataset.py --config configs/mini_ava/slowfast.yaml
-python tools/check_dataset.py --config your.yaml data.start_second=900 --sheet sheet.png
+    ava-det check --config configs/mini_ava/slowfast.yaml
+    ava-det check --config your.yaml data.start_second=900 --sheet sheet.png
 
 Exit code 1 where something would spoil training or evaluation, 0 otherwise, 2 for a mistake in the
 command or config. The sheet shows the keyframes with faults, or random ones where there are none:
@@ -32,15 +32,19 @@ from ava_det.detectors.registry import names_detector
 from ava_det.visualization import draw_label_sheet, write_png
 
 
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="the experiment whose data is checked")
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det check", __doc__)
+    parser.add_config("the experiment whose data is checked")
     parser.add_argument(
         "--sheet", metavar="PNG", help="draw the keyframes with faults, or random ones, there"
     )
     parser.add_overrides()
-    args = parser.parse_intermixed_args(argv)
+    return parser
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    args = make_parser().parse_intermixed_args(argv)
     if args.sheet and Path(args.sheet).suffix.lower() != ".png":
         raise ValueError(f"--sheet: expected a file name that ends in .png, received {args.sheet}")
     config = load_config(args.config, args.overrides)

@@ -1,6 +1,6 @@
 """Converts published weights of any known format into ours: safetensors with the config inside.
 
-    python tools/convert_weights.py SLOWFAST_32x2_R101_50_50.pkl slowfast.safetensors \\
+    ava-det convert SLOWFAST_32x2_R101_50_50.pkl slowfast.safetensors \\
         --config configs/ava/pyslowfast/SLOWFAST_32x2_R101_50_50.yaml
 
 SRC is a file or a name of MODEL_ZOO.md. Every entry must fit the config's network; the report says
@@ -25,14 +25,17 @@ from ava_det.files import require_other_files
 from ava_det.models.build import build_model
 
 
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det convert", __doc__)
     parser.add_argument("source", metavar="SRC", help="a weights file, or a name of the model zoo")
     parser.add_argument("target", metavar="DST", help="the safetensors file to write")
-    parser.add_argument(
-        "--config", required=True, help="the experiment whose network the weights belong to"
-    )
+    parser.add_config("the experiment whose network the weights belong to")
+    return parser
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = make_parser()
     args = parser.parse_args(argv)
     if Path(args.target).suffix.lower() != ".safetensors":
         parser.error(

@@ -1,16 +1,15 @@
 """Overlays a video with who does what: boxes, actions and scores that follow the people.
 
-    python tools/demo.py --video walk.mp4 --output overlay.mp4                       (published AVA weights)
-    python tools/demo.py --video walk.mp4 --output overlay.mp4 --weights
-    outputs/quickstart/checkpoints/last.pt \\
+    ava-det demo --video walk.mp4 --output overlay.mp4              (published AVA weights)
+    ava-det demo --video walk.mp4 --output overlay.mp4 --weights FILE \\
         [--config FILE] [--csv detections.csv] [--json detections.jsonl] [--sheet overlay.png]
-    torchrun --nproc-per-node 8 tools/demo.py --video FOLDER --output overlays --json results
+    torchrun --nproc-per-node 8 -m ava_det demo --video FOLDER --output overlays --json results
 
 --video may also be a glob, a webcam's number or a URL. --boxes is a box file, whose timestamps then
-are the keyframes, or like --detector a person detector's name. The CSV holds every score in AVA's
-result format, at data.start_second plus the seconds in the file, so that it can be evaluated. Of
-several videos each has its own files, named after it; those that are there already are passed over,
-so that the same command goes on where a job was stopped.
+are the keyframes. The CSV holds every score in AVA's result format, at data.start_second plus the
+seconds in the file, so that it can be evaluated. Of several videos each has its own files, named
+after it; those that are there already are passed over, so that the same command goes on where a job
+was stopped.
 """
 
 from __future__ import annotations
@@ -24,10 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
-from ava_det.cli import reports_mistakes
+from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import ConfigError
 from ava_det.demo.job import name_files, run_job
 from ava_det.demo.options import SUFFIXES, choose_actions, choose_thresholds, parse_arguments
+from ava_det.demo.options import make_parser as make_demo_parser
 from ava_det.demo.video import Looks, Moments, Outputs, process_live, process_video
 from ava_det.detectors.keyframe_boxes import PersonBoxes
 from ava_det.detectors.registry import DETECTORS, names_detector
@@ -41,9 +41,13 @@ from ava_det.visualization import Window
 logger = logging.getLogger("ava_det")
 
 
+def make_parser() -> ToolParser:
+    return make_demo_parser("ava-det demo", __doc__)
+
+
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_arguments(argv, __doc__ or "")
+    args = parse_arguments(make_parser(), argv)
     source = find_source(args.video, args.recursive)
     outputs = check_outputs(args, source)
     if source.left_out is not None:

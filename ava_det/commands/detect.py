@@ -1,10 +1,9 @@
 """Finds the persons in videos and writes their boxes: the box file that training, testing and the
 demo read.
 
-    python tools/detect_persons.py --videos FOLDER --output boxes.csv --every 1.0 python
-    tools/detect_persons.py --videos data/ava/videos --output boxes.csv --at val.csv --start-second
-    900 torchrun --nproc-per-node 8 tools/detect_persons.py --videos FOLDER --output boxes.csv --at
-    annotations.csv
+    ava-det detect --videos FOLDER --output boxes.csv --every 1.0
+    ava-det detect --videos FOLDER --output boxes.csv --at val.csv --start-second 900
+    torchrun --nproc-per-node 8 -m ava_det detect --videos FOLDER --output boxes.csv --at val.csv
 
 --at takes the keyframes of an AVA CSV and, where it has boxes, says how good the detected ones are.
 A run that was killed goes on where it was by the same command. A video that cannot be read is named
@@ -25,12 +24,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ava_det.cli import ToolParser, count_from_zero, fraction, interval, reports_mistakes, second
+from ava_det.cli import (
+    ToolParser,
+    count_from_zero,
+    device,
+    fraction,
+    interval,
+    reports_mistakes,
+    second,
+)
 from ava_det.config import Config
 from ava_det.detectors import PersonDetector
 from ava_det.detectors.box_file import BoxParts
 from ava_det.detectors.keyframe_boxes import compute_recall, detect_in_video, keyframe_grid
-from ava_det.detectors.registry import DETECTORS, build_detector, names_detector
+from ava_det.detectors.registry import DETECTORS, build_detector
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import is_main_process, merge_over_ranks, process_group
 from ava_det.evaluation.person_ap import compute_person_ap
@@ -85,8 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = ToolParser(description=__doc__.splitlines()[0])
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det detect", __doc__)
     parser.add_argument(
         "--videos",
         type=Path,
@@ -104,12 +111,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="which video stream of the files, from 0 (the first that is no picture)",
     )
     parser.add_argument("--output", type=Path, required=True, help="the box file to write, a CSV")
-    parser.add_argument(
-        "--detector", type=detector, default="auto", help=f"{', '.join(DETECTORS)} (default: auto)"
-    )
-    parser.add_argument(
-        "--weights", help="of faster_rcnn or detectron2: a file, a name of the model zoo or a URL"
-    )
+    parser.add_detector(DETECTORS)
+    parser.add_argument("--weights", help=argparse.SUPPRESS)  # before 0.2, for NAME:WEIGHTS
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--at", type=Path, metavar="CSV", help="an AVA CSV: look at its keyframes")
     when.add_argument(
@@ -128,9 +131,15 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--min-score", type=fraction, default=0.05, help="leave out boxes below this score (0.05)"
     )
     parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)"
+        "--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N (default: auto)"
     )
+    return parser
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = make_parser()
     args = parser.parse_args(argv)
+    args.detector = args.detector or "auto"
     if args.output.is_dir():
         parser.error(f"argument --output: expected a file name to write, {args.output} is a folder")
     if args.weights is not None:  # detectron2 alone has its default config before its weights
@@ -138,14 +147,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             f"::{args.weights}" if args.detector == "detectron2" else f":{args.weights}"
         )
     return args
-
-
-def detector(text: str) -> str:
-    if not names_detector(text):
-        raise argparse.ArgumentTypeError(
-            f"expected one of {', '.join(DETECTORS)}, or NAME:WEIGHTS, received {text!r}"
-        )
-    return text
 
 
 def collect_videos(paths: Sequence[Path], recursive: bool) -> dict[str, Path]:

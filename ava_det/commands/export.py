@@ -1,10 +1,9 @@
 """Writes a trained network as a file for onnxruntime or OpenVINO, once its outputs are found equal
 to the network's.
 
-    python tools/export_model.py --config configs/synthetic/slowfast.yaml \\
+    ava-det export --config configs/synthetic/slowfast.yaml \\
         --weights outputs/quickstart/checkpoints/last.pt --format onnx --output slowfast.onnx
-    python tools/test_ava.py --config configs/synthetic/slowfast.yaml --weights slowfast.onnx
-    --runtime onnx
+    ava-det test --config configs/synthetic/slowfast.yaml --weights slowfast.onnx --runtime onnx
 
 Any number of clips and boxes, any height and width; the number of frames is the config's. See
 docs/export.md.
@@ -32,13 +31,10 @@ from ava_det.video.folder import open_video
 from ava_det.video.sources import find_videos
 
 
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--config", required=True, help="the experiment the weights were trained by"
-    )
-    parser.add_argument("--weights", required=True, help="a checkpoint, or a name of the model zoo")
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det export", __doc__)
+    parser.add_config("the experiment the weights were trained by")
+    parser.add_weights("a checkpoint, or a name of the model zoo", required=True)
     parser.add_argument("--format", required=True, choices=tuple(FORMATS))
     parser.add_argument(
         "--output",
@@ -53,6 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--video", type=Path, help="compare on this video too; default: the first of data.video_dir"
     )
     parser.add_overrides()
+    return parser
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = make_parser()
     args = parser.parse_intermixed_args(argv)
     suffix = FORMATS[args.format]
     if args.output.suffix.lower() != suffix or args.output.is_dir():

@@ -1,9 +1,8 @@
 """Turns annotations of your own into AVA's format, and AVA's format into drafts for CVAT.
 
-    python tools/import_annotations.py cvat exports/*.zip --videos videos --output data/mine
-    --val-share 0.25 python tools/import_annotations.py csv boxes.csv --videos videos --pixels
-    --output data/mine python tools/import_annotations.py to-cvat --boxes boxes.csv --videos videos
-    --label-map MAP.pbtxt --output drafts
+    ava-det import cvat exports/*.zip --videos videos --output data/mine --val-share 0.25
+    ava-det import csv boxes.csv --videos videos --pixels --output data/mine
+    ava-det import to-cvat --boxes boxes.csv --videos videos --label-map MAP --output drafts
 
 `cvat` and `csv` write train.csv and val.csv, and labelmap.pbtxt unless --label-map gives one or the
 folder has one. `to-cvat` writes an XML for each video, from --annotations, from the --detections of
@@ -50,7 +49,7 @@ from ava_det.interchange.table import load_table
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parse_arguments(argv)
+    args = make_parser().parse_args(argv)
     if args.command == "to-cvat":
         print(write_drafts(args))
         return 0
@@ -59,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = ToolParser(description=__doc__.splitlines()[0])
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det import", __doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="cvat | csv | to-cvat")
     cvat = commands.add_parser(
         "cvat",
@@ -161,7 +160,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             default=0.0,
             help="what a video's first frame is worth (0)",
         )
-    return parser.parse_args(argv)
+    return parser
 
 
 def read_cvat(args: argparse.Namespace) -> tuple[list[LabelledBox], list[str]]:

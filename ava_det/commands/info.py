@@ -1,7 +1,7 @@
 """Prints what a network looks like and costs, as Table 1 of the SlowFast paper does.
 
-    python tools/model_info.py --config configs/kinetics/slowfast_r50_4x16.yaml
-    python tools/model_info.py --config configs/ava/slowfast_r50_8x8.yaml --json
+    ava-det info --config configs/kinetics/slowfast_r50_4x16.yaml
+    ava-det info --config configs/ava/slowfast_r50_8x8.yaml --json
 
 GMACs are multiply-accumulates of one clip; a detection head counts one box. Nothing is run and no
 weights are made.
@@ -25,14 +25,18 @@ from ava_det.models.resnet3d import Bottleneck, Stage, Stem
 from ava_det.models.slowfast import LateralConnection
 
 
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="the experiment whose network is described")
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det info", __doc__)
+    parser.add_config("the experiment whose network is described")
     parser.add_argument("--size", type=int, default=256, help="pixels per side of the clip (256)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_overrides()
-    args = parser.parse_intermixed_args(argv)
+    return parser
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    args = make_parser().parse_intermixed_args(argv)
     if args.size < 32:
         raise ValueError(f"--size: expected at least 32 pixels, received {args.size}")
     config = load_config(args.config, args.overrides)

@@ -1,8 +1,7 @@
 """From nothing to a trained detector, its mAP and an overlay, on synthetic videos: what `make
 quickstart` runs.
 
-    python tools/quickstart.py [--output DIR] [--dataset DIR] [--num-train N] [--num-val N]
-    [key=value ...]
+    ava-det quickstart [--output DIR] [--dataset DIR] [--num-train N] [--num-val N] [key=value ...]
 
 It runs four commands of this toolkit and prints each before it starts, so that they can be run one
 by one.
@@ -25,54 +24,55 @@ from ava_det.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "configs/synthetic/slowfast.yaml"
-# a script of the checkout and the module that it calls
-MODULES = {
-    "data/synthetic/prepare.py": "ava_det.datasets.synthetic.prepare",
-    "tools/train_ava.py": "ava_det.commands.train",
-    "tools/test_ava.py": "ava_det.commands.test",
-    "tools/demo.py": "ava_det.commands.demo",
-}
+
+
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det quickstart", __doc__)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("outputs/quickstart"),
+        help="folder to write (%(default)s)",
+    )
+    parser.add_argument(
+        "--dataset",
+        type=Path,
+        default=Path("data/synthetic/rendered"),
+        help="rendered videos (%(default)s)",
+    )
+    parser.add_argument(
+        "--num-train", type=int, help="training videos to render (default: render's)"
+    )
+    parser.add_argument(
+        "--num-val", type=int, help="validation videos to render (default: render's)"
+    )
+    parser.add_device_key()
+    parser.add_overrides()
+    return parser
 
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=Path("outputs/quickstart"))
-    parser.add_argument("--dataset", type=Path, default=Path("data/synthetic/rendered"))
-    parser.add_argument(
-        "--num-train", type=int, help="training videos to render (default: prepare.py's)"
-    )
-    parser.add_argument(
-        "--num-val", type=int, help="validation videos to render (default: prepare.py's)"
-    )
-    parser.add_overrides()
-    args = parser.parse_intermixed_args(argv)
+    args = make_parser().parse_intermixed_args(argv)
     start = time.monotonic()
     sizes = [
         f"--num-{split}={n}"
         for split, n in (("train", args.num_train), ("val", args.num_val))
         if n is not None
     ]
-    run("data/synthetic/prepare.py", "--output", args.dataset, *sizes)
+    run("render", "--output", args.dataset, *sizes)
     data = dataset_overrides(args.dataset)
-    run(
-        "tools/train_ava.py",
-        "--config",
-        CONFIG,
-        f"output_dir={args.output}",
-        *data,
-        *args.overrides,
-    )
+    run("train", "--config", CONFIG, f"output_dir={args.output}", *data, *args.overrides)
     weights = args.output / "checkpoints" / "last.pt"
     gt_output = args.output / "gt_boxes"
-    test = ("tools/test_ava.py", "--config", CONFIG, "--weights", weights, "--boxes", "gt")
+    test = ("test", "--config", CONFIG, "--weights", weights, "--boxes", "gt")
     run(*test, f"output_dir={gt_output}", *data, *args.overrides)
     with atomic_path(args.output / "metrics_gt_boxes.json") as temporary:
         shutil.copyfile(gt_output / "metrics.json", temporary)
     video = next((args.dataset / "videos").glob("demo_*.mp4"))
     overlay = ("--output", args.output / "overlay.mp4", "--sheet", args.output / "overlay.png")
-    demo = ("tools/demo.py", "--video", video, *overlay, "--config", CONFIG, "--weights", weights)
-    run(*demo, "--boxes", "motion", "--every", "0.5", *data, *args.overrides)
+    demo = ("demo", "--video", video, *overlay, "--config", CONFIG, "--weights", weights)
+    run(*demo, "--detector", "motion", "--every", "0.5", *data, *args.overrides)
     print(summary(args.output, time.monotonic() - start))
     return 0
 
@@ -84,16 +84,15 @@ def dataset_overrides(dataset: Path) -> list[str]:
     return [f"data.video_dir={dataset}/videos", f"data.label_map={dataset}/labelmap.pbtxt", *files]
 
 
-def run(script: str, *arguments: object) -> None:
-    """Runs one script of the checkout as the command line would; its failure ends the quickstart
-    with its exit code.
-    """
-    texts = [str(argument) for argument in arguments]
-    print(f"\n$ python {script} {shlex.join(texts)}", flush=True)
+def run(command: str, *arguments: object) -> None:
+    """Runs one command in a process of its own; where it fails, its exit code ends this one."""
+    texts = [command, *(str(argument) for argument in arguments)]
+    print(f"\n$ ava-det {shlex.join(texts)}", flush=True)
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", MODULES[script], *texts]
-    code = subprocess.run(command, check=False, env=environment).returncode
+    code = subprocess.run(
+        [sys.executable, "-m", "ava_det", *texts], check=False, env=environment
+    ).returncode
     if code:
         raise SystemExit(code)
 

@@ -1,13 +1,14 @@
 """Reproduces a published mAP from AVA's original validation movies, and says why where it does not.
 
-python tools/reproduce.py --weights pyslowfast/SLOWFAST_32x2_R101_50_50_v2.1 --videos
-data/ava/videos python tools/reproduce.py --weights ... --videos DIR --limit 1 train.num_workers=2
-torchrun --nproc-per-node 8 tools/reproduce.py --weights ... --videos DIR
+    ava-det reproduce --weights pyslowfast/SLOWFAST_32x2_R101_50_50_v2.1 --videos data/ava/videos
+    ava-det reproduce --weights ... --videos DIR --limit 1 train.num_workers=2
+    torchrun --nproc-per-node 8 -m ava_det reproduce --weights ... --videos DIR
+
+The same command goes on with what was scored before. See docs/reproducing.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ava_det.checkpoint import resolve_weights
-from ava_det.cli import ToolParser, reports_mistakes
+from ava_det.cli import ToolParser, count, reports_mistakes
 from ava_det.config import Config, SplitConfig, config_to_dict, load_config
 from ava_det.data.build import load_label_map_for
 from ava_det.data.transforms import normalise_batch
@@ -81,7 +82,7 @@ class Plan:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parse(argv)
+    args = make_parser().parse_intermixed_args(argv)
     published = find_published(args.weights)
     overrides = [f"data.video_dir={args.videos}", *args.overrides]
     if args.config is not None:
@@ -124,40 +125,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    lines = (__doc__ or "").splitlines()
-    parser = ToolParser(
-        description=lines[0],
-        epilog="\n".join(lines[2:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--weights", required=True, help="a published name (MODEL_ZOO.md), or a weights file"
-    )
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det reproduce", __doc__)
+    parser.add_weights("a published name (MODEL_ZOO.md), or a weights file", required=True)
     parser.add_argument(
         "--videos",
         required=True,
         metavar="DIR",
         help="original movies, cut ones, or picture folders",
     )
-    parser.add_argument(
-        "--config", help="how to run the weights; default: the published config of their name"
+    parser.add_config(
+        "how to run the weights (default: the published config of their name)", required=False
     )
     parser.add_argument(
         "--protocol", choices=[*PROTOCOLS, "all"], default="all", help="default: %(default)s"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="score the first N movies only")
+    parser.add_argument("--limit", type=count, metavar="N", help="score the first N movies only")
     parser.add_argument(
         "--reference", metavar="LOG", help="a published test log, to compare every class with"
     )
     parser.add_argument(
         "--output", metavar="DIR", help="default: outputs/reproduce/NAME; run again to go on"
     )
+    parser.add_device_key()
     parser.add_overrides()
-    args: argparse.Namespace = parser.parse_intermixed_args(argv)
-    if args.limit is not None and args.limit < 1:
-        parser.error(f"--limit: expected at least 1 movie, received {args.limit}")
-    return args
+    return parser
 
 
 def make_plan(

@@ -1,10 +1,11 @@
 """Scores an AVA result CSV: frame mAP under a named protocol, per class, and what was not scored
 and why.
 
-python tools/evaluate.py --annotations ava_val_v2.2.csv --detections detections.csv --label-map
-labelmap.pbtxt python tools/evaluate.py ... --protocol all --excluded
-ava_val_excluded_timestamps_v2.2.csv python tools/evaluate.py ... --iou 0.5 0.75 --json metrics.json
---report report --compare baseline.csv
+    ava-det score --annotations CSV --detections CSV --label-map PBTXT
+    ava-det score ... --protocol all --excluded CSV
+    ava-det score ... --iou 0.5 0.75 --json metrics.json --report report --compare CSV
+
+What the protocols count: docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ava_det.formats.label_map import load_label_groups, load_label_map
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parse(argv)
+    args = make_parser().parse_args(argv)
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             "--device cuda: expected a CUDA device, found none that this torch build can use"
@@ -79,13 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    lines = (__doc__ or "").splitlines()
-    parser = ToolParser(
-        description=lines[0],
-        epilog="\n".join(lines[2:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det score", __doc__)
     parser.add_argument(
         "--annotations", required=True, metavar="CSV", help="ground truth; column 8 is a person id"
     )
@@ -111,7 +107,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--gt-boxes", metavar="CSV", help="the model's detections on ground-truth boxes: the bound"
     )
-    return parser.parse_args(argv)
+    return parser
 
 
 def _evaluate(

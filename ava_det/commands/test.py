@@ -1,8 +1,10 @@
 """Scores trained weights on a split and writes detections.csv and metrics.json.
 
-python tools/test_ava.py --config configs/synthetic/slowfast.yaml --weights outputs/quickstart/checkpoints/last.pt
-python tools/test_ava.py --config FILE --weights FILE --boxes gt output_dir=outputs/gt_boxes
-python tools/test_ava.py --config FILE --weights FILE --split test      (no labels: a submission, no mAP)
+    ava-det test --config configs/synthetic/slowfast.yaml --weights FILE
+    ava-det test --config FILE --weights FILE --boxes gt output_dir=outputs/gt_boxes
+    ava-det test --config FILE --weights FILE --split test      (no labels: a submission, no mAP)
+
+Under torchrun the processes share the clips out. See docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Sequence
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import load_config
 from ava_det.data.build import load_label_map_for
+from ava_det.detectors.registry import DETECTORS
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import is_main_process, process_group
 from ava_det.export import RUNTIMES
@@ -22,22 +25,29 @@ from ava_det.tasks.run_folder import RunFolder, describe_metrics
 from ava_det.tasks.splits import build_split
 
 
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--config", required=True, help="the experiment the weights were trained by"
-    )
-    parser.add_argument("--weights", required=True, help="a checkpoint, or a name of the model zoo")
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det test", __doc__)
+    parser.add_config("the experiment the weights were trained by")
+    parser.add_weights("a checkpoint, or a name of the model zoo", required=True)
     parser.add_argument(
         "--runtime", choices=("torch", *RUNTIMES), default="torch", help="of an exported --weights"
     )
     parser.add_argument("--split", choices=("val", "test"), default="val")
-    parser.add_argument(
-        "--boxes", help="gt, a box file or a detector's name; default: data.<split>.boxes"
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument(
+        "--boxes",
+        metavar="gt|FILE",
+        help="labelled boxes, or those of a box file (default: data.<split>.boxes)",
     )
+    parser.add_detector(DETECTORS, who, default="data.<split>.boxes")
+    parser.add_device_key()
     parser.add_overrides()
-    args = parser.parse_intermixed_args(argv)
+    return parser
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    args = make_parser().parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     folder = RunFolder(config.output_dir)
     read = {"--weights": args.weights, "--boxes": args.boxes}
@@ -46,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with process_group(device):
         model, carried = load_trained_model(config, args.weights, device, args.runtime)
         label_map = carried or load_label_map_for(config)
-        split = build_split(config, args.split, device, boxes=args.boxes)
+        split = build_split(config, args.split, device, boxes=args.boxes or args.detector)
         evaluate = build_evaluation(config, split, label_map, folder, device)
         metrics = evaluate(model)
         if is_main_process():

@@ -1,10 +1,10 @@
 """Trains an action detector on AVA-format data, then evaluates it.
 
-    python tools/train_ava.py --config configs/synthetic/slowfast.yaml python tools/train_ava.py
-    --config configs/ava/slowfast_r50_4x16.yaml train.batch_size=16 train.lr=0.025 torchrun
-    --nproc-per-node 8 tools/train_ava.py --config configs/ava/slowfast_r50_4x16.yaml torchrun
-    --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 \\
-        tools/train_ava.py --config configs/ava/slowfast_r50_4x16.yaml
+    ava-det train --config configs/synthetic/slowfast.yaml
+    ava-det train --config configs/ava/slowfast_r50_4x16.yaml train.batch_size=16 train.lr=0.025
+    torchrun --nproc-per-node 8 -m ava_det train --config configs/ava/slowfast_r50_4x16.yaml
+    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 \\
+        -m ava_det train --config configs/ava/slowfast_r50_4x16.yaml
 
 Writes into output_dir: config.yaml, environment.json, log.jsonl, checkpoints/, detections.csv,
 metrics.json, samples.png, curves.png. --resume goes on from checkpoints/last.pt.
@@ -18,7 +18,7 @@ from functools import partial
 
 import torch
 
-from ava_det.cli import reports_mistakes
+from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config
 from ava_det.data.build import load_label_map_for
 from ava_det.data.loader import ClipLoader
@@ -27,13 +27,17 @@ from ava_det.tasks.action_detection import build_evaluation
 from ava_det.tasks.run_folder import RunFolder, describe_metrics
 from ava_det.tasks.sample_sheet import SampleSheet
 from ava_det.tasks.splits import Split, build_split, build_train_loader
-from ava_det.tasks.training_run import Task, run_training
+from ava_det.tasks.training_run import Task, make_training_parser, run_training
 from ava_det.video.sources import find_videos
+
+
+def make_parser() -> ToolParser:
+    return make_training_parser("ava-det train", __doc__)
 
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    return run_training(argv, __doc__, build_task, describe_metrics)
+    return run_training(make_parser().parse_intermixed_args(argv), build_task, describe_metrics)
 
 
 def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:

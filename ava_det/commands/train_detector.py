@@ -1,12 +1,12 @@
 """Trains the built-in person detector on the person boxes of a dataset, and says how good it is.
 
-    python tools/train_detector.py --config configs/detector/synthetic.yaml
-    python tools/train_detector.py --config configs/detector/ava.yaml --resume
-    torchrun --nproc-per-node 8 tools/train_detector.py --config configs/detector/ava.yaml
+    ava-det train-detector --config configs/detector/synthetic.yaml
+    ava-det train-detector --config configs/detector/ava.yaml --resume
+    torchrun --nproc-per-node 8 -m ava_det train-detector --config configs/detector/ava.yaml
 
 Writes into output_dir: config.yaml, environment.json, log.jsonl, boxes.csv, metrics.json and
-checkpoints/last.pt, which is the detector `faster_rcnn:FILE` of demo.py, test_ava.py and
-detect_persons.py.
+checkpoints/last.pt, which is the detector `faster_rcnn:FILE` of ava-det demo, test
+and detect.
 """
 
 from __future__ import annotations
@@ -37,17 +37,21 @@ from ava_det.training.detector_loop import train_detector
 from ava_det.training.log import JsonLog
 
 
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--config", required=True, help="experiment file, such as configs/detector/synthetic.yaml"
-    )
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det train-detector", __doc__)
+    parser.add_config("experiment file, such as configs/detector/synthetic.yaml")
     parser.add_argument(
         "--resume", action="store_true", help="go on from output_dir/checkpoints/last.pt"
     )
+    parser.add_weights_key("start from this detector: a file or a name of the model zoo")
+    parser.add_device_key()
     parser.add_overrides()
-    args = parser.parse_intermixed_args(argv)
+    return parser
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    args = make_parser().parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     device = prepare_torch(config)
     with process_group(device):

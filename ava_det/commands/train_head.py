@@ -1,12 +1,12 @@
 """Your own classes in minutes, on a CPU: a head on a frozen network, whose features are computed
 once and kept.
 
-    python tools/train_head.py --config configs/mini_ava/slowfast.yaml
-    weights=outputs/quickstart/checkpoints/last.pt python tools/train_head.py --config FILE
-    weights=FILE|NAME [--table features.csv] [model.roi_hidden_layer=true]
+    ava-det train-head --config configs/mini_ava/slowfast.yaml --weights FILE|NAME
+    ava-det train-head --config FILE --weights FILE|NAME --table features.csv
+    ava-det train-head --config FILE --weights FILE|NAME model.roi_hidden_layer=true
 
 Writes into output_dir/head: features/ (the cache), checkpoints/last.pt (the whole network with the
-new head, which test_ava and demo load), detections.csv and metrics.json (labelled boxes of
+new head, which ava-det test and demo load), detections.csv and metrics.json (labelled boxes of
 data.val). See docs/own_classes.md.
 """
 
@@ -38,17 +38,23 @@ from ava_det.tasks.run_folder import RunFolder, describe_metrics, list_sources
 from ava_det.tasks.splits import build_split
 
 
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--config", required=True, help="the experiment: its data and the network of its `weights`"
-    )
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det train-head", __doc__)
+    parser.add_config("the experiment: its data and the network of its `weights`")
     parser.add_argument(
         "--table", type=Path, help="also write every box with its labels and its nearest box, a CSV"
     )
+    parser.add_weights_key(
+        "the trained network to put a head on: a file or a name of the model zoo"
+    )
+    parser.add_device_key()
     parser.add_overrides()
-    args = parser.parse_intermixed_args(argv)
+    return parser
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    args = make_parser().parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     run(config, prepare_torch(config), args.table)
     return 0

@@ -1,14 +1,12 @@
 """Trains a video classifier (Kinetics) from a list of videos or a folder for each class, and tests
 it on 10 x 3 views.
 
-    python tools/train_kinetics.py --config configs/kinetics/slowfast_r50_4x16.yaml
-    data.video_dir=FOLDER \\
-        data.train.annotations=train.csv data.val.annotations=val.csv
-    torchrun --nproc-per-node 8 tools/train_kinetics.py --config
-    configs/kinetics/slowfast_r50_4x16.yaml ... python tools/train_kinetics.py --config FILE
-    --eval-only weights=FILE|NAME ...
+    ava-det train-kinetics --config configs/kinetics/slowfast_r50_4x16.yaml \\
+        data.video_dir=FOLDER data.train.annotations=train.csv data.val.annotations=val.csv
+    torchrun --nproc-per-node 8 -m ava_det train-kinetics --config FILE ...
+    ava-det train-kinetics --config FILE --eval-only --weights FILE|NAME ...
 
-Writes what train_ava writes; metrics.json has top1 and top5. `weights:
+Writes what ava-det train writes; metrics.json has top1 and top5. `weights:
 outputs/.../checkpoints/last.pt` in an AVA config starts a detector from it. See docs/kinetics.md.
 """
 
@@ -21,10 +19,10 @@ from typing import Any
 
 import torch
 
-from ava_det.cli import reports_mistakes
+from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config
 from ava_det.tasks.run_folder import RunFolder
-from ava_det.tasks.training_run import Task, run_training
+from ava_det.tasks.training_run import Task, make_training_parser, run_training
 from ava_det.tasks.video_classification import (
     build_video_evaluation,
     build_video_loader,
@@ -32,9 +30,13 @@ from ava_det.tasks.video_classification import (
 )
 
 
+def make_parser() -> ToolParser:
+    return make_training_parser("ava-det train-kinetics", __doc__)
+
+
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
-    return run_training(argv, __doc__, build_task, describe)
+    return run_training(make_parser().parse_intermixed_args(argv), build_task, describe)
 
 
 def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:

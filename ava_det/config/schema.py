@@ -40,13 +40,13 @@ class ModelConfig:
     depth: int = 50
     width: int = 64  # channels of the Slow stem; res2 ends at 4 * width
     head: str = "roi"  # roi (detection, AVA) or classification (Kinetics)
-    num_classes: int = 80
+    num_classes: int = 80  # columns of the output: the largest action id, of the label map
     num_slow_frames: int = 4  # T
     slow_stride: int = 16  # tau
     alpha: int = 8  # the Fast pathway sees alpha * T frames, tau / alpha ticks apart
     beta_inv: int = 8  # 1 / beta: the Fast pathway has width / beta_inv channels
     lateral: str = "t_conv"  # none, ttoc_sum, ttoc_concat, t_sample, t_conv
-    lateral_kernel: int = 5
+    lateral_kernel: int = 5  # frames of t_conv's kernel
     # BN and ReLU after t_conv's convolution; false for MMAction2's AVA weights
     lateral_norm: bool = True
     # blocks of res4 with a temporal kernel; null = all of them
@@ -62,7 +62,7 @@ class ModelConfig:
     roi_time_pool: str = "mean"  # mean, or max for some of MMAction2's weights
     roi_context: bool = False  # append the whole clip's features to each box's (MMAction2)
     roi_hidden_layer: bool = False  # one more linear layer before the last (MMAction2)
-    dropout: float = 0.5
+    dropout: float = 0.5  # before the last layer, in training
     zero_init_last_gamma: bool = True  # false for very shallow networks and short schedules
 
     def __post_init__(self) -> None:
@@ -149,9 +149,11 @@ class ModelConfig:
 
 @dataclass
 class SplitConfig:
-    """Which keyframes, and where their person boxes come from."""
+    """Which keyframes, and where their person boxes come from.
 
-    # a file or a list of files, of which OmegaConf has no type
+    `annotations` and `excluded` are a file or a list of files, for which OmegaConf has no type.
+    """
+
     # AVA CSV; two-column rows (video_id,timestamp) are keyframes without labels
     annotations: Any = None
     excluded: Any = None  # AVA exclusion CSV
@@ -181,10 +183,10 @@ class DataConfig:
     is worth.
     """
 
-    video_dir: str | None = None
+    video_dir: str | None = None  # the folder of the videos, or of folders of numbered pictures
     # of AVA's annotations, 2.1 or 2.2; file names may name it as ${data.ava_version}
     ava_version: str = "2.2"
-    label_map: str | None = None
+    label_map: str | None = None  # action ids and names, .pbtxt
     start_second: float = 0.0  # 0 for whole AVA movies, 900 for those cut at 15:00
     clip_fps: float = 30.0  # ticks a second
     slow_frame_policy: str = "stride"  # stride (the paper) or linspace (PySlowFast's weights)
@@ -195,12 +197,12 @@ class DataConfig:
     frame_colour: str = "tagged"  # as each file asks, or bt601 for all, which published weights saw
     box_arithmetic: str = "exact"  # exact, or pyslowfast: the rounding of boxes its weights saw
     mean: list[float] = field(default_factory=lambda: [0.45, 0.45, 0.45])  # of RGB / 255
-    std: list[float] = field(default_factory=lambda: [0.225, 0.225, 0.225])
+    std: list[float] = field(default_factory=lambda: [0.225, 0.225, 0.225])  # of RGB / 255
     # drawn between these two
     train_short_side: list[int] = field(default_factory=lambda: [256, 340])
     crop_size: int | None = 224  # square training crop; null keeps the whole frame
-    test_short_side: int = 256
-    flip: bool = True
+    test_short_side: int = 256  # pixels; frames are scored whole
+    flip: bool = True  # training: every other clip mirrored left to right
     box_jitter: float = 0.0  # training: every box edge moves by up to this share of the box
     # training: brightness, contrast, saturation by up to this share (PySlowFast: 0.4)
     colour_jitter: float = 0.0
@@ -283,24 +285,25 @@ class DataConfig:
 class TrainConfig:
     """The recipe. `batch_size` counts clips over all processes; `lr` belongs to that batch."""
 
-    batch_size: int = 64
+    batch_size: int = 64  # clips of a step, over all processes
     # parts of each process's share, one after another: less memory, the same gradient
     micro_batches: int = 1
-    lr: float = 0.1
-    epochs: int = 20
-    num_workers: int = 2
+    lr: float = 0.1  # of that batch, after the warmup
+    epochs: int = 20  # of the whole schedule
+    num_workers: int = 2  # processes that read clips, for each training process
     optimizer: str = "sgd"  # sgd or adamw
-    momentum: float = 0.9
-    nesterov: bool = False
+    momentum: float = 0.9  # of sgd
+    nesterov: bool = False  # momentum as Nesterov has it
     # of the focal loss, which dwells on what is still wrong; 0 is the paper's cross-entropy
     focal_gamma: float = 0.0
     action_ids: list[int] | None = None  # AVA ids to train on, score and save; null for all
     # on weights of convolutions and linear layers, not on norms or biases
     weight_decay: float = 1e-7
-    warmup_epochs: float = 5.0
+    warmup_epochs: float = 5.0  # lr rises in a line to its value
     schedule: str = "steps"  # steps or cosine (half a period)
     # epochs at which lr is divided by 10
     steps: list[float] = field(default_factory=lambda: [10.0, 15.0])
+    # the largest norm of all gradients together; null: no limit
     clip_grad_norm: float | None = None
     freeze_bn: bool = False  # keep the running statistics of the initial weights
     log_every: int = 20  # steps
@@ -396,7 +399,7 @@ class EvalConfig:
     """How a trained model is scored."""
 
     batch_size: int = 8  # clips
-    protocol: str = "activitynet-2020"
+    protocol: str = "activitynet-2020"  # what a frame mAP counts, see docs/evaluation.md
     # pixels; scores are averaged over them; null: data.test_short_side alone
     short_sides: list[int] | None = None
     flip: bool = False  # and over every clip mirrored left to right
@@ -413,8 +416,8 @@ class EvalConfig:
 class Config:
     """The whole experiment."""
 
-    output_dir: str = "outputs/run"
-    seed: int = 0
+    output_dir: str = "outputs/run"  # the folder of the run: config, log, checkpoints, metrics
+    seed: int = 0  # of initial weights, order and crops of training, in every process
     device: str = "auto"  # auto, cpu, cuda, cuda:N
     precision: str = "fp32"  # fp32, or bf16 by autocast
     weights: str | None = None  # initial weights: a file, or a name of the model zoo

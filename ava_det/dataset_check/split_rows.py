@@ -112,7 +112,7 @@ def read_split(files: SplitFiles) -> tuple[SplitRows, list[Finding]]:
     boxes = None
     if files.is_detected:
         problem = f"persons of {files.name} come from the detector {files.boxes}: its recall is not measured here"
-        remedy = "training and tools/test_ava.py print its recall and precision"
+        remedy = "training and `ava-det test` print its recall and precision"
         findings.append(Finding(NOTE, f"data.{files.name}.boxes", problem, remedy))
     elif files.boxes != "gt":
         boxes = _read_rows(Path(files.boxes), _load_boxes, findings)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ava_det.cli import ToolParser, count_from_zero, interval
+from ava_det.cli import ToolParser, count, count_from_zero, interval
 from ava_det.config import ConfigError
 from ava_det.detectors.registry import DETECTORS
 from ava_det.export import RUNTIMES
@@ -17,13 +17,8 @@ from ava_det.visualization import shorten_names
 SUFFIXES = {"output": ".mp4", "csv": ".csv", "json": ".jsonl", "sheet": ".png"}
 
 
-def make_parser(text: str) -> ToolParser:
-    lines = text.splitlines()
-    parser = ToolParser(
-        description=lines[0],
-        epilog="\n".join(lines[2:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def make_parser(prog: str, description: str | None) -> ToolParser:
+    parser = ToolParser(prog, description)
     add = parser.add_argument
     add(
         "--video",
@@ -53,14 +48,12 @@ def make_parser(text: str) -> ToolParser:
         action="store_true",
         help="show the overlay in a window (needs opencv-python, not headless)",
     )
-    add(
-        "--weights",
-        default=DEFAULT_WEIGHTS,
-        help=f"a checkpoint, or a name of the model zoo ({DEFAULT_WEIGHTS})",
+    parser.add_weights(
+        f"a checkpoint, or a name of the model zoo ({DEFAULT_WEIGHTS})", default=DEFAULT_WEIGHTS
     )
-    add(
-        "--config",
-        help="the experiment the weights were trained by (default: what they carry or ships with them)",
+    parser.add_config(
+        "the experiment the weights were trained by (default: what they carry or ships with them)",
+        required=False,
     )
     add("--runtime", choices=("torch", *RUNTIMES), default="torch", help="of an exported --weights")
     add(
@@ -70,10 +63,8 @@ def make_parser(text: str) -> ToolParser:
         help="names of the actions (default: what the weights carry)",
     )
     who = parser.add_mutually_exclusive_group()
-    who.add_argument(
-        "--detector", help=f"who finds persons: {', '.join(DETECTORS)} (default: auto)"
-    )
-    who.add_argument("--boxes", help="a box file, whose keyframes are taken too, or a detector")
+    parser.add_detector(DETECTORS, who)
+    who.add_argument("--boxes", metavar="FILE", help="a box file, whose keyframes are taken too")
     add("--every", type=interval, default=1.0, help="seconds between predictions (default: 1.0)")
     add("--start", type=moment, default=0.0, help="seconds of the file to begin at (0)")
     add("--end", type=moment, default=math.inf, help="seconds of the file to end at (its end)")
@@ -90,14 +81,14 @@ def make_parser(text: str) -> ToolParser:
     )
     add("--topk", type=count, default=5, help="show at most so many actions a person (5)")
     add("--classes", metavar="ACTION,...", help="these actions only, by id or name (default: all)")
+    parser.add_device_key()
     parser.add_overrides()
     return parser
 
 
-def parse_arguments(argv: Sequence[str] | None, text: str) -> argparse.Namespace:
-    """text: what --help says above and below the options, a line and then the rest."""
-    parser = make_parser(text)
-    args = parser.parse_intermixed_args(argv)
+def parse_arguments(parser: ToolParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options, as `make_parser` has them, that fit together."""
+    args: argparse.Namespace = parser.parse_intermixed_args(argv)
     if not any((args.output, args.csv, args.json, args.sheet, args.show)):
         parser.error("expected at least one of --output, --csv, --json, --sheet, --show")
     if args.end <= args.start:
@@ -117,15 +108,6 @@ def moment(text: str) -> float:
     if not value >= 0:
         raise argparse.ArgumentTypeError(
             f"expected a number of seconds, 0 or more, received {text!r}"
-        )
-    return value
-
-
-def count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(
-            f"expected a whole number of at least 1, received {text!r}"
         )
     return value
 

@@ -90,7 +90,7 @@ def load_exported(
 def _require_file(path: str | Path, runtime: str) -> None:
     if not Path(path).is_file():
         raise ValueError(
-            f"{path}: no such file, expected one written by tools/export_model.py --format {runtime}"
+            f"{path}: no such file, expected one written by ava-det export --format {runtime}"
         )
 
 
@@ -201,7 +201,7 @@ def _parse_facts(path: str | Path, text: str | None) -> dict[str, Any]:
         facts = json.loads(text or "")
     except ValueError:
         raise ValueError(
-            f"{path}: expected a file written by tools/export_model.py, found no facts of it"
+            f"{path}: expected a file written by ava-det export, found no facts of it"
         ) from None
     for key in ("label_map", "thresholds"):
         facts[key] = (
@@ -214,4 +214,4 @@ def _parse_facts(path: str | Path, text: str | None) -> dict[str, Any]:
 
 def _not_ours(path: str | Path, expected: str, error: Exception) -> ValueError:
     said = re.sub(r"\s+", " ", str(error)).strip()[:200]
-    return ValueError(f"{path}: expected {expected} written by tools/export_model.py ({said})")
+    return ValueError(f"{path}: expected {expected} written by ava-det export ({said})")

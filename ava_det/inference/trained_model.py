@@ -26,7 +26,7 @@ def load_trained_model(
 ) -> tuple[nn.Module, dict[int, str] | None]:
     """The network of `config` as it runs fastest on the device at `config.precision`, and the label
     map that came with its weights, if any. runtime: torch, or onnx or openvino with `weights` a
-    file of tools/export_model.py.
+    file of ava-det export.
     """
     if runtime != "torch":
         exported = load_exported(weights, runtime, device, config.precision)

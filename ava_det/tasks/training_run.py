@@ -6,9 +6,10 @@ Each tool says what is learned and how it is scored, a `Task`; the run folder, -
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,25 +54,32 @@ class Task(NamedTuple):
 BuildTask = Callable[[Config, RunFolder, torch.device], Task]
 
 
-def run_training(
-    argv: Sequence[str] | None,
-    description: str,
-    build_task: BuildTask,
-    describe: Callable[[dict[str, Any], str], str],
-) -> int:
-    """The `main` of a tool. describe: metrics and output_dir -> the line a run ends with."""
-    parser = ToolParser(description=description.splitlines()[0])
-    parser.add_argument(
-        "--config", required=True, help="experiment file, such as configs/synthetic/slowfast.yaml"
-    )
+def make_training_parser(prog: str, description: str | None) -> ToolParser:
+    """The options of every command that trains by `run_training`."""
+    parser = ToolParser(prog, description)
+    parser.add_config("the experiment, such as configs/synthetic/slowfast.yaml")
     parser.add_argument(
         "--resume", action="store_true", help="go on from output_dir/checkpoints/last.pt"
     )
     parser.add_argument(
         "--eval-only", action="store_true", help="score `weights` on data.val without training"
     )
+    parser.add_weights_key("start from these: a file or a name of the model zoo")
+    parser.add_device_key()
     parser.add_overrides()
-    args = parser.parse_intermixed_args(argv)
+    return parser
+
+
+def run_training(
+    args: argparse.Namespace, build_task: BuildTask, describe: Callable[[dict[str, Any], str], str]
+) -> int:
+    """The `main` of a command that trains.
+
+    Args:
+        args: as `make_training_parser` reads them.
+        build_task: what is learned and how it is scored.
+        describe: metrics and output_dir -> the line a run ends with.
+    """
     config = load_config(args.config, args.overrides)
     mismatch = None if args.eval_only else describe_lr_mismatch(config, load_config(args.config))
     device = prepare_torch(config)

@@ -1,8 +1,8 @@
 """The person detector's training loop, read top to bottom: whole epochs, each ending with a
 checkpoint.
 
-python tools/train_detector.py --config configs/detector/synthetic.yaml                        one process
-torchrun --nproc-per-node 8 tools/train_detector.py --config configs/detector/ava.yaml         one node of 8 GPUs
+ava-det train-detector --config configs/detector/synthetic.yaml                        one process
+torchrun --nproc-per-node 8 -m ava_det train-detector --config configs/detector/ava.yaml         one node of 8 GPUs
 """
 
 from __future__ import annotations

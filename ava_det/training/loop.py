@@ -1,7 +1,7 @@
 """The training loop, read top to bottom.
 
-python tools/train_ava.py --config configs/synthetic/slowfast.yaml                          one process
-torchrun --nproc-per-node 8 tools/train_ava.py --config configs/ava/slowfast_r50_8x8.yaml   one node of 8 GPUs
+ava-det train --config configs/synthetic/slowfast.yaml                          one process
+torchrun --nproc-per-node 8 -m ava_det train --config configs/ava/slowfast_r50_8x8.yaml   one node of 8 GPUs
 """
 
 from __future__ import annotations

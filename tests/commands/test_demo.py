@@ -345,7 +345,7 @@ def test_help(run_tool: RunTool) -> None:
         option in out
         for option in ("--video", "--boxes", "--csv", "--sheet", "--every", "--threshold", "--topk")
     )
-    assert "python tools/demo.py --video walk.mp4 --output overlay.mp4" in out  # how to begin
+    assert "ava-det demo --video walk.mp4 --output overlay.mp4" in out  # how to begin
 
 
 @pytest.mark.needs_shared

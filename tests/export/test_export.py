@@ -227,7 +227,7 @@ def test_a_file_of_something_else_is_one_sentence(runtime: str, name: str, tmp_p
         load_exported(tmp_path / name, runtime, CPU)
     (tmp_path / name).write_text("nothing of the kind")
     with pytest.raises(
-        ValueError, match=rf"{name}: expected .* written by tools/export_model.py"
+        ValueError, match=rf"{name}: expected .* written by ava-det export"
     ) as caught:
         load_exported(tmp_path / name, runtime, CPU)
     assert "\n" not in str(caught.value)

@@ -1,13 +1,12 @@
 """Fetches AVA, checks it, and lays it out as configs/ava read it.
 
-    python data/ava/prepare.py --dry-run                    # what there is to fetch, and how large it is
-    python data/ava/prepare.py                              # annotations, person boxes, the 299 labelled movies
-    python data/ava/prepare.py --parts annotations val      # what scoring published weights needs of the movies
-    python data/ava/prepare.py --transcode                  # and the prepared form, for training one's own weights
+    ava-det prepare-ava --dry-run                    # what there is to fetch, and how large it is
+    ava-det prepare-ava                              # annotations, person boxes, the 299 labelled movies
+    ava-det prepare-ava --parts annotations val      # what scoring published weights needs of the movies
+    ava-det prepare-ava --transcode                  # and the prepared form, for training one's own weights
 
 What is there and whole is not fetched again, so the same command goes on after an interruption.
-sources.py is the table of addresses and licences; the README beside it says how to place files by
-hand.
+data/ava/README.md says how to place files by hand.
 """
 
 from __future__ import annotations
@@ -266,9 +265,8 @@ def _movies_of_parts(
     return [_movie(url, output) for url in _movie_urls(output, movies, text)]
 
 
-@reports_mistakes
-def main(argv: list[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det prepare-ava", __doc__)
     parser.add_argument(
         "--output",
         type=Path,
@@ -294,7 +292,12 @@ def main(argv: list[str] | None = None) -> int:
         "--transcode", action="store_true", help="make the prepared form in videos_prepared"
     )
     transcode.add_options(parser)
-    options = parser.parse_args(argv)
+    return parser
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    options = make_parser().parse_args(argv)
     if options.dry_run:
         for line in describe(options.output, options.parts, options.jobs, AVA):
             print(line)

@@ -1,7 +1,7 @@
 """The prepared form of videos, to train one's own weights on: small, evenly timed, cheap to enter
 at every second.
 
-    python data/ava/transcode.py --videos DIR --output DIR [--fps 15] [--short-side 320]
+    ava-det transcode --videos DIR --output DIR [--fps 15] [--short-side 320]
 
 Frame k is the picture of the source nearest to k / fps seconds after its first one, so moments are
 what they were and annotations, start_second and configs stay. A key picture stands where the window
@@ -19,7 +19,7 @@ import math
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -339,9 +339,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@reports_mistakes
-def main(argv: list[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det transcode", __doc__)
     parser.add_argument(
         "--videos", type=Path, required=True, metavar="DIR", help="folder of videos"
     )
@@ -350,7 +349,12 @@ def main(argv: list[str] | None = None) -> int:
         "--jobs", type=parse_count, default=os.cpu_count() or 1, metavar="N", help="processes"
     )
     add_options(parser)
-    options = parser.parse_args(argv)
+    return parser
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    options = make_parser().parse_args(argv)
     transcode_folder(
         options.videos, options.output, Form(options.fps, options.short_side), options.jobs
     )

@@ -1,9 +1,9 @@
 """Renders the synthetic dataset: videos in H.264 and their annotations in AVA's format.
 
-    python data/synthetic/prepare.py --output data/synthetic/rendered
+    ava-det render --output data/synthetic/rendered
 
 writes ``videos/*.mp4``, ``train.csv``, ``val.csv``, ``demo.csv``, ``{train,val,demo}_excluded.csv``
-and ``labelmap.pbtxt``; see the README beside this file. The same options give the same CSV bytes,
+and ``labelmap.pbtxt``; see data/synthetic/README.md. The same options give the same CSV bytes,
 on any number of processes. A finished dataset with the same options is left as it is.
 """
 
@@ -14,7 +14,7 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import av
@@ -143,9 +143,8 @@ def parse_count(minimum: int) -> Callable[[str], int]:
     return parse
 
 
-@reports_mistakes
-def main(argv: list[str] | None = None) -> int:
-    parser = ToolParser(description=__doc__.splitlines()[0])
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det render", __doc__)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--seed", type=parse_count(0), default=0)
     parser.add_argument(
@@ -160,7 +159,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--size", type=parse_size, default=(192, 144), metavar="WxH", help="frame size (192x144)"
     )
-    options = parser.parse_args(argv)
+    return parser
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    options = make_parser().parse_args(argv)
     counts = {"train": options.num_train, "val": options.num_val, "demo": 1}
     render_dataset(options.output, options.seed, counts, options.seconds, *options.size)
     return 0

@@ -1,7 +1,7 @@
 """Renders short clips of one figure with one action each, a folder for each class: a small
 Kinetics.
 
-    python data/synthetic/single_actions.py --output data/synthetic/single_actions
+    ava-det render-clips --output data/synthetic/single_actions
 
 writes ``train/CLASS/*.mp4`` and ``val/CLASS/*.mp4`` for the actions of the synthetic dataset, in
 rooms and by figures that it does not have. The same options give the same videos.
@@ -9,10 +9,9 @@ rooms and by figures that it does not have. The same options give the same video
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -46,7 +45,7 @@ CLASSES = (
     *((WALK, arms) for arms in (CARRY, READ)),
     *((STAND, arms) for arms in (HIT, LIFT, POINT, WAVE)),
 )
-SEED = 1_000_003  # apart from the seeds of prepare.py
+SEED = 1_000_003  # apart from the seeds of `ava-det render`
 
 
 def draw_timetable(rng: np.random.Generator, movement: int, arms: int) -> list[actions.Segment]:
@@ -75,11 +74,8 @@ def render_clip(
     return scene.render_frames(rng, palette, [actor], *size)
 
 
-@reports_mistakes
-def main(argv: list[str] | None = None) -> int:
-    parser = ToolParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+def make_parser() -> ToolParser:
+    parser = ToolParser("ava-det render-clips", __doc__)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--seed", type=parse_count(0), default=0)
     parser.add_argument(
@@ -99,7 +95,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--size", type=parse_size, default=(192, 144), metavar="WxH", help="frame size"
     )
-    options = parser.parse_args(argv)
+    return parser
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    options = make_parser().parse_args(argv)
     cv2.setNumThreads(1)
     counts = {"train": options.num_train, "val": options.num_val}
     jobs = [

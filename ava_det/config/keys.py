@@ -1,0 +1,69 @@
+"""What each key of a config means: its form, its default and its comment in the schema."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, NamedTuple, get_type_hints
+
+import yaml
+
+from ava_det.config.schema import Config
+from ava_det.config.values import describe_form
+
+
+class KeyInfo(NamedTuple):
+    """A key, such as `train.lr`.
+
+    Attributes:
+        key: with its section.
+        form: what it takes, in words.
+        default: as YAML.
+        meaning: the schema's comment; empty where its name says all.
+    """
+
+    key: str
+    form: str
+    default: str
+    meaning: str
+
+
+def describe_keys(schema: Any = Config, prefix: str = "") -> list[KeyInfo]:
+    """Every key a config may set, in the order of the schema."""
+    hints = get_type_hints(schema)
+    comments = read_comments(schema)
+    found: list[KeyInfo] = []
+    for item in fields(schema):
+        key = prefix + item.name
+        if is_dataclass(hints[item.name]):
+            found += describe_keys(hints[item.name], f"{key}.")
+        else:
+            found.append(
+                KeyInfo(key, describe_form(key), format_default(item), comments.get(item.name, ""))
+            )
+    return found
+
+
+def format_default(item: Field[Any]) -> str:
+    """A field's default in one line of YAML."""
+    value = item.default if item.default_factory is MISSING else item.default_factory()
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
+    )
+
+
+def read_comments(schema: type) -> dict[str, str]:
+    """Reads what stands beside the fields of a dataclass.
+
+    Returns:
+        Field name -> the comment lines right above its definition and the comment on its line.
+    """
+    comments: dict[str, str] = {}
+    above: list[str] = []
+    for line in inspect.getsource(schema).splitlines():
+        code, _, comment = line.strip().partition("#")
+        name = code.partition(":")[0]
+        if name.isidentifier():
+            comments[name] = " ".join([*above, comment.strip()]).strip()
+        above = [*above, comment.strip()] if comment and not code else []
+    return comments
