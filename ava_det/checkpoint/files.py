@@ -18,7 +18,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ava_det.files import atomic_path
+from ava_det.checkpoint.foreign import describe_foreign
+from ava_det.files import atomic_path, suggest_file
 from ava_det.files.safe_pickle import ARRAY_GLOBALS, describe_unpickling, load_arrays
 
 
@@ -67,10 +68,15 @@ def read_file(path: str | Path) -> dict[str, Any]:
     or unsafe file.
     """
     path = Path(path)
+    if path.is_dir():
+        raise WeightsError(f"{path}: is a folder, expected a weights file, such as one inside")
     if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file")
+        raise WeightsError(f"{path}: no such weights file{suggest_file(path)}")
     with open(path, "rb") as file:
         start = file.read(64)
+    foreign = describe_foreign(path, start)
+    if foreign is not None:
+        raise WeightsError(f"{path}: not a weights file but {foreign}")
     try:
         content = _reader(start, path)(path)
     except WeightsError:

@@ -15,13 +15,16 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import BaseFileLock, FileLock, Timeout
 from tqdm import tqdm
 
 from ava_det.checkpoint.files import WeightsError
-from ava_det.files import atomic_path
+from ava_det.files import atomic_path, suggest_file
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def resolve_weights(name_or_path: str | Path) -> Path:
         name = known
     if name not in ZOO:
         near = difflib.get_close_matches(name, ZOO, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = f" (did you mean {near[0]}?)" if near else suggest_file(name)
         raise WeightsError(f"{name}: no such weights file, and no such name in MODEL_ZOO.md{hint}")
     url = ZOO[name].url
     if url is None:
@@ -174,10 +177,48 @@ def resolve_weights(name_or_path: str | Path) -> Path:
 def _keep(name: str, url: str, place: str, licence: str) -> Path:
     """The file of `url` at `place` in the cache."""
     target = cache_folder() / place
-    if not target.is_file():
-        print(f"{name}: downloading {url} to {target}; licence: {licence}", file=sys.stderr)
-        _download(url, target)
+    if target.is_file():
+        return target
+    with one_process_at_a_time(place, f"{name}: waiting for another process to download it"):
+        if not target.is_file():
+            print(f"{name}: downloading {url} to {target}; licence: {licence}", file=sys.stderr)
+            _download(url, target)
     return target
+
+
+@contextmanager
+def one_process_at_a_time(name: str, waiting: str) -> Iterator[None]:
+    """Lets the processes of a machine, or of all that share the cache folder, in one by one.
+
+    A process that ends in the middle, or is killed, lets the next one in. Where the cache folder
+    cannot be written or knows no locks, all are let in at once.
+
+    Args:
+        name: Of what is done, the same in all processes.
+        waiting: A sentence for stderr where another process is inside.
+    """
+    folder = cache_folder() / "locks"
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / hashlib.sha256(name.encode()).hexdigest()[:16])
+            stack.enter_context(_acquire(lock, waiting))
+        except (OSError, NotImplementedError):
+            pass
+        yield
+
+
+@contextmanager
+def _acquire(lock: BaseFileLock, waiting: str) -> Iterator[None]:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(waiting, file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def cache_folder() -> Path:

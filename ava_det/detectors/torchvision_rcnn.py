@@ -15,6 +15,8 @@ from torchvision.models.detection import (
     fasterrcnn_resnet50_fpn_v2,
 )
 
+from ava_det.checkpoint.zoo import one_process_at_a_time
+
 COCO_PERSON = 1
 
 
@@ -28,10 +30,12 @@ class TorchvisionDetector:
     def __init__(self, device: str = "cpu", min_score: float = 0.05) -> None:
         self.device = torch.device(device)
         weights = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1
+        waiting = "torchvision: waiting for another process to download its weights"
         try:
-            model = fasterrcnn_resnet50_fpn_v2(
-                weights=weights, weights_backbone=None, box_score_thresh=min_score
-            )
+            with one_process_at_a_time(weights.url, waiting):
+                model = fasterrcnn_resnet50_fpn_v2(
+                    weights=weights, weights_backbone=None, box_score_thresh=min_score
+                )
         except OSError as error:  # no network
             folder = Path(torch.hub.get_dir()) / "checkpoints"
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from ava_det.files.atomic import atomic_path, link_or_copy
 from ava_det.files.overwriting import require_other_files
+from ava_det.files.similar import suggest_file
 from ava_det.files.whole import hash_file, write_json, write_text
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "hash_file",
     "link_or_copy",
     "require_other_files",
+    "suggest_file",
     "write_json",
     "write_text",
 ]

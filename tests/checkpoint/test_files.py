@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import pickle
 import resource
 import sys
 import types
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +150,52 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_file_before(tmp_path: Path) -
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert torch.equal(load_checkpoint(path)["model"]["a"], torch.ones(3))
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
+
+
+def zip_around(path: Path, name: str, content: bytes) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (gzip.compress(b"weights"), "compressed by gzip: unpack it"),
+        (bz2.compress(b"weights"), "compressed by bzip2: unpack it"),
+        (lzma.compress(b"weights"), "compressed by xz: unpack it"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(60), "compressed by 7z: unpack it"),
+        (b"\n <!DOCTYPE html><html>sign in</html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(60), "an HDF5 file"),
+    ],
+)
+def test_what_is_no_weights_file_is_named_with_what_to_do(
+    tmp_path: Path, content: bytes, expected: str
+) -> None:
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"w\.pth: not a weights file but {expected}"):
+        load_checkpoint(tmp_path / "w.pth")
+
+
+def test_an_archive_around_weights_is_named(tmp_path: Path) -> None:
+    torch.save({"model": {"x": torch.ones(1)}}, tmp_path / "best.pth")
+    zip_around(tmp_path / "w.zip", "run/best.pth", (tmp_path / "best.pth").read_bytes())
+    expected = r"w\.zip: not a weights file but a zip archive around run/best\.pth: unpack it"
+    with pytest.raises(WeightsError, match=expected):
+        load_checkpoint(tmp_path / "w.zip")
+    zip_around(tmp_path / "w.zip", "m/data.pkl", b"")
+    with zipfile.ZipFile(tmp_path / "w.zip", "a") as archive:
+        archive.writestr("m/code/net.py", b"")
+    with pytest.raises(WeightsError, match="a program of TorchScript"):
+        load_checkpoint(tmp_path / "w.zip")
+
+
+def test_an_exported_network_says_how_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x0a\x12\x07pytorch")
+    with pytest.raises(WeightsError, match="runs with --runtime onnx"):
+        load_checkpoint(tmp_path / "model.onnx")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="is a folder, expected a weights file"):
+        load_checkpoint(tmp_path)

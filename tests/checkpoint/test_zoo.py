@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +15,7 @@ import torch
 
 from ava_det.checkpoint import WeightsError, load_checkpoint, resolve_weights, zoo
 from ava_det.config import load_config
+from tests.support.quiet_server import QuietHandler
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "pyslowfast/SLOWFAST_32x2_R101_50_50"
@@ -86,3 +93,65 @@ def test_every_name_in_the_configs_is_in_the_zoo() -> None:
     named = [load_config(path).weights for path in sorted((ROOT / "configs").rglob("*.yaml"))]
     assert {name for name in named if name} <= set(zoo.ZOO)
     assert all(zoo.ZOO[name].url for name in named if name)
+
+
+DOWNLOAD = """
+import sys
+from ava_det.checkpoint import zoo
+zoo.ZOO["x/y"] = zoo.PublishedWeights(sys.argv[1], "none")
+print(zoo.resolve_weights("x/y"))
+"""
+
+
+def test_of_many_processes_one_downloads(tmp_path: Path, cache: Path) -> None:
+    torch.save({"model": {"x": torch.ones(3)}}, tmp_path / "w.pth")
+    asked: list[str] = []
+
+    class SlowHandler(QuietHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            time.sleep(1)  # until the others are there
+            super().do_GET()
+
+    handler = partial(SlowHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/w.pth"
+        command = [sys.executable, "-c", DOWNLOAD, url]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes = [subprocess.Popen(command, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+        said = [process.communicate(timeout=120) for process in processes]
+        server.shutdown()
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert asked == ["/w.pth"]
+    assert {out.strip() for out, _ in said} == {str(cache / "x" / "w.pth")}
+    assert sum("downloading" in err for _, err in said) == 1
+    assert (cache / "x" / "w.pth").read_bytes() == (tmp_path / "w.pth").read_bytes()
+
+
+def test_a_cache_without_locks_still_downloads(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"model": {"x": torch.ones(3)}}, tmp_path / "published.pkl")
+    publish(monkeypatch, (tmp_path / "published.pkl").as_uri())
+    cache.mkdir()
+    (cache / "locks").write_text("a file where the folder would be")
+    assert resolve_weights(NAME).is_file()
+
+
+def test_a_failed_download_lets_the_next_process_in(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(monkeypatch, (tmp_path / "published.pkl").as_uri())
+    with pytest.raises(WeightsError, match="the download failed"):
+        resolve_weights(NAME)
+    torch.save({"model": {"x": torch.ones(3)}}, tmp_path / "published.pkl")
+    assert resolve_weights(NAME).is_file()
+
+
+def test_a_name_in_another_case_gets_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "Last.PT").write_bytes(b"")
+    with pytest.raises(
+        WeightsError, match=r"no such name in MODEL_ZOO\.md; did you mean .*Last\.PT"
+    ):
+        resolve_weights(tmp_path / "last.pt")
