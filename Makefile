@@ -1,6 +1,8 @@
 # make quickstart   from a fresh clone to a trained detector, its mAP and an overlay
 # make test         lint and every test that needs neither minutes, a GPU nor an extra
+# make test-numeric the fast tests of networks, training and exports alone, whose numbers depend on the CPU
 # make test-all     the slow tests too
+# make matrix       the fast tests on every Python here, with the newest and the lowest versions of all libraries; hours
 # make ablation     the paper's tables of lateral connections and beta on the synthetic set; hours
 #
 # PIP_ARGS chooses another torch build: make quickstart PIP_ARGS="--extra-index-url URL"
@@ -10,7 +12,7 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all ablation lint format clean
+.PHONY: quickstart test test-numeric test-all matrix ablation lint format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/python tools/quickstart.py
@@ -18,11 +20,19 @@ quickstart: $(VENV)/.installed
 # two processes of one thread each: threads of several processes on the same cores wait for one another
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
+FAST := -m "not slow and not gpu and not needs_shared and not needs_detectron2"
+
 test: lint
-	$(PYTEST) -m "not slow and not gpu and not needs_shared and not needs_detectron2"
+	$(PYTEST) $(FAST)
+
+test-numeric: $(VENV)/.installed-test
+	$(PYTEST) $(FAST) tests/device tests/models tests/inference tests/training tests/detectors tests/export
 
 test-all: lint
 	$(PYTEST)
+
+matrix:
+	.ci/matrix
 
 ablation: $(VENV)/.installed-test
 	$(BIN)/python data/synthetic/prepare.py --output data/synthetic/rendered

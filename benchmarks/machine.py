@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 
+from ava_det.device import precision
+
 PACKAGES = (
     "torch",
     "torchvision",
@@ -96,10 +98,15 @@ class Rulers:
     cache holds.
 
     They are measured among the ways they are compared with (`ways`), each time as the best of
-    three.
+    three. precisions: fp32, and bf16 where the device computes it natively, because imitated a way
+    takes minutes; what is left out is said.
     """
 
     def __init__(self, device: torch.device) -> None:
+        half = precision.judge_half_precision(device, torch.bfloat16)
+        self.precisions = [name for name in DTYPES if name == "fp32" or half.is_native]
+        if not half.is_native:
+            print(f"bf16 is left out ({half.reason})")
         self._device = device
         self._best: dict[str, list[float]] = {}
         large = device.type == "cuda"
@@ -108,8 +115,8 @@ class Rulers:
         source = torch.zeros(2**28 if large else 2**25, device=device)
         target = torch.empty_like(source)
         self._work: dict[str, tuple[int, list[Callable[[], object]]]] = {
-            name: (size**3, _list_products(*(factor.to(dtype) for factor in factors)))
-            for name, dtype in DTYPES.items()
+            name: (size**3, _list_products(*(factor.to(DTYPES[name]) for factor in factors)))
+            for name in self.precisions
         }
         self._work["bytes"] = 2 * 4 * source.numel(), [lambda: target.copy_(source)]
 
@@ -122,7 +129,7 @@ class Rulers:
         self._best.setdefault(name, []).append(best)
 
     def rates(self) -> dict[str, float]:
-        """Multiply-accumulates a second for fp32 and bf16, bytes read and written a second for
+        """Multiply-accumulates a second for each precision, bytes read and written a second for
         bytes, in busy time: medians over the turns so far.
         """
         return {
@@ -135,8 +142,8 @@ def _list_products(left: torch.Tensor, right: torch.Tensor) -> list[Callable[[],
     """The ways to multiply two matrices: torch's own, and oneDNN's where that is another library."""
     ways: list[Callable[[], object]] = [lambda: left @ right]
     if left.device.type == "cuda":  # as the convolutions may, which are what is compared with it
-        precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
-        return [partial(_multiply, left, right, precision)]
+        fp32_precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+        return [partial(_multiply, left, right, fp32_precision)]
     if torch.backends.mkldnn.is_available():
         ways.append(lambda: torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], ""))
     return ways

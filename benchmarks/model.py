@@ -43,6 +43,7 @@ from benchmarks.network import (
 )
 from benchmarks.profile import write_profile
 
+OUR_FORMS = ("inference form fp32", "inference form bf16")
 # name -> (precision, the network in that form)
 Forms = dict[str, tuple[str, Callable[..., Tensor]]]
 
@@ -75,7 +76,7 @@ def benchmark_model(args: argparse.Namespace) -> int:
         forms = list_forms(subject, args.runtimes, Path(folder))
         ways: Forms = {"against": ("fp32", reference), **forms} if reference is not None else forms
         rows = [row for batch in args.batch for row in compare(subject, ways, batch, args)]
-        ours = {name: forms[name][1] for name in ("inference form fp32", "inference form bf16")}
+        ours = {name: form for name, (_, form) in forms.items() if name in OUR_FORMS}
         growth = (
             measure_growth(subject, {"plain fp32": forms["plain fp32"][1], **ours}, args)
             if args.growth
@@ -109,7 +110,7 @@ def load_function(name: str) -> Callable[..., Tensor]:
 
 
 def list_forms(subject: Subject, runtimes: list[str], folder: Path) -> Forms:
-    """Every form of the subject's network that runs on its device."""
+    """Every form of the subject's network that its device computes natively."""
     model = subject.model
     device = subject.device
     plain = with_identity_pools(model).to(device)
@@ -122,7 +123,7 @@ def list_forms(subject: Subject, runtimes: list[str], folder: Path) -> Forms:
         "inference form fp32": ("fp32", optimise_for_inference(model, device)),
         "inference form bf16": ("bf16", optimise_for_inference(model, device, torch.bfloat16)),
     }
-    if device.type == "cuda":
+    if device.type == "cuda" and "bf16" in subject.rulers.precisions:
         forms["compiled bf16"] = (
             "bf16",
             in_bfloat16(torch.compile(to_device(copy.deepcopy(model), device)), device),
@@ -135,12 +136,12 @@ def list_forms(subject: Subject, runtimes: list[str], folder: Path) -> Forms:
     for runtime in runtimes:
         path = folder / {"onnx": "model.onnx", "openvino": "model.xml"}[runtime]
         export_model(model, [draw_inputs(subject.config, 2, 3)], path, runtime, "fp32", facts)
-        for precision in ("fp32", "bf16") if runtime == "openvino" else ("fp32",):
+        for precision in subject.rulers.precisions if runtime == "openvino" else ("fp32",):
             forms[f"{runtime} {precision}"] = (
                 precision,
                 load_exported(path, runtime, device, precision),
             )
-    return forms
+    return {name: form for name, form in forms.items() if form[0] in subject.rulers.precisions}
 
 
 def in_bfloat16(network: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:

@@ -134,6 +134,7 @@ def compute_floors(
             values * dtype.itemsize * 1e3 / rates["bytes"],
         )
         for name, dtype in DTYPES.items()
+        if name in rates
     }
 
 
@@ -214,10 +215,8 @@ def tabulate(
 
 
 def describe_rates(rates: dict[str, float]) -> str:
-    return (
-        f"measured in between: {rates['fp32'] / 1e9:.0f} GMAC/s in fp32, {rates['bf16'] / 1e9:.0f} in bf16, "
-        f"{rates['bytes'] / 1e9:.1f} GB/s"
-    )
+    half = f"{rates['bf16'] / 1e9:.0f} in bf16, " if "bf16" in rates else ""
+    return f"measured in between: {rates['fp32'] / 1e9:.0f} GMAC/s in fp32, {half}{rates['bytes'] / 1e9:.1f} GB/s"
 
 
 def write_report(args: argparse.Namespace, subject: Subject, **facts: object) -> None:

@@ -94,12 +94,13 @@ def list_steps(subject: Subject, inputs: Inputs) -> dict[str, tuple[str, Callabl
         name: value.contiguous(memory_format=torch.channels_last_3d) if value.ndim == 5 else value
         for name, value in inputs.items()
     }
-    return {
+    steps: dict[str, tuple[str, Callable[[], None]]] = {
         "plain fp32": ("fp32", lambda: make_step(plain, walking, inputs, "fp32")),
         "plain bf16": ("bf16", lambda: make_step(plain, walking, inputs, "bf16")),
         "train_ava.py fp32": ("fp32", lambda: make_step(ours, optimizer, placed, "fp32")),
         "train_ava.py bf16": ("bf16", lambda: make_step(ours, optimizer, placed, "bf16")),
     }
+    return {name: step for name, step in steps.items() if step[0] in subject.rulers.precisions}
 
 
 def make_step(

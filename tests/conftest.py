@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.support.precision_answers import WITHOUT, answer
 from tests.support.rendering import render_synthetic
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +32,12 @@ def _keep_denormals() -> Iterator[None]:
     """
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
+def _fp32_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`precision: auto` is fp32 unless a test says otherwise: results are the same everywhere."""
+    answer(monkeypatch, WITHOUT)
 
 
 @pytest.fixture(scope="session")

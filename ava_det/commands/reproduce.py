@@ -25,6 +25,7 @@ from ava_det.cli import ToolParser, count, reports_mistakes
 from ava_det.config import Config, SplitConfig, config_to_dict, load_config
 from ava_det.data.build import load_label_map_for
 from ava_det.data.transforms import normalise_batch
+from ava_det.device.precision import resolve_precision
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.evaluation import PROTOCOLS
@@ -103,6 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     weights = resolve_weights(args.weights)
     folder = Path(args.output or f"outputs/reproduce/{Path(args.weights).stem}")
     device = prepare_torch(config)
+    # results and reports name it
+    config = replace(config, precision=resolve_precision(config.precision, device))
     with process_group(device):
         plan = make_plan(config, published, device, args.limit)
         if is_main_process():

@@ -20,6 +20,7 @@ import torch
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.detectors.faster_rcnn import load_faster_rcnn, save_faster_rcnn
+from ava_det.device.precision import choose_precision
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import is_main_process, process_group
 from ava_det.files import write_json
@@ -70,11 +71,12 @@ def run(config: Config, device: torch.device, resume: bool) -> dict[str, Any]:
         load_faster_rcnn(folder.last_checkpoint) if resume else build_person_detector(config)
     )
     model = model.to(device)
+    precision = choose_precision(config.precision, device, is_training=True)
     evaluate = build_person_evaluation(config, model, rule, folder, device)
     loader = build_frame_loader(config)
     log = JsonLog(folder.log)
     if is_main_process():
-        folder.write_description(config)
+        folder.write_description(config, precision)
         (folder.path / "metrics.json").unlink(missing_ok=True)
         log.cut_after(state["epoch"] * state["num_batches"] if state else -1)
         folder.last_checkpoint.parent.mkdir(exist_ok=True)
@@ -97,7 +99,7 @@ def run(config: Config, device: torch.device, resume: bool) -> dict[str, Any]:
             loader,
             build_optimizer(config, model),
             build_schedule(config),
-            build_losses(rule, device, config.precision),
+            build_losses(rule, device, precision.name),
             evaluate=evaluate,
             save=save,
             log=write_log,

@@ -25,6 +25,7 @@ from ava_det.checkpoint import load_weights, save_checkpoint
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.data.build import load_label_map_for
+from ava_det.device.precision import choose_precision
 from ava_det.device.select import prepare_torch
 from ava_det.files import require_other_files
 from ava_det.models.action_detector import ActionDetector
@@ -98,7 +99,7 @@ def run(config: Config, device: torch.device, table: Path | None) -> None:
         "penalty": penalty,
     }
     folder.remove_results()
-    folder.write_description(config)
+    folder.write_description(config, choose_precision(config.precision, device))
     facts = {"config": config_to_dict(config), "label_map": label_map, "thresholds": thresholds}
     save_checkpoint(folder.last_checkpoint, {"model": model.state_dict(), **facts})
     folder.write_results(to_detections(val_keyframes, scores), metrics, list(label_map))

@@ -419,7 +419,8 @@ class Config:
     output_dir: str = "outputs/run"  # the folder of the run: config, log, checkpoints, metrics
     seed: int = 0  # of initial weights, order and crops of training, in every process
     device: str = "auto"  # auto, cpu, cuda, cuda:N
-    precision: str = "fp32"  # fp32, or bf16 by autocast
+    # fp32, bf16 by autocast, or auto: bf16 where the device is faster with it, else fp32
+    precision: str = "auto"
     weights: str | None = None  # initial weights: a file, or a name of the model zoo
     model: ModelConfig = field(default_factory=ModelConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
@@ -428,7 +429,7 @@ class Config:
     eval: EvalConfig = field(default_factory=EvalConfig)
 
     def __post_init__(self) -> None:
-        _require_one_of("precision", self.precision, ("fp32", "bf16"))
+        _require_one_of("precision", self.precision, ("auto", "fp32", "bf16"))
         _require(0 <= self.seed < 2**32, "seed", "a whole number 0..2**32 - 1", self.seed)
         named = (
             self.device in ("auto", "cpu", "cuda") or self.device.removeprefix("cuda:").isdigit()

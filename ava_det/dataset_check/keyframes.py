@@ -61,7 +61,7 @@ def check_persons(split: SplitRows) -> list[Finding]:
         "the same box under another person id",
         "give the rows of one person one person id",
     )
-    persons = persons.join(twice.select("row"), on="row", how="anti", maintain_order="left")
+    persons = persons.join(twice.select("row"), on="row", how="anti").sort("row")
     known = persons.filter(pl.col("column8").is_not_null() & pl.col("column8").is_not_nan())
     moved = known.filter(pl.struct(*KEYFRAME, "column8").is_first_distinct().not_())
     add(

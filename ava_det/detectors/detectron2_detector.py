@@ -50,7 +50,9 @@ class Detectron2Detector:
         person_class: the class whose boxes are kept; without it the class called person of the
         configuration's
             dataset, or 0 where that dataset is not known.
-        precision: fp32, or bf16 or fp16 by autocast; results are float32 anyway.
+        precision: fp32, or bf16 or fp16 by autocast where the device computes them natively, or
+        auto for bf16 where it
+            is faster; results are float32 anyway.
         batch_size: frames that go through the network together.
 
     Raises Detectron2Unavailable where the library is missing or broken, WeightsError for weights

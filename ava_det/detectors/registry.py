@@ -25,7 +25,8 @@ def build_detector(source: str, device: torch.device, precision: str = "fp32") -
         `detectron2:CONFIG` or `detectron2:CONFIG:WEIGHTS`. `auto` is detectron2 where it imports
         and faster_rcnn with the same weights elsewhere, and says which; `auto:WEIGHTS` is
         `faster_rcnn:WEIGHTS`.
-    precision: fp32, or bf16 or fp16 by autocast; not read by motion and torchvision.
+    precision: auto, fp32, bf16 or fp16, see `FasterRCNNDetector`; not read by motion and
+    torchvision.
     """
     name, _, choice = source.partition(":")
     if choice and name in ("motion", "torchvision"):

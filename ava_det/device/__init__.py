@@ -1,1 +1,1 @@
-"""The device of this process and torch's switches."""
+"""The device of this process, the arithmetic it computes in, and torch's switches."""

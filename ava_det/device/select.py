@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ava_det.config import Config, ConfigError
+from ava_det.device.precision import find_cudnn_fault
 from ava_det.distributed import is_main_process, local_rank
 
 
@@ -30,20 +31,6 @@ def prepare_torch(config: Config) -> torch.device:
             raise ConfigError(fault)
         torch.backends.cudnn.benchmark = True
     return device
-
-
-def find_cudnn_fault(version: int | None, precision: str) -> str | None:
-    """What is wrong with this cuDNN, as a sentence, or None. version: as
-    torch.backends.cudnn.version() counts since cuDNN 9, 10000 * major + 100 * minor + patch; None
-    without cuDNN.
-    """
-    if version is None or precision != "bf16" or not 90800 <= version < 91100:
-        return None
-    name = f"{version // 10000}.{version // 100 % 100}.{version % 100}"
-    return (
-        f"precision: cuDNN {name} gives wrong bfloat16 3D convolutions, as 9.8 to 9.10 do: expected fp32, "
-        "or a torch with another cuDNN"
-    )
 
 
 def _select_device(name: str) -> torch.device:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ava_det.device.precision import resolve_precision
 from ava_det.export.finite import require_finite_onnx, require_finite_openvino
 
 RUNTIMES = ("onnx", "openvino")
@@ -80,8 +81,9 @@ def load_exported(
     """A file of `export_model` under one of `RUNTIMES`.
 
     ONNX runs at the file's own precision, on CUDA where the installed onnxruntime has it and
-    `device` asks for it; OpenVINO runs on the CPU, its arithmetic at `precision`, fp32 or bf16.
-    Raises ValueError for a missing extra or a file that is not one of ours.
+    `device` asks for it; OpenVINO runs on the CPU, its arithmetic at `precision`: fp32, bf16 where
+    the CPU computes it natively, or auto. Raises ValueError for a missing extra or a file that is
+    not one of ours.
     """
     _require_file(path, runtime)
     return _load_onnx(path, device) if runtime == "onnx" else _load_openvino(path, precision)
@@ -124,6 +126,7 @@ def _open_onnx(path: str | Path, options: Any, providers: list[str]) -> tuple[An
 
 def _load_openvino(path: str | Path, precision: str) -> ExportedModel:
     network, facts = _read_openvino(path)
+    precision = resolve_precision(precision, torch.device("cpu"))
     hints = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),

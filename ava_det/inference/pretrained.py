@@ -21,6 +21,7 @@ from ava_det.data.transforms import normalise_batch
 from ava_det.detectors import PersonDetector
 from ava_det.detectors.keyframe_boxes import PersonBoxes
 from ava_det.detectors.registry import build_detector
+from ava_det.device.precision import resolve_precision
 from ava_det.device.select import prepare_torch
 from ava_det.formats.label_map import load_label_map
 from ava_det.inference import predictor as inference
@@ -63,7 +64,7 @@ class Predictor(inference.Predictor):
             data.min_person_score,
             data.start_second,
             config.eval.batch_size,
-            config.precision,
+            resolve_precision(config.precision, device),
         )
         self.label_map = dict(label_map)
         self.thresholds = dict(thresholds)

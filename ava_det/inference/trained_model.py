@@ -13,6 +13,7 @@ from torch import nn
 from ava_det.checkpoint import load_checkpoint, load_weights
 from ava_det.checkpoint.zoo import SEEN_BY_DETECTORS, ZOO
 from ava_det.config import Config, ConfigError, config_to_dict
+from ava_det.device.precision import resolve_precision
 from ava_det.distributed import is_main_process
 from ava_det.export import load_exported
 from ava_det.models.build import build_model
@@ -27,13 +28,16 @@ def load_trained_model(
     """The network of `config` as it runs fastest on the device at `config.precision`, and the label
     map that came with its weights, if any. runtime: torch, or onnx or openvino with `weights` a
     file of ava-det export.
+
+    bf16 is fp32, with a warning, on a device that does not compute it natively.
     """
     if runtime != "torch":
         exported = load_exported(weights, runtime, device, config.precision)
         _check_exported(config, exported.facts["config"], weights)
         return exported, exported.facts["label_map"]
     model, label_map = load_plain_model(config, weights)
-    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    precision = resolve_precision(config.precision, device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return optimise_for_inference(model, device, dtype), label_map
 
 

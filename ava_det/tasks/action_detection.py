@@ -15,6 +15,7 @@ from ava_det.config import Config, ConfigError
 from ava_det.data.loader import ClipLoader
 from ava_det.data.sampling import EXTRACTED_GRIDS
 from ava_det.data.transforms import normalise_batch
+from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks
 from ava_det.evaluation import AvaEvaluator, protocol_named
 from ava_det.formats.annotations import timestamp_key
@@ -50,7 +51,8 @@ def build_schedule(config: Config) -> Callable[[float], float]:
     )
 
 
-def build_loop_settings(config: Config) -> LoopSettings:
+def build_loop_settings(config: Config, precision: str) -> LoopSettings:
+    """precision: fp32 or bf16, what `config.precision` means on the device that trains."""
     train = config.train
     columns = (
         None if train.action_ids is None else [action_id - 1 for action_id in train.action_ids]
@@ -61,7 +63,7 @@ def build_loop_settings(config: Config) -> LoopSettings:
         clip_grad_norm=train.clip_grad_norm,
         freeze_bn=train.freeze_bn,
         loss=LossSettings(
-            config.precision,
+            precision,
             columns,
             train.focal_gamma,
             config.model.num_classes if is_classifier else None,
@@ -94,6 +96,7 @@ def build_evaluation(
         raise ConfigError(f"eval.protocol: {error}") from None
     data = config.data
     flip = config.eval.flip
+    precision = resolve_precision(config.precision, device)
     short_sides = config.eval.short_sides or [data.test_short_side]
     loaders = [build_eval_loader(config, split, short_side) for short_side in short_sides]
     if (
@@ -113,7 +116,7 @@ def build_evaluation(
         with bar, loader.failures_named():
             for batch in bar:
                 ready = normalise_batch(batch, data.mean, data.std, device)
-                detections += predict_batch(model, ready, config.precision, flip)
+                detections += predict_batch(model, ready, precision, flip)
         return detections
 
     def evaluate(model: nn.Module) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ava_det.config import Config, ConfigError, config_to_dict
 from ava_det.data.build import find_config_videos
 from ava_det.data.transforms import normalise_batch
+from ava_det.device.precision import resolve_precision
 from ava_det.inference.batch import flip_batch
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.inference_form import optimise_for_inference
@@ -51,7 +52,7 @@ NOT_OF_FEATURES = {
 
 
 def _build_cache(
-    config: Config, model: ActionDetector, folder: str | Path, mirrored: bool
+    config: Config, model: ActionDetector, folder: str | Path, precision: str, mirrored: bool
 ) -> FeatureCache:
     """A cache in `folder` for this backbone, its head's pooling, and the clips the config shows it,
     mirrored or not.
@@ -59,7 +60,7 @@ def _build_cache(
     values = config_to_dict(config)
     facts: dict[str, Any] = {
         "weights": hash_weights(model.backbone.state_dict()),
-        "precision": config.precision,
+        "precision": precision,
     }
     facts["mirrored"] = mirrored
     for section, left_out in NOT_OF_FEATURES.items():
@@ -84,8 +85,9 @@ def load_features(
     in the cache in `folder` is computed and put there, video by video, so that a run that was
     stopped goes on where it was. Raises ValueError where no clip can be read.
     """
+    precision = resolve_precision(config.precision, device)
     videos = find_config_videos(config)
-    cache = _build_cache(config, model, folder, mirrored)
+    cache = _build_cache(config, model, folder, precision, mirrored)
     by_video: dict[str, list[Keyframe]] = {}
     for keyframe in sorted(split.keyframes, key=lambda k: (k.video_id, k.timestamp)):
         if len(keyframe.boxes):
@@ -131,8 +133,9 @@ def _compute_features(
     loader = build_eval_loader(
         config, Split(name, keyframes, None, set(), "gt"), config.data.test_short_side
     )
+    is_half = resolve_precision(config.precision, device) == "bf16"
     network: Any = optimise_for_inference(
-        model, device, torch.bfloat16 if config.precision == "bf16" else torch.float32
+        model, device, torch.bfloat16 if is_half else torch.float32
     )
     found: dict[str, dict[float, Tensor]] = {video_id: {} for video_id in by_video}
     width = 0
@@ -141,7 +144,7 @@ def _compute_features(
         for batch in tqdm(loader, desc=title, unit="batch", leave=False):
             ready = normalise_batch(batch, config.data.mean, config.data.std, device)
             ready = flip_batch(ready) if mirrored else ready
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=is_half):
                 vectors = network.compute_features(ready.slow, ready.fast, ready.rois).float().cpu()
             width = vectors.shape[1]
             for keyframe, rows in zip(

@@ -22,6 +22,7 @@ import torch
 
 from ava_det.checkpoint import save_checkpoint
 from ava_det.config import Config, config_to_dict, config_to_yaml
+from ava_det.device.precision import Precision
 from ava_det.files import link_or_copy, require_other_files, write_json, write_text
 from ava_det.formats.annotations import write_detections
 from ava_det.structures import ClipBatch, Detections
@@ -68,10 +69,17 @@ class RunFolder:
             {f"output_dir={self.path}": written}, {**list_sources(config), **(more or {})}
         )
 
-    def write_description(self, config: Config) -> None:
-        """config.yaml and environment.json."""
+    def write_description(self, config: Config, precision: Precision) -> None:
+        """Writes config.yaml and environment.json.
+
+        Args:
+            config: Of the run.
+            precision: What `config.precision` means on the device of this run.
+        """
+        chosen = {"asked": config.precision, "used": precision.name, "reason": precision.reason}
+        environment = {**describe_environment(), "precision": chosen}
         write_text(self.path / "config.yaml", config_to_yaml(config))
-        write_json(self.path / "environment.json", describe_environment())
+        write_json(self.path / "environment.json", environment)
 
     def remove_results(self) -> None:
         """Takes away an earlier run's results, so that none of them can be taken for this run's."""

@@ -23,6 +23,7 @@ from ava_det.cli import ToolParser
 from ava_det.config import Config, ConfigError, load_config
 from ava_det.data.loader import ClipLoader
 from ava_det.data.transforms import normalise_batch
+from ava_det.device.precision import choose_precision
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group, rank
 from ava_det.models.build import build_model, to_device
@@ -112,12 +113,13 @@ def run(
     model = build_initial_model(
         config, device, folder.last_checkpoint if resume else None, eval_only
     )
+    precision = choose_precision(config.precision, device, is_training=not eval_only)
     task = build_task(config, folder, device)
     if is_main_process():
-        folder.write_description(config)
+        folder.write_description(config, precision)
     if eval_only:
         return task.evaluate(model)
-    return train_and_save(config, model, task, folder, state, stop, device)
+    return train_and_save(config, model, task, folder, state, stop, device, precision.name)
 
 
 def load_training_state(config: Config, path: Path) -> dict[str, Any]:
@@ -171,11 +173,12 @@ def train_and_save(
     state: dict[str, Any] | None,
     stop: StopRequest,
     device: torch.device,
+    precision: str,
 ) -> dict[str, Any]:
     """Trains, with checkpoints, logs and curves in `folder`, and returns the metrics of the last
     evaluation.
 
-    state: of the checkpoint to go on from.
+    state: of the checkpoint to go on from. precision: of the training steps, fp32 or bf16.
     """
     loader = task.build_loader()
     log = prepare_log(folder, state)
@@ -199,7 +202,7 @@ def train_and_save(
                 build_optimizer(config, model),
                 build_schedule(config),
                 partial(normalise_batch, mean=config.data.mean, std=config.data.std, device=device),
-                build_loop_settings(config),
+                build_loop_settings(config, precision),
                 Hooks(task.evaluate, save, log, stop),
                 resume_from=state,
             )

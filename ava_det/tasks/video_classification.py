@@ -25,6 +25,7 @@ from ava_det.data.labelled_videos import (
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import draw_training_view, evaluation_view, normalise_batch
+from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks, rank, world_size
 from ava_det.files import write_json
 from ava_det.formats.label_map import load_label_map
@@ -99,6 +100,7 @@ def build_video_evaluation(
     """
     loader = build_video_loader(config, name, classes)
     data = config.data
+    precision = resolve_precision(config.precision, device)
     columns = {
         k.video_id: int(k.labels.argmax()) for k in loader.dataset.keyframes if k.labels is not None
     }
@@ -116,7 +118,7 @@ def build_video_evaluation(
         with bar, loader.failures_named():
             for batch in bar:
                 scores = score_crops(
-                    model, normalise_batch(batch, data.mean, data.std, device), config.precision
+                    model, normalise_batch(batch, data.mean, data.std, device), precision
                 )
                 video_id = batch.keyframes[0].video_id  # evaluation batches stay within one video
                 total, count = own.get(video_id, (torch.zeros(scores.shape[1]), 0))

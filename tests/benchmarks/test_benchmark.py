@@ -100,5 +100,5 @@ def test_all_parts_go_into_one_report(tmp_path: Path, run_tool: RunTool) -> None
     assert parts["evaluate"]["report"]["rows"] > 10_000
     assert {row["way"] for row in parts["model"]["report"]["rows"]} > {
         "plain fp32",
-        "inference form bf16",
+        "inference form fp32",
     }

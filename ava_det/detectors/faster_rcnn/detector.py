@@ -12,19 +12,18 @@ import torch
 from ava_det.boxes import clip_boxes, scale_boxes
 from ava_det.detectors.faster_rcnn.model import FasterRCNN
 from ava_det.detectors.faster_rcnn.resize import LONG_SIDE, SHORT_SIDE, resize_frame
-
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+from ava_det.device.precision import HALF_TYPES, resolve_precision
 
 
 class FasterRCNNDetector:
     """Persons of single frames; follows :class:`~ava_det.detectors.PersonDetector`.
 
     Args:
-        model: put into eval mode and onto `device`.
-        short_side, long_side: the size the network sees, see resize.py.
-        channel_order: of the images the weights were trained on, BGR for all of Detectron2's zoo.
-        person_class: the class whose boxes are kept.
-        precision: fp32, or bf16 or fp16 by autocast; results are float32 anyway.
+        model: put into eval mode and onto `device`. short_side, long_side: the size the network
+        sees, see resize.py. channel_order: of the images the weights were trained on, BGR for all
+        of Detectron2's zoo. person_class: the class whose boxes are kept. precision: fp32, or bf16
+        or fp16 by autocast where the device computes them natively, or auto for bf16 where it
+            is faster; results are float32 anyway.
         batch_size: frames that go through the network together, padded to the largest of them.
     """
 
@@ -92,10 +91,6 @@ class FasterRCNNDetector:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Half precision where the network gains by it, or nothing for fp32."""
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f"precision: expected one of {', '.join(PRECISIONS)}, received {precision!r}"
-        )
-    dtype = PRECISIONS[precision]
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+    """What `precision` means on the device; nothing for fp32."""
+    name = resolve_precision(precision, device)
+    return nullcontext() if name == "fp32" else torch.autocast(device.type, HALF_TYPES[name])
