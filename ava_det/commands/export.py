@@ -28,7 +28,7 @@ from ava_det.files import require_other_files
 from ava_det.inference.trained_model import load_plain_model
 from ava_det.structures import Keyframe
 from ava_det.video.folder import open_video
-from ava_det.video.sources import find_videos
+from ava_det.video.sources import find_videos, video_id_of
 
 
 def make_parser() -> ToolParser:
@@ -119,7 +119,7 @@ def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.3, 0.2, 0.6, 0.9]])
     with open_video(video, start) as frames_of:
         middle = (start + frames_of.find_end()) / 2
-        keyframe = Keyframe(video.stem, middle, boxes, None, torch.ones(2))
+        keyframe = Keyframe(video_id_of(video), middle, boxes, None, torch.ones(2))
         frames = reader.read_frames(frames_of, middle, config.data.test_short_side)
     frames, pixel_boxes = apply_view(
         frames, boxes, View(config.data.test_short_side), torch.Generator()

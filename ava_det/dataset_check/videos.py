@@ -19,6 +19,7 @@ from ava_det.dataset_check.split_rows import SplitRows
 from ava_det.formats.annotations import format_timestamp
 from ava_det.video.folder import open_video
 from ava_det.video.reader import FrameReader, VideoError
+from ava_det.video.sources import cut_video_suffix
 
 # seconds by which the frames may end before the header says: sound often goes on a little
 MAX_MISSING = 0.5
@@ -157,8 +158,9 @@ def check_video_files(
 def _missing_remedy(video_id: str, videos: Mapping[str, Path]) -> str:
     if not videos:
         return "there is no video in data.video_dir: name the folder where they lie"
-    if Path(video_id).stem in videos:
-        return f"a video id is the file's name without folder and extension: {Path(video_id).stem}"
+    file_name = cut_video_suffix(Path(video_id).name)
+    if file_name in videos:
+        return f"a video id is the file's name without folder and extension: {file_name}"
     near = difflib.get_close_matches(video_id.lower(), [name.lower() for name in videos], 1, 0.8)
     names = [name for name in videos if near and name.lower() == near[0]]
     return f"is it {names[0]}?" if names else "fetch the videos, or take their rows out"

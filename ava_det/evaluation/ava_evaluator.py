@@ -39,6 +39,7 @@ from ava_det.formats.annotations import (
     rows_from_detections,
     rows_from_keyframes,
 )
+from ava_det.formats.ava_csv import describe_stray_exclusions
 from ava_det.formats.label_map import describe_label_map_form, load_label_map
 from ava_det.structures import Detections, Keyframe
 
@@ -184,13 +185,14 @@ def evaluate_rows(
     symptoms = find_symptoms(
         annotations, detections, names, selection, result["mAP"], largest, rescore
     )
+    stray = (
+        describe_stray_exclusions(excluded, annotations)
+        if settings.exclusion != "nothing"
+        else None
+    )
     ties = describe_ties(result["tie_interval"])
-    result["warnings"] = [
-        *annotations.repairs,
-        *detections.repairs,
-        *symptoms,
-        *([ties] if ties else []),
-    ]
+    said = [*annotations.repairs, *detections.repairs, stray, *symptoms, ties]
+    result["warnings"] = [sentence for sentence in said if sentence]
     return evaluation
 
 

@@ -21,6 +21,7 @@ from ava_det.files import atomic_path, write_text
 from ava_det.interchange.clock import FrameClock
 from ava_det.interchange.labelled import LabelledBox
 from ava_det.tracking.linker import MAX_GAP_SECONDS
+from ava_det.video.sources import cut_video_suffix
 
 PERSON = "person"
 
@@ -112,7 +113,7 @@ def _write_meta(xml: _Writer, source: str, clock: FrameClock, actions: Sequence[
     width, height = clock.size or (0, 0)
     with xml.element("meta"), xml.element("task"):
         task = {
-            "name": Path(source).stem,
+            "name": cut_video_suffix(source),
             "size": last + 1,
             "mode": "interpolation",
             "start_frame": 0,

@@ -6,9 +6,11 @@ normalised xyxy. Column 8 is a person id in annotations and a score in detection
 each kind has its own `load_` function.
 
 rows.py has the columns in memory, read.py the fast reader, row_by_row.py the slow one that repairs
-and explains.
+and explains, foreign.py what is said of files of another kind, exclusions.py the lists of keyframes
+to leave out.
 """
 
+from ava_det.formats.ava_csv.exclusions import describe_stray_exclusions, load_excluded
 from ava_det.formats.ava_csv.read import load_annotations, load_box_rows, load_detections
 from ava_det.formats.ava_csv.rows import (
     EMPTY_ACTION,
@@ -18,6 +20,7 @@ from ava_det.formats.ava_csv.rows import (
     SEVEN_COLUMNS,
     TWO_COLUMNS,
     AvaRows,
+    timestamp_key,
 )
 from ava_det.formats.ava_csv.write import write_rows
 
@@ -29,8 +32,11 @@ __all__ = [
     "SEVEN_COLUMNS",
     "TWO_COLUMNS",
     "AvaRows",
+    "describe_stray_exclusions",
     "load_annotations",
     "load_box_rows",
     "load_detections",
+    "load_excluded",
+    "timestamp_key",
     "write_rows",
 ]

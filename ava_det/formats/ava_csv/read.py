@@ -21,6 +21,7 @@ from ava_det.formats.ava_csv.rows import (
     COLUMNS,
     DETECTIONS,
     FRACTIONAL_TIMESTAMP,
+    ID_BELOW_ONE,
     AvaRows,
     RowForm,
 )
@@ -32,9 +33,29 @@ def load_annotations(path: str | Path, refused: dict[int, str] | None = None) ->
     A row of two columns (a keyframe without action), of seven columns, or with an empty box or
     action is accepted and noted in `forms`. Raises ValueError for any other malformed row,
     FileNotFoundError for a missing file. Given a dictionary `refused`, malformed rows are left out
-    instead and explained there by line.
+    instead and explained there by line, and ids below 1 are kept.
     """
-    return _load(path, ANNOTATIONS, refused)
+    rows = _load(path, ANNOTATIONS, refused)
+    if refused is None:
+        _refuse_ids_below_one(rows)
+    return rows
+
+
+def _refuse_ids_below_one(rows: AvaRows) -> None:
+    """With ids from 0, training would go one class off; an empty action id is a person who does
+    none of them.
+    """
+    line = rows.forms.get(ID_BELOW_ONE)
+    if line is None:
+        return
+    row = line - 1 if rows.lines is None else int(np.searchsorted(rows.lines, line))
+    raise ValueError(
+        f"{rows.path}, line {line}: expected an action id from 1 on, found "
+        f"{rows.action_ids[row]}; ids count from 1: "
+        "where yours count from 0, add 1 to every id, here and in the label map; leave the cell "
+        "empty for a person "
+        "without an action"
+    )
 
 
 def load_detections(path: str | Path) -> AvaRows:
@@ -64,6 +85,8 @@ def _load(path: str | Path, form: RowForm, refused: dict[int, str] | None = None
     if frame is None:
         return read_row_by_row(path, form, refused)
     rows = _rows_from_frame(frame, path)
+    if form is ANNOTATIONS and rows.action_ids.min(initial=1) < 1:
+        rows.forms[ID_BELOW_ONE] = int(np.argmax(rows.action_ids < 1)) + 1
     if fractional:
         rows.forms[FRACTIONAL_TIMESTAMP] = _first_fractional_line(path)
     with path.open("rb") as file:

@@ -12,17 +12,21 @@ from pathlib import Path
 
 import numpy as np
 
+from ava_det.formats.ava_csv.foreign import describe_foreign_file
 from ava_det.formats.ava_csv.rows import (
     COLUMNS,
     EMPTY_ACTION,
     EMPTY_BOX,
     EMPTY_COLUMN_8,
     FRACTIONAL_TIMESTAMP,
+    ID_BELOW_ONE,
     SEVEN_COLUMNS,
     TWO_COLUMNS,
     AvaRows,
     RowForm,
 )
+
+HEADER_HINT = "; AVA's CSV files have no header line, delete it"
 
 
 def read_row_by_row(path: Path, form: RowForm, refused: dict[int, str] | None) -> AvaRows:
@@ -37,12 +41,12 @@ def read_row_by_row(path: Path, form: RowForm, refused: dict[int, str] | None) -
     with path.open("rb") as raw:
         if raw.read(3) == codecs.BOM_UTF8:
             parser.repairs["byte order mark"] = bom_sentence(path)
-    for line, row in _numbered_rows(path):
+    for line, row in numbered_rows(path):
         try:
             numbers = parser.parse(line, row)
         except ValueError as error:
             if refused is None:
-                raise
+                raise explain_refusal(path, error) from None
             refused[line] = str(error)
             continue
         if numbers is not None:
@@ -64,18 +68,28 @@ def read_row_by_row(path: Path, form: RowForm, refused: dict[int, str] | None) -
     )
 
 
-def _numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields the lines and cells of a CSV; raises ValueError for what is no comma-separated UTF-8
+    text.
+    """
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         try:
             for row in reader:
                 yield reader.line_num, row
         except UnicodeDecodeError:
-            raise ValueError(f"{path}, after line {reader.line_num}: expected UTF-8 text") from None
-        except csv.Error as error:
-            raise ValueError(
-                f"{path}, line {reader.line_num}: expected comma-separated values ({error})"
-            ) from None
+            error = ValueError(f"{path}, after line {reader.line_num}: expected UTF-8 text")
+            raise explain_refusal(path, error) from None
+        except csv.Error as problem:
+            where = f"{path}, line {reader.line_num}"
+            error = ValueError(f"{where}: expected comma-separated values ({problem})")
+            raise explain_refusal(path, error) from None
+
+
+def explain_refusal(path: Path, error: ValueError) -> ValueError:
+    """Adds to a refusal what the file is, where that is not what was expected."""
+    found = describe_foreign_file(path)
+    return error if found is None else ValueError(f"{error}; the file is {found}")
 
 
 class _RowParser:
@@ -103,7 +117,7 @@ class _RowParser:
             )
         if not row[0]:
             raise self._error(line, "expected a video id in column 1, found nothing")
-        timestamp = self._timestamp(line, row[1])
+        timestamp = self._timestamp(line, row)
         if len(row) == 2:
             self.forms.setdefault(TWO_COLUMNS, line)
             return (
@@ -120,22 +134,16 @@ class _RowParser:
         return ValueError(f"{self.path}, line {line}: {expected}")
 
     def _number(self, line: int, text: str, name: str) -> float:
-        try:
-            if "_" in text:  # Python reads 3_0 as 30; in a published copy `3_` is a row cut short
-                raise ValueError
-            return float(text)
-        except ValueError:
-            raise self._error(line, f"expected a number as {name}, found {text!r}") from None
+        if not is_number(text):
+            raise self._error(line, f"expected a number as {name}, found {text!r}")
+        return float(text)
 
-    def _timestamp(self, line: int, text: str) -> float:
+    def _timestamp(self, line: int, row: list[str]) -> float:
+        text = row[1]
         try:
             timestamp = self._number(line, text, "timestamp")
         except ValueError as error:
-            hint = (
-                "; AVA's CSV files have no header line, delete it"
-                if line == 1 and text[:1].isalpha()
-                else ""
-            )
+            hint = HEADER_HINT if line == 1 and not any(map(is_number, row)) else ""
             raise ValueError(f"{error}{hint}") from None
         if not math.isfinite(timestamp):
             raise self._error(line, f"expected seconds as timestamp, found {text!r}")
@@ -155,11 +163,13 @@ class _RowParser:
         if not text and "action_id" in self.form.may_be_empty:
             self.forms.setdefault(EMPTY_ACTION, line)
             return 0
-        if is_integer(text) and "_" not in text and abs(int(text)) < 2**53:
-            return int(text)
         number = self._number(line, text, "action_id")
         if not number.is_integer():
             raise self._error(line, f"expected a whole number as action_id, found {text!r}")
+        if number < 1:
+            self.forms.setdefault(ID_BELOW_ONE, line)
+        if is_integer(text) and abs(int(text)) < 2**53:
+            return int(text)
         self.repairs.setdefault(
             "id", f"{self.path}, line {line}: action id {text} was read as {int(number)}"
         )
@@ -178,6 +188,17 @@ class _RowParser:
 def bom_sentence(path: Path) -> str:
     """What is said of a repaired file."""
     return f"{path}: a byte order mark before the first row was skipped"
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is a number; Python reads 3_0 as 30, in a published copy `3_` is a row cut
+    short.
+    """
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
 
 
 def is_integer(text: str) -> bool:

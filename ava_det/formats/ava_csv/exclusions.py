@@ -1,0 +1,78 @@
+"""Exclusion lists: the keyframes that a protocol drops and that training leaves out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from pathlib import Path
+
+from ava_det.formats.ava_csv.row_by_row import (
+    HEADER_HINT,
+    explain_refusal,
+    is_number,
+    numbered_rows,
+)
+from ava_det.formats.ava_csv.rows import AvaRows, timestamp_key
+
+
+def load_excluded(path: str | Path) -> set[tuple[str, str]]:
+    """Reads the keyframes of an exclusion list, a CSV of `video_id,timestamp` rows.
+
+    Blanks around a cell are no part of it, and ids with commas stand in quotes, as in any CSV.
+
+    Returns:
+        (video_id, timestamp_key) of every row.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A row is no keyframe; the sentence names file and line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file, expected the CSV of excluded keyframes")
+    excluded = set()
+    for line, row in numbered_rows(path):
+        cells = [cell.strip() for cell in row]
+        if not any(cells):
+            continue
+        if len(cells) != 2 or not cells[0] or not is_number(cells[1]):
+            hint = HEADER_HINT if line == 1 and not any(map(is_number, cells)) else ""
+            where = f"{path}, line {line}"
+            error = f"{where}: expected video_id,timestamp, found {','.join(row)!r}{hint}"
+            raise explain_refusal(path, ValueError(error))
+        if not math.isfinite(float(cells[1])):
+            raise ValueError(
+                f"{path}, line {line}: expected seconds as timestamp, found {cells[1]!r}"
+            )
+        excluded.add((cells[0], timestamp_key(float(cells[1]))))
+    return excluded
+
+
+def describe_stray_exclusions(excluded: Collection[tuple[str, str]], rows: AvaRows) -> str | None:
+    """Tells an exclusion list that belongs to other annotations.
+
+    AVA's own lists name keyframes that its annotations lack already, so it is no fault that none of
+    them is there; a fault is a list without any moment between the first and the last annotated one
+    of its video.
+
+    Args:
+        excluded: What `load_excluded` gave.
+        rows: The annotations the list is used with.
+
+    Returns:
+        A sentence, or None where the list is empty or fits.
+    """
+    index = {name: number for number, name in enumerate(rows.video_names)}
+    for video_id in {video_id for video_id, _ in excluded} & index.keys():
+        timestamps = rows.timestamps[rows.video_index == index[video_id]]
+        moments = [float(key) for name, key in excluded if name == video_id]
+        if any(timestamps.min() <= moment <= timestamps.max() for moment in moments):
+            return None
+    if not excluded or not len(rows):
+        return None
+    video_id, key = min(excluded)
+    annotated = f"{rows.video_names[rows.video_index[0]]},{rows.timestamps[0]:g}"
+    return (
+        f"the exclusion list names no keyframe of {rows.path}: nothing was excluded; it has "
+        f"'{video_id},{float(key):g}', the annotations have '{annotated}'"
+    )
