@@ -21,8 +21,11 @@ from ava_det.formats.ava_csv import (
     load_annotations,
     load_box_rows,
     load_detections,
+    load_excluded,
+    timestamp_key,
     write_rows,
 )
+from ava_det.formats.box_lists import is_json, load_json_boxes
 from ava_det.formats.proposal_pickle import is_pickle, load_proposals
 from ava_det.structures import Detections, Keyframe
 
@@ -47,13 +50,6 @@ __all__ = [
 ]
 
 Boxes = dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]
-
-
-def timestamp_key(timestamp: float) -> str:
-    """The form in which timestamps are compared: 902, 902.0 and 0902 are one keyframe, 902.5
-    another.
-    """
-    return f"{timestamp:.6f}"
 
 
 def format_timestamp(timestamp: float) -> str:
@@ -317,13 +313,18 @@ def load_boxes(path: str | Path, min_score: float) -> Boxes:
     scores float32 [N]).
 
     The file is a CSV with the score in column 8 (ours, and the lists of the Long-Term Feature Banks
-    and PySlowFast, whose column 7 is empty, -1 or an action id), or a pickle of MMAction2's, told
-    by its bytes. Rows with a score below `min_score` are dropped; a box written several times in a
-    keyframe (once per action) is kept once, with its first score. Raises ValueError for a row that
-    is no box, and for scores that are none: 0..1, and not person ids.
+    and PySlowFast, whose column 7 is empty, -1 or an action id), or a pickle or JSON of another
+    project, told by its bytes. Rows with a score below `min_score` are dropped; a box written
+    several times in a keyframe (once per action) is kept once, with its first score. Raises
+    ValueError for a row that is no box, and for scores that are none: 0..1, and not person ids.
     """
     path = Path(path)
-    rows = load_proposals(path) if path.is_file() and is_pickle(path) else load_box_rows(path)
+    if path.is_file() and is_pickle(path):
+        rows = load_proposals(path)
+    elif path.is_file() and is_json(path):
+        rows = load_json_boxes(path)
+    else:
+        rows = load_box_rows(path)
     _check_fractions(rows)
     _check_scores(rows)
     keys = {time: timestamp_key(time) for time in np.unique(rows.timestamps).tolist()}
@@ -378,26 +379,3 @@ def write_boxes(
     write_rows(
         path, video_ids, timestamps, np.concatenate(all_boxes), None, np.concatenate(all_scores)
     )
-
-
-def load_excluded(path: str | Path) -> set[tuple[str, str]]:
-    """Keyframes that a protocol drops, `video_id,timestamp` per row, as (video_id, timestamp_key)."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file, expected the CSV of excluded keyframes")
-    excluded = set()
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: expected a text file of video_id,timestamp rows") from None
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            video_id, timestamp = line.split(",")
-            excluded.add((video_id, timestamp_key(float(timestamp))))
-        except ValueError:
-            raise ValueError(
-                f"{path}, line {number}: expected video_id,timestamp, found {line!r}"
-            ) from None
-    return excluded

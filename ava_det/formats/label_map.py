@@ -7,13 +7,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ava_det.files import write_text
+from ava_det.formats.ava_csv.foreign import describe_foreign_file
+from ava_det.formats.label_map_forms import FORMS, describe_zero, parse_other_form
 
 
 def load_label_map(path: str | Path) -> dict[int, str]:
-    """The action names of a label map by 1-based id, in file order.
+    """Reads the action names of a label map by 1-based id, in file order.
 
-    Reads both of AVA's text forms, `item { name id }` and `label { name label_id label_type }`,
-    however they are broken into lines. Raises ValueError for anything else.
+    Both of AVA's text forms are read, `item { name id }` and `label { name label_id label_type }`,
+    however they are broken into lines, and the forms of `label_map_forms`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The form is not known, or an id or a name is wrong; the sentence names the line.
     """
     return {entry_id: entry["name"] for entry_id, entry in _label_entries(Path(path)).items()}
 
@@ -58,15 +64,28 @@ def describe_label_map_form(path: str | Path) -> list[str]:
 _TOKEN = re.compile(
     r"""(?P<space>\s+|\#[^\n]*|[,;])|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<word>[\w.+-]+)|(?P<mark>[{}:])"""
 )
+_Token = tuple[int, str]
 
 
 def _label_entries(path: Path) -> dict[int, dict[str, str]]:
     """{id: {"name", "label_type" where given}} of a label map."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, expected a label map")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        found = (describe_foreign_file(path) or "another encoding").partition(":")[0]
+        raise ValueError(f"{path}: expected a label map in UTF-8 text, found {found}") from None
+    others = parse_other_form(path, text)
+    if others is not None:
+        return {action_id: {"name": name} for action_id, name in others.items()}
+    return _parse_text_form(path, text)
+
+
+def _parse_text_form(path: Path, text: str) -> dict[int, dict[str, str]]:
     entries: dict[int, dict[str, str]] = {}
     current: dict[str, str] | None = None
-    tokens = list(_tokens(path))
+    tokens = list(_tokens(path, text))
     position = 0
     while position < len(tokens):
         line, token = tokens[position]
@@ -74,6 +93,9 @@ def _label_entries(path: Path) -> dict[int, dict[str, str]]:
         if current is None and token in ("item", "label") and following[:1] == ["{"]:
             current = {}
             position = position + 2
+        elif current is None and token in ("item", "label") and following == [":", "{"]:
+            current = {}  # protobuf's text may have the colon
+            position = position + 3
         elif current is not None and token == "}":
             _add_entry(entries, current, f"{path}, line {line}")
             current = None
@@ -82,9 +104,7 @@ def _label_entries(path: Path) -> dict[int, dict[str, str]]:
             current[token] = following[1]
             position = position + 3
         else:
-            raise ValueError(
-                f"{path}, line {line}: expected item {{ name id }} or label {{ name label_id label_type }}"
-            )
+            raise ValueError(f"{path}, line {line}: {_explain_line(text.splitlines()[line - 1])}")
     if current is not None or not entries:
         found = "an entry without its closing brace" if current is not None else "no entry"
         raise ValueError(
@@ -95,6 +115,8 @@ def _label_entries(path: Path) -> dict[int, dict[str, str]]:
 
 def _add_entry(entries: dict[int, dict[str, str]], entry: dict[str, str], where: str) -> None:
     number = entry.get("id", entry.get("label_id", ""))
+    if number == "0" and "name" in entry:
+        raise ValueError(f"{where}: {describe_zero(entry['name'])}")
     if not number.isdecimal() or int(number) < 1 or "name" not in entry:
         raise ValueError(f"{where}: expected an entry with a name and an id of 1 or more")
     if int(number) in entries:
@@ -102,19 +124,22 @@ def _add_entry(entries: dict[int, dict[str, str]], entry: dict[str, str], where:
     entries[int(number)] = entry
 
 
-def _tokens(path: Path) -> Iterable[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: expected a label map in UTF-8 text") from None
+def _tokens(path: Path, text: str) -> Iterable[_Token]:
     position = 0
     while position < len(text):
         line = text.count("\n", 0, position) + 1
         match = _TOKEN.match(text, position)
         if match is None:
-            raise ValueError(f"{path}, line {line}: expected a label map, found {text[position]!r}")
+            raise ValueError(f"{path}, line {line}: {_explain_line(text.splitlines()[line - 1])}")
         if match["text"]:
             yield line, re.sub(r"\\(.)", r"\1", match["text"][1:-1])
         elif not match["space"]:
             yield line, match[0]
         position = match.end()
+
+
+def _explain_line(line: str) -> str:
+    """What is said of a line that fits no form."""
+    if re.match(r"\s*name\s*:\s*[^\"']", line):
+        return f'write the name in double quotes, as in name: "walk", found {line.strip()!r}'
+    return f"expected a label map, found {line.strip()!r}; write {FORMS}"

@@ -1,0 +1,229 @@
+"""Person boxes as other projects publish them.
+
+    MMAction2     {"VIDEO,0902": [[x1, y1, x2, y2, score], ...], ...}, arrays or lists
+    ACAR-Net      ([{"video": ..., "time": ..., "labels": [{"bounding_box": ...}]}, ...], {...})
+    AlphAction    [{"image_id": 10902, "bbox": [x, y, width, height], "score": ...}, ...]
+
+Boxes are fractions of the frame but for AlphAction's, which are pixels of pictures that its
+annotations list: a COCO file with `images` of `id`, `movie`, `timestamp`, `width` and `height`,
+looked for where that project keeps it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ava_det.formats.ava_csv import AvaRows
+
+Keyframes = Iterable[
+    tuple[str, float, np.ndarray]
+]  # video id, seconds, boxes and scores float64 [N, 5]
+SIDES = 5  # x1, y1, x2, y2, score
+
+
+def is_json(path: Path) -> bool:
+    """Whether a box file is JSON; a CSV of boxes never starts so."""
+    with path.open("rb") as file:
+        return file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")[:1] in (b"{", b"[")
+
+
+def load_json_boxes(path: Path) -> AvaRows:
+    """Reads a JSON of boxes as one row a box; ValueError in one sentence for any other content."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: expected JSON ({error})") from None
+    return rows_of_content(path, content)
+
+
+def rows_of_content(path: str | Path, content: Any) -> AvaRows:
+    """One row a box of what a pickle or a JSON file holds, in its order; column 8 is the score.
+
+    Args:
+        path: The file, for messages and for AlphAction's pictures.
+        content: Any of the forms above.
+
+    Returns:
+        Rows without action ids.
+
+    Raises:
+        ValueError: The content is of another form; the sentence names the key.
+    """
+    if isinstance(content, Mapping) and "images" in content and "annotations" in content:
+        keyframes = _of_pictures(path, content["annotations"], content["images"])
+    elif isinstance(content, Mapping):
+        keyframes = _of_keys(path, content)
+    elif (
+        isinstance(content, Sequence)
+        and content
+        and isinstance(content[0], Mapping)
+        and "bbox" in content[0]
+    ):
+        keyframes = _of_pictures(
+            path, content, _find_pictures(Path(path), content[0].get("image_id"))
+        )
+    elif isinstance(content, tuple) and content and isinstance(content[0], Sequence):
+        keyframes = _of_labels(path, content[0])
+    elif (
+        isinstance(content, list)
+        and content
+        and isinstance(content[0], Mapping)
+        and "labels" in content[0]
+    ):
+        keyframes = _of_labels(path, content)
+    else:
+        found = type(content).__name__
+        raise ValueError(
+            f'{path}: expected a dict from "video_id,timestamp" to boxes, found {found}'
+        )
+    return _rows(path, keyframes)
+
+
+def _rows(path: str | Path, keyframes: Keyframes) -> AvaRows:
+    videos: dict[str, int] = {}
+    index: list[int] = []
+    timestamps: list[float] = []
+    boxes = [np.zeros((0, SIDES))]
+    for video_id, timestamp, array in keyframes:
+        index += [videos.setdefault(video_id, len(videos))] * len(array)
+        timestamps += [timestamp] * len(array)
+        boxes.append(array)
+    columns = np.concatenate(boxes)
+    return AvaRows(
+        list(videos),
+        np.array(index, dtype=np.int32),
+        np.array(timestamps, dtype=np.float64),
+        columns[:, :4],
+        np.zeros(len(columns), np.int64),
+        columns[:, 4],
+        path=str(path),
+        row_noun="box",
+    )
+
+
+def _of_keys(path: str | Path, content: Mapping[Any, Any]) -> Keyframes:
+    for key, value in content.items():
+        yield *_parse_key(path, key), _parse_boxes(path, key, value)
+
+
+def _parse_key(path: str | Path, key: Any) -> tuple[str, float]:
+    video_id, _, second = key.rpartition(",") if isinstance(key, str) else ("", "", "")
+    timestamp = _seconds(second)
+    if video_id and timestamp is not None:
+        return video_id, timestamp
+    raise ValueError(f'{path}: expected keys such as "video_id,0902", found {key!r}')
+
+
+def _seconds(value: Any) -> float | None:
+    try:
+        timestamp = float(value)
+    except (TypeError, ValueError):
+        return None
+    return timestamp if np.isfinite(timestamp) else None
+
+
+def _parse_boxes(path: str | Path, key: Any, value: Any) -> np.ndarray:
+    """float64 [N, 5]; a list of lists means the same as an array, an empty one nobody."""
+    array = _as_array(value)
+    if array is not None and array.size == 0:
+        return np.zeros((0, SIDES))
+    if (
+        array is not None
+        and array.ndim == 2
+        and array.shape[1] in (4, SIDES)
+        and array.dtype.kind in "fiu"
+    ):
+        columns = array.astype(np.float64)
+        return (
+            columns
+            if columns.shape[1] == SIDES
+            else np.column_stack((columns, np.ones(len(columns))))
+        )
+    if isinstance(value, np.ndarray):
+        found = f"{list(value.shape)} {value.dtype}"
+    else:
+        found = type(value).__name__
+    raise ValueError(f"{path}, key {key!r}: expected an array of boxes [N, 5], found {found}")
+
+
+def _as_array(value: Any) -> np.ndarray | None:
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        return np.array(value) if isinstance(value, list | tuple) else None
+    except ValueError:  # rows of several lengths
+        return None
+
+
+def _of_labels(path: str | Path, clips: Sequence[Any]) -> Keyframes:
+    """ACAR-Net: one dict a clip, whose boxes are its `labels`."""
+    for number, clip in enumerate(clips, 1):
+        try:
+            key = f"{clip['video']},{clip['time']}"
+            boxes = [
+                [*label["bounding_box"], float(label.get("score", 1.0))] for label in clip["labels"]
+            ]
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise ValueError(
+                f"{path}, clip {number}: expected video, time and labels with a bounding_box, as "
+                "ACAR-Net has them"
+            ) from None
+        yield *_parse_key(path, key), _parse_boxes(path, key, boxes)
+
+
+def _of_pictures(path: str | Path, boxes: Sequence[Any], pictures: Iterable[Any]) -> Keyframes:
+    """AlphAction: `bbox` is x, y, width, height in pixels of the picture `image_id`."""
+    try:
+        keys = ("movie", "timestamp", "width", "height")
+        known = {image["id"]: tuple(image[key] for key in keys) for image in pictures}
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"{path}: expected images with id, movie, timestamp, width and height, as AlphAction "
+            "has them"
+        ) from None
+    for number, box in enumerate(boxes, 1):
+        try:
+            movie, timestamp, width, height = known[box["image_id"]]
+            x, y, w, h = box["bbox"]
+            row = [
+                x / width,
+                y / height,
+                (x + w) / width,
+                (y + h) / height,
+                float(box.get("score", 1.0)),
+            ]
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(
+                f"{path}, box {number}: expected the image_id of a picture, bbox and score, as "
+                "AlphAction has them"
+            ) from None
+        yield *_parse_key(path, f"{movie},{timestamp}"), np.array([row], dtype=np.float64)
+
+
+def _find_pictures(path: Path, image_id: Any) -> list[Any]:
+    """The `images` of AlphAction's annotations: beside the boxes, or in the folder `annotations`
+    beside theirs.
+    """
+    for other in _candidates(path):
+        try:
+            content = json.loads(other.read_text(encoding="utf-8-sig"))
+        except (ValueError, RecursionError):
+            continue
+        images = content.get("images", []) if isinstance(content, dict) else []
+        if any(isinstance(image, dict) and image.get("id") == image_id for image in images):
+            return images
+    raise ValueError(
+        f"{path}: the boxes name pictures by number, such as {image_id!r}: put AlphAction's "
+        "annotations with these "
+        "pictures (ava_val_v2.2.json, of its csv2COCO.py) beside them"
+    )
+
+
+def _candidates(path: Path) -> Iterator[Path]:
+    for folder in (path.parent, path.parent.parent / "annotations"):
+        yield from (other for other in sorted(folder.glob("*.json")) if other != path)
