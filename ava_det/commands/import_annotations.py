@@ -5,16 +5,18 @@
     ava-det import to-cvat --boxes boxes.csv --videos videos --label-map MAP --output drafts
 
 `cvat` and `csv` write train.csv and val.csv, and labelmap.pbtxt unless --label-map gives one or the
-folder has one. `to-cvat` writes an XML for each video, from --annotations, from the --detections of
-a model or from person --boxes, and labels.json for CVAT's label constructor. See
-docs/custom_dataset.md.
+folder has one. They add to what earlier imports left in the folder: rows of other videos stay,
+those of a video that is imported again are replaced. `to-cvat` writes an XML for each video, from
+--annotations, from the --detections of a model or from person --boxes, and labels.json for CVAT's
+label constructor. See docs/custom_dataset.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from tqdm import tqdm
@@ -22,12 +24,14 @@ from tqdm import tqdm
 from ava_det.cli import ToolParser, fraction, interval, positive, reports_mistakes, second
 from ava_det.files import require_other_files
 from ava_det.formats.annotations import (
+    AvaRows,
     load_annotations,
     load_boxes,
     load_detections,
     write_annotations,
 )
 from ava_det.formats.label_map import load_label_map, write_label_map
+from ava_det.interchange.action_names import describe_new_names, list_actions
 from ava_det.interchange.clock import VideoClocks
 from ava_det.interchange.cvat import load_cvat
 from ava_det.interchange.cvat_actions import boxes_from_task, declared_actions
@@ -37,6 +41,7 @@ from ava_det.interchange.drafts import (
     boxes_from_detections,
     boxes_from_persons,
 )
+from ava_det.interchange.earlier import SPLITS, add_rows, check_nothing_lost, load_earlier
 from ava_det.interchange.labelled import (
     LabelledBox,
     choose_val_videos,
@@ -45,6 +50,8 @@ from ava_det.interchange.labelled import (
     rows_from_labelled,
 )
 from ava_det.interchange.table import load_table
+
+logger = logging.getLogger("ava_det")
 
 
 @reports_mistakes
@@ -183,7 +190,7 @@ def read_cvat(args: argparse.Namespace) -> tuple[list[LabelledBox], list[str]]:
 def read_tables(args: argparse.Namespace) -> tuple[list[LabelledBox], list[str]]:
     """The persons of all tables; a table declares no action that nobody does."""
     clocks = VideoClocks(args.videos, args.fps, args.start_second)
-    return [box for path in args.sources for box in load_table(path, clocks, args.pixels)], []
+    return join_exports(load_table(path, clocks, args.pixels) for path in args.sources), []
 
 
 def write_dataset(
@@ -198,18 +205,47 @@ def write_dataset(
     existing = args.label_map or args.output / "labelmap.pbtxt"
     known = load_label_map(existing) if args.label_map or existing.is_file() else None
     label_map = number_actions(boxes, declared, known)
-    val_videos = choose_val_videos((box.video_id for box in boxes), args.val_share, args.seed)
-    lines = []
-    for name, is_val in (("train", False), ("val", True)):
-        chosen = [box for box in boxes if (box.video_id in val_videos) == is_val]
-        if chosen:
-            rows = rows_from_labelled(chosen, label_map, keep_unlabelled=not is_val)
-            write_annotations(args.output / f"{name}.csv", rows)
-            lines.append(describe_split(args.output / f"{name}.csv", chosen))
+    earlier = load_earlier(args.output)
+    check_nothing_lost(earlier.values(), boxes, known)
+    imported = {box.video_id for box in boxes}
+    val_videos = choose_val_videos(imported, args.val_share, args.seed)
+    if not args.val_share and "val" in earlier:
+        val_videos = imported & set(earlier["val"].video_names)  # a video stays in its split
+    used = [(action, box.where) for box in boxes for action in box.actions]
     if known is None:
+        for sentence in describe_new_names(used, label_map):
+            logger.warning(sentence)
         write_label_map(existing, label_map)
+    lines = []
+    for name in SPLITS:
+        chosen = [box for box in boxes if (box.video_id in val_videos) == (name == "val")]
+        new = rows_from_labelled(chosen, label_map, keep_unlabelled=name == "train")
+        lines += write_split(args.output / f"{name}.csv", new, earlier.get(name), chosen, imported)
     lines.append(f"{existing}: {len(label_map)} actions, model.num_classes={max(label_map)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"actions: {list_actions(used, label_map)}"])
+
+
+def write_split(
+    path: Path,
+    new: AvaRows,
+    earlier: AvaRows | None,
+    chosen: Sequence[LabelledBox],
+    imported: Set[str],
+) -> list[str]:
+    """Writes one split, with the rows of earlier imports whose video is not `imported` again;
+    returns what to say.
+    """
+    if not chosen and not (earlier and imported & set(earlier.video_names)):
+        return []
+    rows = add_rows(earlier, new, imported)
+    if not len(rows):
+        path.unlink()
+        return [f"{path}: removed, its videos are in the other split now"]
+    write_annotations(path, rows)
+    stay = len(rows.video_names) - len(new.video_names)
+    return [
+        describe_split(path, chosen) + (f"; {stay} videos of earlier imports stay" if stay else "")
+    ]
 
 
 def describe_split(path: Path, boxes: Sequence[LabelledBox]) -> str:

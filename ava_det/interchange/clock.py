@@ -114,6 +114,7 @@ class VideoClocks:
         self._fps = fps
         self._start_second = start_second
         self._clocks: dict[str, FrameClock] = {}
+        self._ends: dict[str, float] = {}
 
     def find(self, video_id: str, where: str, last_frame: int = 0) -> FrameClock:
         """The clock of a video. where: who asks, for messages. last_frame: how far a clock without
@@ -132,8 +133,36 @@ class VideoClocks:
             raise ValueError(
                 f"{where}: expected the videos (--videos) or their frame rate (--fps) to tell the time"
             )
+        if video_id not in self._clocks:
+            self._clocks[video_id] = read_clock(self._file_of(video_id, where), self._start_second)
+        return self._clocks[video_id]
+
+    def require(self, video_id: str, where: str, second: float) -> None:
+        """Checks that a video has a moment, give or take a second, where the videos are at hand.
+
+        Args:
+            video_id: The video, of which the header or the last frames are read once.
+            where: Who asks, for messages.
+            second: The moment, as annotations count it.
+
+        Raises:
+            VideoError: The folder lacks the video.
+            ValueError: The moment lies outside it.
+        """
+        if self._folder is None:
+            return
+        if video_id not in self._ends:
+            with open_video(self._file_of(video_id, where), self._start_second) as reader:
+                self._ends[video_id] = reader.find_end()
+        first, last = self._start_second, self._ends[video_id]
+        if not first - 1 <= second <= last + 1:  # as FrameReader.require has it
+            raise ValueError(
+                f"{where}: expected a second of {self._videos[video_id]}, {first:g}..{last:.1f}, "
+                f"found {second:g} "
+                "(--start-second is what the first frame is worth)"
+            )
+
+    def _file_of(self, video_id: str, where: str) -> Path:
         if video_id not in self._videos:
             raise VideoError(f"{where}: expected a video {video_id} in {self._folder}, found none")
-        if video_id not in self._clocks:
-            self._clocks[video_id] = read_clock(self._videos[video_id], self._start_second)
-        return self._clocks[video_id]
+        return self._videos[video_id]

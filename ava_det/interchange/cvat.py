@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from ava_det.formats.ava_csv.foreign import describe_foreign_file
 from ava_det.interchange.xml_sections import Section, read_sections
+from ava_det.video.sources import cut_video_suffix
 
 # what a select or text attribute says where nobody has chosen
 NOTHING_CHOSEN = ("", "__undefined__")
@@ -108,6 +110,7 @@ def _open_xml(path: Path) -> Iterator[IO[bytes]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, expected an export of CVAT (.xml or .zip)")
     if not zipfile.is_zipfile(path):
+        _refuse_other_kinds(path)
         with path.open("rb") as file:
             yield file
         return
@@ -121,6 +124,17 @@ def _open_xml(path: Path) -> Iterator[IO[bytes]]:
                 yield file
             except (zipfile.BadZipFile, zlib.error, EOFError) as error:
                 raise ValueError(f"{path}: the archive is damaged ({error})") from None
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")
+    if not start.startswith((b"<", b"\xff\xfe<", b"\xfe\xff\0<")):
+        found = describe_foreign_file(path)
+        if found is not None:
+            raise ValueError(
+                f"{path}: expected an export of CVAT (.xml or .zip), the file is {found}"
+            )
 
 
 def _read_meta(path: Path, meta: Section) -> dict[str, CvatTask]:
@@ -164,7 +178,7 @@ def _read_task(
     source = body.text_of("source") or meta.text_of("source")
     return CvatTask(
         str(path),
-        Path(source or path.name).stem,
+        cut_video_suffix(Path(source).name) if source else path.stem,
         _read_frames(path, body),
         (numbers[0], numbers[1]) if size else None,
         attributes,

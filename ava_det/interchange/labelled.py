@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ava_det.formats.annotations import AvaRows
+from ava_det.interchange.action_names import (
+    by_value_and_alphabet,
+    hint_unknown_action,
+    ids_of_numbers,
+)
 
 Corners = tuple[float, float, float, float]
 
@@ -36,25 +40,24 @@ def number_actions(
 ) -> dict[int, str]:
     """The label map of these boxes: `label_map` if it is given, else ids from 1.
 
-    New ids go to `declared` in that order, then to the names nobody declared, by alphabet, so that
-    the same sources always give the same ids. Raises ValueError for an action that a given label
+    New ids go to `declared` in that order, then to the names nobody declared, numbers by their
+    value and the rest by alphabet, so that the same sources always give the same ids. Names that
+    are all numbers from 1 on are their own ids. Raises ValueError for an action that a given label
     map does not have.
     """
     boxes = list(boxes)
     if label_map is None:
         used = {action for box in boxes for action in box.actions}
-        names = [*dict.fromkeys(declared), *sorted(used - set(declared))]
+        names = [*dict.fromkeys(declared), *sorted(used - set(declared), key=by_value_and_alphabet)]
         if not names:
             raise ValueError(
                 f"{boxes[0].where if boxes else 'the input'}: expected boxes with actions, found none"
             )
-        return dict(enumerate(names, 1))
-    known = set(label_map.values())
+        return ids_of_numbers(names) or dict(enumerate(names, 1))
     for box in boxes:
         for action in box.actions:
-            if action not in known:
-                near = difflib.get_close_matches(action, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+            if action not in label_map.values():
+                hint = hint_unknown_action(action, label_map)
                 raise ValueError(
                     f"{box.where}: expected an action of the label map, found {action!r}{hint}"
                 )
@@ -133,7 +136,10 @@ def join_exports(exports: Iterable[Sequence[LabelledBox]]) -> list[LabelledBox]:
                     f"{box.where}: expected each keyframe in one export, found {box.video_id} {box.timestamp:g} in "
                     f"{where} too"
                 )
-            person_id = before.get(box.video_id, 0) + (box.person_id or 0)
+            if box.person_id is None:
+                joined.append(box)
+                continue
+            person_id = before.get(box.video_id, 0) + box.person_id
             following[box.video_id] = max(following.get(box.video_id, 0), person_id + 1)
             joined.append(replace(box, person_id=person_id))
     return joined

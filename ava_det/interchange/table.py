@@ -11,13 +11,14 @@ empty action is a person who does none of them, one with an empty box a keyframe
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from ava_det.formats.ava_csv.row_by_row import explain_refusal, numbered_rows
 from ava_det.interchange.clock import FrameClock, VideoClocks
 from ava_det.interchange.labelled import Corners, LabelledBox
+from ava_det.video.sources import cut_video_suffix
 
 SIDES = ("x1", "y1", "x2", "y2")
 NEEDED = ("video", *SIDES, "action")
@@ -25,18 +26,34 @@ KNOWN = ("video", "second", "frame", *SIDES, "action", "person")
 
 
 def load_table(path: str | Path, clocks: VideoClocks, pixels: bool) -> list[LabelledBox]:
-    """The persons of a table; `video` is a video id, with or without the file's extension.
+    """Reads the persons of a table; `video` is a video id, with or without the file's extension.
 
-    clocks: asked for a `frame` column and for boxes in pixels. pixels: whether boxes are in pixels
-    of the video, not in fractions of it. Raises ValueError in one sentence naming the line.
+    Args:
+        path: The CSV.
+        clocks: Asked for a `frame` column, for boxes in pixels, and whether seconds are in the video.
+        pixels: Whether boxes are in pixels of the video, not in fractions of it.
+
+    Returns:
+        One box a person and keyframe, in the file's order.
+
+    Raises:
+        ValueError: A row is wrong, or the video lacks its moment; one sentence naming the line.
     """
     path = Path(path)
     persons: dict[tuple[str, float, Corners | None, int | None], tuple[str, list[str]]] = {}
+    files: dict[str, str] = {}
     for line, row in _numbered_rows(path):
         where = f"{path}, line {line}"
-        video_id = Path(row["video"]).stem if Path(row["video"]).suffix else row["video"]
+        path_in_row = PurePosixPath(row["video"].replace("\\", "/"))
+        video_id = cut_video_suffix(path_in_row.name)
+        file = str(path_in_row.parent / video_id)
         if not video_id:
             raise ValueError(f"{where}: expected a video, found nothing")
+        if files.setdefault(video_id, file) != file:
+            raise ValueError(
+                f"{where}: expected file names of their own, found {files[video_id]} and {file}, "
+                f"both video {video_id}"
+            )
         timestamp = _read_moment(where, row, video_id, clocks)
         corners = _read_corners(where, row, clocks.find(video_id, where) if pixels else None)
         if corners is None and row["action"]:
@@ -55,24 +72,16 @@ def load_table(path: str | Path, clocks: VideoClocks, pixels: bool) -> list[Labe
 def _numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, expected a table of boxes (.csv)")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            header = [name.strip().lower() for name in next(reader, [])]
-            _check_header(path, header)
-            for values in reader:
-                if len(values) != len(header) and any(values):
-                    raise ValueError(
-                        f"{path}, line {reader.line_num}: expected {len(header)} columns, found {len(values)}"
-                    )
-                if any(values):
-                    yield reader.line_num, dict(zip(header, map(str.strip, values), strict=True))
-        except UnicodeDecodeError:
-            raise ValueError(f"{path}, after line {reader.line_num}: expected UTF-8 text") from None
-        except csv.Error as error:
+    rows = numbered_rows(path)
+    header = [name.strip().lower() for name in next(rows, (1, []))[1]]
+    _check_header(path, header)
+    for line, values in rows:
+        if len(values) != len(header) and any(values):
             raise ValueError(
-                f"{path}, line {reader.line_num}: expected comma-separated values ({error})"
-            ) from None
+                f"{path}, line {line}: expected {len(header)} columns, found {len(values)}"
+            )
+        if any(values):
+            yield line, dict(zip(header, map(str.strip, values), strict=True))
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -82,10 +91,11 @@ def _check_header(path: Path, header: list[str]) -> None:
         missing = ["second (or frame)"]
     if missing or unknown:
         problem = f"found no {missing[0]}" if missing else f"found {unknown[0]!r}"
-        raise ValueError(
+        error = ValueError(
             f"{path}, line 1: expected a header with the columns video, second (or frame), x1, y1, x2, y2, action and, "
             f"if known, person, {problem}"
         )
+        raise explain_refusal(path, error)
     if "second" in header and "frame" in header:
         raise ValueError(f"{path}, line 1: expected a column second or a column frame, found both")
 
@@ -105,7 +115,9 @@ def _number(where: str, row: dict[str, str], name: str) -> float:
 
 def _read_moment(where: str, row: dict[str, str], video_id: str, clocks: VideoClocks) -> float:
     if "second" in row:
-        return round(_number(where, row, "second"), 6)
+        second = round(_number(where, row, "second"), 6)
+        clocks.require(video_id, where, second)
+        return second
     frame = int(_number(where, row, "frame"))
     clock = clocks.find(video_id, where, frame)
     if frame >= len(clock.seconds):

@@ -202,3 +202,81 @@ def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: 
     assert code == 2
     assert "--start-second is what the first frame is worth" in error
     assert not (tmp_path / "mine").exists() or not list((tmp_path / "mine").iterdir())
+
+
+HEADER = "video,second,x1,y1,x2,y2,action,person"
+
+
+def save_table(folder: Path, name: str, *rows: str) -> Path:
+    path = folder / name
+    path.write_text("\n".join([HEADER, *rows]) + "\n")
+    return path
+
+
+def row(video: str, second: int, action: str = "walk", person: int = 0) -> str:
+    return f"{video},{second},0.1,0.1,0.4,0.9,{action},{person}"
+
+
+def videos_of(path: Path) -> list[str]:
+    return sorted(load_annotations(path).video_names)
+
+
+def test_a_second_import_adds(tmp_path: Path, run_tool: RunTool) -> None:
+    folder = ["--output", tmp_path / "mine"]
+    first = save_table(tmp_path, "first.csv", *(row(name, 2) for name in "abcd"))
+    assert run_tool("import_annotations", "csv", first, "--val-share", "0.5", *folder)[0] == 0
+    train, val = (videos_of(tmp_path / "mine" / name) for name in ("train.csv", "val.csv"))
+    second = save_table(tmp_path, "second.csv", row("e", 2), row(val[0], 2, person=7))
+    code, out, error = run_tool("import_annotations", "csv", second, *folder)
+    assert code == 0, error
+    assert "train.csv: 1 videos, 1 keyframes, 1 persons" in out
+    assert "; 2 videos of earlier imports stay" in out
+    assert videos_of(tmp_path / "mine/train.csv") == sorted([*train, "e"])
+    after = load_annotations(tmp_path / "mine/val.csv")  # a video stays in its split, with new rows
+    assert sorted(after.video_names) == val
+    assert sorted(after.column8.tolist()) == [0, 7]
+
+
+def test_an_import_loses_nothing_unseen(tmp_path: Path, run_tool: RunTool) -> None:
+    folder = ["--output", tmp_path / "mine"]
+    first = save_table(tmp_path, "first.csv", row("a", 2), row("a", 3), row("b", 2, "talk"))
+    assert run_tool("import_annotations", "csv", first, *folder)[0] == 0
+    before = (tmp_path / "mine/train.csv").read_bytes()
+    part = save_table(tmp_path, "part.csv", row("a", 3), row("a", 4))
+    code, _, error = run_tool("import_annotations", "csv", part, *folder)
+    assert code == 2
+    assert "the keyframe a,0002 of an earlier import would be lost" in error
+    other = tmp_path / "other.pbtxt"
+    other.write_text('item { name: "walk" id: 2 }')
+    one = save_table(tmp_path, "one.csv", row("c", 2))
+    code, _, error = run_tool("import_annotations", "csv", one, "--label-map", other, *folder)
+    assert code == 2
+    assert "the label map has no id 1, which this row of an earlier import has" in error
+    (tmp_path / "mine/labelmap.pbtxt").unlink()
+    code, _, error = run_tool("import_annotations", "csv", one, *folder)
+    assert code == 2
+    assert "rows of an earlier import without their labelmap.pbtxt" in error
+    assert (tmp_path / "mine/train.csv").read_bytes() == before
+
+
+def test_persons_of_several_tables_are_several(tmp_path: Path, run_tool: RunTool) -> None:
+    tables = [save_table(tmp_path, f"{second}.csv", row("a", second)) for second in (2, 3)]
+    assert run_tool("import_annotations", "csv", *tables, "--output", tmp_path / "mine")[0] == 0
+    assert load_annotations(tmp_path / "mine/train.csv").column8.tolist() == [0, 1]
+    code, _, error = run_tool(
+        "import_annotations", "csv", tables[0], tables[0], "--output", tmp_path / "again"
+    )
+    assert code == 2
+    assert "expected each keyframe in one export, found a 2 in" in error
+
+
+def test_a_new_split_takes_its_videos_from_the_old_one(tmp_path: Path, run_tool: RunTool) -> None:
+    table = save_table(tmp_path, "all.csv", *(row(name, 2) for name in "ab"))
+    folder = ["--output", tmp_path / "mine"]
+    assert run_tool("import_annotations", "csv", table, "--val-share", "1", *folder)[0] == 0
+    assert not (tmp_path / "mine/train.csv").exists()
+    code, out, _ = run_tool("import_annotations", "csv", table, "--val-share", "0.5", *folder)
+    assert code == 0
+    names = [*videos_of(tmp_path / "mine/train.csv"), *videos_of(tmp_path / "mine/val.csv")]
+    assert sorted(names) == ["a", "b"]
+    assert "actions: 1 walk (2)" in out

@@ -294,3 +294,17 @@ def test_a_task_that_does_not_fit_the_video(tmp_path: Path) -> None:
     task.size = None
     with pytest.raises(ValueError, match="expected original_size in its <meta>, or the videos"):
         boxes_from_task(task, constant_clock("walk", 25, 300, 0), 1.0, "person", [])
+
+
+def test_files_of_other_tools_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "export.json"
+    for text, words in (
+        ('{"images": [{"file_name": "a.jpg"}]}', "the file is a COCO file, which is not read"),
+        ('{"project": {}, "attribute": {}, "metadata": {}}', "the file is a VIA 3 project"),
+    ):
+        path.write_text(text)
+        with pytest.raises(
+            ValueError, match=r"export\.json: expected an export of CVAT"
+        ) as refused:
+            load_cvat(path)
+        assert words in str(refused.value)

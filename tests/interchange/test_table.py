@@ -255,3 +255,53 @@ def test_splits_are_by_video_and_by_seed() -> None:
         ValueError, match=r"--val-share 0\.5: expected at least two videos to split, found 1"
     ):
         choose_val_videos(["v"], 0.5, 0)
+
+
+def test_dots_in_a_name_are_no_extension(tmp_path: Path) -> None:
+    names = ["cam.front", "cam.rear", "2024-05-01_10.30.15", "cam.top.mp4", "r/cam.low.MOV"]
+    lines = [HEADER, *(f"{name},3,0.2,0.1,0.4,0.9,a,0" for name in names)]
+    found = load_table(save(tmp_path, *lines), NO_CLOCKS, pixels=False)
+    expected = ["cam.front", "cam.rear", "2024-05-01_10.30.15", "cam.top", "cam.low"]
+    assert [box.video_id for box in found] == expected
+    path = save(
+        tmp_path, HEADER, "r1/a.mp4,3,0.2,0.1,0.4,0.9,a,0", r"r2\a.mp4,3,0.2,0.1,0.4,0.9,a,0"
+    )
+    with pytest.raises(
+        ValueError, match="line 3: expected file names of their own, found r1/a and"
+    ):
+        load_table(path, NO_CLOCKS, pixels=False)
+
+
+def test_seconds_are_looked_up_in_the_videos(tmp_path: Path, synthetic: Path) -> None:
+    clocks = VideoClocks(synthetic / "videos", None, 900.0)
+    row = "{},{},0.2,0.1,0.4,0.9,a,0"
+    fits = [row.format("train_00000", second) for second in (900, 907.9)]
+    assert len(load_table(save(tmp_path, HEADER, *fits), clocks, pixels=False)) == 2
+    for video, second, words in (
+        ("nothere", 902, r"line 2: expected a video nothere in .*videos, found none"),
+        (
+            "train_00000",
+            999,
+            r"line 2: expected a second of .*train_00000\.mp4, 900\.\.908\.0, found",
+        ),
+        ("train_00000", 2, r"found 2 \(--start-second is what the first frame is worth\)"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            load_table(save(tmp_path, HEADER, row.format(video, second)), clocks, pixels=False)
+
+
+def test_a_table_of_another_kind_is_named(tmp_path: Path) -> None:
+    rows = [HEADER, "walk,3,0.2,0.1,0.4,0.9,a,0"]
+    for lines, words in (
+        ([row.replace(",", ";") for row in rows], "separated by semicolons"),
+        ([f"{start},{row}" for start, row in zip(("", "0"), rows, strict=True)], "counts the rows"),
+        (['{"images": [{"file_name": "a.jpg"}]}'], "a COCO file, which is not read"),
+    ):
+        with pytest.raises(ValueError, match=r"line 1: expected a header") as refused:
+            load_table(save(tmp_path, *lines), NO_CLOCKS, pixels=False)
+        assert words in str(refused.value)
+
+
+def test_persons_nobody_numbered_stay_so_over_several_tables() -> None:
+    joined = join_exports([[person(1, who=None), person(1, who=2)], [person(2, who=None)]])
+    assert [box.person_id for box in joined] == [None, 2, None]

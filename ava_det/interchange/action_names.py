@@ -1,0 +1,127 @@
+"""Names of actions as people write them: numbers, several in one cell, words for none, one name
+spelled in two ways.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+NO_ACTION = {
+    "none",
+    "nan",
+    "null",
+    "na",
+    "n/a",
+    "background",
+    "bg",
+    "no action",
+    "nothing",
+    "-",
+    "?",
+    "unlabelled",
+}
+SEVERAL = re.compile(
+    r"\s*[,;|+&]\s*(?![^(]*\))"
+)  # not within brackets, as in AVA's `listen (e.g., to music)`
+NUMBER = re.compile(r"(\d+)(?:\.0+)?")
+SHOWN = 20
+
+
+def by_value_and_alphabet(name: str) -> tuple[float, str]:
+    """Sorts numbers by their value, before the words, and words by alphabet."""
+    number = _number(name)
+    return (float("inf") if number is None else number, name)
+
+
+def ids_of_numbers(names: Sequence[str]) -> dict[int, str] | None:
+    """Takes names that are all whole numbers from 1 on for ids; None for any other names.
+
+    Args:
+        names: Distinct names.
+
+    Returns:
+        Names by id, in ascending order.
+    """
+    ids = {number: name for name in names if (number := _number(name)) is not None and number > 0}
+    return dict(sorted(ids.items())) if len(ids) == len(names) else None
+
+
+def hint_unknown_action(name: str, label_map: Mapping[int, str]) -> str:
+    """What may have been meant by a name that a label map does not have, as the end of a sentence."""
+    known = list(label_map.values())
+    if is_no_action(name):
+        return "; leave the cell empty for a person without an action"
+    parts = SEVERAL.split(name)
+    if len(parts) > 1 and set(parts) <= set(known):
+        return "; write a row for each action"
+    number = _number(name)
+    if number is not None and number in label_map:
+        return f"; the name of {number} is {label_map[number]!r}"
+    by_case = {other.casefold(): other for other in known}
+    near = difflib.get_close_matches(name.casefold(), by_case, n=1)
+    return f"; did you mean {by_case[near[0]]!r}?" if near else ""
+
+
+def describe_new_names(used: Iterable[tuple[str, str]], label_map: Mapping[int, str]) -> list[str]:
+    """Says which new classes nobody may have meant.
+
+    Args:
+        used: (name, place in its file) of every action of every person.
+        label_map: The ids that were made for these names.
+
+    Returns:
+        One sentence a doubtful name, with its first place and the mend.
+    """
+    first: dict[str, str] = {}
+    for name, where in used:
+        first.setdefault(name, where)
+    said = []
+    alike: dict[str, str] = {}
+    for name, where in first.items():
+        known_as = alike.setdefault(re.sub(r"[\s_-]+", "", name.casefold()) or name, name)
+        if is_no_action(name):
+            said.append(
+                f"{where}: {name!r} became an action: leave the cell empty for a person without one"
+            )
+        elif len(SEVERAL.split(name)) > 1:
+            said.append(
+                f"{where}: {name!r} became one action: write a row for each where it stands for "
+                "several"
+            )
+        elif known_as != name:
+            said.append(
+                f"{where}: {name!r} and {known_as!r} became two actions: write them alike "
+                f"({first[known_as]})"
+            )
+    shifted = [(i, name) for i, name in label_map.items() if _number(name) not in (None, i)]
+    if shifted:
+        action_id, name = shifted[0]
+        said.append(
+            f"the action {name!r} has the id {action_id}: ids count from 1 and stand for names, "
+            "not numbers"
+        )
+    return said
+
+
+def list_actions(used: Iterable[tuple[str, str]], label_map: Mapping[int, str]) -> str:
+    """The actions with their ids and how often they were found, in one line; of many the first
+    ones.
+    """
+    counts = dict.fromkeys(label_map.values(), 0)
+    for name, _ in used:
+        counts[name] += 1
+    shown = [f"{i} {name} ({counts[name]})" for i, name in list(label_map.items())[:SHOWN]]
+    more = len(label_map) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def is_no_action(name: str) -> bool:
+    """Whether a name is what programs and people write for nothing."""
+    return name.casefold().strip() in NO_ACTION
+
+
+def _number(name: str) -> int | None:
+    match = NUMBER.fullmatch(name)
+    return int(match[1]) if match else None
