@@ -37,6 +37,7 @@ def find_symptoms(
             sentence for sentence in [_no_ground_truth(selection)] if sentence and len(annotations)
         ]
     found = [
+        *_swapped_files(annotations, detections),
         _unmatched_keyframes(selection),
         _off_list(annotations, label_map, "ground-truth"),
         _off_list(detections, label_map, "detection"),
@@ -85,6 +86,26 @@ def _unmatched_keyframes(selection: Selection) -> str | None:
         else (f"{len(stray)} of {int(detected.sum())} detection keyframes do not match")
     )
     return f"{share} the ground truth: detections have {names[0]!r}, ground truth has {names[1]!r}"
+
+
+def _swapped_files(annotations: AvaRows, detections: AvaRows) -> list[str]:
+    """Column 8 tells the files apart: person ids are whole numbers, scores hardly ever all are."""
+    ids, scores = annotations.column8[~np.isnan(annotations.column8)], detections.column8
+    said = []
+    fractions = np.flatnonzero(ids % 1 != 0)
+    if len(fractions):
+        said.append(
+            f"{annotations.path}: column 8 holds {ids[fractions[0]]:g}, a score, where "
+            "annotations have a person id: "
+            "detections were given as --annotations"
+        )
+    if (scores % 1 == 0).all() and scores.min() < scores.max():
+        said.append(
+            f"{detections.path}: column 8 holds whole numbers from {scores.min():g} to "
+            f"{scores.max():g}, as person "
+            "ids are, where detections have a score: annotations were given as --detections"
+        )
+    return said
 
 
 def _off_list(rows: AvaRows, label_map: Mapping[int, str], side: str) -> str | None:

@@ -100,3 +100,25 @@ def test_what_looks_wrong_is_said(
 def test_off_list_classes_of_ava_itself_are_no_symptom(warnings_of: WarningsOf) -> None:
     rows = [row for row in detections() for _ in range(3)]
     assert not any("label map" in warning for warning in warnings_of(TRUTH, rows))
+
+
+def test_swapped_files_are_told_by_column_8(warnings_of: WarningsOf) -> None:
+    said = warnings_of(detections(), TRUTH)
+    assert any("a score, where annotations have a person id: detections" in s for s in said)
+    [one] = [s for s in warnings_of(detections(), detections()) if "column 8" in s]
+    assert "gt.csv: column 8 holds" in one
+    persons = [f"v,0902,{BOX},1,{person}" for person in (0, 1, 2)]
+    [one] = [s for s in warnings_of(TRUTH, persons) if "column 8" in s]
+    assert "column 8 holds whole numbers from 0 to 2, as person ids are" in one
+    for rows in ([f"v,0902,{BOX},1,1"], [f"v,0902,{BOX},1,{s}" for s in (0, 1, 0.5)]):
+        assert not any("column 8" in sentence for sentence in warnings_of(TRUTH, rows))
+
+
+def test_an_exclusion_list_of_other_annotations_is_told(tmp_path: Path) -> None:
+    for name, rows in (("gt.csv", TRUTH), ("det.csv", detections()), ("ex.csv", ['"w",0902'])):
+        (tmp_path / name).write_text("\n".join(rows))
+    (tmp_path / "map.pbtxt").write_text('item {\n  name: "a"\n  id: 1\n}\n')
+    paths = (tmp_path / name for name in ("gt.csv", "det.csv", "map.pbtxt", "ex.csv"))
+    result = evaluate_csv(*paths, protocol="activitynet-2019")
+    [sentence] = [s for s in result["warnings"] if "exclusion list" in s]
+    assert "it has 'w,902', the annotations have 'v,90" in sentence
