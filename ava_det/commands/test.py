@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import load_config
-from ava_det.data.build import load_label_map_for
 from ava_det.detectors.registry import DETECTORS
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import is_main_process, process_group
@@ -22,7 +21,7 @@ from ava_det.export import RUNTIMES
 from ava_det.inference.trained_model import load_trained_model
 from ava_det.tasks.action_detection import build_evaluation
 from ava_det.tasks.run_folder import RunFolder, describe_metrics
-from ava_det.tasks.splits import build_split
+from ava_det.tasks.splits import build_split, choose_label_map
 
 
 def make_parser() -> ToolParser:
@@ -55,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = prepare_torch(config)
     with process_group(device):
         model, carried = load_trained_model(config, args.weights, device, args.runtime)
-        label_map = carried or load_label_map_for(config)
+        label_map = choose_label_map(config, carried)
         split = build_split(config, args.split, device, boxes=args.boxes or args.detector)
         evaluate = build_evaluation(config, split, label_map, folder, device)
         metrics = evaluate(model)

@@ -20,13 +20,13 @@ import torch
 
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config
-from ava_det.data.build import load_label_map_for
 from ava_det.data.loader import ClipLoader
 from ava_det.formats.annotations import keyframes_from_annotations
+from ava_det.inference.trained_model import load_carried_label_map
 from ava_det.tasks.action_detection import build_evaluation
 from ava_det.tasks.run_folder import RunFolder, describe_metrics
 from ava_det.tasks.sample_sheet import SampleSheet
-from ava_det.tasks.splits import Split, build_split, build_train_loader
+from ava_det.tasks.splits import Split, build_split, build_train_loader, choose_label_map
 from ava_det.tasks.training_run import Task, make_training_parser, run_training
 from ava_det.video.sources import find_videos
 
@@ -42,7 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:
     """The actions of the boxes of data.train, scored as frame mAP on data.val."""
-    label_map = load_label_map_for(config)
+    carried = None if config.weights is None else load_carried_label_map(config.weights)
+    if carried is not None and max(carried) > config.model.num_classes:
+        carried = None  # such weights only begin the training: their head does not fit
+    label_map = choose_label_map(config, carried)
     split = build_split(config, "val", device)
     show = partial(
         build_sample_sheet(config, split, label_map).save, path=folder.path / "samples.png"

@@ -36,7 +36,7 @@ from ava_det.structures import Detections, Keyframe
 from ava_det.tasks.action_detection import compute_metrics
 from ava_det.tasks.own_head import load_features
 from ava_det.tasks.run_folder import RunFolder, describe_metrics, list_sources
-from ava_det.tasks.splits import build_split
+from ava_det.tasks.splits import build_split, tell
 
 
 def make_parser() -> ToolParser:
@@ -103,6 +103,7 @@ def run(config: Config, device: torch.device, table: Path | None) -> None:
     facts = {"config": config_to_dict(config), "label_map": label_map, "thresholds": thresholds}
     save_checkpoint(folder.last_checkpoint, {"model": model.state_dict(), **facts})
     folder.write_results(to_detections(val_keyframes, scores), metrics, list(label_map))
+    tell(metrics["warnings"])
     print(describe_classes(label_map, train[1], val[1], metrics))
     seconds = features_done - start, fit_done - features_done
     print(

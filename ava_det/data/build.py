@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +33,29 @@ def build_clip_reader(config: Config) -> ClipReader:
     )
 
 
-def load_label_map_for(config: Config) -> dict[int, str]:
-    """Action id -> name, checked against model.num_classes; those of train.action_ids where it is
-    set.
+def load_label_map_for(config: Config, carried: Mapping[int, str] | None = None) -> dict[int, str]:
+    """Reads the actions of a config: data.label_map, and of it train.action_ids where that is set.
+
+    Args:
+        config: Its data.label_map is checked against model.num_classes.
+        carried: The label map that came with the weights, taken where data.label_map is null.
+
+    Returns:
+        Names by action id.
+
+    Raises:
+        ConfigError: There is no label map, or an id does not fit.
     """
-    if config.data.label_map is None:
+    source = config.data.label_map or "the label map of the weights"
+    if config.data.label_map is not None:
+        label_map = load_label_map(config.data.label_map)
+    elif carried is not None:
+        label_map = dict(carried)
+    else:
         raise ConfigError("data.label_map: expected the path of a label map (.pbtxt)")
-    label_map = load_label_map(config.data.label_map)
     if max(label_map) > config.model.num_classes:
         raise ConfigError(
-            f"model.num_classes: expected at least {max(label_map)}, the largest id in {config.data.label_map}, "
+            f"model.num_classes: expected at least {max(label_map)}, the largest id in {source}, "
             f"received {config.model.num_classes}"
         )
     wanted = config.train.action_ids
@@ -49,10 +63,42 @@ def load_label_map_for(config: Config) -> dict[int, str]:
         return label_map
     unknown = [action_id for action_id in wanted if action_id not in label_map]
     if unknown:
-        raise ConfigError(
-            f"train.action_ids: expected ids of {config.data.label_map}, received {unknown[0]}"
-        )
+        raise ConfigError(f"train.action_ids: expected ids of {source}, received {unknown[0]}")
     return {action_id: label_map[action_id] for action_id in wanted}
+
+
+def describe_other_names(
+    label_map: Mapping[int, str], carried: Mapping[int, str] | None
+) -> list[str]:
+    """Says that weights learned other names for these ids, or do not know some of the ids.
+
+    Args:
+        label_map: What `load_label_map_for` gave.
+        carried: The label map that came with the weights, None where there is none to compare.
+
+    Returns:
+        At most one sentence.
+    """
+    if carried is None:
+        return []
+    renamed = [
+        action_id for action_id, name in label_map.items() if carried.get(action_id, name) != name
+    ]
+    unknown = [action_id for action_id in label_map if action_id not in carried]
+    if renamed:
+        first = renamed[0]
+        return [
+            f"data.label_map: {len(renamed)} actions have other names than in training: id "
+            f"{first} is "
+            f"{label_map[first]!r}, the weights learned it as {carried[first]!r}"
+        ]
+    if unknown:
+        first = unknown[0]
+        return [
+            f"data.label_map: {len(unknown)} actions that the weights never learned, such as "
+            f"{first} {label_map[first]!r}"
+        ]
+    return []
 
 
 def find_config_videos(config: Config) -> dict[str, Path]:

@@ -53,12 +53,23 @@ def load_plain_model(
     if is_main_process():
         for sentence in describe_unlike_input(config, weights, content):
             logger.warning(sentence)
+    return model, _carried_label_map(content, weights)
+
+
+def load_carried_label_map(weights: str | Path) -> dict[int, str] | None:
+    """Reads the label map that came with weights, None where there is none; ConfigError where it is
+    none.
+    """
+    return _carried_label_map(load_checkpoint(weights), weights)
+
+
+def _carried_label_map(content: Mapping[str, Any], weights: str | Path) -> dict[int, str] | None:
     label_map = content.get("label_map")
     if label_map is not None and not (
         isinstance(label_map, dict) and all(isinstance(key, int) for key in label_map)
     ):
         raise ConfigError(f"{weights}: expected its label_map to give a name for each action id")
-    return model, label_map
+    return label_map
 
 
 def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) -> None:

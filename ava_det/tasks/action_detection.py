@@ -174,6 +174,7 @@ def compute_metrics(
             metrics["warnings"].append(
                 f"{protocol} uses no exclusion list: the {len(ignored)} annotated keyframes on it were scored"
             )
+    metrics["warnings"] = [*split.warnings, *metrics["warnings"]]
     return {
         **metrics,
         "boxes": split.boxes,

@@ -165,7 +165,10 @@ def describe_metrics(metrics: Mapping[str, Any], folder: str | Path) -> str:
     if metrics["mAP"] is None:
         return f"no mAP exists: the keyframes have no labels; {written}"
     how = f"IoU 0.5, {metrics['protocol']}, boxes: {metrics['boxes']}, {metrics['num_keyframes']} keyframes"
-    return f"frame mAP {metrics['mAP']:.4f} ({how}); {written}"
+    shares = {"recall": metrics["person_recall"], "precision": metrics["person_precision"]}
+    known = [f"{name} {value:.3f}" for name, value in shares.items() if value is not None]
+    persons = f"persons: {', '.join(known)}; " if known else ""
+    return f"frame mAP {metrics['mAP']:.4f} ({how}); {persons}{written}"
 
 
 def describe_environment() -> dict[str, Any]:

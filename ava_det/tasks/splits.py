@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,12 @@ import torch
 from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError, SplitConfig
-from ava_det.data.build import build_clip_reader, find_config_videos
+from ava_det.data.build import (
+    build_clip_reader,
+    describe_other_names,
+    find_config_videos,
+    load_label_map_for,
+)
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
@@ -28,16 +33,38 @@ from ava_det.detectors.registry import DETECTORS, build_detector, names_detector
 from ava_det.distributed import is_main_process, merge_over_ranks, rank, world_size
 from ava_det.formats.annotations import (
     AvaRows,
-    format_timestamp,
     keyframes_from_annotations,
     load_annotation_files,
     load_boxes,
     load_excluded,
     timestamp_key,
 )
+from ava_det.formats.ava_csv import describe_stray_exclusions
 from ava_det.structures import Keyframe
+from ava_det.tasks.box_fit import describe_fit, describe_unknown_keyframes
 
 logger = logging.getLogger("ava_det")
+
+
+def choose_label_map(config: Config, carried: Mapping[int, str] | None) -> dict[int, str]:
+    """Chooses the actions that are trained or scored, and says where the weights learned others.
+
+    Args:
+        config: Its data.label_map goes before that of the weights.
+        carried: The label map that came with the weights, None where there is none.
+
+    Returns:
+        Names by action id.
+    """
+    label_map = load_label_map_for(config, carried)
+    tell(describe_other_names(label_map, carried))
+    return label_map
+
+
+def tell(warnings: Iterable[str]) -> None:
+    """Logs warnings, on the main process."""
+    for sentence in warnings if is_main_process() else ():
+        logger.warning(sentence)
 
 
 @dataclass
@@ -46,7 +73,7 @@ class Split:
     annotations: the rows of its file, None where it has none. excluded: keyframes the protocol may
     drop. boxes: where the boxes came from (gt, a detector's name or a file). recall, precision: of
     these boxes against the labelled ones at IoU 0.5; None where the boxes are the labels, or there
-    are none.
+    are none. warnings: what looks wrong.
     """
 
     name: str
@@ -56,6 +83,7 @@ class Split:
     boxes: str
     recall: float | None = None
     precision: float | None = None
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def is_labelled(self) -> bool:
@@ -87,6 +115,8 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
     # in evaluation the protocol says what an exclusion means, and the evaluator follows it
     left_out = excluded if name == "train" else frozenset()
     keyframes = keyframes_from_annotations(rows, config.model.num_classes, excluded=left_out)
+    stray = describe_stray_exclusions(left_out, rows)
+    tell([stray] if stray else [])
     if source == "gt":
         if name != "train" and not any(len(keyframe.boxes) for keyframe in keyframes):
             raise ConfigError(
@@ -95,11 +125,13 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
         return Split(name, keyframes, rows, excluded, source)
     person_boxes = _load_person_boxes(config, name, keyframes, source, device)
     recall, precision = compute_recall(keyframes, person_boxes, minimum)
+    warnings = describe_fit(source, keyframes, person_boxes, minimum, recall, precision)
     if name == "train":
+        tell(warnings)
         keyframes = add_proposals(keyframes, person_boxes, minimum, config.data.proposal_iou)
     else:
         keyframes = replace_boxes(keyframes, person_boxes, minimum)
-    return Split(name, keyframes, rows, excluded, source, recall, precision)
+    return Split(name, keyframes, rows, excluded, source, recall, precision, warnings)
 
 
 def _keyframes_of_box_file(
@@ -136,10 +168,12 @@ def _load_person_boxes(
         best = max(
             (float(scores.max()) for _, scores in found.values() if len(scores)), default=0.0
         )
-        if best < minimum and is_main_process():
-            logger.warning(
-                f"{source} is not sure of any person: its highest score is {best:.2f}, below "
-                f"data.min_person_score = {minimum:g}"
+        if best < minimum:
+            tell(
+                [
+                    f"{source} is not sure of any person: its highest score is {best:.2f}, below "
+                    f"data.min_person_score = {minimum:g}"
+                ]
             )
         return found
     if not Path(source).is_file():
@@ -150,11 +184,7 @@ def _load_person_boxes(
     boxes = load_boxes(source, minimum)
     wanted = [(keyframe.video_id, timestamp_key(keyframe.timestamp)) for keyframe in keyframes]
     if wanted and not any(key in boxes for key in wanted):
-        example = f"{wanted[0][0]},{format_timestamp(float(wanted[0][1]))}"
-        raise ConfigError(
-            f"{source}: expected person boxes for the keyframes of data.{name}, such as {example}, "
-            f"found none with a score of at least data.min_person_score = {minimum:g}"
-        )
+        raise ConfigError(describe_unknown_keyframes(source, name, keyframes, minimum))
     return boxes
 
 

@@ -141,6 +141,50 @@ def test_scoring_the_checkpoint_again_gives_the_same_map(
     )
 
 
+@pytest.mark.parametrize("override", ["data.label_map={}", "train.action_ids=[14,10]"])
+def test_both_tools_score_the_actions_of_the_config(
+    trained: Path,
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    synthetic: Path,
+    tmp_path: Path,
+    override: str,
+) -> None:
+    renamed = tmp_path / "renamed.pbtxt"
+    text = (synthetic / "labelmap.pbtxt").read_text()
+    renamed.write_text(text.replace('"walk"', '"stroll"'))
+    weights = trained / "checkpoints" / "last.pt"
+    config = [*synthetic_config, override.format(renamed)]
+    tools = {"test": ["test_ava", "--weights", weights], "train": ["train_ava", "--eval-only"]}
+    metrics = {}
+    for name, (tool, *options) in tools.items():
+        folder = [f"output_dir={tmp_path}/{name}", f"weights={weights}"]
+        code, _, err = run_tool(tool, *config, *options, *folder)
+        assert code == 0, err
+        metrics[name] = json.loads((tmp_path / name / "metrics.json").read_text())
+        said = "id 14 is 'stroll', the weights learned it as 'walk'" in err
+        assert said is override.startswith("data.label_map")
+    assert metrics["test"]["mAP"] == pytest.approx(metrics["train"]["mAP"], abs=1e-6)
+    assert metrics["test"]["per_class"].keys() == metrics["train"]["per_class"].keys()
+    assert (len(metrics["test"]["per_class"]) == 2) is override.startswith("train")
+
+
+def test_boxes_on_nobody_come_with_their_cause(
+    trained: Path, run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
+) -> None:
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("val_0000000,0902,0.0,0.0,0.1,0.1,,0.95\n")
+    weights = ["--weights", trained / "checkpoints" / "last.pt"]
+    code, out, err = run_tool(
+        "test_ava", *synthetic_config, *weights, "--boxes", boxes, f"output_dir={tmp_path}/again"
+    )
+    assert code == 0, err
+    assert "persons: recall 0.000, precision 0.000" in out
+    assert "boxes.csv: its boxes find 0.000 of the labelled persons" in err
+    assert "keyframes with persons have no box" in err
+    assert len(json.loads((tmp_path / "again/metrics.json").read_text())["warnings"]) >= 1
+
+
 def test_several_scales_and_flips_are_averaged(
     trained: Path, run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
 ) -> None:
