@@ -9,10 +9,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+
+def timestamp_key(timestamp: float) -> str:
+    """The form in which timestamps are compared: 902, 902.0 and 0902 are one keyframe, 902.5
+    another.
+    """
+    return f"{timestamp:.6f}"
+
+
+class KeyframeKey(NamedTuple):
+    """Names a keyframe.
+
+    timestamp: what `timestamp_key` makes of its annotation time in seconds.
+    """
+
+    video_id: str
+    timestamp: str
+
+    @classmethod
+    def at(cls, video_id: str, timestamp: float) -> KeyframeKey:
+        """Names the keyframe of a video at `timestamp`, in seconds."""
+        return cls(video_id, timestamp_key(timestamp))
+
+
+class Persons(NamedTuple):
+    """The persons of a keyframe: boxes float32 [N, 4], xyxy, fractions of the frame, and scores
+    float32 [N], 0..1.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+
+
+PersonBoxes = Mapping[KeyframeKey, Persons]  # of a box file, or of a detector
 
 
 class _ShapeRepr:
@@ -54,6 +88,11 @@ class Keyframe(_ShapeRepr):
     labels: Tensor | None
     person_scores: Tensor
     frame_size: tuple[int, int] | None = None
+
+    @property
+    def key(self) -> KeyframeKey:
+        """What names this keyframe in box files and lists of excluded keyframes."""
+        return KeyframeKey.at(self.video_id, self.timestamp)
 
     def __post_init__(self) -> None:
         count = len(self.boxes)

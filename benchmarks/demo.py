@@ -198,8 +198,8 @@ def measure_stages(
                 moment = frame.seconds - reader.start_second
                 watch.run(
                     "encoding",
-                    lambda planes=planes, moment=moment: writer.write_planes(planes, moment),
-                )  # type: ignore[misc]
+                    lambda planes=planes, moment=moment: writer.write_planes(planes, moment),  # type: ignore[misc]
+                )
                 num_frames += 1
             closing = time.thread_time()
         watch.seconds["encoding"] += time.thread_time() - closing

@@ -33,9 +33,9 @@ from ava_det.formats.annotations import (
     keyframes_from_annotations,
     load_annotation_files,
     load_detections,
-    timestamp_key,
 )
 from ava_det.models.build import build_model
+from ava_det.structures import KeyframeKey
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("single_frame", "slow_only", "fast_only", "slowfast_no_lateral", "slowfast")
@@ -146,17 +146,17 @@ def compute_pair_auc(config: Config, detections: Path) -> list[float]:
         load_annotation_files(config.data.val.annotation_files), config.model.num_classes
     )
     rows = load_detections(detections)
-    scores: dict[tuple[str, str], list[tuple[list[float], int, float]]] = {}
+    scores: dict[KeyframeKey, list[tuple[list[float], int, float]]] = {}
     columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
     for video, timestamp, box, action_id, score in zip(
         *(column.tolist() for column in columns), strict=True
     ):
-        key = rows.video_names[video], timestamp_key(timestamp)
+        key = KeyframeKey.at(rows.video_names[video], timestamp)
         scores.setdefault(key, []).append((box, action_id, score))
     margins: list[tuple[list[float], list[float]]] = [([], []) for _ in MOTION_PAIRS]
     for keyframe in keyframes:
         assert keyframe.labels is not None
-        found = scores.get((keyframe.video_id, timestamp_key(keyframe.timestamp)), [])
+        found = scores.get(keyframe.key, [])
         if not found:
             continue
         boxes = torch.tensor([box for box, _, _ in found])

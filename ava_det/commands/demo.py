@@ -29,11 +29,11 @@ from ava_det.demo.job import name_files, run_job
 from ava_det.demo.options import SUFFIXES, choose_actions, choose_thresholds, parse_arguments
 from ava_det.demo.options import make_parser as make_demo_parser
 from ava_det.demo.video import Looks, Moments, Outputs, process_live, process_video
-from ava_det.detectors.keyframe_boxes import PersonBoxes
 from ava_det.detectors.registry import DETECTORS, names_detector
 from ava_det.files import require_other_files
 from ava_det.formats.annotations import load_boxes
 from ava_det.inference.pretrained import Predictor
+from ava_det.structures import PersonBoxes
 from ava_det.video.folder import open_video
 from ava_det.video.sources import Source, find_source
 from ava_det.visualization import Window

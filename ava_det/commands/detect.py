@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from ava_det.cli import (
@@ -47,9 +46,8 @@ from ava_det.formats.annotations import (
     keyframes_from_annotations,
     load_annotations,
     load_boxes,
-    timestamp_key,
 )
-from ava_det.structures import Keyframe
+from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.file import VideoError
 from ava_det.video.folder import open_video
 from ava_det.video.sources import find_source, key_by_id
@@ -247,7 +245,7 @@ def detect_video(
     path: Path,
     timestamps: Sequence[float] | None,
     bar: tqdm,
-) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
+) -> dict[KeyframeKey, Persons]:
     """The boxes of a video's keyframes, those with a score of at least --min-score; moves the bar
     by 1.
     """
@@ -259,7 +257,7 @@ def detect_video(
             timestamps = list(keyframe_grid(args.start_second, reader.find_end(), args.every))
         for timestamp, found, scores in detect_in_video(detector, reader, timestamps):
             sure = scores >= args.min_score
-            boxes[video, timestamp_key(timestamp)] = found[sure], scores[sure]
+            boxes[KeyframeKey.at(video, timestamp)] = Persons(found[sure], scores[sure])
             bar.update(1 / len(timestamps))
     return boxes
 
@@ -296,7 +294,7 @@ def finish(
 
 def describe_quality(
     keyframes: Sequence[Keyframe],
-    boxes: Mapping[tuple[str, str], tuple[Tensor, Tensor]],
+    boxes: PersonBoxes,
     min_score: float,
 ) -> Iterable[str]:
     """Detected against labelled boxes; nothing where none is labelled."""

@@ -57,7 +57,7 @@ from ava_det.reproduction.videos import (
     inspect_videos,
     require_start_second,
 )
-from ava_det.structures import Detections, Keyframe
+from ava_det.structures import Detections, Keyframe, KeyframeKey
 from ava_det.tasks.run_folder import describe_environment
 from ava_det.tasks.splits import Split, build_eval_loader, build_split
 from ava_det.video.sources import find_videos
@@ -74,7 +74,7 @@ class Plan:
 
     annotations: AvaRows
     label_map: dict[int, str]
-    excluded: set[tuple[str, str]]
+    excluded: set[KeyframeKey]
     keyframes: dict[str, list[Keyframe]]
     missing: list[str]
     facts: list[VideoFacts]

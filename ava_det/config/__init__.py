@@ -11,8 +11,8 @@ from ava_det.config.load import (
     load_config,
     schema_keys,
 )
+from ava_det.config.networks import BLOCKS_PER_STAGE
 from ava_det.config.schema import (
-    BLOCKS_PER_STAGE,
     Config,
     ConfigError,
     DataConfig,

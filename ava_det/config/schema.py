@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-BLOCKS_PER_STAGE = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+from ava_det.config.networks import BACKBONES, BLOCKS_PER_STAGE, LATERALS
 
 
 class ConfigError(ValueError):
@@ -66,13 +66,9 @@ class ModelConfig:
     zero_init_last_gamma: bool = True  # false for very shallow networks and short schedules
 
     def __post_init__(self) -> None:
-        _require_one_of(
-            "model.backbone", self.backbone, ("slowfast", "slow_only", "fast_only", "i3d")
-        )
+        _require_one_of("model.backbone", self.backbone, BACKBONES)
         _require_one_of("model.head", self.head, ("roi", "classification"))
-        _require_one_of(
-            "model.lateral", self.lateral, ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")
-        )
+        _require_one_of("model.lateral", self.lateral, LATERALS)
         _require(
             self.depth in BLOCKS_PER_STAGE,
             "model.depth",

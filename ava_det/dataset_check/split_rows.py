@@ -21,6 +21,7 @@ from ava_det.formats.annotations import (
 )
 from ava_det.formats.ava_csv import load_box_rows
 from ava_det.formats.proposal_pickle import is_pickle, load_proposals
+from ava_det.structures import KeyframeKey
 
 Loader = Callable[[Path, dict[int, str]], AvaRows]
 
@@ -53,7 +54,7 @@ class SplitRows:
 
     files: SplitFiles
     rows: AvaRows
-    excluded: set[tuple[str, str]]
+    excluded: set[KeyframeKey]
     boxes: AvaRows | None
 
     @property
@@ -102,7 +103,7 @@ def read_split(files: SplitFiles) -> tuple[SplitRows, list[Finding]]:
         if (part := _read_annotations(path, findings)) is not None
     ]
     rows = join_files(read) if len(read) > 1 else read[0] if read else concatenate_rows([])
-    excluded: set[tuple[str, str]] = set()
+    excluded: set[KeyframeKey] = set()
     for path in files.excluded:
         try:
             excluded |= load_excluded(path)

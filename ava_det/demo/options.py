@@ -11,7 +11,7 @@ from ava_det.cli import ToolParser, count, count_from_zero, interval
 from ava_det.config import ConfigError
 from ava_det.detectors.registry import DETECTORS
 from ava_det.export import RUNTIMES
-from ava_det.inference.pretrained import DEFAULT_WEIGHTS
+from ava_det.inference.pretrained import DEFAULT_ACTION_WEIGHTS
 from ava_det.visualization import shorten_names
 
 SUFFIXES = {"output": ".mp4", "csv": ".csv", "json": ".jsonl", "sheet": ".png"}
@@ -49,7 +49,8 @@ def make_parser(prog: str, description: str | None) -> ToolParser:
         help="show the overlay in a window (needs opencv-python, not headless)",
     )
     parser.add_weights(
-        f"a checkpoint, or a name of the model zoo ({DEFAULT_WEIGHTS})", default=DEFAULT_WEIGHTS
+        f"a checkpoint, or a name of the model zoo ({DEFAULT_ACTION_WEIGHTS})",
+        default=DEFAULT_ACTION_WEIGHTS,
     )
     parser.add_config(
         "the experiment the weights were trained by (default: what they carry or ships with them)",

@@ -13,11 +13,10 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from torch import Tensor
-
 from ava_det.files import atomic_path
 from ava_det.files.shared_jobs import begin_job
 from ava_det.formats.annotations import write_boxes
+from ava_det.structures import PersonBoxes
 
 
 class BoxParts:
@@ -44,7 +43,7 @@ class BoxParts:
         """Whether a video is done."""
         return self._part(video_id).is_file()
 
-    def write(self, video_id: str, boxes: Mapping[tuple[str, str], tuple[Tensor, Tensor]]) -> None:
+    def write(self, video_id: str, boxes: PersonBoxes) -> None:
         """The boxes of all keyframes of a video, as `write_boxes` takes them."""
         write_boxes(self._part(video_id), boxes)
 

@@ -13,13 +13,9 @@ from torch import Tensor
 
 from ava_det.boxes import clip_boxes, compute_iou, normalise_boxes
 from ava_det.detectors import PersonDetector, VideoDetector, check_detector
-from ava_det.formats.annotations import timestamp_key
-from ava_det.structures import Keyframe
+from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.folder import open_video
 from ava_det.video.reader import FrameReader, VideoError
-
-# (video id, timestamp key) -> normalised boxes float32 [N, 4] and person scores float32 [N]
-PersonBoxes = Mapping[tuple[str, str], tuple[Tensor, Tensor]]
 
 # timestamp, normalised boxes float32 [N, 4], person scores float32 [N]
 Found = tuple[float, Tensor, Tensor]
@@ -34,7 +30,7 @@ def detect_persons(
     keyframes: Sequence[Keyframe],
     start_second: float,
     progress: Callable[[Iterable[Found]], Iterable[Found]],
-) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
+) -> dict[KeyframeKey, Persons]:
     """Runs a detector on every keyframe, one pass over each video; `progress` wraps what is found
     to show a bar.
     """
@@ -50,10 +46,10 @@ def detect_persons(
                 for timestamp, boxes, scores in detect_in_video(
                     detector, reader, [k.timestamp for k in group]
                 ):
-                    found[video_id, timestamp_key(timestamp)] = boxes, scores
+                    found[KeyframeKey.at(video_id, timestamp)] = Persons(boxes, scores)
                     yield timestamp, boxes, scores
 
-    found: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}
+    found: dict[KeyframeKey, Persons] = {}
     for _ in progress(find()):
         pass
     return found
@@ -93,13 +89,11 @@ def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[flo
     return itertools.takewhile(lambda moment: moment < end, moments)
 
 
-def normalise_persons(
-    boxes: Tensor, scores: Tensor, width: int, height: int
-) -> tuple[Tensor, Tensor]:
+def normalise_persons(boxes: Tensor, scores: Tensor, width: int, height: int) -> Persons:
     """Boxes [N, 4], pixels of a frame of that size, as fractions of it and within it, and their
     scores.
     """
-    return normalise_boxes(clip_boxes(boxes, width, height), width, height), scores
+    return Persons(normalise_boxes(clip_boxes(boxes, width, height), width, height), scores)
 
 
 def replace_boxes(
@@ -112,7 +106,7 @@ def replace_boxes(
     """
     replaced = []
     for keyframe in keyframes:
-        boxes, scores = _boxes_of(keyframe, person_boxes, min_score)
+        boxes, scores = _find_persons(keyframe, person_boxes, min_score)
         replaced.append(Keyframe(keyframe.video_id, keyframe.timestamp, boxes, None, scores))
     return replaced
 
@@ -128,7 +122,7 @@ def add_proposals(
     extended = []
     for keyframe in keyframes:
         assert keyframe.labels is not None
-        boxes, scores = _boxes_of(keyframe, person_boxes, min_score)
+        boxes, scores = _find_persons(keyframe, person_boxes, min_score)
         if len(boxes) == 0 or len(keyframe.boxes) == 0:
             extended.append(keyframe)
             continue
@@ -154,7 +148,7 @@ def compute_recall(
     """
     labelled = hit = detected = correct = 0
     for keyframe in keyframes:
-        boxes, _ = _boxes_of(keyframe, person_boxes, min_score)
+        boxes, _ = _find_persons(keyframe, person_boxes, min_score)
         close = compute_iou(keyframe.boxes, boxes) >= 0.5
         labelled = labelled + len(keyframe.boxes)
         detected = detected + len(boxes)
@@ -163,10 +157,8 @@ def compute_recall(
     return hit / labelled if labelled else None, correct / detected if detected else None
 
 
-def _boxes_of(
-    keyframe: Keyframe, person_boxes: PersonBoxes, min_score: float
-) -> tuple[Tensor, Tensor]:
-    nobody = torch.zeros(0, 4), torch.zeros(0)
-    boxes, scores = person_boxes.get((keyframe.video_id, timestamp_key(keyframe.timestamp)), nobody)
+def _find_persons(keyframe: Keyframe, person_boxes: PersonBoxes, min_score: float) -> Persons:
+    nobody = Persons(torch.zeros(0, 4), torch.zeros(0))
+    boxes, scores = person_boxes.get(keyframe.key, nobody)
     sure = scores >= min_score
-    return boxes[sure], scores[sure]
+    return Persons(boxes[sure], scores[sure])

@@ -10,7 +10,7 @@ from ava_det.detectors import MotionDetector, PersonDetector
 from ava_det.distributed import is_main_process
 
 DETECTORS = ("auto", "detectron2", "faster_rcnn", "motion", "torchvision")
-DEFAULT_WEIGHTS = "detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x"
+DEFAULT_PERSON_WEIGHTS = "detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x"
 
 
 def names_detector(source: str) -> bool:
@@ -48,7 +48,7 @@ def build_detector(source: str, device: torch.device, precision: str = "fp32") -
             return _build_best(device, precision)
         if name == "detectron2":
             return _build_detectron2(choice, device, precision)
-        return _build_faster_rcnn(choice or DEFAULT_WEIGHTS, device, precision)
+        return _build_faster_rcnn(choice or DEFAULT_PERSON_WEIGHTS, device, precision)
     except WeightsError as error:
         if choice:
             raise
@@ -62,11 +62,11 @@ def _build_best(device: torch.device, precision: str) -> PersonDetector:
     try:
         version = import_detectron2().__version__
     except Detectron2Unavailable as error:
-        detector = _build_faster_rcnn(DEFAULT_WEIGHTS, device, precision)
-        what = f"{DEFAULT_WEIGHTS} ({error})"
+        detector = _build_faster_rcnn(DEFAULT_PERSON_WEIGHTS, device, precision)
+        what = f"{DEFAULT_PERSON_WEIGHTS} ({error})"
     else:
         detector = _build_detectron2("", device, precision)
-        what = f"{version}, {DEFAULT_WEIGHTS}"
+        what = f"{version}, {DEFAULT_PERSON_WEIGHTS}"
     if is_main_process():
         print(f"person detector: {detector.name}, {what}")
     return detector

@@ -41,9 +41,9 @@ from ava_det.formats.annotations import (
 )
 from ava_det.formats.ava_csv import describe_stray_exclusions
 from ava_det.formats.label_map import describe_label_map_form, load_label_map
-from ava_det.structures import Detections, Keyframe
+from ava_det.structures import Detections, Keyframe, KeyframeKey
 
-Excluded = Collection[tuple[str, str]]
+Excluded = Collection[KeyframeKey]
 
 
 @dataclass

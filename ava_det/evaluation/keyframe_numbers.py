@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ava_det.formats.annotations import timestamp_key
 from ava_det.formats.ava_csv import AvaRows
+from ava_det.structures import KeyframeKey, timestamp_key
 
 
 @dataclass
@@ -26,11 +26,11 @@ class KeyframeNumbers:
     def __len__(self) -> int:
         return len(self.videos)
 
-    def key(self, number: int) -> tuple[str, str]:
-        """(video_id, timestamp_key), as `load_excluded` gives them."""
-        return self.video_names[self.videos[number]], timestamp_key(self.timestamps[number])
+    def key(self, number: int) -> KeyframeKey:
+        """Names a keyframe as `load_excluded` does."""
+        return KeyframeKey.at(self.video_names[self.videos[number]], self.timestamps[number])
 
-    def mark(self, keys: Iterable[tuple[str, str]]) -> np.ndarray:
+    def mark(self, keys: Iterable[KeyframeKey]) -> np.ndarray:
         """Which keyframes are among `keys`: bool [K]."""
         wanted = set(keys)
         return np.array(

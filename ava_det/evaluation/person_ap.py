@@ -6,22 +6,21 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
-from ava_det.formats.annotations import timestamp_key
-from ava_det.structures import Keyframe
+from ava_det.structures import Keyframe, PersonBoxes
 
 MAX_BOXES = 100  # of a keyframe, the surest: COCO's rule
 PERSON = 1
 
 
 def compute_person_ap(
-    keyframes: Sequence[Keyframe], person_boxes: Mapping[tuple[str, str], tuple[Tensor, Tensor]]
+    keyframes: Sequence[Keyframe], person_boxes: PersonBoxes
 ) -> dict[str, float | None]:
     """`AP` (mean over IoU 0.5, 0.55 .. 0.95), `AP50` and `AP75` of detected boxes against the
     labelled ones.
@@ -38,9 +37,7 @@ def compute_person_ap(
             labelled.append(
                 {"id": len(labelled) + 1, "image_id": image_id, "category_id": PERSON, **entry}
             )
-        boxes, scores = person_boxes.get(
-            (keyframe.video_id, timestamp_key(keyframe.timestamp)), ([], [])
-        )
+        boxes, scores = person_boxes.get(keyframe.key, ([], []))
         for box, score in zip(_as_coco(boxes), scores, strict=True):
             detected.append(
                 {"image_id": image_id, "category_id": PERSON, "bbox": box, "score": float(score)}

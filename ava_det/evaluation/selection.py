@@ -16,6 +16,7 @@ from ava_det.evaluation.keyframe_cap import kept_under_cap
 from ava_det.evaluation.keyframe_numbers import KeyframeNumbers, number_keyframes
 from ava_det.evaluation.protocols import Protocol, check_forms
 from ava_det.formats.ava_csv import AvaRows
+from ava_det.structures import KeyframeKey
 
 DETECTIONS = 0
 ANNOTATIONS = 1  # the files in KeyframeNumbers
@@ -50,7 +51,7 @@ def select_boxes(
     annotations: AvaRows,
     detections: AvaRows,
     label_map: Mapping[int, str],
-    excluded: Collection[tuple[str, str]] = frozenset(),
+    excluded: Collection[KeyframeKey] = frozenset(),
     device: str | torch.device = "cpu",
 ) -> Selection:
     """Applies a protocol; ValueError, naming file and line, for what the protocol's evaluator

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,18 @@ from ava_det.formats.ava_csv import (
     load_box_rows,
     load_detections,
     load_excluded,
-    timestamp_key,
     write_rows,
 )
 from ava_det.formats.box_lists import is_json, load_json_boxes
 from ava_det.formats.proposal_pickle import is_pickle, load_proposals
-from ava_det.structures import Detections, Keyframe
+from ava_det.structures import (
+    Detections,
+    Keyframe,
+    KeyframeKey,
+    PersonBoxes,
+    Persons,
+    timestamp_key,
+)
 
 __all__ = [
     "AvaRows",
@@ -49,8 +55,6 @@ __all__ = [
     "write_submission",
 ]
 
-Boxes = dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]
-
 
 def format_timestamp(timestamp: float) -> str:
     """A timestamp as AVA writes it: whole seconds in four digits, others in the fewest that read
@@ -61,7 +65,7 @@ def format_timestamp(timestamp: float) -> str:
 
 
 def keyframes_from_annotations(
-    rows: AvaRows, num_classes: int, excluded: Collection[tuple[str, str]] = frozenset()
+    rows: AvaRows, num_classes: int, excluded: Collection[KeyframeKey] = frozenset()
 ) -> list[Keyframe]:
     """The keyframes of an annotation file, in order of first appearance.
 
@@ -99,11 +103,7 @@ def keyframes_from_annotations(
     keyframes = map(Keyframe, names, timestamps[first_of_keyframe].tolist(), *parts)
     if not excluded:
         return list(keyframes)
-    return [
-        keyframe
-        for keyframe in keyframes
-        if (keyframe.video_id, timestamp_key(keyframe.timestamp)) not in excluded
-    ]
+    return [keyframe for keyframe in keyframes if keyframe.key not in excluded]
 
 
 def _number_by_appearance(*columns: np.ndarray) -> np.ndarray:
@@ -308,9 +308,8 @@ def write_submission(
     write_detections(path, detections, action_ids=label_map)
 
 
-def load_boxes(path: str | Path, min_score: float) -> Boxes:
-    """Person boxes of a file: (video_id, timestamp_key) -> (boxes float32 [N, 4] normalised xyxy,
-    scores float32 [N]).
+def load_boxes(path: str | Path, min_score: float) -> dict[KeyframeKey, Persons]:
+    """Reads the person boxes of a file, boxes as fractions of the frame.
 
     The file is a CSV with the score in column 8 (ours, and the lists of the Long-Term Feature Banks
     and PySlowFast, whose column 7 is empty, -1 or an action id), or a pickle or JSON of another
@@ -336,7 +335,7 @@ def load_boxes(path: str | Path, min_score: float) -> Boxes:
                 tuple(box), score
             )
     return {
-        key: (
+        KeyframeKey(*key): Persons(
             torch.tensor(list(boxes), dtype=torch.float32),
             torch.tensor(list(boxes.values()), dtype=torch.float32),
         )
@@ -359,9 +358,7 @@ def _check_scores(rows: AvaRows) -> None:
         )
 
 
-def write_boxes(
-    path: str | Path, boxes: Mapping[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]
-) -> None:
+def write_boxes(path: str | Path, boxes: PersonBoxes) -> None:
     """Writes what `load_boxes` reads, whole or not at all."""
     counts = [len(scores) for _, scores in boxes.values()]
     video_ids = np.array([video_id for video_id, _ in boxes], dtype=object).repeat(counts)

@@ -7,15 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from torch import Tensor
 
 from ava_det.detectors import PersonDetector, VideoDetector
-from ava_det.detectors.keyframe_boxes import PersonBoxes, normalise_persons
-from ava_det.formats.annotations import timestamp_key
+from ava_det.detectors.keyframe_boxes import normalise_persons
 from ava_det.inference.streaming import KeyframeInput
-
-# boxes float32 [N, 4] as fractions of the frame, and person scores [N]
-Persons = tuple[Tensor, Tensor]
+from ava_det.structures import KeyframeKey, PersonBoxes, Persons
 
 
 class DetectedPersons:
@@ -51,7 +47,7 @@ class ListedPersons:
 
     def find(self, inputs: Sequence[KeyframeInput], size: tuple[int, int]) -> list[Persons]:
         """Looks up the persons of keyframes."""
-        return [self._boxes[self.video_id, timestamp_key(one.timestamp)] for one in inputs]
+        return [self._boxes[KeyframeKey.at(self.video_id, one.timestamp)] for one in inputs]
 
     def find_keyframes(self, first: float, last: float) -> list[float]:
         """Lists the keyframes of this video from `first` to `last`, annotation seconds.

@@ -16,7 +16,7 @@ from ava_det.data.dataset import ClipReader
 from ava_det.data.loader import collate
 from ava_det.data.transforms import View, apply_view
 from ava_det.detectors import PersonDetector, check_detector
-from ava_det.detectors.keyframe_boxes import NUM_SAMPLES, PersonBoxes, keyframe_grid
+from ava_det.detectors.keyframe_boxes import NUM_SAMPLES, keyframe_grid
 from ava_det.inference.batch import predict_batch
 from ava_det.inference.live import LiveWatcher
 from ava_det.inference.persons import DetectedPersons, ListedPersons, PersonsOfVideo
@@ -32,7 +32,7 @@ from ava_det.inference.streaming import (
     read_keyframes,
     warn_of_damage,
 )
-from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
+from ava_det.structures import Clip, ClipBatch, Detections, Keyframe, PersonBoxes
 from ava_det.tracking.linker import TrackLinker
 from ava_det.video.folder import open_video
 from ava_det.video.live import LiveSource

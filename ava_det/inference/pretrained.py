@@ -19,15 +19,15 @@ from ava_det.config import Config, ConfigError, config_from_dict, find_shipped, 
 from ava_det.data.build import build_clip_reader, load_label_map_for
 from ava_det.data.transforms import normalise_batch
 from ava_det.detectors import PersonDetector
-from ava_det.detectors.keyframe_boxes import PersonBoxes
 from ava_det.detectors.registry import build_detector
 from ava_det.device.precision import resolve_precision
 from ava_det.device.select import prepare_torch
 from ava_det.formats.label_map import load_label_map
 from ava_det.inference import predictor as inference
 from ava_det.inference.trained_model import load_trained_model
+from ava_det.structures import PersonBoxes
 
-DEFAULT_WEIGHTS = "pyslowfast/SLOWFAST_32x2_R101_50_50"
+DEFAULT_ACTION_WEIGHTS = "pyslowfast/SLOWFAST_32x2_R101_50_50"
 DEFAULT_THRESHOLD = 0.5
 AVA_ACTIONS = "configs/ava/actions.pbtxt"  # names for AVA weights that carry none
 
@@ -73,7 +73,7 @@ class Predictor(inference.Predictor):
     @classmethod
     def from_pretrained(
         cls,
-        weights: str | Path = DEFAULT_WEIGHTS,
+        weights: str | Path = DEFAULT_ACTION_WEIGHTS,
         detector: str | PersonDetector | PersonBoxes = "auto",
         device: str | None = None,
         config: str | Path | None = None,

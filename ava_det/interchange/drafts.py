@@ -12,7 +12,7 @@ import torch
 
 from ava_det.formats.annotations import AvaRows, format_timestamp
 from ava_det.interchange.labelled import Corners, LabelledBox
-from ava_det.structures import Detections, Keyframe
+from ava_det.structures import Detections, Keyframe, PersonBoxes
 from ava_det.tracking.linker import TrackLinker
 
 
@@ -67,9 +67,7 @@ def boxes_from_detections(
     )
 
 
-def boxes_from_persons(
-    persons: Mapping[tuple[str, str], tuple[torch.Tensor, torch.Tensor]], path: str
-) -> list[LabelledBox]:
+def boxes_from_persons(persons: PersonBoxes, path: str) -> list[LabelledBox]:
     """The persons of a box file (from `load_boxes`), doing nothing yet."""
     boxes = []
     for (video_id, key), (corners, _) in persons.items():

@@ -29,12 +29,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ava_det.config.networks import BACKBONES, BLOCKS_PER_STAGE, LATERALS
 from ava_det.models.resnet3d import FactorisedConv3d, Pathway
-
-# Bottleneck blocks of res2..res5; 14 is one block each, for small data and quick tests.
-BLOCKS = {14: (1, 1, 1, 1), 26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-BACKBONES = ("slowfast", "slow_only", "fast_only", "i3d")
-LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")
 
 
 class LateralConnection(nn.Module):
@@ -92,7 +88,7 @@ class SlowFast(nn.Module):
 
     Args:
         backbone: One of `BACKBONES`.
-        depth: One of `BLOCKS`.
+        depth: One of `BLOCKS_PER_STAGE`.
         width: Channels C of the Slow (or only) stem.
         alpha: Frame rate of the Fast pathway over that of the Slow one.
         beta_inv: 1/beta. Fast widths are the Slow ones divided by it, each rounded.
@@ -227,7 +223,7 @@ def _check_values(
 ) -> None:
     for name, value, allowed in (
         ("backbone", backbone, BACKBONES),
-        ("depth", depth, tuple(BLOCKS)),
+        ("depth", depth, tuple(BLOCKS_PER_STAGE)),
         ("lateral", lateral, LATERALS),
     ):
         if value not in allowed:
@@ -252,7 +248,7 @@ def _temporal_kernels(stream: str, depth: int, res4_temporal_blocks: int | None)
     }[stream]
     kernels = [
         [cycle[index % len(cycle)] for index in range(blocks)]
-        for cycle, blocks in zip(pattern, BLOCKS[depth], strict=True)
+        for cycle, blocks in zip(pattern, BLOCKS_PER_STAGE[depth], strict=True)
     ]
     if res4_temporal_blocks is not None:
         kernels[2] = [

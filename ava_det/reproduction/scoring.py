@@ -9,6 +9,7 @@ import numpy as np
 
 from ava_det.evaluation import PROTOCOLS, evaluate_rows
 from ava_det.formats.annotations import AvaRows
+from ava_det.structures import KeyframeKey
 
 
 def select_videos(rows: AvaRows, video_ids: Collection[str]) -> AvaRows:
@@ -37,7 +38,7 @@ def score_protocols(
     annotations: AvaRows,
     detections: AvaRows,
     label_map: Mapping[int, str],
-    excluded: Collection[tuple[str, str]],
+    excluded: Collection[KeyframeKey],
     protocols: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
     """Protocol -> what `evaluate_rows` says, or {"error": sentence} where that protocol refuses the

@@ -18,7 +18,6 @@ from ava_det.data.transforms import normalise_batch
 from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks
 from ava_det.evaluation import AvaEvaluator, protocol_named
-from ava_det.formats.annotations import timestamp_key
 from ava_det.inference.batch import average_views, predict_batch
 from ava_det.structures import Detections
 from ava_det.tasks.run_folder import RunFolder
@@ -167,9 +166,7 @@ def compute_metrics(
         evaluator = AvaEvaluator(split.annotations, label_map, split.excluded, protocol=protocol)
         evaluator.process(list(detections))
         metrics = evaluator.evaluate()
-        ignored = split.excluded & {
-            (k.video_id, timestamp_key(k.timestamp)) for k in split.keyframes
-        }
+        ignored = split.excluded & {k.key for k in split.keyframes}
         if ignored and protocol_named(protocol).exclusion == "nothing":
             metrics["warnings"].append(
                 f"{protocol} uses no exclusion list: the {len(ignored)} annotated keyframes on it were scored"

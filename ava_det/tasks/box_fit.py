@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ava_det.detectors.keyframe_boxes import PersonBoxes, compute_recall
-from ava_det.formats.annotations import format_timestamp, load_boxes, timestamp_key
-from ava_det.structures import Keyframe
+from ava_det.detectors.keyframe_boxes import compute_recall
+from ava_det.formats.annotations import format_timestamp, load_boxes
+from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.sources import cut_video_suffix
 
 LOW = 0.5  # of recall and precision: what fits the data is above, mistakes in a file are far below
@@ -40,7 +40,7 @@ def describe_unknown_keyframes(
         A sentence: only low scores, other video ids, other seconds, or nothing at all.
     """
     every = load_boxes(path, 0.0)
-    wanted = {_key(keyframe): keyframe for keyframe in keyframes}
+    wanted = {keyframe.key: keyframe for keyframe in keyframes}
     example = _name(*next(iter(wanted)))
     expected = f"{path}: expected person boxes for the keyframes of data.{split}, such as {example}"
     scores = [float(every[key][1].max()) for key in wanted if key in every]
@@ -104,14 +104,16 @@ def _explain_misses(
 ) -> str:
     labelled = [keyframe for keyframe in keyframes if len(keyframe.boxes)]
     bare = [
-        k for k in labelled if not bool((person_boxes.get(_key(k), _NOBODY)[1] >= min_score).any())
+        k
+        for k in labelled
+        if not bool((person_boxes.get(k.key, _NOBODY).scores >= min_score).any())
     ]
     if len(bare) > len(labelled) / 2:
         sentence = (
             f"{len(bare)} of {len(labelled)} keyframes with persons have no box of at least "
-            f"data.min_person_score = {min_score:g}, such as {_name(*_key(bare[0]))}"
+            f"data.min_person_score = {min_score:g}, such as {_name(*bare[0].key)}"
         )
-        known = {_key(keyframe) for keyframe in keyframes}
+        known = {keyframe.key for keyframe in keyframes}
         other = next((key for key in person_boxes if key not in known), None)
         return sentence + (
             f"; it has boxes on {_name(*other)}, which is no keyframe" if other else ""
@@ -137,22 +139,18 @@ def _explain_misses(
     )
 
 
-_NOBODY = torch.zeros(0, 4), torch.zeros(0)
+_NOBODY = Persons(torch.zeros(0, 4), torch.zeros(0))
 
 
 def _reorder(boxes: PersonBoxes, order: Callable[[Tensor], Tensor]) -> PersonBoxes:
-    return {key: (order(corners), scores) for key, (corners, scores) in boxes.items()}
+    return {key: Persons(order(corners), scores) for key, (corners, scores) in boxes.items()}
 
 
 def _shift(boxes: PersonBoxes, seconds: float) -> PersonBoxes:
     return {
-        (video_id, timestamp_key(float(key) + seconds)): found
+        KeyframeKey.at(video_id, float(key) + seconds): found
         for (video_id, key), found in boxes.items()
     }
-
-
-def _key(keyframe: Keyframe) -> tuple[str, str]:
-    return keyframe.video_id, timestamp_key(keyframe.timestamp)
 
 
 def _name(video_id: str, key: str) -> str:

@@ -23,7 +23,6 @@ from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import draw_training_view, evaluation_view
 from ava_det.detectors.keyframe_boxes import (
-    PersonBoxes,
     add_proposals,
     compute_recall,
     detect_persons,
@@ -37,10 +36,9 @@ from ava_det.formats.annotations import (
     load_annotation_files,
     load_boxes,
     load_excluded,
-    timestamp_key,
 )
 from ava_det.formats.ava_csv import describe_stray_exclusions
-from ava_det.structures import Keyframe
+from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes
 from ava_det.tasks.box_fit import describe_fit, describe_unknown_keyframes
 
 logger = logging.getLogger("ava_det")
@@ -79,7 +77,7 @@ class Split:
     name: str
     keyframes: list[Keyframe]
     annotations: AvaRows | None
-    excluded: set[tuple[str, str]]
+    excluded: set[KeyframeKey]
     boxes: str
     recall: float | None = None
     precision: float | None = None
@@ -135,7 +133,7 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
 
 
 def _keyframes_of_box_file(
-    name: str, path: str, excluded: set[tuple[str, str]], min_score: float
+    name: str, path: str, excluded: set[KeyframeKey], min_score: float
 ) -> list[Keyframe]:
     """Without annotations a box file says which keyframes there are."""
     if path == "gt" or not Path(path).is_file():
@@ -182,7 +180,7 @@ def _load_person_boxes(
             f"data.{name}.boxes (or --boxes): expected {choices}, received {source!r}"
         )
     boxes = load_boxes(source, minimum)
-    wanted = [(keyframe.video_id, timestamp_key(keyframe.timestamp)) for keyframe in keyframes]
+    wanted = [keyframe.key for keyframe in keyframes]
     if wanted and not any(key in boxes for key in wanted):
         raise ConfigError(describe_unknown_keyframes(source, name, keyframes, minimum))
     return boxes

@@ -20,7 +20,12 @@ from ava_det.detectors.faster_rcnn import (
     InputRule,
     save_faster_rcnn,
 )
-from ava_det.detectors.registry import DEFAULT_WEIGHTS, DETECTORS, build_detector, names_detector
+from ava_det.detectors.registry import (
+    DEFAULT_PERSON_WEIGHTS,
+    DETECTORS,
+    build_detector,
+    names_detector,
+)
 
 CPU = torch.device("cpu")
 NARROW = {"depth": 18, "width": 8, "channels": 8, "hidden": 8, "norm": "gn", "num_classes": 1}
@@ -36,7 +41,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def weights(cache: Path) -> Path:
     """A file in the place of the default weights."""
-    url = zoo.ZOO[DEFAULT_WEIGHTS].url
+    url = zoo.ZOO[DEFAULT_PERSON_WEIGHTS].url
     assert url is not None
     path = cache / "detectron2" / "COCO-Detection" / url.rpartition("/")[2]
     save_faster_rcnn(path, FasterRCNN(**NARROW), InputRule(64, 96))  # type: ignore[arg-type]
@@ -61,7 +66,7 @@ def test_auto_without_detectron2_is_faster_rcnn_and_says_so(
     said = capsys.readouterr().out
     assert (
         "person detector: faster_rcnn" in said
-        and DEFAULT_WEIGHTS in said
+        and DEFAULT_PERSON_WEIGHTS in said
         and "not installed" in said
     )
 
@@ -83,7 +88,7 @@ def test_auto_with_detectron2_is_detectron2_and_says_so(
     detector: Any = build_detector("auto", CPU, "bf16")
     assert detector.given == ((DEFAULT_CONFIG, None, CPU), {"precision": "bf16"})
     assert "person detector: detectron2, 0.6" in capsys.readouterr().out
-    assert f"detectron2/{DEFAULT_CONFIG}" == DEFAULT_WEIGHTS
+    assert f"detectron2/{DEFAULT_CONFIG}" == DEFAULT_PERSON_WEIGHTS
     detector = build_detector("detectron2:mine.yaml:runs/mine.pth", CPU)
     assert detector.given[0] == ("mine.yaml", "runs/mine.pth", CPU)
     detector = build_detector("detectron2:mine.yaml:detectron2://x/y.pkl", CPU)
@@ -121,7 +126,7 @@ def test_urls_are_kept_like_names(
     cache: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = "detectron2://COCO-Detection/faster_rcnn_R_50_FPN_3x/137849458/model_final_280758.pkl"
-    assert zoo.resolve_weights(short) == zoo.resolve_weights(DEFAULT_WEIGHTS) == weights
+    assert zoo.resolve_weights(short) == zoo.resolve_weights(DEFAULT_PERSON_WEIGHTS) == weights
     monkeypatch.setattr(zoo, "_fetch", lambda url, path: Path(path).write_text(url))
     other = zoo.resolve_weights("detectron2://ImageNetPretrained/MSRA/R-50.pkl")
     assert other == cache / "detectron2" / "ImageNetPretrained" / "MSRA" / "R-50.pkl"

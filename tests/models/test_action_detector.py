@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ava_det.config.networks import BACKBONES, LATERALS
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.roi_head import RoIHead
-from ava_det.models.slowfast import BACKBONES, LATERALS, SlowFast
+from ava_det.models.slowfast import SlowFast
 
 T = 2
 ALPHA = 4

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ava_det.config import Config, load_config
+from ava_det.config.networks import BACKBONES, LATERALS
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.build import build_model
 from ava_det.models.inference_form import FoldedConv, optimise_for_inference
 from ava_det.models.roi_head import RoIHead
-from ava_det.models.slowfast import BACKBONES, LATERALS, SlowFast
+from ava_det.models.slowfast import SlowFast
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.yaml"))

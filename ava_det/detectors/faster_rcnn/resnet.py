@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
 STAGES = ("res2", "res3", "res4", "res5")
-BLOCKS_PER_STAGE = {
+RESNET_BLOCKS = {
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
     50: (3, 4, 6, 3),
@@ -154,8 +154,8 @@ class ResNet(nn.Module):
         norm: str = "frozen_bn",
     ) -> None:
         super().__init__()
-        if depth not in BLOCKS_PER_STAGE:
-            raise ValueError(f"depth: expected one of {sorted(BLOCKS_PER_STAGE)}, received {depth}")
+        if depth not in RESNET_BLOCKS:
+            raise ValueError(f"depth: expected one of {sorted(RESNET_BLOCKS)}, received {depth}")
         make_norm = choose_norm(norm)
         self.stem = Stem(width, make_norm)
         basic = depth < 50
@@ -163,9 +163,7 @@ class ResNet(nn.Module):
         self.out_channels = []
         inner_channels = groups * (group_width or width)
         out_channels = width if basic else 4 * width
-        for index, (stage, num_blocks) in enumerate(
-            zip(STAGES, BLOCKS_PER_STAGE[depth], strict=True)
-        ):
+        for index, (stage, num_blocks) in enumerate(zip(STAGES, RESNET_BLOCKS[depth], strict=True)):
             blocks: list[nn.Module] = []
             for block in range(num_blocks):
                 stride = 2 if index > 0 and block == 0 else 1

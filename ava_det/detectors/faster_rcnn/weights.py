@@ -21,7 +21,7 @@ from ava_det.checkpoint import (
 )
 from ava_det.detectors.faster_rcnn.model import FasterRCNN
 from ava_det.detectors.faster_rcnn.resize import LONG_SIDE, SHORT_SIDE
-from ava_det.detectors.faster_rcnn.resnet import BLOCKS_PER_STAGE, STAGES
+from ava_det.detectors.faster_rcnn.resnet import RESNET_BLOCKS, STAGES
 
 FAIR_STD_BGR = (57.375, 57.12, 58.395)  # of the zoo's ResNeXt; its ResNets use 1
 
@@ -99,12 +99,12 @@ def infer_architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     bottleneck = "backbone.bottom_up.res2.0.conv3.weight" in tensors
     blocks = tuple(_count_blocks(tensors, f"backbone.bottom_up.{stage}.") for stage in STAGES)
     depth = next(
-        (d for d, own in BLOCKS_PER_STAGE.items() if own == blocks and (d >= 50) == bottleneck),
+        (d for d, own in RESNET_BLOCKS.items() if own == blocks and (d >= 50) == bottleneck),
         None,
     )
     if depth is None:
         raise ValueError(
-            f"expected a ResNet of depth {sorted(BLOCKS_PER_STAGE)}, found stages of {blocks} blocks"
+            f"expected a ResNet of depth {sorted(RESNET_BLOCKS)}, found stages of {blocks} blocks"
         )
     inner, group = tensors["backbone.bottom_up.res2.0.conv2.weight"].shape[:2]
     groups = inner // group

@@ -20,7 +20,6 @@ from ava_det.formats.ava_csv.rows import (
     SEVEN_COLUMNS,
     TWO_COLUMNS,
     AvaRows,
-    timestamp_key,
 )
 from ava_det.formats.ava_csv.write import write_rows
 
@@ -37,6 +36,5 @@ __all__ = [
     "load_box_rows",
     "load_detections",
     "load_excluded",
-    "timestamp_key",
     "write_rows",
 ]

@@ -12,16 +12,17 @@ from ava_det.formats.ava_csv.row_by_row import (
     is_number,
     numbered_rows,
 )
-from ava_det.formats.ava_csv.rows import AvaRows, timestamp_key
+from ava_det.formats.ava_csv.rows import AvaRows
+from ava_det.structures import KeyframeKey
 
 
-def load_excluded(path: str | Path) -> set[tuple[str, str]]:
+def load_excluded(path: str | Path) -> set[KeyframeKey]:
     """Reads the keyframes of an exclusion list, a CSV of `video_id,timestamp` rows.
 
     Blanks around a cell are no part of it, and ids with commas stand in quotes, as in any CSV.
 
     Returns:
-        (video_id, timestamp_key) of every row.
+        The key of every row.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -44,11 +45,11 @@ def load_excluded(path: str | Path) -> set[tuple[str, str]]:
             raise ValueError(
                 f"{path}, line {line}: expected seconds as timestamp, found {cells[1]!r}"
             )
-        excluded.add((cells[0], timestamp_key(float(cells[1]))))
+        excluded.add(KeyframeKey.at(cells[0], float(cells[1])))
     return excluded
 
 
-def describe_stray_exclusions(excluded: Collection[tuple[str, str]], rows: AvaRows) -> str | None:
+def describe_stray_exclusions(excluded: Collection[KeyframeKey], rows: AvaRows) -> str | None:
     """Tells an exclusion list that belongs to other annotations.
 
     AVA's own lists name keyframes that its annotations lack already, so it is no fault that none of

@@ -18,13 +18,6 @@ ID_BELOW_ONE = "action id below 1"
 COLUMNS = ("video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id", "column8")
 
 
-def timestamp_key(timestamp: float) -> str:
-    """The form in which timestamps are compared: 902, 902.0 and 0902 are one keyframe, 902.5
-    another.
-    """
-    return f"{timestamp:.6f}"
-
-
 @dataclass
 class AvaRows:
     """The rows of one AVA CSV, column by column; R rows in file order.
