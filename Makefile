@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 .PHONY: quickstart test test-numeric test-all matrix ablation lint format clean
 
 quickstart: $(VENV)/.installed
-	$(BIN)/python tools/quickstart.py
+	$(BIN)/ava-det quickstart
 
 # two processes of one thread each: threads of several processes on the same cores wait for one another
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
@@ -35,7 +35,7 @@ matrix:
 	.ci/matrix
 
 ablation: $(VENV)/.installed-test
-	$(BIN)/python data/synthetic/prepare.py --output data/synthetic/rendered
+	$(BIN)/ava-det render --output data/synthetic/rendered
 	$(BIN)/python -m studies.ablation --jobs 2
 
 lint: $(VENV)/.installed-test

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ava_det.video.folder import open_video
     from ava_det.visualization import Overlay
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Detections",
     "Keyframe",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -65,6 +66,13 @@ def test_configs_and_types_travel_with_the_package(installed: Path) -> None:
     assert (installed / "ava_det" / "py.typed").exists()
 
 
+def test_the_wheel_holds_nothing_but_the_package(installed: Path) -> None:
+    tops = {path.name for path in installed.iterdir() if path.suffix != ".dist-info"}
+    assert tops == {"ava_det"}
+    commands = {path.name for path in (installed / "ava_det" / "commands").iterdir()}
+    assert commands == {path.name for path in (ROOT / "ava_det" / "commands").glob("*.py")}
+
+
 def test_tools_run_from_another_folder(installed: Path, tmp_path: Path) -> None:
     code = "import ava_det.config as c; print(c.__file__, c.load_config('configs/synthetic/slowfast.yaml').model.depth)"
     finished = run_python(installed, tmp_path, "-c", code)
@@ -77,17 +85,39 @@ def test_tools_run_from_another_folder(installed: Path, tmp_path: Path) -> None:
     assert "configs/nowhere.yaml" in finished.stderr.splitlines()[-1]
 
 
-def test_every_tool_with_an_entry_point_exists(installed: Path) -> None:
+@pytest.mark.parametrize("command", ["quickstart", "demo", "render", "config"])
+def test_commands_run_from_another_folder(installed: Path, tmp_path: Path, command: str) -> None:
+    finished = run_python(installed, tmp_path, "-m", "ava_det", command, "--help")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.startswith(f"usage: ava-det {command}")
+
+
+@pytest.mark.slow
+def test_the_quickstart_runs_from_another_folder(installed: Path, tmp_path: Path) -> None:
+    small = ["model.width=4", "data.train_short_side=[32,32]", "data.test_short_side=32"]
+    sizes = ["--num-train", "4", "--num-val", "2", "train.epochs=1", "precision=fp32"]
+    finished = run_python(
+        installed, tmp_path, "-m", "ava_det", "quickstart", *sizes, *small, "--device", "cpu"
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "$ ava-det train --config configs/synthetic/slowfast.yaml" in finished.stdout
+    assert (tmp_path / "outputs/quickstart/overlay.mp4").stat().st_size > 0
+
+
+def test_every_entry_point_is_a_function(installed: Path) -> None:
     [entries] = installed.glob("*.dist-info/entry_points.txt")
-    modules = [
-        line.split("=")[1].split(":")[0].strip()
-        for line in entries.read_text().splitlines()
-        if "=" in line
-    ]
-    assert modules
-    for module in modules:
-        assert (installed / (module.replace(".", "/") + ".py")).exists(), module
+    targets = {
+        line.split("=")[1].strip() for line in entries.read_text().splitlines() if "=" in line
+    }
+    assert targets
+    for target in targets:
+        module, function = target.split(":")
+        assert callable(getattr(importlib.import_module(module), function))
 
 
-def test_version() -> None:
+def test_one_version() -> None:
     assert ava_det.__version__.count(".") == 2
+    changes = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    citation = re.search(r"^version: (\S+)", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert changes is not None and citation is not None
+    assert {changes[1], citation[1]} == {ava_det.__version__}

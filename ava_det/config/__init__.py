@@ -1,6 +1,6 @@
 """The experiment: a YAML file states in full what makes it, `key=value` overrides come after it.
 
-Only `build/` and `tools/` see a whole `Config`: every class in the other rooms takes plain values.
+Only tasks, inference and commands see a whole `Config`: every other class takes plain values.
 """
 
 from ava_det.config.load import (

@@ -22,6 +22,7 @@ import torch
 
 from ava_det.checkpoint import save_checkpoint
 from ava_det.cli import ToolParser
+from ava_det.commands import COMMANDS
 from ava_det.config import load_config
 from ava_det.formats.label_map import load_label_map
 from ava_det.models.build import build_model
@@ -37,7 +38,7 @@ def blocks(kind: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    indented = re.findall(r"^    (python .*)$", PAGE, re.MULTILINE)
+    indented = re.findall(r"^    (ava-det .*)$", PAGE, re.MULTILINE)
     return [line for block in blocks("bash") for line in block.splitlines()] + indented
 
 
@@ -49,7 +50,7 @@ class Parsed(Exception):
 def test_every_command_has_options_its_tool_knows(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, script, *arguments = shlex.split(command)
+    _, word, *arguments = shlex.split(command)
     for name in ("parse_args", "parse_intermixed_args"):
         original = getattr(argparse.ArgumentParser, name)
 
@@ -61,7 +62,7 @@ def test_every_command_has_options_its_tool_knows(
 
         monkeypatch.setattr(ToolParser, name, parse)
     with pytest.raises(Parsed):
-        importlib.import_module(f"tools.{Path(script).stem}").main(arguments)
+        importlib.import_module(COMMANDS[word].module).main(arguments)
 
 
 def test_the_experiment_and_the_label_map_of_the_page_fit(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_the_page_is_run_as_written(tmp_path: Path) -> None:
             if "cvat mine/exports" in command:
                 actions = list(load_label_map(mine / "labelmap.pbtxt").values())
                 write_exports(tmp_path / "synthetic", mine / "exports", actions)
-            line = command.replace("python ", f"{shlex.quote(sys.executable)} ", 1)
+            line = command.replace("ava-det ", f"{shlex.quote(sys.executable)} -m ava_det ", 1)
             finished = subprocess.run(
                 line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
             )
