@@ -11,9 +11,7 @@ from pathlib import Path
 
 HEAD_BYTES = 1 << 16
 SAVE_AS = "save it as 'CSV UTF-8 (comma delimited)'"
-IMPORTERS = (
-    "import_annotations reads a table of boxes (csv) and exports as 'CVAT for video 1.1' (cvat)"
-)
+IMPORTERS = "ava-det import reads a table of boxes (csv) and exports as 'CVAT for video 1.1' (cvat)"
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 
