@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections import Counter
 from collections.abc import Sequence, Set
 from pathlib import Path
 
@@ -34,7 +35,13 @@ from ava_det.formats.label_map import load_label_map, write_label_map
 from ava_det.interchange.action_names import describe_new_names, list_actions
 from ava_det.interchange.clock import VideoClocks
 from ava_det.interchange.cvat import load_cvat
-from ava_det.interchange.cvat_actions import boxes_from_task, declared_actions
+from ava_det.interchange.cvat_actions import (
+    boxes_from_task,
+    choose_tracks,
+    declared_actions,
+    describe_left_out,
+    find_doubtful_labels,
+)
 from ava_det.interchange.cvat_writer import write_cvat, write_labels
 from ava_det.interchange.drafts import (
     boxes_from_annotations,
@@ -78,7 +85,7 @@ def make_parser() -> ToolParser:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="exports as 'CVAT for video 1.1', .zip or .xml",
+        help="exports as 'CVAT for video 1.1' (or 'CVAT for images 1.1' of a video), .zip or .xml",
     )
     moments = cvat.add_mutually_exclusive_group()
     moments.add_argument(
@@ -93,11 +100,18 @@ def make_parser() -> ToolParser:
         "--person", default="person", metavar="LABEL", help="the label that is no action (person)"
     )
     cvat.add_argument(
+        "--persons",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="the labels whose tracks are persons, others are left out (all)",
+    )
+    cvat.add_argument(
         "--ignore",
         nargs="+",
         default=[],
         metavar="NAME",
-        help="labels, attributes, values that are none",
+        help="labels whose tracks are left out; attributes and values that are no actions",
     )
     table = commands.add_parser(
         "csv", help="a plain table of boxes", description="A plain table into AVA's format."
@@ -175,8 +189,12 @@ def read_cvat(args: argparse.Namespace) -> tuple[list[LabelledBox], list[str]]:
     clocks = VideoClocks(args.videos, args.fps, args.start_second)
     sources = []
     declared = []
+    left_out: Counter[tuple[str, str]] = Counter()
+    doubtful: dict[str, None] = {}
     for path in tqdm(args.sources, desc="read exports", unit="file"):
         for task in load_cvat(path):
+            left_out += choose_tracks(task, args.persons, args.ignore)
+            doubtful |= dict.fromkeys(find_doubtful_labels(task, args.person))
             clock = clocks.find(task.video_id, task.path, task.last_frame)
             sources.append(
                 boxes_from_task(
@@ -184,6 +202,13 @@ def read_cvat(args: argparse.Namespace) -> tuple[list[LabelledBox], list[str]]:
                 )
             )
             declared += declared_actions(task, args.person, args.ignore)
+    for label in doubtful:
+        logger.warning(
+            f"the label {label!r} has actions as attributes and is taken as an action itself: "
+            f"--person {label} where it says who and not what"
+        )
+    if left_out:
+        logger.warning(describe_left_out(left_out))
     return join_exports(sources), declared
 
 

@@ -8,10 +8,12 @@ with any other label is a person who does what the label says, and whatever its 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 from ava_det.interchange.clock import FrameClock
-from ava_det.interchange.cvat import NOTHING_CHOSEN, CvatBox, CvatTask
+from ava_det.interchange.cvat_task import NOTHING_CHOSEN, CvatBox, CvatTask
+from ava_det.interchange.drafts import follow_persons
 from ava_det.interchange.labelled import LabelledBox
 
 
@@ -22,7 +24,8 @@ def boxes_from_task(
 
     every: seconds between keyframes, of which those are taken that the task's frames show; None for
     the frames on which somebody drew a box by hand. person: the label that is no action. ignored:
-    labels, attributes and values that are none either. Raises ValueError where the task and the
+    labels, attributes and values that are none either. Persons of an export for images, which does
+    not say who is who, are followed from keyframe to keyframe. Raises ValueError where the task and the
     video differ.
     """
     size = _check_size(task, clock)
@@ -30,6 +33,11 @@ def boxes_from_task(
         # the video has all of the task's frames
         clock.second_of(task.frames[-1] if len(task.frames) else 0)
     if every is None:
+        if task.is_of_images:
+            raise ValueError(
+                f"{task.path}: an export for images does not say which boxes were drawn by hand "
+                "(--drawn), expected one as 'CVAT for video 1.1', or --every"
+            )
         drawn = sorted(
             {box.frame for track in task.tracks for box in track.boxes if box.is_keyframe}
         )
@@ -43,13 +51,62 @@ def boxes_from_task(
                 x1, y1, x2, y2 = box.corners
                 corners = (x1 / size[0], y1 / size[1], x2 / size[0], y2 / size[1])
                 actions = _find_actions(task, track.label, box, person, ignored)
-                where = f"{task.path}, line {box.line}: track {track.track_id}"
+                which = "frame" if track.track_id is None else "track"
+                number = box.frame if track.track_id is None else track.track_id
+                where = f"{task.path}, line {box.line}: {which} {number}"
                 labelled.append(
                     LabelledBox(
                         task.video_id, moments[box.frame], corners, actions, track.track_id, where
                     )
                 )
-    return labelled
+    return follow_persons(labelled) if task.is_of_images else labelled
+
+
+def choose_tracks(
+    task: CvatTask, persons: Collection[str], ignored: Collection[str]
+) -> Counter[tuple[str, str]]:
+    """Leaves the tracks that are no persons out of a task.
+
+    Args:
+        task: Loses tracks and labels.
+        persons: The labels whose tracks are persons; all where it is empty.
+        ignored: Labels whose tracks are none in any case.
+
+    Returns:
+        (kind of shape, label) -> how many are left out, with those that the export's reader left.
+    """
+    left_out = Counter(task.left_out)
+
+    def is_chosen(label: str) -> bool:
+        return label not in ignored and (not persons or label in persons)
+
+    for track in task.tracks:
+        if not is_chosen(track.label):
+            left_out["box", track.label] += len(track.boxes)
+    task.tracks = [track for track in task.tracks if is_chosen(track.label)]
+    task.labels = [label for label in task.labels if is_chosen(label)]
+    return left_out
+
+
+def describe_left_out(left_out: Counter[tuple[str, str]]) -> str:
+    """One sentence about what of the exports is no person; empty where everything is."""
+    parts = []
+    for (kind, label), count in sorted(left_out.items()):
+        plural = "es" if kind.endswith("box") and count > 1 else "s" if count > 1 else ""
+        kind = kind.removesuffix("s") if kind == "points" and count > 1 else kind
+        parts.append(f"{count} {kind}{plural} of {label!r}")
+    return f"left out, being no persons: {', '.join(parts)}" if parts else ""
+
+
+def says_who(label: str, person: str) -> bool:
+    """Whether a label names a person and no action; `Person` does where `person` was asked for."""
+    return label.strip().casefold() == person.casefold()
+
+
+def find_doubtful_labels(task: CvatTask, person: str) -> list[str]:
+    """Labels that are taken as actions and have actions as attributes: rather they say who."""
+    owners = {owner for (owner, _), (kind, _) in task.attributes.items() if kind == "checkbox"}
+    return [label for label in task.labels if label in owners and not says_who(label, person)]
 
 
 def _check_size(task: CvatTask, clock: FrameClock) -> tuple[int, int]:
@@ -71,7 +128,7 @@ def _check_size(task: CvatTask, clock: FrameClock) -> tuple[int, int]:
 def _find_actions(
     task: CvatTask, label: str, box: CvatBox, person: str, ignored: Collection[str]
 ) -> tuple[str, ...]:
-    actions = [] if label == person else [label]
+    actions = [] if says_who(label, person) else [label]
     for name, value in box.attributes:
         kind, _ = task.attributes.get((label, name), ("", ()))
         if name in ignored or kind == "number":
@@ -87,7 +144,7 @@ def declared_actions(task: CvatTask, person: str, ignored: Collection[str]) -> l
     """Every action the task's labels can say, in the file's order, whether anybody does it or not."""
     names = []
     for label in task.labels:
-        names += [] if label == person else [label]
+        names += [] if says_who(label, person) else [label]
         for (owner, attribute), (kind, values) in task.attributes.items():
             if owner == label and attribute not in ignored and kind not in ("number", "text"):
                 names += (

@@ -1,0 +1,70 @@
+"""What an export of CVAT says about one video."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+# what a select or text attribute says where nobody has chosen
+NOTHING_CHOSEN = ("", "__undefined__")
+Attributes = dict[tuple[str, str], tuple[str, tuple[str, ...]]]
+
+
+class CvatBox(NamedTuple):
+    """A person on one frame. corners: xyxy, pixels. is_keyframe: drawn by hand, not interpolated.
+    attributes: names and values.
+    """
+
+    frame: int
+    corners: tuple[float, float, float, float]
+    is_keyframe: bool
+    attributes: tuple[tuple[str, str], ...]
+    line: int
+
+
+@dataclass
+class CvatTrack:
+    """One person, or one action of one person, over time; boxes where it is in view, by frame.
+
+    track_id: None for a box of an export for images, which does not say whom else it shows.
+    """
+
+    track_id: int | None
+    label: str
+    boxes: list[CvatBox]
+
+
+@dataclass
+class CvatTask:
+    """What one video of an export holds.
+
+    frames: those the annotators saw, None where the file does not say; size: (width, height) in
+    pixels, likewise. attributes: (label, attribute) -> its kind and its values, as the file
+    declares them. labels: those that may be drawn as boxes. left_out: (kind of shape, label) -> how
+    many shapes were no upright boxes.
+    """
+
+    path: str
+    video_id: str
+    frames: range | None
+    size: tuple[int, int] | None
+    attributes: Attributes
+    labels: list[str]
+    first_frame: int = 0  # the number the export gives to the video's frame 0
+    tracks: list[CvatTrack] = field(default_factory=list)
+    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @property
+    def last_frame(self) -> int:
+        """Of the task, or else of its boxes."""
+        return (
+            self.frames[-1]
+            if self.frames
+            else max((box.frame for t in self.tracks for box in t.boxes), default=0)
+        )
+
+    @property
+    def is_of_images(self) -> bool:
+        """Whether the export was one for images, which has boxes without tracks."""
+        return any(track.track_id is None for track in self.tracks)
