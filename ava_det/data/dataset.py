@@ -102,6 +102,15 @@ class ClipReader:
         moments = compute_clip_seconds(timestamp, self.num_frames, self.stride, self.clip_fps)
         return reader.read(moments, short_side, self.frame_colour)
 
+    def find_size(self, reader: FrameReader) -> tuple[int, int]:
+        """Width and height of the pictures that clips are resized from, pixels: square ones, but for published weights,
+        which saw those of the file."""
+        return (
+            reader.stored_size
+            if self.frame_grid in EXTRACTED_GRIDS
+            else (reader.width, reader.height)
+        )
+
     def place_boxes(self, boxes: Tensor, width: int, height: int, short_side: int) -> Tensor:
         """Boxes as the weights saw them: fractions [N, 4] of a `width` x `height` video to
         fractions of it resized to `short_side`.
@@ -300,7 +309,7 @@ class ClipDataset(Dataset[Clip]):
                 self._open.popitem(last=False)[1].close()
             reader = open_video(self._videos[video_id], self._start_second)
             self._open[video_id] = reader
-            self._sizes[video_id] = reader.width, reader.height
+            self._sizes[video_id] = self._clip_reader.find_size(reader)
         self._open.move_to_end(video_id)
         return self._open[video_id]
 

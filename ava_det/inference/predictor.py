@@ -30,7 +30,7 @@ from ava_det.inference.streaming import (
     ShownFrame,
     read_all,
     read_keyframes,
-    warn_of_damage,
+    warn_of_faults,
 )
 from ava_det.structures import Clip, ClipBatch, Detections, Keyframe, PersonBoxes
 from ava_det.tracking.linker import TrackLinker
@@ -122,7 +122,7 @@ class Predictor:
                     yield from map(linker.link, self._predict(pending, reader, persons))
                     pending = []
             yield from map(linker.link, self._predict(pending, reader, persons))
-            warn_of_damage(reader, lost)
+            warn_of_faults(reader, lost)
 
     def watch(
         self,
@@ -189,7 +189,7 @@ class Predictor:
             if pending:
                 predict()
             yield from frames.release(ended=True)
-        warn_of_damage(reader, lost)
+        warn_of_faults(reader, lost)
 
     @torch.inference_mode()
     def predict_clip(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -225,7 +225,7 @@ class Predictor:
         keyframe = Keyframe(
             "clip", 0.0, fractions, None, torch.ones(len(fractions)), (width, height)
         )
-        clip = self._make_clip(frames[:: self._clip_reader.stride], keyframe)
+        clip = self._make_clip(frames[:: self._clip_reader.stride], keyframe, (width, height))
         return predict_batch(self._model, self._to_device(collate([clip])), self._precision)[
             0
         ].action_scores.numpy()
@@ -302,14 +302,15 @@ class Predictor:
         self, inputs: Sequence[KeyframeInput], reader: FrameReader, persons: PersonsOfVideo
     ) -> list[Detections]:
         """One Detections per keyframe; those without a person never reach the model."""
-        size = reader.width, reader.height
+        size = (reader.width, reader.height)
+        seen_size = self._clip_reader.find_size(reader)
         clips = []
         for one, (boxes, scores) in zip(inputs, persons.find(inputs, size), strict=True):
             sure = scores >= self._min_person_score
             keyframe = Keyframe(
                 persons.video_id, one.timestamp, boxes[sure], None, scores[sure], size
             )
-            clips.append(self._make_clip(one.frames, keyframe))
+            clips.append(self._make_clip(one.frames, keyframe, seen_size))
         peopled = [clip for clip in clips if len(clip.boxes)]
         found = iter(
             predict_batch(self._model, self._to_device(collate(peopled)), self._precision)
@@ -326,11 +327,9 @@ class Predictor:
             for clip in clips
         ]
 
-    def _make_clip(self, frames: np.ndarray, keyframe: Keyframe) -> Clip:
-        assert keyframe.frame_size is not None
-        seen = self._clip_reader.place_boxes(
-            keyframe.boxes, *keyframe.frame_size, self._view.short_side
-        )
+    def _make_clip(self, frames: np.ndarray, keyframe: Keyframe, size: tuple[int, int]) -> Clip:
+        """size: width and height of the pictures that `frames` are resized from."""
+        seen = self._clip_reader.place_boxes(keyframe.boxes, *size, self._view.short_side)
         frames, pixel_boxes = apply_view(frames, seen, self._view, torch.Generator())
         return self._clip_reader.make_clip(frames, pixel_boxes, keyframe)
 

@@ -135,10 +135,12 @@ def read_all(
     yield from pass_on()
 
 
-def warn_of_damage(reader: FrameReader, num_keyframes: int) -> None:
-    """Warns which stretches of a video are lost, and with them how many keyframes; nothing for a
-    sound one.
+def warn_of_faults(reader: FrameReader, num_keyframes: int) -> None:
+    """Warns of what was made up or changed to read a video, and which stretches of it are lost, and
+    with them how many keyframes; nothing for a sound one.
     """
+    for note in reader.notes:
+        logger.warning(f"{reader.path}: {note}")
     if not reader.lost:
         return
     moments = [[moment - reader.start_second for moment in stretch] for stretch in reader.lost]

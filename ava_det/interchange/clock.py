@@ -22,9 +22,8 @@ MAX_FRAMES = 10_000_000
 class FrameClock:
     """When the frames of one video are.
 
-    seconds: float64 [F], the moment of frame 0, 1, ... as annotations count it (frame 0 at the
-    start second). size: width and height of the upright picture in pixels, None where nobody has
-    looked. name: for messages.
+    seconds: float64 [F], the moment of frame 0, 1, ... as annotations count it (frame 0 at the start second).
+    size: width and height of the upright picture in the file's pixels, None where nobody has looked. name: for messages.
     """
 
     name: str
@@ -92,7 +91,7 @@ def read_clock(video: str | Path, start_second: float) -> FrameClock:
     is worth.
     """
     with open_video(video, start_second) as reader:
-        return FrameClock(str(video), reader.frame_seconds(), (reader.width, reader.height))
+        return FrameClock(str(video), reader.frame_seconds(), reader.stored_size)
 
 
 def constant_clock(name: str, fps: float, num_frames: int, start_second: float) -> FrameClock:

@@ -1,4 +1,4 @@
-"""The one place that decodes video.
+"""Video files by moments.
 
 Moments are seconds as the annotations count them: the first frame of a file is worth
 `start_second`, every other one that plus its presentation time. Frame numbers divided by a nominal
@@ -17,12 +17,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ava_det.video.containers import (
-    choose_video_stream,
-    describe_av_error,
-    describe_choice,
-    open_container,
-)
+from ava_det.video.containers import describe_choice
+from ava_det.video.decoding import DAMAGE_SECONDS, FrameDecoder
 from ava_det.video.pictures import DecodedPicture, FrameConverter
 from ava_det.video.reader import TAGGED, DamageError, FrameReader, Picture, VideoError
 
@@ -30,14 +26,7 @@ from ava_det.video.reader import TAGGED, DamageError, FrameReader, Picture, Vide
 # decodes from there.
 SEEK_GAP_SECONDS = 4.0
 
-# In a file with damaged packets a frame this far from the moment asked for is not the one that was
-# there.
-DAMAGE_SECONDS = 0.5
-# between two packets of Matroska there is less than that, unless something could not be read
-SKIPPED_BYTES = 1024
-
-# Seconds by which a moment computed in floats may miss the frame it means: one frame early is a
-# whole group decoded.
+# Seconds by which a moment computed in floats may miss the frame it means: one frame early is a whole group decoded.
 ROUNDING = 1e-6
 
 # What data/ava/transcode.py writes into the file: smaller pictures at another rate than published
@@ -51,48 +40,44 @@ class VideoReader(FrameReader):
     stream: which of its video streams, counted from 0; None takes the first that is no picture.
     """
 
-    _container: av.container.InputContainer
-    _stream: av.VideoStream
-    _decoder: Iterator[av.VideoFrame]
-
     def __init__(self, path: str | Path, start_second: float = 0.0, stream: int | None = None):
         self.path = Path(path)
         self.start_second = start_second
-        self._number = stream
         if not self.path.is_file():
             raise VideoError(f"{self.path}: no such video file")
         self._first_pts: int | None = None
-        self._damaged = False
-        self._broken = False  # since the last frame
         self._lost: tuple[tuple[float, float], ...] = ()
         self._start = Fraction(start_second)
         self._converter = FrameConverter()
         self._tell: Callable[[Picture], None] | None = None
         self._told = -math.inf
-        self._rewind()
+        self._pictures: deque[DecodedPicture] = deque()
+        self._source = FrameDecoder(self.path, stream)
+        self._decoder = self._source.frames()
         if not self._decode_next():
-            self._container.close()
+            self._source.close()
             raise VideoError(f"{self.path}: no frame of it can be decoded")
-        self.height, self.width = self._pictures[0].rgb(None).shape[:2]
+        self.width, self.height = self._converter.size
+        self.stored_size = self._converter.stored_size
+        self.pixel_aspect = self._source.aspect
         self.matrix = self._pictures[0].matrix
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        self.fps = float(rate) if rate else 30.0
-        self.frame_rate = Fraction(self._stream.guessed_rate or rate or 30)
-        audio = self._container.streams.audio
+        self.fps = float(self._source.average_rate)
+        self.frame_rate = self._source.rate
+        audio = self._source.container.streams.audio
         self.has_audio = bool(audio)
         self.audio_rate = getattr(audio[0], "rate", 0) or 0 if audio else 0
-        self.choice = describe_choice(self._container, self._stream) if stream is None else None
-        self.is_prepared = PREPARED_TAG in self._container.metadata
+        self.choice = (
+            describe_choice(self._source.container, self._source.stream) if stream is None else None
+        )
+        self.is_prepared = PREPARED_TAG in self._source.container.metadata
         self.delay = self._find_delay()
-        self.clock_start = float((self._first_pts or 0) * self._time_base)
+        self.clock_start = float((self._first_pts or 0) * self._source.tick)
         self.duration = self._find_duration()
         self._end: float | None = None
 
     def close(self) -> None:
         self._pictures.clear()
-        self._container.close()
-        # it holds this reader, which holds it: the decoder's megabytes would wait for the garbage
-        # collector
+        self._source.close()
         self._decoder = iter(())
 
     def rest(self) -> None:
@@ -118,12 +103,11 @@ class VideoReader(FrameReader):
     def read_at_or_after(
         self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
     ) -> np.ndarray:
-        return np.stack(
-            [picture.rgb(short_side, colour) for picture in self._find_at_or_after(moments)]
-        )
+        found = self._find_at_or_after(moments)
+        return np.stack([picture.rgb(short_side, colour, stored=True) for picture in found])
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
-        found = self._start + self._find_at_or_after([moment])[0].pts * self._time_base
+        found = self._start + self._find_at_or_after([moment])[0].pts * self._source.tick
         return found if found >= moment else None
 
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
@@ -136,7 +120,8 @@ class VideoReader(FrameReader):
     def follow(self, moment: float, tell: Callable[[Picture], None]) -> None:
         self._pictures.clear()
         self._fill(moment, moment)
-        self._tell, self._told = tell, self._pictures[-1].seconds
+        self._tell = tell
+        self._told = self._pictures[-1].seconds
         for picture in list(self._pictures):
             tell(picture)
 
@@ -146,21 +131,23 @@ class VideoReader(FrameReader):
 
     def frame_seconds(self) -> np.ndarray:
         self._rewind()
-        pts: list[int] = []
-        for frame in self._decode():
-            if self._damaged:
+        ticks: list[int] = []
+        for frame in self._decoder:
+            if self._source.damaged:
                 raise VideoError(
-                    f"{self.path}: damaged, so frames cannot be counted beyond {len(pts)}"
+                    f"{self.path}: damaged, so frames cannot be counted beyond {len(ticks)}"
                 )
-            pts.append(frame.pts or 0)
-        seconds = self.start_second + (
-            np.array(pts, dtype=np.float64) - (self._first_pts or 0)
-        ) * float(self._time_base)
-        return np.maximum.accumulate(seconds)
+            ticks.append(frame.ticks)
+        since_first = np.array(ticks, dtype=np.float64) - (self._first_pts or 0)
+        return np.maximum.accumulate(self.start_second + since_first * float(self._source.tick))
 
     @property
     def lost(self) -> Sequence[tuple[float, float]]:
         return self._lost
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return tuple(self._source.notes)
 
     def find_end(self) -> float:
         """As seen, where the end has been read, or as the header says.
@@ -178,9 +165,8 @@ class VideoReader(FrameReader):
         return self._end
 
     def _find_at_or_after(self, moments: Sequence[Fraction]) -> list[DecodedPicture]:
-        # whole pts, not floats: where 24 fps meets a grid of 30, every fourth frame lies on a
-        # boundary
-        wanted = [math.ceil((moment - self._start) / self._time_base) for moment in moments]
+        # whole pts, not floats: where 24 fps meets a grid of 30, every fourth frame lies on a boundary
+        wanted = [math.ceil((moment - self._start) / self._source.tick) for moment in moments]
         self._fill(float(min(moments)), float(max(moments)) + 2 * ROUNDING)
         held = list(self._pictures)
         found = [
@@ -198,7 +184,7 @@ class VideoReader(FrameReader):
 
         A long gap alone is no fault: recordings of variable rate have them.
         """
-        if self._damaged:
+        if self._source.damaged:
             inside = moments.clip(self.start_second, self._pictures[-1].seconds)
             far = np.abs(found - inside) > DAMAGE_SECONDS
             if far.any():
@@ -222,14 +208,13 @@ class VideoReader(FrameReader):
                 self._pictures.popleft()
 
     def _seek(self, moment: float) -> None:
-        """Stands so that the ring buffer's first frame is at or before `moment`, or is the first of
-        the file.
-        """
-        time_base = self._stream.time_base
+        """Stands so that the ring buffer's first frame is at or before `moment`, or is the first of the file."""
         back_off = 0.0
         while moment - back_off > self.start_second:
-            pts = int((moment - back_off - self.start_second) / time_base) + (self._first_pts or 0)
-            self._seek_key_picture(pts)
+            ticks = int((moment - back_off - self.start_second) / self._source.tick)
+            self._pictures.clear()
+            self._source.seek(ticks + (self._first_pts or 0))
+            self._decoder = self._source.frames()
             if self._decode_next() and self._pictures[0].seconds <= moment:
                 return
             back_off = 2 * back_off + 1.0  # some containers land after the moment asked for
@@ -237,58 +222,36 @@ class VideoReader(FrameReader):
         self._decode_next()
 
     def _rewind(self) -> None:
-        """Opens the file, again where it is open: not every container can seek back to its first
-        frame.
-        """
-        self._pictures: deque[DecodedPicture] = deque()
-        if self._first_pts is not None:
-            self._container.close()
-        self._container = open_container(self.path)
-        try:
-            self._stream = choose_video_stream(self._container, self.path, self._number)
-        except VideoError:
-            self._container.close()
-            raise
-        # loaders run one reader per process; threads cost more CPU
-        self._stream.codec_context.thread_count = 1
-        self._time_base = Fraction(self._stream.time_base or 1)
-        self._decoder = self._decode()
-
-    def _seek_key_picture(self, pts: int) -> None:
-        """Empties the ring buffer and puts the decoder before the key picture at or before `pts`."""
+        """Stands before the first frame."""
         self._pictures.clear()
-        try:
-            self._container.seek(pts, stream=self._stream, backward=True)
-        except av.FFmpegError as error:
-            raise VideoError(f"{self.path}: cannot seek ({describe_av_error(error)})") from None
-        self._decoder = self._decode()
+        self._source.reopen()
+        self._decoder = self._source.frames()
 
     def _decode_next(self) -> bool:
         """Appends the next frame to the ring buffer; False at the end of the file."""
-        for frame in self._decoder:
+        for found in self._decoder:
             if self._first_pts is None:
-                self._first_pts = frame.pts
-            pts = frame.pts - self._first_pts
-            seconds = self.start_second + float(pts * self._stream.time_base)
+                self._first_pts = found.ticks
+            ticks = found.ticks - (self._first_pts or 0)
+            seconds = self.start_second + float(ticks * self._source.tick)
             self._note_loss(seconds)
-            # a repeated or backward pts is no new moment
+            # a repeated or backward time is no new moment
             if not self._pictures or seconds > self._pictures[-1].seconds:
-                self._pictures.append(DecodedPicture(frame, pts, seconds, self._converter))
+                picture = DecodedPicture(found.frame, ticks, seconds, self._converter, found.aspect)
+                self._pictures.append(picture)
                 if self._tell is not None and seconds > self._told:
                     self._told = seconds
-                    self._tell(self._pictures[-1])
+                    self._tell(picture)
                 return True
         self._note_loss(math.inf)
         if self._pictures:  # the file's real end, whatever its header promised
-            length = float((self._pictures[-1].duration or 0) * self._stream.time_base)
+            length = float((self._pictures[-1].duration or 0) * self._source.tick)
             self._end = self._pictures[-1].seconds + (length or 1 / self.fps)
         return False
 
     def _note_loss(self, after: float) -> None:
-        """Notes the stretch from the last frame to that `after` it, where packets between them are
-        damaged; once.
-        """
-        if self._broken and self._pictures:
+        """Notes the stretch from the last frame to that `after` it, where packets between them are damaged; once."""
+        if self._source.broken and self._pictures:
             before = self._pictures[-1].seconds
             apart = [
                 stretch for stretch in self._lost if stretch[1] <= before or stretch[0] >= after
@@ -297,57 +260,20 @@ class VideoReader(FrameReader):
             ends = [(before, after), *same]
             merged = (min(end[0] for end in ends), max(end[1] for end in ends))
             self._lost = tuple(sorted([*apart, merged]))
-        self._broken = False
-
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        """Whole frames with a pts, in presentation order; a damaged packet costs its own frames
-        only.
-        """
-        whole = True  # after damage pictures are patched up from others, until the next key picture
-        try:
-            for packet, lost in self._packets():
-                whole &= not lost
-                try:
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
-                    whole = False
-                    frames = []
-                self._damaged |= not whole
-                self._broken |= not whole
-                for frame in frames:
-                    whole = (whole or frame.key_frame) and not frame.is_corrupt
-                    self._damaged |= not whole
-                    self._broken |= not whole
-                    if whole and frame.pts is not None:
-                        yield frame
-        except av.FFmpegError:
-            return  # a truncated file ends here
-
-    def _packets(self) -> Iterator[tuple[av.Packet, bool]]:
-        """Packets of the video, each with whether others before it are lost: demuxers pass over
-        what they cannot read, and Matroska's says nothing.
-        """
-        silent = "matroska" in self._container.format.name
-        end = math.inf
-        last = -math.inf
-        skipped = False
-        for packet in self._container.demux() if silent else self._container.demux(self._stream):
-            if packet.pos is not None:
-                skipped |= silent and packet.pos - end > SKIPPED_BYTES
-                end = packet.pos + packet.size
-            if packet.stream.index == self._stream.index:
-                moment = last if packet.pts is None else float(packet.pts * self._time_base)
-                yield packet, packet.is_corrupt or (skipped and moment - last > DAMAGE_SECONDS)
-                last = moment
-                skipped = False
+        self._source.broken = False
 
     def _find_delay(self) -> Fraction:
-        if self._container.start_time is None or self._first_pts is None:
+        start = self._source.container.start_time
+        if start is None or self._first_pts is None:
             return Fraction(0)
-        start = round(Fraction(self._container.start_time, av.time_base) / self._time_base)
-        return max(self._first_pts - start, 0) * self._time_base
+        begin = round(Fraction(start, av.time_base) / self._source.tick)
+        return max(self._first_pts - begin, 0) * self._source.tick
 
     def _find_duration(self) -> float | None:
-        if self._stream.duration is not None:
-            return float(self._stream.duration * self._stream.time_base)
-        return self._container.duration / av.time_base if self._container.duration else None
+        source = self._source
+        if source.index is not None:
+            first = self._first_pts if source.index.shifts is not None else source.index.first
+            return float((source.index.end - (first or 0)) * source.tick)
+        if source.stream.duration is not None:
+            return float(source.stream.duration * source.tick)
+        return source.container.duration / av.time_base if source.container.duration else None

@@ -61,6 +61,7 @@ class FrameFolder(FrameReader):
         self._next_told = 0
         self.duration = len(self._names) / self.fps
         self.height, self.width = self._load(0).shape[:2]
+        self.stored_size = self.width, self.height
 
     def read(
         self,

@@ -20,6 +20,7 @@ from typing import Self
 import av
 import numpy as np
 
+from ava_det.video.clock import RunningClock
 from ava_det.video.containers import choose_video_stream, describe_av_error
 from ava_det.video.pictures import DecodedPicture, FrameConverter
 from ava_det.video.reader import TAGGED, FrameReader, Picture, VideoError
@@ -53,6 +54,7 @@ class LiveSource:
         self._changed = threading.Condition()
         self._left = False
         self._ended = False
+        self._converter = FrameConverter()
         self._container = _open(name)
         try:
             self._stream = choose_video_stream(self._container, name, stream)
@@ -66,7 +68,8 @@ class LiveSource:
             if not self._held:
                 self._left = True
                 raise VideoError(f"{name}: no frame of it can be decoded")
-            self.height, self.width = self._held[0].rgb(None).shape[:2]
+            self.width, self.height = self._converter.size
+            self.stored_size = self._converter.stored_size
             self.matrix = self._held[0].matrix
         self.fps = float(self._stream.average_rate or self._stream.guessed_rate or 30)
 
@@ -110,16 +113,19 @@ class LiveSource:
                 self._changed.notify_all()
 
     def _pictures(self) -> Iterator[DecodedPicture]:
-        converter = FrameConverter()
         began = time.monotonic()
         first = None
         time_base = Fraction(self._stream.time_base or 1)
+        clock = RunningClock(time_base, Fraction(self._stream.guessed_rate or 30), ahead=True)
+        aspect = Fraction(self._stream.sample_aspect_ratio or 1)
         last = self.start_second - 1.0
         try:
             for packet in self._container.demux(self._stream):
+                if packet.pts is not None:
+                    packet.pts += clock.find_shift(packet)
                 try:
                     frames = packet.decode()
-                except av.error.InvalidDataError:
+                except av.FFmpegError:
                     continue  # a lost packet costs its own frames
                 for frame in frames:
                     if self._left:
@@ -134,7 +140,7 @@ class LiveSource:
                     early = seconds - self.start_second - (time.monotonic() - began)
                     if early > 0:
                         time.sleep(min(early, OPEN_SECONDS))
-                    yield DecodedPicture(frame, frame.pts - first, seconds, converter)
+                    yield DecodedPicture(frame, frame.pts - first, seconds, self._converter, aspect)
         except (av.FFmpegError, OSError):
             return  # a connection that is gone is the end
 
@@ -148,12 +154,13 @@ class LiveWindow(FrameReader):
     delay = Fraction(0)
     clock_start = 0.0
 
-    def __init__(self, source: LiveSource, pictures: Sequence[Picture]) -> None:
+    def __init__(self, source: LiveSource, pictures: Sequence[DecodedPicture]) -> None:
         self.path = source.path
         self.start_second = source.start_second
         self.width = source.width
         self.height = source.height
         self.fps = source.fps
+        self.stored_size = source.stored_size
         self.frame_rate = Fraction(source.fps).limit_denominator(1001)
         self.matrix = source.matrix
         self._pictures = pictures
@@ -175,7 +182,9 @@ class LiveWindow(FrameReader):
     ) -> np.ndarray:
         last = len(self._pictures) - 1
         chosen = [min(bisect_left(self._seconds, float(moment) - 1e-6), last) for moment in moments]
-        return np.stack([self._pictures[index].rgb(short_side, colour) for index in chosen])
+        return np.stack(
+            [self._pictures[index].rgb(short_side, colour, stored=True) for index in chosen]
+        )
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
         return max(moment, Fraction(self.start_second))  # frame grids begin with the source

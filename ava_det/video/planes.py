@@ -62,6 +62,18 @@ def rotate_planes(planes: np.ndarray, turns: int) -> np.ndarray:
     return np.concatenate([part.reshape(-1) for part in parts]).reshape(-1, parts[0].shape[1])
 
 
+def scale_planes(planes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Planes of a picture of `width` x `height`, even numbers; the same where they are (bilinear)."""
+    if planes.shape == (height * 3 // 2, width):
+        return planes
+    sizes = ((width, height), (width // 2, height // 2), (width // 2, height // 2))
+    parts = [
+        cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
+        for part, size in zip(split_planes(planes), sizes, strict=True)
+    ]
+    return np.concatenate([part.reshape(-1) for part in parts]).reshape(-1, width)
+
+
 @lru_cache
 def convert_colour(colour: tuple[int, int, int], matrix: str) -> tuple[int, int, int]:
     """R, G, B to Y, U, V."""

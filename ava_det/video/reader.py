@@ -55,19 +55,22 @@ class FrameReader(ABC):
     and nothing is decoded twice.
 
     path: the file or folder. start_second: what the first frame is worth. width, height: of the
-    upright picture, pixels. fps: average frames a second. duration: seconds, or None where the file
-    does not say. frame_rate: the constant rate the file is meant to have, exact. matrix: in which
-    its planes need no conversion (yuv.py). has_audio: whether it has sound, of audio_rate samples a
-    second. is_prepared: whether data/ava/transcode.py made it. delay: seconds from the start of the
-    file, its sound included, to its first frame, exact. clock_start: what the file's own clock says
-    at its first frame, seconds. choice: which of several video streams is read, where nobody chose
-    one.
+    upright picture, in square pixels. stored_size: width and height with the pixels of the file,
+    upright too. pixel_aspect: width of those by their height. fps: average frames a second.
+    duration: seconds, or None where the file does not say. frame_rate: the constant rate the file
+    is meant to have, exact. matrix: in which its planes need no conversion (yuv.py). has_audio:
+    whether it has sound, of audio_rate samples a second. is_prepared: whether data/ava/transcode.py
+    made it. delay: seconds from the start of the file, its sound included, to its first frame,
+    exact. clock_start: what the file's own clock says at its first frame, seconds. choice: which of several video streams is read, where
+    nobody chose one.
     """
 
     path: Path
     start_second: float
     width: int
     height: int
+    stored_size: tuple[int, int]
+    pixel_aspect: Fraction = Fraction(1)
     fps: float
     frame_rate: Fraction
     matrix: str
@@ -98,8 +101,9 @@ class FrameReader(ABC):
     def read_at_or_after(
         self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
     ) -> np.ndarray:
-        """uint8 RGB [T, H, W, 3]: for each exact moment the first frame at or after it, the last
-        one past the end.
+        """uint8 RGB [T, H, W, 3]: for each exact moment the first frame at or after it, the last one past the end.
+
+        With the pixels of the file, square or not: the pictures that published weights saw were cut so.
         """
 
     @abstractmethod
@@ -149,6 +153,12 @@ class FrameReader(ABC):
         """Stretches that damage has taken, as far as they were met: the moments of the frames
         before and after each, inf where there is none after it.
         """
+        return ()
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was made up or changed to read this video, as far as it was met: ends of sentences that begin with its
+        name."""
         return ()
 
     def require(self, timestamp: float) -> None:

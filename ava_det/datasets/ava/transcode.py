@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import math
 import multiprocessing
 import os
@@ -30,8 +31,14 @@ from tqdm import tqdm
 
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.files import atomic_path, require_other_files
+from ava_det.video.decoding import DecodedFrame, FrameDecoder
 from ava_det.video.file import PREPARED_TAG
+from ava_det.video.pictures import find_square_size, fit_picture, have_same_shape
+from ava_det.video.reader import VideoError
 from ava_det.video.sources import find_videos
+from ava_det.video.tone import ToneMapper, is_hdr
+
+logger = logging.getLogger("ava_det")
 
 CRF = 18  # closer to the source than JPEG at quality 1, measured
 WINDOW_START = Fraction(32, 30)  # seconds a clip of 64 ticks begins before its keyframe
@@ -81,6 +88,10 @@ def transcode_video(source: Path, target: Path, form: Form) -> bool:
             if video.end < min(last, video.duration or 0) - 2:
                 raise video.damage()
             _check(Path(temporary), numbers, form, source)
+            for note in video.notes:
+                logger.warning(f"{source}: {note}")
+    except VideoError as error:
+        raise TranscodeError(str(error)) from None
     except av.FFmpegError as error:
         raise TranscodeError(
             f"{source}: cannot be transcoded ({error.strerror or error})"
@@ -92,26 +103,34 @@ class _Source:
     """The frames of a video with their exact seconds since the first, as ava_det.video.file counts
     them.
 
-    duration: seconds, or None where the file does not say. end: seconds of the last frame read so
-    far. Pictures that damage has touched are an error: a copy of them would look like whole ones.
+    duration: seconds, or None where the file does not say. end: seconds of the last frame read so far. size: width and
+    height of the first frame with square pixels. notes: what was made up or changed. Pictures that damage has touched
+    are an error: a copy of them would look like whole ones.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.duration: float | None = None
-        self._open()
-        first = next(self._decode(), None)
+        self.end = Fraction(-1)
+        self._decoder = FrameDecoder(path)
+        first = next(self._decoder.frames(), None)
         if first is None:
             raise TranscodeError(f"{path}: no frame of it can be decoded")
-        self.first = first
-        self._first_pts = first.pts
+        self.head = first
+        self.size = find_square_size(*first.shape)
+        self._map_tones = ToneMapper()
+        self.first = self._make_standard(first)
         self.duration = self._find_duration()
 
     def __enter__(self) -> _Source:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._container.close()
+        self._decoder.close()
+
+    @property
+    def notes(self) -> list[str]:
+        return self._decoder.notes
 
     def choose_span(self) -> tuple[int, float]:
         """The seconds to keep, besides the first frame."""
@@ -119,11 +138,10 @@ class _Source:
             return ANNOTATED[0] - MARGIN, ANNOTATED[1] + MARGIN
         return 0, math.inf
 
-    def frames_from(self, second: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    def frames_from(self, second: Fraction) -> Iterator[tuple[Fraction, DecodedFrame]]:
         """Every frame from the last one at or before `second`, give or take: (seconds, frame)."""
         if second > 0:
-            pts = self._first_pts + math.floor(second / self._stream.time_base)
-            self._container.seek(pts, stream=self._stream, backward=True)
+            self._decoder.seek(self.head.ticks + math.floor(second / self._decoder.tick))
             frames = self._timed(second)
             head = next(frames, None)
             if head is not None and head[0] <= second:
@@ -131,9 +149,18 @@ class _Source:
                 yield from frames
                 return
             # some containers land after the moment asked for
-        self._container.close()
-        self._open()
+        self._decoder.reopen()
         yield from self._timed(second)
+
+    def make_picture(self, found: DecodedFrame, width: int, height: int) -> av.VideoFrame:
+        """A frame as it is encoded: yuv420p of that size, with square pixels, of the standard range."""
+        if have_same_shape(find_square_size(*found.shape), self.size):
+            frame = self._make_standard(found)
+            return frame.reformat(width, height, "yuv420p", interpolation="BICUBIC")
+        picture = self._make_standard(found).to_ndarray(format="rgb24")
+        fitted = fit_picture(picture, find_square_size(*found.shape), (width, height))
+        frame = av.VideoFrame.from_ndarray(fitted, format="rgb24")
+        return frame.reformat(format="yuv420p", dst_colorspace=self.first.colorspace)
 
     def damage(self) -> TranscodeError:
         where = f"after {float(self.end):.1f} s" + (
@@ -141,60 +168,52 @@ class _Source:
         )
         return TranscodeError(f"{self.path}: is cut off or damaged {where}")
 
-    def _open(self) -> None:
-        self._container = av.open(str(self.path))
-        if not self._container.streams.video:
-            self._container.close()
-            raise TranscodeError(f"{self.path}: holds no video stream")
-        self._stream = self._container.streams.video[0]
-        self._stream.codec_context.thread_count = 1  # one process a video
-        self.end = Fraction(-1)
+    def _make_standard(self, found: DecodedFrame) -> av.VideoFrame:
+        return self._map_tones(found.frame) if is_hdr(found.frame) else found.frame
 
-    def _timed(self, begin: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    def _timed(self, begin: Fraction) -> Iterator[tuple[Fraction, DecodedFrame]]:
         """Whole frames after a seek for `begin`; what comes before it may be incomplete."""
         self.end = Fraction(-1)
-        for frame in self._decode():
-            seconds = (frame.pts - self._first_pts) * self._stream.time_base
-            if frame.is_corrupt:
-                if seconds >= begin:
-                    raise self.damage()
-            elif seconds > self.end and seconds >= 0:  # a repeated or backward pts is no new moment
+        begun = False
+        for found in self._decoder.frames():
+            seconds = (found.ticks - self.head.ticks) * self._decoder.tick
+            if self._decoder.broken and begun:
+                raise self.damage()
+            self._decoder.broken = False
+            begun |= seconds <= begin
+            if seconds > self.end and seconds >= 0:  # a repeated or backward time is no new moment
                 self.end = seconds
-                yield seconds, frame
-
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        """Frames with a pts; a truncated file ends early."""
-        try:
-            for packet in self._container.demux(self._stream):
-                yield from (frame for frame in packet.decode() if frame.pts is not None)
-        except av.error.InvalidDataError:
-            raise self.damage() from None
-        except av.FFmpegError:
-            return
+                yield seconds, found
+        if self._decoder.broken:
+            raise self.damage()
 
     def _find_duration(self) -> float | None:
-        stream = self._stream
-        tagged = self._stream.metadata.get("DURATION", "")
+        index = self._decoder.index
+        if index is not None:
+            return float((index.end - index.first) * self._decoder.tick)
+        stream = self._decoder.stream
+        tagged = stream.metadata.get("DURATION", "")
         if stream.duration is not None:
-            return float(stream.duration * stream.time_base)
+            return float(stream.duration * self._decoder.tick)
         if tagged.count(":") == 2:  # Matroska says it of each stream in words
             hours, minutes, seconds = tagged.split(":")
             return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        return self._container.duration / av.time_base if self._container.duration else None
+        length = self._decoder.container.duration
+        return length / av.time_base if length else None
 
 
 def _pick(
     video: _Source, form: Form, first: float, last: float
-) -> Iterator[tuple[int, av.VideoFrame]]:
+) -> Iterator[tuple[int, DecodedFrame]]:
     """(number, frame) for the frames of the prepared video: the nearest in time, the earlier of two
     equally near.
     """
     fps = form.fps
     number = math.floor(first * form.fps)
     if number:
-        yield 0, video.first
+        yield 0, video.head
         number -= (number - form.key_phase) % fps  # a key picture comes first
-    previous: tuple[Fraction, av.VideoFrame] | None = None
+    previous: tuple[Fraction, DecodedFrame] | None = None
     for seconds, frame in video.frames_from(Fraction(number, fps)):
         while previous and Fraction(number, fps) <= (previous[0] + seconds) / 2:
             if number > last * fps:
@@ -208,12 +227,11 @@ def _pick(
 
 
 def _write(
-    path: Path, frames: Iterator[tuple[int, av.VideoFrame]], video: _Source, form: Form, tag: str
+    path: Path, frames: Iterator[tuple[int, DecodedFrame]], video: _Source, form: Form, tag: str
 ) -> list[int]:
     """Encodes numbered frames as H.264 in MP4; returns their numbers."""
-    sides = video.first.width, video.first.height
-    scale = min(Fraction(form.short_side, min(sides)), Fraction(1))
-    width, height = (2 * round(side * scale / 2) for side in sides)
+    scale = min(Fraction(form.short_side, min(video.size)), Fraction(1))
+    width, height = (2 * round(side * scale / 2) for side in video.size)
     numbers: list[int] = []
     with av.open(
         str(path), "w", format="mp4", options={"movflags": "use_metadata_tags"}
@@ -235,7 +253,7 @@ def _write(
         if video.first.rotation:
             stream.set_display_rotation(video.first.rotation)
         for number, frame in frames:
-            picture = frame.reformat(width, height, "yuv420p", interpolation="BICUBIC")
+            picture = video.make_picture(frame, width, height)
             if not numbers:  # the colours are what they were: their names go along
                 context = stream.codec_context
                 context.colorspace = picture.colorspace

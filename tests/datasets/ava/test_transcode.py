@@ -22,6 +22,7 @@ from ava_det.datasets.ava.transcode import (
     transcode_folder,
     transcode_video,
 )
+from ava_det.video.decoding import DecodedFrame, FrameDecoder
 from ava_det.video.file import PREPARED_TAG, VideoReader
 from tests.support.numbered_video import STRIPES, read_number, write_numbered_video
 
@@ -131,14 +132,14 @@ def test_the_reader_decodes_nothing_else(
     target = tmp_path / "b.mp4"
     transcode_video(source, target, Form())
     decoded: list[object] = []
-    decode = VideoReader._decode
+    decode = FrameDecoder.frames
 
-    def counted(reader: VideoReader) -> Iterator[av.VideoFrame]:
-        for frame in decode(reader):
-            decoded.append(frame.pts)
+    def counted(decoder: FrameDecoder) -> Iterator[DecodedFrame]:
+        for frame in decode(decoder):
+            decoded.append(frame.ticks)
             yield frame
 
-    monkeypatch.setattr(VideoReader, "_decode", counted)
+    monkeypatch.setattr(FrameDecoder, "frames", counted)
     for second in range(6, 29):  # close to the start it decodes on from there
         with VideoReader(target, start_second) as reader:
             decoded.clear()

@@ -1,0 +1,209 @@
+"""One clock for a video whose own starts again, jumps or is missing.
+
+Recordings joined end to end (MPEG transport and program streams, HLS, Matroska files after one another) keep the clock
+of each part, and a raw stream has none. What such a file holds is looked up once, without decoding: its packets in
+their order, each with its time on one clock that goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+
+from ava_det.video.containers import choose_video_stream, open_container
+
+# A step back by more than this is a restart. A step ahead by more than this is a jump in those formats whose clocks may
+# jump (FFmpeg's AVFMT_TS_DISCONT); ffmpeg draws the same line (dts_delta_threshold).
+BACK_SECONDS = 0.5
+AHEAD_SECONDS = 10.0
+SKIPPED_BYTES = 1024  # between two packets of Matroska there is less, unless one could not be read
+MAX_FAILURES = 64  # packets in a row that cannot be read: then the rest of the file is lost
+MAY_JUMP = 0x0200
+HAS_NO_TIMES = 0x0080
+
+
+class RunningClock:
+    """Tells of each packet how far its times must be shifted to go on where the frames before it stopped.
+
+    tick: seconds of one unit of the packets' times. rate: frames a second, about. ahead: whether jumps ahead are closed
+    as well as restarts. num_jumps: met so far.
+    """
+
+    def __init__(self, tick: Fraction, rate: Fraction, ahead: bool) -> None:
+        self.num_jumps = 0
+        self._step = max(round(1 / (rate * tick)), 1)
+        self._back = round(BACK_SECONDS / tick)
+        self._ahead = max(round(AHEAD_SECONDS / tick), 3 * self._step) if ahead else None
+        self._last: int | None = None  # decoded
+        self._end: int | None = None  # of what is shown
+        self._shift = 0
+
+    def find_shift(self, packet: av.Packet) -> int:
+        """Ticks to add to the times of this packet, the next one in the order of decoding."""
+        time = packet.pts if packet.dts is None and packet.is_keyframe else packet.dts
+        if time is not None:
+            if (
+                self._last is not None
+                and self._end is not None
+                and self._is_jump(time + self._shift - self._last)
+            ):
+                self.num_jumps += 1
+                self._shift = self._end - (time if packet.pts is None else packet.pts)
+                self._last = time + self._shift
+            self._last = (
+                time + self._shift if self._last is None else max(time + self._shift, self._last)
+            )
+        shown = packet.dts if packet.pts is None else packet.pts
+        self._step = packet.duration or self._step
+        if shown is not None:
+            end = shown + self._shift + self._step
+            self._end = end if self._end is None else max(end, self._end)
+        return self._shift
+
+    def _is_jump(self, step: int) -> bool:
+        return step < -self._back or (self._ahead is not None and step > self._ahead)
+
+
+@dataclass(frozen=True)
+class PacketIndex:
+    """The packets of a video stream in the order of the file.
+
+    shifts: int64 [N], ticks to add to the times of each; None where they have none, and `times` are their times.
+    times: int64 [N], when each is shown, on the running clock. keys: int64 [K], the numbers of the key pictures.
+    step: ticks of one frame. joins: the numbers of the packets before which the clock of the file jumps.
+    """
+
+    shifts: np.ndarray | None
+    times: np.ndarray
+    keys: np.ndarray
+    step: int
+    joins: tuple[int, ...]
+
+    @property
+    def first(self) -> int:
+        """When the first frame is shown."""
+        return int(self.times.min())
+
+    @property
+    def end(self) -> int:
+        """When the last frame ends, in ticks of the running clock."""
+        return int(self.times.max()) + self.step
+
+    def find_key(self, time: int) -> int:
+        """The number of the last key picture that is shown at or before `time`; 0 where there is none."""
+        before = self.keys[self.times[self.keys] <= time]
+        return int(before.max(initial=0))
+
+    def retime(self, packet: av.Packet, number: int) -> None:
+        """Puts packet `number` on the running clock."""
+        number = min(number, len(self.times) - 1)
+        if self.shifts is None:
+            packet.pts = packet.dts = int(self.times[number])
+            return
+        shift = int(self.shifts[number])
+        packet.pts = None if packet.pts is None else packet.pts + shift
+        packet.dts = None if packet.dts is None else packet.dts + shift
+
+
+def index_packets(
+    packets: Iterable[av.Packet], tick: Fraction, rate: Fraction, ahead: bool
+) -> PacketIndex | None:
+    """The index of a stream's `packets`, read to their end; None where there is none.
+
+    Raises av.FFmpegError where they cannot be read.
+    """
+    clock = RunningClock(tick, rate, ahead)
+    shifts: list[int] = []
+    times: list[int] = []
+    keys: list[int] = []
+    joins: list[int] = []
+    timed = False
+    step = 0
+    for packet in packets:
+        if packet.size == 0 and packet.dts is None and packet.pts is None:
+            continue  # the end
+        timed |= packet.dts is not None
+        step = step or packet.duration or 0
+        if packet.is_keyframe:
+            keys.append(len(times))
+        shift = clock.find_shift(packet)
+        if clock.num_jumps > len(joins):
+            joins.append(len(times))
+        time = packet.dts if packet.pts is None else packet.pts
+        shifts.append(shift)
+        times.append((times[-1] if times else 0) if time is None else time + shift)
+    if not times:
+        return None
+    step = step or max(round(1 / (rate * tick)), 1)
+    moments = (
+        np.array(times, dtype=np.int64) if timed else np.arange(len(times), dtype=np.int64) * step
+    )
+    return PacketIndex(
+        np.array(shifts, dtype=np.int64) if timed else None,
+        moments,
+        np.array(keys, dtype=np.int64),
+        step,
+        tuple(joins),
+    )
+
+
+@lru_cache(maxsize=32)
+def load_index(
+    path: Path, choice: int | None, tick: Fraction, rate: Fraction, state: tuple[int, int]
+) -> PacketIndex | None:
+    """Reads a file through without decoding; once for each state of it (its bytes and when they
+    changed), as readers are opened again and again. choice: as for `choose_video_stream`.
+    """
+    with open_container(path) as container:
+        ahead = bool(container.format.flags & MAY_JUMP)
+        packets = _read_leniently(container, choose_video_stream(container, path, choice))
+        return index_packets(packets, tick, rate, ahead)
+
+
+def _read_leniently(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.Packet]:
+    failures = 0
+    while failures < MAX_FAILURES:
+        try:
+            for packet in container.demux(stream):
+                failures = 0
+                yield packet
+            return
+        except av.FFmpegError:
+            failures += 1
+
+
+def holds_another_file(path: Path, container: str) -> bool:
+    """Whether something follows the end of a Matroska file, as where several are joined by appending."""
+    if "matroska" not in container:
+        return False
+    with path.open("rb") as file:
+        header = _read_length(file)
+        if header is None:
+            return False
+        file.seek(header, os.SEEK_CUR)
+        segment = _read_length(file)
+        return segment is not None and file.tell() + segment + SKIPPED_BYTES < path.stat().st_size
+
+
+def _read_length(file: BinaryIO) -> int | None:
+    """Reads the id and the length of an element of EBML (RFC 8794); None for a length that is not known."""
+    values = []
+    for keep_marker in (True, False):
+        first = file.read(1)
+        size = 9 - first[0].bit_length() if first else 9
+        if size > 8:
+            return None
+        value = first[0] if keep_marker else first[0] & ((1 << (8 - size)) - 1)
+        rest = file.read(size - 1)
+        values.append((value << 8 * len(rest)) | int.from_bytes(rest))
+    return None if values[1] == (1 << 7 * size) - 1 else values[1]
