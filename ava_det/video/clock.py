@@ -30,6 +30,13 @@ MAY_JUMP = 0x0200
 HAS_NO_TIMES = 0x0080
 
 
+def find_rate(fps: float) -> Fraction:
+    """The fraction that a rate is meant to be: 29.97 is 30000 / 1001, one an hour 1 / 3600."""
+    if fps < 1:
+        return 1 / Fraction(1 / fps).limit_denominator(1001)
+    return Fraction(fps).limit_denominator(1001)
+
+
 class RunningClock:
     """Tells of each packet how far its times must be shifted to go on where the frames before it stopped.
 

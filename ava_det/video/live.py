@@ -20,7 +20,7 @@ from typing import Self
 import av
 import numpy as np
 
-from ava_det.video.clock import RunningClock
+from ava_det.video.clock import RunningClock, find_rate
 from ava_det.video.containers import choose_video_stream, describe_av_error
 from ava_det.video.pictures import DecodedPicture, FrameConverter
 from ava_det.video.reader import TAGGED, FrameReader, Picture, VideoError
@@ -161,7 +161,7 @@ class LiveWindow(FrameReader):
         self.height = source.height
         self.fps = source.fps
         self.stored_size = source.stored_size
-        self.frame_rate = Fraction(source.fps).limit_denominator(1001)
+        self.frame_rate = find_rate(source.fps)
         self.matrix = source.matrix
         self._pictures = pictures
         self._seconds = [picture.seconds for picture in pictures]

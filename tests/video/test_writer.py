@@ -99,3 +99,28 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         VideoWriter(tmp_path / "out.mp4", 64, 48, 30) as writer,
     ):
         writer.write(np.zeros((64, 48, 3), np.uint8), 0.0)
+
+
+@pytest.mark.parametrize("fps", [1 / 3600, 1 / 86_400, 0.4, 240.0, 1000.0])
+def test_rates_at_the_edges(tmp_path: Path, fps: float) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path, 64, 48, fps) as writer:
+        for number in range(3):
+            writer.write(np.full((48, 64, 3), 60 * number, np.uint8), number / fps)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        moments = [frame.time for frame in container.decode(stream)]
+        assert moments == pytest.approx([number / fps for number in range(3)], abs=1e-3)
+        assert float(stream.duration * stream.time_base) == pytest.approx(
+            3 / fps, rel=0.01, abs=1e-3
+        )
+        assert float(stream.average_rate) == pytest.approx(fps, rel=0.01)
+
+
+def test_a_video_of_one_frame(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path, 64, 48, 10) as writer:
+        writer.write(np.full((48, 64, 3), 90, np.uint8), 0.0)
+    with av.open(str(path)) as container:
+        assert float(container.streams.video[0].duration * container.streams.video[0].time_base) > 0
+        assert len(list(container.decode(video=0))) == 1
