@@ -32,7 +32,8 @@ class VideoFacts:
     header says.
 
     fps: average frames a second; frame_rate: what the file is meant to have. They differ where the
-    rate varies.
+    rate varies. shape: size and pixels as the file has them, where those are not square, else None.
+    notes: what is made up or changed to read it, as `FrameReader.notes`.
     """
 
     path: Path
@@ -42,6 +43,8 @@ class VideoFacts:
     frame_rate: float
     width: int
     height: int
+    shape: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_truncated(self) -> bool:
@@ -68,9 +71,13 @@ def _probe(path: Path) -> VideoFacts | str:
             promised = reader.find_end()
             seconds = _find_last_second(reader, promised)
             rate = float(reader.frame_rate)
-            return VideoFacts(
-                path, seconds, promised, reader.fps, rate, reader.width, reader.height
-            )
+            size = reader.width, reader.height
+            aspect = reader.pixel_aspect
+            stored = "{}x{}".format(*reader.stored_size)
+            pixels = f"{aspect.numerator}:{aspect.denominator}"
+            shape = None if size == reader.stored_size else f"{stored}, {pixels}"
+            notes = tuple(reader.notes)
+            return VideoFacts(path, seconds, promised, reader.fps, rate, *size, shape, notes)
     except VideoError as error:
         return str(error).removeprefix(f"{path}: ")
 
@@ -141,6 +148,7 @@ def check_video_files(
         for video_id, facts in probed.items()
         if isinstance(facts, VideoFacts) and abs(facts.fps / facts.frame_rate - 1) > 0.02
     ]
+    findings += _list_changes(probed)
     if varying:
         problem = f"videos whose frame rate varies: {quote_first(varying)}"
         findings.append(
@@ -152,6 +160,22 @@ def check_video_files(
                 len(varying),
             )
         )
+    return findings
+
+
+def _list_changes(probed: Probed) -> list[Finding]:
+    """What readers do to videos so that people look as they are and every frame has its second."""
+    facts = {name: one for name, one in probed.items() if isinstance(one, VideoFacts)}
+    squeezed = [f"{name} ({one.shape})" for name, one in facts.items() if one.shape is not None]
+    findings = []
+    if squeezed:
+        problem = f"videos whose pixels are not square: {quote_first(squeezed)}"
+        remedy = "nothing to do: they are read with square ones, published frame grids as stored"
+        findings.append(Finding(NOTE, "data.video_dir", problem, remedy, len(squeezed)))
+    for name, one in facts.items():
+        for note in one.notes:
+            remedy = "nothing to do if that is right, else encode the file anew"
+            findings.append(Finding(NOTE, f"video {name}", note, remedy))
     return findings
 
 

@@ -15,7 +15,7 @@ from ava_det.boxes import clip_boxes, compute_iou, normalise_boxes
 from ava_det.detectors import PersonDetector, VideoDetector, check_detector
 from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.folder import open_video
-from ava_det.video.reader import FrameReader, VideoError
+from ava_det.video.reader import FrameReader, VideoError, warn_of_notes
 
 # timestamp, normalised boxes float32 [N, 4], person scores float32 [N]
 Found = tuple[float, Tensor, Tensor]
@@ -79,6 +79,7 @@ def detect_in_video(
             frames.append(reader.read([timestamp])[0])
         for timestamp, (boxes, scores) in zip(batch, find(frames), strict=True):
             yield timestamp, *normalise_persons(boxes, scores, reader.width, reader.height)
+    warn_of_notes(reader)
 
 
 def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[float]:

@@ -20,7 +20,7 @@ import numpy as np
 from ava_det.data.dataset import ClipReader
 from ava_det.structures import Detections
 from ava_det.tracking.linker import MAX_GAP_SECONDS, interpolate
-from ava_det.video.reader import DamageError, FrameReader, Picture
+from ava_det.video.reader import DamageError, FrameReader, Picture, warn_of_notes
 
 logger = logging.getLogger("ava_det")
 
@@ -139,8 +139,7 @@ def warn_of_faults(reader: FrameReader, num_keyframes: int) -> None:
     """Warns of what was made up or changed to read a video, and which stretches of it are lost, and
     with them how many keyframes; nothing for a sound one.
     """
-    for note in reader.notes:
-        logger.warning(f"{reader.path}: {note}")
+    warn_of_notes(reader)
     if not reader.lost:
         return
     moments = [[moment - reader.start_second for moment in stretch] for stretch in reader.lost]

@@ -7,6 +7,7 @@ other one that plus its presentation time.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -187,6 +188,12 @@ class FrameReader(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def warn_of_notes(reader: FrameReader) -> None:
+    """Warns of what was made up or changed to read a video."""
+    for note in reader.notes:
+        logging.getLogger("ava_det").warning(f"{reader.path}: {note}")
 
 
 class _Samples(Sequence[np.ndarray]):

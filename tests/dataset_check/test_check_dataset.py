@@ -8,14 +8,17 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from ava_det.commands.check import list_files
 from ava_det.config import load_config
-from ava_det.dataset_check import ERROR, Examination, check_dataset
+from ava_det.dataset_check import ERROR, NOTE, Examination, check_dataset
+from tests.support.numbered_video import draw_number, write_numbered_video
 from tests.support.small_dataset import (
     FAULTS,
     ROOT,
@@ -283,3 +286,26 @@ def test_a_mistake_in_the_command_is_2(
     assert code == 2
     assert not out
     assert err.count("\n") == 1
+
+
+def test_videos_that_are_changed_to_be_read_are_named(clean: Path, tmp_path: Path) -> None:
+    """Pixels that are not square, and recordings joined end to end: notes, and no errors."""
+    folder = tmp_path / "data"
+    shutil.copytree(clean, folder)
+    squeezed = folder / "videos" / "a.mkv"
+    with av.open(str(squeezed), "w") as container:
+        stream = container.add_stream("libx264", rate=5, options={"g": "10"})
+        stream.width = 64
+        stream.height = 48
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        for number in range(60):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(draw_number(number), "rgb24")))
+        container.mux(stream.encode())
+    (folder / "videos" / "b.mp4").unlink()
+    part = tmp_path / "part.ts"
+    write_numbered_video(part, [Fraction(number, 5) for number in range(30)], rate=5)
+    (folder / "videos" / "b.ts").write_bytes(part.read_bytes() * 2)
+    found = examine(overrides(folder, 900)).findings
+    assert [one.severity for one in found] == [NOTE, NOTE]
+    assert "videos whose pixels are not square: a (64x48, 2:1)" in {one.problem for one in found}
+    assert any(one.problem.startswith("its clock starts again or jumps at 6.0 s") for one in found)
