@@ -21,7 +21,7 @@ SATURATED_LOGIT = 30.0  # a mean |logit| from which a sigmoid learns nothing: si
 # such logits are fine where they are right (absent actions); then the loss is far smaller
 WRONG_LOSS = 0.2
 SATURATED_LOSS = 5  # times the loss of a network that knows nothing
-FIRST_LOOK = 50  # a run that cannot work is told so within its first steps, however rarely it logs
+FIRST_LOOKS = (1, 50)  # steps: a run has begun; a run that cannot work is told so
 
 
 class DivergedError(TrainingError):
@@ -53,6 +53,11 @@ class Interval:
         self._waited = 0.0
         self._start = self._last = time.perf_counter()
 
+    @property
+    def seconds(self) -> float:
+        """Since the line before."""
+        return time.perf_counter() - self._start
+
     def data_arrived(self) -> None:
         self._waited += time.perf_counter() - self._last
 
@@ -79,7 +84,7 @@ class Interval:
         self._check_finite(losses, own, position, lr)
         loss = sum(losses) / count
         _check_saturation(loss, logit, self._initial_loss, position, lr)
-        seconds = time.perf_counter() - self._start
+        seconds = self.seconds
         num_clips = sum(len(keyframes) for keyframes in self._keyframes) * world_size()
         return {
             "step": position.step,

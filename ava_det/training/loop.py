@@ -18,11 +18,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ava_det.distributed import broadcast_from_main, is_main_process, sum_over_ranks, world_size
 from ava_det.structures import ClipBatch
-from ava_det.training.interval import FIRST_LOOK, DivergedError, Interval
+from ava_det.training.interval import FIRST_LOOKS, DivergedError, Interval
 from ava_det.training.log import Log
 from ava_det.training.loss import LossSettings, compute_loss, split_batch
 from ava_det.training.state import Position, TrainingError, capture_state, is_finite, restore_state
 from ava_det.training.stop import StopRequest
+
+LOG_SECONDS = 5.0  # between looks at the loss, however many steps that is
 
 
 class EpochLoader(Protocol):
@@ -36,10 +38,10 @@ class EpochLoader(Protocol):
 @dataclass
 class LoopSettings:
     """num_epochs; clip_grad_norm: largest norm of the gradient, or None; loss: which actions count,
-    and how; log_every: steps between looks at the loss; eval_every: epochs between evaluations, or
-    None for the end only; save_every: minutes between checkpoints within an epoch; micro_batches:
-    parts of a step's batch, one after another; metric: of what `evaluate` returns, the number that
-    says how good the model is.
+    and how; log_every: steps between looks at the loss, fewer where they take longer than
+    LOG_SECONDS; eval_every: epochs between evaluations, or None for the end only; save_every:
+    minutes between checkpoints within an epoch; micro_batches: parts of a step's batch, one after
+    another; metric: of what `evaluate` returns, the number that says how good the model is.
     """
 
     num_epochs: int
@@ -105,9 +107,8 @@ def train(
             interval.data_arrived()
             lr = lr_at(position.fractional_epoch)
             is_late = time.monotonic() - saved_at >= settings.save_every * 60
-            num_boxes, is_stopped, is_save_due = _agree(
-                len(batch.rois), stop.received is not None, is_late
-            )
+            wishes = stop.received is not None, is_late, interval.seconds >= LOG_SECONDS
+            num_boxes, is_stopped, is_save_due, is_log_due = _agree(len(batch.rois), *wishes)
             interval.add(
                 *take_step(parallel, batch, num_boxes, lr, optimizer, to_device, settings),
                 batch.keyframes,
@@ -115,7 +116,12 @@ def train(
             position.advance()
             boxes_of_epoch += num_boxes
             saves = is_save_due or is_stopped or position.batch == 0
-            if saves or position.batch % settings.log_every == 0 or position.step == FIRST_LOOK:
+            if (
+                saves
+                or is_log_due
+                or position.batch % settings.log_every == 0
+                or position.step in FIRST_LOOKS
+            ):
                 try:
                     hooks.log.write(**interval.close(position, lr, num_steps))
                 except DivergedError as error:
@@ -182,15 +188,20 @@ def freeze_batch_norm(model: nn.Module) -> None:
             module.eval()
 
 
-def _agree(num_boxes: int, is_stopped: bool, is_late: bool) -> tuple[float, bool, bool]:
+def _agree(
+    num_boxes: int, is_stopped: bool, is_late: bool, is_silent: bool
+) -> tuple[float, bool, bool, bool]:
     """Over all ranks: the boxes of a step, whether any was asked to stop, whether the main one
-    wants to save.
+    wants to save or log.
 
     Counts and wishes are known before the step, on the host, so that no device is waited for.
     """
-    told = torch.tensor([num_boxes, is_stopped, is_late and is_main_process()], dtype=torch.float64)
-    boxes, stopped, late = sum_over_ranks(told).tolist()
-    return boxes, stopped > 0, late > 0
+    by_main = is_main_process()
+    told = torch.tensor(
+        [num_boxes, is_stopped, is_late and by_main, is_silent and by_main], dtype=torch.float64
+    )
+    boxes, stopped, late, silent = sum_over_ranks(told).tolist()
+    return boxes, stopped > 0, late > 0, silent > 0
 
 
 def _is_evaluation_due(position: Position, eval_every: int | None) -> bool:

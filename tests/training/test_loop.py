@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ava_det.structures import ClipBatch
+from ava_det.training import loop
 from ava_det.training.interval import DivergedError, Interval
 from ava_det.training.loop import freeze_batch_norm
 from ava_det.training.loss import LossSettings, compute_loss, split_batch
@@ -25,9 +26,19 @@ def test_the_log_has_loss_rate_and_metrics(tmp_path: Path) -> None:
     run(tmp_path, 2, 2)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     steps = [line["step"] for line in lines if "step" in line]
-    assert steps == [2, 3, 5, 6]
+    assert steps == [1, 2, 3, 5, 6]
     assert lines[-1]["mAP"] == 0.5
     assert all(0 <= line["data_wait"] <= 1 and line["loss"] > 0 for line in lines if "step" in line)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0, [1, 2, 3, 4, 5, 6]), (1e9, [1, 3, 6])])
+def test_slow_steps_are_logged_by_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, expected: list[int]
+) -> None:
+    monkeypatch.setattr(loop, "LOG_SECONDS", seconds)
+    run(tmp_path, 2, 2, log_every=1000)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "step" in line] == expected
 
 
 def test_the_loss_is_the_mean_over_boxes_and_classes() -> None:
