@@ -64,6 +64,7 @@ class ModelConfig:
     roi_hidden_layer: bool = False  # one more linear layer before the last (MMAction2)
     dropout: float = 0.5  # before the last layer, in training
     zero_init_last_gamma: bool = True  # false for very shallow networks and short schedules
+    temporal_difference_init: bool = False  # half of the temporal filters see only change at first
 
     def __post_init__(self) -> None:
         _require_one_of("model.backbone", self.backbone, BACKBONES)

@@ -34,6 +34,7 @@ def build_model(config: Config) -> nn.Module:
         non_local_res4=model.non_local_res4,
         non_local_pool=(model.non_local_pool[0], model.non_local_pool[1], model.non_local_pool[2]),
         zero_init_last_gamma=model.zero_init_last_gamma,
+        temporal_difference_init=model.temporal_difference_init,
     )
     if model.head == "classification":
         head = ClassificationHead(backbone.out_channels, model.num_classes, dropout=model.dropout)

@@ -102,6 +102,8 @@ class SlowFast(nn.Module):
         non_local_res4: See `Pathway`. Non-local blocks are part of the Slow (or only) pathway.
         non_local_pool: See `Pathway`.
         zero_init_last_gamma: Whether each residual branch starts as zero (Goyal et al. 2017).
+        temporal_difference_init: Whether half of the temporal filters start blind to what does not
+            change, see `remove_temporal_means`.
 
     Attributes:
         out_channels: Channels of each pathway's features.
@@ -127,6 +129,7 @@ class SlowFast(nn.Module):
         non_local_res4: Collection[int] = (),
         non_local_pool: tuple[int, int, int] = (2, 2, 2),
         zero_init_last_gamma: bool = True,
+        temporal_difference_init: bool = False,
     ) -> None:
         super().__init__()
         _check_values(backbone, depth, width, alpha, beta_inv, lateral)
@@ -171,6 +174,8 @@ class SlowFast(nn.Module):
             pathway.stage_channels[4] for pathway in (self.slow, self.fast) if pathway is not None
         ]
         _initialize(self, zero_init_last_gamma)
+        if temporal_difference_init:
+            remove_temporal_means(self)
 
     def forward(self, slow: Tensor | None = None, fast: Tensor | None = None) -> list[Tensor]:
         """Computes the features of each pathway.
@@ -264,3 +269,18 @@ def _initialize(backbone: SlowFast, zero_init_last_gamma: bool) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.BatchNorm3d) and name.endswith(".c_bn") and zero_init_last_gamma:
             nn.init.zeros_(module.weight)
+
+
+@torch.no_grad()
+def remove_temporal_means(backbone: nn.Module) -> None:
+    """Makes half of the filters of every temporal convolution answer to change alone, in place.
+
+    A filter drawn at random answers to the sum of its frames far more than to their differences,
+    because most of a video stands still, and a short training may end before it has found the
+    differences. Without the mean over its frames a filter gives nothing where nothing changes. The
+    other half stays as drawn and sees what stands still.
+    """
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv3d) and module.kernel_size[0] > 1:
+            half = module.weight[: module.out_channels // 2]
+            half -= half.mean(dim=2, keepdim=True)

@@ -26,7 +26,13 @@ from ava_det.tasks.splits import Split, build_eval_loader
 # What no feature depends on: the head's linear layers, augmentation, and what the cache knows of
 # each clip. All other keys count, so that one that is new is not forgotten.
 NOT_OF_FEATURES = {
-    "model": {"num_classes", "dropout", "roi_hidden_layer", "zero_init_last_gamma"},
+    "model": {
+        "num_classes",
+        "dropout",
+        "roi_hidden_layer",
+        "zero_init_last_gamma",
+        "temporal_difference_init",
+    },
     "data": {
         *(
             "video_dir",

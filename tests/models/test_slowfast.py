@@ -7,8 +7,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ava_det.models import resnet3d
 from ava_det.models.non_local import NonLocal
-from ava_det.models.resnet3d import FactorisedConv3d
+from ava_det.models.resnet3d import FactorisedConv3d, Stem
 from ava_det.models.slowfast import LateralConnection, SlowFast
 
 
@@ -102,6 +103,62 @@ def test_zero_init_last_gamma_is_a_choice() -> None:
         network = SlowFast("slow_only", depth=14, width=8, zero_init_last_gamma=zero)
         gammas = [p for name, p in network.named_parameters() if name.endswith("c_bn.weight")]
         assert all(bool((gamma == 0).all()) == zero for gamma in gammas)
+
+
+def test_half_of_the_temporal_filters_can_start_blind_to_what_stands_still() -> None:
+    network = SlowFast(depth=14, width=8, beta_inv=4, temporal_difference_init=True)
+    temporal = [
+        m for m in network.modules() if isinstance(m, torch.nn.Conv3d) and m.kernel_size[0] > 1
+    ]
+    assert (
+        len(temporal) == 11
+    )  # stem and four stages of the Fast pathway, two of the Slow one, four laterals
+    for conv in temporal:
+        still = conv.weight.sum(dim=2).abs().flatten(1).amax(dim=1)
+        half = conv.out_channels // 2
+        assert still[:half].amax() < 1e-5
+        assert still[half:].amin() > 1e-3
+    frame = torch.randn(1, 3, 1, 16, 16).expand(-1, -1, 9, -1, -1)
+    seen = network.fast.stem.conv(frame)[
+        0, :, 2:-2
+    ]  # at both ends of the clip the padding is a change
+    assert seen[0].abs().amax() < 1e-5 < seen[1].abs().amax()
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "frames"), [(1, 5, 2), (4, 5, 16), (8, 5, 8), (3, 3, 4)]
+)
+def test_frame_pairs_are_the_convolution(
+    channels: int, kernel: int, frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Output, and gradients of weights and clip; an odd number of frames goes the usual way."""
+    torch.manual_seed(0)
+    stem = Stem(channels, kernel).double().to(memory_format=torch.channels_last_3d)
+    paired: list[int] = []
+    plain = resnet3d.convolve_frame_pairs
+    monkeypatch.setattr(
+        resnet3d, "convolve_frame_pairs", lambda *args: paired.append(1) or plain(*args)
+    )
+    for length in (frames, frames + 1):
+        clip = torch.randn(2, 3, length, 18, 22, dtype=torch.float64).to(
+            memory_format=torch.channels_last_3d
+        )
+        clip.requires_grad_()
+        ours = stem.conv(clip)
+        whole = torch.nn.functional.conv3d(
+            clip, stem.conv.weight, None, (1, 2, 2), (kernel // 2, 3, 3)
+        )
+        torch.testing.assert_close(ours, whole)
+        weights = torch.randn_like(ours)
+        for wanted in (stem.conv.weight, clip):
+            gradients = [
+                torch.autograd.grad((y * weights).sum(), wanted, retain_graph=True)[0]
+                for y in (ours, whole)
+            ]
+            torch.testing.assert_close(*gradients)
+    assert len(paired) == (
+        frames >= kernel
+    )  # shorter clips are padded first, to an odd number of frames
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 6])
