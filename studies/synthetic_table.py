@@ -28,6 +28,7 @@ from ava_det.boxes import compute_iou
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, load_config
 from ava_det.data.build import build_clip_reader
+from ava_det.device.threads import build_child_environment
 from ava_det.files import write_text
 from ava_det.formats.annotations import (
     keyframes_from_annotations,
@@ -52,7 +53,6 @@ CLASS_GROUPS = {
     "slow motion": (5, 6, 10, 14),
     "fast motion": (69, 43, 34, 36),
 }
-CLIP_SIZE = (96, 128)
 
 
 @dataclass
@@ -126,7 +126,7 @@ def run_tool(script: str, arguments: list[str], jobs: int, folder: Path) -> None
     print(f"$ python tools/{script} {' '.join(arguments)}", flush=True)
     with open(folder / "console.txt", "a") as console:
         command = [sys.executable, str(ROOT / "tools" / script), *arguments]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        environment = build_child_environment(threads)
         code = subprocess.run(
             command, stdout=console, stderr=console, env=environment, check=False
         ).returncode
@@ -187,12 +187,13 @@ def compute_gmacs(name: str, overrides: Sequence[str] = ()) -> float:
     config = load_config(ROOT / "configs" / "synthetic" / f"{name}.yaml", overrides)
     reader = build_clip_reader(config)
     model = build_model(config).eval()
+    height = config.data.test_short_side
     clips = [
-        None if indices is None else torch.zeros(1, 3, len(indices), *CLIP_SIZE)
+        None if indices is None else torch.zeros(1, 3, len(indices), height, height * 4 // 3)
         for indices in (reader.slow_indices, reader.fast_indices)
     ]
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model(clips[0], clips[1], torch.tensor([[0.0, 0.0, 0.0, 63.0, 95.0]]))
+        model(clips[0], clips[1], torch.tensor([[0.0, 0.0, 0.0, 47.0, 71.0]]))
     return counter.get_total_flops() / 2e9
 
 

@@ -4,7 +4,8 @@ quickstart` runs.
     ava-det quickstart [--output DIR] [--dataset DIR] [--num-train N] [--num-val N] [key=value ...]
 
 It runs four commands of this toolkit and prints each before it starts, so that they can be run one
-by one.
+by one. After Ctrl-C the same command goes on: what is rendered stays, and a training goes on from
+its last checkpoint.
 """
 
 from __future__ import annotations
@@ -13,17 +14,22 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ava_det.checkpoint import load_checkpoint
 from ava_det.cli import ToolParser, reports_mistakes
+from ava_det.config import Config, config_to_dict, load_config
+from ava_det.device.threads import build_child_environment
 from ava_det.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "configs/synthetic/slowfast.yaml"
+INTERRUPTED = 128 + signal.SIGINT  # the exit code of a program that Ctrl-C has ended
 
 
 def make_parser() -> ToolParser:
@@ -62,7 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     run("render", "--output", args.dataset, *sizes)
     data = dataset_overrides(args.dataset)
-    run("train", "--config", CONFIG, f"output_dir={args.output}", *data, *args.overrides)
+    training = [f"output_dir={args.output}", *data, *args.overrides]
+    resume = is_unfinished(args.output, load_config(CONFIG, training), args.dataset)
+    if resume:
+        print(
+            f"\nthe training in {args.output} was interrupted, its settings are these: it goes on"
+        )
+    run("train", "--config", CONFIG, *training, *(["--resume"] if resume else []))
     weights = args.output / "checkpoints" / "last.pt"
     gt_output = args.output / "gt_boxes"
     test = ("test", "--config", CONFIG, "--weights", weights, "--boxes", "gt")
@@ -84,15 +96,34 @@ def dataset_overrides(dataset: Path) -> list[str]:
     return [f"data.video_dir={dataset}/videos", f"data.label_map={dataset}/labelmap.pbtxt", *files]
 
 
+def is_unfinished(output: Path, config: Config, dataset: Path) -> bool:
+    """Whether `output` holds a training with this config, on this dataset as it is now, that was
+    begun and not scored yet."""
+    last = output / "checkpoints" / "last.pt"
+    if not last.is_file() or (output / "metrics.json").exists():
+        return False
+    was_rendered_since = (dataset / "complete.json").stat().st_mtime > last.stat().st_mtime
+    return not was_rendered_since and load_checkpoint(last).get("config") == config_to_dict(config)
+
+
 def run(command: str, *arguments: object) -> None:
-    """Runs one command in a process of its own; where it fails, its exit code ends this one."""
+    """Runs one command in a process of its own; where it fails, its exit code ends this one.
+
+    Ctrl-C reaches that process too, which is waited for: a training saves its state first.
+    """
     texts = [command, *(str(argument) for argument in arguments)]
     print(f"\n$ ava-det {shlex.join(texts)}", flush=True)
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    code = subprocess.run(
-        [sys.executable, "-m", "ava_det", *texts], check=False, env=environment
-    ).returncode
+    environment = {**build_child_environment(), "PYTHONPATH": os.pathsep.join(paths)}
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        code = subprocess.run(
+            [sys.executable, "-m", "ava_det", *texts], check=False, env=environment
+        ).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if code == INTERRUPTED:
+        print("the same command goes on with the training, if its state was saved")
     if code:
         raise SystemExit(code)
 

@@ -93,6 +93,7 @@ def run_training(
                 print(describe(metrics, config.output_dir))
     except Preempted as stopped:
         print(stopped, file=sys.stderr)
+        return stopped.exit_code
     return 0
 
 

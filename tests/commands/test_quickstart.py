@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
 import cv2
 import pytest
 
+from ava_det.checkpoint import save_checkpoint
+from ava_det.commands.quickstart import is_unfinished
+from ava_det.config import config_to_dict, load_config
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_quickstart(folder: Path, *arguments: str) -> tuple[str, Path]:
-    output = folder / "quickstart"
-    command = [
-        sys.executable,
-        str(ROOT / "tools/quickstart.py"),
-        f"--output={output}",
-        f"--dataset={folder}/data",
-    ]
     finished = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+        make_command(folder, *arguments), capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert finished.returncode == 0, finished.stderr[-2000:]
-    return finished.stdout, output
+    return finished.stdout, folder / "quickstart"
+
+
+def make_command(folder: Path, *arguments: str) -> list[str]:
+    quickstart = [sys.executable, str(ROOT / "tools/quickstart.py")]
+    return [*quickstart, f"--output={folder}/quickstart", f"--dataset={folder}/data", *arguments]
+
+
+def read_steps(output: Path) -> list[int]:
+    log = output / "log.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [line["step"] for line in lines if "step" in line]
 
 
 def check_files(stdout: str, output: Path) -> tuple[float, float]:
@@ -47,16 +58,65 @@ def check_files(stdout: str, output: Path) -> tuple[float, float]:
     return detected["mAP"], labelled["mAP"]
 
 
+SMALL = [
+    *("--num-train=2", "--num-val=1", "device=cpu", "precision=fp32"),
+    *("model.width=4", "data.train_short_side=[32,32]", "data.test_short_side=32"),
+]
+
+
 def test_the_small_twin(tmp_path: Path) -> None:
-    small = [
-        "model.width=4",
-        "data.train_short_side=[32,32]",
-        "data.test_short_side=32",
-        "train.epochs=1",
-    ]
-    arguments = ["--num-train=2", "--num-val=1", *small, "device=cpu", "precision=fp32"]
+    arguments = [*SMALL, "train.epochs=1"]
     check_files(*run_quickstart(tmp_path, *arguments))
     check_files(*run_quickstart(tmp_path, *arguments))  # safe to run twice
+    assert read_steps(tmp_path / "quickstart")[0] == 1  # begun anew
+
+
+def test_ctrl_c_in_its_training_and_the_same_command_again(tmp_path: Path) -> None:
+    arguments = [*SMALL, "train.epochs=20"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(
+        make_command(tmp_path, *arguments), cwd=ROOT, start_new_session=True, **pipes
+    )
+    output = tmp_path / "quickstart"
+    while not read_steps(output):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process in it
+    stdout, stderr = process.communicate()
+    done = read_steps(output)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert (
+        stderr.splitlines()[-1]
+        == f"stopped by SIGINT at step {done[-1]}; the state is saved, go on with --resume"
+    )
+    assert stdout.splitlines()[-1].startswith("the same command goes on")
+    stdout, _ = run_quickstart(tmp_path, *arguments)
+    assert "was interrupted, its settings are these: it goes on" in stdout
+    check_files(stdout, output)
+    steps = read_steps(output)
+    assert steps[: len(done)] == done
+    assert steps == sorted(set(steps))
+
+
+def test_only_the_very_same_training_goes_on(tmp_path: Path) -> None:
+    config, other = (
+        load_config(ROOT / "configs/synthetic/slowfast.yaml", [f"seed={seed}"]) for seed in (1, 2)
+    )
+    assert not is_unfinished(tmp_path, config, tmp_path)
+    (tmp_path / "complete.json").touch()
+    (tmp_path / "checkpoints").mkdir()
+    save_checkpoint(
+        tmp_path / "checkpoints/last.pt", {"config": config_to_dict(config), "model": {}}
+    )
+    assert is_unfinished(tmp_path, config, tmp_path)
+    assert not is_unfinished(tmp_path, other, tmp_path)
+    (tmp_path / "metrics.json").touch()
+    assert not is_unfinished(tmp_path, config, tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    later = (tmp_path / "checkpoints/last.pt").stat().st_mtime + 1
+    os.utime(tmp_path / "complete.json", (later, later))  # other videos were rendered
+    assert not is_unfinished(tmp_path, config, tmp_path)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,16 @@ def test_an_epoch_of_other_batches_cannot_go_on_in_its_middle(tmp_path: Path) ->
         run(tmp_path, 1, 1, state=saved[0], loader=Longer())
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
-def test_a_signal_saves_after_its_step(tmp_path: Path, name: str) -> None:
+@pytest.fixture(autouse=True)
+def _python_answers_ctrl_c() -> Iterator[None]:
+    """It is ignored where tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 0), ("SIGUSR1", 0), ("SIGINT", 130)])
+def test_a_signal_saves_after_its_step(tmp_path: Path, name: str, code: int) -> None:
     class Interrupting(ToyLoader):
         def __iter__(self) -> Any:
             for index, batch in enumerate(super().__iter__()):
@@ -90,11 +99,10 @@ def test_a_signal_saves_after_its_step(tmp_path: Path, name: str) -> None:
     whole = run(tmp_path, 2, 2)
     saved: list[dict[str, Any]] = []
     torch.manual_seed(5)
-    with (
-        pytest.raises(Preempted, match=f"stopped by {name} at step 5.*--resume"),
-        StopRequest().listening() as stop,
-    ):
+    expected = pytest.raises(Preempted, match=f"stopped by {name} at step 5.*--resume")
+    with expected as stopped, StopRequest().listening() as stop:
         run(tmp_path, 2, 2, loader=Interrupting(), saved=saved, stop=stop)
+    assert stopped.value.exit_code == code
     assert (saved[-1]["epoch"], saved[-1]["batch"]) == (1, 2)
     assert_same(run(tmp_path, 2, 2, state=saved[-1]), whole)
 
@@ -113,6 +121,33 @@ def test_a_signal_during_an_evaluation_stops_at_once(tmp_path: Path) -> None:
         run(tmp_path, 1, 1, evaluate=evaluate, saved=saved, stop=stop)
     assert saved[-1]["epoch"] == 1
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_before_the_first_step_promises_no_checkpoint() -> None:
+    with (
+        pytest.raises(Preempted, match=r"^stopped by SIGINT before the first step$"),
+        StopRequest().listening(),
+    ):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step() -> None:
+    with StopRequest().listening() as stop:
+        stop.in_steps = True
+        signal.raise_signal(signal.SIGINT)
+        assert stop.received == "SIGINT"
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_stays_ignored_in_the_background() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopRequest().listening() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.received is None
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_a_resumed_log_has_no_line_twice(tmp_path: Path) -> None:

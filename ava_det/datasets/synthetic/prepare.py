@@ -13,6 +13,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -104,7 +105,11 @@ def render_dataset(
         for i in range(counts[split])
     ]
     # Fresh interpreters: forking a process that may hold OpenCV or FFmpeg threads can hang.
-    with multiprocessing.get_context("spawn").Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
+    # Ctrl-C reaches them too, and is answered by this process alone.
+    silence = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+    with multiprocessing.get_context("spawn").Pool(
+        min(len(jobs), os.cpu_count() or 1), **silence
+    ) as pool:
         results = list(
             tqdm(pool.imap(render_video, jobs), total=len(jobs), desc="rendering", unit="video")
         )
