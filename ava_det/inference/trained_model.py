@@ -21,6 +21,9 @@ from ava_det.models.inference_form import optimise_for_inference
 
 logger = logging.getLogger("ava_det")
 
+# Keys of `model` that change nothing once a network is trained.
+ONLY_OF_TRAINING = {"dropout", "zero_init_last_gamma", "temporal_difference_init"}
+
 
 def load_trained_model(
     config: Config, weights: str | Path, device: torch.device, runtime: str = "torch"
@@ -78,7 +81,8 @@ def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) 
     """
     ours = config_to_dict(config)
     seen = ["clip_fps", "grid_start_second", *SEEN_BY_DETECTORS["pyslowfast"]]
-    keys = [("model", key) for key in ours["model"]] + [("data", key) for key in seen]
+    own = [key for key in ours["model"] if key not in ONLY_OF_TRAINING]
+    keys = [("model", key) for key in own] + [("data", key) for key in seen]
     for section, key in keys:
         was = exported.get(section, {}).get(key)
         now = ours[section][key]

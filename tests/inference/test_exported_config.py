@@ -1,0 +1,25 @@
+"""An exported network runs under the config it was exported with, and says what differs."""
+
+from __future__ import annotations
+
+import pytest
+
+from ava_det.config import ConfigError, config_to_dict, load_config
+from ava_det.inference.trained_model import _check_exported
+
+CONFIG = "configs/synthetic/slowfast.yaml"
+
+
+def test_what_is_only_of_training_may_differ() -> None:
+    exported = config_to_dict(load_config(CONFIG))
+    del exported["model"]["temporal_difference_init"]  # a file from before there was the key
+    _check_exported(load_config(CONFIG, ["model.dropout=0.5"]), exported, "network.onnx")
+
+
+def test_another_network_or_another_clip_is_named() -> None:
+    exported = config_to_dict(load_config(CONFIG))
+    for override, key in (("model.alpha=2", "model.alpha"), ("data.clip_fps=25", "data.clip_fps")):
+        with pytest.raises(
+            ConfigError, match=rf"{key}: expected .* network.onnx was exported with"
+        ):
+            _check_exported(load_config(CONFIG, [override]), exported, "network.onnx")
