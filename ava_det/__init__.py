@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ava_det.evaluation import evaluate_csv
     from ava_det.formats.annotations import load_boxes
     from ava_det.formats.label_map import load_label_map
-    from ava_det.inference.pretrained import Predictor
+    from ava_det.inference.predictor import Predictor
     from ava_det.models.build import build_model
     from ava_det.structures import Detections, Keyframe
     from ava_det.video.folder import open_video
@@ -41,7 +41,7 @@ _MODULES = {
     "Detections": "structures",
     "Keyframe": "structures",
     "Overlay": "visualization",
-    "Predictor": "inference.pretrained",
+    "Predictor": "inference.predictor",
     "build_model": "models.build",
     "evaluate_csv": "evaluation",
     "load_boxes": "formats.annotations",

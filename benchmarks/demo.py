@@ -32,7 +32,7 @@ from ava_det.detectors.keyframe_boxes import keyframe_grid
 from ava_det.files import write_json
 from ava_det.formats.label_map import load_label_map
 from ava_det.inference import predictor as inference
-from ava_det.inference.pretrained import Predictor
+from ava_det.inference.predictor import Predictor
 from ava_det.inference.streaming import read_keyframes
 from ava_det.video.file import VideoReader
 from ava_det.video.writer import VideoWriter
@@ -171,7 +171,7 @@ def measure_stages(
     """
     watch = Stopwatch()
     detector = predictor._persons
-    model = predictor._model
+    model = predictor._scorer.model
     assert isinstance(detector, PersonDetector)
     threads = torch.get_num_threads()
 
@@ -182,7 +182,7 @@ def measure_stages(
         patch.object(inference, "run_ahead", read),
         patch.object(predictor, "_persons", TimedDetector(detector, watch)),
         patch.object(
-            predictor, "_model", lambda *clips: watch.run("network", lambda: model(*clips))
+            predictor._scorer, "model", lambda *clips: watch.run("network", lambda: model(*clips))
         ),
         VideoReader(video, predictor.start_second) as reader,
     ):
@@ -235,8 +235,8 @@ def measure_floor(video: Path, folder: Path) -> tuple[float, float]:
 
 def measure_reading(predictor: Predictor, video: Path, every: float) -> dict[str, float]:
     """CPU seconds of reading the clips of all keyframes, in one pass and by seeking to each."""
-    clips = predictor._clip_reader
-    side = predictor._view.short_side
+    clips = predictor._scorer.clip_reader
+    side = predictor._scorer.short_side
     times = {}
     for way in ("one pass", "seeking"):
         with VideoReader(video, predictor.start_second) as reader:

@@ -48,7 +48,7 @@ def test_the_public_face_is_what_the_modules_define() -> None:
     import ava_det
     from ava_det.checkpoint import load_weights
     from ava_det.evaluation.ava_evaluator import evaluate_csv
-    from ava_det.inference.pretrained import Predictor
+    from ava_det.inference.predictor import Predictor
 
     assert (ava_det.load_weights, ava_det.evaluate_csv, ava_det.Predictor) == (
         load_weights,

@@ -32,7 +32,7 @@ from ava_det.demo.video import Looks, Moments, Outputs, process_live, process_vi
 from ava_det.detectors.registry import DETECTORS, names_detector
 from ava_det.files import require_other_files
 from ava_det.formats.annotations import load_boxes
-from ava_det.inference.pretrained import Predictor
+from ava_det.inference.predictor import Predictor
 from ava_det.structures import PersonBoxes
 from ava_det.video.folder import open_video
 from ava_det.video.sources import Source, find_source

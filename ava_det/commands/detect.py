@@ -251,8 +251,6 @@ def detect_video(
     """
     boxes = {}
     with open_video(path, args.start_second, args.stream) as reader:
-        if reader.choice is not None:
-            logger.warning(f"{path}: {reader.choice}")
         if timestamps is None:
             timestamps = list(keyframe_grid(args.start_second, reader.find_end(), args.every))
         for timestamp, found, scores in detect_in_video(detector, reader, timestamps):

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ava_det.checkpoint import load_checkpoint
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.data.build import build_clip_reader, load_label_map_for
@@ -25,6 +26,7 @@ from ava_det.data.loader import collate
 from ava_det.data.transforms import View, apply_view, normalise_batch
 from ava_det.export import FORMATS, PRECISIONS, export_model
 from ava_det.files import require_other_files
+from ava_det.inference.pretrained import check_thresholds
 from ava_det.inference.trained_model import load_plain_model
 from ava_det.structures import Keyframe
 from ava_det.video.folder import open_video
@@ -77,7 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         and Path(config.data.label_map).is_file()
     ):
         label_map = load_label_map_for(config)
-    facts = {"config": config_to_dict(config), "label_map": label_map, "precision": args.precision}
+    thresholds = check_thresholds(load_checkpoint(args.weights).get("thresholds"), args.weights)
+    facts = {
+        "config": config_to_dict(config),
+        "label_map": label_map,
+        "thresholds": thresholds,
+        "precision": args.precision,
+    }
     difference = export_model(model, checks, args.output, args.format, args.precision, facts)
     compared = (
         f"random clips and one of {video.name}"

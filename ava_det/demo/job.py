@@ -20,7 +20,7 @@ from ava_det.demo.options import SUFFIXES
 from ava_det.demo.video import Looks, Moments, Outputs, process_video
 from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.files.shared_jobs import begin_job, share_out
-from ava_det.inference.pretrained import Predictor
+from ava_det.inference.predictor import Predictor
 from ava_det.video.sources import Source, video_id_of
 
 PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours more to do

@@ -16,8 +16,8 @@ import torch
 from tqdm import tqdm
 
 from ava_det.formats.result_files import DetectionsCsv, DetectionsJson
+from ava_det.inference.predictor import Predictor
 from ava_det.inference.prefetch import run_ahead
-from ava_det.inference.pretrained import Predictor
 from ava_det.inference.streaming import ShownFrame
 from ava_det.structures import Detections
 from ava_det.video.folder import open_video

@@ -1,14 +1,13 @@
-"""Weights by name or file to a Predictor that knows its actions: the one line a program or the demo
-starts with.
+"""Finds what belongs to weights, by name or file: their config, their network, the names of their
+actions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,100 +15,74 @@ from torch import nn
 from ava_det.checkpoint import load_checkpoint
 from ava_det.checkpoint.zoo import ZOO
 from ava_det.config import Config, ConfigError, config_from_dict, find_shipped, load_config
-from ava_det.data.build import build_clip_reader, load_label_map_for
-from ava_det.data.transforms import normalise_batch
-from ava_det.detectors import PersonDetector
-from ava_det.detectors.registry import build_detector
-from ava_det.device.precision import resolve_precision
-from ava_det.device.select import prepare_torch
+from ava_det.data.build import load_label_map_for
+from ava_det.export import FORMATS, ExportedModel, read_facts
 from ava_det.formats.label_map import load_label_map
-from ava_det.inference import predictor as inference
 from ava_det.inference.trained_model import load_trained_model
-from ava_det.structures import PersonBoxes
 
 DEFAULT_ACTION_WEIGHTS = "pyslowfast/SLOWFAST_32x2_R101_50_50"
 DEFAULT_THRESHOLD = 0.5
 AVA_ACTIONS = "configs/ava/actions.pbtxt"  # names for AVA weights that carry none
 
 
-class Predictor(inference.Predictor):
-    """A Predictor with the names of its actions.
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network and what its scores mean.
 
     label_map: action id (1-based) to name. thresholds: from which score on each action counts as
-    seen: what the checkpoint says (`thresholds`: {action id: score}), else 0.5. start_second: what
-    the first frame is worth.
+    seen: what the weights carry (`thresholds`: {action id: score}), else 0.5.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        model: nn.Module,
-        persons: PersonDetector | PersonBoxes,
-        device: torch.device,
-        label_map: Mapping[int, str],
-        thresholds: Mapping[int, float],
-    ) -> None:
-        if config.model.head != "roi":
-            raise ConfigError(
-                f"model.head: expected roi, which scores each person, received {config.model.head!r}"
-            )
-        data = config.data
-        super().__init__(
-            model,
-            persons,
-            build_clip_reader(config),
-            data.test_short_side,
-            partial(normalise_batch, mean=data.mean, std=data.std, device=device),
-            config.model.num_classes,
-            data.min_person_score,
-            data.start_second,
-            config.eval.batch_size,
-            resolve_precision(config.precision, device),
-        )
-        self.label_map = dict(label_map)
-        self.thresholds = dict(thresholds)
-        self.start_second = data.start_second
+    model: nn.Module
+    label_map: Mapping[int, str]
+    thresholds: Mapping[int, float]
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        weights: str | Path = DEFAULT_ACTION_WEIGHTS,
-        detector: str | PersonDetector | PersonBoxes = "auto",
-        device: str | None = None,
-        config: str | Path | None = None,
-        overrides: Sequence[str] = (),
-        label_map: str | Path | None = None,
-        runtime: str = "torch",
-    ) -> Self:
-        """Loads weights, and a person detector.
 
-        weights: a checkpoint of ours, or a name of MODEL_ZOO.md, downloaded once. detector: a name
-        as in docs/person_boxes.md, an object that finds persons, or the boxes of a file
-        (`load_boxes`). device: auto, cpu, cuda or cuda:N. config: the experiment the weights belong
-        to; without it the one the checkpoint carries, or the shipped one of that name. overrides:
-        `key=value` for the config. label_map: a file of action names, where those the weights carry
-        are not wanted. runtime: torch, or onnx or openvino for an exported file. Raises ConfigError
-        or WeightsError (both ValueError), in one sentence.
-        """
-        chosen = [*overrides] if device is None else [*overrides, f"device={device}"]
-        settings = (
-            load_config(config, chosen) if config is not None else load_config_of(weights, chosen)
+def choose_runtime(weights: str | Path, runtime: str) -> str:
+    """The runtime of weights: an exported file, known by its name, has only its own."""
+    own = {suffix: name for name, suffix in FORMATS.items()}
+    return own.get(Path(weights).suffix.lower(), runtime) if runtime == "torch" else runtime
+
+
+def choose_config(
+    weights: str | Path, config: str | Path | None, overrides: Sequence[str], runtime: str
+) -> Config:
+    """The config of a file, or without one that which belongs to the weights."""
+    if config is not None:
+        settings = load_config(config, overrides)
+    elif runtime == "torch":
+        settings = load_config_of(weights, overrides)
+    else:
+        settings = read_config(read_facts(weights, runtime)["config"], weights, overrides)
+    if settings.model.head != "roi":
+        raise ConfigError(
+            f"model.head: expected roi, which scores each person, received {settings.model.head!r}"
         )
-        place = prepare_torch(settings)
-        persons = (
-            build_detector(detector, place, settings.precision)
-            if isinstance(detector, str)
-            else detector
+    return settings
+
+
+def load_network(
+    config: Config,
+    weights: str | Path,
+    device: torch.device,
+    label_map: str | Path | None,
+    runtime: str,
+) -> TrainedNetwork:
+    """Loads the network of `config`; its action names are those of the file `label_map`, else what
+    the weights carry.
+    """
+    model, carried = load_trained_model(config, weights, device, runtime)
+    if label_map is not None:
+        carried = load_label_map_for(
+            replace(config, data=replace(config.data, label_map=str(label_map)))
         )
-        model, carried = load_trained_model(settings, weights, place, runtime)
-        if label_map is not None:
-            carried = load_label_map_for(
-                replace(settings, data=replace(settings.data, label_map=str(label_map)))
-            )
-        names = carried or load_names(settings, weights)
-        stored = load_thresholds(weights) if runtime == "torch" else {}
-        thresholds = {action_id: stored.get(action_id, DEFAULT_THRESHOLD) for action_id in names}
-        return cls(settings, model, persons, place, names, thresholds)
+    names = carried or load_names(config, weights)
+    if isinstance(model, ExportedModel):
+        stored = check_thresholds(model.facts.get("thresholds"), weights)
+    else:
+        stored = check_thresholds(load_checkpoint(weights).get("thresholds"), weights)
+    thresholds = {action_id: stored.get(action_id, DEFAULT_THRESHOLD) for action_id in names}
+    return TrainedNetwork(model, names, thresholds)
 
 
 def load_config_of(weights: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -128,11 +101,17 @@ def load_config_of(weights: str | Path, overrides: Sequence[str] = ()) -> Config
                 f"--config: no shipped config belongs to {name}, expected the one to use"
             ) from None
         return load_config(path, ["data.grid_start_second=0", *overrides])
-    carried = load_checkpoint(weights).get("config")
+    return read_config(load_checkpoint(weights).get("config"), weights, overrides)
+
+
+def read_config(carried: Any, weights: str | Path, overrides: Sequence[str]) -> Config:
+    """The config that a file of weights carries; frame grids begin with the video."""
     if not isinstance(carried, dict):
-        raise ConfigError(f"--config: {name} carries no config, expected the one it was trained by")
+        raise ConfigError(
+            f"--config: {weights} carries no config, expected the one it was trained by"
+        )
     grid = [f"data.grid_start_second={carried.get('data', {}).get('start_second', 0)}"]
-    return config_from_dict(carried, f"the config in {name}", [*grid, *overrides])
+    return config_from_dict(carried, f"the config in {weights}", [*grid, *overrides])
 
 
 def load_names(config: Config, weights: str | Path) -> dict[int, str]:
@@ -149,9 +128,9 @@ def load_names(config: Config, weights: str | Path) -> dict[int, str]:
     return load_label_map_for(config)
 
 
-def load_thresholds(weights: str | Path) -> dict[int, float]:
-    """The thresholds a checkpoint carries, by action id; none for most."""
-    stored: Any = load_checkpoint(weights).get("thresholds") or {}
+def check_thresholds(stored: Any, weights: str | Path) -> dict[int, float]:
+    """The thresholds a file of weights carries, by action id; none for most."""
+    stored = stored or {}
     if not isinstance(stored, dict) or not all(
         isinstance(action_id, int) and isinstance(score, float) and 0 <= score <= 1
         for action_id, score in stored.items()

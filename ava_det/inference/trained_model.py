@@ -80,7 +80,7 @@ def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) 
     same.
     """
     ours = config_to_dict(config)
-    seen = ["clip_fps", "grid_start_second", *SEEN_BY_DETECTORS["pyslowfast"]]
+    seen = ["clip_fps", *SEEN_BY_DETECTORS["pyslowfast"]]
     own = [key for key in ours["model"] if key not in ONLY_OF_TRAINING]
     keys = [("model", key) for key in own] + [("data", key) for key in seen]
     for section, key in keys:

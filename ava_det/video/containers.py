@@ -93,15 +93,19 @@ def holds_film(path: str | Path) -> bool:
         return False
 
 
-def describe_choice(container: av.container.InputContainer, chosen: av.VideoStream) -> str | None:
-    """Says which of several films in one file is taken; None where there is one, whatever pictures
-    it has.
+def describe_choice(
+    container: av.container.InputContainer, taken: av.VideoStream, number: int | None
+) -> tuple[str, ...]:
+    """Says which of several films in one file is taken, where nobody asked for a `number`; nothing
+    where there is one film, whatever pictures the file has.
     """
     streams = container.streams.video
-    if sum(rank_stream(one) == 0 for one in streams) < 2:
-        return None
-    taken = streams.index(chosen)
-    return f"holds several video streams ({list_streams(streams)}): {taken} is taken, --stream chooses another"
+    if number is not None or sum(rank_stream(one) == 0 for one in streams) < 2:
+        return ()
+    return (
+        f"holds several video streams ({list_streams(streams)}): {streams.index(taken)} is taken, "
+        "--stream chooses another",
+    )
 
 
 def rank_stream(stream: av.VideoStream) -> int:

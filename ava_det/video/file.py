@@ -66,9 +66,7 @@ class VideoReader(FrameReader):
         audio = self._source.container.streams.audio
         self.has_audio = bool(audio)
         self.audio_rate = getattr(audio[0], "rate", 0) or 0 if audio else 0
-        self.choice = (
-            describe_choice(self._source.container, self._source.stream) if stream is None else None
-        )
+        self._choice = describe_choice(self._source.container, self._source.stream, stream)
         self.is_prepared = PREPARED_TAG in self._source.container.metadata
         self.delay = self._find_delay()
         self.clock_start = float((self._first_pts or 0) * self._source.tick)
@@ -147,7 +145,7 @@ class VideoReader(FrameReader):
 
     @property
     def notes(self) -> Sequence[str]:
-        return tuple(self._source.notes)
+        return (*self._choice, *self._source.notes)
 
     def find_end(self) -> float:
         """As seen, where the end has been read, or as the header says.

@@ -62,8 +62,7 @@ class FrameReader(ABC):
     is meant to have, exact. matrix: in which its planes need no conversion (yuv.py). has_audio:
     whether it has sound, of audio_rate samples a second. is_prepared: whether data/ava/transcode.py
     made it. delay: seconds from the start of the file, its sound included, to its first frame,
-    exact. clock_start: what the file's own clock says at its first frame, seconds. choice: which of several video streams is read, where
-    nobody chose one.
+    exact. clock_start: what the file's own clock says at its first frame, seconds.
     """
 
     path: Path
@@ -81,7 +80,6 @@ class FrameReader(ABC):
     delay: Fraction
     clock_start: float
     duration: float | None
-    choice: str | None = None
 
     @abstractmethod
     def read(

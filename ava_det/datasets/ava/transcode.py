@@ -31,11 +31,12 @@ from tqdm import tqdm
 
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.files import atomic_path, require_other_files
+from ava_det.video.containers import open_container, to_url
 from ava_det.video.decoding import DecodedFrame, FrameDecoder
 from ava_det.video.file import PREPARED_TAG
 from ava_det.video.pictures import find_square_size, fit_picture, have_same_shape
 from ava_det.video.reader import VideoError
-from ava_det.video.sources import find_videos
+from ava_det.video.sources import key_by_id, scan_folder
 from ava_det.video.tone import ToneMapper, is_hdr
 
 logger = logging.getLogger("ava_det")
@@ -234,7 +235,7 @@ def _write(
     width, height = (2 * round(side * scale / 2) for side in video.size)
     numbers: list[int] = []
     with av.open(
-        str(path), "w", format="mp4", options={"movflags": "use_metadata_tags"}
+        to_url(path), "w", format="mp4", options={"movflags": "use_metadata_tags"}
     ) as container:
         container.metadata[PREPARED_TAG] = tag
         options = {
@@ -274,7 +275,7 @@ def _check(path: Path, numbers: list[int], form: Form, source: Path) -> None:
     """Raises TranscodeError unless the file has just those frames, at their times, and its key
     pictures in place.
     """
-    with av.open(str(path)) as container:
+    with open_container(path) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.pts is not None]
         found = [packet.pts * stream.time_base * form.fps for packet in packets]
@@ -290,9 +291,9 @@ def _check(path: Path, numbers: list[int], form: Form, source: Path) -> None:
 
 def _read_tag(path: Path) -> str | None:
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             return container.metadata.get(PREPARED_TAG)
-    except (av.FFmpegError, OSError):
+    except VideoError:
         return None
 
 
@@ -300,9 +301,11 @@ def transcode_folder(videos: Path, output: Path, form: Form, num_jobs: int) -> N
     """Prepares every video of a folder, one process each. Raises TranscodeError after the last if
     any failed.
     """
-    jobs = [
-        (path, output / f"{video_id}.mp4", form) for video_id, path in find_videos(videos).items()
-    ]
+    folder = scan_folder(videos)
+    if (left_out := folder.describe_others()) is not None:
+        logger.warning(left_out)
+    named = key_by_id(folder.videos)
+    jobs = [(path, output / f"{video_id}.mp4", form) for video_id, path in named.items()]
     if not jobs:
         raise TranscodeError(f"{videos}: expected videos in it")
     require_other_files(

@@ -1,0 +1,126 @@
+"""Clips through a network: frames around a keyframe and its persons in, action scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from ava_det.boxes import clip_boxes, normalise_boxes
+from ava_det.data.dataset import ClipReader
+from ava_det.data.loader import collate
+from ava_det.data.transforms import View, apply_view
+from ava_det.inference.batch import predict_batch
+from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
+
+
+class ClipScorer:
+    """Scores the actions of persons in clips; holds nothing of a video.
+
+    Args:
+        model: put into eval mode.
+        clip_reader: which frames around a keyframe the model sees.
+        short_side: of these frames, pixels.
+        to_device: makes a uint8 batch what the model reads, as `normalise_batch`.
+        num_classes: columns of the action scores.
+        precision: fp32, or bf16 by autocast.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        clip_reader: ClipReader,
+        short_side: int,
+        to_device: Callable[[ClipBatch], ClipBatch],
+        num_classes: int,
+        precision: str,
+    ) -> None:
+        self.model = model.eval()
+        self.clip_reader = clip_reader
+        self.short_side = short_side
+        self._to_device = to_device
+        self._num_classes = num_classes
+        self._precision = precision
+
+    def score(
+        self, clips: Sequence[tuple[np.ndarray, Keyframe]], size: tuple[int, int]
+    ) -> list[Detections]:
+        """Scores one batch.
+
+        Args:
+            clips: frames uint8 RGB [T, h, w, 3], as the clip reader reads them, and the keyframe
+                with its persons.
+            size: width and height of the pictures that the frames are resized from.
+
+        Returns:
+            One Detections per clip; those without a person never reach the model.
+        """
+        made = [
+            self._make_clip(frames, keyframe, size)
+            for frames, keyframe in clips
+            if len(keyframe.boxes)
+        ]
+        found = iter(self._predict(made) if made else ())
+        nothing = torch.zeros(0, self._num_classes)
+        return [
+            next(found)
+            if len(keyframe.boxes)
+            else Detections(keyframe.boxes, nothing, keyframe.person_scores, None, keyframe)
+            for _, keyframe in clips
+        ]
+
+    def _predict(self, clips: Sequence[Clip]) -> list[Detections]:
+        return predict_batch(self.model, self._to_device(collate(clips)), self._precision)
+
+    def score_frames(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """Action scores float32 [N, C] (after the sigmoid; column = action id - 1) of persons whose
+        boxes are known.
+
+        frames: uint8 RGB [T, H, W, 3], T = `num_ticks` frames 1 / `clip_fps` s apart; the boxes
+        belong to frame T // 2. boxes: [N, 4] xyxy, pixels of these frames. Raises ValueError where
+        a shape or a dtype is another.
+        """
+        frames = np.asarray(frames)
+        if (
+            frames.dtype != np.uint8
+            or frames.ndim != 4
+            or frames.shape[3] != 3
+            or len(frames) != self.num_ticks
+        ):
+            raise ValueError(
+                f"frames: expected uint8 [{self.num_ticks}, H, W, 3] ({self.clip_fps:g} a second), received "
+                f"{frames.dtype} {list(frames.shape)}"
+            )
+        pixels = torch.as_tensor(np.asarray(boxes, dtype=np.float32))
+        if pixels.ndim != 2 or pixels.shape[1] != 4 or not bool(torch.isfinite(pixels).all()):
+            raise ValueError(
+                f"boxes: expected finite pixels [N, 4] (xyxy), received {list(pixels.shape)}"
+            )
+        if bool((pixels[:, 2:] <= pixels[:, :2]).any()):
+            raise ValueError("boxes: expected x1 < x2 and y1 < y2 in every row (xyxy)")
+        if not len(pixels):
+            return np.zeros((0, self._num_classes), np.float32)
+        height, width = frames.shape[1:3]
+        fractions = normalise_boxes(clip_boxes(pixels, width, height), width, height)
+        keyframe = Keyframe(
+            "clip", 0.0, fractions, None, torch.ones(len(fractions)), (width, height)
+        )
+        clip = self._make_clip(frames[:: self.clip_reader.stride], keyframe, (width, height))
+        return self._predict([clip])[0].action_scores.numpy()
+
+    @property
+    def num_ticks(self) -> int:
+        """Frames `score_frames` wants: the span of a clip, in ticks of `clip_fps`."""
+        return self.clip_reader.num_frames * self.clip_reader.stride
+
+    @property
+    def clip_fps(self) -> float:
+        """Ticks a second."""
+        return self.clip_reader.clip_fps
+
+    def _make_clip(self, frames: np.ndarray, keyframe: Keyframe, size: tuple[int, int]) -> Clip:
+        seen = self.clip_reader.place_boxes(keyframe.boxes, *size, self.short_side)
+        frames, pixel_boxes = apply_view(frames, seen, View(self.short_side), torch.Generator())
+        return self.clip_reader.make_clip(frames, pixel_boxes, keyframe)
