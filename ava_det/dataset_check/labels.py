@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ import polars as pl
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding, find_rows, quote_first
 from ava_det.dataset_check.split_rows import SplitRows
 from ava_det.formats.ava_csv import EMPTY_ACTION, EMPTY_BOX, TWO_COLUMNS, AvaRows
+from ava_det.formats.ava_csv.opened import open_text
 
 # the 20 of AVA's 80 classes that its evaluators leave out: rows with them are no fault beside the
 # 60-class label map
@@ -118,7 +120,7 @@ def _explicit_zeros(rows: AvaRows) -> np.ndarray:
 
 
 def _lines_that_say_zero(path: str) -> set[int]:
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with open_text(Path(path)) as file:
         reader = csv.reader(file)
         return {
             reader.line_num for row in reader if len(row) > 6 and row[6].strip() in ("0", "0.0")

@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ava_det.formats.ava_csv import load_annotations, load_box_rows, load_detections
+from ava_det.formats.ava_csv import (
+    load_annotations,
+    load_box_rows,
+    load_detections,
+    load_excluded,
+)
 from ava_det.formats.ava_csv.foreign import describe_foreign_file
 
 ROWS = [f"clip{i},{i:04d},0.1,0.1,0.4,0.9,{i % 3 + 1},0" for i in range(2, 6)]
@@ -58,7 +63,8 @@ def indexed(start: int, header: str = "") -> bytes:
         (pickle.dumps({"v,1": []}), "a pickle: only person boxes are read from one"),
         (workbook(), "an Excel workbook: save it as"),
         (b"PAR1" + bytes(8), "a Parquet file"),
-        (gzip.compress(b"x"), "compressed by gzip"),
+        (gzip.compress(TEXT.replace(",", ";").encode()), "separated by semicolons"),
+        (gzip.compress(TEXT.encode())[:-9], "compressed by gzip and damaged"),
     ],
 )
 def test_the_kind_and_the_mend_are_named(content: bytes, expected: str, tmp_path: Path) -> None:
@@ -119,3 +125,22 @@ def test_an_empty_action_is_nobodys_zero(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("v,0001,0.1,0.1,0.4,0.9,,0\nv,0002\n")
     assert load_annotations(path).action_ids.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("second", ["0902", "902.5", "902.0"])
+def test_compressed_files_are_read_alike(second: str, tmp_path: Path) -> None:
+    text = f"v,{second},0.1,0.1,0.4,0.9,1,0.5\n\n"
+    plain = tmp_path / "rows.csv"
+    packed = tmp_path / "rows.csv.gz"
+    plain.write_text(text)
+    packed.write_bytes(gzip.compress(text.encode()))
+    one, other = load_detections(plain), load_detections(packed)
+    assert one.timestamps.tolist() == other.timestamps.tolist() == [float(second)]
+    assert one.forms == other.forms
+    packed.write_bytes(gzip.compress(f"v,{second}\n".encode()))
+    assert load_excluded(packed) == {("v", f"{float(second):.6f}")}
+    packed.write_bytes(packed.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"rows\.csv\.gz, after line \d: the compressed file is"):
+        load_excluded(packed)
+    with pytest.raises(ValueError, match=r"rows\.csv\.gz"):
+        load_annotations(packed)

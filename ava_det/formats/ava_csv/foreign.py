@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ava_det.formats.ava_csv.opened import DAMAGED, open_bytes
+
 HEAD_BYTES = 1 << 16
 SAVE_AS = "save it as 'CSV UTF-8 (comma delimited)'"
 IMPORTERS = "ava-det import reads a table of boxes (csv) and exports as 'CVAT for video 1.1' (cvat)"
@@ -19,7 +21,6 @@ DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 BINARIES = (
     (b"\xd0\xcf\x11\xe0", f"an Excel workbook: {SAVE_AS}"),
     (b"PAR1", "a Parquet file: write it as CSV"),
-    (b"\x1f\x8b", "compressed by gzip: unpack it"),
     (b"\x89HDF", "an HDF5 file: write it as CSV"),
 )
 # the keys by which annotation tools' JSON is told; of each set all must occur near the beginning
@@ -43,8 +44,11 @@ def describe_foreign_file(path: Path) -> str | None:
     Returns:
         A phrase that goes on after "the file is", or None where nothing foreign was recognized.
     """
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    try:
+        with open_bytes(path) as file:
+            head = file.read(HEAD_BYTES)
+    except DAMAGED as error:
+        return f"compressed by gzip and damaged ({error})"
     whole_lines = head if len(head) < HEAD_BYTES else head[: head.rfind(b"\n") + 1]
     text = whole_lines.decode("utf-8-sig", errors="ignore")
     return _describe_bytes(head) or _describe_text(text)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from ava_det.formats.ava_csv.opened import open_bytes, open_text
 from ava_det.formats.ava_csv.row_by_row import bom_sentence, is_integer, read_row_by_row
 from ava_det.formats.ava_csv.rows import (
     ANNOTATIONS,
@@ -89,7 +90,7 @@ def _load(path: str | Path, form: RowForm, refused: dict[int, str] | None = None
         rows.forms[ID_BELOW_ONE] = int(np.argmax(rows.action_ids < 1)) + 1
     if fractional:
         rows.forms[FRACTIONAL_TIMESTAMP] = _first_fractional_line(path)
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         if file.read(3) == codecs.BOM_UTF8:
             rows.repairs.append(bom_sentence(path))
     return rows
@@ -146,7 +147,7 @@ def _copy_chunks(column: pl.Series, target: np.ndarray) -> None:
 
 
 def _first_fractional_line(path: Path) -> int:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with open_text(path) as file:
         for number, row in enumerate(csv.reader(file), 1):
             if len(row) > 1 and not is_integer(row[1]):
                 return number

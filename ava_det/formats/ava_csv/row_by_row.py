@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ava_det.formats.ava_csv.foreign import describe_foreign_file
+from ava_det.formats.ava_csv.opened import DAMAGED, open_bytes, open_text
 from ava_det.formats.ava_csv.rows import (
     COLUMNS,
     EMPTY_ACTION,
@@ -38,7 +39,7 @@ def read_row_by_row(path: Path, form: RowForm, refused: dict[int, str] | None) -
     index: list[int] = []
     values: list[tuple[float, ...]] = []
     lines: list[int] = []
-    with path.open("rb") as raw:
+    with open_bytes(path) as raw:
         if raw.read(3) == codecs.BOM_UTF8:
             parser.repairs["byte order mark"] = bom_sentence(path)
     for line, row in numbered_rows(path):
@@ -72,7 +73,7 @@ def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yields the lines and cells of a CSV; raises ValueError for what is no comma-separated UTF-8
     text.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with open_text(path) as file:
         reader = csv.reader(file, strict=True)
         try:
             for row in reader:
@@ -80,6 +81,9 @@ def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         except UnicodeDecodeError:
             error = ValueError(f"{path}, after line {reader.line_num}: expected UTF-8 text")
             raise explain_refusal(path, error) from None
+        except DAMAGED as problem:
+            where = f"{path}, after line {reader.line_num}"
+            raise ValueError(f"{where}: the compressed file is damaged ({problem})") from None
         except csv.Error as problem:
             where = f"{path}, line {reader.line_num}"
             error = ValueError(f"{where}: expected comma-separated values ({problem})")
