@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,21 +16,54 @@ from omegaconf.errors import OmegaConfBaseException
 from ava_det.config.schema import Config, ConfigError
 from ava_det.config.values import describe_form, read_lists, schema_types
 
+Layers = Sequence[tuple[str, dict[str, Any]]]
+
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Reads a YAML file, then applies `key=value` overrides in order.
+    """Reads a YAML file and its `base`, then applies `key=value` overrides in order.
 
-    A path under `configs/` that does not exist on disk is looked for among the files shipped with
-    the package. Raises ConfigError naming the file or override, the key and what was expected.
+    Args:
+        path: the file; one under `configs/` that does not exist on disk is looked for among the
+            files shipped with the package. Its key `base` may name another file, relative to it or
+            a shipped one under `configs/`, whose values hold where it has none of its own.
+        overrides: such as `train.lr=0.1`.
+
+    Raises:
+        ConfigError: names the file or override, the key and what was expected.
     """
-    return config_from_dict(_read_yaml(find_shipped(path)), str(path), overrides)
+    return _merge(_read_layers(path), overrides)
 
 
 def config_from_dict(values: dict[str, Any], path: str, overrides: Sequence[str] = ()) -> Config:
     """A config of plain nested values, as a checkpoint carries them; `path` names them in errors."""
+    return _merge([(path, values)], overrides)
+
+
+def _read_layers(path: str | Path) -> Layers:
+    """The values of a file, after those of the one base that it may have."""
+    file = find_shipped(path)
+    values = _read_yaml(file)
+    if "base" not in values:
+        return [(str(path), values)]
+    base = values.pop("base")
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: base: expected one config file, received {base!r}")
+    base_file = Path(os.path.normpath(file.parent / base))
+    if not base_file.is_file() and Path(base).parts[:1] == ("configs",):
+        base_file = find_shipped(base)
+    if not base_file.is_file():
+        whole = "`ava-det config FILE` prints an experiment in full, to be copied without its base"
+        raise ConfigError(f"{path}: base: no such config file as {base_file}; {whole}")
+    base_values = _read_yaml(base_file)
+    if "base" in base_values:
+        raise ConfigError(f"{path}: base: expected a file without a base, {base_file} has one")
+    return [(str(base_file), base_values), (str(path), values)]
+
+
+def _merge(files: Layers, overrides: Sequence[str]) -> Config:
+    """The config of files and overrides, where the last one that sets a key counts."""
+    layers = [*files, *((f"override {text!r}", _parse_override(text)) for text in overrides)]
     merged = OmegaConf.structured(Config)
-    layers = [(path, values)]
-    layers += [(f"override {text!r}", _parse_override(text)) for text in overrides]
     for source, layer in layers:
         _check_keys(source, layer)
         try:
@@ -45,9 +79,6 @@ def config_from_dict(values: dict[str, Any], path: str, overrides: Sequence[str]
         raise _describe_misfit(error, layers) from None
     assert isinstance(config, Config)
     return config
-
-
-Layers = Sequence[tuple[str, dict[str, Any]]]
 
 
 def _describe_misfit(error: OmegaConfBaseException, layers: Layers) -> ConfigError:

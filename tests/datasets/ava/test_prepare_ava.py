@@ -11,7 +11,6 @@ from types import ModuleType
 
 import pytest
 import torch
-import yaml
 from tqdm import tqdm
 
 from ava_det.config import load_config
@@ -85,20 +84,15 @@ def test_one_command_makes_what_the_configs_read(run: Run, server: Server, tmp_p
         assert f"{split}: {len(names)} of {len(names)} videos" in out
         assert all((tmp_path / "data/ava/videos" / name).is_file() for name in names)
     for config in CONFIGS:
-        data = yaml.safe_load(config.read_text())["data"]
-        paths = [
-            data["video_dir"],
-            data["label_map"],
-            *(data[split][key] for split in MOVIES for key in data[split]),
-        ]
-        for path in paths:
-            if path in (None, "gt"):
-                continue
-            for version in ("2.1", "2.2"):
-                assert Path(path.replace("${data.ava_version}", version)).exists(), (
-                    config.name,
-                    path,
-                )
+        for version in ("2.1", "2.2"):
+            data = load_config(config, [f"data.ava_version={version}"]).data
+            paths = [data.video_dir, data.label_map]
+            for split in (data.train, data.val, data.test):
+                paths += [split.annotations, split.excluded, split.boxes]
+            missing = {
+                path for path in paths if path not in (None, "gt") and not Path(path).exists()
+            }
+            assert not missing, config.name
 
     server.log.clear()
     assert run("--parts", "train", "val", "test")[0] == 0
