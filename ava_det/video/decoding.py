@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from ava_det.video.clock import (
     holds_another_file,
     load_index,
 )
-from ava_det.video.containers import choose_video_stream, describe_av_error, open_container
+from ava_det.video.containers import choose_video_stream, open_container
 from ava_det.video.reader import VideoError
 from ava_det.video.tone import HDR_NAMES, is_hdr
 
@@ -55,6 +56,7 @@ class FrameDecoder:
 
     container: av.container.InputContainer
     stream: av.VideoStream
+    _peeked: list[av.Packet]  # read before their turn
 
     def __init__(self, path: Path, choice: int | None = None) -> None:
         self.path = path
@@ -98,17 +100,19 @@ class FrameDecoder:
         self._open()
 
     def seek(self, ticks: int) -> None:
-        """Stands before a key picture at or before `ticks`, or after it where the container cannot do better.
-
-        Raises VideoError where that fails.
-        """
+        """Stands before a key picture at or before `ticks`, or after it where the container cannot do better; at the
+        beginning where it cannot seek."""
+        self._peeked = []
         if self.index is not None:
             self._skip_to(self.index.find_key(ticks))
             return
         try:
-            self.container.seek(ticks, stream=self.stream, backward=True)
-        except av.FFmpegError as error:
-            raise VideoError(f"{self.path}: cannot seek ({describe_av_error(error)})") from None
+            if self.container.format.name.endswith("_pipe"):  # pictures in a row: seeks land within
+                self.reopen()
+            else:
+                self.container.seek(ticks, stream=self.stream, backward=True)
+        except av.FFmpegError:
+            self.reopen()
 
     def frames(self) -> Iterator[DecodedFrame]:
         """Whole frames from here on, to the true end; a damaged packet costs its own frames only."""
@@ -199,6 +203,7 @@ class FrameDecoder:
         )
         self.tick = Fraction(self.stream.time_base or 1)
         self._number = 0  # of the next packet of the stream
+        self._peeked = []
         self._failed = False  # to read a packet, since the last one
 
     @property
@@ -231,11 +236,10 @@ class FrameDecoder:
             return False
         if "avi" in self.container.format.name:
             return True
-        first = next((packet for packet in self._read() if packet.size), None)
+        self._peeked = list(islice(self._read(), 1))
+        first = self._peeked[0] if self._peeked else None
         if first is None or first.dts is None or first.pts != first.dts or not first.is_keyframe:
-            self.reopen()
             return False
-        self.reopen()
         frames = self.frames()
         times = [found.ticks for _, found in zip(range(NUM_CHECKED), frames, strict=False)]
         self.reopen()
@@ -269,6 +273,8 @@ class FrameDecoder:
     def _read(self, every_stream: bool = False) -> Iterator[av.Packet]:
         """Packets to the true end of the file: one that cannot be read is passed over."""
         failures = 0
+        while self._peeked:
+            yield self._peeked.pop(0)
         while True:
             try:
                 for packet in (

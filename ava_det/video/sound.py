@@ -4,7 +4,6 @@ them, else AAC.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -13,6 +12,7 @@ from typing import Protocol
 
 import av
 
+from ava_det.video.clock import MAY_JUMP, RunningClock, holds_another_file
 from ava_det.video.containers import open_container
 
 COPIED = {"aac", "mp3"}  # what every player of mp4 knows
@@ -22,7 +22,6 @@ USUAL_RATE = 48_000  # AAC has rates down to 7350, which players lack
 AAC_FRAME = 1024  # samples
 # seconds between the clock of packets and the count of samples; beyond it there is a gap
 MAX_DRIFT = 0.2
-RESTART = 1.0  # seconds by which the clock jumps back where a new recording begins
 
 
 class SoundTrack:
@@ -37,7 +36,6 @@ class SoundTrack:
     def __init__(self, source: Path, begin: float, target: av.container.OutputContainer) -> None:
         self.fault: str | None = None
         self._begin = begin
-        self._last = -math.inf  # where the last packet began
         self._source: av.container.InputContainer | None = None
         self._packets: Iterator[av.Packet] = iter(())
         self._held: av.Packet | None = None  # read, and not due yet
@@ -54,7 +52,11 @@ class SoundTrack:
                 _CopiedSound(stream, target) if can_copy(stream) else _EncodedSound(stream, target)
             )
             self._is_counted = self._source.format.name == "avi"
-            if begin > 1:
+            container = self._source.format
+            may_jump = bool(container.flags & MAY_JUMP)
+            rate = Fraction(stream.rate or USUAL_RATE, AAC_FRAME)
+            self._clock = RunningClock(Fraction(stream.time_base or 1), rate, ahead=may_jump)
+            if begin > 1 and not may_jump and not holds_another_file(source, container.name):
                 self._source.seek(int((begin - 1) * av.time_base))
             self._packets = self._source.demux(stream)
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -68,7 +70,6 @@ class SoundTrack:
                 if moment >= seconds:
                     self._held = packet
                     return
-                self._last = moment
                 if moment >= 0 and self._sink is not None:
                     with suppress(av.error.InvalidDataError):
                         self._sink.write(packet, moment)
@@ -76,16 +77,13 @@ class SoundTrack:
             self._fail(error)
 
     def _find_moment(self, packet: av.Packet) -> float:
-        """Seconds of the target; where recordings are joined and the clock starts again, it goes
-        on.
+        """Seconds of the target; where recordings are joined and the clock starts again or jumps,
+        it goes on.
         """
         if self._is_counted and self._sink is not None and self._sink.end is not None:
             return self._sink.end
-        moment = float(packet.pts * packet.time_base) - self._begin
-        if moment < self._last - RESTART:
-            self._begin -= self._last - moment
-            moment = self._last
-        return moment
+        ticks = packet.pts + self._clock.find_shift(packet)
+        return float(ticks * packet.time_base) - self._begin
 
     def _next_packet(self) -> av.Packet | None:
         packet = self._held

@@ -12,6 +12,7 @@ import pytest
 from ava_det.inference.predictor import Predictor
 from ava_det.video.decoding import FrameDecoder, holds_another_file
 from ava_det.video.file import VideoReader
+from ava_det.video.writer import VideoWriter
 from tests.support.numbered_video import draw_number, read_number, write_numbered_video
 from tests.support.scripted_predictor import ScriptedDetector, make_predictor
 
@@ -228,3 +229,32 @@ def test_it_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     predictor: Predictor = make_predictor(ScriptedDetector({}))
     assert len(list(predictor(path))) == 4
     assert capsys.readouterr().err.count(f"warning: {path}: its clock starts again") == 1
+
+
+def test_sound_goes_on_over_the_join(tmp_path: Path) -> None:
+    part = tmp_path / "part.ts"
+    with av.open(str(part), "w") as container:
+        video = container.add_stream("libx264", rate=FPS, options=WITH_B)
+        video.width = 64
+        video.height = 48
+        video.pix_fmt = "yuv420p"
+        audio = container.add_stream("aac", rate=16_000, layout="mono")
+        for number in range(50):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(draw_number(number), "rgb24")))
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 640), np.float32), "fltp", "mono")
+            sound.rate = 16_000
+            sound.pts = 640 * number
+            container.mux(audio.encode(sound))
+        container.mux(video.encode())
+        container.mux(audio.encode())
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * 2)
+    with VideoReader(joined) as reader:
+        sound_of = (joined, reader.clock_start)
+        with VideoWriter(tmp_path / "out.mp4", 64, 48, FPS, sound_of) as writer:
+            for moment, picture in reader.frames():
+                writer.write(picture, moment)
+    assert writer.sound_fault is None
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.audio[0]
+        assert float(stream.duration * stream.time_base) == pytest.approx(4, abs=0.2)
