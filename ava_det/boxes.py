@@ -48,16 +48,16 @@ def place_as_pyslowfast(
     """
     ratio = new_width / width if height < width else new_height / height
     pixels = clip_boxes(scale_boxes(boxes, width, height), width - 1, height - 1) * ratio
-    return normalise_boxes(clip_boxes(pixels, new_width - 1, new_height - 1), new_width, new_height)
+    return normalize_boxes(clip_boxes(pixels, new_width - 1, new_height - 1), new_width, new_height)
 
 
-def normalise_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
+def normalize_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
     """Pixels of a [height, width] frame to fractions 0..1."""
     return boxes / boxes.new_tensor([width, height, width, height])
 
 
 def flip_boxes(boxes: Tensor, width: float) -> Tensor:
-    """Mirrors boxes left to right in a frame of `width` (1.0 for normalised boxes)."""
+    """Mirrors boxes left to right in a frame of `width` (1.0 for normalized boxes)."""
     x1, y1, x2, y2 = boxes.unbind(dim=1)
     return torch.stack((width - x2, y1, width - x1, y2), dim=1)
 

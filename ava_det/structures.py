@@ -1,6 +1,6 @@
-"""What passes between rooms: four dataclasses that check their own shapes.
+"""What packages hand to one another: dataclasses that check their own shapes.
 
-Boxes are float32 xyxy. They are *normalised* (fractions of the frame, 0..1) in `Keyframe` and
+Boxes are float32 xyxy. They are *normalized* (fractions of the frame, 0..1) in `Keyframe` and
 `Detections`, and *pixels of the clip* in `Clip` and `ClipBatch`. Action columns are 0-based: column
 = AVA action id - 1.
 """
@@ -77,7 +77,7 @@ class Keyframe(_ShapeRepr):
 
     timestamp: seconds, as the annotation counts them.
     boxes: float32 [N, 4], xyxy, fractions of the frame.
-    labels: float32 [N, C] multi-hot, or None where nobody has labelled the actions.
+    labels: float32 [N, C] multi-hot, or None where nobody has labeled the actions.
     person_scores: float32 [N]; 1 for ground truth, the detector's confidence otherwise.
     frame_size: width and height of the frame in pixels, where a video was read.
     """
@@ -153,7 +153,7 @@ class ClipBatch(_ShapeRepr):
 
     slow: float [B, 3, T, H, W] or None; fast: float [B, 3, alpha * T, H, W] or None. rois: float32
     [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, K persons over the whole batch. labels:
-    float32 [K, C], or None if any clip is unlabelled. keyframes: B of them, in clip order.
+    float32 [K, C], or None if any clip is unlabeled. keyframes: B of them, in clip order.
     """
 
     slow: Tensor | None

@@ -233,7 +233,7 @@ def read(reader: FrameReader, keyframes: np.ndarray, rest: bool = False) -> int:
     with reader:
         for timestamp in keyframes:
             if rest:
-                reader.rest()
+                reader.release_buffers()
             CLIP.read_frames(reader, float(timestamp), SHORT_SIDE)
     return len(keyframes)
 

@@ -26,7 +26,7 @@ import torch
 from ava_det.checkpoint import save_checkpoint
 from ava_det.cli import interval
 from ava_det.config import ConfigError, config_to_dict, find_shipped, load_config
-from ava_det.demo.video import Looks, Moments, Outputs, paint, process_video
+from ava_det.demo.video import DisplayOptions, Outputs, SamplingOptions, paint, process_video
 from ava_det.detectors import PersonDetector
 from ava_det.detectors.keyframe_boxes import keyframe_grid
 from ava_det.files import write_json
@@ -116,11 +116,17 @@ def measure(predictor: Predictor, video: Path, every: float, folder: Path) -> di
     )
     found["bare decoder"], found["bare decoder and encoder"] = measure_floor(video, folder)
     outputs = Outputs(folder / "whole.mp4", folder / "whole.csv", None, None)
-    looks = Looks(predictor.label_map, predictor.thresholds, 5)
+    display = DisplayOptions(predictor.label_map, predictor.thresholds, 5)
     began = time.perf_counter()
     cpu = time.process_time()
     process_video(
-        predictor, video, Moments(every, 0.0, np.inf, 0.0), outputs, looks, Event(), quiet=True
+        predictor,
+        video,
+        SamplingOptions(every, 0.0, np.inf, 0.0),
+        outputs,
+        display,
+        Event(),
+        quiet=True,
     )
     found["whole, clock"] = time.perf_counter() - began
     found["whole, CPU"] = time.process_time() - cpu
@@ -179,7 +185,7 @@ def measure_stages(
         return watch.iterate("decoding, clips", items)
 
     with (
-        patch.object(inference, "run_ahead", read),
+        patch.object(inference, "prefetch", read),
         patch.object(predictor, "_persons", TimedDetector(detector, watch)),
         patch.object(
             predictor._scorer, "model", lambda *clips: watch.run("network", lambda: model(*clips))
@@ -240,10 +246,10 @@ def measure_reading(predictor: Predictor, video: Path, every: float) -> dict[str
     times = {}
     for way in ("one pass", "seeking"):
         with VideoReader(video, predictor.start_second) as reader:
-            moments = list(keyframe_grid(reader.start_second, reader.find_end(), every))
+            sampling = list(keyframe_grid(reader.start_second, reader.find_end(), every))
             began = time.process_time()
-            for part in [moments] if way == "one pass" else [[moment] for moment in moments]:
-                reader.rest()
+            for part in [sampling] if way == "one pass" else [[moment] for moment in sampling]:
+                reader.release_buffers()
                 for _ in read_keyframes(reader, part, clips, side, True):
                     pass
             times[way] = time.process_time() - began

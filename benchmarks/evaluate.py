@@ -135,9 +135,9 @@ def write_large_case(
     persons = len(keyframe)
     frequency = random.permutation(1.0 / np.arange(1, classes + 1) ** 1.6)
     does = random.random((persons, classes)) < np.minimum(2.6 * frequency / frequency.sum(), 0.9)
-    centre = random.uniform(0.2, 0.8, (persons, 2))
+    center = random.uniform(0.2, 0.8, (persons, 2))
     size = random.uniform(0.1, 0.5, (persons, 2))
-    boxes = np.concatenate([centre - size / 2, centre + size / 2], 1)
+    boxes = np.concatenate([center - size / 2, center + size / 2], 1)
     person, action = np.nonzero(does)
     _write_rows(
         folder / "gt.csv", keyframe[person], boxes[person].round(3), action, person % 10, frames

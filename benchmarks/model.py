@@ -24,7 +24,7 @@ from ava_det.commands.export import draw_inputs
 from ava_det.config import config_to_dict
 from ava_det.export import export_model, load_exported
 from ava_det.models.build import to_device
-from ava_det.models.inference_form import optimise_for_inference
+from ava_det.models.inference_form import optimize_for_inference
 from benchmarks.graph import RecordedNetwork
 from benchmarks.growth import measure_growth, plot_growth
 from benchmarks.machine import measure_in_turns
@@ -120,8 +120,8 @@ def list_forms(subject: Subject, runtimes: list[str], folder: Path) -> Forms:
         "plain bf16": ("bf16", in_bfloat16(plain, device)),
         "channels last fp32": ("fp32", channels_last),
         "channels last bf16": ("bf16", in_bfloat16(channels_last, device)),
-        "inference form fp32": ("fp32", optimise_for_inference(model, device)),
-        "inference form bf16": ("bf16", optimise_for_inference(model, device, torch.bfloat16)),
+        "inference form fp32": ("fp32", optimize_for_inference(model, device)),
+        "inference form bf16": ("bf16", optimize_for_inference(model, device, torch.bfloat16)),
     }
     if device.type == "cuda" and "bf16" in subject.rulers.precisions:
         forms["compiled bf16"] = (

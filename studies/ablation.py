@@ -114,7 +114,7 @@ def measure(
         runs = dict(zip(plan, pool.map(train, plan), strict=True))
     results = []
     for row in rows:
-        own = [runs[row.config, row.overrides, seed].labelled for seed in seeds]
+        own = [runs[row.config, row.overrides, seed].labeled for seed in seeds]
         fast_ap = [compute_group_ap(run, "fast motion") for run in own]
         gmacs = compute_gmacs(row.config, [*overrides, *row.overrides])
         results.append(Result(row, [run["mAP"] for run in own], fast_ap, gmacs))
@@ -127,7 +127,7 @@ def spread(values: Sequence[float]) -> str:
 
 def format_table(results: Sequence[Result]) -> str:
     """Markdown, a table for each of the paper's; means and standard deviations over seeds, with
-    labelled boxes.
+    labeled boxes.
     """
     lines: list[str] = []
     for table in dict.fromkeys(result.row.table for result in results):

@@ -3,7 +3,7 @@
     python -m studies.plot_tradeoff --output tradeoff.png
 
 Across: GMACs of one clip at 256 x 256, counted on our own networks where a row names a config, else
-as published. Up: published accuracy in grey, and what we measured ourselves in colour, from
+as published. Up: published accuracy in gray, and what we measured ourselves in color, from
 studies/literature.csv, which also holds the systems of the comparison tables (those without a
 published cost are in the file but not in the picture).
 """

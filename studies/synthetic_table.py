@@ -64,7 +64,7 @@ class Run:
     name: str
     seed: int
     detected: dict[str, Any]
-    labelled: dict[str, Any]
+    labeled: dict[str, Any]
     pair_auc: list[float]
     train_seconds: float
 
@@ -112,12 +112,12 @@ def train_and_score(folder: Path, name: str, seed: int, jobs: int, overrides: Se
         run_tool("test_ava.py", [*common, f"output_dir={folder}/gt_boxes", *weights], jobs, folder)
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     seconds = sum(line["seconds"] for line in lines if "seconds" in line)
-    detected, labelled = (
+    detected, labeled = (
         json.loads((folder / part / "metrics.json").read_text()) for part in ("", "gt_boxes")
     )
     config = load_config(folder / "config.yaml")
     auc = compute_pair_auc(config, folder / "gt_boxes" / "detections.csv")
-    return Run(name, seed, detected, labelled, auc, seconds)
+    return Run(name, seed, detected, labeled, auc, seconds)
 
 
 def run_tool(script: str, arguments: list[str], jobs: int, folder: Path) -> None:
@@ -140,14 +140,14 @@ def compute_pair_auc(config: Config, detections: Path) -> list[float]:
     """For each motion pair, how often a person of the first class outranks one of the second by
     score difference.
 
-    0.5 is chance. Persons are the labelled boxes with exactly one class of the pair.
+    0.5 is chance. Persons are the labeled boxes with exactly one class of the pair.
     """
     keyframes = keyframes_from_annotations(
         load_annotation_files(config.data.val.annotation_files), config.model.num_classes
     )
     rows = load_detections(detections)
     scores: dict[KeyframeKey, list[tuple[list[float], int, float]]] = {}
-    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
+    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.scores)
     for video, timestamp, box, action_id, score in zip(
         *(column.tolist() for column in columns), strict=True
     ):
@@ -198,7 +198,7 @@ def compute_gmacs(name: str, overrides: Sequence[str] = ()) -> float:
 
 
 def compute_group_ap(metrics: dict[str, Any], group: str) -> float:
-    """Mean AP of a group of classes; one that was never seen to be right, or has no labelled box,
+    """Mean AP of a group of classes; one that was never seen to be right, or has no labeled box,
     counts as 0.
     """
     return mean(
@@ -207,7 +207,7 @@ def compute_group_ap(metrics: dict[str, Any], group: str) -> float:
 
 
 def format_table(runs: Sequence[Run], names: Sequence[str], jobs: int) -> str:
-    """Markdown: means and standard deviations over seeds; groups of classes with labelled boxes."""
+    """Markdown: means and standard deviations over seeds; groups of classes with labeled boxes."""
 
     def spread(values: Sequence[float]) -> str:
         return (
@@ -227,10 +227,10 @@ def format_table(runs: Sequence[Run], names: Sequence[str], jobs: int) -> str:
         cells = [
             name,
             spread([run.detected["mAP"] for run in own]),
-            spread([run.labelled["mAP"] for run in own]),
+            spread([run.labeled["mAP"] for run in own]),
         ]
         cells += [
-            spread([compute_group_ap(run.labelled, group) for run in own]) for group in CLASS_GROUPS
+            spread([compute_group_ap(run.labeled, group) for run in own]) for group in CLASS_GROUPS
         ]
         cells += [f"{mean(run.pair_auc[i] for run in own):.2f}" for i in range(len(MOTION_PAIRS))]
         cells += [f"{compute_gmacs(name):.2f}", f"{mean(run.train_seconds for run in own):.0f} s"]

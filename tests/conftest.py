@@ -19,8 +19,8 @@ from tests.support.rendering import render_synthetic
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("AVA_DET_SHARED", ROOT.parent / "shared"))
 
-settings.register_profile("house", deadline=None)  # a busy machine is no fault of the code
-settings.load_profile("house")
+settings.register_profile("ava_det", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("ava_det")
 # small tensors: threads cost more than they bring, and results stay the same everywhere
 torch.set_num_threads(1)
 

@@ -12,7 +12,7 @@ from ava_det.boxes import (
     compute_iou,
     flip_boxes,
     jitter_boxes,
-    normalise_boxes,
+    normalize_boxes,
     scale_boxes,
 )
 
@@ -49,7 +49,7 @@ def test_known_iou() -> None:
 def test_flipping_twice_and_scaling_back_change_nothing(boxes: Tensor, width: float) -> None:
     torch.testing.assert_close(flip_boxes(flip_boxes(boxes, 1.0), 1.0), boxes, atol=1e-6, rtol=0)
     scaled = scale_boxes(boxes, width, 2 * width)
-    torch.testing.assert_close(normalise_boxes(scaled, width, 2 * width), boxes)
+    torch.testing.assert_close(normalize_boxes(scaled, width, 2 * width), boxes)
     torch.testing.assert_close(
         compute_area(scaled), compute_area(boxes) * 2 * width**2, rtol=1e-3, atol=1e-6
     )

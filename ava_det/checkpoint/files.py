@@ -1,6 +1,6 @@
 """Reading weight files without running them, and writing ours atomically.
 
-A file is recognised by its bytes, never by its name: published Caffe2 weights and torch weights
+A file is recognized by its bytes, never by its name: published Caffe2 weights and torch weights
 share the extension `.pkl`. Everything is unpickled against an allow-list, so a file can hold
 tensors, numbers and text and nothing that acts.
 """

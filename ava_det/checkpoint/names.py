@@ -25,7 +25,7 @@ Table = list[tuple[str, Replacement]]
 
 
 def detect_source(names: Iterable[str]) -> str:
-    """Which of `SOURCES` wrote a state dict with these names; "ava_det" if none is recognised."""
+    """Which of `SOURCES` wrote a state dict with these names; "ava_det" if none is recognized."""
     found = list(names)
     for source, pattern in _MARKS.items():
         if any(re.match(pattern, name) for name in found):
@@ -37,7 +37,7 @@ def find_prefix(names: Iterable[str]) -> tuple[str, str]:
     """What stands before the names of a network in a larger module, such as "model.", and who wrote
     the names.
 
-    The empty prefix and "ava_det" if no names are recognised, behind any prefix. Of several
+    The empty prefix and "ava_det" if no names are recognized, behind any prefix. Of several
     networks the first is taken.
     """
     found = list(names)

@@ -81,7 +81,7 @@ def load_weights(
     file: a path, or a name of the model zoo; any format `read_file` knows, holding our names or
     those of PySlowFast, pytorchvideo, MMAction2, Caffe2, Detectron2 or a 2D ImageNet ResNet
     (inflated over time). allow_missing: prefixes of our names that may be missing, unexpected or of
-    another shape, such as ("head",) when a Kinetics checkpoint initialises a detector. Entries may
+    another shape, such as ("head",) when a Kinetics checkpoint initializes a detector. Entries may
     lie in any container and behind any prefix, as training frameworks leave them; see
     `find_state_dict`. Raises WeightsError in one sentence: for entries that do not fit, with the
     first of them and what network the file is of, or for the first one that holds NaN or infinity.

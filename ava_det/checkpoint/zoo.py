@@ -1,4 +1,4 @@
-"""Published weights by name: where they are, under which licence, and a cache folder they are
+"""Published weights by name: where they are, under which license, and a cache folder they are
 downloaded to.
 
 MODEL_ZOO.md says what each scored. `resolve_weights` is called by everything that reads weights, so
@@ -32,7 +32,7 @@ class PublishedWeights:
     """url: None where the model is published and its weights are not."""
 
     url: str | None
-    licence: str
+    license: str
 
 
 _FACEBOOK = "https://dl.fbaipublicfiles.com"
@@ -170,18 +170,18 @@ def resolve_weights(name_or_path: str | Path) -> Path:
             f"{name}: its authors published the recipe and the result but no weights"
         )
     return _keep(
-        name, url, f"{name.rpartition('/')[0]}/{url.rpartition('/')[2]}", ZOO[name].licence
+        name, url, f"{name.rpartition('/')[0]}/{url.rpartition('/')[2]}", ZOO[name].license
     )
 
 
-def _keep(name: str, url: str, place: str, licence: str) -> Path:
+def _keep(name: str, url: str, place: str, license: str) -> Path:
     """The file of `url` at `place` in the cache."""
     target = cache_folder() / place
     if target.is_file():
         return target
     with one_process_at_a_time(place, f"{name}: waiting for another process to download it"):
         if not target.is_file():
-            print(f"{name}: downloading {url} to {target}; licence: {licence}", file=sys.stderr)
+            print(f"{name}: downloading {url} to {target}; licence: {license}", file=sys.stderr)
             _download(url, target)
     return target
 

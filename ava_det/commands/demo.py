@@ -28,7 +28,7 @@ from ava_det.config import ConfigError
 from ava_det.demo.job import name_files, run_job
 from ava_det.demo.options import SUFFIXES, choose_actions, choose_thresholds, parse_arguments
 from ava_det.demo.options import make_parser as make_demo_parser
-from ava_det.demo.video import Looks, Moments, Outputs, process_live, process_video
+from ava_det.demo.video import DisplayOptions, Outputs, SamplingOptions, process_live, process_video
 from ava_det.detectors.registry import DETECTORS, names_detector
 from ava_det.files import require_other_files
 from ava_det.formats.annotations import load_boxes
@@ -60,26 +60,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             pass
     predictor = load_predictor(args)
     actions = choose_actions(args.classes, predictor.label_map)
-    looks = Looks(
+    display = DisplayOptions(
         actions, choose_thresholds(args.threshold, actions, predictor.thresholds), args.topk
     )
-    moments = Moments(args.every, args.start, args.end, args.smooth, args.stream)
+    sampling = SamplingOptions(args.every, args.start, args.end, args.smooth, args.stream)
     with stopped_by_interrupt() as stop:
         if source.live is not None:
-            seen, dropped = process_live(
-                predictor, source.live, moments, outputs, looks, stop, window
+            summary, dropped = process_live(
+                predictor, source.live, sampling, outputs, display, stop, window
             )
-            print(f"{seen.seconds:.1f} s watched, {dropped} frames dropped", file=sys.stderr)
+            print(f"{summary.seconds:.1f} s watched, {dropped} frames dropped", file=sys.stderr)
         elif not source.is_single:
             return run_job(
-                predictor, source, moments, outputs, looks, stop, describe_settings(args)
+                predictor, source, sampling, outputs, display, stop, describe_settings(args)
             )
         else:
-            seen = process_video(predictor, source.videos[0], moments, outputs, looks, stop, window)
+            summary = process_video(
+                predictor, source.videos[0], sampling, outputs, display, stop, window
+            )
     files = ", ".join(str(path) for path in outputs.paths()) or "nothing"
-    print(f"{seen.num_persons} persons on {seen.num_keyframes} keyframes; written: {files}")
+    print(f"{summary.num_persons} persons on {summary.num_keyframes} keyframes; written: {files}")
     if stop.is_set() and source.live is None:
-        print(f"stopped at {seen.seconds:.1f} s of the video", file=sys.stderr)
+        print(f"stopped at {summary.seconds:.1f} s of the video", file=sys.stderr)
         return 130
     return 0
 

@@ -161,7 +161,7 @@ def collect_videos(paths: Sequence[Path], recursive: bool) -> dict[str, Path]:
 
 
 def load_keyframes(path: Path) -> dict[str, list[Keyframe]]:
-    """Video id -> its keyframes in the order of time, with their labelled boxes, of an AVA CSV."""
+    """Video id -> its keyframes in the order of time, with their labeled boxes, of an AVA CSV."""
     rows = load_annotations(path)
     rows.action_ids = np.minimum(rows.action_ids, 1)  # persons matter here, not what they do
     keyframes: dict[str, list[Keyframe]] = {}
@@ -295,7 +295,7 @@ def describe_quality(
     boxes: PersonBoxes,
     min_score: float,
 ) -> Iterable[str]:
-    """Detected against labelled boxes; nothing where none is labelled."""
+    """Detected against labeled boxes; nothing where none is labeled."""
     ap = compute_person_ap(keyframes, boxes)["AP50"]
     if ap is None:
         return

@@ -23,7 +23,7 @@ from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.data.build import build_clip_reader, load_label_map_for
 from ava_det.data.loader import collate
-from ava_det.data.transforms import View, apply_view, normalise_batch
+from ava_det.data.transforms import Augmentation, apply_augmentation, normalize_batch
 from ava_det.export import FORMATS, PRECISIONS, export_model
 from ava_det.files import require_other_files
 from ava_det.inference.pretrained import check_thresholds
@@ -129,11 +129,11 @@ def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
         middle = (start + frames_of.find_end()) / 2
         keyframe = Keyframe(video_id_of(video), middle, boxes, None, torch.ones(2))
         frames = reader.read_frames(frames_of, middle, config.data.test_short_side)
-    frames, pixel_boxes = apply_view(
-        frames, boxes, View(config.data.test_short_side), torch.Generator()
+    frames, pixel_boxes = apply_augmentation(
+        frames, boxes, Augmentation(config.data.test_short_side), torch.Generator()
     )
     batch = collate([reader.make_clip(frames, pixel_boxes, keyframe)])
-    batch = normalise_batch(batch, config.data.mean, config.data.std, torch.device("cpu"))
+    batch = normalize_batch(batch, config.data.mean, config.data.std, torch.device("cpu"))
     return read_by(config, batch.slow, batch.fast, batch.rois)
 
 

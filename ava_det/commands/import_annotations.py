@@ -49,12 +49,12 @@ from ava_det.interchange.drafts import (
     boxes_from_persons,
 )
 from ava_det.interchange.earlier import SPLITS, add_rows, check_nothing_lost, load_earlier
-from ava_det.interchange.labelled import (
-    LabelledBox,
+from ava_det.interchange.labeled import (
+    LabeledBox,
     choose_val_videos,
     join_exports,
     number_actions,
-    rows_from_labelled,
+    rows_from_labeled,
 )
 from ava_det.interchange.table import load_table
 
@@ -184,7 +184,7 @@ def make_parser() -> ToolParser:
     return parser
 
 
-def read_cvat(args: argparse.Namespace) -> tuple[list[LabelledBox], list[str]]:
+def read_cvat(args: argparse.Namespace) -> tuple[list[LabeledBox], list[str]]:
     """The persons of all exports, and the actions their labels declare."""
     clocks = VideoClocks(args.videos, args.fps, args.start_second)
     sources = []
@@ -212,14 +212,14 @@ def read_cvat(args: argparse.Namespace) -> tuple[list[LabelledBox], list[str]]:
     return join_exports(sources), declared
 
 
-def read_tables(args: argparse.Namespace) -> tuple[list[LabelledBox], list[str]]:
+def read_tables(args: argparse.Namespace) -> tuple[list[LabeledBox], list[str]]:
     """The persons of all tables; a table declares no action that nobody does."""
     clocks = VideoClocks(args.videos, args.fps, args.start_second)
     return join_exports(load_table(path, clocks, args.pixels) for path in args.sources), []
 
 
 def write_dataset(
-    args: argparse.Namespace, boxes: list[LabelledBox], declared: Sequence[str]
+    args: argparse.Namespace, boxes: list[LabeledBox], declared: Sequence[str]
 ) -> str:
     """Writes the splits and, where it is new, the label map; returns what to print."""
     if not boxes:
@@ -244,7 +244,7 @@ def write_dataset(
     lines = []
     for name in SPLITS:
         chosen = [box for box in boxes if (box.video_id in val_videos) == (name == "val")]
-        new = rows_from_labelled(chosen, label_map, keep_unlabelled=name == "train")
+        new = rows_from_labeled(chosen, label_map, keep_unlabeled=name == "train")
         lines += write_split(args.output / f"{name}.csv", new, earlier.get(name), chosen, imported)
     lines.append(f"{existing}: {len(label_map)} actions, model.num_classes={max(label_map)}")
     return "\n".join([*lines, f"actions: {list_actions(used, label_map)}"])
@@ -254,7 +254,7 @@ def write_split(
     path: Path,
     new: AvaRows,
     earlier: AvaRows | None,
-    chosen: Sequence[LabelledBox],
+    chosen: Sequence[LabeledBox],
     imported: Set[str],
 ) -> list[str]:
     """Writes one split, with the rows of earlier imports whose video is not `imported` again;
@@ -273,7 +273,7 @@ def write_split(
     ]
 
 
-def describe_split(path: Path, boxes: Sequence[LabelledBox]) -> str:
+def describe_split(path: Path, boxes: Sequence[LabeledBox]) -> str:
     """One line of counts."""
     persons = [box for box in boxes if box.corners is not None]
     keyframes = {(box.video_id, box.timestamp) for box in boxes}
@@ -287,7 +287,7 @@ def write_drafts(args: argparse.Namespace) -> str:
     label_map = load_label_map(args.label_map)
     boxes = load_draft(args, label_map)
     clocks = VideoClocks(args.videos, None, args.start_second)
-    by_video: dict[str, list[LabelledBox]] = {}
+    by_video: dict[str, list[LabeledBox]] = {}
     for box in boxes:
         by_video.setdefault(box.video_id, []).append(box)
     names = [*(f"{video_id}.xml" for video_id in by_video), "labels.json"]
@@ -309,7 +309,7 @@ def write_drafts(args: argparse.Namespace) -> str:
     return f"{args.output}: {len(boxes)} persons in {len(by_video)} drafts (.xml); labels.json for the label constructor"
 
 
-def load_draft(args: argparse.Namespace, label_map: dict[int, str]) -> list[LabelledBox]:
+def load_draft(args: argparse.Namespace, label_map: dict[int, str]) -> list[LabeledBox]:
     """The persons of the one source that was given."""
     if args.annotations:
         return boxes_from_annotations(load_annotations(args.annotations), label_map)

@@ -131,10 +131,10 @@ def run(command: str, *arguments: object) -> None:
 def summary(output: Path, seconds: float) -> str:
     """Both numbers and where to look."""
     detected = json.loads((output / "metrics.json").read_text())
-    labelled = json.loads((output / "metrics_gt_boxes.json").read_text())
+    labeled = json.loads((output / "metrics_gt_boxes.json").read_text())
     return f"""
 frame mAP with detected boxes      {detected["mAP"]:.3f}   {output}/metrics.json
-frame mAP with ground-truth boxes  {labelled["mAP"]:.3f}   {output}/metrics_gt_boxes.json
+frame mAP with ground-truth boxes  {labeled["mAP"]:.3f}   {output}/metrics_gt_boxes.json
 persons found by the detector      {detected["person_recall"]:.3f}   (recall at IoU 0.5)
 every detection                    {output}/detections.csv
 the trained detector               {output}/checkpoints/last.pt

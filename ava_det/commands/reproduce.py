@@ -24,7 +24,7 @@ from ava_det.checkpoint import resolve_weights
 from ava_det.cli import ToolParser, count, reports_mistakes
 from ava_det.config import Config, SplitConfig, config_to_dict, load_config
 from ava_det.data.build import load_label_map_for
-from ava_det.data.transforms import normalise_batch
+from ava_det.data.transforms import normalize_batch
 from ava_det.device.precision import resolve_precision
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if is_main_process():
             protocols = list(PROTOCOLS) if args.protocol == "all" else [args.protocol]
             results = score_results(plan, folder, protocols)
-            reproduction = summarise(
+            reproduction = summarize(
                 args.weights, identity["weights"], published, config, plan, results, lost
             )
             reproduction.reference_source = args.reference or reproduction.reference_source
@@ -161,7 +161,7 @@ def make_plan(
     """Which movies there are, what is wrong with them, and which keyframes the box list asks for.
 
     Keyframes are those of the box list, not of the annotations: a published evaluator counts a
-    person on an unlabelled keyframe as a false positive. Excluded ones are scored too, as not every
+    person on an unlabeled keyframe as a false positive. Excluded ones are scored too, as not every
     protocol drops them.
     """
     val = config.data.val
@@ -244,7 +244,7 @@ def score_video(
         loader = build_eval_loader(config, split, config.data.test_short_side, shared=False)
         with loader.failures_named():
             for batch in loader:
-                ready = normalise_batch(batch, config.data.mean, config.data.std, device)
+                ready = normalize_batch(batch, config.data.mean, config.data.std, device)
                 detections += predict_batch(model, ready, config.precision)
                 bar.update(len(batch.keyframes))
         losses = loader.count_lost()
@@ -288,7 +288,7 @@ def headline(
     return results[first]
 
 
-def summarise(
+def summarize(
     weights: str,
     sha256: str,
     published: PublishedResult | None,

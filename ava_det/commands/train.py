@@ -62,13 +62,13 @@ def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:
 def build_sample_sheet(config: Config, split: Split, label_map: dict[int, str]) -> SampleSheet:
     """Draws some keyframes of a split beside their labels; see docs/training.md, `samples.png`."""
     assert config.data.video_dir is not None  # or the split could not have been built
-    labelled = (
+    labeled = (
         []
         if split.annotations is None
         else keyframes_from_annotations(split.annotations, config.model.num_classes)
     )
     return SampleSheet(
-        find_videos(config.data.video_dir), config.data.start_second, labelled, label_map
+        find_videos(config.data.video_dir), config.data.start_second, labeled, label_map
     )
 
 

@@ -6,7 +6,7 @@ once and kept.
     ava-det train-head --config FILE --weights FILE|NAME model.roi_hidden_layer=true
 
 Writes into output_dir/head: features/ (the cache), checkpoints/last.pt (the whole network with the
-new head, which ava-det test and demo load), detections.csv and metrics.json (labelled boxes of
+new head, which ava-det test and demo load), detections.csv and metrics.json (labeled boxes of
 data.val). See docs/own_classes.md.
 """
 

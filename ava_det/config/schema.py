@@ -206,7 +206,7 @@ class DataConfig:
     # training: PCA lighting, standard deviation of its amount (PySlowFast: 0.1)
     lighting: float = 0.0
     min_person_score: float = 0.8  # boxes of a file or detector below this are not used
-    # training: a detected box this close to a labelled one takes its labels
+    # training: a detected box this close to a labeled one takes its labels
     proposal_iou: float = 0.9
     cache_clips: bool = False  # keep decoded clips as uint8 in memory: for small sets only
     train: SplitConfig = field(default_factory=SplitConfig)

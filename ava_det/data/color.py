@@ -1,7 +1,7 @@
-"""Random colours of a clip, as PySlowFast offers them for AVA: brightness, contrast, saturation,
+"""Random colors of a clip, as PySlowFast offers them for AVA: brightness, contrast, saturation,
 and PCA lighting.
 
-Each step mixes a colour with black, with the clip's mean grey or with its own grey, or adds a
+Each step mixes a color with black, with the clip's mean gray or with its own gray, or adds a
 constant: all are affine, so together they are one 3 x 4 matrix on RGB, applied to uint8 once,
 rounded and clipped once.
 """
@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import torch
 
-GREY = np.array([0.299, 0.587, 0.114])  # BT.601
+GRAY = np.array([0.299, 0.587, 0.114])  # BT.601
 
-# Principal directions of the colours of ImageNet and their standard deviations, of RGB 0..1
+# Principal directions of the colors of ImageNet and their standard deviations, of RGB 0..1
 # (Krizhevsky et al., 2012; in this order in PySlowFast).
 DIRECTIONS = np.array(
     [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
@@ -25,7 +25,7 @@ DEVIATIONS = np.array([0.225, 0.224, 0.229])
 
 
 @dataclass
-class ColourChange:
+class ColorChange:
     """steps: brightness, contrast and saturation in the order they come, each with the factor it is
     multiplied by. shift: then added to R, G and B, which count 0..255.
     """
@@ -34,11 +34,11 @@ class ColourChange:
     shift: tuple[float, float, float]
 
 
-def draw_colour_change(
+def draw_color_change(
     jitter: float, lighting: float, generator: torch.Generator
-) -> ColourChange | None:
+) -> ColorChange | None:
     """Factors uniform in 1 - jitter .. 1 + jitter, in random order; a shift along each principal
-    direction of colour, normal with `lighting` times its deviation. None where both are 0, and then
+    direction of color, normal with `lighting` times its deviation. None where both are 0, and then
     nothing is drawn.
     """
     if jitter == 0 and lighting == 0:
@@ -48,12 +48,10 @@ def draw_colour_change(
     amounts = lighting * torch.randn(3, generator=generator, dtype=torch.float64).numpy()
     red, green, blue = (255 * DIRECTIONS @ (amounts * DEVIATIONS)).tolist()
     names = ("brightness", "contrast", "saturation")
-    return ColourChange(
-        tuple((names[index], factors[index]) for index in order), (red, green, blue)
-    )
+    return ColorChange(tuple((names[index], factors[index]) for index in order), (red, green, blue))
 
 
-def compute_colour_matrix(change: ColourChange, mean: np.ndarray) -> np.ndarray:
+def compute_color_matrix(change: ColorChange, mean: np.ndarray) -> np.ndarray:
     """float64 [3, 4], on (R, G, B, 1) of 0..255. mean: RGB of the whole clip, to which contrast
     refers.
     """
@@ -62,17 +60,17 @@ def compute_colour_matrix(change: ColourChange, mean: np.ndarray) -> np.ndarray:
     for name, factor in change.steps:
         others = np.zeros((3, 3)), np.zeros(3)  # what the picture is mixed with: black,
         if name == "contrast":
-            # its mean grey as it is by now,
-            others = np.zeros((3, 3)), np.full(3, GREY @ (linear @ mean + constant))
+            # its mean gray as it is by now,
+            others = np.zeros((3, 3)), np.full(3, GRAY @ (linear @ mean + constant))
         elif name == "saturation":
-            # or each colour's own grey
-            others = np.tile(GREY @ linear, (3, 1)), np.full(3, GREY @ constant)
+            # or each color's own gray
+            others = np.tile(GRAY @ linear, (3, 1)), np.full(3, GRAY @ constant)
         linear = factor * linear + (1 - factor) * others[0]
         constant = factor * constant + (1 - factor) * others[1]
     return np.concatenate((linear, (constant + change.shift)[:, None]), axis=1)
 
 
-def change_colours(frames: np.ndarray, change: ColourChange) -> np.ndarray:
+def change_colors(frames: np.ndarray, change: ColorChange) -> np.ndarray:
     """uint8 RGB [T, H, W, 3] to the same shape and type, every frame by the same matrix."""
-    matrix = compute_colour_matrix(change, frames[:, ::4, ::4].mean(axis=(0, 1, 2)))
+    matrix = compute_color_matrix(change, frames[:, ::4, ::4].mean(axis=(0, 1, 2)))
     return np.stack([cv2.transform(np.ascontiguousarray(frame), matrix) for frame in frames])

@@ -23,7 +23,7 @@ from ava_det.data.sampling import (
     compute_grid_moments,
     compute_grid_origin,
 )
-from ava_det.data.transforms import MID_GREY, View, apply_view
+from ava_det.data.transforms import MID_GRAY, Augmentation, apply_augmentation
 from ava_det.structures import Clip, Keyframe
 from ava_det.video.folder import open_video
 from ava_det.video.pictures import compute_resized_size
@@ -156,7 +156,7 @@ class ClipReader:
 class ClipDataset(Dataset[Clip]):
     """Clips of `keyframes`; `videos` maps video ids to files.
 
-    view_for: (random generator) -> View; random in training, the same View each time in evaluation.
+    augmentation_for: (random generator) -> Augmentation; random in training, the same each time in evaluation.
     cache_side: with a number, clips are decoded once at this short side and kept in memory as
     uint8.
     """
@@ -167,7 +167,7 @@ class ClipDataset(Dataset[Clip]):
         videos: Mapping[str, Path],
         start_second: float,
         clip_reader: ClipReader,
-        view_for: Callable[[torch.Generator], View],
+        augmentation_for: Callable[[torch.Generator], Augmentation],
         seed: int,
         cache_side: int | None = None,
     ):
@@ -182,7 +182,7 @@ class ClipDataset(Dataset[Clip]):
         self._videos = videos
         self._start_second = start_second
         self._clip_reader = clip_reader
-        self._view_for = view_for
+        self._view_for = augmentation_for
         self._seed = seed
         self._cache_side = cache_side
         self._cached: dict[int, np.ndarray] = {}
@@ -214,7 +214,7 @@ class ClipDataset(Dataset[Clip]):
         boxes = self._clip_reader.place_boxes(
             keyframe.boxes, *self._sizes[keyframe.video_id], view.short_side
         )
-        frames, boxes = apply_view(frames, boxes, view, generator)
+        frames, boxes = apply_augmentation(frames, boxes, view, generator)
         return ReadClip(index, torch.from_numpy(frames), boxes.numpy())
 
     def make_clip(self, read: ReadClip) -> Clip:
@@ -224,7 +224,7 @@ class ClipDataset(Dataset[Clip]):
         )
 
     def make_blank_clip(self) -> Clip:
-        """A small grey clip without a person: it takes a lost one's place where a batch may not be
+        """A small gray clip without a person: it takes a lost one's place where a batch may not be
         empty.
         """
         first = self.keyframes[0]
@@ -232,7 +232,7 @@ class ClipDataset(Dataset[Clip]):
         nobody = Keyframe(
             first.video_id, first.timestamp, first.boxes[:0], labels, first.person_scores[:0]
         )
-        frames = np.full((self._clip_reader.num_frames, *BLANK_SIZE, 3), MID_GREY, np.uint8)
+        frames = np.full((self._clip_reader.num_frames, *BLANK_SIZE, 3), MID_GRAY, np.uint8)
         return self._clip_reader.make_clip(frames, nobody.boxes, nobody)
 
     def describe(self, index: int) -> str:
@@ -303,7 +303,7 @@ class ClipDataset(Dataset[Clip]):
             self._open = OrderedDict()
             self._process = os.getpid()
         if self._open and next(reversed(self._open)) != video_id:
-            next(reversed(self._open.values())).rest()
+            next(reversed(self._open.values())).release_buffers()
         if video_id not in self._open:
             if len(self._open) == NUM_OPEN_VIDEOS:
                 self._open.popitem(last=False)[1].close()

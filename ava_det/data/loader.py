@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from ava_det.data.dataset import ClipDataset, LostClip, ReadClip
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
-from ava_det.data.transforms import MID_GREY
+from ava_det.data.transforms import MID_GRAY
 from ava_det.data.watch import LoadingError, WatchedDataset
 from ava_det.structures import Clip, ClipBatch
 
@@ -37,8 +37,8 @@ def collate(clips: Sequence[Clip]) -> ClipBatch:
     """
     index = torch.cat([torch.full((len(clip.boxes), 1), float(i)) for i, clip in enumerate(clips)])
     rois = torch.cat((index, torch.cat([clip.boxes for clip in clips])), dim=1)
-    labelled = [clip.labels for clip in clips if clip.labels is not None]
-    labels = torch.cat(labelled) if len(labelled) == len(clips) else None
+    labeled = [clip.labels for clip in clips if clip.labels is not None]
+    labels = torch.cat(labeled) if len(labeled) == len(clips) else None
     slow = _stack([clip.slow for clip in clips if clip.slow is not None])
     fast = _stack([clip.fast for clip in clips if clip.fast is not None])
     return ClipBatch(slow, fast, rois, labels, [clip.keyframe for clip in clips])
@@ -46,14 +46,14 @@ def collate(clips: Sequence[Clip]) -> ClipBatch:
 
 def _stack(clips: list[Tensor]) -> Tensor | None:
     """[B, 3, T, H, W], channels last in memory, pinned where there is CUDA; None for no clips.
-    Padding is mid-grey.
+    Padding is mid-gray.
     """
     if not clips:
         return None
     height = max(clip.shape[2] for clip in clips)
     width = max(clip.shape[3] for clip in clips)
     size = (len(clips), clips[0].shape[1], height, width, 3)
-    frames = torch.full(size, MID_GREY, dtype=clips[0].dtype, pin_memory=torch.cuda.is_available())
+    frames = torch.full(size, MID_GRAY, dtype=clips[0].dtype, pin_memory=torch.cuda.is_available())
     for row, clip in zip(frames, clips, strict=True):
         row[:, : clip.shape[2], : clip.shape[3]] = clip.permute(1, 2, 3, 0)
     return frames.permute(0, 4, 1, 2, 3)
@@ -64,7 +64,7 @@ class ClipLoader:
 
     A clip that cannot be read is left out of its batch, and of no other; `warn` is told once for
     each video, and `count_lost` says at the end what is missing. A training batch that lost all its
-    clips is one grey clip without a person: this process must still take its step beside the
+    clips is one gray clip without a person: this process must still take its step beside the
     others. In evaluation such a batch does not come. A process that delivers nothing for
     WAIT_SECONDS, or dies, ends the loading with a LoadingError.
     """

@@ -14,20 +14,20 @@ import torch
 from torch import Tensor
 
 from ava_det.boxes import clip_boxes, flip_boxes, jitter_boxes, scale_boxes
-from ava_det.data.color import ColourChange, change_colours, draw_colour_change
+from ava_det.data.color import ColorChange, change_colors, draw_color_change
 from ava_det.structures import ClipBatch
 from ava_det.video.pictures import resize_short_side
 
-MID_GREY = 115  # nearly 0 when normalised
+MID_GRAY = 115  # nearly 0 when normalized
 
 
 @dataclass
-class View:
+class Augmentation:
     """How one clip is looked at.
 
     short_side: pixels. crop_size: of a square crop, or None for the whole frame. crop_x, crop_y:
     0..1, where the crop stands between left (top) and right (bottom). flip: mirrored left to right.
-    box_jitter: share of a box's own size. colour: of all frames alike, or None for the colours
+    box_jitter: share of a box's own size. color: of all frames alike, or None for the colors
     there are.
     """
 
@@ -37,15 +37,15 @@ class View:
     crop_y: float = 0.5
     flip: bool = False
     box_jitter: float = 0.0
-    colour: ColourChange | None = None
+    color: ColorChange | None = None
 
 
-def evaluation_view(generator: torch.Generator, short_side: int) -> View:
+def evaluation_augmentation(generator: torch.Generator, short_side: int) -> Augmentation:
     """The whole frame at `short_side`, whatever the generator: the paper's test-time view."""
-    return View(short_side)
+    return Augmentation(short_side)
 
 
-def draw_training_view(
+def draw_training_augmentation(
     short_sides: tuple[int, int],
     crop_size: int | None,
     flip: bool,
@@ -53,22 +53,24 @@ def draw_training_view(
     generator: torch.Generator,
     colour_jitter: float = 0.0,
     lighting: float = 0.0,
-) -> View:
+) -> Augmentation:
     """A random view: short side with 1 / side uniform between its bounds (as the released models),
-    crop, flip, and colours (`draw_colour_change`).
+    crop, flip, and colors (`draw_color_change`).
     """
     draw = torch.rand(4, generator=generator).tolist()
     low = 1 / short_sides[1]
     high = 1 / short_sides[0]
     short_side = round(1 / (low + draw[0] * (high - low)))
-    colour = draw_colour_change(colour_jitter, lighting, generator)
-    return View(short_side, crop_size, draw[1], draw[2], flip and draw[3] < 0.5, box_jitter, colour)
+    color = draw_color_change(colour_jitter, lighting, generator)
+    return Augmentation(
+        short_side, crop_size, draw[1], draw[2], flip and draw[3] < 0.5, box_jitter, color
+    )
 
 
-def apply_view(
-    frames: np.ndarray, boxes: Tensor, view: View, generator: torch.Generator
+def apply_augmentation(
+    frames: np.ndarray, boxes: Tensor, view: Augmentation, generator: torch.Generator
 ) -> tuple[np.ndarray, Tensor]:
-    """uint8 RGB [T, H, W, 3] and normalised boxes [N, 4] to the view's uint8 [T, h, w, 3] and pixel
+    """uint8 RGB [T, H, W, 3] and normalized boxes [N, 4] to the view's uint8 [T, h, w, 3] and pixel
     boxes [N, 4].
 
     Boxes are clipped to the view; one that lies wholly outside keeps its row with no area.
@@ -89,19 +91,19 @@ def apply_view(
     if view.flip:
         frames = frames[:, :, ::-1]
         boxes = flip_boxes(boxes, width)
-    if view.colour is not None:
-        frames = change_colours(frames, view.colour)
+    if view.color is not None:
+        frames = change_colors(frames, view.color)
     return np.ascontiguousarray(frames), clip_boxes(boxes, width, height)
 
 
-def normalise_batch(
+def normalize_batch(
     batch: ClipBatch, mean: list[float], std: list[float], device: torch.device
 ) -> ClipBatch:
     """Moves a uint8 batch to `device` and makes its clips float32, (x / 255 - mean) / std, channels
     last in memory.
     """
 
-    def normalise(frames: Tensor | None) -> Tensor | None:
+    def normalize(frames: Tensor | None) -> Tensor | None:
         if frames is None:
             return None
         frames = frames.to(device, non_blocking=True).to(
@@ -118,7 +120,7 @@ def normalise_batch(
 
     labels = None if batch.labels is None else batch.labels.to(device, non_blocking=True)
     rois = batch.rois.to(device, non_blocking=True)
-    return ClipBatch(normalise(batch.slow), normalise(batch.fast), rois, labels, batch.keyframes)
+    return ClipBatch(normalize(batch.slow), normalize(batch.fast), rois, labels, batch.keyframes)
 
 
 # OpenCV's own threads fight with the loader's processes for the same cores.

@@ -31,7 +31,7 @@ def check_persons(split: SplitRows) -> list[Finding]:
         mask[faulty["row"].to_numpy()] = True
         findings.extend(find_rows(severity, split.name, rows, mask, problem, remedy))
 
-    person_ids = rows.column8[~np.isnan(rows.column8)]
+    person_ids = rows.person_ids[~np.isnan(rows.person_ids)]
     if len(person_ids) and (person_ids != np.round(person_ids)).any():
         scores = table.filter(pl.col("column8") != pl.col("column8").round())
         remedy = "write a whole number for each person; a score belongs in result and box files"
@@ -127,10 +127,10 @@ def check_excluded(split: SplitRows) -> list[Finding]:
         problem = f"excluded keyframes of videos that {split.name} has no rows of, such as {_show(strangers[0])}"
         remedy = "harmless in part of a data set; otherwise mend the video ids"
         findings.append(Finding(WARNING, where, problem, remedy, len(strangers)))
-    unlabelled = sorted(key for key in excluded - keyframes if key[0] in videos)
-    if unlabelled:
-        problem = f"excluded keyframes without rows in {split.name}, such as {_show(unlabelled[0])}"
-        findings.append(Finding(NOTE, where, problem, "nothing to do", len(unlabelled)))
+    unlabeled = sorted(key for key in excluded - keyframes if key[0] in videos)
+    if unlabeled:
+        problem = f"excluded keyframes without rows in {split.name}, such as {_show(unlabeled[0])}"
+        findings.append(Finding(NOTE, where, problem, "nothing to do", len(unlabeled)))
     if keyframes and keyframes <= excluded:
         problem = f"every keyframe of {split.name} is excluded"
         findings.append(

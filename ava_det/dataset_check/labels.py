@@ -20,7 +20,7 @@ from ava_det.formats.ava_csv.opened import open_text
 # 60-class label map
 AVA_NOT_EVALUATED = {2, 16, 18, 19, 21, 23, 25, 31, 32, 33, 35, 39, 40, 42, 44, 50, 53, 55, 71, 75}
 AVA_EVALUATED = set(range(1, 81)) - AVA_NOT_EVALUATED
-FEW = 10  # labelled boxes of a class from which hardly anything is learned
+FEW = 10  # labeled boxes of a class from which hardly anything is learned
 
 
 def check_label_map(label_map: Mapping[int, str], num_classes: int) -> list[Finding]:
@@ -54,13 +54,13 @@ def check_labels(split: SplitRows, label_map: Mapping[int, str], num_classes: in
     known = np.isin(rows.action_ids, list(label_map))
     if set(label_map) == AVA_EVALUATED:
         known |= np.isin(rows.action_ids, list(AVA_NOT_EVALUATED))
-    labelled = (rows.action_ids != 0) | zero
-    unknown = labelled & ~known
-    shift = _find_shift(rows.action_ids[labelled], label_map) if unknown.any() else 0
+    labeled = (rows.action_ids != 0) | zero
+    unknown = labeled & ~known
+    shift = _find_shift(rows.action_ids[labeled], label_map) if unknown.any() else 0
     if shift:
         problem = f"action ids look off by one: with {shift:+d} every id is in the label map (found {_ids(rows, unknown)})"
         remedy = f"write id{shift:+d} in every row" + ("; ids count from 1" if shift == 1 else "")
-        return find_rows(ERROR, split.name, rows, labelled, problem, remedy)
+        return find_rows(ERROR, split.name, rows, labeled, problem, remedy)
     findings = find_rows(
         ERROR,
         split.name,
@@ -187,9 +187,9 @@ def _class_finding(
 
 
 def count_classes(split: SplitRows) -> dict[int, int]:
-    """Labelled boxes by action id."""
-    labelled = split.table.filter(pl.col("action_id") > 0)
-    boxes = labelled.unique(
+    """Labeled boxes by action id."""
+    labeled = split.table.filter(pl.col("action_id") > 0)
+    boxes = labeled.unique(
         ["video_id", "timestamp", "x1", "y1", "x2", "y2", "column8", "action_id"]
     )
     return dict(boxes.group_by("action_id").len().iter_rows())

@@ -26,7 +26,7 @@ def check_person_boxes(split: SplitRows, min_score: float) -> list[Finding]:
     if not split.files.annotations or not len(split.rows):
         return findings
     where = Path(split.files.boxes).name
-    sure = tabulate(boxes).filter(boxes.column8 >= min_score)
+    sure = tabulate(boxes).filter(boxes.scores >= min_score)
     listed = sure.unique(KEYFRAME)
     strangers = len(listed.join(split.keyframes, on=KEYFRAME, how="anti"))
     if strangers == len(listed):
@@ -54,7 +54,7 @@ def check_person_boxes(split: SplitRows, min_score: float) -> list[Finding]:
 
 
 def _check_scores(split: str, boxes: AvaRows) -> list[Finding]:
-    scores = boxes.column8
+    scores = boxes.scores
     known = scores[np.isfinite(scores)]
     outside = ~((scores >= 0) & (scores <= 1 + 1e-6))  # a score may round to a little more than 1
     whole = bool(len(known)) and bool((known == np.round(known)).all())
@@ -90,7 +90,7 @@ def _check_recall(split: SplitRows, min_score: float) -> list[Finding]:
 
 
 def compute_recalls(split: SplitRows, min_score: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Of every labelled person: the best IoU with a box of at least `min_score`, [N], and its first
+    """Of every labeled person: the best IoU with a box of at least `min_score`, [N], and its first
     row, [N].
     """
     if split.boxes is None or not split.has_box.any():
@@ -100,7 +100,7 @@ def compute_recalls(split: SplitRows, min_score: float) -> tuple[np.ndarray, np.
         .unique([*KEYFRAME, *BOX, "column8"], keep="first")
         .sort("row")
     )
-    sure = tabulate(split.boxes).filter(split.boxes.column8 >= min_score)
+    sure = tabulate(split.boxes).filter(split.boxes.scores >= min_score)
     best = compute_overlaps(persons, sure).group_by("row").max().select("row", "iou")
     joined = persons.join(best, on="row", how="left").sort("row")
     return joined["iou"].fill_null(0.0).to_numpy(), joined["row"].to_numpy()

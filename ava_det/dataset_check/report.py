@@ -63,8 +63,8 @@ def _format_splits(examination: Examination) -> str:
         videos = split.keyframes["video_id"].n_unique()
         boxes = len(split.table.filter(split.has_box).unique([*KEYFRAME, *BOX, "column8"]))
         counts = f"{_say(videos, 'video')}, {_say(len(split.keyframes), 'keyframe')} ({len(split.excluded):,} excluded)"
-        labelled = len(examination.label_map.keys() & count_classes(split).keys())
-        known = f"{labelled} of {len(examination.label_map)} classes"
+        labeled = len(examination.label_map.keys() & count_classes(split).keys())
+        known = f"{labeled} of {len(examination.label_map)} classes"
         source = " and ".join(map(str, split.files.annotations)) or split.files.boxes
         lines.append(
             f"{split.name + ':':6} {counts}, {boxes:,} boxes, {len(split.rows):,} rows, {known}; {source}"
@@ -73,7 +73,7 @@ def _format_splits(examination: Examination) -> str:
 
 
 def _format_classes(examination: Examination) -> str:
-    """Labelled boxes of each class by split; of many classes the most and the least frequent."""
+    """Labeled boxes of each class by split; of many classes the most and the least frequent."""
     splits = [split for split in examination.splits if len(split.rows)]
     counts = {split.name: count_classes(split) for split in splits}
     names = examination.label_map

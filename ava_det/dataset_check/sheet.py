@@ -17,16 +17,14 @@ from ava_det.dataset_check.videos import VideoFacts
 from ava_det.formats.annotations import format_timestamp
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError
-from ava_det.visualization import LabelledTile
+from ava_det.visualization import LabeledTile
 
 NUM_TILES = 12
 
 Moment = tuple[str, str, float]  # split, video id, timestamp
 
 
-def choose_tiles(
-    examination: Examination, start_second: float, seed: int = 0
-) -> list[LabelledTile]:
+def choose_tiles(examination: Examination, start_second: float, seed: int = 0) -> list[LabeledTile]:
     """At most `NUM_TILES` keyframes to draw, of videos that can be read: those of errors, then of
     warnings; random ones where nothing is wrong that a picture could show.
     """
@@ -114,7 +112,7 @@ def _make_tile(
     rows: set[int],
     label_map: Mapping[int, str],
     start_second: float,
-) -> LabelledTile:
+) -> LabeledTile:
     """The picture of a keyframe (the nearest there is) and its persons, one a distinct box."""
     here = split.table.filter(split.has_box).filter(video_id=video_id, timestamp=timestamp)
     persons = here.group_by(*BOX, "column8", maintain_order=True).agg("row", "action_id")
@@ -135,7 +133,7 @@ def _make_tile(
     except VideoError:
         picture = None
     title = f"{split.name}  {video_id}  {format_timestamp(timestamp)} s"
-    return LabelledTile(
+    return LabeledTile(
         picture, boxes.clip(-1, 2), labels, faulty, title, "\n".join(sorted(set(reasons)))
     )
 

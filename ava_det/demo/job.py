@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ava_det.config import ConfigError
 from ava_det.demo.options import SUFFIXES
-from ava_det.demo.video import Looks, Moments, Outputs, process_video
+from ava_det.demo.video import DisplayOptions, Outputs, SamplingOptions, process_video
 from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.files.shared_jobs import begin_job, share_out
 from ava_det.inference.predictor import Predictor
@@ -41,9 +41,9 @@ class Share:
 def run_job(
     predictor: Predictor,
     source: Source,
-    moments: Moments,
+    sampling: SamplingOptions,
     folders: Outputs,
-    looks: Looks,
+    display: DisplayOptions,
     stop: Event,
     settings: Mapping[str, object],
 ) -> int:
@@ -61,9 +61,9 @@ def run_job(
             size=lambda video: video.stat().st_size,
         )
         share = {video: targets[video] for video in mine}
-        shares = gather_objects(process_share(predictor, share, moments, looks, stop))
+        shares = gather_objects(process_share(predictor, share, sampling, display, stop))
         if is_main_process():
-            summarise(shares, len(targets), len(targets) - num_pending, time.monotonic() - began)
+            summarize(shares, len(targets), len(targets) - num_pending, time.monotonic() - began)
     return 1 if any(share.failed for share in shares) else 0
 
 
@@ -102,8 +102,8 @@ def begin(folders: Outputs, settings: Mapping[str, object]) -> None:
 def process_share(
     predictor: Predictor,
     videos: Mapping[Path, Outputs],
-    moments: Moments,
-    looks: Looks,
+    sampling: SamplingOptions,
+    display: DisplayOptions,
     stop: Event,
 ) -> Share:
     share = Share()
@@ -111,20 +111,27 @@ def process_share(
         videos.items(), desc="videos", unit="video", disable=not is_main_process()
     ):
         try:
-            seen = process_video(
-                predictor, video, moments, files, looks, stop, keep_when_stopped=False, quiet=True
+            summary = process_video(
+                predictor,
+                video,
+                sampling,
+                files,
+                display,
+                stop,
+                keep_when_stopped=False,
+                quiet=True,
             )
         except (ValueError, OSError) as error:
             share.failed[str(video)] = " ".join(str(error).split())
             continue
         share.num_videos += 1
-        share.num_keyframes += seen.num_keyframes
-        share.num_persons += seen.num_persons
-        share.seconds += seen.seconds - moments.start
+        share.num_keyframes += summary.num_keyframes
+        share.num_persons += summary.num_persons
+        share.seconds += summary.seconds - sampling.start
     return share
 
 
-def summarise(shares: Sequence[Share], num_videos: int, num_before: int, took: float) -> None:
+def summarize(shares: Sequence[Share], num_videos: int, num_before: int, took: float) -> None:
     """What the job did, and which videos it passed over."""
     failed = {video: why for share in shares for video, why in share.failed.items()}
     done, keyframes, persons = (

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ava_det.formats.result_files import DetectionsCsv, DetectionsJson
 from ava_det.inference.predictor import Predictor
-from ava_det.inference.prefetch import run_ahead
+from ava_det.inference.prefetch import prefetch
 from ava_det.inference.streaming import ShownFrame
 from ava_det.structures import Detections
 from ava_det.video.folder import open_video
@@ -46,7 +46,7 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Looks:
+class DisplayOptions:
     """What is shown. label_map: action id to name. thresholds: of the actions that are shown. topk:
     a person's most.
     """
@@ -57,7 +57,7 @@ class Looks:
 
 
 @dataclass(frozen=True)
-class Moments:
+class SamplingOptions:
     """When to look, seconds of the file: `every` so often from `start` to `end`; scores averaged
     over `smooth`.
 
@@ -72,7 +72,7 @@ class Moments:
 
 
 @dataclass
-class Seen:
+class VideoSummary:
     """What a video held. seconds: of the file, of the last frame that was written."""
 
     num_keyframes: int = 0
@@ -94,45 +94,47 @@ class _Drawn:
 def process_live(
     predictor: Predictor,
     name: str,
-    moments: Moments,
+    sampling: SamplingOptions,
     outputs: Outputs,
-    looks: Looks,
+    display: DisplayOptions,
     stop: Event,
     window: Window | None,
-) -> tuple[Seen, int]:
+) -> tuple[VideoSummary, int]:
     """Watches a webcam or a URL until it ends, `moments.end` is reached or `stop` is set; returns
     frames dropped too.
 
     Raises VideoError for a source that does not answer.
     """
-    seen = Seen()
-    overlay = Overlay(looks.label_map, looks.thresholds, looks.topk)
+    summary = VideoSummary()
+    overlay = Overlay(display.label_map, display.thresholds, display.topk)
     with (
-        LiveSource(name, predictor.live_seconds, predictor.start_second, moments.stream) as source,
+        LiveSource(name, predictor.live_seconds, predictor.start_second, sampling.stream) as source,
         ExitStack() as files,
     ):
-        watcher = predictor.watch_live(source, moments.every, moments.smooth, stop)
+        watcher = predictor.watch_live(source, sampling.every, sampling.smooth, stop)
         reader = source.hold()
-        writer, tables = _open_files(files, reader, outputs, looks, moments)
+        writer, tables = _open_files(files, reader, outputs, display, sampling)
         for frame in watcher.frames():
-            seen.seconds = frame.seconds - source.start_second
-            if seen.seconds >= moments.end:
+            summary.seconds = frame.seconds - source.start_second
+            if summary.seconds >= sampling.end:
                 break
             for keyframe in frame.keyframes:
-                _count(seen, keyframe, tables)
+                _count(summary, keyframe, tables)
             planes = paint(frame, overlay, reader)
             if writer is not None:
-                writer.write_planes(planes, seen.seconds)
+                writer.write_planes(planes, summary.seconds)
             if window is not None and not window.show(planes_to_rgb(planes, reader.matrix), 0.0):
                 break
-    return seen, watcher.num_dropped
+    return summary, watcher.num_dropped
 
 
-def _count(seen: Seen, keyframe: Detections, tables: list[DetectionsCsv | DetectionsJson]) -> None:
+def _count(
+    summary: VideoSummary, keyframe: Detections, tables: list[DetectionsCsv | DetectionsJson]
+) -> None:
     """Notes a keyframe, in the tables too."""
-    seen.num_keyframes, seen.num_persons = (
-        seen.num_keyframes + 1,
-        seen.num_persons + len(keyframe.boxes),
+    summary.num_keyframes, summary.num_persons = (
+        summary.num_keyframes + 1,
+        summary.num_persons + len(keyframe.boxes),
     )
     for table in tables:
         table.write(keyframe)
@@ -141,42 +143,44 @@ def _count(seen: Seen, keyframe: Detections, tables: list[DetectionsCsv | Detect
 def process_video(
     predictor: Predictor,
     video: Path,
-    moments: Moments,
+    sampling: SamplingOptions,
     outputs: Outputs,
-    looks: Looks,
+    display: DisplayOptions,
     stop: Event,
     window: Window | None = None,
     keep_when_stopped: bool = True,
     quiet: bool = False,
-) -> Seen:
+) -> VideoSummary:
     """Writes the outputs of a video, each whole or not at all.
 
     stop: when it is set, the frames done so far become the result; without `keep_when_stopped`
     there is none. Raises VideoError for a file that cannot be read, ValueError for boxes that do
     not fit it, KeyboardInterrupt where it was stopped and nothing is kept.
     """
-    seen = Seen()
+    summary = VideoSummary()
     stopped = False
-    sheet = ContactSheet(looks.label_map, looks.thresholds, looks.topk) if outputs.sheet else None
-    with open_video(video, predictor.start_second, moments.stream) as reader, ExitStack() as files:
-        writer, tables = _open_files(files, reader, outputs, looks, moments)
+    sheet = (
+        ContactSheet(display.label_map, display.thresholds, display.topk) if outputs.sheet else None
+    )
+    with open_video(video, predictor.start_second, sampling.stream) as reader, ExitStack() as files:
+        writer, tables = _open_files(files, reader, outputs, display, sampling)
         shown = predictor.watch(
-            reader, moments.every, moments.start, moments.end, moments.smooth, stop
+            reader, sampling.every, sampling.start, sampling.end, sampling.smooth, stop
         )
-        frames = _draw(shown, looks, sheet, reader, wanted=bool(writer or window))
-        span = min(reader.find_end() - reader.start_second, moments.end) - moments.start
+        frames = _draw(shown, display, sheet, reader, wanted=bool(writer or window))
+        span = min(reader.find_end() - reader.start_second, sampling.end) - sampling.start
         bar = files.enter_context(
             tqdm(total=round(span * reader.fps), desc=video.stem[:30], unit="frame", disable=quiet)
         )
-        for drawn in run_ahead(frames, DRAWN_AHEAD, stop):
+        for drawn in prefetch(frames, DRAWN_AHEAD, stop):
             for keyframe in drawn.keyframes:
-                _count(seen, keyframe, tables)
+                _count(summary, keyframe, tables)
             if window is not None and drawn.planes is not None:
                 picture = planes_to_rgb(drawn.planes, reader.matrix)
-                stopped = not window.show(picture, drawn.seconds - moments.start)
+                stopped = not window.show(picture, drawn.seconds - sampling.start)
             if writer is not None and drawn.planes is not None:
-                writer.write_planes(drawn.planes, drawn.seconds - moments.start)
-            seen.seconds = drawn.seconds
+                writer.write_planes(drawn.planes, drawn.seconds - sampling.start)
+            summary.seconds = drawn.seconds
             bar.update()
             if stopped:
                 break
@@ -184,24 +188,30 @@ def process_video(
             raise KeyboardInterrupt
         if writer is not None and writer.sound_fault:
             logger.warning(f"{video}: its sound could not be taken over ({writer.sound_fault})")
-        if sheet is not None and outputs.sheet is not None and seen.num_keyframes:
+        if sheet is not None and outputs.sheet is not None and summary.num_keyframes:
             sheet.save(outputs.sheet)
-    return seen
+    return summary
 
 
 def _open_files(
-    files: ExitStack, reader: FrameReader, outputs: Outputs, looks: Looks, moments: Moments
+    files: ExitStack,
+    reader: FrameReader,
+    outputs: Outputs,
+    display: DisplayOptions,
+    sampling: SamplingOptions,
 ) -> tuple[VideoWriter | None, list[DetectionsCsv | DetectionsJson]]:
     """The writers of what was asked for, closed and put under their names with `files`."""
     writer = None
     tables = list[DetectionsCsv | DetectionsJson]()
     if outputs.csv:
-        tables.append(files.enter_context(DetectionsCsv(outputs.csv, list(looks.label_map))))
+        tables.append(files.enter_context(DetectionsCsv(outputs.csv, list(display.label_map))))
     if outputs.json:
-        table = DetectionsJson(outputs.json, looks.label_map, looks.thresholds, reader.start_second)
+        table = DetectionsJson(
+            outputs.json, display.label_map, display.thresholds, reader.start_second
+        )
         tables.append(files.enter_context(table))
     if outputs.video:
-        sound = (reader.path, reader.clock_start + moments.start) if reader.has_audio else None
+        sound = (reader.path, reader.clock_start + sampling.start) if reader.has_audio else None
         writer = VideoWriter(
             outputs.video, reader.width, reader.height, reader.fps, sound, reader.matrix
         )
@@ -211,7 +221,7 @@ def _open_files(
 
 def _draw(
     frames: Iterator[ShownFrame],
-    looks: Looks,
+    display: DisplayOptions,
     sheet: ContactSheet | None,
     reader: FrameReader,
     wanted: bool,
@@ -220,7 +230,7 @@ def _draw(
     torch.set_flush_denormal(
         True
     )  # a switch of each thread: vanishing values cost a CPU a hundred times an ordinary one
-    overlay = Overlay(looks.label_map, looks.thresholds, looks.topk)
+    overlay = Overlay(display.label_map, display.thresholds, display.topk)
     for frame in frames:
         seconds = frame.seconds - reader.start_second
         if sheet is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# grey levels: how far apart two sights of the same background may be (codec noise, flicker)
+# gray levels: how far apart two sights of the same background may be (codec noise, flicker)
 SAME_LEVEL = 12
 NUM_STRETCHES = 8  # the video is voted on in this many parts; see compute_background
 MAX_CANDIDATES = 16  # a background that comes back is among this many of the samples
@@ -40,7 +40,7 @@ def compute_background(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         background float32 [H, W, 3] at the brightness of the median frame, and noise float32 [H,
-        W]: the mean absolute deviation of the background's own sights from it, in grey levels,
+        W]: the mean absolute deviation of the background's own sights from it, in gray levels,
         largest of the channels.
     """
     num_samples, height, width, _ = samples.shape

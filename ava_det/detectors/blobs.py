@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 JOIN_GAP = 0.03  # parts of one person are at most this far apart, in frame heights
-# a blob this much wider than tall is somebody lying: it has no upright neighbours to cut between
+# a blob this much wider than tall is somebody lying: it has no upright neighbors to cut between
 FLAT = 1.6
 VALLEY = 0.6  # between two persons, a column is at most this full, against the less full of the two
 PEAK = 0.5  # and both have a column at least this full, against the height of the blob

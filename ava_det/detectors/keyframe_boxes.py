@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ava_det.boxes import clip_boxes, compute_iou, normalise_boxes
+from ava_det.boxes import clip_boxes, compute_iou, normalize_boxes
 from ava_det.detectors import PersonDetector, VideoDetector, check_detector
 from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.folder import open_video
 from ava_det.video.reader import FrameReader, VideoError, warn_of_notes
 
-# timestamp, normalised boxes float32 [N, 4], person scores float32 [N]
+# timestamp, normalized boxes float32 [N, 4], person scores float32 [N]
 Found = tuple[float, Tensor, Tensor]
 
 NUM_SAMPLES = 32  # frames of each video a detector may look at before its keyframes
@@ -78,7 +78,7 @@ def detect_in_video(
                 )
             frames.append(reader.read([timestamp])[0])
         for timestamp, (boxes, scores) in zip(batch, find(frames), strict=True):
-            yield timestamp, *normalise_persons(boxes, scores, reader.width, reader.height)
+            yield timestamp, *normalize_persons(boxes, scores, reader.width, reader.height)
     warn_of_notes(reader)
 
 
@@ -90,18 +90,18 @@ def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[flo
     return itertools.takewhile(lambda moment: moment < end, moments)
 
 
-def normalise_persons(boxes: Tensor, scores: Tensor, width: int, height: int) -> Persons:
+def normalize_persons(boxes: Tensor, scores: Tensor, width: int, height: int) -> Persons:
     """Boxes [N, 4], pixels of a frame of that size, as fractions of it and within it, and their
     scores.
     """
-    return Persons(normalise_boxes(clip_boxes(boxes, width, height), width, height), scores)
+    return Persons(normalize_boxes(clip_boxes(boxes, width, height), width, height), scores)
 
 
 def replace_boxes(
     keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float
 ) -> list[Keyframe]:
     """The same keyframes with these persons of at least `min_score` instead of their own,
-    unlabelled.
+    unlabeled.
 
     A keyframe without any such box stays, with no person: a whole-frame box is never made up.
     """
@@ -115,7 +115,7 @@ def replace_boxes(
 def add_proposals(
     keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float, min_iou: float
 ) -> list[Keyframe]:
-    """Labelled keyframes, plus every proposal that overlaps a labelled box by `min_iou` and takes
+    """Labeled keyframes, plus every proposal that overlaps a labeled box by `min_iou` and takes
     over its labels.
 
     The paper's starred rows train so, at IoU 0.9 (SlowFast, section 5).
@@ -144,18 +144,18 @@ def add_proposals(
 def compute_recall(
     keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float
 ) -> tuple[float | None, float | None]:
-    """Recall of the labelled boxes and precision of the detected ones, both at IoU 0.5; None where
+    """Recall of the labeled boxes and precision of the detected ones, both at IoU 0.5; None where
     there are none.
     """
-    labelled = hit = detected = correct = 0
+    labeled = hit = detected = correct = 0
     for keyframe in keyframes:
         boxes, _ = _find_persons(keyframe, person_boxes, min_score)
         close = compute_iou(keyframe.boxes, boxes) >= 0.5
-        labelled = labelled + len(keyframe.boxes)
+        labeled = labeled + len(keyframe.boxes)
         detected = detected + len(boxes)
         hit = hit + int(close.any(dim=1).sum())
         correct = correct + int(close.any(dim=0).sum())
-    return hit / labelled if labelled else None, correct / detected if detected else None
+    return hit / labeled if labeled else None, correct / detected if detected else None
 
 
 def _find_persons(keyframe: Keyframe, person_boxes: PersonBoxes, min_score: float) -> Persons:

@@ -32,7 +32,7 @@ class MotionDetector:
     A person_score grows with contrast and size; 0.5 is a sensible smallest score.
 
     Args:
-        threshold: difference from the background, in grey levels, of which one pixel makes a blob
+        threshold: difference from the background, in gray levels, of which one pixel makes a blob
         credible; the
             blob then reaches as far as half of it.
         min_height: longest side of the smallest person, as a fraction of the height of the frame.
@@ -119,10 +119,10 @@ def compute_foreground(
     Args:
         frame, background: float32 [H, W, 3].
         noise: float32 [H, W], as of :func:`~ava_det.detectors.background.compute_background`.
-        threshold: grey levels.
+        threshold: gray levels.
 
     Returns:
-        mask uint8 0/1 [H, W], and the difference float32 [H, W] in grey levels, largest of the
+        mask uint8 0/1 [H, W], and the difference float32 [H, W] in gray levels, largest of the
         channels.
     """
     change = frame / compute_gain(frame, background) - background

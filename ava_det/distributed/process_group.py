@@ -1,4 +1,4 @@
-"""From torchrun's environment to a process group, and the few collectives the house needs.
+"""From torchrun's environment to a process group, and the few collectives in use.
 
 With one process and no torchrun every function here does the obvious thing, so callers never ask
 which it is.

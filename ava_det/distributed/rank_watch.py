@@ -83,7 +83,7 @@ class RankWatch:
         return _describe_lost(others) if others else "the connection between two processes broke"
 
     def _watch(self) -> None:
-        neighbour = (self._rank - 1) % self._world_size
+        neighbor = (self._rank - 1) % self._world_size
         beat = 0
         seen = ""
         seen_at = time.monotonic()
@@ -93,7 +93,7 @@ class RankWatch:
                 self._store.set(f"beat/{self._rank}", str(beat))
                 if self._store.check(["stopped"]):
                     self._follow(json.loads(self._store.get("stopped")))
-                now = self._beat_of(neighbour)
+                now = self._beat_of(neighbor)
             except (RuntimeError, OSError):
                 if not self._closed.wait(2 * PERIOD):  # at the end of a run the store goes first
                     self._end(self._store_is_gone())
@@ -102,7 +102,7 @@ class RankWatch:
                 seen = now
                 seen_at = time.monotonic()
             elif time.monotonic() - seen_at > PATIENCE:
-                self._end(_describe_lost([str(neighbour)]))
+                self._end(_describe_lost([str(neighbor)]))
 
     def _follow(self, reason: dict[str, Any]) -> None:
         """Ends as another process did; on each other machine one process repeats the reason."""

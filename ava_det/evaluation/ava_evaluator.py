@@ -63,7 +63,7 @@ class Evaluation:
 class AvaEvaluator:
     """Collects Detections and scores them.
 
-    ground_truth: annotation rows (preferred: they keep the file's own precision) or labelled
+    ground_truth: annotation rows (preferred: they keep the file's own precision) or labeled
     keyframes. label_map: the evaluated classes, action id -> name; other ids are ignored on both
     sides. excluded: keyframes of the exclusion list. protocol: a name from `PROTOCOLS`.
     iou_thresholds: the first is the one on top. device: where the arithmetic runs. gather: collects
@@ -221,7 +221,7 @@ def _score(
         threshold: rank_selection(selection, overlaps, threshold, protocol)
         for threshold in iou_thresholds
     }
-    first, *others = [summarise(ranking, label_map, protocol) for ranking in rankings.values()]
+    first, *others = [summarize(ranking, label_map, protocol) for ranking in rankings.values()]
     result = {
         **first,
         "protocol": protocol.name,
@@ -249,7 +249,7 @@ def rank_selection(
     )
 
 
-def summarise(ranking: Ranking, label_map: Mapping[int, str], protocol: Protocol) -> dict[str, Any]:
+def summarize(ranking: Ranking, label_map: Mapping[int, str], protocol: Protocol) -> dict[str, Any]:
     """mAP, its interval over the order of tied rows, and every class of the label map (in ascending
     order of ids).
     """

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ava_det.evaluation.ava_evaluator import Evaluation, summarise
+from ava_det.evaluation.ava_evaluator import Evaluation, summarize
 from ava_det.evaluation.frame_map import (
     BoxRows,
     Overlaps,
@@ -48,7 +48,7 @@ def diagnose(evaluation: Evaluation, iou_threshold: float) -> Diagnosis:
     undefined.
     """
     causes = _classify(evaluation, iou_threshold)
-    before = summarise(
+    before = summarize(
         evaluation.rankings[iou_threshold], evaluation.label_map, evaluation.protocol
     )
     gains = {}
@@ -122,4 +122,4 @@ def _mend(
     )
     single = evaluation.protocol.single_precision
     mended_ranking = rank_detections(rows, matched[keep], denominators, single)
-    return summarise(mended_ranking, evaluation.label_map, evaluation.protocol)
+    return summarize(mended_ranking, evaluation.label_map, evaluation.protocol)

@@ -20,9 +20,9 @@ BLUE = "#2f6db3"
 LIGHT = "#c9dcf0"
 ORANGE = "#e08a2e"
 GREEN = "#3a9d6a"
-GREY = "#6b7280"
+GRAY = "#6b7280"
 RED = "#c4453c"
-GROUP_COLOURS = {
+GROUP_COLORS = {
     "person movement": BLUE,
     "object manipulation": ORANGE,
     "person interaction": GREEN,
@@ -56,8 +56,8 @@ def draw_class_bars(
     with matplotlib.rc_context(STYLE):
         figure = Figure((9, 1.1 + 0.21 * len(shown)))
         axes = figure.subplots()
-        colours = [GROUP_COLOURS.get(groups.get(int(key), ""), BLUE) for key in shown]
-        axes.barh(range(len(shown)), values, color=colours, height=0.72)
+        colors = [GROUP_COLORS.get(groups.get(int(key), ""), BLUE) for key in shown]
+        axes.barh(range(len(shown)), values, color=colors, height=0.72)
         reach = list(values)
         if bound is not None:
             limits = [bound.get(key, {}).get("AP") or 0.0 for key in shown]
@@ -73,7 +73,7 @@ def draw_class_bars(
             reach = [max(pair) for pair in zip(values, limits, strict=True)]
         for place, (key, value, end) in enumerate(zip(shown, values, reach, strict=True)):
             text = f"{value:.3f}  ({per_class[key]['num_gt']:,} boxes)"
-            axes.text(end + 0.008, place, text, va="center", fontsize=7.5, color=GREY)
+            axes.text(end + 0.008, place, text, va="center", fontsize=7.5, color=GRAY)
         axes.set_yticks(range(len(shown)), [per_class[key]["name"] for key in shown])
         axes.set_xlim(0, min(1.0, max([*reach, 0.1])) * 1.18)
         axes.set_ylim(-0.7, len(shown) - 0.3)
@@ -101,7 +101,7 @@ def draw_losses(diagnosis: Diagnosis, mean_ap: float) -> str:
         for place, (cause, gain) in enumerate(zip(causes, gains, strict=True)):
             noun = "persons" if cause == "missed person" else "rows"
             text = f"+{gain:.4f}  ({diagnosis.num_errors[cause]:,} {noun})"
-            axes.text(mean_ap + gain + 0.006, place, text, va="center", fontsize=8.5, color=GREY)
+            axes.text(mean_ap + gain + 0.006, place, text, va="center", fontsize=8.5, color=GRAY)
         axes.set_xlim(0, (mean_ap + max([*gains, 0.05])) * 1.25)
         axes.set_xlabel("mAP")
         axes.grid(axis="x")
@@ -143,12 +143,12 @@ def draw_curves(classes: Sequence[tuple[str, ClassRanks]], columns: int = 6) -> 
         bottom = -1.45 * (lines - 1)
         for value in (0, 1):
             axes.text(
-                value, bottom - 0.04, str(value), ha="center", va="top", fontsize=6, color=GREY
+                value, bottom - 0.04, str(value), ha="center", va="top", fontsize=6, color=GRAY
             )
             axes.text(
-                -0.03, bottom + value, str(value), ha="right", va="center", fontsize=6, color=GREY
+                -0.03, bottom + value, str(value), ha="right", va="center", fontsize=6, color=GRAY
             )
-        axes.text(0.5, bottom - 0.04, "recall", ha="center", va="top", fontsize=6.5, color=GREY)
+        axes.text(0.5, bottom - 0.04, "recall", ha="center", va="top", fontsize=6.5, color=GRAY)
         axes.text(
             -0.05,
             bottom + 0.5,
@@ -157,7 +157,7 @@ def draw_curves(classes: Sequence[tuple[str, ClassRanks]], columns: int = 6) -> 
             va="center",
             rotation=90,
             fontsize=6.5,
-            color=GREY,
+            color=GRAY,
         )
         axes.set(xlim=(-0.15, 1.22 * columns - 0.2), ylim=(bottom - 0.25, 1.3))
         axes.set_axis_off()
@@ -184,7 +184,7 @@ def draw_gains(
             color=[GREEN if value >= 0 else RED for value in values],
             width=0.75,
         )
-        axes.axhline(0, color=GREY, linewidth=0.8)
+        axes.axhline(0, color=GRAY, linewidth=0.8)
         axes.set_xticks(
             range(len(shown)), [per_class[key]["name"] for key in shown], rotation=90, fontsize=7.5
         )

@@ -23,41 +23,41 @@ def compute_person_ap(
     keyframes: Sequence[Keyframe], person_boxes: PersonBoxes
 ) -> dict[str, float | None]:
     """`AP` (mean over IoU 0.5, 0.55 .. 0.95), `AP50` and `AP75` of detected boxes against the
-    labelled ones.
+    labeled ones.
 
-    keyframes: with their labelled boxes, fractions of the frame; detections on other keyframes are
-    not looked at. person_boxes: (video id, timestamp key) -> normalised boxes [N, 4] and scores
+    keyframes: with their labeled boxes, fractions of the frame; detections on other keyframes are
+    not looked at. person_boxes: (video id, timestamp key) -> normalized boxes [N, 4] and scores
     [N]; an absent keyframe has none. Values are None where no keyframe has a box.
     """
-    labelled: list[dict] = []
+    labeled: list[dict] = []
     detected: list[dict] = []
     for image_id, keyframe in enumerate(keyframes, 1):
         for box in _as_coco(keyframe.boxes):
             entry = {"bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-            labelled.append(
-                {"id": len(labelled) + 1, "image_id": image_id, "category_id": PERSON, **entry}
+            labeled.append(
+                {"id": len(labeled) + 1, "image_id": image_id, "category_id": PERSON, **entry}
             )
         boxes, scores = person_boxes.get(keyframe.key, ([], []))
         for box, score in zip(_as_coco(boxes), scores, strict=True):
             detected.append(
                 {"image_id": image_id, "category_id": PERSON, "bbox": box, "score": float(score)}
             )
-    if not labelled:
+    if not labeled:
         return {"AP": None, "AP50": None, "AP75": None}
     if not detected:
         return {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}
-    precision = _compute_precision(len(keyframes), labelled, detected)
+    precision = _compute_precision(len(keyframes), labeled, detected)
     return {"AP": precision.mean(), "AP50": precision[0].mean(), "AP75": precision[5].mean()}
 
 
-def _compute_precision(num_images: int, labelled: list[dict], detected: list[dict]) -> np.ndarray:
+def _compute_precision(num_images: int, labeled: list[dict], detected: list[dict]) -> np.ndarray:
     """Precision float64 [10 IoU thresholds, 101 recalls]."""
     with contextlib.redirect_stdout(io.StringIO()):  # the library reports its progress
         truth = COCO()
         images = [{"id": image_id} for image_id in range(1, num_images + 1)]
         truth.dataset = {
             "images": images,
-            "annotations": labelled,
+            "annotations": labeled,
             "categories": [{"id": PERSON, "name": "person"}],
         }
         truth.createIndex()

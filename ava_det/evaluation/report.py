@@ -75,7 +75,7 @@ def write_report(
     result = evaluation.result
     sections = [_head(result, sources, bound), _warnings(result), _groups_and_counts(result)]
     if result["mAP"] is not None:
-        legend = _legend(groups, figures.GROUP_COLOURS)
+        legend = _legend(groups, figures.GROUP_COLORS)
         bars = figures.draw_class_bars(
             result["per_class"], groups, bound["per_class"] if bound else None
         )
@@ -169,10 +169,10 @@ def _groups_and_counts(result: Mapping[str, Any]) -> str:
     return f"<section><h2>Groups and rows</h2>{means}{table}</section>"
 
 
-def _legend(groups: Mapping[int, str], colours: Mapping[str, str]) -> str:
-    used = [name for name in colours if name in groups.values()]
+def _legend(groups: Mapping[int, str], colors: Mapping[str, str]) -> str:
+    used = [name for name in colors if name in groups.values()]
     return "".join(
-        f'<span class="legend"><span class="key" style="background:{colours[name]}"></span>{escape(name)}</span> '
+        f'<span class="legend"><span class="key" style="background:{colors[name]}"></span>{escape(name)}</span> '
         for name in used
     )
 

@@ -129,7 +129,7 @@ def _cap_and_check(
         order = np.argsort(numbers, kind="stable")
         rows = rows[order]
         numbers = numbers[order]
-    scores = torch.from_numpy(detections.column8[rows]).to(device)
+    scores = torch.from_numpy(detections.scores[rows]).to(device)
     if protocol.cap and len(rows):
         frames = torch.from_numpy(numbers).to(device)
         keep = kept_under_cap(
@@ -154,7 +154,7 @@ def _cap_and_check(
 
 def _heap_entries(detections: AvaRows, rows: np.ndarray) -> list[tuple[float, ...]]:
     columns = (
-        detections.column8[rows],
+        detections.scores[rows],
         detections.action_ids[rows],
         *detections.boxes[rows].T[[1, 0, 3, 2]],
     )
@@ -199,7 +199,7 @@ def _ground_truth(
             f"{annotations.path}: protocol {protocol.name} expects ground truth of an evaluated class"
         )
     if protocol.person_id_order:
-        person_ids = annotations.column8[rows]
+        person_ids = annotations.person_ids[rows]
         rows = rows[np.argsort(-np.where(np.isnan(person_ids), 1.0, person_ids), kind="stable")]
     frames, labels = (
         torch.from_numpy(column[rows]).to(device).long() for column in (numbers, classes)

@@ -90,7 +90,7 @@ def _unmatched_keyframes(selection: Selection) -> str | None:
 
 def _swapped_files(annotations: AvaRows, detections: AvaRows) -> list[str]:
     """Column 8 tells the files apart: person ids are whole numbers, scores hardly ever all are."""
-    ids, scores = annotations.column8[~np.isnan(annotations.column8)], detections.column8
+    ids, scores = annotations.person_ids[~np.isnan(annotations.person_ids)], detections.scores
     said = []
     fractions = np.flatnonzero(ids % 1 != 0)
     if len(fractions):
@@ -137,17 +137,17 @@ def _pixel_boxes(rows: AvaRows) -> str | None:
 
 
 def _equal_scores(detections: AvaRows) -> str | None:
-    scores = detections.column8
+    scores = detections.scores
     if len(scores) < 2 or scores.min() != scores.max():
         return None
     return f"all {len(scores)} detection scores are {scores[0]:g}: their order is arbitrary"
 
 
 def _unusual_scores(detections: AvaRows) -> str | None:
-    odd = np.flatnonzero(~((detections.column8 >= 0) & (detections.column8 <= 1)))
+    odd = np.flatnonzero(~((detections.scores >= 0) & (detections.scores <= 1)))
     if not len(odd):
         return None
-    example = detections.column8[odd[0]]
+    example = detections.scores[odd[0]]
     return (
         f"{len(odd)} detection scores are not within 0..1, such as {example:g} ({detections.where(int(odd[0]))}); "
         f"logits rank the same, a NaN ranks first"

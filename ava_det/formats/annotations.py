@@ -1,4 +1,4 @@
-"""AVA's files in the house's terms: keyframes, label maps, exclusions, person boxes and result
+"""AVA's files as the program's own objects: keyframes, label maps, exclusions, person boxes and result
 files.
 
 Action ids are 1-based here, in the CSV files and in the label map, and nowhere else: column =
@@ -85,7 +85,7 @@ def keyframes_from_annotations(
     keyframe_of_row = _number_by_appearance(rows.video_index, timestamps)
     boxed = np.flatnonzero(~np.isnan(rows.boxes).any(1))
     boxed = boxed[np.argsort(keyframe_of_row[boxed], kind="stable")]
-    person_ids = np.where(np.isnan(rows.column8), -1.0, rows.column8)
+    person_ids = np.where(np.isnan(rows.person_ids), -1.0, rows.person_ids)
     person_of_row = _number_by_appearance(
         keyframe_of_row[boxed], *rows.boxes[boxed].T, person_ids[boxed]
     )
@@ -137,7 +137,7 @@ def _check_fractions(rows: AvaRows) -> None:
 
 
 def rows_from_keyframes(keyframes: Sequence[Keyframe]) -> AvaRows:
-    """Labelled keyframes as ground-truth rows; a keyframe without any action becomes one row
+    """Labeled keyframes as ground-truth rows; a keyframe without any action becomes one row
     without box.
     """
     videos: dict[str, int] = {}
@@ -295,7 +295,7 @@ def write_detections(
     times, inverse = np.unique(rows.timestamps, return_inverse=True)
     texts = np.array([format_timestamp(time) for time in times], dtype=object)[inverse]
     boxes = rows.boxes.astype(np.float32)
-    scores = rows.column8.astype(np.float32)
+    scores = rows.scores.astype(np.float32)
     write_rows(path, rows.video_ids, texts, boxes, rows.action_ids, scores)
 
 
@@ -328,7 +328,7 @@ def load_boxes(path: str | Path, min_score: float) -> dict[KeyframeKey, Persons]
     _check_scores(rows)
     keys = {time: timestamp_key(time) for time in np.unique(rows.timestamps).tolist()}
     found: dict[tuple[str, str], dict[tuple[float, ...], float]] = {}
-    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.column8)
+    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.scores)
     for video, timestamp, box, score in zip(*(column.tolist() for column in columns), strict=True):
         if score >= min_score:
             found.setdefault((rows.video_names[video], keys[timestamp]), {}).setdefault(
@@ -347,7 +347,7 @@ def _check_scores(rows: AvaRows) -> None:
     """Refuses a column 8 that is no score: in annotations it holds person ids, and those of two
     persons are 0 and 1.
     """
-    scores = rows.column8
+    scores = rows.scores
     wrong = np.flatnonzero(~((scores >= 0) & (scores <= 1 + 1e-6)))
     if not len(wrong) and len(scores) and (scores % 1 == 0).all() and not (scores == 1).all():
         wrong = np.flatnonzero(scores == 0)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from ava_det.boxes import clip_boxes, normalise_boxes
+from ava_det.boxes import clip_boxes, normalize_boxes
 from ava_det.data.dataset import ClipReader
 from ava_det.data.loader import collate
-from ava_det.data.transforms import View, apply_view
+from ava_det.data.transforms import Augmentation, apply_augmentation
 from ava_det.inference.batch import predict_batch
 from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
 
@@ -23,7 +23,7 @@ class ClipScorer:
         model: put into eval mode.
         clip_reader: which frames around a keyframe the model sees.
         short_side: of these frames, pixels.
-        to_device: makes a uint8 batch what the model reads, as `normalise_batch`.
+        to_device: makes a uint8 batch what the model reads, as `normalize_batch`.
         num_classes: columns of the action scores.
         precision: fp32, or bf16 by autocast.
     """
@@ -103,7 +103,7 @@ class ClipScorer:
         if not len(pixels):
             return np.zeros((0, self._num_classes), np.float32)
         height, width = frames.shape[1:3]
-        fractions = normalise_boxes(clip_boxes(pixels, width, height), width, height)
+        fractions = normalize_boxes(clip_boxes(pixels, width, height), width, height)
         keyframe = Keyframe(
             "clip", 0.0, fractions, None, torch.ones(len(fractions)), (width, height)
         )
@@ -122,5 +122,7 @@ class ClipScorer:
 
     def _make_clip(self, frames: np.ndarray, keyframe: Keyframe, size: tuple[int, int]) -> Clip:
         seen = self.clip_reader.place_boxes(keyframe.boxes, *size, self.short_side)
-        frames, pixel_boxes = apply_view(frames, seen, View(self.short_side), torch.Generator())
+        frames, pixel_boxes = apply_augmentation(
+            frames, seen, Augmentation(self.short_side), torch.Generator()
+        )
         return self.clip_reader.make_clip(frames, pixel_boxes, keyframe)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ava_det.detectors import PersonDetector, VideoDetector
-from ava_det.detectors.keyframe_boxes import normalise_persons
+from ava_det.detectors.keyframe_boxes import normalize_persons
 from ava_det.inference.streaming import KeyframeInput
 from ava_det.structures import KeyframeKey, PersonBoxes, Persons
 
@@ -33,7 +33,7 @@ class DetectedPersons:
         """Finds the persons of keyframes; size: width and height of their pictures."""
         pictures = [one.picture for one in inputs if one.picture is not None]
         found = self._detect(pictures) if pictures else []
-        return [normalise_persons(boxes, scores, *size) for boxes, scores in found]
+        return [normalize_persons(boxes, scores, *size) for boxes, scores in found]
 
 
 class ListedPersons:

@@ -13,7 +13,7 @@ from torch import nn
 
 from ava_det.data.build import build_clip_reader
 from ava_det.data.dataset import ClipReader
-from ava_det.data.transforms import normalise_batch
+from ava_det.data.transforms import normalize_batch
 from ava_det.detectors import PersonDetector, check_detector
 from ava_det.detectors.keyframe_boxes import NUM_SAMPLES, keyframe_grid
 from ava_det.detectors.registry import build_detector
@@ -23,7 +23,7 @@ from ava_det.inference.arguments import check_times
 from ava_det.inference.clip_scorer import ClipScorer
 from ava_det.inference.live import LiveWatcher
 from ava_det.inference.persons import DetectedPersons, ListedPersons, PersonsOfVideo
-from ava_det.inference.prefetch import run_ahead
+from ava_det.inference.prefetch import prefetch
 from ava_det.inference.pretrained import (
     DEFAULT_ACTION_WEIGHTS,
     DEFAULT_THRESHOLD,
@@ -127,7 +127,7 @@ class Predictor:
             detector,
             build_clip_reader(settings),
             data.test_short_side,
-            partial(normalise_batch, mean=data.mean, std=data.std, device=place),
+            partial(normalize_batch, mean=data.mean, std=data.std, device=place),
             settings.model.num_classes,
             data.min_person_score,
             data.start_second,
@@ -174,7 +174,7 @@ class Predictor:
             )
             pending: list[KeyframeInput] = []
             lost = 0
-            for keyframe in run_ahead(keyframes, self._batch_size):
+            for keyframe in prefetch(keyframes, self._batch_size):
                 if isinstance(keyframe, LostKeyframe):
                     lost += 1
                     continue
@@ -239,7 +239,7 @@ class Predictor:
             )
             pending.clear()
 
-        for item in run_ahead(items, depth, stop):
+        for item in prefetch(items, depth, stop):
             if isinstance(item, KeyframeInput):
                 pending.append(item)
             elif isinstance(item, LostKeyframe):

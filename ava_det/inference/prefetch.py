@@ -24,7 +24,7 @@ class _End:
     error: BaseException | None
 
 
-def run_ahead(
+def prefetch(
     items: Iterable[Item], depth: int, stop: threading.Event | None = None
 ) -> Iterator[Item]:
     """Yields what `items` yields, computed by a thread that is up to `depth` items ahead.

@@ -114,7 +114,7 @@ def read_all(
                 yield picture
 
     first = max(start - reach, reader.start_second)
-    reader.follow(first, told.append)
+    reader.subscribe(first, told.append)
     position = first
     stepped = read_keyframes(reader, timestamps, clip_reader, short_side, with_picture)
     for timestamp in timestamps:

@@ -17,7 +17,7 @@ from ava_det.device.precision import resolve_precision
 from ava_det.distributed import is_main_process
 from ava_det.export import load_exported
 from ava_det.models.build import build_model
-from ava_det.models.inference_form import optimise_for_inference
+from ava_det.models.inference_form import optimize_for_inference
 
 logger = logging.getLogger("ava_det")
 
@@ -41,7 +41,7 @@ def load_trained_model(
     model, label_map = load_plain_model(config, weights)
     precision = resolve_precision(config.precision, device)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return optimise_for_inference(model, device, dtype), label_map
+    return optimize_for_inference(model, device, dtype), label_map
 
 
 def load_plain_model(

@@ -1,6 +1,6 @@
 """Between AVA's CSV and what annotation tools and spreadsheets write: CVAT's XML, plain tables.
 
-A source becomes a list of `LabelledBox` (action names, fractions of the frame, seconds) and that
+A source becomes a list of `LabeledBox` (action names, fractions of the frame, seconds) and that
 becomes AVA rows; the way back goes through the same boxes. `FrameClock` is the only one who knows
 frame numbers and seconds of a video.
 """

@@ -1,7 +1,7 @@
-"""From a CVAT task to labelled boxes: which frames are keyframes, and which labels and attributes
+"""From a CVAT task to labeled boxes: which frames are keyframes, and which labels and attributes
 are actions.
 
-A track labelled `person` says who, and its attributes say what: a ticked checkbox is the action of
+A track labeled `person` says who, and its attributes say what: a ticked checkbox is the action of
 its name, a select, radio or text attribute the action of its value; numbers are no actions. A track
 with any other label is a person who does what the label says, and whatever its attributes add.
 """
@@ -14,12 +14,12 @@ from collections.abc import Collection
 from ava_det.interchange.clock import FrameClock
 from ava_det.interchange.cvat_task import NOTHING_CHOSEN, CvatBox, CvatTask
 from ava_det.interchange.drafts import follow_persons
-from ava_det.interchange.labelled import LabelledBox
+from ava_det.interchange.labeled import LabeledBox
 
 
 def boxes_from_task(
     task: CvatTask, clock: FrameClock, every: float | None, person: str, ignored: Collection[str]
-) -> list[LabelledBox]:
+) -> list[LabeledBox]:
     """The persons on the keyframes of a task.
 
     every: seconds between keyframes, of which those are taken that the task's frames show; None for
@@ -44,7 +44,7 @@ def boxes_from_task(
         moments = {frame: clock.second_of(frame) for frame in drawn}
     else:
         moments = clock.choose_keyframes(every, task.frames or range(len(clock.seconds)))
-    labelled = []
+    labeled = []
     for track in task.tracks:
         for box in track.boxes:
             if box.frame in moments:
@@ -54,12 +54,12 @@ def boxes_from_task(
                 which = "frame" if track.track_id is None else "track"
                 number = box.frame if track.track_id is None else track.track_id
                 where = f"{task.path}, line {box.line}: {which} {number}"
-                labelled.append(
-                    LabelledBox(
+                labeled.append(
+                    LabeledBox(
                         task.video_id, moments[box.frame], corners, actions, track.track_id, where
                     )
                 )
-    return follow_persons(labelled) if task.is_of_images else labelled
+    return follow_persons(labeled) if task.is_of_images else labeled
 
 
 def choose_tracks(

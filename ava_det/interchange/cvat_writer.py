@@ -1,7 +1,7 @@
-"""Writes labelled boxes as "CVAT for video 1.1", for CVAT to read as the annotations of a task with
+"""Writes labeled boxes as "CVAT for video 1.1", for CVAT to read as the annotations of a task with
 that video.
 
-Every person is a track labelled `person`; every action is a checkbox, because one person may do
+Every person is a track labeled `person`; every action is a checkbox, because one person may do
 several things at once. A box stands on each keyframe and CVAT draws the frames between; outside="1"
 ends a person's presence on the frame after the last keyframe in a row, or before a gap in which
 AVA's files, which list no empty keyframes, may mean absence.
@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from ava_det.files import atomic_path, write_text
 from ava_det.interchange.clock import FrameClock
-from ava_det.interchange.labelled import LabelledBox
+from ava_det.interchange.labeled import LabeledBox
 from ava_det.tracking.linker import MAX_GAP_SECONDS
 from ava_det.video.sources import cut_video_suffix
 
@@ -30,7 +30,7 @@ def write_cvat(
     path: str | Path,
     source: str,
     clock: FrameClock,
-    boxes: Sequence[LabelledBox],
+    boxes: Sequence[LabeledBox],
     actions: Sequence[str],
 ) -> None:
     """Writes the boxes of one video, whole or not at all.
@@ -71,7 +71,7 @@ def write_labels(path: str | Path, actions: Iterable[str]) -> None:
     write_text(path, json.dumps([label], indent=2, ensure_ascii=False) + "\n")
 
 
-def _frames_of(clock: FrameClock, boxes: Sequence[LabelledBox]) -> dict[float, int]:
+def _frames_of(clock: FrameClock, boxes: Sequence[LabeledBox]) -> dict[float, int]:
     """Timestamp -> the frame that is read for it."""
     frames: dict[float, int] = {}
     moment_of: dict[int, float] = {}
@@ -94,12 +94,12 @@ def _frames_of(clock: FrameClock, boxes: Sequence[LabelledBox]) -> dict[float, i
 
 
 def _tracks_of(
-    boxes: Sequence[LabelledBox], frames: Mapping[float, int]
-) -> list[dict[int, LabelledBox]]:
+    boxes: Sequence[LabeledBox], frames: Mapping[float, int]
+) -> list[dict[int, LabeledBox]]:
     """Frame -> box for each person; where a person has two boxes on a frame, the second starts
     another track.
     """
-    tracks: dict[tuple[int, int], dict[int, LabelledBox]] = {}
+    tracks: dict[tuple[int, int], dict[int, LabeledBox]] = {}
     for box in boxes:
         copy = 0
         while frames[box.timestamp] in tracks.setdefault((box.person_id or 0, copy), {}):
@@ -139,7 +139,7 @@ def _write_meta(xml: _Writer, source: str, clock: FrameClock, actions: Sequence[
 
 def _write_track(
     xml: _Writer,
-    track: Mapping[int, LabelledBox],
+    track: Mapping[int, LabeledBox],
     keyframes: Sequence[int],
     clock: FrameClock,
     actions: Sequence[str],
@@ -160,7 +160,7 @@ def _write_track(
 def _write_box(
     xml: _Writer,
     frame: int,
-    box: LabelledBox,
+    box: LabeledBox,
     clock: FrameClock,
     actions: Sequence[str],
     outside: bool,

@@ -1,4 +1,4 @@
-"""AVA's files as labelled boxes, to be corrected by hand: annotations, detections, persons without
+"""AVA's files as labeled boxes, to be corrected by hand: annotations, detections, persons without
 actions.
 """
 
@@ -11,12 +11,12 @@ from dataclasses import replace
 import torch
 
 from ava_det.formats.annotations import AvaRows, format_timestamp
-from ava_det.interchange.labelled import Corners, LabelledBox
+from ava_det.interchange.labeled import Corners, LabeledBox
 from ava_det.structures import Detections, Keyframe, PersonBoxes
 from ava_det.tracking.linker import TrackLinker
 
 
-def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[LabelledBox]:
+def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[LabeledBox]:
     """Ground truth: column 8 is the person id; where it is empty, persons are followed from
     keyframe to keyframe.
     """
@@ -35,7 +35,7 @@ def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[
             _, actions = persons.setdefault(key, (row, []))
             actions += [_name_of(rows, row, action_id, label_map)] if action_id else []
     boxes = [
-        LabelledBox(
+        LabeledBox(
             video_id,
             timestamp,
             box,
@@ -50,7 +50,7 @@ def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[
 
 def boxes_from_detections(
     rows: AvaRows, label_map: Mapping[int, str], min_score: float
-) -> list[LabelledBox]:
+) -> list[LabeledBox]:
     """A model's results: column 8 is the action's score. Every detected person, with its actions of
     `min_score`.
     """
@@ -62,26 +62,26 @@ def boxes_from_detections(
         _, actions = persons.setdefault((rows.video_names[video], timestamp, tuple(box)), (row, []))
         actions += [_name_of(rows, row, action_id, label_map)] if score >= min_score else []
     return follow_persons(
-        LabelledBox(video_id, timestamp, box, tuple(actions), None, rows.where(row))
+        LabeledBox(video_id, timestamp, box, tuple(actions), None, rows.where(row))
         for (video_id, timestamp, box), (row, actions) in persons.items()
     )
 
 
-def boxes_from_persons(persons: PersonBoxes, path: str) -> list[LabelledBox]:
+def boxes_from_persons(persons: PersonBoxes, path: str) -> list[LabeledBox]:
     """The persons of a box file (from `load_boxes`), doing nothing yet."""
     boxes = []
     for (video_id, key), (corners, _) in persons.items():
         where = f"{path}, keyframe {video_id} {format_timestamp(float(key))}"
         for x1, y1, x2, y2 in corners.tolist():
-            boxes.append(LabelledBox(video_id, float(key), (x1, y1, x2, y2), (), None, where))
+            boxes.append(LabeledBox(video_id, float(key), (x1, y1, x2, y2), (), None, where))
     return follow_persons(boxes)
 
 
-def follow_persons(boxes: Iterable[LabelledBox]) -> list[LabelledBox]:
+def follow_persons(boxes: Iterable[LabeledBox]) -> list[LabeledBox]:
     """The same boxes, with person ids by where they are from one keyframe to the next; ordered by
     video and time.
     """
-    keyframes: dict[tuple[str, float], list[LabelledBox]] = {}
+    keyframes: dict[tuple[str, float], list[LabeledBox]] = {}
     for box in boxes:
         keyframes.setdefault((box.video_id, box.timestamp), []).append(box)
     linkers: dict[str, TrackLinker] = {}

@@ -16,7 +16,7 @@ from ava_det.formats.annotations import (
     load_annotations,
     timestamp_key,
 )
-from ava_det.interchange.labelled import LabelledBox
+from ava_det.interchange.labeled import LabeledBox
 
 SPLITS = ("train", "val")
 
@@ -28,9 +28,9 @@ def load_earlier(folder: Path) -> dict[str, AvaRows]:
 
 
 def check_nothing_lost(
-    earlier: Iterable[AvaRows], boxes: Iterable[LabelledBox], label_map: Mapping[int, str] | None
+    earlier: Iterable[AvaRows], boxes: Iterable[LabeledBox], label_map: Mapping[int, str] | None
 ) -> None:
-    """Refuses an import after which labelled rows would be gone, or would mean other actions.
+    """Refuses an import after which labeled rows would be gone, or would mean other actions.
 
     The rows of a video are replaced as a whole, so an import must have all keyframes of its videos.
 

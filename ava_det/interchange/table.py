@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from ava_det.formats.ava_csv.row_by_row import explain_refusal, numbered_rows
 from ava_det.interchange.clock import FrameClock, VideoClocks
-from ava_det.interchange.labelled import Corners, LabelledBox
+from ava_det.interchange.labeled import Corners, LabeledBox
 from ava_det.video.sources import cut_video_suffix
 
 SIDES = ("x1", "y1", "x2", "y2")
@@ -25,7 +25,7 @@ NEEDED = ("video", *SIDES, "action")
 KNOWN = ("video", "second", "frame", *SIDES, "action", "person")
 
 
-def load_table(path: str | Path, clocks: VideoClocks, pixels: bool) -> list[LabelledBox]:
+def load_table(path: str | Path, clocks: VideoClocks, pixels: bool) -> list[LabeledBox]:
     """Reads the persons of a table; `video` is a video id, with or without the file's extension.
 
     Args:
@@ -64,7 +64,7 @@ def load_table(path: str | Path, clocks: VideoClocks, pixels: bool) -> list[Labe
         _, actions = persons.setdefault((video_id, timestamp, corners, person_id), (where, []))
         actions += [row["action"]] if row["action"] else []
     return [
-        LabelledBox(video_id, timestamp, corners, tuple(dict.fromkeys(actions)), person_id, where)
+        LabeledBox(video_id, timestamp, corners, tuple(dict.fromkeys(actions)), person_id, where)
         for (video_id, timestamp, corners, person_id), (where, actions) in persons.items()
     ]
 

@@ -4,7 +4,7 @@ rounding.
 Batch norms are folded into the convolutions before them, bias, residual and ReLU happen while a
 convolution writes its output, and tensors are channels last in memory. In that layout the frames of
 a clip and the pixels of a frame are one row of feature vectors after another, so that the
-factorised convolutions can be seen as 2D ones without copying:
+factorized convolutions can be seen as 2D ones without copying:
 
     1 x k x k  over [B * T, C, H, W]      each frame an image of its own
     k x 1 x 1  over [B, C, T, H * W]      an image whose rows are moments and whose columns are places
@@ -28,7 +28,7 @@ from ava_det.models.resnet3d import Bottleneck, Stem
 from ava_det.models.slowfast import LateralConnection
 
 
-def optimise_for_inference(
+def optimize_for_inference(
     model: nn.Module, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> nn.Module:
     """A copy of an `ActionDetector` or `ActionClassifier` for inference on `device`; call it as the

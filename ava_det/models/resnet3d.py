@@ -17,7 +17,7 @@ from ava_det.models.non_local import NonLocal
 STAGES = ("res2", "res3", "res4", "res5")
 
 
-class FactorisedConv3d(nn.Conv3d):
+class FactorizedConv3d(nn.Conv3d):
     """Convolves in 3D, as a 2D convolution where the kernel allows it.
 
     A 1 x k x k kernel is a 2D kernel over frames, a k x 1 x 1 kernel one over (time, position).
@@ -133,7 +133,7 @@ class Bottleneck(nn.Module):
         dilation: int = 1,
     ) -> None:
         super().__init__()
-        self.a = FactorisedConv3d(
+        self.a = FactorizedConv3d(
             in_channels,
             inner_channels,
             (temporal_kernel, 1, 1),
@@ -141,7 +141,7 @@ class Bottleneck(nn.Module):
             bias=False,
         )
         self.a_bn = nn.BatchNorm3d(inner_channels)
-        self.b = FactorisedConv3d(
+        self.b = FactorizedConv3d(
             inner_channels,
             inner_channels,
             (1, 3, 3),
@@ -151,11 +151,11 @@ class Bottleneck(nn.Module):
             bias=False,
         )
         self.b_bn = nn.BatchNorm3d(inner_channels)
-        self.c = FactorisedConv3d(inner_channels, out_channels, 1, bias=False)
+        self.c = FactorizedConv3d(inner_channels, out_channels, 1, bias=False)
         self.c_bn = nn.BatchNorm3d(out_channels)
         self.has_shortcut = in_channels != out_channels or stride != 1
         if self.has_shortcut:
-            self.shortcut = FactorisedConv3d(
+            self.shortcut = FactorizedConv3d(
                 in_channels, out_channels, 1, stride=(1, stride, stride), bias=False
             )
             self.shortcut_bn = nn.BatchNorm3d(out_channels)
@@ -177,7 +177,7 @@ class Stem(nn.Module):
 
     def __init__(self, out_channels: int, temporal_kernel: int) -> None:
         super().__init__()
-        self.conv = FactorisedConv3d(
+        self.conv = FactorizedConv3d(
             3,
             out_channels,
             (temporal_kernel, 7, 7),

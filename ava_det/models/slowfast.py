@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ava_det.config.networks import BACKBONES, BLOCKS_PER_STAGE, LATERALS
-from ava_det.models.resnet3d import FactorisedConv3d, Pathway
+from ava_det.models.resnet3d import FactorizedConv3d, Pathway
 
 
 class LateralConnection(nn.Module):
@@ -58,7 +58,7 @@ class LateralConnection(nn.Module):
         widening = {"ttoc_sum": 0, "ttoc_concat": alpha, "t_sample": 1, "t_conv": 2}
         self.added_channels = widening[kind] * fast_channels
         if kind == "t_conv":
-            self.conv = FactorisedConv3d(
+            self.conv = FactorizedConv3d(
                 fast_channels,
                 self.added_channels,
                 (kernel, 1, 1),

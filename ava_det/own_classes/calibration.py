@@ -1,4 +1,4 @@
-"""Scores that mean what they say, and where to draw the line, per class, from labelled boxes the
+"""Scores that mean what they say, and where to draw the line, per class, from labeled boxes the
 head has not seen.
 """
 

@@ -3,7 +3,7 @@
 A folder holds two files a video: `VIDEO-KEY.npy`, float32 [N, D], which is read memory-mapped, and
 `VIDEO-KEY.json`, which says what its rows are. KEY is a hash of the weights and their settings, of
 the video file (its size and when it was changed), of the keyframes and of their boxes. Labels are
-not part of it: relabelling computes nothing anew, and another box in a video computes that video
+not part of it: relabeling computes nothing anew, and another box in a video computes that video
 anew.
 """
 

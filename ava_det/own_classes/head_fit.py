@@ -45,7 +45,7 @@ def choose_head(
 def fit_head(
     layers: nn.Sequential, features: Tensor, labels: Tensor, penalty: float
 ) -> nn.Sequential:
-    """A copy of `layers` that minimises mean cross-entropy + penalty / 2 * (sum of squared weights)
+    """A copy of `layers` that minimizes mean cross-entropy + penalty / 2 * (sum of squared weights)
     / classes.
     """
     fitted = copy.deepcopy(layers).float()

@@ -36,7 +36,7 @@ CHUNK = 1024  # boxes compared with all others at a time
 
 @dataclass
 class Row:
-    """A labelled box: of which split and keyframe, at x1, y1, x2, y2 (fractions of the frame), with
+    """A labeled box: of which split and keyframe, at x1, y1, x2, y2 (fractions of the frame), with
     which actions.
     """
 
@@ -51,7 +51,7 @@ def write_table(
     splits: Mapping[str, tuple[Sequence[Keyframe], Tensor]],
     label_map: Mapping[int, str],
 ) -> None:
-    """A CSV with a header, a row for each box of all splits: what it is labelled, and the box that
+    """A CSV with a header, a row for each box of all splits: what it is labeled, and the box that
     looks most like it.
 
     splits: keyframes and the features [N, D] of their boxes, in order. The nearest box is the most

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ava_det.config import Config, ConfigError
 from ava_det.data.loader import ClipLoader
 from ava_det.data.sampling import EXTRACTED_GRIDS
-from ava_det.data.transforms import normalise_batch
+from ava_det.data.transforms import normalize_batch
 from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks
 from ava_det.evaluation import AvaEvaluator, protocol_named
@@ -114,7 +114,7 @@ def build_evaluation(
         bar = tqdm(loader, desc=title, unit="batch", disable=not is_main_process(), leave=False)
         with bar, loader.failures_named():
             for batch in bar:
-                ready = normalise_batch(batch, data.mean, data.std, device)
+                ready = normalize_batch(batch, data.mean, data.std, device)
                 detections += predict_batch(model, ready, precision, flip)
         return detections
 
@@ -151,7 +151,7 @@ def compute_metrics(
     detections: Sequence[Detections], split: Split, label_map: dict[int, str], protocol: str
 ) -> dict[str, Any]:
     """The content of metrics.json."""
-    if split.annotations is None or not split.is_labelled:
+    if split.annotations is None or not split.is_labeled:
         per_class = {
             str(i): {"name": name, "AP": None, "num_gt": 0} for i, name in label_map.items()
         }

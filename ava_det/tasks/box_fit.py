@@ -1,4 +1,4 @@
-"""Why person boxes miss the labelled persons: other ids or seconds, coordinates, thresholds."""
+"""Why person boxes miss the labeled persons: other ids or seconds, coordinates, thresholds."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def describe_fit(
     recall: float | None,
     precision: float | None,
 ) -> list[str]:
-    """Warns of boxes that miss half of the labelled persons, or of which half are on nobody.
+    """Warns of boxes that miss half of the labeled persons, or of which half are on nobody.
 
     Args:
         source: Where the boxes come from: a file, or the name of a detector.
-        keyframes: With their labelled boxes.
+        keyframes: With their labeled boxes.
         person_boxes: (video id, timestamp key) -> boxes and scores.
         min_score: data.min_person_score.
-        recall: Of `compute_recall`, None where nobody is labelled.
+        recall: Of `compute_recall`, None where nobody is labeled.
         precision: Likewise, None where nobody is detected.
 
     Returns:
@@ -102,15 +102,13 @@ def describe_fit(
 def _explain_misses(
     source: str, keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float
 ) -> str:
-    labelled = [keyframe for keyframe in keyframes if len(keyframe.boxes)]
+    labeled = [keyframe for keyframe in keyframes if len(keyframe.boxes)]
     bare = [
-        k
-        for k in labelled
-        if not bool((person_boxes.get(k.key, _NOBODY).scores >= min_score).any())
+        k for k in labeled if not bool((person_boxes.get(k.key, _NOBODY).scores >= min_score).any())
     ]
-    if len(bare) > len(labelled) / 2:
+    if len(bare) > len(labeled) / 2:
         sentence = (
-            f"{len(bare)} of {len(labelled)} keyframes with persons have no box of at least "
+            f"{len(bare)} of {len(labeled)} keyframes with persons have no box of at least "
             f"data.min_person_score = {min_score:g}, such as {_name(*bare[0].key)}"
         )
         known = {keyframe.key for keyframe in keyframes}
@@ -120,7 +118,7 @@ def _explain_misses(
         )
     if not Path(source).is_file():
         return "is it the detector for this scene, and are the labelled boxes around whole persons?"
-    tried = labelled[:: max(1, len(labelled) // MAX_TRIED)]
+    tried = labeled[:: max(1, len(labeled) // MAX_TRIED)]
     readings = {
         f"read as {name} they would find": _reorder(person_boxes, order)
         for name, order in ORDERS.items()

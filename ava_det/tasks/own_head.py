@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError, config_to_dict
 from ava_det.data.build import find_config_videos
-from ava_det.data.transforms import normalise_batch
+from ava_det.data.transforms import normalize_batch
 from ava_det.device.precision import resolve_precision
 from ava_det.inference.batch import flip_batch
 from ava_det.models.action_detector import ActionDetector
-from ava_det.models.inference_form import optimise_for_inference
+from ava_det.models.inference_form import optimize_for_inference
 from ava_det.own_classes import FeatureCache
 from ava_det.own_classes.feature_cache import hash_weights
 from ava_det.structures import Keyframe
@@ -140,7 +140,7 @@ def _compute_features(
         config, Split(name, keyframes, None, set(), "gt"), config.data.test_short_side
     )
     is_half = resolve_precision(config.precision, device) == "bf16"
-    network: Any = optimise_for_inference(
+    network: Any = optimize_for_inference(
         model, device, torch.bfloat16 if is_half else torch.float32
     )
     found: dict[str, dict[float, Tensor]] = {video_id: {} for video_id in by_video}
@@ -148,7 +148,7 @@ def _compute_features(
     with torch.inference_mode(), loader.failures_named():
         title = f"features ({name}{', mirrored' if mirrored else ''})"
         for batch in tqdm(loader, desc=title, unit="batch", leave=False):
-            ready = normalise_batch(batch, config.data.mean, config.data.std, device)
+            ready = normalize_batch(batch, config.data.mean, config.data.std, device)
             ready = flip_batch(ready) if mirrored else ready
             with torch.autocast(device.type, torch.bfloat16, enabled=is_half):
                 vectors = network.compute_features(ready.slow, ready.fast, ready.rois).float().cpu()

@@ -18,7 +18,7 @@ from ava_det.data.build import find_config_videos
 from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler
-from ava_det.data.transforms import draw_training_view
+from ava_det.data.transforms import draw_training_augmentation
 from ava_det.detectors.faster_rcnn import (
     FasterRCNN,
     FasterRCNNDetector,
@@ -88,7 +88,7 @@ def build_frame_loader(config: Config) -> ClipLoader:
     """
     data = config.data
     keyframes = sorted(
-        _labelled(config, "train"), key=lambda keyframe: (keyframe.video_id, keyframe.timestamp)
+        _labeled(config, "train"), key=lambda keyframe: (keyframe.video_id, keyframe.timestamp)
     )
     sides = (data.train_short_side[0], data.train_short_side[1])
     dataset = ClipDataset(
@@ -96,7 +96,7 @@ def build_frame_loader(config: Config) -> ClipLoader:
         find_config_videos(config),
         data.start_second,
         ClipReader(1, 1, data.clip_fps, np.arange(1), None),
-        partial(draw_training_view, sides, data.crop_size, data.flip, data.box_jitter),
+        partial(draw_training_augmentation, sides, data.crop_size, data.flip, data.box_jitter),
         config.seed,
         cache_side=max(sides) if data.cache_clips else None,
     )
@@ -141,7 +141,7 @@ def build_person_evaluation(
     returns the metrics: `AP`, `AP50`, `AP75` as COCO's, and `recall` and `precision` (IoU 0.5) of
     boxes with a score of at least SURE.
     """
-    keyframes = _labelled(config, "val")
+    keyframes = _labeled(config, "val")
     videos = find_config_videos(config)
     mine = set(sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()])
     own = [keyframe for keyframe in keyframes if keyframe.video_id in mine]
@@ -172,8 +172,8 @@ def build_person_evaluation(
     return evaluate
 
 
-def _labelled(config: Config, name: str) -> Sequence[Keyframe]:
-    """The keyframes of a split with their labelled boxes; a person with several labels is one box."""
+def _labeled(config: Config, name: str) -> Sequence[Keyframe]:
+    """The keyframes of a split with their labeled boxes; a person with several labels is one box."""
     files = getattr(config.data, name).annotation_files
     if not files:
         raise ConfigError(f"data.{name}.annotations: expected an AVA CSV with the boxes of persons")

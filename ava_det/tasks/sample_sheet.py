@@ -1,4 +1,4 @@
-"""A picture of how an evaluation went: some keyframes, as labelled beside as predicted."""
+"""A picture of how an evaluation went: some keyframes, as labeled beside as predicted."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ava_det.structures import Detections, Keyframe
 from ava_det.video.file import VideoError
 from ava_det.video.folder import open_video
 from ava_det.visualization import Overlay
-from ava_det.visualization.panel import PANEL_COLOUR, put_text
+from ava_det.visualization.panel import PANEL_COLOR, put_text
 
 WIDTH = 480  # pixels of one picture
 CAPTION = 24
 GAP = 8
 TEXT = 14
-CAPTION_COLOUR = (215, 220, 230)
+CAPTION_COLOR = (215, 220, 230)
 
 
 class SampleSheet:
     """Draws `num_samples` keyframes, spread evenly over those with detections, each as a pair of
     pictures.
 
-    videos: video id to file. labelled: keyframes with labels; one without is drawn beside an
+    videos: video id to file. labeled: keyframes with labels; one without is drawn beside an
     unmarked frame. threshold: actions predicted below it are not drawn.
     """
 
@@ -36,7 +36,7 @@ class SampleSheet:
         self,
         videos: Mapping[str, Path],
         start_second: float,
-        labelled: Sequence[Keyframe],
+        labeled: Sequence[Keyframe],
         label_map: Mapping[int, str],
         num_samples: int = 8,
         threshold: float = 0.3,
@@ -44,9 +44,7 @@ class SampleSheet:
         self._videos = videos
         self._start_second = start_second
         self._label_map = label_map
-        self._labelled = {
-            (keyframe.video_id, keyframe.timestamp): keyframe for keyframe in labelled
-        }
+        self._labeled = {(keyframe.video_id, keyframe.timestamp): keyframe for keyframe in labeled}
         self._num_samples = num_samples
         self._threshold = threshold
 
@@ -64,7 +62,7 @@ class SampleSheet:
         height = max(pair.shape[0] for pair in pairs)
         rows = [_pad(pair, height) for pair in pairs]
         if len(rows) % 2:
-            rows.append(np.full_like(rows[0], PANEL_COLOUR))
+            rows.append(np.full_like(rows[0], PANEL_COLOR))
         sheet = np.vstack([np.hstack(rows[index : index + 2]) for index in range(0, len(rows), 2)])
         data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
         with atomic_path(path) as temporary:
@@ -85,17 +83,17 @@ class SampleSheet:
             interpolation=cv2.INTER_AREA,
         )
         left = frame
-        if moment in self._labelled:
-            left = Overlay(self._label_map, 0.5).draw(frame, _as_detections(self._labelled[moment]))
+        if moment in self._labeled:
+            left = Overlay(self._label_map, 0.5).draw(frame, _as_detections(self._labeled[moment]))
         right = Overlay(self._label_map, self._threshold).draw(frame, detections)
         pair = np.full(
-            (frame.shape[0] + CAPTION + GAP, 2 * (WIDTH + GAP), 3), PANEL_COLOUR, np.uint8
+            (frame.shape[0] + CAPTION + GAP, 2 * (WIDTH + GAP), 3), PANEL_COLOR, np.uint8
         )
         pair[: frame.shape[0], :WIDTH] = left
         pair[: frame.shape[0], WIDTH + GAP // 2 : -GAP - GAP // 2] = right
         where = f"{keyframe.video_id} at {format_timestamp(keyframe.timestamp)}"
-        put_text(pair, f"labels: {where}", 4, frame.shape[0] + 17, CAPTION_COLOUR, TEXT)
-        put_text(pair, "predictions", WIDTH + GAP, frame.shape[0] + 17, CAPTION_COLOUR, TEXT)
+        put_text(pair, f"labels: {where}", 4, frame.shape[0] + 17, CAPTION_COLOR, TEXT)
+        put_text(pair, "predictions", WIDTH + GAP, frame.shape[0] + 17, CAPTION_COLOR, TEXT)
         return pair
 
 
@@ -106,6 +104,6 @@ def _as_detections(keyframe: Keyframe) -> Detections:
 
 
 def _pad(picture: np.ndarray, height: int) -> np.ndarray:
-    padded = np.full((height, *picture.shape[1:]), PANEL_COLOUR, np.uint8)
+    padded = np.full((height, *picture.shape[1:]), PANEL_COLOR, np.uint8)
     padded[: picture.shape[0]] = picture
     return padded

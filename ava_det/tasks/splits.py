@@ -21,7 +21,7 @@ from ava_det.data.build import (
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
-from ava_det.data.transforms import draw_training_view, evaluation_view
+from ava_det.data.transforms import draw_training_augmentation, evaluation_augmentation
 from ava_det.detectors.keyframe_boxes import (
     add_proposals,
     compute_recall,
@@ -70,7 +70,7 @@ class Split:
     """One split, ready to be read. name: train, val or test. keyframes: with the boxes to classify.
     annotations: the rows of its file, None where it has none. excluded: keyframes the protocol may
     drop. boxes: where the boxes came from (gt, a detector's name or a file). recall, precision: of
-    these boxes against the labelled ones at IoU 0.5; None where the boxes are the labels, or there
+    these boxes against the labeled ones at IoU 0.5; None where the boxes are the labels, or there
     are none. warnings: what looks wrong.
     """
 
@@ -84,14 +84,14 @@ class Split:
     warnings: list[str] = field(default_factory=list)
 
     @property
-    def is_labelled(self) -> bool:
+    def is_labeled(self) -> bool:
         return self.annotations is not None and bool((self.annotations.action_ids > 0).any())
 
 
 def build_split(config: Config, name: str, device: torch.device, boxes: str | None = None) -> Split:
     """Reads the annotations of a split and gives its keyframes their boxes.
 
-    boxes: as `data.<split>.boxes`, which it overrides. In training the labelled boxes always stay,
+    boxes: as `data.<split>.boxes`, which it overrides. In training the labeled boxes always stay,
     and others join them where they overlap by data.proposal_iou; in evaluation they take their
     place.
     """
@@ -197,8 +197,8 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
         files = " and ".join(data.train.annotation_files)
         raise ConfigError(f"data.train.annotations: {files} has no labelled box to train on")
     sides = (data.train_short_side[0], data.train_short_side[1])
-    view_for = partial(
-        draw_training_view,
+    augmentation_for = partial(
+        draw_training_augmentation,
         sides,
         data.crop_size,
         data.flip,
@@ -214,7 +214,7 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
         find_config_videos(config),
         data.start_second,
         build_clip_reader(config),
-        view_for,
+        augmentation_for,
         config.seed,
         cache_side=max(sides) if data.cache_clips else None,
     )
@@ -234,10 +234,15 @@ def build_eval_loader(
     """
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
-    view_for = partial(evaluation_view, short_side=short_side)
+    augmentation_for = partial(evaluation_augmentation, short_side=short_side)
     reader = build_clip_reader(config)
     dataset = ClipDataset(
-        keyframes, find_config_videos(config), data.start_second, reader, view_for, config.seed
+        keyframes,
+        find_config_videos(config),
+        data.start_second,
+        reader,
+        augmentation_for,
+        config.seed,
     )
     # a wrong folder or start_second is said before hours of training
     dataset.require_a_readable_clip()

@@ -22,7 +22,7 @@ from ava_det.checkpoint import WeightsError, load_checkpoint, load_weights, requ
 from ava_det.cli import ToolParser
 from ava_det.config import Config, ConfigError, load_config
 from ava_det.data.loader import ClipLoader
-from ava_det.data.transforms import normalise_batch
+from ava_det.data.transforms import normalize_batch
 from ava_det.device.precision import choose_precision
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group, rank
@@ -202,7 +202,7 @@ def train_and_save(
                 loader,
                 build_optimizer(config, model),
                 build_schedule(config),
-                partial(normalise_batch, mean=config.data.mean, std=config.data.std, device=device),
+                partial(normalize_batch, mean=config.data.mean, std=config.data.std, device=device),
                 build_loop_settings(config, precision),
                 Hooks(task.evaluate, save, log, stop),
                 resume_from=state,

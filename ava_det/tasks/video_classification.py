@@ -16,15 +16,19 @@ from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.build import build_clip_reader
-from ava_det.data.labelled_videos import (
-    LabelledVideoDataset,
+from ava_det.data.labeled_videos import (
+    LabeledVideoDataset,
     build_keyframes,
-    find_labelled_videos,
+    find_labeled_videos,
     number_classes,
 )
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
-from ava_det.data.transforms import draw_training_view, evaluation_view, normalise_batch
+from ava_det.data.transforms import (
+    draw_training_augmentation,
+    evaluation_augmentation,
+    normalize_batch,
+)
 from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks, rank, world_size
 from ava_det.files import write_json
@@ -72,12 +76,14 @@ def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> Cl
         videos, classes, config.model.num_classes, 1 if is_training else NUM_CLIPS
     )
     sides = (data.train_short_side[0], data.train_short_side[1])
-    training_view = partial(draw_training_view, sides, data.crop_size, data.flip, 0.0)
-    view_for = (
-        training_view if is_training else partial(evaluation_view, short_side=data.test_short_side)
+    training_view = partial(draw_training_augmentation, sides, data.crop_size, data.flip, 0.0)
+    augmentation_for = (
+        training_view
+        if is_training
+        else partial(evaluation_augmentation, short_side=data.test_short_side)
     )
-    dataset = LabelledVideoDataset(
-        keyframes, build_clip_reader(config), view_for, config.seed, is_training
+    dataset = LabeledVideoDataset(
+        keyframes, build_clip_reader(config), augmentation_for, config.seed, is_training
     )
     dataset.require_a_readable_clip()
     sampler: TrainBatchSampler | VideoBatchSampler = (
@@ -118,7 +124,7 @@ def build_video_evaluation(
         with bar, loader.failures_named():
             for batch in bar:
                 scores = score_crops(
-                    model, normalise_batch(batch, data.mean, data.std, device), precision
+                    model, normalize_batch(batch, data.mean, data.std, device), precision
                 )
                 video_id = batch.keyframes[0].video_id  # evaluation batches stay within one video
                 total, count = own.get(video_id, (torch.zeros(scores.shape[1]), 0))
@@ -200,9 +206,9 @@ def _name_sources(config: Config, name: str) -> str:
 
 
 def _videos(config: Config, name: str) -> list[tuple[Path, str]]:
-    """The labelled videos of all lists and folders of a split."""
+    """The labeled videos of all lists and folders of a split."""
     return [
         video
         for source in _sources(config, name)
-        for video in find_labelled_videos(source, config.data.video_dir)
+        for video in find_labeled_videos(source, config.data.video_dir)
     ]

@@ -20,11 +20,11 @@ import numpy as np
 
 MEMORY = 0.3  # seconds after which a velocity is forgotten to 1 / e
 PACE = 1.0  # standard deviation of a velocity, body lengths a second
-JITTER = 0.05  # standard deviation of a detected centre, body lengths
+JITTER = 0.05  # standard deviation of a detected center, body lengths
 
 
-class MovingBox:
-    """A box [4] xyxy, its centre filtered from the boxes seen so far, its size that of the last of
+class BoxFilter:
+    """A box [4] xyxy, its center filtered from the boxes seen so far, its size that of the last of
     them.
 
     x and y move alike and apart from one another, so one 2x2 covariance of (position, velocity)
@@ -32,7 +32,7 @@ class MovingBox:
     """
 
     def __init__(self, box: np.ndarray) -> None:
-        self._centre, self._size = _split(box)
+        self._center, self._size = _split(box)
         self._velocity = np.zeros(2)  # a second
         # body lengths: only the ratio of the constants matters
         self._covariance = np.diag((JITTER**2, PACE**2))
@@ -41,7 +41,7 @@ class MovingBox:
         """Lets time pass."""
         kept = math.exp(-seconds / MEMORY)
         reach = MEMORY * (1 - kept)  # how far a velocity of 1 still goes
-        self._centre = self._centre + reach * self._velocity
+        self._center = self._center + reach * self._velocity
         self._velocity = kept * self._velocity
         drift = MEMORY * (2 * seconds - MEMORY * (3 - 4 * kept + kept**2))
         shared = reach**2 / MEMORY
@@ -53,18 +53,18 @@ class MovingBox:
         """Takes in the box [4] that was seen now."""
         seen, self._size = _split(box)
         gain = self._covariance[:, 0] / (self._covariance[0, 0] + JITTER**2)
-        surprise = seen - self._centre
-        self._centre = self._centre + gain[0] * surprise
+        surprise = seen - self._center
+        self._center = self._center + gain[0] * surprise
         self._velocity = self._velocity + gain[1] * surprise
         self._covariance = self._covariance - np.outer(gain, self._covariance[0])
 
     @property
     def box(self) -> np.ndarray:
         """float64 [4] xyxy: where the person is now."""
-        return np.concatenate((self._centre - self._size / 2, self._centre + self._size / 2))
+        return np.concatenate((self._center - self._size / 2, self._center + self._size / 2))
 
 
 def _split(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centre [2] and size [2], float64."""
+    """Center [2] and size [2], float64."""
     corners = box.astype(np.float64)
     return (corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]

@@ -2,7 +2,7 @@
 file, no model.
 
 Keyframes may be a second apart, and in a second a walking person leaves his own box behind:
-likeness is therefore IoU less the distance of the centres (Distance-IoU, arXiv 1911.08287), which
+likeness is therefore IoU less the distance of the centers (Distance-IoU, arXiv 1911.08287), which
 still compares boxes that do not touch. It is measured from where a Kalman filter expects a person,
 not from where he was.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ava_det.boxes import compute_area, compute_iou
 from ava_det.structures import Detections
-from ava_det.tracking.box_filter import MovingBox
+from ava_det.tracking.box_filter import BoxFilter
 
 # a standing person (0.15 x 0.4 of the frame) may be up to 0.35 of the frame's width further on
 MIN_LIKENESS = -0.3
@@ -29,12 +29,12 @@ MAX_GAP_SECONDS = 2.0  # longer unseen, and a person is somebody new
 MAX_HOLD_SECONDS = 1.0
 
 
-def compute_likeness(first: Tensor, second: Tensor) -> Tensor:
-    """Distance-IoU [N, M] in -1..1 of boxes [N, 4] and [M, 4]: IoU - (distance of centres /
+def compute_distance_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Distance-IoU [N, M] in -1..1 of boxes [N, 4] and [M, 4]: IoU - (distance of centers /
     diagonal of the hull)^2.
     """
-    centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (first, second)]
-    distance = (centres[0][:, None] - centres[1][None]).square().sum(dim=2)
+    centers = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (first, second)]
+    distance = (centers[0][:, None] - centers[1][None]).square().sum(dim=2)
     low = torch.minimum(first[:, None, :2], second[None, :, :2])
     high = torch.maximum(first[:, None, 2:], second[None, :, 2:])
     return compute_iou(first, second) - distance / (high - low).square().sum(dim=2).clamp(min=1e-12)
@@ -50,7 +50,7 @@ class TrackLinker:
     def __init__(self) -> None:
         self._next_id = 1
         self._now = -math.inf
-        self._known: dict[int, MovingBox] = {}
+        self._known: dict[int, BoxFilter] = {}
         self._last_seen: dict[int, float] = {}
 
     def link(self, detections: Detections) -> Detections:
@@ -64,7 +64,7 @@ class TrackLinker:
             if not ids[index]:
                 ids[index] = self._next_id
                 self._next_id = self._next_id + 1
-                self._known[ids[index]] = MovingBox(boxes[index])
+                self._known[ids[index]] = BoxFilter(boxes[index])
             else:
                 self._known[ids[index]].correct(boxes[index])
             self._last_seen[ids[index]] = self._now
@@ -86,7 +86,7 @@ class TrackLinker:
             return ids
         track_ids = list(self._known)
         expected = torch.from_numpy(np.stack([known.box for known in self._known.values()])).float()
-        likeness = compute_likeness(expected, boxes)
+        likeness = compute_distance_iou(expected, boxes)
         growth = (
             (compute_area(expected)[:, None] / compute_area(boxes)[None].clamp(min=1e-12))
             .log()
@@ -104,7 +104,7 @@ class TrackLinker:
 def interpolate(
     before: Detections | None, after: Detections | None, timestamp: float
 ) -> Detections | None:
-    """Who is where at `timestamp`, between two neighbouring keyframes with track ids (None beyond
+    """Who is where at `timestamp`, between two neighboring keyframes with track ids (None beyond
     the first and last).
 
     The boxes of persons in both move in a straight line; scores are those of the nearer keyframe. A

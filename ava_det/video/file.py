@@ -49,7 +49,7 @@ class VideoReader(FrameReader):
         self._lost: tuple[tuple[float, float], ...] = ()
         self._start = Fraction(start_second)
         self._converter = FrameConverter()
-        self._tell: Callable[[Picture], None] | None = None
+        self._on_frame: Callable[[Picture], None] | None = None
         self._told = -math.inf
         self._pictures: deque[DecodedPicture] = deque()
         self._source = FrameDecoder(self.path, stream)
@@ -78,14 +78,14 @@ class VideoReader(FrameReader):
         self._source.close()
         self._decoder = iter(())
 
-    def rest(self) -> None:
+    def release_buffers(self) -> None:
         self._pictures.clear()
 
     def read(
         self,
         seconds: Sequence[float] | np.ndarray,
         short_side: int | None = None,
-        colour: str = TAGGED,
+        color: str = TAGGED,
     ) -> np.ndarray:
         moments = np.asarray(seconds, dtype=np.float64)
         self._fill(float(moments.min()), float(moments.max()))
@@ -96,13 +96,13 @@ class VideoReader(FrameReader):
         )
         chosen = np.where(before_is_nearer, after - 1, np.minimum(after, len(times) - 1))
         self._refuse_damage(moments, times[chosen])
-        return np.stack([self._pictures[index].rgb(short_side, colour) for index in chosen])
+        return np.stack([self._pictures[index].rgb(short_side, color) for index in chosen])
 
     def read_at_or_after(
-        self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
+        self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
     ) -> np.ndarray:
         found = self._find_at_or_after(moments)
-        return np.stack([picture.rgb(short_side, colour, stored=True) for picture in found])
+        return np.stack([picture.rgb(short_side, color, stored=True) for picture in found])
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
         found = self._start + self._find_at_or_after([moment])[0].pts * self._source.tick
@@ -115,13 +115,13 @@ class VideoReader(FrameReader):
                 self._pictures.popleft()
             yield self._pictures[0].seconds, self._pictures[0].rgb(None)
 
-    def follow(self, moment: float, tell: Callable[[Picture], None]) -> None:
+    def subscribe(self, moment: float, on_frame: Callable[[Picture], None]) -> None:
         self._pictures.clear()
         self._fill(moment, moment)
-        self._tell = tell
+        self._on_frame = on_frame
         self._told = self._pictures[-1].seconds
         for picture in list(self._pictures):
-            tell(picture)
+            on_frame(picture)
 
     def advance(self, moment: float) -> bool:
         self._fill(moment, moment)
@@ -198,7 +198,7 @@ class VideoReader(FrameReader):
         last = last - ROUNDING
         held = self._pictures
         behind = not held or (first < held[0].seconds and held[0].seconds > self.start_second)
-        if behind or (self._tell is None and first > held[-1].seconds + SEEK_GAP_SECONDS):
+        if behind or (self._on_frame is None and first > held[-1].seconds + SEEK_GAP_SECONDS):
             self._seek(first)
         while self._pictures[-1].seconds < last and self._decode_next():
             # the frame before `first` may be the nearest one: keep it, drop those before
@@ -237,9 +237,9 @@ class VideoReader(FrameReader):
             if not self._pictures or seconds > self._pictures[-1].seconds:
                 picture = DecodedPicture(found.frame, ticks, seconds, self._converter, found.aspect)
                 self._pictures.append(picture)
-                if self._tell is not None and seconds > self._told:
+                if self._on_frame is not None and seconds > self._told:
                     self._told = seconds
-                    self._tell(picture)
+                    self._on_frame(picture)
                 return True
         self._note_loss(math.inf)
         if self._pictures:  # the file's real end, whatever its header promised

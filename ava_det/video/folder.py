@@ -57,7 +57,7 @@ class FrameFolder(FrameReader):
         self.start_second = start_second
         self._names = _find_pictures(self.path)
         self._held: dict[tuple[int, int | None], np.ndarray] = {}
-        self._tell: Callable[[Picture], None] | None = None
+        self._on_frame: Callable[[Picture], None] | None = None
         self._next_told = 0
         self.duration = len(self._names) / self.fps
         self.height, self.width = self._load(0).shape[:2]
@@ -67,13 +67,13 @@ class FrameFolder(FrameReader):
         self,
         seconds: Sequence[float] | np.ndarray,
         short_side: int | None = None,
-        colour: str = TAGGED,
+        color: str = TAGGED,
     ) -> np.ndarray:
         ticks = (np.asarray(seconds, dtype=np.float64) - self.start_second) * EXTRACTED_FPS
         return self._read(np.ceil(ticks - 0.5 - 1e-6).astype(int), short_side)
 
     def read_at_or_after(
-        self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
+        self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
     ) -> np.ndarray:
         return self._read(
             np.array([self._index_at_or_after(moment) for moment in moments]), short_side
@@ -91,8 +91,8 @@ class FrameFolder(FrameReader):
         for index in range(len(self._names)):
             yield self.start_second + index / self.fps, self._load(index)
 
-    def follow(self, moment: float, tell: Callable[[Picture], None]) -> None:
-        self._tell = tell
+    def subscribe(self, moment: float, on_frame: Callable[[Picture], None]) -> None:
+        self._on_frame = on_frame
         self._next_told = min(
             max(int((moment - self.start_second) * self.fps + 1e-6), 0), len(self._names) - 1
         )
@@ -109,7 +109,7 @@ class FrameFolder(FrameReader):
     def find_end(self) -> float:
         return self.start_second + len(self._names) / self.fps
 
-    def rest(self) -> None:
+    def release_buffers(self) -> None:
         self._held.clear()
 
     def close(self) -> None:
@@ -129,11 +129,11 @@ class FrameFolder(FrameReader):
         return np.stack([self._held[index, short_side] for index in wanted])
 
     def _tell_until(self, last: int) -> None:
-        """Tells who follows of the pictures up to index `last`; they are read when their colours
+        """Tells who follows of the pictures up to index `last`; they are read when their colors
         are asked for.
         """
-        while self._tell is not None and self._next_told <= min(last, len(self._names) - 1):
-            self._tell(_FolderPicture(self, self._next_told))
+        while self._on_frame is not None and self._next_told <= min(last, len(self._names) - 1):
+            self._on_frame(_FolderPicture(self, self._next_told))
             self._next_told += 1
 
     def _load(self, index: int) -> np.ndarray:
@@ -155,7 +155,7 @@ class FrameFolder(FrameReader):
 
 
 class _FolderPicture:
-    """A picture that stays on disk until its colours are asked for."""
+    """A picture that stays on disk until its colors are asked for."""
 
     num_bytes = 0
 
@@ -164,7 +164,7 @@ class _FolderPicture:
         self._folder = folder
         self._index = index
 
-    def rgb(self, short_side: int | None, colour: str = TAGGED) -> np.ndarray:
+    def rgb(self, short_side: int | None, color: str = TAGGED) -> np.ndarray:
         return resize_short_side(self._folder._load(self._index), short_side)
 
     def planes(self, matrix: str) -> np.ndarray:

@@ -171,19 +171,19 @@ class LiveWindow(FrameReader):
         self,
         seconds: Sequence[float] | np.ndarray,
         short_side: int | None = None,
-        colour: str = TAGGED,
+        color: str = TAGGED,
     ) -> np.ndarray:
         times = np.array(self._seconds)
         chosen = [int(np.abs(times - moment).argmin()) for moment in seconds]
-        return np.stack([self._pictures[index].rgb(short_side, colour) for index in chosen])
+        return np.stack([self._pictures[index].rgb(short_side, color) for index in chosen])
 
     def read_at_or_after(
-        self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
+        self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
     ) -> np.ndarray:
         last = len(self._pictures) - 1
         chosen = [min(bisect_left(self._seconds, float(moment) - 1e-6), last) for moment in moments]
         return np.stack(
-            [self._pictures[index].rgb(short_side, colour, stored=True) for index in chosen]
+            [self._pictures[index].rgb(short_side, color, stored=True) for index in chosen]
         )
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
@@ -192,7 +192,7 @@ class LiveWindow(FrameReader):
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
         return ((picture.seconds, picture.rgb(None)) for picture in self._pictures)
 
-    def follow(self, moment: float, tell: Callable[[Picture], None]) -> None:
+    def subscribe(self, moment: float, on_frame: Callable[[Picture], None]) -> None:
         raise VideoError(f"{self.path}: a live source cannot be followed from a moment")
 
     def advance(self, moment: float) -> bool:
@@ -204,7 +204,7 @@ class LiveWindow(FrameReader):
     def find_end(self) -> float:
         return self._seconds[-1]
 
-    def rest(self) -> None:
+    def release_buffers(self) -> None:
         pass
 
     def close(self) -> None:

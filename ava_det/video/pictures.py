@@ -31,7 +31,7 @@ HD_LINES = (
 
 
 class DecodedPicture:
-    """A decoded frame that is converted to RGB at most once for each size and colour.
+    """A decoded frame that is converted to RGB at most once for each size and color.
 
     pts: ticks since the first frame. aspect: width of its pixels by their height. duration: ticks, or None.
     """
@@ -55,14 +55,14 @@ class DecodedPicture:
         self._lock = Lock()  # one thread may read clips while another draws
         converter.begin(frame, aspect)
 
-    def rgb(self, short_side: int | None, colour: str = TAGGED, stored: bool = False) -> np.ndarray:
+    def rgb(self, short_side: int | None, color: str = TAGGED, stored: bool = False) -> np.ndarray:
         """As `Picture.rgb`; stored: with the pixels of the file, square or not."""
-        key = short_side, colour, stored
+        key = short_side, color, stored
         with self._lock:
             if key not in self._rgb:
                 self._make_sdr()
                 self._rgb[key] = self._converter(
-                    self._frame, self._aspect, short_side, colour, stored
+                    self._frame, self._aspect, short_side, color, stored
                 )
             return self._rgb[key]
 
@@ -92,7 +92,7 @@ class DecodedPicture:
 def find_square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     """Width and height with square pixels: the side with the larger ones grows.
 
-    Sides that grow become even, for colours of half their size. Pixels within a hundredth of square are taken for it:
+    Sides that grow become even, for colors of half their size. Pixels within a hundredth of square are taken for it:
     containers round.
     """
     if abs(aspect - 1) <= NEARLY_SQUARE:
@@ -174,7 +174,7 @@ def count_turns(frame: av.VideoFrame) -> int:
 
 
 class FrameConverter:
-    """Decoded frames to upright uint8 RGB [H, W, 3], in the colours the file's tags ask for or by
+    """Decoded frames to upright uint8 RGB [H, W, 3], in the colors the file's tags ask for or by
     BT.601, and resized.
 
     size: width and height of the results at full size, with square pixels. stored_size: the same with the pixels of
@@ -206,7 +206,7 @@ class FrameConverter:
         frame: av.VideoFrame,
         aspect: Fraction,
         short_side: int | None,
-        colour: str,
+        color: str,
         stored: bool,
     ) -> np.ndarray:
         base = self.stored_size if stored else self.size
@@ -219,14 +219,14 @@ class FrameConverter:
         upright = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
         resized = upright != target
         if is_plain(frame) and (
-            colour == BT601 or frame.colorspace in BT601_TAGS
+            color == BT601 or frame.colorspace in BT601_TAGS
         ):  # a fifth of swscale's time
             buffered = resized and short_side is not None  # clips, which one thread reads
             out = self._buffer if buffered else None
             picture = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420, dst=out)
             self._buffer = picture if buffered else self._buffer
         else:
-            matrix = Colorspace.ITU601 if colour == BT601 else None
+            matrix = Colorspace.ITU601 if color == BT601 else None
             picture = frame.to_ndarray(format="rgb24", src_colorspace=matrix)
         if turns:
             picture = np.ascontiguousarray(np.rot90(picture, turns))

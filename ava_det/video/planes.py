@@ -1,7 +1,7 @@
 """RGB and the planes in which decoders give pictures and encoders take them. Pure.
 
 Planes are I420 in limited range: uint8 [H * 3 / 2, W], the brightness Y [H, W] and below it, one
-after the other, the colours U and V, each of half the height and width. A picture with an odd side
+after the other, the colors U and V, each of half the height and width. A picture with an odd side
 has its last row or column twice.
 """
 
@@ -51,9 +51,9 @@ def rgb_to_planes(picture: np.ndarray, matrix: str) -> np.ndarray:
 def planes_to_rgb(planes: np.ndarray, matrix: str) -> np.ndarray:
     """Planes to RGB uint8 of their own, even size."""
     y, u, v = split_planes(planes)
-    colour = cv2.resize(np.dstack((u, v)), y.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    color = cv2.resize(np.dstack((u, v)), y.shape[::-1], interpolation=cv2.INTER_NEAREST)
     forward = np.vstack((compute_matrix(matrix), [0, 0, 0, 1]))
-    return cv2.transform(np.dstack((y, colour)), np.linalg.inv(forward)[:3])
+    return cv2.transform(np.dstack((y, color)), np.linalg.inv(forward)[:3])
 
 
 def rotate_planes(planes: np.ndarray, turns: int) -> np.ndarray:
@@ -75,9 +75,9 @@ def scale_planes(planes: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 @lru_cache
-def convert_colour(colour: tuple[int, int, int], matrix: str) -> tuple[int, int, int]:
+def convert_color(color: tuple[int, int, int], matrix: str) -> tuple[int, int, int]:
     """R, G, B to Y, U, V."""
     y, u, v = (
-        round(float(value)) for value in compute_matrix(matrix) @ np.array([*colour, 1], np.float32)
+        round(float(value)) for value in compute_matrix(matrix) @ np.array([*color, 1], np.float32)
     )
     return y, u, v

@@ -40,8 +40,8 @@ class Picture(Protocol):
     seconds: float
     num_bytes: int
 
-    def rgb(self, short_side: int | None, colour: str = TAGGED) -> np.ndarray:
-        """uint8 RGB [H, W, 3], upright; short_side, colour: as for `FrameReader.read`."""
+    def rgb(self, short_side: int | None, color: str = TAGGED) -> np.ndarray:
+        """uint8 RGB [H, W, 3], upright; short_side, color: as for `FrameReader.read`."""
         ...
 
     def planes(self, matrix: str) -> np.ndarray:
@@ -86,19 +86,19 @@ class FrameReader(ABC):
         self,
         seconds: Sequence[float] | np.ndarray,
         short_side: int | None = None,
-        colour: str = TAGGED,
+        color: str = TAGGED,
     ) -> np.ndarray:
         """uint8 RGB [T, H, W, 3]: for each moment the frame nearest to it (the earlier of two
         equally near).
 
         short_side: the shorter side of the result in pixels (bilinear, aspect kept); None keeps the
-        video's size. colour: TAGGED as the file's tags ask, BT601 with that matrix whatever they
+        video's size. color: TAGGED as the file's tags ask, BT601 with that matrix whatever they
         say; pictures in a folder have one. Raises DamageError where the file is damaged.
         """
 
     @abstractmethod
     def read_at_or_after(
-        self, moments: Sequence[Fraction], short_side: int | None = None, colour: str = TAGGED
+        self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
     ) -> np.ndarray:
         """uint8 RGB [T, H, W, 3]: for each exact moment the first frame at or after it, the last one past the end.
 
@@ -114,7 +114,7 @@ class FrameReader(ABC):
         """Every frame from the first: (moment in seconds, uint8 RGB [H, W, 3])."""
 
     @abstractmethod
-    def follow(self, moment: float, tell: Callable[[Picture], None]) -> None:
+    def subscribe(self, moment: float, on_frame: Callable[[Picture], None]) -> None:
         """From the frame at or before `moment` on, tells of every frame once, in order, as it comes
         to be read.
 
@@ -140,7 +140,7 @@ class FrameReader(ABC):
         """The moment at which the last frame ends."""
 
     @abstractmethod
-    def rest(self) -> None:
+    def release_buffers(self) -> None:
         """Frees the pictures that are held; the reader stays open."""
 
     @abstractmethod

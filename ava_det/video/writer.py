@@ -33,7 +33,7 @@ class VideoWriter:
     behind.
 
     width, height: of the frames, pixels; an odd side gets one repeated row or column, since 4:2:0
-    colour needs pairs. fps: the nominal rate; every frame keeps its own moment, so a variable rate
+    color needs pairs. fps: the nominal rate; every frame keeps its own moment, so a variable rate
     stays what it was. sound: a file whose sound is taken over, and the seconds of that file's clock
     at which this one begins. matrix: from RGB to what is encoded (yuv.py); the file says which.
     Raises ValueError where the file cannot be written, or where no frame was.

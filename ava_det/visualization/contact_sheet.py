@@ -11,7 +11,7 @@ import numpy as np
 
 from ava_det.structures import Detections
 from ava_det.visualization.overlay import Overlay
-from ava_det.visualization.panel import GROUP_COLOURS, PANEL_COLOUR, put_text, text_width
+from ava_det.visualization.panel import GROUP_COLORS, PANEL_COLOR, put_text, text_width
 from ava_det.visualization.png import write_png
 
 TILE_AREA = 480 * 270  # pixels
@@ -19,7 +19,7 @@ SHEET_ASPECT = 1.5
 CAPTION_HEIGHT = 24
 GAP = 8
 TEXT = 14
-CAPTION_COLOUR = (215, 220, 230)
+CAPTION_COLOR = (215, 220, 230)
 
 
 @dataclass
@@ -35,7 +35,7 @@ class ContactSheet:
     pictures.
 
     Each tile is the keyframe of its stretch of the video with the most to see; when the tiles run
-    out, neighbouring stretches merge. label_map, threshold, topk: as for Overlay.
+    out, neighboring stretches merge. label_map, threshold, topk: as for Overlay.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ContactSheet:
         self._filled += 1
 
     def _merge(self) -> None:
-        """Keeps the better of each two neighbours; an odd one at the end waits for its second half."""
+        """Keeps the better of each two neighbors; an odd one at the end waits for its second half."""
         pairs = [self._tiles[index : index + 2] for index in range(0, len(self._tiles), 2)]
         self._tiles = [max(pair, key=lambda tile: tile.merit) for pair in pairs]
         self._filled = self._stretch * len(pairs[-1])
@@ -93,14 +93,14 @@ class ContactSheet:
             columns * (width + GAP) + GAP,
             3,
         )
-        sheet = np.full(size, PANEL_COLOUR, np.uint8)
+        sheet = np.full(size, PANEL_COLOR, np.uint8)
         for index, tile in enumerate(self._tiles):
             x = GAP + (index % columns) * (width + GAP)
             y = GAP + (index // columns) * (height + CAPTION_HEIGHT + GAP)
             overlay = Overlay(*self._overlay_settings)
             sheet[y : y + height, x : x + width] = overlay.draw(tile.picture, tile.detections)
             put_text(
-                sheet, _format_moment(tile.seconds), x + 2, y + height + 17, CAPTION_COLOUR, TEXT
+                sheet, _format_moment(tile.seconds), x + 2, y + height + 17, CAPTION_COLOR, TEXT
             )
         _draw_legend(sheet)
         return sheet
@@ -131,15 +131,15 @@ def _count_columns(num_tiles: int, width: int, height: int) -> int:
 
 
 def _draw_legend(sheet: np.ndarray) -> None:
-    """What the colours of the bars mean, in the bottom line as far as it reaches."""
+    """What the colors of the bars mean, in the bottom line as far as it reaches."""
     x = GAP
     y = sheet.shape[0] - GAP - 2
-    for _, name, colour in GROUP_COLOURS:
+    for _, name, color in GROUP_COLORS:
         end = x + 24 + text_width(name, TEXT)
         if end > sheet.shape[1]:
             return
-        sheet[y - 6 : y - 2, x : x + 18] = colour
-        put_text(sheet, name, x + 24, y, CAPTION_COLOUR, TEXT)
+        sheet[y - 6 : y - 2, x : x + 18] = color
+        put_text(sheet, name, x + 24, y, CAPTION_COLOR, TEXT)
         x = end + 20
 
 

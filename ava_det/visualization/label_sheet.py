@@ -1,4 +1,4 @@
-"""Labelled keyframes side by side on one picture, with what is written about each person, and what
+"""Labeled keyframes side by side on one picture, with what is written about each person, and what
 is wrong with it.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ava_det.visualization.panel import PANEL_COLOUR, Colour, put_text, text_width
+from ava_det.visualization.panel import PANEL_COLOR, Color, put_text, text_width
 from ava_det.visualization.surface import Surface
 
 WIDTH = 480
@@ -20,16 +20,16 @@ GAP = 14
 TEXT = 15
 LINE = 21
 COLUMNS = 3
-SOUND: Colour = (86, 180, 233)
-FAULTY: Colour = (255, 96, 84)
-TITLE: Colour = (240, 243, 248)
-PLAIN: Colour = (190, 196, 208)
+SOUND: Color = (86, 180, 233)
+FAULTY: Color = (255, 96, 84)
+TITLE: Color = (240, 243, 248)
+PLAIN: Color = (190, 196, 208)
 MAX_REASON_LINES = 4
 MAX_PERSONS = 4
 
 
 @dataclass(frozen=True)
-class LabelledTile:
+class LabeledTile:
     """One keyframe of a label sheet.
 
     picture: RGB uint8 [H, W, 3], None where there is none to show. boxes: float [N, 4], fractions
@@ -45,7 +45,7 @@ class LabelledTile:
     reason: str = ""
 
 
-def draw_label_sheet(tiles: Sequence[LabelledTile]) -> np.ndarray:
+def draw_label_sheet(tiles: Sequence[LabeledTile]) -> np.ndarray:
     """RGB uint8 [H, W, 3]: the tiles in rows, each with its text below. Raises ValueError for no
     tile.
     """
@@ -57,17 +57,17 @@ def draw_label_sheet(tiles: Sequence[LabelledTile]) -> np.ndarray:
     for start in range(0, len(drawn), columns):
         row = drawn[start : start + columns]
         height = GAP + HEIGHT + max(len(lines) for _, lines in row) * LINE + 6
-        strip = np.full((height, columns * (WIDTH + GAP) + GAP, 3), PANEL_COLOUR, np.uint8)
+        strip = np.full((height, columns * (WIDTH + GAP) + GAP, 3), PANEL_COLOR, np.uint8)
         for column, (picture, lines) in enumerate(row):
             x = GAP + column * (WIDTH + GAP)
             strip[GAP : GAP + HEIGHT, x : x + WIDTH] = picture
-            for number, (text, colour) in enumerate(lines, 1):
-                put_text(strip, text, x, GAP + HEIGHT + number * LINE - 4, colour, TEXT)
+            for number, (text, color) in enumerate(lines, 1):
+                put_text(strip, text, x, GAP + HEIGHT + number * LINE - 4, color, TEXT)
         strips.append(strip)
     return np.concatenate(strips)
 
 
-def _draw_picture(tile: LabelledTile) -> np.ndarray:
+def _draw_picture(tile: LabeledTile) -> np.ndarray:
     """The keyframe with its numbered boxes, in its own aspect in the middle of [HEIGHT, WIDTH]."""
     canvas = np.full((HEIGHT, WIDTH, 3), (36, 40, 48), np.uint8)
     if tile.picture is None:
@@ -91,16 +91,16 @@ def _draw_picture(tile: LabelledTile) -> np.ndarray:
         (np.minimum(pixels[:, :2], pixels[:, 2:]), np.maximum(pixels[:, :2], pixels[:, 2:]))
     )
     for index in np.argsort(tile.faulty, kind="stable"):  # the faulty ones on top
-        colour = FAULTY if tile.faulty[index] else SOUND
-        Surface.of_rgb(small).draw_box(corners[index], colour, TEXT)
-        _draw_number(small, f"#{index + 1}", corners[index], colour)
+        color = FAULTY if tile.faulty[index] else SOUND
+        Surface.of_rgb(small).draw_box(corners[index], color, TEXT)
+        _draw_number(small, f"#{index + 1}", corners[index], color)
     x = (WIDTH - size[0]) // 2
     y = (HEIGHT - size[1]) // 2
     canvas[y : y + size[1], x : x + size[0]] = small
     return canvas
 
 
-def _draw_number(picture: np.ndarray, text: str, box: np.ndarray, colour: Colour) -> None:
+def _draw_number(picture: np.ndarray, text: str, box: np.ndarray, color: Color) -> None:
     """A small chip above the upper left corner of a box, where it hides no face; within the
     picture.
     """
@@ -108,11 +108,11 @@ def _draw_number(picture: np.ndarray, text: str, box: np.ndarray, colour: Colour
     height = TEXT + 4
     x = int(np.clip(box[0], 0, max(picture.shape[1] - width, 0)))
     y = int(np.clip(box[1] - height, 0, max(picture.shape[0] - height, 0)))
-    picture[y : y + height, x : x + width] = colour
+    picture[y : y + height, x : x + width] = color
     put_text(picture, text, x + 4, y + height - 5, (10, 12, 16), TEXT - 1, 650)
 
 
-def _lines(tile: LabelledTile) -> list[tuple[str, Colour]]:
+def _lines(tile: LabeledTile) -> list[tuple[str, Color]]:
     """What stands below a picture: title, reason, and one line a person, the faulty ones first."""
     reasons = [line for part in tile.reason.splitlines() for line in _wrap(part)]
     lines = [(_cut(tile.title), TITLE), *((line, FAULTY) for line in reasons[:MAX_REASON_LINES])]

@@ -14,8 +14,8 @@ from ava_det.visualization.panel import (
     Panel,
     Row,
     compute_text_size,
-    group_colour,
-    person_colour,
+    group_color,
+    person_color,
     render_panel,
 )
 from ava_det.visualization.surface import Surface
@@ -84,7 +84,7 @@ class Overlay:
         )
         text = compute_text_size(surface.width, surface.height)
         for box, person in zip(boxes, ids, strict=True):
-            surface.draw_box(box, person_colour(person), text)
+            surface.draw_box(box, person_color(person), text)
         scores = detections.action_scores.numpy()
         taken = np.zeros((0, 4))
         slots: dict[int, int] = {}
@@ -95,7 +95,7 @@ class Overlay:
             rows = self._rows(scores[index])
             counts = sorted({len(rows), min(len(rows), 1), 0}, reverse=True)
             variants = (
-                render_panel(header, tuple(rows[:count]), person_colour(person), text)
+                render_panel(header, tuple(rows[:count]), person_color(person), text)
                 for count in counts
             )
             panel, (x, y), slots[person] = _choose_place(
@@ -113,7 +113,7 @@ class Overlay:
         columns = np.flatnonzero(scores[:known] >= self._least[:known]).tolist()
         columns.sort(key=lambda column: -scores[column])
         return [
-            Row(self._names[column + 1], float(scores[column]), group_colour(column + 1))
+            Row(self._names[column + 1], float(scores[column]), group_color(column + 1))
             for column in columns[: self._topk]
         ]
 
@@ -167,21 +167,21 @@ def _candidate_corners(box: np.ndarray, width: int, height: int, gap: int) -> np
     above = y1 - gap - height
     below = y2 + gap
     middle = (y1 + y2 - height) / 2
-    centre = (x1 + x2 - width) / 2
+    center = (x1 + x2 - width) / 2
     return np.array(
         [
             (right, y1),
             (left, y1),
             (x1, above),
             (x2 - width, above),
-            (centre, above),
+            (center, above),
             (right, middle),
             (left, middle),
             (right, y2 - height),
             (left, y2 - height),
             (x1, below),
             (x2 - width, below),
-            (centre, below),
+            (center, below),
             (x1 + gap, y2 - height - gap),
             (x2 - width - gap, y2 - height - gap),
         ]

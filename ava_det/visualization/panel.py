@@ -1,4 +1,4 @@
-"""One person's panel: a header in the person's colour, then its actions, each over a bar as long as
+"""One person's panel: a header in the person's color, then its actions, each over a bar as long as
 its score.
 """
 
@@ -12,10 +12,10 @@ import numpy as np
 
 from ava_det.video.planes import compute_matrix
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-# Eight hues told apart by most kinds of colour vision (after Okabe and Ito), lightened for video.
-PERSON_COLOURS: tuple[Colour, ...] = (
+# Eight hues told apart by most kinds of color vision (after Okabe and Ito), lightened for video.
+PERSON_COLORS: tuple[Color, ...] = (
     (86, 180, 233),
     (240, 173, 40),
     (50, 190, 145),
@@ -26,13 +26,13 @@ PERSON_COLOURS: tuple[Colour, ...] = (
     (170, 220, 110),
 )
 # AVA v2.2's label types by the largest action id of each.
-GROUP_COLOURS: tuple[tuple[int, str, Colour], ...] = (
+GROUP_COLORS: tuple[tuple[int, str, Color], ...] = (
     (14, "pose", (94, 201, 255)),
     (63, "object manipulation", (255, 186, 73)),
     (80, "person interaction", (255, 125, 160)),
 )
-OTHER_COLOUR: Colour = (190, 195, 205)
-PANEL_COLOUR: Colour = (20, 22, 28)
+OTHER_COLOR: Color = (190, 195, 205)
+PANEL_COLOR: Color = (20, 22, 28)
 PANEL_OPACITY = 0.7
 
 
@@ -42,7 +42,7 @@ class Row:
 
     name: str
     score: float
-    colour: Colour
+    color: Color
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +75,14 @@ def compute_text_size(width: int, height: int) -> int:
     return max(11, round(0.026 * min(width, height)))
 
 
-def person_colour(person: int) -> Colour:
-    """The colour of a track id, the same in every frame and every video."""
-    return PERSON_COLOURS[(person - 1) % len(PERSON_COLOURS)]
+def person_color(person: int) -> Color:
+    """The color of a track id, the same in every frame and every video."""
+    return PERSON_COLORS[(person - 1) % len(PERSON_COLORS)]
 
 
-def group_colour(action_id: int) -> Colour:
-    """The colour of an AVA action id's group; grey beyond AVA's 80."""
-    return next((colour for last, _, colour in GROUP_COLOURS if action_id <= last), OTHER_COLOUR)
+def group_color(action_id: int) -> Color:
+    """The color of an AVA action id's group; gray beyond AVA's 80."""
+    return next((color for last, _, color in GROUP_COLORS if action_id <= last), OTHER_COLOR)
 
 
 @lru_cache(maxsize=1)
@@ -100,19 +100,17 @@ def put_text(
     text: str,
     x: int,
     baseline: int,
-    colour: Colour,
+    color: Color,
     size: int,
     weight: int = 450,
 ) -> None:
     """Writes one antialiased line, in place."""
-    cv2.putText(image, text, (x, baseline), colour, _font(), size, weight)
+    cv2.putText(image, text, (x, baseline), color, _font(), size, weight)
 
 
 @lru_cache(maxsize=64)
-def render_panel(
-    header: tuple[str, str], rows: tuple[Row, ...], colour: Colour, text: int
-) -> Panel:
-    """A panel with `header` (left, right) on `colour`, and `rows` below in letters of `text`
+def render_panel(header: tuple[str, str], rows: tuple[Row, ...], color: Color, text: int) -> Panel:
+    """A panel with `header` (left, right) on `color`, and `rows` below in letters of `text`
     pixels.
 
     Drawn once for every change of content, not once a frame: text is most of the cost of an
@@ -129,9 +127,9 @@ def render_panel(
     width = max(a + b for a, b in zip(left, right, strict=True)) + 4 * pad
     height = head + len(rows) * step + (pad if rows else 0)
     width = width + width % 2
-    height = height + height % 2  # planes of colour are half the size
-    image = np.full((height, width, 3), PANEL_COLOUR, np.uint8)
-    image[:head] = colour
+    height = height + height % 2  # planes of color are half the size
+    image = np.full((height, width, 3), PANEL_COLOR, np.uint8)
+    image[:head] = color
     dark = (10, 12, 16)
     baseline = round(head / 2 + 0.35 * text)  # the font's capitals are 0.7 of its size
     put_text(image, header[0], pad, baseline, dark, text, 650)
@@ -146,9 +144,9 @@ def render_panel(
         y1 = top + round(1.5 * text)
         y2 = top + round(1.5 * text) + bar
         image[y1:y2, pad : width - pad] = (62, 66, 76)
-        image[y1:y2, pad : pad + round(row.score * (width - 2 * pad))] = row.colour
+        image[y1:y2, pad : pad + round(row.score * (width - 2 * pad))] = row.color
     contrast = (
-        np.abs(image.astype(np.float32) - np.array(PANEL_COLOUR, np.float32)).max(axis=2) / 110
+        np.abs(image.astype(np.float32) - np.array(PANEL_COLOR, np.float32)).max(axis=2) / 110
     )
     # letters and bars stay solid
     alpha = PANEL_OPACITY + (1 - PANEL_OPACITY) * contrast.clip(max=1)

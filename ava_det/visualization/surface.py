@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ava_det.video.planes import convert_colour, split_planes
-from ava_det.visualization.panel import PANEL_COLOUR, Colour, Panel, compute_layers
+from ava_det.video.planes import convert_color, split_planes
+from ava_det.visualization.panel import PANEL_COLOR, Color, Panel, compute_layers
 
 FINE = 4  # bits: an interpolated box glides
 # A corner's two ends about it, upper left, upper right, lower right, lower left, as parts of its
@@ -44,7 +44,7 @@ class Surface:
         """Planes, contiguous, of a picture of `width` x `height`."""
         return cls(split_planes(planes), width, height, matrix)
 
-    def draw_box(self, box: np.ndarray, colour: Colour, text: int) -> None:
+    def draw_box(self, box: np.ndarray, color: Color, text: int) -> None:
         """Draws a box (pixels, xyxy): a thin outline with stronger corners, on a dark seam that
         keeps it visible on any background. text: pixels, which the lines follow.
         """
@@ -57,17 +57,17 @@ class Surface:
         outline = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
         corners = outline[:, None] + reach * CORNERS
         fixed = [np.round(points * 2**FINE).astype(np.int32) for points in (corners, outline[None])]
-        for paint, extra in ((PANEL_COLOUR, 2), (colour, 0)):
+        for paint, extra in ((PANEL_COLOR, 2), (color, 0)):
             if reach > 0.5 * text:  # on a tiny box they would run together
                 self._draw_lines(fixed[0], False, paint, 2 * line + extra)
             self._draw_lines(fixed[1], True, paint, line + (extra > 0))
 
-    def _draw_lines(self, lines: np.ndarray, closed: bool, colour: Colour, thickness: int) -> None:
+    def _draw_lines(self, lines: np.ndarray, closed: bool, color: Color, thickness: int) -> None:
         """Antialiased lines [N, P, 2], FINE bits below the pixel."""
         shades = (
-            [colour]
+            [color]
             if self.matrix is None
-            else [(shade,) for shade in convert_colour(colour, self.matrix)]
+            else [(shade,) for shade in convert_color(color, self.matrix)]
         )
         for index, (plane, shade) in enumerate(zip(self.planes, shades, strict=True)):
             half = index > 0

@@ -17,7 +17,7 @@ from torch import Tensor
 from ava_det.config import load_config
 from ava_det.models.build import build_model
 from ava_det.models.cost import compute_cost
-from ava_det.models.inference_form import optimise_for_inference
+from ava_det.models.inference_form import optimize_for_inference
 from benchmarks.graph import RecordedNetwork
 from benchmarks.machine import Rulers, measure_in_turns, measure_kept_memory, measure_peak_memory
 from benchmarks.network import (
@@ -132,7 +132,7 @@ def test_the_identity_pools_change_nothing_but_time() -> None:
 
 def test_the_profile_counts_every_product() -> None:
     config = load_config("configs/ava/slowfast_r50_4x16.yaml", SMALL)
-    form = optimise_for_inference(build_random_model(config))
+    form = optimize_for_inference(build_random_model(config))
     with torch.inference_mode():
         layers = measure_layers(form, draw_clip(config, 2, 3, 64), CPU)
     with torch.device("meta"):
@@ -233,7 +233,7 @@ def test_memory_is_counted() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_recorded_network_answers_as_the_network() -> None:
     config = load_config("configs/ava/slowfast_r50_4x16.yaml", SMALL[:3] + SMALL[4:])
-    form = optimise_for_inference(build_random_model(config), "cuda", torch.bfloat16)
+    form = optimize_for_inference(build_random_model(config), "cuda", torch.bfloat16)
     recorded = RecordedNetwork(form)
     with torch.inference_mode():
         for batch, boxes in ((1, 3), (2, 4), (1, 3)):

@@ -37,7 +37,7 @@ def build(
     return ActionClassifier(network, ClassificationHead(network.out_channels, num_classes))
 
 
-def randomise(model: nn.Module) -> dict[str, Tensor]:
+def randomize(model: nn.Module) -> dict[str, Tensor]:
     """Fills every entry with its own numbers and returns a copy of them."""
     generator = torch.Generator().manual_seed(3)
     for tensor in model.state_dict().values():
@@ -53,7 +53,7 @@ def assert_loaded(model: nn.Module, expected: dict[str, Tensor]) -> None:
 
 
 def test_ours_travels_with_its_config_and_label_map(tmp_path: Path) -> None:
-    expected = randomise(build())
+    expected = randomize(build())
     path = tmp_path / "last.pt"
     save_checkpoint(
         path, {"model": expected, "config": {"seed": 1}, "label_map": {3: "run"}, "epoch": 2}
@@ -73,7 +73,7 @@ def test_ours_travels_with_its_config_and_label_map(tmp_path: Path) -> None:
 def test_pyslowfast_pyth_zip_and_legacy(
     tmp_path: Path, container: str | None, zipped: bool
 ) -> None:
-    expected = randomise(build(non_local_res4=[0]))
+    expected = randomize(build(non_local_res4=[0]))
     state = {to_pyslowfast(name): tensor for name, tensor in expected.items()}
     path = tmp_path / "weights.pkl"  # the extension lies, as it does for a published file
     content = state if container is None else {"epoch": 3, container: state, "cfg": "TRAIN: {}"}
@@ -85,7 +85,7 @@ def test_pyslowfast_pyth_zip_and_legacy(
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_caffe2_pkl(tmp_path: Path, protocol: int) -> None:
-    expected = without_counters(randomise(build(non_local_res4=[0])))
+    expected = without_counters(randomize(build(non_local_res4=[0])))
     blobs = {to_caffe2(name): tensor.numpy() for name, tensor in expected.items()}
     # lower rank: trailing ones
     blobs["nonlocal_conv4_0_out_w"] = blobs["nonlocal_conv4_0_out_w"][..., 0, 0, 0]
@@ -101,7 +101,7 @@ def test_caffe2_pkl(tmp_path: Path, protocol: int) -> None:
 @pytest.mark.parametrize("backbone", ["slowfast", "slow_only"])
 @pytest.mark.parametrize("head", ["roi", "classification"])
 def test_pytorchvideo(tmp_path: Path, backbone: str, head: str) -> None:
-    expected = randomise(build(backbone, head=head))
+    expected = randomize(build(backbone, head=head))
     two = backbone == "slowfast"
     detection = head == "roi"
     state = {
@@ -129,7 +129,7 @@ def test_pytorchvideo_i3d_has_a_pool_between_its_stages() -> None:
 @pytest.mark.parametrize("backbone", ["slowfast", "slow_only"])
 def test_mmaction2_drops_its_background_class(tmp_path: Path, backbone: str) -> None:
     values: dict[str, object] = {"lateral_norm": False} if backbone == "slowfast" else {}
-    expected = randomise(build(backbone, **values))
+    expected = randomize(build(backbone, **values))
     state = {
         to_mmaction2(name, two_pathways=backbone == "slowfast"): t for name, t in expected.items()
     }
@@ -142,7 +142,7 @@ def test_mmaction2_drops_its_background_class(tmp_path: Path, backbone: str) -> 
 
 
 def test_safetensors(tmp_path: Path) -> None:
-    expected = randomise(build())
+    expected = randomize(build())
     save_file(expected, tmp_path / "weights.bin")
     model = build()
     load_weights(model, tmp_path / "weights.bin")
@@ -151,7 +151,7 @@ def test_safetensors(tmp_path: Path) -> None:
 
 def test_imagenet_weights_are_inflated(tmp_path: Path) -> None:
     model = build("i3d", num_classes=1000)
-    expected = randomise(model)
+    expected = randomize(model)
     flat = {
         to_imagenet(name): tensor[:, :, 0] if tensor.ndim == 5 else tensor
         for name, tensor in expected.items()
@@ -218,7 +218,7 @@ def test_known_names(theirs: str, ours: str) -> None:
 def test_a_kinetics_checkpoint_starts_a_detector_only_where_that_is_asked_for(
     tmp_path: Path,
 ) -> None:
-    expected = randomise(build(head="classification", num_classes=9))
+    expected = randomize(build(head="classification", num_classes=9))
     torch.save(
         {"model_state": {to_pyslowfast(n): t for n, t in expected.items()}},
         tmp_path / "kinetics.pyth",
@@ -236,7 +236,7 @@ def test_a_kinetics_checkpoint_starts_a_detector_only_where_that_is_asked_for(
 
 
 def test_allow_missing_is_a_prefix_of_whole_names(tmp_path: Path) -> None:
-    expected = randomise(build())
+    expected = randomize(build())
     del expected["head.projection.bias"]
     save_checkpoint(tmp_path / "w.pt", {"model": expected})
     with pytest.raises(WeightsError, match=r"head\.projection\.bias"):
@@ -247,7 +247,7 @@ def test_allow_missing_is_a_prefix_of_whole_names(tmp_path: Path) -> None:
 
 
 def test_every_misfit_is_named_at_once(tmp_path: Path) -> None:
-    state = randomise(build())
+    state = randomize(build())
     del state["backbone.slow.stem.bn.weight"]
     state["backbone.slow.res9.weight"] = torch.zeros(2)
     state["head.projection.bias"] = torch.zeros(7)
@@ -264,7 +264,7 @@ def test_every_misfit_is_named_at_once(tmp_path: Path) -> None:
 
 
 def test_another_depth_is_said_first(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "deep.pt", {"model": randomise(build(depth=26))})
+    save_checkpoint(tmp_path / "deep.pt", {"model": randomize(build(depth=26))})
     with pytest.raises(WeightsError, match=r"res4 has 2 blocks in the file and 1 in the model"):
         load_weights(build(), tmp_path / "deep.pt")
 

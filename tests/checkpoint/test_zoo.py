@@ -31,7 +31,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setitem(zoo.ZOO, NAME, zoo.PublishedWeights(url, "Apache-2.0"))
 
 
-def test_a_name_is_downloaded_once_with_its_licence(
+def test_a_name_is_downloaded_once_with_its_license(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = tmp_path / "published.pkl"

@@ -120,9 +120,9 @@ def test_the_csv_scores_as_test_ava_does(
     video_id = annotated[0][0]
     own = sorted({tuple(row[:6]) for row in annotated if row[0] == video_id})
     boxes = tmp_path / "boxes.csv"
-    labelled = tmp_path / "labelled.csv"
+    labeled = tmp_path / "labelled.csv"
     boxes.write_text("".join(",".join(row) + ",,0.95\n" for row in own))
-    labelled.write_text("".join(",".join(row) + "\n" for row in annotated if row[0] == video_id))
+    labeled.write_text("".join(",".join(row) + "\n" for row in annotated if row[0] == video_id))
     code, _, err = demo(
         "--video",
         synthetic / "videos" / f"{video_id}.mp4",
@@ -132,7 +132,7 @@ def test_the_csv_scores_as_test_ava_does(
         tmp_path / "demo.csv",
     )
     assert code == 0, err
-    arguments = [*synthetic_config, f"data.val.annotations={labelled}", "data.val.excluded=null"]
+    arguments = [*synthetic_config, f"data.val.annotations={labeled}", "data.val.excluded=null"]
     code, _, err = run_tool("test_ava", *arguments, "--weights", weights, "--boxes", boxes)
     assert code == 0, err
     ours = load_detections(tmp_path / "demo.csv")
@@ -160,7 +160,7 @@ def test_the_csv_scores_as_test_ava_does(
     for key, score in demo_rows.items():
         assert score == pytest.approx(test_rows[key], abs=1e-5)
     expected = json.loads((tmp_path / "run" / "metrics.json").read_text())["mAP"]
-    scored = evaluate_csv(labelled, tmp_path / "demo.csv", synthetic / "labelmap.pbtxt")
+    scored = evaluate_csv(labeled, tmp_path / "demo.csv", synthetic / "labelmap.pbtxt")
     assert scored["mAP"] == pytest.approx(expected, abs=1e-6)
     assert expected > 0
 
@@ -350,8 +350,8 @@ def test_help(run_tool: RunTool) -> None:
 
 @pytest.mark.needs_shared
 def test_real_video_with_its_own_boxes(demo: RunTool, shared_data: Path, tmp_path: Path) -> None:
-    labelled = load_annotations(shared_data / "mini_ava" / "val.csv")
-    assert len(labelled)
+    labeled = load_annotations(shared_data / "mini_ava" / "val.csv")
+    assert len(labeled)
     rows = [
         line.split(",") for line in (shared_data / "mini_ava" / "val.csv").read_text().splitlines()
     ]

@@ -42,10 +42,10 @@ def read_steps(output: Path) -> list[int]:
 
 def check_files(stdout: str, output: Path) -> tuple[float, float]:
     detected = json.loads((output / "metrics.json").read_text())
-    labelled = json.loads((output / "metrics_gt_boxes.json").read_text())
-    assert (detected["boxes"], labelled["boxes"]) == ("motion", "gt")
+    labeled = json.loads((output / "metrics_gt_boxes.json").read_text())
+    assert (detected["boxes"], labeled["boxes"]) == ("motion", "gt")
     assert f"{detected['mAP']:.3f}" in stdout
-    assert f"{labelled['mAP']:.3f}" in stdout
+    assert f"{labeled['mAP']:.3f}" in stdout
     for name in ("detections.csv", "checkpoints/last.pt", "overlay.mp4", "overlay.png"):
         assert (output / name).stat().st_size > 0
         assert name in stdout
@@ -55,7 +55,7 @@ def check_files(stdout: str, output: Path) -> tuple[float, float]:
     assert frames > 60
     sheet = cv2.imread(str(output / "overlay.png"))
     assert sheet.std() > 10
-    return detected["mAP"], labelled["mAP"]
+    return detected["mAP"], labeled["mAP"]
 
 
 SMALL = [
@@ -121,6 +121,6 @@ def test_only_the_very_same_training_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_real_thing_reaches_its_numbers(tmp_path: Path) -> None:
-    detected, labelled = check_files(*run_quickstart(tmp_path))
+    detected, labeled = check_files(*run_quickstart(tmp_path))
     assert detected >= 0.85
-    assert labelled >= detected
+    assert labeled >= detected

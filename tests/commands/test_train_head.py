@@ -56,7 +56,7 @@ def test_features_are_computed_once_and_the_head_is_an_ordinary_network(
         raise AssertionError("the features were there")
 
     with monkeypatch.context() as patch:
-        patch.setattr(build_features, "optimise_for_inference", never)
+        patch.setattr(build_features, "optimize_for_inference", never)
         code, _, err = run_tool("train_head", *arguments)
     assert code == 0, err
     assert json.loads((head / "metrics.json").read_text())["mAP"] == first["mAP"]

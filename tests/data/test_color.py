@@ -1,4 +1,4 @@
-"""Colours of a clip: the steps as PySlowFast takes them one by one, in one matrix; boxes and shapes
+"""Colors of a clip: the steps as PySlowFast takes them one by one, in one matrix; boxes and shapes
 untouched.
 """
 
@@ -12,30 +12,30 @@ from hypothesis import strategies as st
 from ava_det.data.color import (
     DEVIATIONS,
     DIRECTIONS,
-    GREY,
-    ColourChange,
-    change_colours,
-    draw_colour_change,
+    GRAY,
+    ColorChange,
+    change_colors,
+    draw_color_change,
 )
-from ava_det.data.transforms import View, apply_view, draw_training_view
+from ava_det.data.transforms import Augmentation, apply_augmentation, draw_training_augmentation
 
 
-def draw(jitter: float, lighting: float, seed: int = 0) -> ColourChange | None:
-    return draw_colour_change(jitter, lighting, torch.Generator().manual_seed(seed))
+def draw(jitter: float, lighting: float, seed: int = 0) -> ColorChange | None:
+    return draw_color_change(jitter, lighting, torch.Generator().manual_seed(seed))
 
 
 def noise(seed: int, low: int = 0, high: int = 256) -> np.ndarray:
     return np.random.default_rng(seed).integers(low, high, (3, 16, 20, 3), dtype=np.uint8)
 
 
-def one_by_one(frames: np.ndarray, change: ColourChange, mean_of: np.ndarray) -> np.ndarray:
-    """The definition: mix with black, with the mean grey, or with each pixel's grey."""
+def one_by_one(frames: np.ndarray, change: ColorChange, mean_of: np.ndarray) -> np.ndarray:
+    """The definition: mix with black, with the mean gray, or with each pixel's gray."""
     pixels = frames.astype(np.float64)
     for name, factor in change.steps:
         others = {
             "brightness": np.zeros_like(pixels),
-            "contrast": np.full_like(pixels, (pixels @ GREY)[:, ::4, ::4].mean()),
-            "saturation": np.repeat((pixels @ GREY)[..., None], 3, axis=-1),
+            "contrast": np.full_like(pixels, (pixels @ GRAY)[:, ::4, ::4].mean()),
+            "saturation": np.repeat((pixels @ GRAY)[..., None], 3, axis=-1),
         }[name]
         pixels = factor * pixels + (1 - factor) * others
     return (pixels + change.shift).clip(0, 255)
@@ -48,31 +48,35 @@ def test_one_matrix_is_all_steps(seed: int, jitter: float, lighting: float) -> N
     assert change is not None
     assert sorted(name for name, _ in change.steps) == ["brightness", "contrast", "saturation"]
     assert all(1 - jitter <= factor <= 1 + jitter for _, factor in change.steps)
-    changed = change_colours(frames, change)
+    changed = change_colors(frames, change)
     assert changed.dtype == np.uint8
     assert changed.shape == frames.shape
     np.testing.assert_allclose(changed, one_by_one(frames, change, frames), atol=1.0)
 
 
-def test_known_colours() -> None:
+def test_known_colors() -> None:
     frames = np.full((1, 8, 8, 3), (200, 100, 50), np.uint8)
-    grey = (frames[0, 0, 0] @ GREY).round()
+    gray = (frames[0, 0, 0] @ GRAY).round()
     plain = (0.0, 0.0, 0.0)
-    assert change_colours(frames, ColourChange((("brightness", 0.5),), plain))[
-        0, 0, 0
-    ].tolist() == [100, 50, 25]
+    assert change_colors(frames, ColorChange((("brightness", 0.5),), plain))[0, 0, 0].tolist() == [
+        100,
+        50,
+        25,
+    ]
     assert (
-        change_colours(frames, ColourChange((("saturation", 0.0),), plain))[0, 0, 0].tolist()
-        == [grey] * 3
+        change_colors(frames, ColorChange((("saturation", 0.0),), plain))[0, 0, 0].tolist()
+        == [gray] * 3
     )
     assert (
-        change_colours(frames, ColourChange((("contrast", 0.0),), plain))[0, 0, 0].tolist()
-        == [grey] * 3
+        change_colors(frames, ColorChange((("contrast", 0.0),), plain))[0, 0, 0].tolist()
+        == [gray] * 3
     )
-    assert change_colours(frames, ColourChange((("brightness", 2.0),), plain))[
-        0, 0, 0
-    ].tolist() == [255, 200, 100]
-    assert change_colours(frames, ColourChange((), (5.0, -100.0, -60.0)))[0, 0, 0].tolist() == [
+    assert change_colors(frames, ColorChange((("brightness", 2.0),), plain))[0, 0, 0].tolist() == [
+        255,
+        200,
+        100,
+    ]
+    assert change_colors(frames, ColorChange((), (5.0, -100.0, -60.0)))[0, 0, 0].tolist() == [
         205,
         0,
         0,
@@ -83,13 +87,13 @@ def test_off_draws_nothing_and_leaves_the_view_as_it_was() -> None:
     assert draw(0, 0) is None
     sides = (32, 40)
     generator = torch.Generator
-    plain = draw_training_view(sides, 32, True, 0.1, generator().manual_seed(3))
-    coloured = draw_training_view(sides, 32, True, 0.1, generator().manual_seed(3), 0.4, 0.1)
-    assert coloured.colour is not None
-    assert coloured.__dict__ | {"colour": None} == plain.__dict__
+    plain = draw_training_augmentation(sides, 32, True, 0.1, generator().manual_seed(3))
+    colored = draw_training_augmentation(sides, 32, True, 0.1, generator().manual_seed(3), 0.4, 0.1)
+    assert colored.color is not None
+    assert colored.__dict__ | {"colour": None} == plain.__dict__
 
 
-def test_lighting_follows_the_directions_of_colour() -> None:
+def test_lighting_follows_the_directions_of_color() -> None:
     shifts = np.array(
         [change.shift for seed in range(2000) if (change := draw(0, 0.1, seed)) is not None]
     )
@@ -98,13 +102,13 @@ def test_lighting_follows_the_directions_of_colour() -> None:
 
 
 @given(st.integers(0, 1000))
-def test_a_view_with_colours_repeats_and_moves_no_box(seed: int) -> None:
+def test_a_view_with_colors_repeats_and_moves_no_box(seed: int) -> None:
     frames = noise(seed)
     boxes = torch.rand(3, 4, generator=torch.Generator().manual_seed(seed)).sort(dim=1).values
-    views = [View(16, 12, flip=True, colour=draw(0.4, 0.1, seed)) for _ in range(2)]
+    views = [Augmentation(16, 12, flip=True, color=draw(0.4, 0.1, seed)) for _ in range(2)]
     (first, moved), (second, _) = (
-        apply_view(frames, boxes, view, torch.Generator()) for view in views
+        apply_augmentation(frames, boxes, view, torch.Generator()) for view in views
     )
     np.testing.assert_array_equal(first, second)
-    _, plain = apply_view(frames, boxes, View(16, 12, flip=True), torch.Generator())
+    _, plain = apply_augmentation(frames, boxes, Augmentation(16, 12, flip=True), torch.Generator())
     assert torch.equal(moved, plain)

@@ -12,15 +12,19 @@ import torch
 from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.loader import ClipLoader, collate
 from ava_det.data.samplers import TrainBatchSampler
-from ava_det.data.transforms import View, draw_training_view, evaluation_view
+from ava_det.data.transforms import (
+    Augmentation,
+    draw_training_augmentation,
+    evaluation_augmentation,
+)
 from ava_det.formats.annotations import keyframes_from_annotations, load_annotations
 from ava_det.structures import Clip, Keyframe
 from ava_det.video.file import VideoError
 from ava_det.video.sources import find_videos
 
 
-def make_clip(count: int, width: int, labelled: bool = True) -> Clip:
-    labels = torch.ones(count, 3) if labelled else None
+def make_clip(count: int, width: int, labeled: bool = True) -> Clip:
+    labels = torch.ones(count, 3) if labeled else None
     keyframe = Keyframe("video", 1.0, torch.rand(count, 4), labels, torch.ones(count))
     frames = torch.randint(0, 256, (3, 4, 8, width), dtype=torch.uint8)
     return Clip(frames[:, ::4], frames, torch.rand(count, 4), labels, keyframe)
@@ -52,19 +56,19 @@ def test_frames_wait_in_pinned_memory_where_there_is_a_gpu() -> None:
         assert frames.dtype == torch.uint8
 
 
-def test_one_unlabelled_clip_makes_the_batch_unlabelled() -> None:
-    assert collate([make_clip(1, 8), make_clip(1, 8, labelled=False)]).labels is None
+def test_one_unlabeled_clip_makes_the_batch_unlabeled() -> None:
+    assert collate([make_clip(1, 8), make_clip(1, 8, labeled=False)]).labels is None
 
 
 def make_dataset(synthetic: Path, cache_side: int | None = None) -> ClipDataset:
     keyframes = keyframes_from_annotations(load_annotations(synthetic / "train.csv"), 80)
 
-    def view_for(generator: torch.Generator) -> View:
-        return draw_training_view((32, 40), 32, True, 0.1, generator)
+    def augmentation_for(generator: torch.Generator) -> Augmentation:
+        return draw_training_augmentation((32, 40), 32, True, 0.1, generator)
 
     reader = ClipReader(16, 4, 30.0, np.arange(0, 16, 4), np.arange(16))
     return ClipDataset(
-        keyframes, find_videos(synthetic / "videos"), 900.0, reader, view_for, 0, cache_side
+        keyframes, find_videos(synthetic / "videos"), 900.0, reader, augmentation_for, 0, cache_side
     )
 
 
@@ -106,14 +110,14 @@ def test_the_cache_changes_nothing_at_its_own_size(synthetic: Path) -> None:
     cached = make_dataset(synthetic, cache_side=40)
     cached.fill_cache(iter)
     for dataset in (plain, cached):
-        dataset._view_for = lambda _: View(40)
+        dataset._view_for = lambda _: Augmentation(40)
     for index in (0, 5, 11):
         torch.testing.assert_close(plain[index].fast, cached[index].fast)
 
 
 def test_a_dataset_travels_to_workers_that_share_no_memory(synthetic: Path) -> None:
     dataset = make_dataset(synthetic)
-    dataset._view_for = partial(evaluation_view, short_side=32)
+    dataset._view_for = partial(evaluation_augmentation, short_side=32)
     first = dataset[0].fast  # a decoder is open now, and stays here
     torch.testing.assert_close(pickle.loads(pickle.dumps(dataset))[0].fast, first)
 
@@ -123,7 +127,7 @@ def test_a_missing_video_is_named(synthetic: Path) -> None:
     reader = ClipReader(4, 4, 30.0, np.arange(4), None)
     with pytest.raises(VideoError, match="no video file for video id elsewhere"):
         ClipDataset(
-            keyframes, find_videos(synthetic / "videos"), 0.0, reader, lambda _: View(32), 0
+            keyframes, find_videos(synthetic / "videos"), 0.0, reader, lambda _: Augmentation(32), 0
         )
 
 

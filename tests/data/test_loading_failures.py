@@ -18,7 +18,7 @@ from ava_det.data import loader as loader_module
 from ava_det.data.dataset import ClipDataset, ClipReader
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
-from ava_det.data.transforms import View
+from ava_det.data.transforms import Augmentation
 from ava_det.data.watch import LoadingError
 from ava_det.structures import Keyframe
 from ava_det.video.reader import VideoError
@@ -46,11 +46,11 @@ class FakeReader:
         if self.path.stem == "b" and FakeReader.trouble is not None:
             FakeReader.trouble(timestamp)
 
-    def read(self, seconds: np.ndarray, short_side: int | None, colour: str) -> np.ndarray:
+    def read(self, seconds: np.ndarray, short_side: int | None, color: str) -> np.ndarray:
         values = (ord(self.path.stem), int(seconds[2]), os.getpid() % 251)
         return np.broadcast_to(np.array(values, np.uint8), (len(seconds), 32, 32, 3)).copy()
 
-    def rest(self) -> None: ...
+    def release_buffers(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -59,7 +59,7 @@ def make_loader(
 ) -> tuple[ClipLoader, list[str]]:
     clips = ClipReader(4, 2, 30.0, np.arange(4), None)
     videos = {video: Path(f"{video}.mp4") for video in VIDEOS}
-    dataset = ClipDataset(KEYFRAMES, videos, 0.0, clips, lambda _: View(32), 0)
+    dataset = ClipDataset(KEYFRAMES, videos, 0.0, clips, lambda _: Augmentation(32), 0)
     sampler = (
         TrainBatchSampler(len(KEYFRAMES), batch_size, 0)
         if training
@@ -75,7 +75,7 @@ def fake_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeReader, "trouble", None)
 
 
-def colours(loader: ClipLoader, epoch: int = 0) -> list[list[tuple[int, ...]]]:
+def colors(loader: ClipLoader, epoch: int = 0) -> list[list[tuple[int, ...]]]:
     """(video, second, process) of every clip of every batch."""
     loader.set_epoch(epoch)
     return [
@@ -90,8 +90,8 @@ def test_each_video_stays_with_one_process_over_epochs_and_batches_do_not_depend
     shared, _ = make_loader(2)
     owners: dict[int, set[int]] = {}
     for epoch in range(3):
-        expected = colours(alone, epoch)
-        received = colours(shared, epoch)
+        expected = colors(alone, epoch)
+        received = colors(shared, epoch)
         assert [[clip[:2] for clip in batch] for batch in received] == [
             [clip[:2] for clip in b] for b in expected
         ]
@@ -105,7 +105,7 @@ def test_each_video_stays_with_one_process_over_epochs_and_batches_do_not_depend
 def test_processes_of_an_evaluation_share_the_videos_and_lose_nothing() -> None:
     loader, _ = make_loader(2, training=False, batch_size=4)
     for _ in range(2):
-        clips = [clip for batch in colours(loader) for clip in batch]
+        clips = [clip for batch in colors(loader) for clip in batch]
         assert sorted(clip[:2] for clip in clips) == [
             (ord(k.video_id), int(k.timestamp)) for k in KEYFRAMES
         ]
@@ -125,7 +125,7 @@ def test_a_corrupt_video_costs_its_own_clips_and_is_named_once(
     FakeReader.trouble = fail
     loader, said = make_loader(num_workers, training)
     for epoch in range(2):
-        seen = {clip[:2] for batch in colours(loader, epoch) for clip in batch}
+        seen = {clip[:2] for batch in colors(loader, epoch) for clip in batch}
         kept = {
             (ord(k.video_id), int(k.timestamp))
             for k in KEYFRAMES
@@ -152,7 +152,7 @@ def test_a_training_batch_without_any_clip_has_no_person_and_evaluation_leaves_i
 
 def test_a_resumed_epoch_reads_on_without_reading_what_was() -> None:
     loader, _ = make_loader(2)
-    whole = colours(loader, 1)
+    whole = colors(loader, 1)
     loader.set_epoch(1, first_batch=2)
     rest = [
         [tuple(clip[:2, 2, 0, 0].tolist()) for clip in batch.slow]
@@ -217,7 +217,7 @@ def test_a_split_of_which_nothing_can_be_read_is_refused_before_training() -> No
         {"b": Path("b.mp4")},
         0.0,
         ClipReader(4, 2, 30.0, np.arange(4), None),
-        lambda _: View(32),
+        lambda _: Augmentation(32),
         0,
     )
     with pytest.raises(VideoError, match="torn off"):

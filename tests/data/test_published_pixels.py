@@ -1,4 +1,4 @@
-"""The colours and box pixels that published weights saw, against what ffmpeg, OpenCV and
+"""The colors and box pixels that published weights saw, against what ffmpeg, OpenCV and
 PySlowFast's steps give.
 """
 
@@ -20,7 +20,12 @@ from hypothesis import strategies as st
 from ava_det.config import load_config
 from ava_det.data.build import build_clip_reader
 from ava_det.data.dataset import ClipDataset, ClipReader
-from ava_det.data.transforms import View, apply_view, evaluation_view, normalise_batch
+from ava_det.data.transforms import (
+    Augmentation,
+    apply_augmentation,
+    evaluation_augmentation,
+    normalize_batch,
+)
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.video.file import VideoReader
 from ava_det.video.folder import FrameFolder
@@ -37,7 +42,7 @@ HEIGHT = 48  # short side 32 makes the long one 46.67, rounded down
 def write_green(
     path: Path, tagged_709: bool, size: tuple[int, int] = (WIDTH, HEIGHT), fmt: str = "yuv420p"
 ) -> None:
-    """A second of one colour, whose planes are made with BT.709's matrix, and tagged so or not at
+    """A second of one color, whose planes are made with BT.709's matrix, and tagged so or not at
     all.
     """
     red, green, blue = (value / 255 for value in GREEN)
@@ -77,7 +82,7 @@ def test_bt601_is_what_the_weights_saw_whatever_the_tag(
     write_green(path, tagged, size, fmt)
     with VideoReader(path) as reader:
         honest = reader.read([0.5])[0]
-        seen = reader.read([0.5], colour="bt601")[0]
+        seen = reader.read([0.5], color="bt601")[0]
         again = reader.read_at_or_after([Fraction(1, 2)], None, "bt601")[0]
     plain = fmt == "yuv420p"
     np.testing.assert_allclose(middle(seen), (53, 228, 46), atol=0 if plain else 2)
@@ -88,7 +93,7 @@ def test_bt601_is_what_the_weights_saw_whatever_the_tag(
 
 @needs_ffmpeg
 @pytest.mark.parametrize("tagged", [True, False], ids=["BT.709 tagged", "untagged"])
-def test_bt601_is_the_colour_of_the_published_jpegs(tmp_path: Path, tagged: bool) -> None:
+def test_bt601_is_the_color_of_the_published_jpegs(tmp_path: Path, tagged: bool) -> None:
     path = tmp_path / "green.mp4"
     write_green(path, tagged)
     (tmp_path / "green").mkdir()
@@ -103,11 +108,11 @@ def test_bt601_is_the_colour_of_the_published_jpegs(tmp_path: Path, tagged: bool
     jpeg = FrameFolder(tmp_path / "green").read([0.5])[0]
     with VideoReader(path) as reader:
         np.testing.assert_allclose(
-            middle(reader.read([0.5], colour="bt601")[0]), middle(jpeg), atol=1
+            middle(reader.read([0.5], color="bt601")[0]), middle(jpeg), atol=1
         )
 
 
-def test_the_network_gets_bt601_and_the_person_detector_honest_colour(tmp_path: Path) -> None:
+def test_the_network_gets_bt601_and_the_person_detector_honest_color(tmp_path: Path) -> None:
     path = tmp_path / "green.mp4"
     write_green(path, tagged_709=True)
     clips = ClipReader(4, 2, 30.0, np.arange(4), None, frame_colour="bt601")
@@ -144,7 +149,7 @@ def test_box_pixels_are_pyslowfasts(width: int, height: int, corners: list[int])
     seen = reader.place_boxes(torch.from_numpy(boxes), width, height, side)
     new_width, new_height = compute_resized_size(width, height, side)
     frames = np.broadcast_to(np.zeros((1, 1, 1, 3), np.uint8), (1, new_height, new_width, 3))
-    _, pixels = apply_view(frames, seen, View(side), torch.Generator())
+    _, pixels = apply_augmentation(frames, seen, Augmentation(side), torch.Generator())
     np.testing.assert_allclose(pixels.numpy(), their_boxes(boxes, width, height, side), atol=1e-3)
 
 
@@ -161,7 +166,7 @@ def test_a_dataset_places_boxes_as_its_config_says(tmp_path: Path) -> None:
                 {"green": tmp_path / "green.mp4"},
                 0.0,
                 reader,
-                lambda generator: evaluation_view(generator, 32),
+                lambda generator: evaluation_augmentation(generator, 32),
                 0,
                 cache_side=side,
             )
@@ -202,7 +207,7 @@ WITH_CUDA = pytest.param(
 
 @pytest.mark.parametrize("device", ["cpu", WITH_CUDA])
 def test_the_device_gets_the_same_pixels(tmp_path: Path, device: str) -> None:
-    """Colour and size are settled in uint8 before the device, which only normalises: within 1 LSB,
+    """Color and size are settled in uint8 before the device, which only normalizes: within 1 LSB,
     in truth 0.001.
     """
     write_green(tmp_path / "green.mp4", tagged_709=True)
@@ -212,7 +217,7 @@ def test_the_device_gets_the_same_pixels(tmp_path: Path, device: str) -> None:
     clip = torch.from_numpy(frames).permute(3, 0, 1, 2)[None]
     keyframe = Keyframe("green", 0.5, torch.zeros(0, 4), None, torch.zeros(0))
     batch = ClipBatch(clip, None, torch.zeros(0, 5), None, [keyframe])
-    ready = normalise_batch(
+    ready = normalize_batch(
         batch, [0.45, 0.45, 0.45], [0.225, 0.225, 0.225], torch.device(device)
     ).slow
     assert ready is not None

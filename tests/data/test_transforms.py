@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ava_det.data.transforms import View, apply_view, draw_training_view, normalise_batch
+from ava_det.data.transforms import (
+    Augmentation,
+    apply_augmentation,
+    draw_training_augmentation,
+    normalize_batch,
+)
 from ava_det.structures import ClipBatch
 
 
@@ -25,19 +30,21 @@ def white_extent(frames: np.ndarray) -> list[int]:
 @pytest.mark.parametrize(
     "view",
     [
-        View(80),
-        View(40),
-        View(160),
-        View(80, flip=True),
-        View(80, crop_size=64, crop_x=0.3, crop_y=0.7),
-        View(100, crop_size=80, crop_x=1.0, crop_y=0.0, flip=True),
+        Augmentation(80),
+        Augmentation(40),
+        Augmentation(160),
+        Augmentation(80, flip=True),
+        Augmentation(80, crop_size=64, crop_x=0.3, crop_y=0.7),
+        Augmentation(100, crop_size=80, crop_x=1.0, crop_y=0.0, flip=True),
     ],
     ids=repr,
 )
-def test_boxes_stay_on_what_they_frame(view: View) -> None:
+def test_boxes_stay_on_what_they_frame(view: Augmentation) -> None:
     pixels = (36, 24, 72, 56)
     boxes = torch.tensor([[36 / 120, 24 / 80, 72 / 120, 56 / 80]])
-    frames, moved = apply_view(frames_with_a_white_box(pixels), boxes, view, torch.Generator())
+    frames, moved = apply_augmentation(
+        frames_with_a_white_box(pixels), boxes, view, torch.Generator()
+    )
     np.testing.assert_allclose(white_extent(frames), moved[0].numpy(), atol=1.01)
     if view.crop_size:
         assert frames.shape[1:3] == (view.crop_size, view.crop_size)
@@ -47,8 +54,11 @@ def test_boxes_stay_on_what_they_frame(view: View) -> None:
 
 def test_a_box_outside_the_crop_keeps_its_row_without_area() -> None:
     boxes = torch.tensor([[0.9, 0.9, 1.0, 1.0], [0.0, 0.0, 0.5, 0.5]])
-    _, moved = apply_view(
-        frames_with_a_white_box((0, 0, 9, 9)), boxes, View(80, 40, 0.0, 0.0), torch.Generator()
+    _, moved = apply_augmentation(
+        frames_with_a_white_box((0, 0, 9, 9)),
+        boxes,
+        Augmentation(80, 40, 0.0, 0.0),
+        torch.Generator(),
     )
     assert moved.shape == (2, 4)
     assert float((moved[0, 2:] - moved[0, :2]).prod()) == 0
@@ -57,8 +67,10 @@ def test_a_box_outside_the_crop_keeps_its_row_without_area() -> None:
 
 
 def test_random_views_stay_in_their_bounds_and_repeat_with_the_seed() -> None:
-    def draw(seed: int) -> View:
-        return draw_training_view((256, 340), 224, True, 0.1, torch.Generator().manual_seed(seed))
+    def draw(seed: int) -> Augmentation:
+        return draw_training_augmentation(
+            (256, 340), 224, True, 0.1, torch.Generator().manual_seed(seed)
+        )
 
     views = [draw(seed) for seed in range(200)]
     sides = [view.short_side for view in views]
@@ -69,10 +81,10 @@ def test_random_views_stay_in_their_bounds_and_repeat_with_the_seed() -> None:
     assert draw(3) == draw(3)
 
 
-def test_normalise_makes_float_channels_last_clips() -> None:
+def test_normalize_makes_float_channels_last_clips() -> None:
     frames = torch.randint(0, 256, (2, 3, 4, 6, 8), dtype=torch.uint8)
     batch = ClipBatch(None, frames, torch.zeros(0, 5), None, [None, None])  # type: ignore[list-item]
-    ready = normalise_batch(batch, [0.45, 0.4, 0.35], [0.225, 0.25, 0.2], torch.device("cpu"))
+    ready = normalize_batch(batch, [0.45, 0.4, 0.35], [0.225, 0.25, 0.2], torch.device("cpu"))
     mean = torch.tensor([0.45, 0.4, 0.35])[:, None, None, None]
     std = torch.tensor([0.225, 0.25, 0.2])[:, None, None, None]
     assert ready.fast is not None

@@ -20,11 +20,11 @@ from ava_det.video.file import VideoError
 from ava_det.video.sources import find_videos
 from tests.support.rendering import render_synthetic
 
-LABELLED = torch.tensor([[0.1, 0.1, 0.3, 0.5], [0.6, 0.2, 0.9, 0.9]])
+LABELED = torch.tensor([[0.1, 0.1, 0.3, 0.5], [0.6, 0.2, 0.9, 0.9]])
 
 
 def make_keyframe() -> Keyframe:
-    return Keyframe("video", 902.0, LABELLED, torch.eye(2, 4), torch.ones(2))
+    return Keyframe("video", 902.0, LABELED, torch.eye(2, 4), torch.ones(2))
 
 
 def boxes_at(
@@ -33,9 +33,9 @@ def boxes_at(
     return {("video", timestamp_key(902)): (boxes, torch.tensor(scores))}
 
 
-def test_detected_boxes_take_the_place_of_labelled_ones() -> None:
-    [replaced] = replace_boxes([make_keyframe()], boxes_at(LABELLED + 0.01, [0.9, 0.4]), 0.5)
-    torch.testing.assert_close(replaced.boxes, LABELLED[:1] + 0.01)
+def test_detected_boxes_take_the_place_of_labeled_ones() -> None:
+    [replaced] = replace_boxes([make_keyframe()], boxes_at(LABELED + 0.01, [0.9, 0.4]), 0.5)
+    torch.testing.assert_close(replaced.boxes, LABELED[:1] + 0.01)
     assert replaced.labels is None
     assert replaced.person_scores.tolist() == pytest.approx([0.9])
 
@@ -46,7 +46,7 @@ def test_a_keyframe_where_nobody_was_found_has_nobody() -> None:
 
 
 def test_proposals_take_over_labels_where_they_overlap_enough() -> None:
-    proposals = torch.cat((LABELLED[1:] + 0.01, torch.tensor([[0.0, 0.6, 0.2, 0.9]])))
+    proposals = torch.cat((LABELED[1:] + 0.01, torch.tensor([[0.0, 0.6, 0.2, 0.9]])))
     [extended] = add_proposals([make_keyframe()], boxes_at(proposals, [0.8, 0.9]), 0.5, 0.75)
     assert len(extended.boxes) == 3
     assert extended.labels is not None
@@ -56,9 +56,7 @@ def test_proposals_take_over_labels_where_they_overlap_enough() -> None:
 
 
 def test_recall_and_precision() -> None:
-    proposals = torch.cat(
-        (LABELLED[:1], torch.tensor([[0.0, 0.6, 0.2, 0.9]]), LABELLED[:1] + 0.005)
-    )
+    proposals = torch.cat((LABELED[:1], torch.tensor([[0.0, 0.6, 0.2, 0.9]]), LABELED[:1] + 0.005))
     assert compute_recall(
         [make_keyframe()], boxes_at(proposals, [0.9, 0.9, 0.9]), 0.5
     ) == pytest.approx((1 / 2, 2 / 3))

@@ -28,7 +28,7 @@ def make_room(width: int = 160, height: int = 120) -> np.ndarray:
 def paint(
     room: np.ndarray, *persons: tuple[Box, tuple[int, int, int]], light: float = 1.0
 ) -> np.ndarray:
-    """A uint8 frame of the room with coloured boxes in it and sensor noise over it."""
+    """A uint8 frame of the room with colored boxes in it and sensor noise over it."""
     frame = room.copy()
     for (x1, y1, x2, y2), color in persons:
         frame[y1:y2, x1:x2] = color
@@ -193,13 +193,13 @@ def test_a_frame_of_another_size_is_an_error(detector: MotionDetector) -> None:
 def test_real_footage_from_a_fixed_camera(shared_data: Path) -> None:
     """Six people who stand at one table for most of the video; annotated by eye, 104 boxes."""
     video_id = "intel_one-by-one-person-detection"
-    labelled: dict[int, set[tuple[float, ...]]] = {}
+    labeled: dict[int, set[tuple[float, ...]]] = {}
     unclear = set()
     for split in ("train", "val"):
         with (shared_data / "mini_ava" / f"{split}.csv").open(newline="") as file:
             for row in csv.reader(file):
                 if row[0] == video_id:
-                    labelled.setdefault(int(row[1]), set()).add(tuple(map(float, row[2:6])))
+                    labeled.setdefault(int(row[1]), set()).add(tuple(map(float, row[2:6])))
         with (shared_data / "mini_ava" / f"{split}_excluded_timestamps.csv").open(
             newline=""
         ) as file:
@@ -213,8 +213,8 @@ def test_real_footage_from_a_fixed_camera(shared_data: Path) -> None:
     for second, (boxes, scores) in zip(seconds, results, strict=True):
         sure = boxes[scores >= 0.5]
         found += len(sure)
-        for truth in labelled.get(second, ()):
+        for truth in labeled.get(second, ()):
             pixels = np.array(truth) * [768, 432, 768, 432]
             hits += any(compute_iou(box, pixels) >= 0.5 for box in sure)
-    assert hits / sum(map(len, labelled.values())) > 0.95
+    assert hits / sum(map(len, labeled.values())) > 0.95
     assert hits / found > 0.9

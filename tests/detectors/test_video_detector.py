@@ -126,8 +126,8 @@ def test_a_detector_that_remembers_one_video_refuses_to_mix_two() -> None:
 def test_the_motion_detector_watches_several_videos() -> None:
     motion = MotionDetector()
     frames = []
-    for grey in (40, 180):
-        frame = np.full((96, 128, 3), grey, np.uint8)
+    for gray in (40, 180):
+        frame = np.full((96, 128, 3), gray, np.uint8)
         frame[20:80, 50:70] = (220, 30, 30)
         frames.append(frame)
     empty = [np.full_like(frame, frame[0, 0]) for frame in frames]

@@ -165,13 +165,13 @@ def test_the_page_is_run_as_written(tmp_path: Path) -> None:
     [taken_over] = [out for command, out in said.items() if "weights=outputs" in command]
     assert "head.projection.weight (file [80, " in taken_over
     assert "what did not fit starts untrained" in taken_over
-    detected, labelled = (
+    detected, labeled = (
         json.loads((mine / run / "metrics.json").read_text()) for run in ("run", "run_gt")
     )
-    assert (detected["boxes"], labelled["boxes"]) == ("mine/boxes.csv", "gt")
-    assert set(labelled["per_class"]) == {"1", "2", "3", "4", "5"}
+    assert (detected["boxes"], labeled["boxes"]) == ("mine/boxes.csv", "gt")
+    assert set(labeled["per_class"]) == {"1", "2", "3", "4", "5"}
     # a few steps on six videos: the path works, the number says nothing
-    assert labelled["mAP"] > 0.05
+    assert labeled["mAP"] > 0.05
     with zipfile.ZipFile(next((mine / "exports").iterdir())) as archive:
         assert archive.namelist() == ["annotations.xml"]
     assert (mine / "next_drafts/walk.xml").stat().st_size > 0

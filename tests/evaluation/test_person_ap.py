@@ -14,7 +14,7 @@ RIGHT = [0.6, 0.2, 0.9, 0.9]
 ELSEWHERE = [0.4, 0.0, 0.5, 0.1]
 
 
-def labelled(*boxes: list[float], timestamp: float = 1.0) -> Keyframe:
+def labeled(*boxes: list[float], timestamp: float = 1.0) -> Keyframe:
     tensor = torch.tensor(boxes).reshape(-1, 4)
     return Keyframe("v", timestamp, tensor, None, torch.ones(len(tensor)))
 
@@ -26,32 +26,32 @@ def detected(
     return {("v", timestamp_key(timestamp)): (tensor, torch.linspace(0.9, 0.1, len(tensor)))}
 
 
-def test_the_labelled_boxes_themselves_are_perfect() -> None:
-    perfect = compute_person_ap([labelled(LEFT, RIGHT)], detected(LEFT, RIGHT))
+def test_the_labeled_boxes_themselves_are_perfect() -> None:
+    perfect = compute_person_ap([labeled(LEFT, RIGHT)], detected(LEFT, RIGHT))
     assert perfect == pytest.approx({"AP": 1.0, "AP50": 1.0, "AP75": 1.0})
 
 
 def test_a_false_box_between_two_true_ones() -> None:
     # precision 1 up to recall 0.5 (51 of COCO's 101 recalls), 2/3 beyond
-    found = compute_person_ap([labelled(LEFT, RIGHT)], detected(LEFT, ELSEWHERE, RIGHT))
+    found = compute_person_ap([labeled(LEFT, RIGHT)], detected(LEFT, ELSEWHERE, RIGHT))
     assert found["AP50"] == pytest.approx((51 + 50 * 2 / 3) / 101)
 
 
 def test_thresholds_part_at_the_overlap() -> None:
     # 0.7 of the box's width: IoU 0.7 counts at 0.5, 0.55 .. 0.7, so 5 of 10 thresholds
     narrow = [LEFT[0], LEFT[1], LEFT[0] + 0.7001 * 0.2, LEFT[3]]
-    assert compute_person_ap([labelled(LEFT)], detected(narrow)) == pytest.approx(
+    assert compute_person_ap([labeled(LEFT)], detected(narrow)) == pytest.approx(
         {"AP": 0.5, "AP50": 1.0, "AP75": 0.0}
     )
 
 
 def test_a_second_box_on_a_person_is_false_and_other_keyframes_do_not_count() -> None:
-    twice = compute_person_ap([labelled(LEFT, RIGHT)], detected(LEFT, LEFT, RIGHT))
+    twice = compute_person_ap([labeled(LEFT, RIGHT)], detected(LEFT, LEFT, RIGHT))
     assert twice["AP50"] == pytest.approx((51 + 50 * 2 / 3) / 101)
     elsewhere = detected(LEFT) | detected(RIGHT, timestamp=2.0)
-    assert compute_person_ap([labelled(LEFT)], elsewhere)["AP50"] == pytest.approx(1.0)
+    assert compute_person_ap([labeled(LEFT)], elsewhere)["AP50"] == pytest.approx(1.0)
 
 
 def test_nobody_found_and_nobody_there() -> None:
-    assert compute_person_ap([labelled(LEFT)], {}) == {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}
-    assert compute_person_ap([labelled()], detected(LEFT))["AP50"] is None
+    assert compute_person_ap([labeled(LEFT)], {}) == {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}
+    assert compute_person_ap([labeled()], detected(LEFT))["AP50"] is None

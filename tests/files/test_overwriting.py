@@ -11,7 +11,7 @@ from ava_det.files import require_other_files
 
 
 @pytest.mark.parametrize("name", ["same", "symlink", "hard link", "relative", "through a folder"])
-def test_a_source_is_recognised_behind_any_name(
+def test_a_source_is_recognized_behind_any_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     source, other = tmp_path / "in.csv", tmp_path / "out.csv"

@@ -244,9 +244,9 @@ def test_keyframes_and_rows_are_the_same_ground_truth(tmp_path: Path) -> None:
     # not merely near: float32 goes back to its own text
     np.testing.assert_array_equal(again.boxes, rows.boxes)
     np.testing.assert_array_equal(again.action_ids, rows.action_ids)
-    unlabelled = Keyframe("v", 902.0, torch.zeros(1, 4), None, torch.ones(1))
+    unlabeled = Keyframe("v", 902.0, torch.zeros(1, 4), None, torch.ones(1))
     with pytest.raises(ValueError, match="keyframe v 0902 has no labels"):
-        rows_from_keyframes([unlabelled])
+        rows_from_keyframes([unlabeled])
 
 
 def test_persons_keep_their_order_though_their_rows_are_scattered(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from ava_det.config import load_config
-from ava_det.data.transforms import View, apply_view
+from ava_det.data.transforms import Augmentation, apply_augmentation
 from ava_det.inference.batch import average_views, flip_batch, predict_batch
 from ava_det.models.build import build_model
 from ava_det.structures import ClipBatch, Keyframe
@@ -72,7 +72,7 @@ def test_bf16_stays_close_and_returns_float32() -> None:
     assert float((exact - rounded).abs().max()) < 0.01
 
 
-class CentreOfMass(nn.Module):
+class CenterOfMass(nn.Module):
     """Logits that are the mean brightness left and right in each roi: mirrored clips must swap them
     exactly.
     """
@@ -93,7 +93,7 @@ def test_a_flipped_batch_looks_at_the_same_pixels() -> None:
     whole[:, 3:] = torch.maximum(whole[:, 3:], whole[:, 1:3] + 4).clamp(max=32)
     whole[:, 1:3] = torch.minimum(whole[:, 1:3], whole[:, 3:] - 4)
     batch = ClipBatch(batch.slow, batch.fast, whole, None, batch.keyframes)
-    model = CentreOfMass()
+    model = CenterOfMass()
     plain, mirrored = (model(b.slow, b.fast, b.rois) for b in (batch, flip_batch(batch)))
     torch.testing.assert_close(plain, mirrored.flip(1))  # apart from the order of the sums
     twice = flip_batch(flip_batch(batch))
@@ -107,7 +107,9 @@ def test_a_flip_on_the_device_is_the_flip_of_the_training_view() -> None:
     keyframe = Keyframe("v", 1.0, boxes, None, torch.ones(2))
     batches = []
     for flip in (False, True):
-        seen, pixels = apply_view(frames, boxes, View(40, flip=flip), torch.Generator())
+        seen, pixels = apply_augmentation(
+            frames, boxes, Augmentation(40, flip=flip), torch.Generator()
+        )
         clip = torch.from_numpy(seen).permute(3, 0, 1, 2)[None].float()
         rois = torch.cat((torch.zeros(2, 1), pixels), dim=1)
         batches.append(ClipBatch(clip, None, rois, None, [keyframe]))

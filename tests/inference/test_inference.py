@@ -24,7 +24,7 @@ from tests.support.scripted_predictor import (
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
-    """4 s whose brightness tells the time: grey 60 * second."""
+    """4 s whose brightness tells the time: gray 60 * second."""
     path = tmp_path / "ramp.mp4"
     with VideoWriter(path, WIDTH, HEIGHT, FPS) as writer:
         for index in range(4 * FPS):

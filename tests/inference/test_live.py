@@ -36,7 +36,7 @@ SECONDS = 4
 
 @pytest.fixture
 def camera(tmp_path: Path) -> Iterator[str]:
-    """A URL whose picture tells the time: grey 60 * second."""
+    """A URL whose picture tells the time: gray 60 * second."""
     with VideoWriter(tmp_path / "ramp.mp4", WIDTH, HEIGHT, FPS) as writer:
         for index in range(SECONDS * FPS):
             writer.write(np.full((HEIGHT, WIDTH, 3), 6 * index, np.uint8), index / FPS)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from ava_det.inference.prefetch import run_ahead
+from ava_det.inference.prefetch import prefetch
 
 
 def test_items_come_in_order_and_all_of_them() -> None:
-    assert list(run_ahead(range(1000), 3)) == list(range(1000))
-    assert list(run_ahead([], 1)) == []
+    assert list(prefetch(range(1000), 3)) == list(range(1000))
+    assert list(prefetch([], 1)) == []
 
 
 def test_it_works_in_another_thread_and_no_further_ahead_than_depth() -> None:
@@ -26,7 +26,7 @@ def test_it_works_in_another_thread_and_no_further_ahead_than_depth() -> None:
             threads.add(threading.get_ident())
             yield index
 
-    for index, item in enumerate(run_ahead(items(), 4)):
+    for index, item in enumerate(prefetch(items(), 4)):
         time.sleep(0.005)
         assert item == index
         assert len(made) <= index + 1 + 4 + 1  # in the queue, and one that waits for a place in it
@@ -38,7 +38,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
         yield 1
         raise ValueError("broken")
 
-    ahead = run_ahead(items(), 5)
+    ahead = prefetch(items(), 5)
     assert next(ahead) == 1
     with pytest.raises(ValueError, match="broken"):
         next(ahead)
@@ -55,7 +55,7 @@ def test_who_leaves_early_ends_the_thread_and_closes_its_items() -> None:
             closed.set()
 
     before = threading.active_count()
-    ahead = run_ahead(items(), 2)
+    ahead = prefetch(items(), 2)
     assert next(ahead) == 1
     ahead.close()  # type: ignore[attr-defined]
     assert closed.is_set()
@@ -70,7 +70,7 @@ def test_stop_ends_it_even_while_nothing_comes() -> None:
         while not stop.is_set():
             time.sleep(0.01)
 
-    ahead = run_ahead(items(), 2, stop)
+    ahead = prefetch(items(), 2, stop)
     assert next(ahead) == 1
     threading.Timer(0.05, stop.set).start()
     assert list(ahead) == []

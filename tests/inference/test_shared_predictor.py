@@ -29,11 +29,11 @@ Boxes = list[list[list[float]]]
 def videos(tmp_path: Path) -> list[Path]:
     """Two scenes of one size and other backgrounds; a red box walks through each."""
     paths = []
-    for grey, step in ((60, 4), (170, 7)):
-        paths.append(tmp_path / f"grey{grey}.mp4")
+    for gray, step in ((60, 4), (170, 7)):
+        paths.append(tmp_path / f"grey{gray}.mp4")
         with VideoWriter(paths[-1], 128, 96, 5) as writer:
             for index in range(30):
-                frame = np.full((96, 128, 3), grey, np.uint8)
+                frame = np.full((96, 128, 3), gray, np.uint8)
                 left = index * step % 110
                 frame[20:80, left : left + 18] = (220, 30, 30)
                 writer.write(frame, index / 5)

@@ -40,7 +40,7 @@ EVERYWHERE = {
 
 @pytest.fixture
 def ramp(tmp_path: Path) -> Path:
-    """4 s whose brightness tells the time: grey 60 * second."""
+    """4 s whose brightness tells the time: gray 60 * second."""
     path = tmp_path / "ramp.mp4"
     with VideoWriter(path, WIDTH, HEIGHT, FPS) as writer:
         for index in range(4 * FPS):
@@ -74,8 +74,8 @@ def test_watching_is_predicting_and_looking_up_every_frame(
         assert torch.equal(one.boxes, other.boxes)
     for frame in shown:
         expected = timeline.at(frame.seconds)
-        grey = frame.picture.rgb(None).mean()
-        assert grey == pytest.approx(60 * (frame.seconds - START), abs=3)
+        gray = frame.picture.rgb(None).mean()
+        assert gray == pytest.approx(60 * (frame.seconds - START), abs=3)
         assert (expected is None) == (frame.detections is None)
         if expected is not None and frame.detections is not None:
             assert torch.allclose(expected.boxes, frame.detections.boxes, atol=1e-5)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from ava_det.interchange.action_names import describe_new_names, list_actions
-from ava_det.interchange.labelled import LabelledBox, number_actions
+from ava_det.interchange.labeled import LabeledBox, number_actions
 
 BOX = (0.1, 0.1, 0.5, 0.9)
 
 
-def boxes(*names: str) -> list[LabelledBox]:
+def boxes(*names: str) -> list[LabeledBox]:
     return [
-        LabelledBox("v", float(i), BOX, (name,), 0, f"t.csv, line {i}")
+        LabeledBox("v", float(i), BOX, (name,), 0, f"t.csv, line {i}")
         for i, name in enumerate(names, 2)
     ]
 

@@ -110,8 +110,8 @@ def test_labels_attributes_and_values_that_say_an_action(tmp_path: Path) -> None
     )
     undeclared = track(2, [box(0, RIGHT, {"jump": "True", "mood": "happy", "idle": "false"})])
     task = load_one(tmp_path, plain, track(1, [box(0, RIGHT)], label="run"), undeclared, meta=meta)
-    first, unlabelled, runner, last = boxes_from_task(task, CLOCK, 1.0, "person", [])
-    assert (first.actions, unlabelled.actions, runner.actions) == (("wave",), (), ("run",))
+    first, unlabeled, runner, last = boxes_from_task(task, CLOCK, 1.0, "person", [])
+    assert (first.actions, unlabeled.actions, runner.actions) == (("wave",), (), ("run",))
     assert last.actions == ("jump", "happy")
     ignored = boxes_from_task(task, CLOCK, 1.0, "person", ["mood", "run", "wave"])
     assert [b.actions for b in ignored] == [(), (), (), ("jump",)]

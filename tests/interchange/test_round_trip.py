@@ -30,7 +30,7 @@ from ava_det.interchange.drafts import (
     boxes_from_detections,
     boxes_from_persons,
 )
-from ava_det.interchange.labelled import LabelledBox, number_actions, rows_from_labelled
+from ava_det.interchange.labeled import LabeledBox, number_actions, rows_from_labeled
 from tests.support.cvat_form import attribute, dense_boxes, export, labels, task_meta, track
 
 ACTIONS = ["stand", 'say "hi" & <wave>', "carry/hold (an object)", "a\u00e9rer"]
@@ -40,7 +40,7 @@ CLOCK = FrameClock("walk.mp4", np.arange(301) * 1001 / 30000, SIZE)
 
 
 def seen(
-    boxes: list[LabelledBox],
+    boxes: list[LabeledBox],
 ) -> dict[tuple[float, int | None], tuple[tuple[float, ...], tuple[str, ...]]]:
     """(timestamp, person) -> box in pixels, sorted actions."""
     found = {}
@@ -90,7 +90,7 @@ def test_cvat_to_ava_to_cvat(
         return
     label_map = number_actions(first, declared_actions(task, "person", []), None)
     assert list(label_map.values()) == ACTIONS
-    write_annotations(folder / "ava.csv", rows_from_labelled(first, label_map))
+    write_annotations(folder / "ava.csv", rows_from_labeled(first, label_map))
     draft = boxes_from_annotations(load_annotations(folder / "ava.csv"), label_map)
     write_cvat(folder / "out.xml", "walk.mp4", CLOCK, draft, ACTIONS)
     [again] = load_cvat(folder / "out.xml")
@@ -115,7 +115,7 @@ def test_cvat_to_ava_to_cvat(
 
 def test_a_draft_is_what_cvat_reads(tmp_path: Path) -> None:
     boxes = [
-        LabelledBox("walk", second, (0.1, 0.1, 0.2, 0.5), ("stand", ACTIONS[1]), person, "x")
+        LabeledBox("walk", second, (0.1, 0.1, 0.2, 0.5), ("stand", ACTIONS[1]), person, "x")
         for second, person in ((0.0, 4), (1.0, 4), (2.0, 9), (3.0, 4), (10.0, 4))
     ]
     write_cvat(tmp_path / "walk.xml", "walk.mp4", CLOCK, boxes, ACTIONS)
@@ -157,20 +157,20 @@ def test_labels_for_the_label_constructor(tmp_path: Path) -> None:
 
 
 def test_a_persons_two_boxes_on_one_keyframe_are_two_tracks(tmp_path: Path) -> None:
-    boxes = [LabelledBox("walk", 1.0, (x, 0.1, x + 0.1, 0.5), (), 4, "x") for x in (0.1, 0.6)]
+    boxes = [LabeledBox("walk", 1.0, (x, 0.1, x + 0.1, 0.5), (), 4, "x") for x in (0.1, 0.6)]
     write_cvat(tmp_path / "walk.xml", "walk.mp4", CLOCK, boxes, ACTIONS)
     assert [len(t.boxes) for t in load_cvat(tmp_path / "walk.xml")[0].tracks] == [1, 1]
 
 
 def test_timestamps_that_the_video_lacks_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    late = LabelledBox("walk", 902.0, (0.1, 0.1, 0.2, 0.5), (), 0, "ava.csv, line 1")
+    late = LabeledBox("walk", 902.0, (0.1, 0.1, 0.2, 0.5), (), 0, "ava.csv, line 1")
     with pytest.raises(
         ValueError,
         match=r"ava\.csv, line 1: expected a second of walk\.mp4, 0\.\.10\.01, found 902 .*start",
     ):
         write_cvat(tmp_path / "walk.xml", "walk.mp4", CLOCK, [late], ACTIONS)
     near = [
-        LabelledBox("walk", second, (0.1, 0.1, 0.2, 0.5), (), 0, "ava.csv, line 2")
+        LabeledBox("walk", second, (0.1, 0.1, 0.2, 0.5), (), 0, "ava.csv, line 2")
         for second in (1.0, 1.001)
     ]
     with pytest.raises(
@@ -232,7 +232,7 @@ def test_detections_keep_every_person_and_the_sure_actions(tmp_path: Path) -> No
     assert one != other
 
 
-def test_a_box_file_becomes_persons_to_be_labelled(tmp_path: Path) -> None:
+def test_a_box_file_becomes_persons_to_be_labeled(tmp_path: Path) -> None:
     path = tmp_path / "boxes.csv"
     path.write_text("v,0001,0.1,0.1,0.2,0.5,,0.9\nv,0002,0.11,0.1,0.21,0.5,,0.95\n")
     boxes = boxes_from_persons(load_boxes(path, 0.5), str(path))
@@ -245,7 +245,7 @@ def test_an_interpolated_box_between_two_keyframes_is_not_in_a_draft(tmp_path: P
     """Only CVAT draws between: of a draft that CVAT has not seen, keyframes it does not list have
     nobody.
     """
-    boxes = [LabelledBox("walk", s, (0.1, 0.1, 0.2, 0.5), ("stand",), 0, "x") for s in (0.0, 1.0)]
+    boxes = [LabeledBox("walk", s, (0.1, 0.1, 0.2, 0.5), ("stand",), 0, "x") for s in (0.0, 1.0)]
     write_cvat(tmp_path / "walk.xml", "walk.mp4", CLOCK, boxes, ACTIONS)
     [task] = load_cvat(tmp_path / "walk.xml")
     assert [b.timestamp for b in boxes_from_task(task, CLOCK, 0.5, "person", [])] == [0.0, 1.0]

@@ -1,4 +1,4 @@
-"""A plain table: its columns, what they mean, and each kind of bad row; and what labelled boxes
+"""A plain table: its columns, what they mean, and each kind of bad row; and what labeled boxes
 become as AVA rows.
 """
 
@@ -15,12 +15,12 @@ from ava_det.formats.annotations import (
 )
 from ava_det.formats.label_map import describe_label_map_form, load_label_map, write_label_map
 from ava_det.interchange.clock import VideoClocks
-from ava_det.interchange.labelled import (
-    LabelledBox,
+from ava_det.interchange.labeled import (
+    LabeledBox,
     choose_val_videos,
     join_exports,
     number_actions,
-    rows_from_labelled,
+    rows_from_labeled,
 )
 from ava_det.interchange.table import load_table
 
@@ -150,8 +150,8 @@ def test_pixels_need_videos_and_pixels(tmp_path: Path, synthetic: Path) -> None:
 BOX = (0.125, 0.25, 0.5, 0.75)
 
 
-def person(second: float, *actions: str, video: str = "v", who: int | None = 0) -> LabelledBox:
-    return LabelledBox(video, second, BOX, actions, who, f"source, line {second:g}")
+def person(second: float, *actions: str, video: str = "v", who: int | None = 0) -> LabeledBox:
+    return LabeledBox(video, second, BOX, actions, who, f"source, line {second:g}")
 
 
 def test_rows_keep_idle_persons_for_training_only(tmp_path: Path) -> None:
@@ -159,15 +159,15 @@ def test_rows_keep_idle_persons_for_training_only(tmp_path: Path) -> None:
         person(2, "b", "a"),
         person(2, who=1),
         person(1, who=3),
-        LabelledBox("v", 3, None, (), None, "x"),
+        LabeledBox("v", 3, None, (), None, "x"),
     ]
-    rows = rows_from_labelled(boxes, {1: "a", 2: "b"})
+    rows = rows_from_labeled(boxes, {1: "a", 2: "b"})
     write_annotations(tmp_path / "train.csv", rows)
     text = ["v,0001,0.125,0.250,0.500,0.750,,3", "v,0002,0.125,0.250,0.500,0.750,1,0"]
     text += ["v,0002,0.125,0.250,0.500,0.750,2,0", "v,0002,0.125,0.250,0.500,0.750,,1", "v,0003"]
     assert (tmp_path / "train.csv").read_text().splitlines() == text
     write_annotations(
-        tmp_path / "val.csv", rows_from_labelled(boxes, {1: "a", 2: "b"}, keep_unlabelled=False)
+        tmp_path / "val.csv", rows_from_labeled(boxes, {1: "a", 2: "b"}, keep_unlabeled=False)
     )
     assert (tmp_path / "val.csv").read_text().splitlines() == ["v,0001", text[1], text[2], "v,0003"]
     first, second, third = keyframes_from_annotations(load_annotations(tmp_path / "train.csv"), 2)
@@ -185,7 +185,7 @@ def test_persons_nobody_named_are_nobody_else() -> None:
         person(2, "a", who=None),
         person(1, "a", video="w", who=None),
     ]
-    rows = rows_from_labelled(boxes, {1: "a"})
+    rows = rows_from_labeled(boxes, {1: "a"})
     assert sorted(zip(rows.video_ids.tolist(), rows.column8.tolist(), strict=True)) == [
         ("v", 5),
         ("v", 6),

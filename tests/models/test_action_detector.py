@@ -192,7 +192,7 @@ def test_classifier_gives_one_row_per_clip_and_ignores_rois(size: tuple[int, int
     "values", [{}, {"backbone": "i3d"}, {"backbone": "fast_only"}, {"lateral": "ttoc_concat"}]
 )
 def test_channels_last_gives_the_same_logits_and_gradients(values: dict[str, str]) -> None:
-    """In that layout the factorised convolutions are 2D ones. In float64, where no ReLU stands on
+    """In that layout the factorized convolutions are 2D ones. In float64, where no ReLU stands on
     the edge.
     """
     plain = build_small(**values).double().train()

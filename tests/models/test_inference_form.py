@@ -16,7 +16,7 @@ from ava_det.config import Config, load_config
 from ava_det.config.networks import BACKBONES, LATERALS
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.build import build_model
-from ava_det.models.inference_form import FoldedConv, optimise_for_inference
+from ava_det.models.inference_form import FoldedConv, optimize_for_inference
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.slowfast import SlowFast
 
@@ -78,7 +78,7 @@ def test_every_config_keeps_its_scores(config_path: str) -> None:
     config.model.num_slow_frames = 2
     plain = give_statistics(build_model(config))
     inputs = make_inputs(config, batch=2, height=64, width=80, boxes=3)
-    assert sigmoid_difference(plain, optimise_for_inference(plain), inputs) <= 1e-6
+    assert sigmoid_difference(plain, optimize_for_inference(plain), inputs) <= 1e-6
 
 
 @given(
@@ -126,7 +126,7 @@ def test_any_size_keeps_its_scores(
     )
     plain = give_statistics(ActionDetector(network, head))
     inputs = make_inputs(config, batch, height, width, boxes)
-    assert sigmoid_difference(plain, optimise_for_inference(plain), inputs) <= 1e-6
+    assert sigmoid_difference(plain, optimize_for_inference(plain), inputs) <= 1e-6
 
 
 def small_detector() -> tuple[nn.Module, tuple[Tensor, ...]]:
@@ -137,7 +137,7 @@ def small_detector() -> tuple[nn.Module, tuple[Tensor, ...]]:
 
 def test_bfloat16_moves_scores_a_little() -> None:
     plain, inputs = small_detector()
-    moved = sigmoid_difference(plain, optimise_for_inference(plain, dtype=torch.bfloat16), inputs)
+    moved = sigmoid_difference(plain, optimize_for_inference(plain, dtype=torch.bfloat16), inputs)
     assert 0 < moved <= 0.006
 
 
@@ -158,26 +158,26 @@ def test_bfloat16_runs_where_layouts_are_ambiguous(width: int, size: int) -> Non
     plain = give_statistics(build_model(config))
     inputs = make_inputs(config, 1, size, size, 1)
     assert (
-        sigmoid_difference(plain, optimise_for_inference(plain, dtype=torch.bfloat16), inputs)
+        sigmoid_difference(plain, optimize_for_inference(plain, dtype=torch.bfloat16), inputs)
         <= 0.01
     )
-    assert sigmoid_difference(plain, optimise_for_inference(plain), inputs) <= 1e-6
+    assert sigmoid_difference(plain, optimize_for_inference(plain), inputs) <= 1e-6
 
 
 def test_without_onednn_the_scores_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, inputs = small_detector()
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert sigmoid_difference(plain, optimise_for_inference(plain), inputs) <= 1e-6
+    assert sigmoid_difference(plain, optimize_for_inference(plain), inputs) <= 1e-6
 
 
 def test_layout_and_autocast_of_the_caller_do_not_matter() -> None:
     plain, (slow, fast, rois) = small_detector()
-    form = optimise_for_inference(plain)
+    form = optimize_for_inference(plain)
     channels_last = [clip.contiguous(memory_format=torch.channels_last_3d) for clip in (slow, fast)]
     with torch.inference_mode():
         expected = form(slow, fast, rois)
         torch.testing.assert_close(form(*channels_last, rois), expected, rtol=0, atol=0)
-        half = optimise_for_inference(plain, dtype=torch.bfloat16)
+        half = optimize_for_inference(plain, dtype=torch.bfloat16)
         outside = half(slow, fast, rois)
         with torch.autocast("cpu", torch.bfloat16):
             torch.testing.assert_close(half(slow, fast, rois), outside, rtol=0, atol=0)
@@ -186,7 +186,7 @@ def test_layout_and_autocast_of_the_caller_do_not_matter() -> None:
 def test_the_plain_network_is_left_as_it_was() -> None:
     plain, _ = small_detector()
     before = {name: value.clone() for name, value in plain.state_dict().items()}
-    form = optimise_for_inference(plain.train())
+    form = optimize_for_inference(plain.train())
     assert plain.training
     assert not form.training
     assert before.keys() == plain.state_dict().keys()
@@ -196,7 +196,7 @@ def test_the_plain_network_is_left_as_it_was() -> None:
 
 def test_nothing_is_left_of_the_batch_norms_and_only_stems_that_see_time_are_3d() -> None:
     plain, _ = small_detector()
-    form = optimise_for_inference(plain)
+    form = optimize_for_inference(plain)
     assert not [
         module for module in form.modules() if isinstance(module, nn.BatchNorm3d | nn.Conv3d)
     ]
@@ -209,7 +209,7 @@ def test_nothing_is_left_of_the_batch_norms_and_only_stems_that_see_time_are_3d(
 def test_a_missing_clip_is_named() -> None:
     plain, (slow, _, rois) = small_detector()
     with pytest.raises(ValueError, match="fast clip is missing"):
-        optimise_for_inference(plain)(slow, None, rois)
+        optimize_for_inference(plain)(slow, None, rois)
 
 
 @pytest.mark.gpu
@@ -223,7 +223,7 @@ def test_a_gpu_keeps_the_scores(
     """
     monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")
     plain, inputs = small_detector()
-    form = optimise_for_inference(plain, "cuda", dtype)
+    form = optimize_for_inference(plain, "cuda", dtype)
     on_gpu = [value.cuda() for value in inputs]
     with torch.inference_mode():
         expected = plain(*inputs)

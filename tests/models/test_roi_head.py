@@ -23,7 +23,7 @@ def ramp(height: int = 8, width: int = 8, frames: int = 1) -> Tensor:
 
 @pytest.mark.parametrize(("aligned", "shift"), [(True, 0.5), (False, 0.0)])
 def test_aligned_moves_the_samples_by_half_a_cell(aligned: bool, shift: float) -> None:
-    """A box over columns 2..4 in seven bins: the last bin is centred 1/14 of the box before its
+    """A box over columns 2..4 in seven bins: the last bin is centerd 1/14 of the box before its
     right edge.
     """
     logits = identity_head(aligned=aligned)([ramp()], torch.tensor([[0, 32.0, 32.0, 64.0, 64.0]]))

@@ -1,4 +1,4 @@
-"""Wiring: lateral connections by hand, non-local blocks, temporal kernels, initialisation, wrong
+"""Wiring: lateral connections by hand, non-local blocks, temporal kernels, initialization, wrong
 values.
 """
 
@@ -9,7 +9,7 @@ import torch
 
 from ava_det.models import resnet3d
 from ava_det.models.non_local import NonLocal
-from ava_det.models.resnet3d import FactorisedConv3d, Stem
+from ava_det.models.resnet3d import FactorizedConv3d, Stem
 from ava_det.models.slowfast import LateralConnection, SlowFast
 
 
@@ -31,7 +31,7 @@ def test_t_sample_takes_every_alpha_th_frame() -> None:
 
 
 @pytest.mark.parametrize("kernel", [5, 7])
-def test_t_conv_is_centred_on_every_alpha_th_frame(kernel: int) -> None:
+def test_t_conv_is_centerd_on_every_alpha_th_frame(kernel: int) -> None:
     lateral = LateralConnection("t_conv", 1, 4, kernel, norm=False)
     with torch.no_grad():
         lateral.conv.weight.zero_()
@@ -164,9 +164,9 @@ def test_frame_pairs_are_the_convolution(
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 6])
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_bf16_weight_gradients_of_short_clips(frames: int, kernel: int) -> None:
-    """The case `FactorisedConv3d` exists for: clips shorter than the kernel under bfloat16."""
+    """The case `FactorizedConv3d` exists for: clips shorter than the kernel under bfloat16."""
     torch.manual_seed(0)
-    conv = FactorisedConv3d(16, 16, (kernel, 1, 1), padding=(kernel // 2, 0, 0), bias=False)
+    conv = FactorizedConv3d(16, 16, (kernel, 1, 1), padding=(kernel // 2, 0, 0), bias=False)
     x = torch.randn(2, 16, frames, 6, 8)
     weights = torch.randn(2, 16, frames, 6, 8)
     gradients = []

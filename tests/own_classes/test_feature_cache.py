@@ -41,8 +41,8 @@ def test_what_was_written_is_found_by_all_it_depends_on(tmp_path: Path, video: P
     )
     assert isinstance(found, np.memmap)
     np.testing.assert_array_equal(found, ROWS)
-    relabelled = [keyframe(1, A, B, action=2), keyframe(2, A, action=1)]
-    assert cache.find(video, relabelled) is not None
+    relabeled = [keyframe(1, A, B, action=2), keyframe(2, A, action=1)]
+    assert cache.find(video, relabeled) is not None
     for other in (
         [keyframe(1, B, A), keyframe(2, A)],
         [keyframe(1, A, B), keyframe(3, A)],

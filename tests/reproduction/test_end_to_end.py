@@ -56,9 +56,9 @@ def draw(number: int, texture: np.ndarray) -> np.ndarray:
     )
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     for disc in range(6):
-        centre_x = (90 * disc + (4 + 3 * disc) * number) % WIDTH
-        centre_y = HEIGHT / 2 + 120 * np.sin(number / (9 + 4 * disc) + disc)
-        inside = (x - centre_x) ** 2 + (y - centre_y) ** 2 < (18 + 6 * disc) ** 2
+        center_x = (90 * disc + (4 + 3 * disc) * number) % WIDTH
+        center_y = HEIGHT / 2 + 120 * np.sin(number / (9 + 4 * disc) + disc)
+        inside = (x - center_x) ** 2 + (y - center_y) ** 2 < (18 + 6 * disc) ** 2
         picture[inside] = [(60 * disc) % 256, (200 - 30 * disc) % 256, (90 + 70 * disc) % 256]
     return picture.astype(np.uint8)
 
@@ -207,8 +207,8 @@ def test_original_and_pictures_score_alike(tmp_path: Path, run_tool: RunTool) ->
         both = scores["pictures"], load_scores(tmp_path / "out" / arm / "videos/movie.csv")
         overall[arm] = np.corrcoef(both[0].ravel(), both[1].ravel())[0, 1]
         # of each action over the boxes: most of the overall correlation is the last layer's biases
-        centred = [values - values.mean(axis=0) for values in both]
-        within[arm] = np.corrcoef(centred[0].ravel(), centred[1].ravel())[0, 1]
+        centerd = [values - values.mean(axis=0) for values in both]
+        within[arm] = np.corrcoef(centerd[0].ravel(), centerd[1].ravel())[0, 1]
         print(
             f"{arm}: {overall[arm]:.6f} overall, {within[arm]:.5f} within actions, mAP {100 * difference[arm]:+.2f}"
         )

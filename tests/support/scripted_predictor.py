@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ava_det.data.dataset import ClipReader
-from ava_det.data.transforms import normalise_batch
+from ava_det.data.transforms import normalize_batch
 from ava_det.detectors.keyframe_boxes import PersonBoxes
 from ava_det.inference.predictor import Predictor
 
@@ -64,7 +64,7 @@ def make_predictor(
     persons: ScriptedDetector | PersonBoxes, model: nn.Module | None = None, batch_size: int = 2
 ) -> Predictor:
     ticks = ClipReader(4, 3, 30.0, np.arange(4), None)
-    to_device = partial(normalise_batch, mean=[0.0] * 3, std=[1.0] * 3, device=torch.device("cpu"))
+    to_device = partial(normalize_batch, mean=[0.0] * 3, std=[1.0] * 3, device=torch.device("cpu"))
     return Predictor(
         model or BrightnessModel(),
         persons,

@@ -25,7 +25,7 @@ CLASSES = 3
 
 
 class ToyDetector(nn.Module):
-    """Mean colour and box corners through a linear layer with dropout: learns, and uses the random
+    """Mean color and box corners through a linear layer with dropout: learns, and uses the random
     state.
     """
 

@@ -1,4 +1,4 @@
-"""Boxes that miss the labelled persons: every planted fault is told with its cause."""
+"""Boxes that miss the labeled persons: every planted fault is told with its cause."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def test_without_annotations_the_box_file_says_which_keyframes(tmp_path: Path) -
     config = load_config("configs/synthetic/slowfast.yaml", ["data.min_person_score=0.5"])
     split = build_split(config, "test", CPU, boxes=boxes)
     assert [(keyframe.timestamp, len(keyframe.boxes)) for keyframe in split.keyframes] == [(902, 1)]
-    assert not split.is_labelled
+    assert not split.is_labeled
     metrics = compute_metrics([], split, {12: "stand"}, "activitynet-2020")
     assert metrics["mAP"] is None
     with pytest.raises(ConfigError, match=r"data\.test\.annotations"):

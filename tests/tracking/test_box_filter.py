@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ava_det.tracking.box_filter import MEMORY, MovingBox
+from ava_det.tracking.box_filter import MEMORY, BoxFilter
 
 BOX = np.array([0.1, 0.2, 0.3, 0.8])
 RIGHT = np.array([1.0, 0.0, 1.0, 0.0])
 
 
-def walking(speed: float, seconds: float = 1.0, step: float = 0.05) -> MovingBox:
+def walking(speed: float, seconds: float = 1.0, step: float = 0.05) -> BoxFilter:
     """A box seen every `step` while it walks to the right; the last time now."""
-    person = MovingBox(BOX)
+    person = BoxFilter(BOX)
     for index in range(1, round(seconds / step) + 1):
         person.advance(step)
         person.correct(BOX + speed * index * step * RIGHT)
@@ -47,10 +47,10 @@ def test_a_velocity_is_forgotten() -> None:
     person = walking(0.4)
     start = person.box
     person.advance(100.0)
-    travelled = person.box - start
+    traveled = person.box - start
     # velocities are underestimated: they may be dying
-    assert travelled[0] == pytest.approx(0.4 * MEMORY, rel=0.3)
-    assert travelled[1] == 0
+    assert traveled[0] == pytest.approx(0.4 * MEMORY, rel=0.3)
+    assert traveled[1] == 0
 
 
 @given(st.floats(0.001, 10))

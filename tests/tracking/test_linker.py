@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ava_det.structures import Detections, Keyframe
-from ava_det.tracking.box_filter import MovingBox
-from ava_det.tracking.linker import Timeline, TrackLinker, compute_likeness, interpolate
+from ava_det.tracking.box_filter import BoxFilter
+from ava_det.tracking.linker import Timeline, TrackLinker, compute_distance_iou, interpolate
 
 LEFT = [0.1, 0.3, 0.25, 0.8]
 MIDDLE = [0.4, 0.3, 0.55, 0.8]
@@ -54,15 +54,17 @@ def test_likeness_is_symmetric_and_largest_for_a_box_itself(
 ) -> None:
     a = torch.tensor([first])
     b = torch.tensor([second])
-    assert compute_likeness(a, b).item() == pytest.approx(compute_likeness(b, a).item(), abs=1e-5)
-    assert -1 <= compute_likeness(a, b).item() <= compute_likeness(a, a).item() + 1e-5
-    assert compute_likeness(a, a).item() == pytest.approx(1, abs=1e-4)
+    assert compute_distance_iou(a, b).item() == pytest.approx(
+        compute_distance_iou(b, a).item(), abs=1e-5
+    )
+    assert -1 <= compute_distance_iou(a, b).item() <= compute_distance_iou(a, a).item() + 1e-5
+    assert compute_distance_iou(a, a).item() == pytest.approx(1, abs=1e-4)
 
 
 def test_likeness_by_hand() -> None:
     first = torch.tensor([[0.0, 0.0, 2.0, 2.0]])
     second = torch.tensor([[1.0, 0.0, 3.0, 2.0]])
-    assert compute_likeness(first, second).item() == pytest.approx(2 / 6 - 1 / 13)
+    assert compute_distance_iou(first, second).item() == pytest.approx(2 / 6 - 1 / 13)
 
 
 def test_ids_follow_people_whatever_their_order() -> None:
@@ -113,7 +115,7 @@ def test_people_who_cross_keep_their_ids(step: float) -> None:
 
 def test_without_prediction_they_would_not(monkeypatch: pytest.MonkeyPatch) -> None:
     keyframes = walk(1.0, (moved(LEFT, -0.1), 0.2), (FURTHER_BACK, -0.2))
-    monkeypatch.setattr(MovingBox, "advance", lambda self, seconds: None)
+    monkeypatch.setattr(BoxFilter, "advance", lambda self, seconds: None)
     assert linked(*keyframes)[-1] != [2, 1]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from ava_det.config import load_config
-from ava_det.data.transforms import normalise_batch
+from ava_det.data.transforms import normalize_batch
 from ava_det.models.build import build_model, to_device
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.tasks.action_detection import build_optimizer
@@ -60,7 +60,7 @@ def test_a_step_reads_no_value(optimizer: str, precision: str, columns: list[int
     )
     with FakeTensorMode():
         model = build_model(config)
-        prepare = partial(normalise_batch, device=torch.device("cpu"), **MOMENTS)
+        prepare = partial(normalize_batch, device=torch.device("cpu"), **MOMENTS)
         settings = make_settings(precision, columns)
         stepping = build_optimizer(config, model)
         loss, logit = take_step(model, make_clips(), 2.0, 0.1, stepping, prepare, settings)
@@ -89,13 +89,13 @@ def test_an_interval_reads_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("optimizer", "precision", "columns"), CASES)
 def test_a_step_waits_for_no_gpu(optimizer: str, precision: str, columns: list[int] | None) -> None:
-    """Moving and normalising the clips included; torch itself raises where the host would wait."""
+    """Moving and normalizing the clips included; torch itself raises where the host would wait."""
     config = load_config(
         "configs/synthetic/slowfast.yaml", [*SMALL, f"train.optimizer={optimizer}"]
     )
     device = torch.device("cuda")
     model = to_device(build_model(config), device)
-    prepare = partial(normalise_batch, device=device, **MOMENTS)
+    prepare = partial(normalize_batch, device=device, **MOMENTS)
     settings = make_settings(precision, columns)
     stepping = build_optimizer(config, model)
     losses = []

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_eight_real_clips_are_learned_by_heart(
     run_tool: Callable[..., tuple[int, str, str]], shared_data: Path, tmp_path: Path
 ) -> None:
-    """Labelled clips of mini_ava, no augmentation: the loss, a mean over 80 actions, falls under
+    """Labeled clips of mini_ava, no augmentation: the loss, a mean over 80 actions, falls under
     0.01.
     """
     mini = shared_data / "mini_ava"

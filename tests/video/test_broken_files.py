@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ava_det.data.dataset import ClipDataset, ClipReader
-from ava_det.data.transforms import View
+from ava_det.data.transforms import Augmentation
 from ava_det.structures import Keyframe
 from ava_det.video.file import VideoError, VideoReader
 from ava_det.video.sources import find_videos
@@ -37,7 +37,7 @@ def read_seconds(folder: Path, seconds: int) -> tuple[dict[int, int], dict[int, 
         Keyframe("video", float(t), torch.zeros(0, 4), None, torch.zeros(0)) for t in range(seconds)
     ]
     clips = ClipReader(1, 1, 30.0, np.arange(1), None)
-    dataset = ClipDataset(keyframes, find_videos(folder), 0.0, clips, lambda _: View(48), 0)
+    dataset = ClipDataset(keyframes, find_videos(folder), 0.0, clips, lambda _: Augmentation(48), 0)
     numbers = {}
     reasons = {}
     for second in range(seconds):

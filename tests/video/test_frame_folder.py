@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ava_det.data.dataset import ClipDataset, ClipReader
-from ava_det.data.transforms import View
+from ava_det.data.transforms import Augmentation
 from ava_det.structures import Keyframe
 from ava_det.video.folder import FrameFolder, open_video
 from ava_det.video.pictures import resize_short_side
@@ -36,8 +36,8 @@ def pyslowfast_numbers(second: float, count: int) -> list[int]:
     """The JPEG numbers of a 32x2 clip: around number 30 * (second - 900) + 1, kept inside the
     movie.
     """
-    centre = int((second - 900) * 30)
-    return [min(max(index, 0), count - 1) + 1 for index in range(centre - 32, centre + 32, 2)]
+    center = int((second - 900) * 30)
+    return [min(max(index, 0), count - 1) + 1 for index in range(center - 32, center + 32, 2)]
 
 
 @pytest.mark.parametrize("grid", ["seconds", "pyslowfast"])
@@ -53,7 +53,7 @@ def test_a_clip_is_what_pyslowfast_reads(tmp_path: Path, grid: str, second: int)
     clips = ClipReader(32, 2, 30.0, None, np.arange(32), grid, 900.0)
     keyframe = Keyframe("movie", float(second), torch.rand(1, 4), None, torch.ones(1))
     dataset = ClipDataset(
-        [keyframe], find_videos(tmp_path / "frames"), 900.0, clips, lambda _: View(32), 0
+        [keyframe], find_videos(tmp_path / "frames"), 900.0, clips, lambda _: Augmentation(32), 0
     )
     np.testing.assert_array_equal(dataset.read(0, 0).frames.numpy(), np.stack(expected))
 
@@ -87,7 +87,7 @@ def test_it_is_a_reader_like_any_other(tmp_path: Path) -> None:
         np.testing.assert_array_equal(
             reader.read([901.0], short_side=24)[0], resize_short_side(reader.read([901.0])[0], 24)
         )
-        reader.rest()
+        reader.release_buffers()
         with pytest.raises(
             VideoError, match=r"movie: expected keyframes within 900\.\.906\.7 s, received 902000"
         ):

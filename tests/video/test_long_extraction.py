@@ -48,7 +48,7 @@ def ffmpeg(*arguments: object) -> None:
 
 
 def draw_planes(number: int) -> np.ndarray:
-    """A yuv420p picture, uint8 [1.5 H, W]: eight stripes that say the number, soft waves of colour
+    """A yuv420p picture, uint8 [1.5 H, W]: eight stripes that say the number, soft waves of color
     below.
     """
     luma = np.empty((HEIGHT, WIDTH), np.uint8)
@@ -57,7 +57,7 @@ def draw_planes(number: int) -> np.ndarray:
     y, x = np.mgrid[: HEIGHT // 2, :WIDTH]
     luma[HEIGHT // 2 :] = 126 + 60 * np.sin(x / 9 + number / 7) * np.cos(y / 6)
     chroma = 128 + 40 * np.sin(np.arange(WIDTH * HEIGHT // 2) / 500 + number / 11)
-    # the stripes stay grey
+    # the stripes stay gray
     chroma[: len(chroma) // 4] = chroma[len(chroma) // 2 : -len(chroma) // 4] = 128
     return np.concatenate([luma.ravel(), chroma.astype(np.uint8)]).reshape(HEIGHT * 3 // 2, WIDTH)
 

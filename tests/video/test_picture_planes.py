@@ -20,13 +20,13 @@ from tests.support.numbered_video import draw_number, write_numbered_video
 
 def read_pictures(reader: FrameReader) -> list[Picture]:
     told: list[Picture] = []
-    reader.follow(0.0, told.append)
+    reader.subscribe(0.0, told.append)
     reader.advance(100.0)
     return told
 
 
 def write_tagged(path: Path, width: int, height: int, tag: int) -> None:
-    """Three frames of colour noise, with `tag` as their matrix (H.273)."""
+    """Three frames of color noise, with `tag` as their matrix (H.273)."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"qp": "0"})
         stream.width = width

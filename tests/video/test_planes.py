@@ -10,7 +10,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from ava_det.video.planes import (
     BT601,
     BT709,
-    convert_colour,
+    convert_color,
     planes_to_rgb,
     rgb_to_planes,
     rotate_planes,
@@ -21,7 +21,7 @@ FFMPEG = {BT601: Colorspace.ITU601, BT709: Colorspace.ITU709}
 
 
 def make_blocks(height: int, width: int) -> np.ndarray:
-    """Random colours, each two pixels wide and high, so that planes of half the size lose nothing."""
+    """Random colors, each two pixels wide and high, so that planes of half the size lose nothing."""
     blocks = np.random.default_rng(0).integers(
         0, 256, (-(-height // 2), -(-width // 2), 3), dtype=np.uint8
     )
@@ -37,7 +37,7 @@ def test_there_and_back(matrix: str) -> None:
 
 
 @pytest.mark.parametrize("matrix", [BT601, BT709])
-def test_ffmpeg_reads_the_same_colours(matrix: str) -> None:
+def test_ffmpeg_reads_the_same_colors(matrix: str) -> None:
     picture = make_blocks(36, 64)
     frame = av.VideoFrame.from_ndarray(rgb_to_planes(picture, matrix), format="yuv420p")
     seen = frame.to_ndarray(
@@ -46,12 +46,11 @@ def test_ffmpeg_reads_the_same_colours(matrix: str) -> None:
     # chroma is smoothed over edges: most pixels, not all
     middle = np.abs(seen.astype(int) - picture)
     assert np.median(middle) <= 3
-    for colour in ((255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (20, 200, 90)):
-        flat = rgb_to_planes(np.full((8, 8, 3), colour, np.uint8), matrix)
+    for color in ((255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (20, 200, 90)):
+        flat = rgb_to_planes(np.full((8, 8, 3), color, np.uint8), matrix)
         assert (
             np.abs(
-                np.array([part[0, 0] for part in split_planes(flat)])
-                - convert_colour(colour, matrix)
+                np.array([part[0, 0] for part in split_planes(flat)]) - convert_color(color, matrix)
             ).max()
             <= 1
         )

@@ -54,7 +54,7 @@ def check_numbers(path: Path, count: int) -> VideoReader:
         assert len(reader.frame_seconds()) == count
     with VideoReader(path) as reader:
         for index in np.random.default_rng(0).permutation(count)[:12].tolist():
-            reader.rest()
+            reader.release_buffers()
             assert read_number(reader.read([index / FPS])[0]) == index % 256
     return reader
 

@@ -60,7 +60,7 @@ def test_pictures_have_square_pixels(
         # what published weights saw was cut as it is stored
         assert reader.read_at_or_after([Fraction(1, 10)]).shape[1:3] == stored[::-1]
         told = []
-        reader.follow(0.0, told.append)
+        reader.subscribe(0.0, told.append)
         reader.advance(1.0)
         for number, picture in enumerate(told):
             planes = picture.planes(BT601)
@@ -133,7 +133,7 @@ def test_frames_after_a_change_are_fitted_into_the_first_size(tmp_path: Path) ->
     with VideoReader(path) as reader:
         assert (reader.width, reader.height) == (64, 48)
         told = []
-        reader.follow(0.0, told.append)
+        reader.subscribe(0.0, told.append)
         reader.advance(10.0)
         assert len(told) == 15
         for number, picture in enumerate(told):

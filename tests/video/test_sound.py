@@ -21,7 +21,7 @@ HERTZ = 500.0
 def write_film(
     path: Path, codec: str, rate: int, layout: str = "mono", sound_format: str | None = None
 ) -> Path:
-    """2 s of grey pictures and a tone in all channels."""
+    """2 s of gray pictures and a tone in all channels."""
     with av.open(str(path), "w") as container:
         pictures = container.add_stream("mpeg4", rate=10)
         pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"

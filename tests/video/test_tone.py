@@ -25,14 +25,14 @@ def code_pq(light: float) -> float:
     return float(((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375)
 
 
-def show(grey: float, transfer: int) -> float:
-    """0..1 of a grey."""
-    red, green, blue = map_tones(np.full(3, grey), transfer)
+def show(gray: float, transfer: int) -> float:
+    """0..1 of a gray."""
+    red, green, blue = map_tones(np.full(3, gray), transfer)
     assert red == pytest.approx(green, abs=2e-3) == pytest.approx(blue, abs=2e-3)
     return float(red)
 
 
-def test_known_greys() -> None:
+def test_known_grays() -> None:
     """Below the knee light stays what it is, relative to a white of 203 cd/m2; the peak becomes white."""
     for light in (1.0, 10.0, 50.0):
         assert show(code_pq(light), PQ) == pytest.approx((light / 203) ** (1 / 2.4), abs=2e-3)
@@ -119,7 +119,7 @@ def test_a_file_looks_like_the_formula(tmp_path: Path, transfer: int) -> None:
         assert reader.matrix == BT709
         picture = reader.read([0.1])[0]
         told = []
-        reader.follow(0.0, told.append)
+        reader.subscribe(0.0, told.append)
         reader.advance(1.0)
         drawn = planes_to_rgb(told[0].planes(BT709), BT709)
         for seen in (picture, drawn):

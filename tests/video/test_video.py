@@ -45,8 +45,8 @@ def test_the_nearest_frame_is_read_wherever_it_is(
     times = np.array([round(float(moment), digits) for moment in moments]) + 900
     random = np.random.default_rng(0)
     with VideoReader(path, start_second=900) as reader:
-        for centre in [900.0, times[-1], *random.uniform(898, times[-1] + 2, 25)]:
-            wanted = centre + np.arange(-16, 16, 2) / 30 + 1e-4  # never half-way between two frames
+        for center in [900.0, times[-1], *random.uniform(898, times[-1] + 2, 25)]:
+            wanted = center + np.arange(-16, 16, 2) / 30 + 1e-4  # never half-way between two frames
             assert [read_number(picture) for picture in reader.read(wanted)] == nearest(
                 times, wanted
             )
@@ -61,8 +61,8 @@ def test_variable_rate_and_a_late_first_frame(tmp_path: Path) -> None:
     # the first frame is worth start_second
     times = np.array([float(moment - moments[0]) for moment in moments])
     with VideoReader(path) as reader:
-        for centre in random.uniform(0, times[-1], 20):
-            wanted = centre + np.arange(-8, 8) / 30
+        for center in random.uniform(0, times[-1], 20):
+            wanted = center + np.arange(-8, 8) / 30
             assert [read_number(picture) for picture in reader.read(wanted)] == nearest(
                 times, wanted
             )
@@ -110,8 +110,8 @@ def test_pixels_equal_a_full_decode_at_start_middle_and_end(
     )
     times, pictures = full_decode(path)
     with VideoReader(path) as reader:
-        for centre in (times[-1], 0.0, times[-1] / 2, 0.3 * times[-1], times[-1] + 1):
-            wanted = centre + np.arange(-16, 16, 4) / 30 + 1e-4
+        for center in (times[-1], 0.0, times[-1] / 2, 0.3 * times[-1], times[-1] + 1):
+            wanted = center + np.arange(-16, 16, 4) / 30 + 1e-4
             expected = np.stack([pictures[index] for index in nearest(times, wanted)])
             np.testing.assert_array_equal(reader.read(wanted), expected)
 
@@ -210,8 +210,8 @@ def test_real_videos_equal_a_full_decode(shared_data: Path) -> None:
         times = np.array(moments)
         random = np.random.default_rng(0)
         with VideoReader(path) as reader:
-            for centre in random.uniform(-2, times[-1] + 2, 10):
-                wanted = centre + np.arange(-32, 32, 4) / 30
+            for center in random.uniform(-2, times[-1] + 2, 10):
+                wanted = center + np.arange(-32, 32, 4) / 30
                 expected = np.stack([pictures[i] for i in nearest(times, wanted)])
                 np.testing.assert_array_equal(reader.read(wanted), expected)
 

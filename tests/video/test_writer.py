@@ -47,14 +47,14 @@ def test_every_player_can_play_it(tmp_path: Path, width: int, height: int, rate:
     assert [entry.name for entry in path.parent.iterdir()] == ["out.mp4"]
 
 
-def test_colours_come_back(tmp_path: Path) -> None:
-    colours = [(40, 200, 40), (220, 30, 30), (20, 60, 230), (128, 128, 128)]
+def test_colors_come_back(tmp_path: Path) -> None:
+    colors = [(40, 200, 40), (220, 30, 30), (20, 60, 230), (128, 128, 128)]
     with VideoWriter(tmp_path / "out.mp4", 64, 64, 10) as writer:
-        for index, colour in enumerate(colours):
-            writer.write(np.full((64, 64, 3), colour, np.uint8), index / 10)
+        for index, color in enumerate(colors):
+            writer.write(np.full((64, 64, 3), color, np.uint8), index / 10)
     with VideoReader(tmp_path / "out.mp4") as reader:
-        for (_, frame), colour in zip(reader.frames(), colours, strict=True):
-            assert np.abs(frame.astype(int) - colour).max() <= 6
+        for (_, frame), color in zip(reader.frames(), colors, strict=True):
+            assert np.abs(frame.astype(int) - color).max() <= 6
 
 
 def test_a_variable_rate_stays_what_it_was(tmp_path: Path) -> None:

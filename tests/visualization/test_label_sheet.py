@@ -1,4 +1,4 @@
-"""The sheet of labelled keyframes: boxes where they belong, faults in their colour, text that stays
+"""The sheet of labeled keyframes: boxes where they belong, faults in their color, text that stays
 in its tile.
 """
 
@@ -13,32 +13,32 @@ from ava_det.visualization.label_sheet import (
     HEIGHT,
     SOUND,
     WIDTH,
-    LabelledTile,
+    LabeledTile,
     draw_label_sheet,
 )
 
 
 def tile(
     faulty: list[bool], picture: np.ndarray | None = None, reason: str = "", label: str = "stand"
-) -> LabelledTile:
+) -> LabeledTile:
     boxes = np.array([[0.1, 0.2, 0.4, 0.9], [0.6, 0.2, 0.9, 0.9]])[: len(faulty)].reshape(-1, 4)
-    return LabelledTile(
+    return LabeledTile(
         picture, boxes, [label] * len(faulty), np.array(faulty, bool), "train  a  0902 s", reason
     )
 
 
-def has_colour(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
-    return bool((picture == colour).all(axis=-1).any())
+def has_color(picture: np.ndarray, color: tuple[int, int, int]) -> bool:
+    return bool((picture == color).all(axis=-1).any())
 
 
 def test_faulty_boxes_are_told_apart_where_they_stand() -> None:
-    grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
-    sheet = draw_label_sheet([tile([False, True], grey)])[GAP : GAP + HEIGHT, GAP : GAP + WIDTH]
+    gray = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    sheet = draw_label_sheet([tile([False, True], gray)])[GAP : GAP + HEIGHT, GAP : GAP + WIDTH]
     left, right = np.hsplit(sheet, 2)
-    assert has_colour(left, SOUND)
-    assert not has_colour(left, FAULTY)
-    assert has_colour(right, FAULTY)
-    assert not has_colour(right, SOUND)
+    assert has_color(left, SOUND)
+    assert not has_color(left, FAULTY)
+    assert has_color(right, FAULTY)
+    assert not has_color(right, SOUND)
     assert (sheet[HEIGHT // 2, WIDTH // 4] == 128).all()  # inside a box the picture is untouched
 
 

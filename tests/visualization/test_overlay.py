@@ -16,11 +16,11 @@ from ava_det.video.planes import BT601, BT709, planes_to_rgb, rgb_to_planes
 from ava_det.visualization import Overlay, Surface, overlay
 from ava_det.visualization.overlay import shorten_names
 from ava_det.visualization.panel import (
-    GROUP_COLOURS,
-    OTHER_COLOUR,
-    PERSON_COLOURS,
+    GROUP_COLORS,
+    OTHER_COLOR,
+    PERSON_COLORS,
     compute_text_size,
-    group_colour,
+    group_color,
 )
 
 NAMES = {
@@ -101,7 +101,7 @@ def test_the_frame_itself_is_left_alone() -> None:
 @pytest.mark.parametrize(("height", "width"), [(360, 640), (241, 427), (1280, 720)])
 @pytest.mark.parametrize("matrix", [BT601, BT709])
 def test_planes_show_what_a_picture_shows(height: int, width: int, matrix: str) -> None:
-    """Drawing on the planes, and drawing on RGB: the same but for colours that are half as sharp."""
+    """Drawing on the planes, and drawing on RGB: the same but for colors that are half as sharp."""
     boxes = [[0.1, 0.2, 0.35, 0.9], [0.3, 0.25, 0.6, 0.95], [0.8, 0.4, 1.0, 1.0]]
     found = make_detections(boxes, {12: 0.9, 17: 0.7, 80: 0.55}, [3, 4, 9])
     frame = np.full((height, width, 3), (90, 120, 100), np.uint8)
@@ -112,7 +112,7 @@ def test_planes_show_what_a_picture_shows(height: int, width: int, matrix: str) 
     difference = np.abs(drawn.astype(int) - expected).max(axis=2)
     touched = (expected != frame).any(axis=2)
     assert touched.mean() > 0.05
-    assert (difference > 24).sum() < 0.2 * touched.sum()  # coloured edges
+    assert (difference > 24).sum() < 0.2 * touched.sum()  # colored edges
     assert difference[touched].mean() < 20
     untouched = ~cv2.dilate(touched.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
     assert difference[untouched].max() <= 4
@@ -123,12 +123,12 @@ def test_nobody_leaves_the_picture_as_it_was() -> None:
     assert np.array_equal(Overlay(NAMES).draw(frame, make_detections([])), frame)
 
 
-def test_the_box_is_drawn_on_its_edge_in_the_colour_of_the_person() -> None:
+def test_the_box_is_drawn_on_its_edge_in_the_color_of_the_person() -> None:
     frame = np.zeros((400, 600, 3), np.uint8)
     drawn = Overlay(NAMES).draw(frame, make_detections([[0.5, 0.25, 0.75, 0.75]], track_ids=[3]))
     # crosses the left edge at x = 300 and the right one at x = 450
     column = drawn[200, 290:460].astype(int)
-    near = np.flatnonzero(np.abs(column - PERSON_COLOURS[2]).max(axis=1) < 60) + 290
+    near = np.flatnonzero(np.abs(column - PERSON_COLORS[2]).max(axis=1) < 60) + 290
     assert np.abs(near[near < 375] - 300).max() <= 2
     assert np.abs(near[near > 375] - 449).max() <= 2
 
@@ -142,7 +142,7 @@ def test_a_tiny_box_is_a_thin_outline() -> None:
     assert (frame[100:121, 99:102] != 128).any(axis=2).all()
 
 
-def test_a_person_keeps_the_colour_of_the_track_id() -> None:
+def test_a_person_keeps_the_color_of_the_track_id() -> None:
     frame = np.zeros((400, 600, 3), np.uint8)
     one = Overlay(NAMES).draw(frame, make_detections([[0.5, 0.25, 0.75, 0.75]], track_ids=[2]))
     two = [[0.05, 0.2, 0.2, 0.9], [0.5, 0.25, 0.75, 0.75]]
@@ -177,10 +177,10 @@ def test_brackets_stay_where_names_would_be_confused() -> None:
 
 
 def test_groups_follow_avas_label_types() -> None:
-    colours = [colour for _, _, colour in GROUP_COLOURS]
+    colors = [color for _, _, color in GROUP_COLORS]
     ids = {1: 0, 14: 0, 15: 1, 63: 1, 64: 2, 80: 2}
-    assert all(group_colour(action_id) == colours[group] for action_id, group in ids.items())
-    assert group_colour(81) == OTHER_COLOUR
+    assert all(group_color(action_id) == colors[group] for action_id, group in ids.items())
+    assert group_color(81) == OTHER_COLOR
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)

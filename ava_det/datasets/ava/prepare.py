@@ -1,7 +1,7 @@
 """Fetches AVA, checks it, and lays it out as configs/ava read it.
 
     ava-det prepare-ava --dry-run                    # what there is to fetch, and how large it is
-    ava-det prepare-ava                              # annotations, person boxes, the 299 labelled movies
+    ava-det prepare-ava                              # annotations, person boxes, the 299 labeled movies
     ava-det prepare-ava --parts annotations val      # what scoring published weights needs of the movies
     ava-det prepare-ava --transcode                  # and the prepared form, for training one's own weights
 

@@ -1,4 +1,4 @@
-"""Every file of AVA that this project reads: where it is published, under which licence, where it
+"""Every file of AVA that this project reads: where it is published, under which license, where it
 goes.
 
 Blob ids are git's (`git hash-object FILE`), of the official files. Where none stands, none is known
@@ -43,7 +43,7 @@ class Source:
     url: str
     path: str
     what: str
-    licence: str
+    license: str
     blob: str | None = None
     folder: str = ""
     members: tuple[Member, ...] = ()
@@ -58,7 +58,7 @@ class Movies:
     url: str
     names: str
     count: int
-    licence: str = MOVIE_LICENCE
+    license: str = MOVIE_LICENCE
 
 
 @dataclass(frozen=True)

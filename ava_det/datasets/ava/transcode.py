@@ -255,7 +255,7 @@ def _write(
             stream.set_display_rotation(video.first.rotation)
         for number, frame in frames:
             picture = video.make_picture(frame, width, height)
-            if not numbers:  # the colours are what they were: their names go along
+            if not numbers:  # the colors are what they were: their names go along
                 context = stream.codec_context
                 context.colorspace = picture.colorspace
                 context.color_range = picture.color_range

@@ -8,13 +8,13 @@ durations, between the
   same idle standing and the same lying.
 * **walk / run** use one pose cycle, one lean and one range of places; only the speed differs.
 * **hand wave / point to** and **hit / lift** are swings of the arms with one distribution of
-centres, amplitudes
+centers, amplitudes
   and phases. The slow member swings at f = 0.15..0.45 Hz, the fast one at f + 1.875 Hz. 1.875 Hz is
   the rate at which the four slow frames are taken (every 16 ticks of 1/30 s): what they see of the
   fast swing is its alias, the slow swing of the other class, so the pair can be told apart only by
   the frames in between.
 
-**read / carry** differ in appearance alone: same arms, same size and colours, another print on the
+**read / carry** differ in appearance alone: same arms, same size and colors, another print on the
 object.
 """
 
@@ -277,9 +277,9 @@ def compute_path(
         speed += _compute_weight(segment, times) * segment.speed * height
     step = times[1] - times[0]
     length = high - low
-    travelled = (start * length + np.cumsum(speed) * step) % (2 * length)
-    return low + np.where(travelled < length, travelled, 2 * length - travelled), np.where(
-        travelled < length, 1.0, -1.0
+    traveled = (start * length + np.cumsum(speed) * step) % (2 * length)
+    return low + np.where(traveled < length, traveled, 2 * length - traveled), np.where(
+        traveled < length, 1.0, -1.0
     )
 
 

@@ -62,7 +62,7 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Look:
-    """What one figure looks like for a whole video. Colours are RGB 0..255, ``height`` is in
+    """What one figure looks like for a whole video. Colors are RGB 0..255, ``height`` is in
     pixels.
     """
 
@@ -176,7 +176,7 @@ def _draw_arm(
 def _draw_held(
     image: np.ndarray, hands: Point, facing: float, look: Look, held: str, size: float
 ) -> None:
-    """A parcel (one upright band) or a newspaper (lines of text): same size, same two colours."""
+    """A parcel (one upright band) or a newspaper (lines of text): same size, same two colors."""
     half = (0.16 * look.height * size, 0.135 * look.height * size)
     center = (hands[0] + 0.03 * look.height * facing, hands[1] - 0.02 * look.height)
     _rectangle(image, center, half, (-1, -1, 1, 1), look.paper)

@@ -51,7 +51,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Row:
-    """One person at one keyframe: box (x1, y1, x2, y2) normalised to the frame, tight around what
+    """One person at one keyframe: box (x1, y1, x2, y2) normalized to the frame, tight around what
     is visible.
     """
 
@@ -72,7 +72,7 @@ def _draw_distinct(
     saturation: tuple[float, float],
     value: tuple[float, float],
 ) -> Color:
-    """A colour that is no camouflage: some channel is far from the wall's, and some from the
+    """A color that is no camouflage: some channel is far from the wall's, and some from the
     floor's.
     """
     for _ in range(12):

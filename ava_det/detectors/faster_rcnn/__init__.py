@@ -4,7 +4,7 @@ torchvision.ops alone.
 Parameters carry Detectron2's names and every number is the library's, so its published weights give
 its boxes.
 
-    frame -> resize -> normalise, pad -> resnet -> pyramid -> proposals -> box_head -> boxes
+    frame -> resize -> normalize, pad -> resnet -> pyramid -> proposals -> box_head -> boxes
 """
 
 from ava_det.detectors.faster_rcnn.detector import FasterRCNNDetector

@@ -21,7 +21,7 @@ def make_anchors(
     cell.
 
     map_sizes: (H, W) of each level. sizes: the square root of the anchors' area on each level. They
-    are centred on the upper left corner of a cell and not rounded, unlike those of the first
+    are centerd on the upper left corner of a cell and not rounded, unlike those of the first
     Detectron.
     """
     levels = []

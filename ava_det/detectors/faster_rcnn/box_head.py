@@ -17,7 +17,7 @@ from ava_det.detectors.faster_rcnn.pyramid import STRIDES
 RESOLUTION = 7  # cells per side of an aligned proposal
 NUM_LEVELS = 4  # P6 is for proposals alone
 NMS_IOU = 0.5
-FOREGROUND_FROM = 0.5  # IoU of proposals with labelled boxes; the others are background
+FOREGROUND_FROM = 0.5  # IoU of proposals with labeled boxes; the others are background
 NUM_SAMPLES = 512
 FOREGROUND_SHARE = 0.25  # proposals of one image in the loss
 
@@ -116,10 +116,10 @@ class BoxHead(nn.Module):
     def _sample(
         self, proposals: Tensor, truth: Tensor, classes: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Proposals of one image for the loss, with the labelled box and the class each should
+        """Proposals of one image for the loss, with the labeled box and the class each should
         give.
 
-        The labelled boxes are proposals too: at the start of training there is no other good one.
+        The labeled boxes are proposals too: at the start of training there is no other good one.
         """
         candidates = torch.cat((proposals, truth))
         nearest, kind = match_boxes(candidates, truth, FOREGROUND_FROM, FOREGROUND_FROM)

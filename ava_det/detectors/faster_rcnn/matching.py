@@ -1,4 +1,4 @@
-"""Training only: which predictions answer for which labelled box, and which of them the loss looks
+"""Training only: which predictions answer for which labeled box, and which of them the loss looks
 at.
 """
 
@@ -15,23 +15,23 @@ IGNORED = -1
 
 
 def match_boxes(
-    candidates: Tensor, labelled: Tensor, low: float, high: float, keep_best: bool = False
+    candidates: Tensor, labeled: Tensor, low: float, high: float, keep_best: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Assigns labelled boxes [M, 4] to candidates [N, 4] by intersection over union.
+    """Assigns labeled boxes [M, 4] to candidates [N, 4] by intersection over union.
 
     Args:
         low, high: below `low` a candidate is background, from `high` foreground, between them
-        ignored. keep_best: the candidates that overlap a labelled box most are foreground however
+        ignored. keep_best: the candidates that overlap a labeled box most are foreground however
         little it is.
 
     Returns:
-        nearest: int64 [N], the labelled box each candidate overlaps most (0 where there is none at
+        nearest: int64 [N], the labeled box each candidate overlaps most (0 where there is none at
         all), and kind: int64 [N] of FOREGROUND, BACKGROUND and IGNORED.
     """
     kind = torch.full((len(candidates),), BACKGROUND, device=candidates.device)
-    if len(labelled) == 0:
+    if len(labeled) == 0:
         return torch.zeros_like(kind), kind
-    iou = _compute_iou_columns(labelled, candidates)
+    iou = _compute_iou_columns(labeled, candidates)
     best, nearest = iou.max(dim=0)
     kind[best >= low] = IGNORED
     kind[best >= high] = FOREGROUND
@@ -41,13 +41,13 @@ def match_boxes(
     return nearest, kind
 
 
-def _compute_iou_columns(labelled: Tensor, candidates: Tensor) -> Tensor:
-    """[M, N], one labelled box at a time: [M, N, 2] temporaries of 200,000 anchors are what
+def _compute_iou_columns(labeled: Tensor, candidates: Tensor) -> Tensor:
+    """[M, N], one labeled box at a time: [M, N, 2] temporaries of 200,000 anchors are what
     training waits for.
     """
     area = compute_area(candidates)
     rows = []
-    for box, own_area in zip(labelled, compute_area(labelled), strict=True):
+    for box, own_area in zip(labeled, compute_area(labeled), strict=True):
         width = (candidates[:, 2].minimum(box[2]) - candidates[:, 0].maximum(box[0])).clamp(min=0)
         height = (candidates[:, 3].minimum(box[3]) - candidates[:, 1].maximum(box[1])).clamp(min=0)
         shared = width * height

@@ -24,7 +24,7 @@ class FasterRCNN(nn.Module):
         depth, width, groups, group_width, stride_in_1x1, norm: of the ResNet, see there. channels:
         of the pyramid's maps. hidden: of the box head's layers. num_classes: without the
         background; class 0 is the person, in COCO too. anchor_sizes: of the five levels, in pixels
-        of the resized image. pixel_mean, pixel_std: what images of 0..255 are normalised by, in the
+        of the resized image. pixel_mean, pixel_std: what images of 0..255 are normalized by, in the
         order of their channels. min_score, max_boxes: what is kept of one image, over all classes.
 
     `architecture` holds the arguments but min_score and max_boxes:
@@ -114,7 +114,7 @@ class FasterRCNN(nn.Module):
         return losses | self.roi_heads.compute_losses(maps, proposals, targets)
 
     def _compute_maps(self, images: Sequence[Tensor]) -> tuple[list[Tensor], list[tuple[int, int]]]:
-        """P2 .. P6 of the normalised images, padded at right and bottom with zeros to one size, and
+        """P2 .. P6 of the normalized images, padded at right and bottom with zeros to one size, and
         their (H, W).
         """
         sizes = [(image.shape[1], image.shape[2]) for image in images]

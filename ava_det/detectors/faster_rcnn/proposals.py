@@ -20,7 +20,7 @@ MAX_PER_LEVEL = 1000  # best anchors of each level that become boxes
 MAX_PER_LEVEL_IN_TRAINING = 2000
 MAX_PROPOSALS = 1000  # of one image, after non-maximum suppression
 BACKGROUND_BELOW = 0.3
-FOREGROUND_FROM = 0.7  # IoU of anchors with labelled boxes
+FOREGROUND_FROM = 0.7  # IoU of anchors with labeled boxes
 NUM_SAMPLES = 256
 FOREGROUND_SHARE = 0.5  # anchors of one image in the loss
 
@@ -73,18 +73,18 @@ class ProposalNetwork(nn.Module):
         self,
         maps: Sequence[Tensor],
         image_sizes: Sequence[Size],
-        labelled: Sequence[Tensor] | None = None,
+        labeled: Sequence[Tensor] | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Proposals of each image, and the losses `rpn_cls` and `rpn_loc` where labelled boxes are
+        """Proposals of each image, and the losses `rpn_cls` and `rpn_loc` where labeled boxes are
         given.
 
-        image_sizes: (H, W) of each image without its padding. labelled: boxes [M, 4] of each image,
+        image_sizes: (H, W) of each image without its padding. labeled: boxes [M, 4] of each image,
         in its pixels.
         """
         sizes = [(features.shape[2], features.shape[3]) for features in maps]
         anchors = make_anchors(sizes, STRIDES, self._anchor_sizes, maps[0].device)
         outputs = [self.rpn_head(features) for features in maps]
-        losses = {} if labelled is None else compute_losses(outputs, torch.cat(anchors), labelled)
+        losses = {} if labeled is None else compute_losses(outputs, torch.cat(anchors), labeled)
         with torch.no_grad():  # the box head trains on proposals as they are
             boxes, logits, levels = self._select_anchors(outputs, anchors)
             proposals = [
@@ -129,7 +129,7 @@ def suppress_proposals(boxes: Tensor, logits: Tensor, levels: Tensor, image_size
 
 
 def compute_losses(
-    outputs: Sequence[tuple[Tensor, Tensor]], anchors: Tensor, labelled: Sequence[Tensor]
+    outputs: Sequence[tuple[Tensor, Tensor]], anchors: Tensor, labeled: Sequence[Tensor]
 ) -> dict[str, Tensor]:
     """Cross-entropy of sampled anchors and L1 of the foreground ones' offsets, both over the number
     of samples.
@@ -138,7 +138,7 @@ def compute_losses(
     offsets = torch.cat([level for _, level in outputs], dim=1).float()
     classification = logits.sum() * 0
     location = offsets.sum() * 0
-    for image, boxes in enumerate(labelled):
+    for image, boxes in enumerate(labeled):
         nearest, kind = match_boxes(
             anchors, boxes, BACKGROUND_BELOW, FOREGROUND_FROM, keep_best=True
         )
@@ -152,5 +152,5 @@ def compute_losses(
         if len(foreground):
             target = encode_boxes(boxes[nearest[foreground]], anchors[foreground], ANCHOR_WEIGHTS)
             location = location + F.l1_loss(offsets[image, foreground], target, reduction="sum")
-    samples = NUM_SAMPLES * len(labelled)
+    samples = NUM_SAMPLES * len(labeled)
     return {"rpn_cls": classification / samples, "rpn_loc": location / samples}

@@ -2,7 +2,7 @@
 back.
 
 No file has a header. A row is `video_id,timestamp,x1,y1,x2,y2,action_id,column8`; boxes are
-normalised xyxy. Column 8 is a person id in annotations and a score in detections and box files, so
+normalized xyxy. Column 8 is a person id in annotations and a score in detections and box files, so
 each kind has its own `load_` function.
 
 rows.py has the columns in memory, read.py the fast reader, row_by_row.py the slow one that repairs

@@ -23,7 +23,7 @@ class AvaRows:
     """The rows of one AVA CSV, column by column; R rows in file order.
 
     video_names: the distinct video ids; video_index: int32 [R] into them. timestamps: float64 [R],
-    seconds. boxes: float64 [R, 4], normalised xyxy, NaN where the row has none. action_ids: int64
+    seconds. boxes: float64 [R, 4], normalized xyxy, NaN where the row has none. action_ids: int64
     [R], 1-based, 0 where empty. column8: float64 [R]; person id or score as the loader says, NaN
     where absent. path: the file, for messages. lines: int64 [R], 1-based, or None where row i
     stands on line i + 1. paths, path_index: of rows of several files, the files and int32 [R] into
@@ -45,6 +45,16 @@ class AvaRows:
     row_noun: str = "line"
     paths: list[str] = field(default_factory=list)
     path_index: np.ndarray | None = None
+
+    @property
+    def person_ids(self) -> np.ndarray:
+        """Column 8 of annotations: float64 [R], NaN where it is empty."""
+        return self.column8
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Column 8 of detections and box files: float64 [R]."""
+        return self.column8
 
     def __len__(self) -> int:
         return len(self.action_ids)

@@ -22,7 +22,7 @@ def write_rows(
     """Writes an AVA CSV, whole or not at all.
 
     video_ids: str [R]; timestamps: str [R], as `format_timestamp` gives them; boxes: [R, 4]
-    normalised xyxy; action_ids: int [R], 1-based, or None for an empty column; scores: [R]. Floats
+    normalized xyxy; action_ids: int [R], 1-based, or None for an empty column; scores: [R]. Floats
     are written in the fewest digits that read back as the same float32 or float64, so that a
     written and re-read file keeps its order and its ties.
     """

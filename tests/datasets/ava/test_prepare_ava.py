@@ -292,7 +292,7 @@ def test_a_folder_in_the_way_is_one_line(run: Run, tmp_path: Path) -> None:
 def test_the_table_says_everything_of_every_address() -> None:
     assert len({source.url for source in AVA.sources}) == len(AVA.sources) == 12
     for source in AVA.sources:
-        assert source.url.startswith("https://") and source.licence and source.what
+        assert source.url.startswith("https://") and source.license and source.what
     assert {kind: entry.count for kind, entry in AVA.movies.items()} == {
         "trainval": 299,
         "test": 131,

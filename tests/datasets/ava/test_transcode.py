@@ -212,10 +212,10 @@ def test_what_stands_upright_stays_upright(rotation: int, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("space", "full"), [(1, False), (5, False), (1, True)])
-def test_colours_are_what_they_were(space: int, full: bool, tmp_path: Path) -> None:
+def test_colors_are_what_they_were(space: int, full: bool, tmp_path: Path) -> None:
     """BT.709 and BT.601, limited and full range: tags and picture."""
     path = tmp_path / "a.mp4"
-    colour = np.array([40, 200, 40])
+    color = np.array([40, 200, 40])
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=15, options={"crf": "1"})
         stream.width = 64
@@ -224,7 +224,7 @@ def test_colours_are_what_they_were(space: int, full: bool, tmp_path: Path) -> N
         stream.codec_context.colorspace = space
         stream.codec_context.color_range = 2 if full else 1
         picture = av.VideoFrame.from_ndarray(
-            np.broadcast_to(colour.astype(np.uint8), (48, 64, 3)).copy(), "rgb24"
+            np.broadcast_to(color.astype(np.uint8), (48, 64, 3)).copy(), "rgb24"
         )
         for number in range(15):
             frame = picture.reformat(
@@ -236,7 +236,7 @@ def test_colours_are_what_they_were(space: int, full: bool, tmp_path: Path) -> N
     transcode_video(path, tmp_path / "b.mp4", Form(short_side=32))
     with VideoReader(path) as original, VideoReader(tmp_path / "b.mp4") as prepared:
         for reader in (original, prepared):
-            assert np.abs(reader.read([0.5])[0].mean((0, 1)) - colour).max() < 4
+            assert np.abs(reader.read([0.5])[0].mean((0, 1)) - color).max() < 4
 
 
 def test_it_says_what_it_is_and_is_made_once(tmp_path: Path) -> None:

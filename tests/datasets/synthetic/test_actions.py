@@ -71,7 +71,7 @@ def test_poses_of_a_pair_at_keyframes_have_one_distribution(
     first = poses[pair[0]]
     second = poses[pair[1]]
     assert min(len(first), len(second)) > 100
-    # Ten angles, and the products of neighbours for what they do together.
+    # Ten angles, and the products of neighbors for what they do together.
     for a, b in ((first, second), (first[:, :-1] * first[:, 1:], second[:, :-1] * second[:, 1:])):
         assert max(compute_ks(a[:, i], b[:, i]) for i in range(a.shape[1])) < 1
 

@@ -48,7 +48,7 @@ def test_a_box_is_tight_around_the_pixels_of_a_person() -> None:
         for row in scene.compute_ground_truth(actors, *SIZE, SECONDS)[0]:
             frame = (row.timestamp - scene.START_SECOND) * scene.FPS
             canvas = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
-            # Away from the grey of the canvas, so that every drawn pixel shows.
+            # Away from the gray of the canvas, so that every drawn pixel shows.
             look = replace(
                 actors[0].role.look, skin=(255, 255, 255), hair=(0, 0, 0), paper=(255, 255, 255)
             )

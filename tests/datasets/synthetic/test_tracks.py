@@ -11,7 +11,7 @@ import torch
 from ava_det.datasets.synthetic import scene
 from ava_det.datasets.synthetic.room import draw_palette
 from ava_det.structures import Detections, Keyframe
-from ava_det.tracking.box_filter import MovingBox
+from ava_det.tracking.box_filter import BoxFilter
 from ava_det.tracking.linker import TrackLinker
 
 WIDTH = 192
@@ -22,7 +22,7 @@ SECONDS = 30
 @pytest.fixture(scope="module")
 def paths() -> list[np.ndarray]:
     """Per video the boxes [persons, frames, 4] around the joints of all figures, hidden or not,
-    normalised.
+    normalized.
     """
     videos = []
     for index in range(16):
@@ -79,8 +79,8 @@ def test_prediction_keeps_ids_at_dense_steps_and_costs_none_at_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     switches, total = count_switches(paths, step, missed)
-    monkeypatch.setattr(MovingBox, "advance", lambda self, seconds: None)
-    monkeypatch.setattr(MovingBox, "correct", lambda self, box: self.__init__(box))  # type: ignore[misc]
+    monkeypatch.setattr(BoxFilter, "advance", lambda self, seconds: None)
+    monkeypatch.setattr(BoxFilter, "correct", lambda self, box: self.__init__(box))  # type: ignore[misc]
     alone, _ = count_switches(paths, step, missed)
     assert switches / total < most
     assert switches <= of_alone * alone, (

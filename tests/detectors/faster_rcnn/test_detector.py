@@ -80,13 +80,13 @@ def test_the_same_picture_twice_as_large_has_boxes_twice_as_large(ours: FasterRC
     assert best < 5
 
 
-def test_grey_frames_and_nobody(ours: FasterRCNNDetector) -> None:
-    grey = np.repeat(make_frame(90, 120, 6)[:, :, :1], 3, axis=2)
+def test_gray_frames_and_nobody(ours: FasterRCNNDetector) -> None:
+    gray = np.repeat(make_frame(90, 120, 6)[:, :, :1], 3, axis=2)
     flat = np.full((90, 120, 3), 128, np.uint8)
-    for frame, result in zip((grey, flat), ours([grey, flat]), strict=True):
+    for frame, result in zip((gray, flat), ours([gray, flat]), strict=True):
         assert_valid(result, frame)
     nobody = build_ours(CASES["narrow_r50"], min_score=1.0)
-    [(boxes, scores)] = nobody([grey])
+    [(boxes, scores)] = nobody([gray])
     assert boxes.shape == (0, 4) and scores.shape == (0,)
     assert boxes.dtype == scores.dtype == np.float32
 
@@ -171,7 +171,7 @@ def as_zoo_file(model: FasterRCNN, path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["narrow_r50", "narrow_x50"])
 @pytest.mark.parametrize("form", ["pkl", "pth"])
-def test_detectron2_s_files_are_recognised_by_content(tmp_path: Path, name: str, form: str) -> None:
+def test_detectron2_s_files_are_recognized_by_content(tmp_path: Path, name: str, form: str) -> None:
     ours = build_ours(CASES[name])
     path = tmp_path / f"model.{form}"
     if form == "pkl":

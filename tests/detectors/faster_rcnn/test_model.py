@@ -193,14 +193,14 @@ def test_levels_by_size() -> None:
 
 
 def test_matching_by_overlap() -> None:
-    labelled = torch.tensor([[0.0, 0, 10, 10], [100, 100, 110, 120]])
+    labeled = torch.tensor([[0.0, 0, 10, 10], [100, 100, 110, 120]])
     candidates = torch.tensor(
         [[0.0, 0, 10, 9], [0, 0, 10, 5], [0, 0, 10, 2], [200, 200, 210, 210], [100, 100, 110, 104]]
     )
-    nearest, kind = match_boxes(candidates, labelled, 0.3, 0.7)
+    nearest, kind = match_boxes(candidates, labeled, 0.3, 0.7)
     assert kind.tolist() == [FOREGROUND, IGNORED, BACKGROUND, BACKGROUND, BACKGROUND]
     assert nearest[[0, 1, 2, 4]].tolist() == [0, 0, 0, 1]
-    _, kept = match_boxes(candidates, labelled, 0.3, 0.7, keep_best=True)
+    _, kept = match_boxes(candidates, labeled, 0.3, 0.7, keep_best=True)
     assert kept.tolist() == [FOREGROUND, IGNORED, BACKGROUND, BACKGROUND, FOREGROUND]
     far = torch.tensor([[900.0, 900, 910, 910]])
     _, alone = match_boxes(candidates, far, 0.3, 0.7, keep_best=True)

@@ -9,21 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ava_det.data.dataset import ClipReader
-from ava_det.data.labelled_videos import (
-    LabelledVideoDataset,
+from ava_det.data.labeled_videos import (
+    LabeledVideoDataset,
     build_keyframes,
     compute_moment,
-    find_labelled_videos,
+    find_labeled_videos,
     number_classes,
 )
-from ava_det.data.transforms import View
+from ava_det.data.transforms import Augmentation
 
 
 def test_a_folder_for_each_class(tmp_path: Path) -> None:
     for name in ("walk/b.mp4", "walk/a.MP4", "run/c.webm", "run/notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [(path.name, label) for path, label in find_labelled_videos(tmp_path, None)]
+    found = [(path.name, label) for path, label in find_labeled_videos(tmp_path, None)]
     assert found == [("c.webm", "run"), ("a.MP4", "walk"), ("b.mp4", "walk")]
 
 
@@ -34,10 +34,10 @@ def test_a_list_with_commas_or_spaces(tmp_path: Path, text: str) -> None:
     source = tmp_path / "train.csv"
     source.write_text(text)
     expected = [("a.mp4", "3"), ("sub/b c.mp4", "0")]
-    assert find_labelled_videos(source, "videos") == [
+    assert find_labeled_videos(source, "videos") == [
         (Path("videos") / name, label) for name, label in expected
     ]
-    assert find_labelled_videos(source, None)[0][0] == tmp_path / "a.mp4"
+    assert find_labeled_videos(source, None)[0][0] == tmp_path / "a.mp4"
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_a_list_with_commas_or_spaces(tmp_path: Path, text: str) -> None:
 def test_a_wrong_list_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "train.csv").write_text(text)
     with pytest.raises(ValueError, match=words):
-        find_labelled_videos(tmp_path / "train.csv", None)
+        find_labeled_videos(tmp_path / "train.csv", None)
     with pytest.raises(ValueError, match="folder with videos for each class"):
-        find_labelled_videos(tmp_path, None)
+        find_labeled_videos(tmp_path, None)
     with pytest.raises(ValueError, match="expected a list"):
-        find_labelled_videos(tmp_path / "absent", None)
+        find_labeled_videos(tmp_path / "absent", None)
 
 
 def test_classes_are_numbers_or_names() -> None:
@@ -84,7 +84,9 @@ def test_the_place_is_drawn_anew_each_epoch_and_is_the_same_for_a_seed(synthetic
     keyframes = build_keyframes([(video, "walk")], {1: "walk"}, 1, 1)
 
     def read(epoch: int, random_place: bool) -> torch.Tensor:
-        dataset = LabelledVideoDataset(keyframes, reader, lambda _: View(32), 0, random_place)
+        dataset = LabeledVideoDataset(
+            keyframes, reader, lambda _: Augmentation(32), 0, random_place
+        )
         return dataset.read(0, epoch).frames
 
     assert torch.equal(read(1, True), read(1, True))

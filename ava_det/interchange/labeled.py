@@ -1,4 +1,4 @@
-"""Labelled boxes between the formats: action names, fractions of the frame, seconds."""
+"""Labeled boxes between the formats: action names, fractions of the frame, seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Corners = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class LabelledBox:
+class LabeledBox:
     """One person on one keyframe.
 
     timestamp: seconds as annotations count them. corners: xyxy in fractions of the frame; None for
@@ -36,7 +36,7 @@ class LabelledBox:
 
 
 def number_actions(
-    boxes: Iterable[LabelledBox], declared: Sequence[str], label_map: Mapping[int, str] | None
+    boxes: Iterable[LabeledBox], declared: Sequence[str], label_map: Mapping[int, str] | None
 ) -> dict[int, str]:
     """The label map of these boxes: `label_map` if it is given, else ids from 1.
 
@@ -64,12 +64,12 @@ def number_actions(
     return dict(label_map)
 
 
-def rows_from_labelled(
-    boxes: Iterable[LabelledBox], label_map: Mapping[int, str], keep_unlabelled: bool = True
+def rows_from_labeled(
+    boxes: Iterable[LabeledBox], label_map: Mapping[int, str], keep_unlabeled: bool = True
 ) -> AvaRows:
     """Ground-truth rows, one per box and action, in the order of video, timestamp and person.
 
-    A person without an action keeps one row with an empty action; with `keep_unlabelled` false it
+    A person without an action keeps one row with an empty action; with `keep_unlabeled` false it
     has none, as in AVA, and a keyframe with such persons only becomes `video_id,timestamp`. Persons
     without an id get one of their own.
     """
@@ -77,14 +77,14 @@ def rows_from_labelled(
     ordered = sorted(
         number_persons(boxes), key=lambda box: (box.video_id, box.timestamp, box.person_id or 0)
     )
-    labelled = {(box.video_id, box.timestamp) for box in ordered if box.actions}
+    labeled = {(box.video_id, box.timestamp) for box in ordered if box.actions}
     listed: dict[tuple[str, float, Corners | None, int, float], None] = {}
     for box in ordered:
-        if box.corners is not None and (box.actions or keep_unlabelled):
+        if box.corners is not None and (box.actions or keep_unlabeled):
             person = math.nan if box.person_id is None else float(box.person_id)
             for action_id in sorted(ids[action] for action in box.actions) or [0]:
                 listed[box.video_id, box.timestamp, box.corners, action_id, person] = None
-        elif (box.video_id, box.timestamp) not in labelled:
+        elif (box.video_id, box.timestamp) not in labeled:
             listed[box.video_id, box.timestamp, None, 0, -1.0] = None
     names = sorted({key[0] for key in listed})
     index = {name: number for number, name in enumerate(names)}
@@ -99,7 +99,7 @@ def rows_from_labelled(
     )
 
 
-def number_persons(boxes: Iterable[LabelledBox]) -> list[LabelledBox]:
+def number_persons(boxes: Iterable[LabeledBox]) -> list[LabeledBox]:
     """The same boxes; those without a person id get one that nobody else in their video has."""
     boxes = list(boxes)
     following: dict[str, int] = {}
@@ -117,14 +117,14 @@ def number_persons(boxes: Iterable[LabelledBox]) -> list[LabelledBox]:
     return numbered
 
 
-def join_exports(exports: Iterable[Sequence[LabelledBox]]) -> list[LabelledBox]:
+def join_exports(exports: Iterable[Sequence[LabeledBox]]) -> list[LabeledBox]:
     """The boxes of several files whose person ids are each file's own: later ones are shifted
     beyond the earlier.
 
     Raises ValueError where two files have boxes on one keyframe of one video, as overlapping jobs
     do.
     """
-    joined: list[LabelledBox] = []
+    joined: list[LabeledBox] = []
     owner: dict[tuple[str, float], tuple[int, str]] = {}
     following: dict[str, int] = {}
     for number, export in enumerate(exports):

@@ -1,6 +1,6 @@
 """Whole videos with one label each (Kinetics): what there is of them, and their clips.
 
-To the rest of the house such a clip is one with a single "person", the whole frame, who does one
+To the rest of the package such a clip is one with a single "person", the whole frame, who does one
 thing.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ava_det.data.dataset import ClipDataset, ClipReader
-from ava_det.data.transforms import View
+from ava_det.data.transforms import Augmentation
 from ava_det.distributed import is_main_process
 from ava_det.structures import Keyframe
 from ava_det.video.reader import FrameReader
@@ -24,9 +24,7 @@ from ava_det.video.sources import scan_folder
 logger = logging.getLogger("ava_det")
 
 
-def find_labelled_videos(
-    source: str | Path, video_dir: str | Path | None
-) -> list[tuple[Path, str]]:
+def find_labeled_videos(source: str | Path, video_dir: str | Path | None) -> list[tuple[Path, str]]:
     """Videos and the text of their labels, in order: of a folder with one folder for each class, or
     of a list file.
 
@@ -127,7 +125,7 @@ def compute_moment(place: float, first: float, last: float, span: float) -> floa
     )
 
 
-class LabelledVideoDataset(ClipDataset):
+class LabeledVideoDataset(ClipDataset):
     """Clips of `keyframes` of `build_keyframes`.
 
     random_place: each is anywhere in its video, drawn anew each epoch (the paper's random temporal
@@ -138,7 +136,7 @@ class LabelledVideoDataset(ClipDataset):
         self,
         keyframes: Sequence[Keyframe],
         clip_reader: ClipReader,
-        view_for: Callable[[torch.Generator], View],
+        augmentation_for: Callable[[torch.Generator], Augmentation],
         seed: int,
         random_place: bool,
     ):
@@ -147,7 +145,7 @@ class LabelledVideoDataset(ClipDataset):
             {k.video_id: Path(k.video_id) for k in keyframes},
             0.0,
             clip_reader,
-            view_for,
+            augmentation_for,
             seed,
         )
         self._random_place = random_place
