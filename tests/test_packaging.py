@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import os
 import re
@@ -11,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import ava_det
 
@@ -113,6 +115,26 @@ def test_every_entry_point_is_a_function(installed: Path) -> None:
     for target in targets:
         module, function = target.split(":")
         assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_the_lowest_versions_are_the_bounds_of_setup_cfg() -> None:
+    """`make matrix` installs what setup.cfg promises; a Python newer than a release takes later ones."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    wanted = [Requirement(line) for line in setup["options"]["install_requires"].split()]
+    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    here = {
+        pin.name: pin.specifier
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate({"python_version": "3.12"})
+    }
+    assert sorted(here) == sorted(one.name for one in wanted)
+    for one in wanted:
+        [bound] = one.specifier
+        [pin] = here[one.name]
+        assert (bound.operator, pin.operator) == (">=", "==")
+        assert f"{pin.version}.".startswith(f"{bound.version}."), one.name
 
 
 def test_one_version() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 from av.stream import Disposition
@@ -30,6 +31,10 @@ CONTAINERS = {
     "rm",
     "wtv",
 }
+# Before 19 PyAV refuses a file whose titles are no UTF-8, unless it is told to replace what is not.
+TOLERANT: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
 PICTURE_CODECS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}
 
 
@@ -45,7 +50,7 @@ def open_container(path: str | Path) -> av.container.InputContainer:
         VideoError: the file cannot be opened, in one sentence with FFmpeg's reason.
     """
     try:
-        return av.open(to_url(path), metadata_errors="replace")
+        return av.open(to_url(path), **TOLERANT)
     except UnicodeEncodeError:
         raise VideoError(f"{str(path)!r}: expected a file name in UTF-8, rename the file") from None
     except (av.FFmpegError, OSError) as error:
@@ -86,7 +91,7 @@ def choose_video_stream(
 def holds_film(path: str | Path) -> bool:
     """Looks into a file: whether it is a container with a film in it, whatever it is called."""
     try:
-        with av.open(to_url(path), metadata_errors="replace") as container:
+        with av.open(to_url(path), **TOLERANT) as container:
             is_known = bool(CONTAINERS & set(container.format.name.split(",")))
             return is_known and any(rank_stream(stream) == 0 for stream in container.streams.video)
     except (av.FFmpegError, OSError, ValueError):
