@@ -146,7 +146,7 @@ def positive(text: str) -> float:
 
 
 def interval(text: str) -> float:
-    """An argument that is a number of seconds between two looks at a video, at least a thousandth."""
+    """An argument that is a number of seconds between two keyframes, at least a thousandth."""
     value = float(text)
     if not 0.001 <= value < math.inf:
         raise argparse.ArgumentTypeError(
@@ -225,7 +225,7 @@ def _recorded(main: Main) -> Main:
 
 
 def _speaks() -> bool:
-    """Whether this process tells a mistake: of those that have not met, one of each machine does."""
+    """Whether this process tells a mistake: before they have met, one of each machine does."""
     distributed = sys.modules.get("ava_det.distributed")  # who never imported it has met nobody
     return int(os.environ.get("LOCAL_RANK", 0)) == 0 or (
         distributed is not None and distributed.has_met()

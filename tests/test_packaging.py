@@ -71,12 +71,13 @@ def test_configs_and_types_travel_with_the_package(installed: Path) -> None:
 def test_the_wheel_holds_nothing_but_the_package(installed: Path) -> None:
     tops = {path.name for path in installed.iterdir() if path.suffix != ".dist-info"}
     assert tops == {"ava_det"}
-    commands = {path.name for path in (installed / "ava_det" / "commands").iterdir()}
+    commands = {path.name for path in (installed / "ava_det" / "commands").glob("*.py")}
     assert commands == {path.name for path in (ROOT / "ava_det" / "commands").glob("*.py")}
 
 
 def test_tools_run_from_another_folder(installed: Path, tmp_path: Path) -> None:
-    code = "import ava_det.config as c; print(c.__file__, c.load_config('configs/synthetic/slowfast.yaml').model.depth)"
+    load = "c.load_config('configs/synthetic/slowfast.yaml')"
+    code = f"import ava_det.config as c; print(c.__file__, {load}.model.depth)"
     finished = run_python(installed, tmp_path, "-c", code)
     assert finished.stdout.split()[1] == "14", finished.stderr
     assert finished.stdout.startswith(str(installed))
@@ -108,9 +109,8 @@ def test_the_quickstart_runs_from_another_folder(installed: Path, tmp_path: Path
 
 def test_every_entry_point_is_a_function(installed: Path) -> None:
     [entries] = installed.glob("*.dist-info/entry_points.txt")
-    targets = {
-        line.split("=")[1].strip() for line in entries.read_text().splitlines() if "=" in line
-    }
+    lines = [line for line in entries.read_text().splitlines() if "=" in line]
+    targets = {line.split("=")[1].strip() for line in lines}
     assert targets
     for target in targets:
         module, function = target.split(":")

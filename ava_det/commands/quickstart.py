@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def dataset_overrides(dataset: Path) -> list[str]:
-    """The overrides that point the config at a dataset rendered elsewhere than its default folder."""
+    """The overrides that point the config at a dataset rendered in another folder."""
     files = [f"data.{split}.annotations={dataset}/{split}.csv" for split in ("train", "val")]
     files += [f"data.{split}.excluded={dataset}/{split}_excluded.csv" for split in ("train", "val")]
     return [f"data.video_dir={dataset}/videos", f"data.label_map={dataset}/labelmap.pbtxt", *files]

@@ -1,4 +1,4 @@
-"""The experiment: a YAML file states in full what makes it, `key=value` overrides come after it.
+"""The experiment: a YAML file, after the base it may name; `key=value` overrides come last.
 
 Only tasks, inference and commands see a whole `Config`: every other class takes plain values.
 """

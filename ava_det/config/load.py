@@ -35,7 +35,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def config_from_dict(values: dict[str, Any], path: str, overrides: Sequence[str] = ()) -> Config:
-    """A config of plain nested values, as a checkpoint carries them; `path` names them in errors."""
+    """A config of plain nested values, as checkpoints carry them; `path` names them in errors."""
     return _merge([(path, values)], overrides)
 
 

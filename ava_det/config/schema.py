@@ -352,7 +352,7 @@ class TrainConfig:
 
 @dataclass
 class DetectorConfig:
-    """What `train_detector.py` trains from random weights; with `weights` it trains the network of
+    """What `ava-det train-detector` trains from random weights; with `weights` it trains the network of
     that file.
 
     Faster R-CNN with a feature pyramid; the defaults are R50-FPN, with a norm that can be trained.

@@ -1,4 +1,4 @@
-"""A training from its command line to its results: what `ava-det train` and `train-kinetics` do alike.
+"""A training from its command line to its results, for `ava-det train` and `train-kinetics`.
 
 Each tool says what is learned and how it is scored, a `Task`; the run folder, --resume,
 --eval-only, preemption, logs and curves are the same.

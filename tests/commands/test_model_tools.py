@@ -58,7 +58,8 @@ def test_convert_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     model = build_model(config)
     save_checkpoint(tmp_path / "last.pt", {"model": model.state_dict(), "label_map": {1: "stand"}})
     target = tmp_path / "ours.safetensors"
-    assert convert_weights.main([str(tmp_path / "last.pt"), str(target), "--config", SMALL]) == 0
+    named = ["--weights", str(tmp_path / "last.pt"), "--output", str(target)]
+    assert convert_weights.main([*named, "--config", SMALL]) == 0
     assert "entries loaded" in capsys.readouterr().out
     content = load_checkpoint(target)
     assert content["label_map"] == {1: "stand"}
@@ -67,6 +68,15 @@ def test_convert_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     load_weights(copy, target)
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, copy.state_dict()[name])
+
+
+def test_convert_takes_two_file_names_as_before(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "last.pt", {"model": build_model(load_config(SMALL)).state_dict()})
+    target = tmp_path / "out.safetensors"
+    assert convert_weights.main([str(tmp_path / "last.pt"), "--config", SMALL, str(target)]) == 0
+    assert target.is_file()
+    with pytest.raises(SystemExit):
+        convert_weights.main([str(tmp_path / "last.pt"), "--config", SMALL])
 
 
 def test_convert_weights_that_do_not_fit(
