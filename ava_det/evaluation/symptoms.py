@@ -92,14 +92,14 @@ def _swapped_files(annotations: AvaRows, detections: AvaRows) -> list[str]:
     """Column 8 tells the files apart: person ids are whole numbers, scores hardly ever all are."""
     ids, scores = annotations.person_ids[~np.isnan(annotations.person_ids)], detections.scores
     said = []
-    fractions = np.flatnonzero(ids % 1 != 0)
+    fractions = np.flatnonzero(ids != np.round(ids))
     if len(fractions):
         said.append(
             f"{annotations.path}: column 8 holds {ids[fractions[0]]:g}, a score, where "
             "annotations have a person id: "
             "detections were given as --annotations"
         )
-    if (scores % 1 == 0).all() and scores.min() < scores.max():
+    if (scores == np.round(scores)).all() and 0 <= scores.min() < scores.max() < np.inf:
         said.append(
             f"{detections.path}: column 8 holds whole numbers from {scores.min():g} to "
             f"{scores.max():g}, as person "
