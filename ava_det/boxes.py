@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torchvision.ops import box_iou, clip_boxes_to_image
 
 
 def compute_area(boxes: Tensor) -> Tensor:
@@ -16,18 +17,12 @@ def compute_area(boxes: Tensor) -> Tensor:
 
 def compute_iou(first: Tensor, second: Tensor) -> Tensor:
     """Intersection over union [N, M] of boxes [N, 4] and [M, 4]; 0 where both areas are 0."""
-    top_left = torch.maximum(first[:, None, :2], second[None, :, :2])
-    bottom_right = torch.minimum(first[:, None, 2:], second[None, :, 2:])
-    size = (bottom_right - top_left).clamp(min=0)
-    intersection = size[..., 0] * size[..., 1]
-    union = compute_area(first)[:, None] + compute_area(second)[None, :] - intersection
-    return torch.where(union > 0, intersection / union, torch.zeros_like(union))
+    return box_iou(first, second).nan_to_num(nan=0.0)
 
 
 def clip_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
     """Moves the corners that stand outside [0, width] x [0, height] onto its edge."""
-    limits = boxes.new_tensor([width, height, width, height])
-    return boxes.clamp(min=0).minimum(limits)
+    return clip_boxes_to_image(boxes, (height, width))
 
 
 def scale_boxes(boxes: Tensor, width: float, height: float) -> Tensor:

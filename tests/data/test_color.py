@@ -90,7 +90,7 @@ def test_off_draws_nothing_and_leaves_the_view_as_it_was() -> None:
     plain = draw_training_augmentation(sides, 32, True, 0.1, generator().manual_seed(3))
     colored = draw_training_augmentation(sides, 32, True, 0.1, generator().manual_seed(3), 0.4, 0.1)
     assert colored.color is not None
-    assert colored.__dict__ | {"colour": None} == plain.__dict__
+    assert colored.__dict__ | {"color": None} == plain.__dict__
 
 
 def test_lighting_follows_the_directions_of_color() -> None:
