@@ -114,7 +114,7 @@ def test_a_run_that_dies_at_any_write_goes_on_to_the_same_bytes(
             return call
 
         with monkeypatch.context() as patch:
-            patch.setattr("ava_det.files.os.replace", die(os.replace))
+            patch.setattr("ava_det.files.atomic.os.replace", die(os.replace))
             patch.setattr("ava_det.detectors.box_file.shutil.rmtree", die(shutil.rmtree))
             patch.setattr("ava_det.detectors.box_file.Path.unlink", die(Path.unlink))
             with pytest.raises(Killed):
