@@ -1,8 +1,7 @@
 """AVA spatiotemporal action detection: who does what, where and when in a video.
 
-`from ava_det import Predictor` is all most programs need; docs/python.md walks through it. The
-names below are loaded when they are first asked for, so that importing ava_det costs next to
-nothing.
+`from ava_det import Predictor` is all most programs need; docs/python.md explains it. The names
+below are imported at their first use, so that `import ava_det` is fast.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""`ava-det COMMAND` and `python -m ava_det COMMAND`: the command is imported when it is run."""
+"""Runs `ava-det COMMAND` and `python -m ava_det COMMAND`; a command is imported when it is run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ava_det.commands import COMMANDS, GROUPS, OLD_NAMES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command that the first word names, on the words after it.
+    """Runs the command named by the first word, with the words after it as its arguments.
 
     Args:
-        argv: the words of the command line; None for those of the process.
+        argv: Words of the command line; None for those of the process.
 
     Returns:
-        The exit code: 0; 2 for a mistake; what a command says of itself otherwise.
+        The exit code: 0 for success, 2 for a user's mistake, or another code of the command.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def main_by_old_name() -> int:
-    """Runs for `ava-train`, `ava-demo` and so on the command of the new name, and names it."""
+    """Runs `ava-train`, `ava-demo` and so on by their new names, and prints the new name."""
     old = Path(sys.argv[0]).name.removesuffix(".exe").removesuffix("-script.py")
     new = OLD_NAMES[old]
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
@@ -50,7 +50,7 @@ def main_by_old_name() -> int:
 
 
 def describe() -> str:
-    """The help: every command with its summary."""
+    """Returns the text of --help: every command with its summary."""
     width = max(map(len, COMMANDS)) + 2
     lines = ["usage: ava-det COMMAND [options] [key=value ...]", ""]
     lines += ["AVA spatiotemporal action detection: who does what, where and when in a video."]
@@ -63,7 +63,7 @@ def describe() -> str:
 
 
 def suggest(word: str) -> str:
-    """A sentence about a word that is no command."""
+    """Returns a sentence about a word that is no command, with the nearest command."""
     if word.startswith("-"):
         return f"expected a command before its options, received {word!r}"
     known = {name.removeprefix("ava-"): command for name, command in OLD_NAMES.items()}

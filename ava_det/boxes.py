@@ -1,5 +1,6 @@
-"""Pure functions on boxes: float tensors [N, 4], xyxy. Nothing here knows about frames, files or
-models.
+"""Computes with boxes: pure functions on float tensors [N, 4], xyxy.
+
+No function here depends on frames, files or models.
 """
 
 from __future__ import annotations
@@ -10,24 +11,28 @@ from torchvision.ops import box_iou, clip_boxes_to_image
 
 
 def compute_area(boxes: Tensor) -> Tensor:
-    """Areas [N]; a box whose corners are swapped has area 0."""
+    """Computes areas [N]; a box whose corners are swapped has area 0."""
     size = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0)
     return size[:, 0] * size[:, 1]
 
 
 def compute_iou(first: Tensor, second: Tensor) -> Tensor:
-    """Intersection over union [N, M] of boxes [N, 4] and [M, 4]; 0 where both areas are 0."""
+    """Computes intersection over union [N, M] of boxes [N, 4] and [M, 4].
+
+    It is 0 where both areas are 0.
+    """
     return box_iou(first, second).nan_to_num(nan=0.0)
 
 
 def clip_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
-    """Moves the corners that stand outside [0, width] x [0, height] onto its edge."""
+    """Moves corners that are outside [0, width] x [0, height] to its edge."""
     return clip_boxes_to_image(boxes, (height, width))
 
 
 def scale_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
-    """Multiplies x by `width` and y by `height`: fractions to pixels, or pixels of one size to
-    another.
+    """Multiplies x by `width` and y by `height`.
+
+    This converts fractions to pixels, or pixels of one size to those of another.
     """
     return boxes * boxes.new_tensor([width, height, width, height])
 
@@ -35,11 +40,20 @@ def scale_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
 def place_as_pyslowfast(
     boxes: Tensor, width: int, height: int, new_width: int, new_height: int
 ) -> Tensor:
-    """The rounding that PySlowFast's weights saw: fractions of a `width` x `height` picture to
-    fractions of it resized.
+    """Places boxes on a resized picture as PySlowFast does, with the rounding its weights saw.
 
     Corners are kept within the last pixel (width - 1, height - 1) before and after, and both axes
-    grow by the ratio of the longer sides, of which the resized one was rounded down.
+    are multiplied by the ratio of the longer sides, of which the resized one was rounded down.
+
+    Args:
+        boxes: Float [N, 4], xyxy, fractions of the picture.
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
+        new_width: Of the resized picture, in pixels.
+        new_height: Of the resized picture, in pixels.
+
+    Returns:
+        Float [N, 4], xyxy, fractions of the resized picture.
     """
     ratio = new_width / width if height < width else new_height / height
     pixels = clip_boxes(scale_boxes(boxes, width, height), width - 1, height - 1) * ratio
@@ -47,7 +61,7 @@ def place_as_pyslowfast(
 
 
 def normalize_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
-    """Pixels of a [height, width] frame to fractions 0..1."""
+    """Converts pixels of a [height, width] frame to fractions 0..1."""
     return boxes / boxes.new_tensor([width, height, width, height])
 
 

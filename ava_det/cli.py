@@ -1,4 +1,4 @@
-"""What every command does the same way: arguments, help, and a user's mistake in one sentence."""
+"""Provides what all commands share: arguments, help, and errors of a user in one sentence."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 class ToolParser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line; `parse_intermixed_args` lets options and
-    overrides mix.
+    """Parses a command line; its error messages are one line.
+
+    `parse_intermixed_args` accepts options and overrides in any order.
+
+    Args:
+        prog: The command as it is typed, such as `ava-det train`.
+        description: The docstring of the command's module. Its first paragraph is printed above the
+            options, the others, with the examples, below them.
+        **options: Further arguments of argparse.ArgumentParser.
     """
 
     def __init__(
         self, prog: str | None = None, description: str | None = None, **options: Any
     ) -> None:
-        """Takes a module's docstring as description.
-
-        Args:
-            prog: the command as it is typed, such as `ava-det train`.
-            description: its first paragraph stands above the options, the others, with the
-                examples, below.
-            options: as argparse's.
-        """
         summary, _, rest = (description or "").partition("\n\n")
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(
@@ -45,41 +44,42 @@ class ToolParser(argparse.ArgumentParser):
         self._key_options: list[str] = []
 
     def error(self, message: str) -> NoReturn:
+        """Prints an error in one line and exits with code 2."""
         self.exit(2, f"{self.prog}: {message} (see --help)\n")
 
     def add_config(self, meaning: str, required: bool = True) -> None:
-        """`--config FILE`, the experiment."""
+        """Adds `--config FILE`, the experiment."""
         self.add_argument("--config", required=required, metavar="FILE", help=meaning)
 
     def add_overrides(self) -> None:
-        """Trailing `key=value` arguments, as `args.overrides`."""
+        """Adds `key=value` arguments, as `args.overrides`."""
         self.add_argument(
             "overrides", nargs="*", metavar="key=value", help="config values, such as train.lr=0.1"
         )
 
     def add_weights(self, meaning: str, **options: Any) -> None:
-        """`--weights FILE|NAME`, trained ones."""
+        """Adds `--weights FILE|NAME`, trained weights."""
         self.add_argument("--weights", metavar="FILE|NAME", help=meaning, **options)
 
     def add_weights_key(self, meaning: str) -> None:
-        """`--weights FILE|NAME`, short for the override weights=FILE|NAME."""
+        """Adds `--weights FILE|NAME`, short for the override weights=FILE|NAME."""
         self.add_weights(meaning)
         self._key_options.append("weights")
 
     def add_device_key(self) -> None:
-        """`--device DEVICE`, short for the override device=DEVICE."""
+        """Adds `--device DEVICE`, short for the override device=DEVICE."""
         self.add_argument(
             "--device", type=device, help="auto, cpu, cuda or cuda:N (default: the config's)"
         )
         self._key_options.append("device")
 
     def add_detector(self, names: Sequence[str], group: Any = None, default: str = "auto") -> None:
-        """`--detector NAME[:WEIGHTS]`, who finds the persons; None where it is not given.
+        """Adds `--detector NAME[:WEIGHTS]`, the person detector; None where it is not given.
 
         Args:
-            names: the detectors there are.
-            group: options of which only one may be given.
-            default: what help says of a detector that is not given.
+            names: The names of the available detectors.
+            group: An argparse group of options of which only one may be given, to add it to.
+            default: The default that --help names.
         """
         listed = ", ".join(names)
 
@@ -95,8 +95,10 @@ class ToolParser(argparse.ArgumentParser):
         )
 
     def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse's, but an option of several values ends where a key=value begins: `--seeds 0
-        1 train.lr=0.1`.
+        """Parses options and overrides in any order.
+
+        Unlike argparse, an option of several values ends where a key=value begins:
+        `--seeds 0 1 train.lr=0.1`.
         """
         several = {
             name
@@ -105,7 +107,7 @@ class ToolParser(argparse.ArgumentParser):
             for name in action.option_strings
         }
         words: list[str] = []
-        # options of several values, where nothing follows that could be taken for one
+        # Options of several values go last, where no word follows that could be taken for a value.
         last: list[str] = []
         target = words
         for word in sys.argv[1:] if args is None else args:
@@ -121,9 +123,7 @@ class ToolParser(argparse.ArgumentParser):
         return parsed
 
     def _is_option(self, word: str) -> bool:
-        """Whether a word can be an option: `-clip.mp4` is a file name, as no option but -h has one
-        dash.
-        """
+        """Tells options from file names such as `-clip.mp4`: only -h has a single dash."""
         return word.startswith("--") or word in self._option_string_actions
 
     def _parse_optional(self, arg_string: str) -> Any:
@@ -131,14 +131,14 @@ class ToolParser(argparse.ArgumentParser):
 
 
 def device(text: str) -> str:
-    """An argument that names a device."""
+    """Parses an argument that names a device."""
     if not DEVICE.fullmatch(text):
         raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda or cuda:N, received {text!r}")
     return text
 
 
 def positive(text: str) -> float:
-    """An argument that is a positive number."""
+    """Parses an argument that is a positive number."""
     value = float(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a positive number, received {text!r}")
@@ -146,7 +146,7 @@ def positive(text: str) -> float:
 
 
 def interval(text: str) -> float:
-    """An argument that is a number of seconds between two keyframes, at least a thousandth."""
+    """Parses the number of seconds between two keyframes, at least 0.001."""
     value = float(text)
     if not 0.001 <= value < math.inf:
         raise argparse.ArgumentTypeError(
@@ -156,14 +156,14 @@ def interval(text: str) -> float:
 
 
 def count_from_zero(text: str) -> int:
-    """An argument that is a whole number, 0 or more."""
+    """Parses an argument that is a whole number, 0 or more."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, received {text!r}")
     return int(text)
 
 
 def second(text: str) -> float:
-    """An argument that is a moment, in seconds."""
+    """Parses an argument that is a time in seconds, of either sign."""
     value = float(text)
     if not abs(value) < 1e9:
         raise argparse.ArgumentTypeError(f"expected a number of seconds, received {text!r}")
@@ -171,7 +171,7 @@ def second(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """An argument that is a number of things, at least one."""
+    """Parses an argument that is a whole number, 1 or more."""
     if not text.strip().isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(
             f"expected a whole number of at least 1, received {text!r}"
@@ -180,7 +180,7 @@ def count(text: str) -> int:
 
 
 def fraction(text: str) -> float:
-    """An argument from 0 to 1."""
+    """Parses an argument from 0 to 1."""
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a fraction 0..1, received {text!r}")
@@ -188,24 +188,31 @@ def fraction(text: str) -> float:
 
 
 def reports_mistakes(main: Main) -> Main:
-    """Ends a tool with 0, or with 2 and one sentence on stderr for a user's mistake (a ValueError
-    or OSError).
+    """Wraps a command so that a user's mistake ends it with one sentence on stderr.
 
-    Every other exception is a fault of ours and keeps its traceback. Under torchrun a mistake that
-    all processes make alike, before they have met, is said once a machine.
+    A ValueError or OSError is a user's mistake; every other exception is a bug and keeps its
+    traceback. Under torchrun, a mistake that all processes make before the process group exists is
+    printed once per machine.
+
+    Args:
+        main: The command. Takes the words of its command line, and may return an exit code.
+
+    Returns:
+        The wrapped command. Its exit code is that of `main`, 2 after a user's mistake, 130 after
+        Ctrl-C.
     """
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> int:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            # a file name may hold what a terminal cannot show
+            # A file name may contain characters that the terminal cannot show.
             sys.stdout.reconfigure(errors="backslashreplace")
-        # a library's root handler would print warnings once more
+        # A root handler set up by a library would print each warning a second time.
         logging.getLogger("ava_det").propagate = False
         try:
             return _recorded(main)(argv) or 0
         except (ValueError, OSError) as error:
-            if _speaks():
+            if _prints_mistakes():
                 print(f"error: {_sentence(error)}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
@@ -216,17 +223,18 @@ def reports_mistakes(main: Main) -> Main:
 
 
 def _recorded(main: Main) -> Main:
-    """Under torchrun, main with its mistake recorded, for the summary that torchrun prints."""
+    """Records the exception of `main` for the summary that torchrun prints, under torchrun."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return main
-    from torch.distributed.elastic.multiprocessing.errors import record  # takes a second
+    from torch.distributed.elastic.multiprocessing.errors import record  # slow, so only here
 
     return cast(Main, record(main))
 
 
-def _speaks() -> bool:
-    """Whether this process tells a mistake: before they have met, one of each machine does."""
-    distributed = sys.modules.get("ava_det.distributed")  # who never imported it has met nobody
+def _prints_mistakes() -> bool:
+    """Tells whether this process prints a mistake: one per machine until the group exists."""
+    # A process that never imported the package has no process group.
+    distributed = sys.modules.get("ava_det.distributed")
     return int(os.environ.get("LOCAL_RANK", 0)) == 0 or (
         distributed is not None and distributed.has_met()
     )

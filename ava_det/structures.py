@@ -1,8 +1,8 @@
-"""What packages hand to one another: dataclasses that check their own shapes.
+"""Defines the dataclasses that packages exchange; they check their own shapes.
 
 Boxes are float32 xyxy. They are *normalized* (fractions of the frame, 0..1) in `Keyframe` and
 `Detections`, and *pixels of the clip* in `Clip` and `ClipBatch`. Action columns are 0-based: column
-= AVA action id - 1.
+= AVA action id - 1. The terms are defined in docs/glossary.md.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from torch import Tensor
 
 
 def timestamp_key(timestamp: float) -> str:
-    """The form in which timestamps are compared: 902, 902.0 and 0902 are one keyframe, 902.5
-    another.
-    """
+    """Formats a timestamp, in seconds, for comparison: 902, 902.0 and 0902 give the same text."""
     return f"{timestamp:.6f}"
 
 
 class KeyframeKey(NamedTuple):
-    """Names a keyframe.
+    """Identifies a keyframe.
 
-    timestamp: what `timestamp_key` makes of its annotation time in seconds.
+    Attributes:
+        video_id: The video.
+        timestamp: Its annotation time in seconds, as formatted by `timestamp_key`.
     """
 
     video_id: str
@@ -33,13 +33,16 @@ class KeyframeKey(NamedTuple):
 
     @classmethod
     def at(cls, video_id: str, timestamp: float) -> KeyframeKey:
-        """Names the keyframe of a video at `timestamp`, in seconds."""
+        """Returns the key of the keyframe of a video at `timestamp`, in seconds."""
         return cls(video_id, timestamp_key(timestamp))
 
 
 class Persons(NamedTuple):
-    """The persons of a keyframe: boxes float32 [N, 4], xyxy, fractions of the frame, and scores
-    float32 [N], 0..1.
+    """Holds the persons of a keyframe.
+
+    Attributes:
+        boxes: Float32 [N, 4], xyxy, fractions of the frame.
+        scores: Float32 [N], person scores 0..1.
     """
 
     boxes: Tensor
@@ -73,13 +76,15 @@ def _check(condition: bool, owner: object, expected: str, value: object) -> None
 
 @dataclass(repr=False)
 class Keyframe(_ShapeRepr):
-    """The one annotated frame of a second, with the persons on it.
+    """Describes one frame whose persons are to be classified, with these persons.
 
-    timestamp: seconds, as the annotation counts them.
-    boxes: float32 [N, 4], xyxy, fractions of the frame.
-    labels: float32 [N, C] multi-hot, or None where nobody has labeled the actions.
-    person_scores: float32 [N]; 1 for ground truth, the detector's confidence otherwise.
-    frame_size: width and height of the frame in pixels, where a video was read.
+    Attributes:
+        video_id: The video.
+        timestamp: Annotation time in seconds.
+        boxes: Float32 [N, 4], xyxy, fractions of the frame.
+        labels: Float32 [N, C] multi-hot, or None where the actions are not labeled.
+        person_scores: Float32 [N]; 1 for ground truth, the detector's confidence otherwise.
+        frame_size: Width and height of the frame in pixels; None where no video was read.
     """
 
     video_id: str
@@ -91,7 +96,7 @@ class Keyframe(_ShapeRepr):
 
     @property
     def key(self) -> KeyframeKey:
-        """What names this keyframe in box files and lists of excluded keyframes."""
+        """Returns the key of this keyframe in box files and exclusion lists."""
         return KeyframeKey.at(self.video_id, self.timestamp)
 
     def __post_init__(self) -> None:
@@ -115,12 +120,15 @@ class Keyframe(_ShapeRepr):
 
 @dataclass(repr=False)
 class Clip(_ShapeRepr):
-    """Frames around one keyframe, ready for the network.
+    """Holds the frames around one keyframe, as the network takes them.
 
-    slow: float [3, T, H, W] or None (Fast-only); fast: float [3, alpha * T, H, W] or None
-    (Slow-only, I3D). boxes: float32 [N, 4], xyxy, pixels of the clip. labels: float32 [N, C] or
-    None. keyframe: the keyframe with the boxes as they were before any resize, crop or flip, one
-    row per clip box.
+    Attributes:
+        slow: Float [3, T, H, W]; None for a Fast-only network.
+        fast: Float [3, alpha * T, H, W]; None for a Slow-only network or I3D.
+        boxes: Float32 [N, 4], xyxy, pixels of the clip.
+        labels: Float32 [N, C] multi-hot, or None.
+        keyframe: The keyframe with its boxes as they were before any resize, crop or flip, one row
+            per clip box.
     """
 
     slow: Tensor | None
@@ -149,11 +157,15 @@ class Clip(_ShapeRepr):
 
 @dataclass(repr=False)
 class ClipBatch(_ShapeRepr):
-    """Several clips side by side.
+    """Holds a batch of clips.
 
-    slow: float [B, 3, T, H, W] or None; fast: float [B, 3, alpha * T, H, W] or None. rois: float32
-    [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, K persons over the whole batch. labels:
-    float32 [K, C], or None if any clip is unlabeled. keyframes: B of them, in clip order.
+    Attributes:
+        slow: Float [B, 3, T, H, W] or None, as in `Clip`.
+        fast: Float [B, 3, alpha * T, H, W] or None, as in `Clip`.
+        rois: Float32 [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, for the K persons of
+            the whole batch.
+        labels: Float32 [K, C] multi-hot, or None if any clip is unlabeled.
+        keyframes: The B keyframes, in the order of the clips.
     """
 
     slow: Tensor | None
@@ -179,11 +191,14 @@ class ClipBatch(_ShapeRepr):
 
 @dataclass(repr=False)
 class Detections(_ShapeRepr):
-    """What the network says about the persons of one keyframe.
+    """Holds the network's results for the persons of one keyframe.
 
-    boxes: float32 [N, 4], xyxy, fractions of the frame.
-    action_scores: float32 [N, C], after the sigmoid. person_scores: float32 [N].
-    track_ids: int64 [N], or None where nobody tracked. keyframe: where and when.
+    Attributes:
+        boxes: Float32 [N, 4], xyxy, fractions of the frame.
+        action_scores: Float32 [N, C], after the sigmoid; column = action id - 1.
+        person_scores: Float32 [N], the detector's confidence; 1 for ground truth.
+        track_ids: Int64 [N], or None without tracking.
+        keyframe: The keyframe that was classified.
     """
 
     boxes: Tensor
@@ -212,11 +227,18 @@ class Detections(_ShapeRepr):
             )
 
     def to_supervision(self, label_map: Mapping[int, str] | None = None) -> Any:
-        """The same as supervision.Detections: boxes in pixels, of each person the surest action.
+        """Converts to supervision.Detections, with the highest-scored action of each person.
 
-        class_id is that action's id (1-based), confidence its score, tracker_id the track; data has
-        person_score, all action_scores and, with a label map, class_name. Raises ValueError where
-        supervision is not installed, or where the keyframe does not know its frame's size.
+        Args:
+            label_map: Action names by 1-based id.
+
+        Returns:
+            A supervision.Detections: xyxy in pixels, class_id the 1-based id of that action,
+            confidence its score, tracker_id the track id; data has person_score, action_scores
+            (all of them) and, with a label map, class_name.
+
+        Raises:
+            ValueError: supervision is not installed, or the keyframe has no frame_size.
         """
         try:
             import supervision
