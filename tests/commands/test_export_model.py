@@ -89,6 +89,20 @@ def test_the_same_map_and_the_same_demo(
     )
     assert code == 0, err
     assert "keyframes; written" in out
+    alone = [
+        "--weights",
+        exported,
+        "--boxes",
+        "motion",
+        "--csv",
+        tmp_path / "alone.csv",
+        "--end",
+        "2",
+    ]
+    code, out, err = run_tool(
+        "demo", "--video", video, *alone
+    )  # the file carries all that it needs
+    assert code == 0, err
 
 
 def test_a_wrong_suffix_is_said_first(
