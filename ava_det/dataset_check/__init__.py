@@ -1,6 +1,4 @@
-"""The data set doctor: what is wrong with annotations, videos and boxes before anything is trained
-on them.
-"""
+"""Finds faults of a data set (annotations, videos, boxes) before training: the data set doctor."""
 
 from ava_det.dataset_check.doctor import DatasetFiles, Examination, check_dataset
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding

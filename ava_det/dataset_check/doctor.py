@@ -1,4 +1,4 @@
-"""All checks of a data set, one after the other, over every split; none stops another."""
+"""Runs all checks of a data set over every split; no finding stops the checks that follow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ava_det.dataset_check.boxes import check_boxes
-from ava_det.dataset_check.findings import ERROR, SEVERITIES, Finding
+from ava_det.dataset_check.findings import ERROR, NOTE, SEVERITIES, Finding
 from ava_det.dataset_check.keyframes import check_excluded, check_leaks, check_persons
 from ava_det.dataset_check.labels import check_classes, check_label_map, check_labels
 from ava_det.dataset_check.person_boxes import check_person_boxes
@@ -15,15 +15,22 @@ from ava_det.dataset_check.split_rows import SplitFiles, SplitRows, read_split
 from ava_det.dataset_check.videos import VideoFacts, check_seconds, check_video_files, probe_videos
 from ava_det.formats.label_map import load_label_map
 from ava_det.video.reader import VideoError
-from ava_det.video.sources import find_videos
+from ava_det.video.sources import key_by_id, scan_folder
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
 
 
 @dataclass(frozen=True)
 class DatasetFiles:
-    """What a config says about its data. `video_dir` and `label_map` are None where it does not
-    say.
+    """Describes the data of a config.
+
+    Attributes:
+        splits: The files of train, val and test, as far as the config has them.
+        video_dir: The folder of videos; None where the config names none.
+        label_map: The label map; None where the config names none.
+        start_second: Annotation time, in seconds, of a video's first frame.
+        num_classes: Columns of the network's logits.
+        min_person_score: Person boxes with a lower score are not used.
     """
 
     splits: Sequence[SplitFiles]
@@ -36,8 +43,13 @@ class DatasetFiles:
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found, the worst first, and what was read on the way. `videos`: facts of those that
-    can be opened.
+    """Holds what the checks found, and what they read.
+
+    Attributes:
+        findings: The findings, the most severe first.
+        splits: The rows of every split.
+        label_map: Action names by id; empty where there is no readable label map.
+        videos: Facts by video id, of the videos that can be opened.
     """
 
     findings: list[Finding]
@@ -47,11 +59,20 @@ class Examination:
 
     @property
     def has_errors(self) -> bool:
+        """Tells whether any finding is an error."""
         return any(finding.severity == ERROR for finding in self.findings)
 
 
 def check_dataset(files: DatasetFiles, progress: Progress) -> Examination:
-    """Runs every check. `progress` wraps the video ids while the files are opened."""
+    """Runs every check.
+
+    Args:
+        files: What the config says about its data.
+        progress: Wraps the video ids while the files are opened, as tqdm does.
+
+    Returns:
+        The findings and what was read.
+    """
     findings: list[Finding] = []
     label_map = _read_label_map(files, findings)
     splits = []
@@ -84,7 +105,7 @@ def _check_split(
 
 
 def _check_purpose(split: SplitRows) -> list[Finding]:
-    """Whether there is anything to train on, or any person to classify."""
+    """Checks that train has labels, and that a split with ground-truth boxes has boxes."""
     if not len(split.rows) or not split.files.annotations:
         return []
     where = split.files.where
@@ -129,10 +150,16 @@ def _read_label_map(files: DatasetFiles, findings: list[Finding]) -> dict[int, s
 
 
 def _find_videos(files: DatasetFiles, findings: list[Finding]) -> dict[str, Path] | None:
+    """Finds the videos by id, and adds a finding for entries of the folder that are no videos."""
     try:
         if files.video_dir is None:
             raise VideoError("no folder of videos is named")
-        return find_videos(files.video_dir)
+        folder = scan_folder(files.video_dir)
+        if (left_out := folder.describe_others()) is not None:
+            problem = left_out.removeprefix(f"{folder.path}: ")
+            remedy = "nothing to do, if that is meant"
+            findings.append(Finding(NOTE, "data.video_dir", problem, remedy, len(folder.others)))
+        return key_by_id(folder.videos)
     except VideoError as error:
         problem = str(error).removeprefix(f"{files.video_dir}: ")
         findings.append(

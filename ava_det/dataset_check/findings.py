@@ -1,4 +1,4 @@
-"""What a check found: how bad it is, where, what is wrong, how to mend it."""
+"""Defines a finding of a check: its severity, its place, the problem and the remedy."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ ERROR, WARNING, NOTE = SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's table.
+    """Describes one line of the doctor's table.
 
-    severity: error (spoils training or evaluation), warning (look at it) or note (good to know).
-    where: file:line, or a video id and second, of the first place. count: how many places there
-    are. split, rows: the rows of that split's annotations it is about, for pictures; empty where
-    there is nothing to see.
+    Attributes:
+        severity: `error` (spoils training or evaluation), `warning` (look at it) or `note` (good
+            to know).
+        where: The first place: file:line, or a video id and second, or a config key.
+        problem: What is wrong.
+        remedy: How to mend it.
+        count: The number of places.
+        split: The split whose annotations the finding is about; empty for other findings.
+        rows: The rows of these annotations, which the sheet can show; empty for other findings.
     """
 
     severity: str
@@ -41,8 +46,19 @@ def find_rows(
     remedy: str,
     pictured: bool = True,
 ) -> list[Finding]:
-    """One finding for all rows where `faulty` (bool [R]) holds, at the first of them; none where it
-    never does.
+    """Makes one finding of all faulty rows, at the first of them.
+
+    Args:
+        severity: As in `Finding`.
+        split: The name of the split.
+        rows: The rows of an annotation or box file, R of them.
+        faulty: Bool [R].
+        problem: What is wrong with the faulty rows.
+        remedy: How to mend it.
+        pictured: Whether the rows are of the annotations, so that the sheet can show them.
+
+    Returns:
+        A list of one finding; empty where no row is faulty.
     """
     indices = np.flatnonzero(faulty)
     if not len(indices):
@@ -62,13 +78,13 @@ def find_rows(
 
 
 def place(rows: AvaRows, row: int) -> str:
-    """file:line of a row, or its number in a file that has no lines."""
+    """Formats the place of a row: file:line, or its number in a file that has no lines."""
     path, number = rows.place(row)
     return f"{Path(path).name}{':' if rows.row_noun == 'line' else f', {rows.row_noun} '}{number}"
 
 
 def quote_first(values: Iterable[object], limit: int = 5) -> str:
-    """The first few of some things, and how many more there are."""
+    """Lists the first `limit` values, and how many more there are."""
     texts = [str(value) for value in values]
     more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
     return ", ".join(texts[:limit]) + more

@@ -1,5 +1,6 @@
-"""Rows and keyframes that contradict one another: duplicates, persons twice, leaks between splits,
-exclusions.
+"""Finds rows and keyframes that contradict one another.
+
+These are repeated rows, persons annotated twice, keyframes in two splits, and wrong exclusions.
 """
 
 from __future__ import annotations
@@ -15,73 +16,63 @@ from ava_det.dataset_check.overlaps import BOX, KEYFRAME, compute_overlaps
 from ava_det.dataset_check.split_rows import SplitRows
 from ava_det.formats.annotations import format_timestamp
 
-SAME_PERSON = 0.9  # IoU of two boxes that hardly two persons have
+SAME_PERSON = 0.9  # IoU that the boxes of two different persons hardly reach
 
 
 def check_persons(split: SplitRows) -> list[Finding]:
-    """Duplicate rows, boxes of one person drawn twice, one person id in two places, scores for
-    person ids.
+    """Checks the persons of a split.
+
+    Finds repeated rows, one box under two person ids, one person id with two boxes, boxes that
+    overlap almost entirely, and scores where person ids belong.
     """
-    rows = split.rows
     table = split.table
-    findings: list[Finding] = []
-
-    def add(severity: str, faulty: pl.DataFrame, problem: str, remedy: str) -> None:
-        mask = np.zeros(len(rows), dtype=bool)
-        mask[faulty["row"].to_numpy()] = True
-        findings.extend(find_rows(severity, split.name, rows, mask, problem, remedy))
-
-    person_ids = rows.person_ids[~np.isnan(rows.person_ids)]
-    if len(person_ids) and (person_ids != np.round(person_ids)).any():
+    findings = []
+    person_ids = split.rows.person_ids[~np.isnan(split.rows.person_ids)]
+    fractional = person_ids[person_ids != np.round(person_ids)]
+    if len(fractional):
         scores = table.filter(pl.col("column8") != pl.col("column8").round())
+        problem = f"person ids that look like scores: {fractional[0]:g}"
         remedy = "write a whole number for each person; a score belongs in result and box files"
-        add(
-            ERROR,
-            scores,
-            f"person ids that look like scores: {person_ids[person_ids % 1 != 0][0]:g}",
-            remedy,
-        )
-        # one person in what follows, whatever the score
+        findings += _find_in_table(ERROR, split, scores, problem, remedy)
+        # The checks below compare boxes without these scores.
         table = table.with_columns(column8=pl.lit(None, pl.Float64))
     boxed = table.filter(pl.col("x1").is_not_nan())
-    copies = boxed.filter(
-        pl.struct(*KEYFRAME, *BOX, "action_id", "column8").is_first_distinct().not_()
-    )
-    add(
-        ERROR,
-        copies,
-        "rows that repeat an earlier row: evaluators count each as a person to find",
-        "delete them",
-    )
+    row_key = pl.struct(*KEYFRAME, *BOX, "action_id", "column8")
+    copies = boxed.filter(row_key.is_first_distinct().not_())
+    problem = "rows that repeat an earlier row: evaluators count each as a person to find"
+    findings += _find_in_table(ERROR, split, copies, problem, "delete them")
+    return findings + _check_boxes_of_persons(split, boxed)
+
+
+def _check_boxes_of_persons(split: SplitRows, boxed: pl.DataFrame) -> list[Finding]:
+    """Checks that every person on a keyframe has one person id and one box."""
     persons = boxed.unique([*KEYFRAME, *BOX, "column8"], keep="first", maintain_order=True)
     twice = persons.filter(pl.struct(*KEYFRAME, *BOX).is_first_distinct().not_())
-    add(
-        ERROR,
-        twice,
-        "the same box under another person id",
-        "give the rows of one person one person id",
-    )
+    problem = "the same box under another person id"
+    remedy = "give the rows of one person one person id"
+    findings = _find_in_table(ERROR, split, twice, problem, remedy)
     persons = persons.join(twice.select("row"), on="row", how="anti").sort("row")
     known = persons.filter(pl.col("column8").is_not_null() & pl.col("column8").is_not_nan())
     moved = known.filter(pl.struct(*KEYFRAME, "column8").is_first_distinct().not_())
-    add(
-        ERROR,
-        moved,
-        "one person id with two different boxes on one keyframe",
-        "give every person a person id of its own, or all rows of a person one box",
-    )
+    problem = "one person id with two different boxes on one keyframe"
+    remedy = "give every person a person id of its own, or all rows of a person one box"
+    findings += _find_in_table(ERROR, split, moved, problem, remedy)
     near = _nearly_the_same(persons.join(moved.select("row"), on="row", how="anti"))
-    add(
-        WARNING,
-        near,
-        f"two boxes with IoU of {SAME_PERSON:g} or more on one keyframe: one person twice?",
-        "keep one",
-    )
-    return findings
+    problem = f"two boxes with IoU of {SAME_PERSON:g} or more on one keyframe: one person twice?"
+    return findings + _find_in_table(WARNING, split, near, problem, "keep one")
+
+
+def _find_in_table(
+    severity: str, split: SplitRows, faulty: pl.DataFrame, problem: str, remedy: str
+) -> list[Finding]:
+    """Makes one finding of the rows of a split that `faulty` has in its column `row`."""
+    mask = np.zeros(len(split.rows), dtype=bool)
+    mask[faulty["row"].to_numpy()] = True
+    return find_rows(severity, split.name, split.rows, mask, problem, remedy)
 
 
 def _nearly_the_same(persons: pl.DataFrame) -> pl.DataFrame:
-    """The later one of two persons of a keyframe whose boxes are almost one."""
+    """Finds the later of two persons of a keyframe whose boxes overlap almost entirely."""
     pairs = compute_overlaps(persons, persons).filter(
         pl.col("row") < pl.col("row_b"), pl.col("iou") >= SAME_PERSON
     )
@@ -89,7 +80,7 @@ def _nearly_the_same(persons: pl.DataFrame) -> pl.DataFrame:
 
 
 def check_leaks(splits: Sequence[SplitRows]) -> list[Finding]:
-    """Keyframes, or at least videos, that two splits share."""
+    """Finds keyframes, or at least videos, that two splits share."""
     findings = []
     for first, second in combinations(splits, 2):
         shared = second.table.join(first.keyframes, on=KEYFRAME, how="semi")
@@ -107,14 +98,17 @@ def check_leaks(splits: Sequence[SplitRows]) -> list[Finding]:
         findings += leaks
         videos = sorted(set(first.keyframes["video_id"]) & set(second.keyframes["video_id"]))
         if videos and not leaks:
-            problem = f"videos in {first.name} and in {second.name}, at different seconds: {quote_first(videos)}"
+            problem = (
+                f"videos in {first.name} and in {second.name}, at different seconds: "
+                f"{quote_first(videos)}"
+            )
             remedy = "neighbouring seconds look alike; splitting by video measures more honestly"
             findings.append(Finding(NOTE, second.name, problem, remedy, len(videos)))
     return findings
 
 
 def check_excluded(split: SplitRows) -> list[Finding]:
-    """Exclusions that name nothing, or everything."""
+    """Checks the exclusion lists of a split: excluded keyframes without rows, or all of them."""
     if not split.excluded or not split.files.excluded:
         return []
     keyframes = set(split.keyframes.iter_rows())
@@ -124,7 +118,10 @@ def check_excluded(split: SplitRows) -> list[Finding]:
     videos = {video_id for video_id, _ in keyframes}
     strangers = sorted(key for key in excluded if key[0] not in videos)
     if strangers and videos:
-        problem = f"excluded keyframes of videos that {split.name} has no rows of, such as {_show(strangers[0])}"
+        problem = (
+            f"excluded keyframes of videos that {split.name} has no rows of, such as "
+            f"{_show(strangers[0])}"
+        )
         remedy = "harmless in part of a data set; otherwise mend the video ids"
         findings.append(Finding(WARNING, where, problem, remedy, len(strangers)))
     unlabeled = sorted(key for key in excluded - keyframes if key[0] in videos)

@@ -1,6 +1,4 @@
-"""Action ids against the label map and the network's columns, and how the classes are spread over
-the splits.
-"""
+"""Checks action ids against the label map and the network, and the classes of the splits."""
 
 from __future__ import annotations
 
@@ -16,15 +14,15 @@ from ava_det.dataset_check.split_rows import SplitRows
 from ava_det.formats.ava_csv import EMPTY_ACTION, EMPTY_BOX, TWO_COLUMNS, AvaRows
 from ava_det.formats.ava_csv.opened import open_text
 
-# the 20 of AVA's 80 classes that its evaluators leave out: rows with them are no fault beside the
-# 60-class label map
+# The 20 of AVA's 80 classes that are not evaluated: rows with these ids are no fault with the label
+# map of the 60 evaluated classes.
 AVA_NOT_EVALUATED = {2, 16, 18, 19, 21, 23, 25, 31, 32, 33, 35, 39, 40, 42, 44, 50, 53, 55, 71, 75}
 AVA_EVALUATED = set(range(1, 81)) - AVA_NOT_EVALUATED
-FEW = 10  # labeled boxes of a class from which hardly anything is learned
+FEW = 10  # a network learns hardly anything from fewer labeled boxes of a class
 
 
 def check_label_map(label_map: Mapping[int, str], num_classes: int) -> list[Finding]:
-    """The map against the columns of the network."""
+    """Checks the label map (names by id) against the network's number of classes."""
     findings = []
     if max(label_map) > num_classes:
         problem = (
@@ -48,7 +46,11 @@ def check_label_map(label_map: Mapping[int, str], num_classes: int) -> list[Find
 
 
 def check_labels(split: SplitRows, label_map: Mapping[int, str], num_classes: int) -> list[Finding]:
-    """Ids of 0, ids that are shifted, ids nobody knows, boxes without an action."""
+    """Checks the action ids of a split.
+
+    Finds ids off by one, ids of 0, ids beyond `num_classes`, ids that are not in the label map, and
+    boxes without an action.
+    """
     rows = split.rows
     zero = _explicit_zeros(rows)
     known = np.isin(rows.action_ids, list(label_map))
@@ -58,7 +60,10 @@ def check_labels(split: SplitRows, label_map: Mapping[int, str], num_classes: in
     unknown = labeled & ~known
     shift = _find_shift(rows.action_ids[labeled], label_map) if unknown.any() else 0
     if shift:
-        problem = f"action ids look off by one: with {shift:+d} every id is in the label map (found {_ids(rows, unknown)})"
+        problem = (
+            f"action ids look off by one: with {shift:+d} every id is in the label map "
+            f"(found {_ids(rows, unknown)})"
+        )
         remedy = f"write id{shift:+d} in every row" + ("; ids count from 1" if shift == 1 else "")
         return find_rows(ERROR, split.name, rows, labeled, problem, remedy)
     findings = find_rows(
@@ -100,7 +105,7 @@ def _ids(rows: AvaRows, chosen: np.ndarray) -> str:
 
 
 def _find_shift(action_ids: np.ndarray, label_map: Mapping[int, str]) -> int:
-    """+1 or -1 where that brings every id into the map, otherwise 0."""
+    """Returns +1 or -1 where adding it to every id makes it one of the map, otherwise 0."""
     if set(label_map) == AVA_EVALUATED:
         label_map = dict.fromkeys(range(1, 81), "")
     ids = np.unique(action_ids)
@@ -108,7 +113,7 @@ def _find_shift(action_ids: np.ndarray, label_map: Mapping[int, str]) -> int:
 
 
 def _explicit_zeros(rows: AvaRows) -> np.ndarray:
-    """bool [R]: rows that say 0, not nothing, as their action; the reader gives 0 for both."""
+    """Finds rows, bool [R], whose action is written as 0: the reader reads empty ones as 0 too."""
     zero = rows.action_ids == 0
     if not zero.any() or not {EMPTY_ACTION, EMPTY_BOX, TWO_COLUMNS} & rows.forms.keys():
         return zero
@@ -128,7 +133,7 @@ def _lines_that_say_zero(path: str) -> set[int]:
 
 
 def check_classes(splits: Sequence[SplitRows], label_map: Mapping[int, str]) -> list[Finding]:
-    """Classes that training never sees, that nothing scores, or of which there is little."""
+    """Finds classes without boxes in train or in val, and classes with few boxes."""
     counts = {split.name: count_classes(split) for split in splits if split.name != "test"}
     findings = []
     train = counts.get("train")
@@ -187,7 +192,7 @@ def _class_finding(
 
 
 def count_classes(split: SplitRows) -> dict[int, int]:
-    """Labeled boxes by action id."""
+    """Counts the labeled boxes of each action id."""
     labeled = split.table.filter(pl.col("action_id") > 0)
     boxes = labeled.unique(
         ["video_id", "timestamp", "x1", "y1", "x2", "y2", "column8", "action_id"]

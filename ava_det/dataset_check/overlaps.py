@@ -1,4 +1,4 @@
-"""Overlap of boxes that stand on one keyframe, for whole tables at once."""
+"""Computes the overlaps of boxes on the same keyframe, for whole tables at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ BOX = ["x1", "y1", "x2", "y2"]
 
 
 def compute_overlaps(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
-    """Every pair of boxes of one keyframe, one from each table (as `split_rows.tabulate`): row,
-    row_b, iou.
+    """Computes the IoU of every pair of boxes on the same keyframe, one from each table.
+
+    Args:
+        first: A table of `split_rows.tabulate`.
+        second: Another one.
+
+    Returns:
+        The columns row (of `first`), row_b (of `second`) and iou.
     """
     pairs = first.join(second, on=KEYFRAME, suffix="_b")
     sides = [

@@ -1,4 +1,4 @@
-"""A box file against the annotations: scores, keyframes without a box, recall."""
+"""Checks a box file against the annotations: scores, keyframes without a box, recall."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ from ava_det.dataset_check.overlaps import BOX, KEYFRAME, compute_overlaps
 from ava_det.dataset_check.split_rows import SplitRows, tabulate
 from ava_det.formats.annotations import AvaRows
 
-LOW_RECALL = 0.7
-NO_RECALL = 0.1  # at IoU 0.5: worth a look; hardly the same boxes
+LOW_RECALL = 0.7  # at IoU 0.5: a warning below this
+NO_RECALL = 0.1  # at IoU 0.5: below this, the boxes are hardly of the same persons
 MANY_EMPTY = 0.1  # of the keyframes
 
 
 def check_person_boxes(split: SplitRows, min_score: float) -> list[Finding]:
-    """Findings about the box file of a split; none where its boxes come from elsewhere."""
+    """Checks the box file of a split; finds nothing where its boxes come from elsewhere.
+
+    Args:
+        split: The rows and the person boxes of the split.
+        min_score: Person boxes with a lower score are not used.
+
+    Returns:
+        The findings.
+    """
     boxes = split.boxes
     if boxes is None:
         return []
@@ -30,7 +38,10 @@ def check_person_boxes(split: SplitRows, min_score: float) -> list[Finding]:
     listed = sure.unique(KEYFRAME)
     strangers = len(listed.join(split.keyframes, on=KEYFRAME, how="anti"))
     if strangers == len(listed):
-        problem = f"no keyframe of {split.name} has a person box of at least data.min_person_score = {min_score:g}"
+        problem = (
+            f"no keyframe of {split.name} has a person box of at least "
+            f"data.min_person_score = {min_score:g}"
+        )
         remedy = (
             "check video ids, timestamps and scores of the box file, or lower data.min_person_score"
         )
@@ -45,7 +56,10 @@ def check_person_boxes(split: SplitRows, min_score: float) -> list[Finding]:
     )
     if empty:
         share = empty / len(split.keyframes)
-        problem = f"{share:.1%} of the keyframes of {split.name} have persons but no person box of at least {min_score:g}"
+        problem = (
+            f"{share:.1%} of the keyframes of {split.name} have persons but no person box of at "
+            f"least {min_score:g}"
+        )
         remedy = "nobody is found there: detect persons there too, or lower data.min_person_score"
         findings.append(
             Finding(WARNING if share > MANY_EMPTY else NOTE, where, problem, remedy, empty)
@@ -75,10 +89,14 @@ def _check_recall(split: SplitRows, min_score: float) -> list[Finding]:
         return []
     best, rows = recall
     at = {threshold: float((best >= threshold).mean()) for threshold in (0.5, 0.9)}
-    problem = f"recall of the labelled boxes of {split.name}: {at[0.5]:.3f} at IoU 0.5, {at[0.9]:.3f} at IoU 0.9"
+    problem = (
+        f"recall of the labelled boxes of {split.name}: {at[0.5]:.3f} at IoU 0.5, "
+        f"{at[0.9]:.3f} at IoU 0.9"
+    )
     severity = ERROR if at[0.5] < NO_RECALL else WARNING if at[0.5] < LOW_RECALL else NOTE
     remedy = {
-        ERROR: "these boxes hardly touch the labelled ones: check their order of coordinates, video ids and timestamps",
+        ERROR: "these boxes hardly touch the labelled ones: check their order of coordinates, "
+        "video ids and timestamps",
         WARNING: "a lower data.min_person_score or a better detector finds more of them",
         NOTE: "nothing to do",
     }[severity]
@@ -90,8 +108,10 @@ def _check_recall(split: SplitRows, min_score: float) -> list[Finding]:
 
 
 def compute_recalls(split: SplitRows, min_score: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Of every labeled person: the best IoU with a box of at least `min_score`, [N], and its first
-    row, [N].
+    """Computes for every labeled person the best IoU with a person box of at least `min_score`.
+
+    Returns:
+        The best IoUs [N] and the first row [N] of each person; None without a box file or persons.
     """
     if split.boxes is None or not split.has_box.any():
         return None

@@ -1,4 +1,4 @@
-"""An examination as text: the findings, what the splits hold, the classes, and a verdict."""
+"""Formats an examination as text: the findings, the splits, the classes, and a verdict."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding
 from ava_det.dataset_check.labels import count_classes
 from ava_det.dataset_check.overlaps import BOX, KEYFRAME
 
-# the most and the least frequent; a label map of 80 would push the findings off the screen
+# The most and the least frequent ones; 80 classes would push the findings off the screen.
 NUM_CLASSES_SHOWN = 12
 
 
 def format_examination(examination: Examination, width: int = 120) -> str:
-    """All there is to say, in lines of at most `width` characters where words allow it."""
+    """Formats an examination in lines of at most `width` characters where words allow it."""
     parts = [_format_findings(examination.findings, width)] if examination.findings else []
     parts += [
         _format_splits(examination),
@@ -62,18 +62,19 @@ def _format_splits(examination: Examination) -> str:
     for split in examination.splits:
         videos = split.keyframes["video_id"].n_unique()
         boxes = len(split.table.filter(split.has_box).unique([*KEYFRAME, *BOX, "column8"]))
-        counts = f"{_say(videos, 'video')}, {_say(len(split.keyframes), 'keyframe')} ({len(split.excluded):,} excluded)"
+        keyframes = f"{_say(len(split.keyframes), 'keyframe')} ({len(split.excluded):,} excluded)"
         labeled = len(examination.label_map.keys() & count_classes(split).keys())
         known = f"{labeled} of {len(examination.label_map)} classes"
         source = " and ".join(map(str, split.files.annotations)) or split.files.boxes
         lines.append(
-            f"{split.name + ':':6} {counts}, {boxes:,} boxes, {len(split.rows):,} rows, {known}; {source}"
+            f"{split.name + ':':6} {_say(videos, 'video')}, {keyframes}, {boxes:,} boxes, "
+            f"{len(split.rows):,} rows, {known}; {source}"
         )
     return "\n".join(lines)
 
 
 def _format_classes(examination: Examination) -> str:
-    """Labeled boxes of each class by split; of many classes the most and the least frequent."""
+    """Formats the labeled boxes of each class by split; of many classes not those in between."""
     splits = [split for split in examination.splits if len(split.rows)]
     counts = {split.name: count_classes(split) for split in splits}
     names = examination.label_map

@@ -1,4 +1,4 @@
-"""Which keyframes to look at: those with findings, or random ones where there are none."""
+"""Chooses the keyframes of the sheet: those with findings, or random ones without findings."""
 
 from __future__ import annotations
 
@@ -25,8 +25,18 @@ Moment = tuple[str, str, float]  # split, video id, timestamp
 
 
 def choose_tiles(examination: Examination, start_second: float, seed: int = 0) -> list[LabeledTile]:
-    """At most `NUM_TILES` keyframes to draw, of videos that can be read: those of errors, then of
-    warnings; random ones where nothing is wrong that a picture could show.
+    """Chooses at most `NUM_TILES` keyframes to draw, of videos that can be read.
+
+    They are those with errors, then those with warnings; random ones where there is no finding that
+    a picture could show.
+
+    Args:
+        examination: What was found and read.
+        start_second: Annotation time, in seconds, of a video's first frame.
+        seed: Of the random choice.
+
+    Returns:
+        The pictures with their boxes and labels.
     """
     splits = {split.name: split for split in examination.splits}
     chosen = _choose_faulty(examination, splits) or _choose_random(examination, seed)
@@ -51,8 +61,9 @@ def choose_tiles(examination: Examination, start_second: float, seed: int = 0) -
 def _choose_faulty(
     examination: Examination, splits: Mapping[str, SplitRows]
 ) -> dict[Moment, tuple[list[str], set[int]]]:
-    """Keyframe -> what is wrong there and in which rows; the findings take turns until the sheet is
-    full.
+    """Returns what is wrong, and in which rows, by keyframe.
+
+    Each finding in turn adds a keyframe, until the sheet is full.
     """
     queues = []
     for finding in examination.findings:
@@ -83,7 +94,7 @@ def _choose_faulty(
 
 
 def _choose_random(examination: Examination, seed: int) -> dict[Moment, tuple[list[str], set[int]]]:
-    """Keyframes with boxes: of every split its share, and the videos of a split take turns."""
+    """Chooses keyframes with boxes, as many of every split and of every video as possible."""
     generator = np.random.default_rng(seed)
     moments: list[Moment] = []
     shown = [split for split in examination.splits if split.has_box.any()]
@@ -113,11 +124,11 @@ def _make_tile(
     label_map: Mapping[int, str],
     start_second: float,
 ) -> LabeledTile:
-    """The picture of a keyframe (the nearest there is) and its persons, one a distinct box."""
+    """Reads the picture nearest to a keyframe, with the persons, one per distinct box."""
     here = split.table.filter(split.has_box).filter(video_id=video_id, timestamp=timestamp)
     persons = here.group_by(*BOX, "column8", maintain_order=True).agg("row", "action_id")
     boxes = persons.select(BOX).to_numpy().reshape(-1, 4)
-    # boxes in pixels are drawn as such: whether they fit the person is seen all the same
+    # Boxes in pixels are drawn as pixels, so that one sees whether they fit the person.
     boxes = np.nan_to_num(
         np.where(
             (np.abs(boxes) > PIXELS).any(1, keepdims=True),

@@ -1,4 +1,4 @@
-"""The files of one split, read as far as they can be read; what could not be is found and said."""
+"""Reads the files of one split as far as they are readable; the rest becomes findings."""
 
 from __future__ import annotations
 
@@ -28,8 +28,14 @@ Loader = Callable[[Path, dict[int, str]], AvaRows]
 
 @dataclass(frozen=True)
 class SplitFiles:
-    """Where a split lies. name: train, val or test. boxes: as in the config; a detector where
-    `is_detected`, else `gt` or a file.
+    """Names the files of a split.
+
+    Attributes:
+        name: train, val or test.
+        annotations: The annotation files.
+        excluded: The exclusion lists.
+        boxes: As in the config: a detector where `is_detected`, else `gt` or a file.
+        is_detected: Whether `boxes` is a detector.
     """
 
     name: str
@@ -40,16 +46,19 @@ class SplitFiles:
 
     @property
     def where(self) -> str:
-        """The names of the annotation files, for messages."""
+        """Returns the names of the annotation files, for messages."""
         return " and ".join(path.name for path in self.annotations)
 
 
 @dataclass
 class SplitRows:
-    """What could be read of a split.
+    """Holds what could be read of a split.
 
-    rows: annotations (none where the split has no such file). excluded: (video id, timestamp key).
-    boxes: person boxes of a file, None where they come from elsewhere or cannot be read.
+    Attributes:
+        files: The files of the split.
+        rows: The annotations, R rows (none where the split has no such file).
+        excluded: The keyframes of the exclusion lists.
+        boxes: Person boxes of a file; None where they come from elsewhere or cannot be read.
     """
 
     files: SplitFiles
@@ -59,28 +68,35 @@ class SplitRows:
 
     @property
     def name(self) -> str:
+        """Returns the name of the split."""
         return self.files.name
 
     @cached_property
     def has_box(self) -> np.ndarray:
-        """bool [R]: rows with any coordinate at all."""
+        """Returns which rows have any coordinate, bool [R]."""
         return ~np.isnan(self.rows.boxes).all(axis=1)
 
     @cached_property
     def table(self) -> pl.DataFrame:
-        """The rows as columns: row, video_id, timestamp (to the microsecond), x1, y1, x2, y2,
-        action_id, column8.
-        """
+        """Returns the annotations as a table; its columns are those of `tabulate`."""
         return tabulate(self.rows)
 
     @cached_property
     def keyframes(self) -> pl.DataFrame:
-        """Its keyframes, once each: video_id, timestamp. Without annotations those of the box file."""
+        """Returns the distinct keyframes: video_id, timestamp.
+
+        They are those of the annotations, or of the box file where there are no annotations.
+        """
         table = self.table if self.files.annotations or self.boxes is None else tabulate(self.boxes)
         return table.select("video_id", "timestamp").unique(maintain_order=True)
 
 
 def tabulate(rows: AvaRows) -> pl.DataFrame:
+    """Converts rows to a table.
+
+    Its columns are row (the index), video_id, timestamp (in seconds, to the microsecond), x1, y1,
+    x2, y2, action_id and column8.
+    """
     columns = dict(zip(("x1", "y1", "x2", "y2"), rows.boxes.T, strict=True))
     return pl.DataFrame(
         {
@@ -95,7 +111,7 @@ def tabulate(rows: AvaRows) -> pl.DataFrame:
 
 
 def read_split(files: SplitFiles) -> tuple[SplitRows, list[Finding]]:
-    """Everything of a split that can be read, and a finding for everything that cannot."""
+    """Reads the files of a split; makes a finding of everything that cannot be read."""
     findings: list[Finding] = []
     read = [
         part
@@ -112,7 +128,10 @@ def read_split(files: SplitFiles) -> tuple[SplitRows, list[Finding]]:
             findings.append(Finding(ERROR, path.name, _without_place(error, path), remedy))
     boxes = None
     if files.is_detected:
-        problem = f"persons of {files.name} come from the detector {files.boxes}: its recall is not measured here"
+        problem = (
+            f"persons of {files.name} come from the detector {files.boxes}: its recall is not "
+            "measured here"
+        )
         remedy = "training and `ava-det test` print its recall and precision"
         findings.append(Finding(NOTE, f"data.{files.name}.boxes", problem, remedy))
     elif files.boxes != "gt":
@@ -163,7 +182,5 @@ def _read_rows(path: Path, load: Loader, findings: list[Finding]) -> AvaRows | N
 
 
 def _without_place(error: Exception | str, path: Path) -> str:
-    """The sentence of an error without the file and line it starts with: those stand in another
-    column.
-    """
+    """Cuts the file and the line off an error's sentence: another column of the table has them."""
     return re.sub(rf"^{re.escape(str(path))}(, (after )?line \d+)?: ", "", str(error))

@@ -1,4 +1,4 @@
-"""Video files: there, readable, whole, and covering the seconds of the annotations."""
+"""Checks that video files exist, are readable and whole, and contain the annotated seconds."""
 
 from __future__ import annotations
 
@@ -21,19 +21,25 @@ from ava_det.video.folder import open_video
 from ava_det.video.reader import FrameReader, VideoError
 from ava_det.video.sources import cut_video_suffix
 
-# seconds by which the frames may end before the header says: sound often goes on a little
+# The frames may end this many seconds before the end in the header: sound is often a little longer.
 MAX_MISSING = 0.5
-SLACK = 1.0  # seconds that `FrameReader.require` lets a keyframe stand outside
+SLACK = 1.0  # a keyframe may be this many seconds outside its video, as in `FrameReader.require`
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a file holds. seconds: from its first frame to the end of its last. promised: what its
-    header says.
+    """Describes the contents of a video file.
 
-    fps: average frames a second; frame_rate: what the file is meant to have. They differ where the
-    rate varies. shape: size and pixels as the file has them, where those are not square, else None.
-    notes: what is made up or changed to read it, as `FrameReader.notes`.
+    Attributes:
+        path: The file, or the folder of pictures.
+        seconds: From its first frame to the end of its last.
+        promised: The same according to the header.
+        fps: Average frames per second.
+        frame_rate: Nominal frames per second; differs from `fps` where the rate varies.
+        width: In square pixels.
+        height: In square pixels.
+        shape: Stored size and pixel aspect ratio, as text; None where pixels are square.
+        notes: What is guessed or changed to read it, as in `FrameReader.notes`.
     """
 
     path: Path
@@ -48,6 +54,7 @@ class VideoFacts:
 
     @property
     def is_truncated(self) -> bool:
+        """Tells whether the frames end before the end that the header gives."""
         return self.seconds < self.promised - MAX_MISSING
 
 
@@ -57,8 +64,14 @@ Probed = Mapping[str, VideoFacts | str]  # video id -> facts, or why there are n
 def probe_videos(
     videos: Mapping[str, Path], progress: Callable[[Iterable[str]], Iterable[str]]
 ) -> dict[str, VideoFacts | str]:
-    """Opens every video, decodes its first frames and its last; several at a time. `progress` wraps
-    the video ids.
+    """Opens every video and decodes its first and its last frames, several videos at a time.
+
+    Args:
+        videos: Paths by video id.
+        progress: Wraps the video ids, as tqdm does.
+
+    Returns:
+        By video id the facts, or a sentence that says why the video cannot be read.
     """
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
         pending = {video_id: pool.submit(_probe, path) for video_id, path in videos.items()}
@@ -83,7 +96,7 @@ def _probe(path: Path) -> VideoFacts | str:
 
 
 def _find_last_second(reader: FrameReader, promised: float) -> float:
-    """The end of the frames: what the header promises, or where decoding ends before that."""
+    """Finds the end of the frames: what the header promises, or where decoding ends before it."""
     if (
         promised <= MAX_MISSING
         or reader.find_at_or_after(Fraction(promised - MAX_MISSING)) is not None
@@ -101,70 +114,66 @@ def _find_last_second(reader: FrameReader, promised: float) -> float:
 def check_video_files(
     splits: Sequence[SplitRows], videos: Mapping[str, Path], probed: Probed, start_second: float
 ) -> list[Finding]:
-    """Files that are missing, unreadable or cut short, and files that nobody refers to."""
-    keyframes = [keyframe for split in splits for keyframe in split.keyframes.iter_rows()]
+    """Checks the video files.
+
+    Finds files that are missing, unreadable or cut short, files that no split refers to, and files
+    that are changed to be read.
+
+    Args:
+        splits: The rows of every split.
+        videos: The paths of all videos of the folder, by video id.
+        probed: The facts of the videos that the splits refer to.
+        start_second: Annotation time, in seconds, of a video's first frame.
+
+    Returns:
+        The findings.
+    """
     findings = []
     for split in splits:
-        wanted = split.keyframes["video_id"].unique(maintain_order=True).to_list()
-        missing = [video_id for video_id in wanted if video_id not in videos]
-        if missing:
-            problem = f"video ids of {split.name} without a file: {quote_first(missing)}"
-            findings.append(
-                Finding(
-                    ERROR, split.name, problem, _missing_remedy(missing[0], videos), len(missing)
-                )
-            )
-    wanted_anywhere = {video_id for video_id, _ in keyframes}
-    unused = sorted(set(videos) - wanted_anywhere)
+        findings += _find_missing(split, videos)
+    last: dict[str, float] = {}  # second of the last keyframe, by video
+    for split in splits:
+        for video_id, timestamp in split.keyframes.iter_rows():
+            last[video_id] = max(last.get(video_id, timestamp), timestamp)
+    unused = sorted(set(videos) - set(last))
     if unused:
         problem = f"video files that no split refers to: {quote_first(unused)}"
-        findings.append(
-            Finding(NOTE, "data.video_dir", problem, "nothing to do, if that is meant", len(unused))
-        )
+        remedy = "nothing to do, if that is meant"
+        findings.append(Finding(NOTE, "data.video_dir", problem, remedy, len(unused)))
     for video_id, facts in probed.items():
-        if video_id not in wanted_anywhere:
-            continue
-        if isinstance(facts, str):
-            findings.append(
-                Finding(ERROR, f"video {video_id}", facts, "fetch or encode the file again")
-            )
-            continue
-        if facts.is_truncated:
-            problem = (
-                f"frames end after {facts.seconds:.1f} s, the header says {facts.promised:.1f} s"
-            )
-            lost = any(
-                video_id == name and timestamp > start_second + facts.seconds
-                for name, timestamp in keyframes
-            )
-            remedy = "the file is cut short: fetch it again" + (
-                "" if lost else " (harmless if only its sound goes on)"
-            )
-            findings.append(
-                Finding(ERROR if lost else WARNING, f"video {video_id}", problem, remedy)
-            )
-    varying = [
-        f"{video_id} ({facts.fps:.2f})"
-        for video_id, facts in probed.items()
-        if isinstance(facts, VideoFacts) and abs(facts.fps / facts.frame_rate - 1) > 0.02
-    ]
-    findings += _list_changes(probed)
-    if varying:
-        problem = f"videos whose frame rate varies: {quote_first(varying)}"
-        findings.append(
-            Finding(
-                NOTE,
-                "data.video_dir",
-                problem,
-                "nothing to do: frames are found by their time",
-                len(varying),
-            )
-        )
-    return findings
+        if video_id in last:
+            findings += _check_whole(video_id, facts, last[video_id], start_second)
+    return findings + _list_changes(probed)
+
+
+def _find_missing(split: SplitRows, videos: Mapping[str, Path]) -> list[Finding]:
+    """Finds the video ids of a split without a file."""
+    wanted = split.keyframes["video_id"].unique(maintain_order=True).to_list()
+    missing = [video_id for video_id in wanted if video_id not in videos]
+    if not missing:
+        return []
+    problem = f"video ids of {split.name} without a file: {quote_first(missing)}"
+    return [Finding(ERROR, split.name, problem, _missing_remedy(missing[0], videos), len(missing))]
+
+
+def _check_whole(
+    video_id: str, facts: VideoFacts | str, last: float, start_second: float
+) -> list[Finding]:
+    """Checks that a file is readable and not cut short; `last`: timestamp of the last keyframe."""
+    where = f"video {video_id}"
+    if isinstance(facts, str):
+        return [Finding(ERROR, where, facts, "fetch or encode the file again")]
+    if not facts.is_truncated:
+        return []
+    problem = f"frames end after {facts.seconds:.1f} s, the header says {facts.promised:.1f} s"
+    remedy = "the file is cut short: fetch it again"
+    if last > start_second + facts.seconds:
+        return [Finding(ERROR, where, problem, remedy)]
+    return [Finding(WARNING, where, problem, f"{remedy} (harmless if only its sound goes on)")]
 
 
 def _list_changes(probed: Probed) -> list[Finding]:
-    """What readers do to videos so that people look as they are and every frame has its second."""
+    """Lists what readers change or repair: pixels that are not square, times, varying rates."""
     facts = {name: one for name, one in probed.items() if isinstance(one, VideoFacts)}
     squeezed = [f"{name} ({one.shape})" for name, one in facts.items() if one.shape is not None]
     findings = []
@@ -176,6 +185,15 @@ def _list_changes(probed: Probed) -> list[Finding]:
         for note in one.notes:
             remedy = "nothing to do if that is right, else encode the file anew"
             findings.append(Finding(NOTE, f"video {name}", note, remedy))
+    varying = [
+        f"{name} ({one.fps:.2f})"
+        for name, one in facts.items()
+        if abs(one.fps / one.frame_rate - 1) > 0.02
+    ]
+    if varying:
+        problem = f"videos whose frame rate varies: {quote_first(varying)}"
+        remedy = "nothing to do: frames are found by their time"
+        findings.append(Finding(NOTE, "data.video_dir", problem, remedy, len(varying)))
     return findings
 
 
@@ -193,8 +211,18 @@ def _missing_remedy(video_id: str, videos: Mapping[str, Path]) -> str:
 def check_seconds(
     splits: Sequence[SplitRows], probed: Probed, start_second: float
 ) -> list[Finding]:
-    """Keyframes outside their video, with the value of data.start_second, or the unit of time, that
-    would mend it.
+    """Finds keyframes outside their video.
+
+    The remedy of such a finding names the data.start_second, or the unit of time, that would bring
+    them into their videos.
+
+    Args:
+        splits: The rows of every split.
+        probed: The facts of their videos.
+        start_second: Annotation time, in seconds, of a video's first frame.
+
+    Returns:
+        One finding for each split with such keyframes.
     """
     lengths = pl.DataFrame(
         [
@@ -231,16 +259,18 @@ def check_seconds(
 
 
 def _fits(start: float, unit: pl.Expr | float = 1.0) -> pl.Expr:
-    """Whether keyframes stand in their video, give or take `SLACK`, if its first frame is worth
-    `start`.
+    """Tells which keyframes are in their video, up to `SLACK` s outside, for a start_second.
+
+    Their timestamps times `unit` are seconds.
     """
     moment = pl.col("timestamp") * unit
     return (moment >= start - SLACK) & (moment <= start + pl.col("seconds") + SLACK)
 
 
 def _find_remedy(keyframes: pl.DataFrame, start_second: float) -> str:
-    """What brings most of the keyframes [video_id, timestamp, seconds, fps] that stand outside into
-    their videos.
+    """Finds what brings most keyframes that are outside into their videos.
+
+    `keyframes` has the columns video_id, timestamp, seconds (of the video) and fps.
     """
 
     def count_outside(start: float, unit: pl.Expr | float = 1.0) -> int:
@@ -257,10 +287,16 @@ def _find_remedy(keyframes: pl.DataFrame, start_second: float) -> str:
     first = math.ceil(keyframes.select((pl.col("timestamp") - pl.col("seconds")).max()).item())
     last = math.floor(keyframes.select(pl.col("timestamp").min()).item())
     if first <= last:
-        return f"data.start_second from {first} to {last} would hold them all: --sheet shows which is right"
+        return (
+            f"data.start_second from {first} to {last} would hold them all: --sheet shows which "
+            "is right"
+        )
     if outside > len(keyframes) / 2:  # a unit is wrong in most rows or in none
         if count_outside(start_second, 1 / pl.col("fps")) <= few:
             return "timestamps look like frame numbers: divide them by the video's frames a second"
         if count_outside(start_second, 0.001) <= few:
             return "timestamps look like milliseconds: divide them by 1000"
-    return "delete these rows, or fetch the whole video; data.start_second is what a video's first frame is worth"
+    return (
+        "delete these rows, or fetch the whole video; data.start_second is what a video's first "
+        "frame is worth"
+    )

@@ -288,6 +288,29 @@ def test_a_mistake_in_the_command_is_2(
     assert err.count("\n") == 1
 
 
+def test_files_that_are_no_videos_are_named_and_counted(clean: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(clean, tmp_path / "data")
+    (folder / "videos" / "notes.txt").write_text("filmed on a Tuesday")
+    (folder / "videos" / "unknown.bin").write_bytes(bytes(range(256)))
+    (folder / "videos" / "extras").mkdir()
+    [note] = examine(overrides(folder, 900)).findings
+    assert (note.severity, note.where, note.count) == (NOTE, "data.video_dir", 3)
+    assert note.problem == (
+        "3 entries are no videos and are left out: extras/, notes.txt, unknown.bin"
+    )
+
+
+def test_a_wanted_file_that_is_no_video_is_an_error_and_is_named(
+    clean: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(clean, tmp_path / "data")
+    (folder / "videos" / "a.mkv").rename(folder / "videos" / "a.txt")
+    findings = examine(overrides(folder, 900)).findings
+    assert [finding.severity for finding in findings] == [ERROR, NOTE]
+    assert findings[0].problem == "video ids of train without a file: a"
+    assert findings[1].problem == "1 entry is no video and is left out: a.txt"
+
+
 def test_videos_that_are_changed_to_be_read_are_named(clean: Path, tmp_path: Path) -> None:
     """Pixels that are not square, and recordings joined end to end: notes, and no errors."""
     folder = tmp_path / "data"
