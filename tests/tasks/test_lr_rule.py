@@ -9,7 +9,7 @@ import pytest
 from ava_det.config import load_config
 from ava_det.tasks.lr_rule import describe_lr_mismatch
 
-AVA = Path(__file__).resolve().parent.parent / "configs/ava/slowfast_r50_4x16.yaml"
+AVA = Path(__file__).resolve().parents[2] / "configs/ava/slowfast_r50_4x16.yaml"
 
 
 @pytest.mark.parametrize(
