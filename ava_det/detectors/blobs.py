@@ -1,7 +1,8 @@
-"""From a foreground mask to one part per person: join what belongs together, cut what does not.
+"""Turns a foreground mask into one part per person.
 
-All lengths are relative to the blob or to the frame, so the rules are the same at any resolution.
-They were tuned on the training videos of the synthetic dataset, never on its validation videos.
+Parts that belong together are joined, and blobs of several persons are cut. All lengths are
+relative to the blob or to the frame, so the rules are the same at any resolution. They were tuned
+on the training videos of the synthetic dataset, never on its validation videos.
 """
 
 from __future__ import annotations
@@ -12,19 +13,27 @@ import cv2
 import numpy as np
 
 JOIN_GAP = 0.03  # parts of one person are at most this far apart, in frame heights
-# a blob this much wider than tall is somebody lying: it has no upright neighbors to cut between
+# A blob this much wider than tall is somebody lying: it has no upright neighbors to cut between.
 FLAT = 1.6
-VALLEY = 0.6  # between two persons, a column is at most this full, against the less full of the two
-PEAK = 0.5  # and both have a column at least this full, against the height of the blob
-STEP = 0.5  # beside somebody upright, a lying body stays below this part of the blob's height
-LONG = 0.4  # for at least this long, in heights of the blob
-UPRIGHT = 1.3  # and the upright one is at least this much taller than wide
+# Between two persons there is a column filled at most by this part of what the less filled of the
+# two persons' fullest columns has, and both have a column filled by PEAK of the blob's height.
+VALLEY = 0.6
+PEAK = 0.5
+# Beside somebody upright, a lying body stays below STEP of the blob's height over a width of at
+# least LONG of it, and the upright person is at least UPRIGHT times as tall as wide.
+STEP = 0.5
+LONG = 0.4
+UPRIGHT = 1.3
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a mask: ``mask`` bool [h, w], tight on all sides, its upper left pixel at (x, y)
-    of the frame.
+    """Describes a piece of a mask.
+
+    Attributes:
+        x: Column of the frame of the mask's upper left pixel.
+        y: Row of the frame of the mask's upper left pixel.
+        mask: bool [h, w], tight on all sides.
     """
 
     x: int
@@ -33,16 +42,19 @@ class Part:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """xyxy in pixels of the frame, half-open."""
+        """Returns (x1, y1, x2, y2) in pixels of the frame, half-open."""
         height, width = self.mask.shape
         return self.x, self.y, self.x + width, self.y + height
 
 
 def find_persons(mask: np.ndarray, min_area: int) -> list[Part]:
-    """Parts of a foreground mask (uint8 0/1 [H, W]), each hopefully one person.
+    """Finds the parts of a foreground mask that are probably one person each.
 
-    Parts of fewer than ``min_area`` pixels are dropped. Persons one in front of the other stay one
-    part: a silhouette does not tell.
+    Persons one in front of the other stay one part, because a silhouette does not separate them.
+
+    Args:
+        mask: uint8 [H, W] of 0 and 1.
+        min_area: Parts of fewer pixels are dropped.
     """
     gap = max(1, round(JOIN_GAP * mask.shape[0]))
     joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((2 * gap + 1, gap + 1), np.uint8))
@@ -59,6 +71,7 @@ def find_persons(mask: np.ndarray, min_area: int) -> list[Part]:
 
 
 def _tighten(x: int, y: int, mask: np.ndarray) -> Part | None:
+    """Makes a part of a mask whose upper left pixel is at (x, y); None for an empty mask."""
     rows = np.flatnonzero(mask.any(axis=1))
     columns = np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
@@ -83,8 +96,9 @@ def _split(part: Part | None) -> list[Part]:
 
 
 def _find_step(mask: np.ndarray) -> int | None:
-    """Column where somebody upright ends and somebody lying begins: the outline drops, and stays
-    low for long.
+    """Finds the column between somebody upright and somebody lying.
+
+    There the outline drops, and stays low over a long distance.
     """
     height = mask.shape[0]
     outline = height - mask.argmax(axis=0)
@@ -101,7 +115,7 @@ def _find_step(mask: np.ndarray) -> int | None:
 
 
 def _find_valley(mask: np.ndarray) -> int | None:
-    """The emptiest column between two persons upright side by side."""
+    """Finds the emptiest column between two persons who stand side by side."""
     height, width = mask.shape
     filled = mask.sum(axis=0, dtype=np.float32)[None]
     filled = cv2.blur(filled, (height // 24 * 2 + 1, 1), borderType=cv2.BORDER_CONSTANT)[0]

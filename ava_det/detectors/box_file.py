@@ -1,10 +1,9 @@
-"""A box file that grows video by video, so that a killed run loses the video it was at and nothing
-else.
+"""Writes a box file video by video, so that a stopped run loses only the video it was working on.
 
-Beside `boxes.csv` stands `boxes.csv.parts/`: a box file for each finished video, whole or absent,
-and `settings.json` with what the run was asked for. That a part is there says the video is done,
-also where nobody was found in it. The box file is the parts one after the other, so it does not
-depend on who made them, or when.
+Beside `boxes.csv` stands `boxes.csv.parts/`. It holds a box file for each finished video, complete
+or absent, and `settings.json` with the options of the run. A part that exists means that its video
+is done, also where nobody was found in it. The box file is the parts one after the other, so it
+does not depend on which process made them, or when.
 """
 
 from __future__ import annotations
@@ -20,7 +19,11 @@ from ava_det.structures import PersonBoxes
 
 
 class BoxParts:
-    """The parts of one box file. output: the box file; the folder of parts stands beside it."""
+    """Manages the parts of one box file.
+
+    Args:
+        output: The box file. The folder of parts stands beside it.
+    """
 
     def __init__(self, output: str | Path) -> None:
         self.output = Path(output)
@@ -28,8 +31,13 @@ class BoxParts:
         self._settings = self.folder / "settings.json"
 
     def begin(self, settings: Mapping[str, str | float | None]) -> None:
-        """Starts a run, or goes on with one; raises ValueError where that one has parts made with
-        other settings.
+        """Starts a run, or continues one.
+
+        Args:
+            settings: The options of the run, by name.
+
+        Raises:
+            ValueError: The folder holds parts that were made with other settings.
         """
         if self.folder.is_dir() and set(self.folder.iterdir()) == {self._settings}:
             self._settings.unlink()
@@ -40,27 +48,32 @@ class BoxParts:
             )
 
     def has(self, video_id: str) -> bool:
-        """Whether a video is done."""
+        """Returns whether a video is done."""
         return self._part(video_id).is_file()
 
     def write(self, video_id: str, boxes: PersonBoxes) -> None:
-        """The boxes of all keyframes of a video, as `write_boxes` takes them."""
+        """Writes the boxes of all keyframes of a video, as `write_boxes` takes them."""
         write_boxes(self._part(video_id), boxes)
 
     def merge(self, video_ids: Iterable[str]) -> None:
-        """Writes the box file from the parts of these videos, in the order of their ids."""
+        """Writes the box file from the parts of these videos, in the order of their ids.
+
+        Raises:
+            ValueError: A part is missing.
+        """
         with atomic_path(self.output) as temporary, open(temporary, "wb") as file:
             for video_id in sorted(video_ids):
                 if not self.has(video_id):
                     raise ValueError(
-                        f"{self.folder}: expected the boxes of {video_id}, made by another process: all machines of a "
-                        "run must share this folder"
+                        f"{self.folder}: expected the boxes of {video_id}, made by another "
+                        "process: all machines of a run must share this folder"
                     )
                 file.write(self._part(video_id).read_bytes())
 
     def remove(self) -> None:
-        """Takes the parts away. The settings go last: a kill before that leaves a run that can be
-        gone on with.
+        """Deletes the parts.
+
+        The settings are deleted last, so that a run that is stopped meanwhile can be continued.
         """
         for part in self.folder.iterdir():
             if part != self._settings:

@@ -1,8 +1,8 @@
 """The protocols of a person detector.
 
-A detector sees frames of one video and returns person boxes. It decodes no video, reads no file of
-ours and knows no action: whoever calls it hands it RGB arrays and decides which of the boxes are
-good enough.
+A detector receives frames of one video and returns person boxes. It decodes no video, reads no
+file of this toolkit and knows no actions. Its caller passes RGB arrays, and decides which of the
+boxes are good enough.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class FrameDetector(Protocol):
     """Finds persons in frames of the video it was made for."""
 
     def __call__(self, frames: Sequence[np.ndarray]) -> list[FoundPersons]:
-        """Finds the persons of each frame; the frames may be any of the video, in any order.
+        """Finds the persons of each frame.
 
         Args:
-            frames: RGB, uint8 [H, W, 3], all of one size.
+            frames: RGB, uint8 [H, W, 3], all of one size: any frames of the video, in any order.
 
         Returns:
             One pair per frame: boxes float32 [N, 4], xyxy in pixels of the frame (continuous
@@ -37,30 +37,30 @@ class FrameDetector(Protocol):
 class PersonDetector(FrameDetector, Protocol):
     """Finds persons in the frames of videos.
 
-    Use::
+    Example::
 
-        find = detector.begin_video(frames spread over the whole video) or detector
-        for boxes, person_scores in find(keyframes): ...
+        detect = detector.begin_video(frames spread over the whole video) or detector
+        for boxes, person_scores in detect(keyframes): ...
     """
 
     @property
     def name(self) -> str:
-        """What result files and configurations call this detector, such as ``motion``."""
+        """Returns the name used in result files and configurations, such as `motion`."""
         ...
 
     def begin_video(self, samples: Sequence[np.ndarray]) -> FrameDetector | None:
-        """Starts a video. Called once per video, before its frames.
+        """Starts a video; called once per video, before its frames.
 
         Args:
-            samples: frames spread evenly over the video. About 32 are enough.
+            samples: Frames spread evenly over the video, RGB uint8 [H, W, 3]. About 32 are enough.
 
         Returns:
-            What finds persons in this video. A detector with a memory (a background model) returns
-            an object that holds what it learned, so that several videos can be watched at once; one
-            that looks at single frames returns itself. None means that the detector itself
-            remembers the video, and only the latest one.
+            The object that finds persons in this video. A detector with a memory (a background
+            model) returns an object that holds what it learned, so that several videos can be
+            processed at once. One that looks at single frames returns itself. None means that the
+            detector itself remembers the video, and only the latest one.
 
         Raises:
-            ValueError: there is no sample, and the detector needs some.
+            ValueError: There is no sample, and the detector needs some.
         """
         ...

@@ -1,8 +1,8 @@
-"""The real Detectron2 as a person detector. The only file that imports it, and only when it is
-asked for.
+"""Finds persons with the Detectron2 library itself.
 
-Its numbers stay its own: its configuration decides how frames are resized and in which order their
-channels are. Only weights are read by us, because the library unpickles them, which runs whatever a
+This is the only file that imports the library, and only when it is asked for. Its numbers are kept:
+its configuration decides how frames are resized and in which order their channels are. Only
+weights are read by this toolkit, because the library unpickles them, which runs whatever code a
 file holds.
 """
 
@@ -34,29 +34,29 @@ _PARTS = ("checkpoint", "config", "data", "data.transforms", "model_zoo", "model
 
 
 class Detectron2Unavailable(ValueError):
-    """Detectron2 cannot be used here: why, and the command that mends it, in one sentence."""
+    """Says why Detectron2 cannot be used, and the command that repairs it, in one sentence."""
 
 
 class Detectron2Detector:
-    """Any detector of Detectron2; follows :class:`~ava_det.detectors.PersonDetector`.
+    """Finds persons with any detector of Detectron2; implements `PersonDetector`.
 
     Args:
-        config: a name of its model zoo such as COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x, or a
-        yacs (.yaml) or
-            LazyConfig (.py) file. A LazyConfig is a program: use one only if you would run it.
-        weights: a file, a name of our model zoo or a URL. Without it the model zoo's own, or for a
-        file those that the
-            configuration names.
-        person_class: the class whose boxes are kept; without it the class called person of the
-        configuration's
-            dataset, or 0 where that dataset is not known.
-        precision: fp32, or bf16 or fp16 by autocast where the device computes them natively, or
-        auto for bf16 where it
-            is faster; results are float32 anyway.
-        batch_size: frames that go through the network together.
+        config: A name of its model zoo such as COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x, or a
+            yacs (.yaml) or LazyConfig (.py) file. A LazyConfig is a program: use one only if you
+            would run it.
+        weights: A file, a name of this toolkit's model zoo or a URL. Without it those of
+            Detectron2's model zoo, or for a file those that the configuration names.
+        device: Where the network runs.
+        person_class: The class whose boxes are kept. Without it the class called person of the
+            configuration's dataset, or 0 where that dataset is not known.
+        precision: fp32; bf16 or fp16 by autocast where the device computes them natively; auto for
+            bf16 where it is faster. Results are always float32.
+        batch_size: Frames that go through the network together.
 
-    Raises Detectron2Unavailable where the library is missing or broken, WeightsError for weights
-    that cannot be used or do not fill the network, ValueError for a configuration that is not one.
+    Raises:
+        Detectron2Unavailable: The library is missing or broken.
+        WeightsError: The weights cannot be used or do not fill the network.
+        ValueError: The configuration is not one.
     """
 
     name = "detectron2"
@@ -80,7 +80,7 @@ class Detectron2Detector:
             self.model, self._resize, self.channel_order, own_weights, dataset = build(
                 library, path, self.device
             )
-        except ImportError as error:  # an operation that was not compiled
+        except ImportError as error:  # an operation of the library was not compiled
             raise Detectron2Unavailable(explain(error)) from None
         if not Path(config).is_file():
             own_weights = _find_zoo_weights(library, config)
@@ -95,13 +95,18 @@ class Detectron2Detector:
         self.person_class = _find_person(library, dataset) if person_class is None else person_class
 
     def begin_video(self, samples: Sequence[np.ndarray]) -> Self:
-        """Nothing to learn: every frame is judged by itself."""
+        """Returns itself: every frame is processed alone, and nothing is learned from the video."""
         return self
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """RGB uint8 [H, W, 3] frames, here of any sizes, to (boxes [N, 4] xyxy pixels,
-        person_scores [N]) per frame.
+        """Finds the persons of each frame.
+
+        Args:
+            frames: RGB uint8 [H, W, 3], of any sizes.
+
+        Returns:
+            Boxes float32 [N, 4], xyxy in pixels, and person_scores float32 [N] of each frame.
         """
         results = []
         for start in range(0, len(frames), self.batch_size):
@@ -117,8 +122,9 @@ class Detectron2Detector:
         return results
 
     def _prepare(self, frame: np.ndarray) -> dict[str, Any]:
-        """What the library's models take: an image in its own size and channel order, and the size
-        to answer in.
+        """Makes the input of the library's models: an image in their size and channel order.
+
+        The height and width are those in which boxes are returned.
         """
         image = np.ascontiguousarray(frame[:, :, ::-1] if self.channel_order == "BGR" else frame)
         resized = self._resize(image)
@@ -127,7 +133,11 @@ class Detectron2Detector:
 
 
 def import_detectron2() -> ModuleType:
-    """The library with its parts. Raises Detectron2Unavailable."""
+    """Imports the library with its parts.
+
+    Raises:
+        Detectron2Unavailable: It cannot be imported.
+    """
     try:
         with _stand_in_for_pkg_resources(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch deprecates what the library uses
@@ -139,21 +149,28 @@ def import_detectron2() -> ModuleType:
 
 
 def explain(error: Exception) -> str:
-    """Why Detectron2 cannot be used, and what mends it."""
+    """Explains why Detectron2 cannot be used, and how to repair it."""
     if isinstance(error, ModuleNotFoundError) and error.name == "detectron2":
         return f"Detectron2 is not installed; install it by: {INSTALL}"
     if isinstance(error, ModuleNotFoundError):
-        return f"Detectron2 needs {error.name}, which is not installed; install it by: python -m pip install {error.name}"
+        return (
+            f"Detectron2 needs {error.name}, which is not installed; "
+            f"install it by: python -m pip install {error.name}"
+        )
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if "undefined symbol" in reason or "not compiled" in reason:
-        return f"Detectron2 was compiled for another torch than {torch.__version__}; compile it again by: {REBUILD}"
+        return (
+            f"Detectron2 was compiled for another torch than {torch.__version__}; "
+            f"compile it again by: {REBUILD}"
+        )
     return f"Detectron2 is installed but does not import ({reason}); install it again by: {REBUILD}"
 
 
 @contextmanager
 def _stand_in_for_pkg_resources() -> Iterator[None]:
-    """The model zoo asks pkg_resources for one path; setuptools 82 no longer has it, and those
-    before warn about it.
+    """Replaces pkg_resources, which Detectron2's model zoo asks for one path.
+
+    setuptools 82 no longer has it, and earlier ones warn about it.
     """
     stand_in: Any = ModuleType("pkg_resources")
     stand_in.resource_filename = lambda package, path: str(resources.files(package) / path)
@@ -186,7 +203,8 @@ def _find_config(library: ModuleType, config: str | Path) -> Path:
         if Path(found).is_file():
             return Path(found)
     raise ValueError(
-        f"{config}: no such file, and no such name in Detectron2's model zoo (example: {DEFAULT_CONFIG})"
+        f"{config}: no such file, and no such name in Detectron2's model zoo "
+        f"(example: {DEFAULT_CONFIG})"
     )
 
 
@@ -202,7 +220,7 @@ def _find_zoo_weights(library: ModuleType, config: str | Path) -> str:
 def _build_from_yacs(library: ModuleType, path: Path, device: torch.device) -> Parts:
     config = library.config.get_cfg()
     try:
-        # merge_from_file would go back to the loader that runs what is in the file
+        # merge_from_file would fall back to the loader that runs what is in the file
         loaded = type(config).load_yaml_with_base(str(path), allow_unsafe=False)
         config.merge_from_other_cfg(library.config.CfgNode(loaded))
     except (KeyError, AssertionError, ValueError, OSError, yaml.YAMLError) as error:
@@ -259,11 +277,13 @@ def _make_resize(library: ModuleType, rules: Sequence[Any]) -> Callable[[np.ndar
 
 
 def _load(library: ModuleType, model: torch.nn.Module, file: str | Path) -> None:
-    """Fills the network from a file read by our allow-list reader, or raises WeightsError naming
-    what is missing.
+    """Fills the network from a weights file, without running anything that is in it.
+
+    Raises:
+        WeightsError: The file does not fill the network; the sentence names what is missing.
     """
     content = load_checkpoint(file)
-    if "blobs" in content:  # of Detectron1, whose names the library guesses its way through
+    if "blobs" in content:  # a file of Detectron1; the library guesses which name is which
         entries = {
             name: value
             for name, value in content["blobs"].items()

@@ -1,4 +1,4 @@
-"""Which persons a keyframe carries: those of the labels, of a box file, or of a detector."""
+"""Chooses the persons of a keyframe: those of the labels, of a box file, or of a detector."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ava_det.video.reader import FrameReader, VideoError, warn_of_notes
 # timestamp, normalized boxes float32 [N, 4], person scores float32 [N]
 Found = tuple[float, Tensor, Tensor]
 
-NUM_SAMPLES = 32  # frames of each video a detector may look at before its keyframes
-BATCH_SIZE = 8  # keyframes that a detector is handed together
+NUM_SAMPLES = 32  # frames of each video that a detector sees before the keyframes
+BATCH_SIZE = 8  # keyframes that a detector sees together
 
 
 def detect_persons(
@@ -31,8 +31,20 @@ def detect_persons(
     start_second: float,
     progress: Callable[[Iterable[Found]], Iterable[Found]],
 ) -> dict[KeyframeKey, Persons]:
-    """Runs a detector on every keyframe, one pass over each video; `progress` wraps what is found
-    to show a bar.
+    """Runs a detector on every keyframe, in one pass over each video.
+
+    Args:
+        detector: Finds the persons.
+        videos: Video id to its file.
+        keyframes: In any order, of any of the videos.
+        start_second: Annotation time, in seconds, of each video's first frame.
+        progress: Wraps the iterator over the keyframes, to show a progress bar.
+
+    Returns:
+        The persons of each keyframe, boxes normalized.
+
+    Raises:
+        VideoError: A video has no file, cannot be read, or ends before one of its keyframes.
     """
 
     def find() -> Iterator[Found]:
@@ -58,10 +70,18 @@ def detect_persons(
 def detect_in_video(
     detector: PersonDetector, reader: FrameReader, timestamps: Sequence[float]
 ) -> Iterator[Found]:
-    """Runs a detector on the frames at `timestamps` (ascending) in one pass over a video, some of
-    them at a time.
+    """Runs a detector on the frames at `timestamps`, several at a time, in one pass over a video.
 
-    Raises VideoError for a timestamp the video does not reach, whatever its header says.
+    Args:
+        detector: Finds the persons.
+        reader: The video.
+        timestamps: Annotation seconds, ascending.
+
+    Yields:
+        Timestamp, normalized boxes float32 [N, 4] and person scores float32 [N] of each keyframe.
+
+    Raises:
+        VideoError: The video ends before a timestamp, whatever its header says.
     """
     find = VideoDetector(check_detector(detector), reader.sample(NUM_SAMPLES))
     for start in range(0, len(timestamps), BATCH_SIZE):
@@ -74,7 +94,8 @@ def detect_in_video(
                 and reader.find_at_or_after(Fraction(timestamp) - 1) is None
             ):
                 raise VideoError(
-                    f"{reader.path}: its frames end more than a second before the keyframe {timestamp:g}"
+                    f"{reader.path}: its frames end more than a second before the keyframe "
+                    f"{timestamp:g}"
                 )
             frames.append(reader.read([timestamp])[0])
         for timestamp, (boxes, scores) in zip(batch, find(frames), strict=True):
@@ -83,16 +104,25 @@ def detect_in_video(
 
 
 def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[float]:
-    """Keyframes of a video nobody has annotated: its first frame, then one each `every` seconds
-    before its end.
+    """Yields the keyframes of a video without annotations.
+
+    Args:
+        start_second: Annotation time, in seconds, of the video's first frame, the first keyframe.
+        end: Annotation seconds; every keyframe is before it.
+        every: Seconds between keyframes.
     """
     moments = (round(start_second + index * every, 6) for index in itertools.count())
     return itertools.takewhile(lambda moment: moment < end, moments)
 
 
 def normalize_persons(boxes: Tensor, scores: Tensor, width: int, height: int) -> Persons:
-    """Boxes [N, 4], pixels of a frame of that size, as fractions of it and within it, and their
-    scores.
+    """Normalizes boxes to fractions of the frame, clipped to it.
+
+    Args:
+        boxes: [N, 4], xyxy in pixels of a frame of that size.
+        scores: [N], kept as they are.
+        width: Of the frame, in pixels.
+        height: Of the frame, in pixels.
     """
     return Persons(normalize_boxes(clip_boxes(boxes, width, height), width, height), scores)
 
@@ -100,10 +130,14 @@ def normalize_persons(boxes: Tensor, scores: Tensor, width: int, height: int) ->
 def replace_boxes(
     keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float
 ) -> list[Keyframe]:
-    """The same keyframes with these persons of at least `min_score` instead of their own,
-    unlabeled.
+    """Replaces the persons of keyframes by those of a detector or a box file, without labels.
 
-    A keyframe without any such box stays, with no person: a whole-frame box is never made up.
+    A keyframe without any such box stays, with no person; no box is made up for it.
+
+    Args:
+        keyframes: Any keyframes.
+        person_boxes: The new persons.
+        min_score: Person score from which a person is taken.
     """
     replaced = []
     for keyframe in keyframes:
@@ -115,10 +149,16 @@ def replace_boxes(
 def add_proposals(
     keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float, min_iou: float
 ) -> list[Keyframe]:
-    """Labeled keyframes, plus every proposal that overlaps a labeled box by `min_iou` and takes
-    over its labels.
+    """Adds to labeled keyframes every proposal that overlaps a labeled box, with its labels.
 
-    The paper's starred rows train so, at IoU 0.9 (SlowFast, section 5).
+    The models marked with a star in the paper are trained like this, at IoU 0.9 (SlowFast, section
+    5).
+
+    Args:
+        keyframes: With labels.
+        person_boxes: The proposals.
+        min_score: Person score from which a proposal is used.
+        min_iou: IoU with a labeled box from which a proposal is added.
     """
     extended = []
     for keyframe in keyframes:
@@ -144,8 +184,15 @@ def add_proposals(
 def compute_recall(
     keyframes: Sequence[Keyframe], person_boxes: PersonBoxes, min_score: float
 ) -> tuple[float | None, float | None]:
-    """Recall of the labeled boxes and precision of the detected ones, both at IoU 0.5; None where
-    there are none.
+    """Computes recall of the labeled boxes and precision of the detected ones, both at IoU 0.5.
+
+    Args:
+        keyframes: With the labeled boxes.
+        person_boxes: The detected boxes.
+        min_score: Person score from which a detected box counts.
+
+    Returns:
+        Recall, None where no box is labeled, and precision, None where no box is detected.
     """
     labeled = hit = detected = correct = 0
     for keyframe in keyframes:
@@ -159,6 +206,7 @@ def compute_recall(
 
 
 def _find_persons(keyframe: Keyframe, person_boxes: PersonBoxes, min_score: float) -> Persons:
+    """Returns the persons of a keyframe with at least this score."""
     nobody = Persons(torch.zeros(0, 4), torch.zeros(0))
     boxes, scores = person_boxes.get(keyframe.key, nobody)
     sure = scores >= min_score

@@ -1,10 +1,9 @@
-"""Persons as whatever differs from the empty scene: a detector for fixed cameras that needs no
-weights.
+"""Finds persons as whatever differs from the empty scene: for fixed cameras, without weights.
 
-The background of the whole video is compared with each frame, after bringing the frame to the
-background's brightness; what differs and is no shadow becomes blobs, and blobs become boxes. Its
-limits are those of the method: everything that moves is a person, whoever never moves is none, and
-a moving camera gives nothing of use.
+The background of the whole video is compared with each frame, after the frame is brought to the
+brightness of the background. What differs and is no shadow becomes blobs, and blobs become boxes.
+The limits are those of the method: everything that moves is a person, somebody who never moves is
+not found, and a moving camera gives nothing of use.
 """
 
 from __future__ import annotations
@@ -19,23 +18,21 @@ from ava_det.detectors.background import compute_background, compute_gain
 from ava_det.detectors.blobs import find_persons
 from ava_det.detectors.detector import FoundPersons
 
-# frames are compared with their long side at most this long: enough to find people
-WORKING_SIDE = 384
+WORKING_SIDE = 384  # largest long side of the compared frames, in pixels: enough to find people
 SMOOTHING = 0.7  # sigma in pixels, against codec noise
-SHADOW_DARKEST = 0.6  # a shadow leaves at least this part of the light
-SHADOW_TINT = 0.08  # and takes nearly the same part of each channel
+SHADOW_DARKEST = 0.6  # a shadow leaves at least this part of the light,
+SHADOW_TINT = 0.08  # and the parts it leaves of the three channels differ by less than this
 
 
 class MotionDetector:
-    """Background subtraction; follows :class:`~ava_det.detectors.PersonDetector`.
+    """Finds persons by background subtraction; implements `PersonDetector`.
 
-    A person_score grows with contrast and size; 0.5 is a sensible smallest score.
+    A person score grows with contrast and size; 0.5 is a sensible smallest score.
 
     Args:
-        threshold: difference from the background, in gray levels, of which one pixel makes a blob
-        credible; the
-            blob then reaches as far as half of it.
-        min_height: longest side of the smallest person, as a fraction of the height of the frame.
+        threshold: Difference from the background, in gray levels, that one pixel of a blob must
+            reach; the blob then extends over all connected pixels above half of it.
+        min_height: Longest side of the smallest person, as a fraction of the height of the frame.
     """
 
     name = "motion"
@@ -46,22 +43,33 @@ class MotionDetector:
         self._latest: MotionScene | None = None
 
     def begin_video(self, samples: Sequence[np.ndarray]) -> MotionScene:
-        """Learns the background from RGB uint8 [H, W, 3] frames spread over the video, in order of
-        time.
+        """Learns the background of a video.
+
+        Args:
+            samples: RGB uint8 [H, W, 3] frames spread over the video, in order of time.
+
+        Raises:
+            ValueError: There is no sample.
         """
         if len(samples) == 0:
             raise ValueError(
-                "the motion detector needs frames of the video to learn its background from, got none"
+                "the motion detector needs frames of the video to learn its background from, "
+                "got none"
             )
         background, noise = compute_background(np.stack([_shrink(frame) for frame in samples]))
         self._latest = MotionScene(background, noise, self.threshold, self.min_height)
         return self._latest
 
     def __call__(self, frames: Sequence[np.ndarray]) -> list[FoundPersons]:
-        """Finds the persons in frames of the video that was begun last."""
+        """Finds the persons in frames of the video that was begun last.
+
+        Raises:
+            ValueError: No video was begun, or the frames have another size.
+        """
         if self._latest is None:
             raise ValueError(
-                "the motion detector was given a frame before begin_video: it knows no background yet"
+                "the motion detector was given a frame before begin_video: "
+                "it knows no background yet"
             )
         return self._latest(frames)
 
@@ -71,8 +79,10 @@ class MotionScene:
     """Finds persons in front of one background.
 
     Args:
-        background, noise: as of :func:`~ava_det.detectors.background.compute_background`.
-        threshold, min_height: as of :class:`MotionDetector`.
+        background: See `compute_background`.
+        noise: See `compute_background`.
+        threshold: See `MotionDetector`.
+        min_height: See `MotionDetector`.
     """
 
     background: np.ndarray
@@ -81,15 +91,22 @@ class MotionScene:
     min_height: float
 
     def __call__(self, frames: Sequence[np.ndarray]) -> list[FoundPersons]:
-        """RGB uint8 [H, W, 3] frames to (boxes [N, 4] xyxy pixels, person_scores [N]) per frame."""
+        """Finds the persons of each frame.
+
+        Args:
+            frames: RGB uint8 [H, W, 3].
+
+        Returns:
+            Boxes [N, 4], xyxy in pixels, and person_scores [N] of each frame.
+        """
         return [self._detect(frame) for frame in frames]
 
     def _detect(self, frame: np.ndarray) -> FoundPersons:
         small = _shrink(frame)
         if small.shape != self.background.shape:
             raise ValueError(
-                f"the motion detector was given a frame of {frame.shape[1]}x{frame.shape[0]} pixels, "
-                "expected the size of the frames that begin_video saw"
+                f"the motion detector was given a frame of {frame.shape[1]}x{frame.shape[0]} "
+                "pixels, expected the size of the frames that begin_video saw"
             )
         height, width = small.shape[:2]
         mask, difference = compute_foreground(small, self.background, self.noise, self.threshold)
@@ -114,16 +131,17 @@ class MotionScene:
 def compute_foreground(
     frame: np.ndarray, background: np.ndarray, noise: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What of a frame is not background.
+    """Separates a frame from the background.
 
     Args:
-        frame, background: float32 [H, W, 3].
-        noise: float32 [H, W], as of :func:`~ava_det.detectors.background.compute_background`.
-        threshold: gray levels.
+        frame: float32 [H, W, 3].
+        background: float32 [H, W, 3].
+        noise: float32 [H, W], see `compute_background`.
+        threshold: Gray levels, see `MotionDetector`.
 
     Returns:
-        mask uint8 0/1 [H, W], and the difference float32 [H, W] in gray levels, largest of the
-        channels.
+        Mask uint8 [H, W], 1 where the frame is not background, and difference float32 [H, W] in
+        gray levels, largest of the channels.
     """
     change = frame / compute_gain(frame, background) - background
     change = cv2.GaussianBlur(change, (0, 0), SMOOTHING)
@@ -138,20 +156,21 @@ def compute_foreground(
 
 
 def _largest(image: np.ndarray) -> np.ndarray:
-    """Largest of three channels, [H, W, 3] to [H, W]: several times faster than max(axis=2)."""
+    """Computes the largest of three channels, several times faster than max(axis=2)."""
     return np.maximum(np.maximum(image[:, :, 0], image[:, :, 1]), image[:, :, 2])
 
 
 def _open(mask: np.ndarray) -> np.ndarray:
-    """Drops what is only one pixel thin. OpenCV's own opening by an even kernel shifts the rest by
-    one pixel.
+    """Drops what is only one pixel wide.
+
+    OpenCV's own opening by an even kernel would shift the rest by one pixel.
     """
     kernel = np.ones((2, 2), np.uint8)
     return cv2.dilate(cv2.erode(mask, kernel, anchor=(0, 0)), kernel, anchor=(1, 1))
 
 
 def _keep_seeded(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """The connected parts of ``mask`` that hold at least one seed: hysteresis."""
+    """Keeps the connected parts of `mask` that hold at least one seed (hysteresis)."""
     count, labels = cv2.connectedComponents(mask, connectivity=8)
     kept = np.zeros(count, np.uint8)
     kept[labels[seeds]] = 1
@@ -160,7 +179,7 @@ def _keep_seeded(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
 
 
 def _shrink(frame: np.ndarray) -> np.ndarray:
-    """float32 [h, w, 3] with a long side of at most WORKING_SIDE."""
+    """Resizes a frame to a long side of at most WORKING_SIDE: float32 [h, w, 3]."""
     scale = WORKING_SIDE / max(frame.shape[:2])
     if scale < 1:
         size = (round(frame.shape[1] * scale), round(frame.shape[0] * scale))

@@ -1,4 +1,4 @@
-"""A name to a person detector."""
+"""Builds person detectors by name."""
 
 from __future__ import annotations
 
@@ -14,19 +14,26 @@ DEFAULT_PERSON_WEIGHTS = "detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x"
 
 
 def names_detector(source: str) -> bool:
-    """Whether boxes come from a detector: one of DETECTORS, alone or as NAME:WHAT."""
+    """Returns whether `source` names a detector: one of DETECTORS, alone or as NAME:WHAT."""
     return source.partition(":")[0] in DETECTORS
 
 
 def build_detector(source: str, device: torch.device, precision: str = "fp32") -> PersonDetector:
-    """A person detector by its name; a detector's libraries are loaded only when it is asked for.
+    """Builds a person detector by its name; its libraries are loaded only then.
 
-    source: one of DETECTORS, or `faster_rcnn:WEIGHTS` (a file, a name of the model zoo or a URL),
-        `detectron2:CONFIG` or `detectron2:CONFIG:WEIGHTS`. `auto` is detectron2 where it imports
-        and faster_rcnn with the same weights elsewhere, and says which; `auto:WEIGHTS` is
-        `faster_rcnn:WEIGHTS`.
-    precision: auto, fp32, bf16 or fp16, see `FasterRCNNDetector`; not read by motion and
-    torchvision.
+    Args:
+        source: One of DETECTORS, or `faster_rcnn:WEIGHTS` (a file, a name of the model zoo or a
+            URL), `detectron2:CONFIG` or `detectron2:CONFIG:WEIGHTS`. `auto` is detectron2 where it
+            can be imported, and faster_rcnn with the same weights elsewhere, and prints which;
+            `auto:WEIGHTS` is `faster_rcnn:WEIGHTS`.
+        device: Where the detector computes.
+        precision: auto, fp32, bf16 or fp16, see `FasterRCNNDetector`; motion and torchvision ignore
+            it.
+
+    Raises:
+        ConfigError: No detector has this name.
+        WeightsError: Its weights cannot be loaded.
+        ValueError: The detector cannot be used here, such as `Detectron2Unavailable`.
     """
     name, _, choice = source.partition(":")
     if choice and name in ("motion", "torchvision"):
@@ -52,8 +59,10 @@ def build_detector(source: str, device: torch.device, precision: str = "fp32") -
     except WeightsError as error:
         if choice:
             raise
-        advice = "or choose the detector motion, which needs no weights, or faster_rcnn:FILE with weights of your own"
-        raise WeightsError(f"{error}; {advice}") from None
+        raise WeightsError(
+            f"{error}; or choose the detector motion, which needs no weights, "
+            "or faster_rcnn:FILE with weights of your own"
+        ) from None
 
 
 def _build_best(device: torch.device, precision: str) -> PersonDetector:

@@ -1,5 +1,6 @@
-"""torchvision's Faster R-CNN v2 pretrained on COCO. Its weights are downloaded on first use: needs
-a network.
+"""Finds persons by torchvision's Faster R-CNN v2, pretrained on COCO.
+
+Its weights are downloaded when it is first used, which needs a network.
 """
 
 from __future__ import annotations
@@ -21,8 +22,14 @@ COCO_PERSON = 1
 
 
 class TorchvisionDetector:
-    """COCO persons with a score of at least ``min_score``; follows
-    :class:`~ava_det.detectors.PersonDetector`.
+    """Finds COCO persons; implements `PersonDetector`.
+
+    Args:
+        device: Where the network runs.
+        min_score: Smallest person score of a box.
+
+    Raises:
+        ValueError: The weights could not be downloaded.
     """
 
     name = "torchvision"
@@ -45,24 +52,24 @@ class TorchvisionDetector:
         self.model = model.to(self.device).eval()
 
     def begin_video(self, samples: Sequence[np.ndarray]) -> Self:
-        """Nothing to learn: every frame is judged by itself."""
+        """Returns itself: every frame is processed alone, and nothing is learned from the video."""
         return self
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """RGB uint8 [H, W, 3] frames to (boxes [N, 4] xyxy pixels, scores [N]) per frame."""
+        """Finds the persons of each frame.
+
+        Args:
+            frames: RGB uint8 [H, W, 3].
+
+        Returns:
+            Boxes [N, 4], xyxy in pixels, and person scores [N] of each frame.
+        """
         results = []
         for frame in frames:
-            image = (
-                torch.from_numpy(np.ascontiguousarray(frame))
-                .to(self.device)
-                .permute(2, 0, 1)
-                .float()
-                / 255
-            )
-            found = self.model([image])[0]
+            pixels = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)
+            found = self.model([pixels.permute(2, 0, 1).float() / 255])[0]
             person = found["labels"] == COCO_PERSON
-            results.append(
-                (found["boxes"][person].cpu().numpy(), found["scores"][person].cpu().numpy())
-            )
+            boxes = found["boxes"][person].cpu().numpy()
+            results.append((boxes, found["scores"][person].cpu().numpy()))
         return results

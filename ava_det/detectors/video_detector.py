@@ -1,4 +1,4 @@
-"""A person detector at work on one video: whose scene it is, and whether its boxes are boxes."""
+"""Runs a person detector on one video, and checks what it returns."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from ava_det.detectors.detector import PersonDetector
 
 MEMBERS = ("name", "begin_video", "__call__")
 
-# Detector's id -> who began a video with it last. A VideoDetector keeps its detector alive, so no
-# id is used twice.
+# Id of a detector to the VideoDetector that last began a video with it. A VideoDetector keeps its
+# detector alive, so no id is used twice.
 _LATEST: WeakValueDictionary[int, VideoDetector] = WeakValueDictionary()
 
 
 class VideoDetector:
-    """Finds the persons of one video; several may be at work on videos of their own.
+    """Finds the persons of one video; several of these can run on different videos at once.
 
     Args:
-        detector: begins the video. One whose `begin_video` returns None remembers one video at a
-        time. samples: frames of the video, as `PersonDetector.begin_video` takes them.
+        detector: Begins the video. One whose `begin_video` returns None remembers one video at a
+            time.
+        samples: Frames of the video, as `PersonDetector.begin_video` takes them.
     """
 
     def __init__(self, detector: PersonDetector, samples: Sequence[np.ndarray]) -> None:
@@ -45,9 +46,8 @@ class VideoDetector:
             0..1.
 
         Raises:
-            ValueError: the detector gives something else, or another video was begun with a
-            detector that remembers
-                one at a time.
+            ValueError: The detector returns something else, or another video was begun with a
+                detector that remembers one at a time.
         """
         self._refuse_another_video()
         found = self._find(frames)
@@ -55,25 +55,30 @@ class VideoDetector:
         name = f"the detector {self._detector.name}"
         if not isinstance(found, Sequence) or len(found) != len(frames):
             raise ValueError(
-                f"{name}: expected a list of {len(frames)} pairs (boxes, scores), received {_show(found)}"
+                f"{name}: expected a list of {len(frames)} pairs (boxes, scores), "
+                f"received {_show(found)}"
             )
         return [_check_persons(name, pair) for pair in found]
 
     def _refuse_another_video(self) -> None:
         if self._is_shared and _LATEST.get(id(self._detector)) is not self:
             raise ValueError(
-                f"the detector {self._detector.name} remembers one video at a time, and another was begun: watch one "
-                "after the other, or let begin_video return an object for each video (itself, where it keeps nothing)"
+                f"the detector {self._detector.name} remembers one video at a time, and another "
+                "was begun: watch one after the other, or let begin_video return an object for "
+                "each video (itself, where it keeps nothing)"
             )
 
 
 def check_detector(detector: Any) -> PersonDetector:
-    """Checks that an object can be a person detector.
+    """Checks that an object can be used as a person detector, and returns it.
 
     Raises:
-        ValueError: it is none, in a sentence that names what it lacks.
+        ValueError: It cannot; the sentence names what it lacks.
     """
-    expected = "expected a person detector (an object with name, begin_video and __call__) or a mapping of boxes"
+    expected = (
+        "expected a person detector (an object with name, begin_video and __call__) "
+        "or a mapping of boxes"
+    )
     if isinstance(detector, type):
         raise ValueError(f"detector: {expected}, received the class {detector.__name__} itself")
     missing = [member for member in MEMBERS if not hasattr(detector, member)]
@@ -87,7 +92,7 @@ def check_detector(detector: Any) -> PersonDetector:
 
 
 def _check_persons(name: str, pair: Any) -> tuple[Tensor, Tensor]:
-    """Makes tensors of what a detector gives for one frame, once it is what the protocol asks for."""
+    """Converts the boxes and scores of one frame to tensors, after checks."""
     try:
         given_boxes, given_scores = pair
         boxes, scores = (_to_tensor(values) for values in (given_boxes, given_scores))
@@ -99,11 +104,13 @@ def _check_persons(name: str, pair: Any) -> tuple[Tensor, Tensor]:
         boxes = boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(
-            f"{name}: expected boxes [N, 4] (x1, y1, x2, y2 in pixels), received {list(boxes.shape)}"
+            f"{name}: expected boxes [N, 4] (x1, y1, x2, y2 in pixels), "
+            f"received {list(boxes.shape)}"
         )
     if scores.shape != boxes.shape[:1]:
         raise ValueError(
-            f"{name}: expected a score for each of {len(boxes)} boxes, received {list(scores.shape)}"
+            f"{name}: expected a score for each of {len(boxes)} boxes, "
+            f"received {list(scores.shape)}"
         )
     wrong = ~torch.isfinite(boxes).all(dim=1) | (boxes[:, 2:] < boxes[:, :2]).any(dim=1)
     if bool(wrong.any()):
@@ -122,6 +129,6 @@ def _to_tensor(values: Any) -> Tensor:
 
 
 def _show(value: Any) -> str:
-    """Names what was received, in a few words."""
+    """Describes a received value by its type and length."""
     length = f" of {len(value)}" if hasattr(value, "__len__") else ""
     return f"a {type(value).__name__}{length}"
