@@ -1,8 +1,7 @@
-"""Faster R-CNN with a feature pyramid (Ren et al., 2015; Lin et al., 2017) on torch and
-torchvision.ops alone.
+"""Faster R-CNN with a feature pyramid (Ren et al., 2015; Lin et al., 2017), by torch alone.
 
-Parameters carry Detectron2's names and every number is the library's, so its published weights give
-its boxes.
+Parameters have Detectron2's names and every number is the library's, so its published weights give
+its boxes. Of torchvision only `torchvision.ops` is used.
 
     frame -> resize -> normalize, pad -> resnet -> pyramid -> proposals -> box_head -> boxes
 """

@@ -1,4 +1,4 @@
-"""The boxes proposals start from: three shapes at every cell of every level."""
+"""Makes the anchors that proposals start from: three shapes at every cell of every level."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ def make_anchors(
     sizes: Sequence[float],
     device: torch.device,
 ) -> list[Tensor]:
-    """Anchors of each level, [H * W * 3, 4] xyxy pixels of the padded image, row by row, cell by
-    cell.
+    """Makes the anchors of each level, centered on the upper left corner of each cell.
 
-    map_sizes: (H, W) of each level. sizes: the square root of the anchors' area on each level. They
-    are centerd on the upper left corner of a cell and not rounded, unlike those of the first
-    Detectron.
+    They are not rounded, unlike those of the first Detectron.
+
+    Args:
+        map_sizes: (H, W) of each level, in cells.
+        strides: Pixels per cell of each level.
+        sizes: Square root of the anchors' area on each level, in pixels.
+        device: Of the result.
+
+    Returns:
+        A tensor [H * W * 3, 4] per level, xyxy in pixels of the padded image, row by row and cell
+        by cell.
     """
     levels = []
     for (height, width), stride, size in zip(map_sizes, strides, sizes, strict=True):

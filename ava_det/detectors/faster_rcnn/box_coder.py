@@ -1,4 +1,4 @@
-"""Boxes as offsets from other boxes: what both heads of the detector predict."""
+"""Encodes boxes as offsets from other boxes, which is what both heads of the detector predict."""
 
 from __future__ import annotations
 
@@ -10,15 +10,22 @@ from torch import Tensor
 Weights = tuple[float, float, float, float]
 
 ANCHOR_WEIGHTS: Weights = (1.0, 1.0, 1.0, 1.0)
-# bring the box head's targets near unit variance (Fast R-CNN)
+# These bring the box head's targets near unit variance (Fast R-CNN).
 PROPOSAL_WEIGHTS: Weights = (10.0, 10.0, 5.0, 5.0)
-# a prediction grows a box by at most this, so that exp() stays finite
+# A prediction enlarges a box by at most this factor, so that exp() stays finite.
 MAX_LOG_SCALE = math.log(1000 / 16)
 
 
 def encode_boxes(boxes: Tensor, origins: Tensor, weights: Weights) -> Tensor:
-    """Offsets [N, 4] (dx, dy, dw, dh) that lead from `origins` to `boxes`, both [N, 4] xyxy with
-    sides > 0.
+    """Computes the offsets that turn `origins` into `boxes`.
+
+    Args:
+        boxes: [N, 4], xyxy, with sides > 0.
+        origins: [N, 4], xyxy, with sides > 0.
+        weights: Factors of the four offsets.
+
+    Returns:
+        Offsets [N, 4] (dx, dy, dw, dh).
     """
     x, y, width, height = _to_centers(origins)
     target_x, target_y, target_width, target_height = _to_centers(boxes)
@@ -35,9 +42,17 @@ def encode_boxes(boxes: Tensor, origins: Tensor, weights: Weights) -> Tensor:
 
 
 def decode_boxes(offsets: Tensor, origins: Tensor, weights: Weights) -> Tensor:
-    """Boxes [..., K, 4] xyxy float32 that offsets [..., K, 4] mean, each from origins [..., 4].
+    """Computes the boxes that offsets describe, always in float32.
 
-    Always in float32: halves know no pixel of a large image exactly.
+    16-bit types cannot hold the pixel coordinates of a large image exactly.
+
+    Args:
+        offsets: [..., K, 4].
+        origins: [..., 4], xyxy; each is the origin of K boxes.
+        weights: Factors of the four offsets, as in `encode_boxes`.
+
+    Returns:
+        Boxes float32 [..., K, 4], xyxy.
     """
     offsets = offsets.float()
     origins = origins.float()

@@ -1,4 +1,4 @@
-"""The second stage: what each proposal shows, and where exactly it is."""
+"""The second stage: classifies each proposal and refines its box."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ava_det.detectors.faster_rcnn.matching import match_boxes, sample
 from ava_det.detectors.faster_rcnn.pyramid import STRIDES
 
 RESOLUTION = 7  # cells per side of an aligned proposal
-NUM_LEVELS = 4  # P6 is for proposals alone
+NUM_LEVELS = 4  # P2..P5; only proposals use P6
 NMS_IOU = 0.5
-FOREGROUND_FROM = 0.5  # IoU of proposals with labeled boxes; the others are background
-NUM_SAMPLES = 512
-FOREGROUND_SHARE = 0.25  # proposals of one image in the loss
+FOREGROUND_FROM = 0.5  # IoU with a labeled box; proposals below are background
+NUM_SAMPLES = 512  # proposals of one image in the loss
+FOREGROUND_SHARE = 0.25  # largest part of them that is foreground
 
 Size = tuple[int, int]
-# boxes float32 [N, 4] xyxy pixels of the resized image, scores float32 [N], best first, and class
-# int64 [N]
+# Boxes float32 [N, 4], xyxy in pixels of the resized image, scores float32 [N], best first, and
+# classes int64 [N].
 Found = tuple[Tensor, Tensor, Tensor]
 
 
 class FullyConnected(nn.Module):
-    """Aligned proposals [K, C, 7, 7] to [K, hidden] by two layers."""
+    """Maps aligned proposals [K, C, 7, 7] to [K, hidden] by two linear layers."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -39,13 +39,12 @@ class FullyConnected(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, aligned: Tensor) -> Tensor:
+        """Maps [K, C, 7, 7] to [K, hidden]."""
         return F.relu_(self.fc2(F.relu_(self.fc1(aligned.flatten(1)))))
 
 
 class BoxPredictor(nn.Module):
-    """[K, hidden] to logits [K, num_classes + 1], background last, and offsets [K, num_classes *
-    4].
-    """
+    """Predicts the class and the box of each proposal by one linear layer each."""
 
     def __init__(self, hidden: int, num_classes: int) -> None:
         super().__init__()
@@ -56,12 +55,23 @@ class BoxPredictor(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps [K, hidden] to logits and offsets.
+
+        Returns:
+            Logits [K, num_classes + 1], background last, and offsets [K, num_classes * 4].
+        """
         return self.cls_score(hidden), self.bbox_pred(hidden)
 
 
 class BoxHead(nn.Module):
-    """Scores and refines proposals. min_score, max_boxes: what is kept of one image, over all
-    classes.
+    """Scores and refines proposals.
+
+    Args:
+        channels: Of the pyramid's maps.
+        hidden: Channels of the linear layers.
+        num_classes: Without the background.
+        min_score: Smallest score of a box.
+        max_boxes: Most boxes of one image, over all classes.
     """
 
     def __init__(
@@ -77,7 +87,16 @@ class BoxHead(nn.Module):
     def forward(
         self, maps: Sequence[Tensor], proposals: Sequence[Tensor], image_sizes: Sequence[Size]
     ) -> list[Found]:
-        """P2 .. P6 and the proposals [N, 4] of each image to what is found in it."""
+        """Finds the objects of each image.
+
+        Args:
+            maps: P2..P6 of the batch, as `FeaturePyramid` computes them.
+            proposals: Boxes [N, 4] of each image, xyxy in pixels of the resized image.
+            image_sizes: (H, W) of each image without its padding.
+
+        Returns:
+            Boxes, scores and classes of each image, see `Found`.
+        """
         logits, offsets = self._predict(maps, proposals)
         counts = [len(boxes) for boxes in proposals]
         scores = F.softmax(logits, dim=-1)
@@ -95,9 +114,14 @@ class BoxHead(nn.Module):
         proposals: Sequence[Tensor],
         targets: Sequence[tuple[Tensor, Tensor]],
     ) -> dict[str, Tensor]:
-        """`box_cls` (cross-entropy) and `box_loc` (L1), both over the number of sampled proposals.
+        """Computes the losses `box_cls` (cross-entropy) and `box_loc` (L1).
 
-        targets: boxes [M, 4] in pixels of the resized image and classes int64 [M] of each image.
+        Both are divided by the number of sampled proposals.
+
+        Args:
+            maps: P2..P6 of the batch.
+            proposals: Boxes [N, 4] of each image, in pixels of the resized image.
+            targets: Boxes [M, 4] in the same pixels, and classes int64 [M], of each image.
         """
         sampled = [
             self._sample(boxes, truth, classes)
@@ -116,10 +140,13 @@ class BoxHead(nn.Module):
     def _sample(
         self, proposals: Tensor, truth: Tensor, classes: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Proposals of one image for the loss, with the labeled box and the class each should
-        give.
+        """Samples the proposals of one image for the loss.
 
-        The labeled boxes are proposals too: at the start of training there is no other good one.
+        The labeled boxes are proposals too, because at the start of training no other one is good.
+
+        Returns:
+            The sampled boxes [K, 4], the labeled box that each should become [K, 4], and its class
+            [K].
         """
         candidates = torch.cat((proposals, truth))
         nearest, kind = match_boxes(candidates, truth, FOREGROUND_FROM, FOREGROUND_FROM)
@@ -133,15 +160,19 @@ class BoxHead(nn.Module):
     def _predict(
         self, maps: Sequence[Tensor], proposals: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Logits [K, num_classes + 1] and offsets [K, num_classes, 4] of all proposals, float32."""
+        """Computes float32 logits [K, num_classes + 1] and offsets [K, num_classes, 4]."""
         logits, offsets = self.box_predictor(
             self.box_head(align_proposals(maps[:NUM_LEVELS], proposals))
         )
         return logits.float(), offsets.float().unflatten(1, (self.num_classes, 4))
 
     def _select(self, boxes: Tensor, scores: Tensor, image_size: Size) -> Found:
-        """One image: boxes [N, num_classes, 4] and scores [N, num_classes + 1] to what is kept of
-        them.
+        """Selects the boxes of one image: by score, without overlaps, and at most `max_boxes`.
+
+        Args:
+            boxes: [N, num_classes, 4].
+            scores: [N, num_classes + 1], background last.
+            image_size: (H, W) without padding, to which boxes are clipped.
         """
         finite = boxes.isfinite().flatten(1).all(dim=1) & scores.isfinite().all(dim=1)
         boxes = boxes[finite]
@@ -150,24 +181,30 @@ class BoxHead(nn.Module):
         height, width = image_size
         chosen = clip_boxes(boxes[row, column], width, height)
         kept = batched_nms(chosen, scores[row, column], column, NMS_IOU)[: self.max_boxes]
-        # after the limit, as the library does
+        # Empty boxes are dropped after the limit, as Detectron2 does.
         kept = kept[(chosen[kept, 2:] > chosen[kept, :2]).all(dim=1)]
         return chosen[kept], scores[row, column][kept], column[kept]
 
 
 def align_proposals(maps: Sequence[Tensor], proposals: Sequence[Tensor]) -> Tensor:
-    """RoIAlign on the level that suits each proposal's size: [K, C, 7, 7] for the proposals of all
-    images in order.
+    """Aligns each proposal (RoIAlign) on the level that suits its size.
+
+    Args:
+        maps: P2..P5 of the batch.
+        proposals: Boxes [N, 4] of each image, xyxy in pixels of the resized image.
+
+    Returns:
+        [K, C, 7, 7] for the proposals of all images in order.
     """
     boxes = torch.cat(list(proposals))
-    counts = torch.tensor([len(own) for own in proposals], device=boxes.device)
+    counts = torch.tensor([len(of_image) for of_image in proposals], device=boxes.device)
     image = torch.arange(len(proposals), device=boxes.device).repeat_interleave(counts)
     rois = torch.cat((image[:, None].to(boxes.dtype), boxes), dim=1)
     levels = choose_levels(boxes)
     aligned = maps[0].new_zeros(len(boxes), maps[0].shape[1], RESOLUTION, RESOLUTION)
     for level, (features, stride) in enumerate(zip(maps, STRIDES, strict=False)):
         index = (levels == level).nonzero()[:, 0]
-        aligned.index_put_(  # in place: a copy per level is 50 MB
+        aligned.index_put_(  # in place, because a copy per level is 50 MB
             (index,),
             roi_align(
                 features, rois[index], RESOLUTION, 1 / stride, sampling_ratio=0, aligned=True
@@ -177,8 +214,9 @@ def align_proposals(maps: Sequence[Tensor], proposals: Sequence[Tensor]) -> Tens
 
 
 def choose_levels(boxes: Tensor) -> Tensor:
-    """Index of the map each box [N, 4] is read from: a box of 224 x 224 pixels from P4 (FPN paper,
-    equation 1).
+    """Chooses the map that each box [N, 4] is read from, by index.
+
+    A box of 224 x 224 pixels is read from P4 (FPN paper, equation 1).
     """
     level = torch.floor(4 + torch.log2(compute_area(boxes).sqrt() / 224 + 1e-8))
     return level.clamp(min=2, max=1 + NUM_LEVELS).long() - 2

@@ -1,4 +1,4 @@
-"""The network as a person detector: frames of any size in, boxes in their own pixels out."""
+"""Runs the network as a person detector: frames of any size in, boxes in their pixels out."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ from ava_det.device.precision import HALF_TYPES, resolve_precision
 
 
 class FasterRCNNDetector:
-    """Persons of single frames; follows :class:`~ava_det.detectors.PersonDetector`.
+    """Finds the persons of single frames; implements `PersonDetector`.
 
     Args:
-        model: put into eval mode and onto `device`. short_side, long_side: the size the network
-        sees, see resize.py. channel_order: of the images the weights were trained on, BGR for all
-        of Detectron2's zoo. person_class: the class whose boxes are kept. precision: fp32, or bf16
-        or fp16 by autocast where the device computes them natively, or auto for bf16 where it
-            is faster; results are float32 anyway.
-        batch_size: frames that go through the network together, padded to the largest of them.
+        model: Is put into eval mode and moved to `device`.
+        device: Where the network runs.
+        short_side: Size of the resized frames, see `compute_size`.
+        long_side: Size of the resized frames, see `compute_size`.
+        channel_order: Of the images the weights were trained on: BGR for all of Detectron2's zoo.
+        person_class: The class whose boxes are kept.
+        precision: fp32; bf16 or fp16 by autocast where the device computes them natively; auto for
+            bf16 where it is faster. Results are always float32.
+        batch_size: Frames that go through the network together, padded to the largest of them.
+
+    Raises:
+        ValueError: The network has no such class.
     """
 
     name = "faster_rcnn"
@@ -55,13 +61,18 @@ class FasterRCNNDetector:
         self.batch_size = batch_size
 
     def begin_video(self, samples: Sequence[np.ndarray]) -> Self:
-        """Nothing to learn: every frame is judged by itself."""
+        """Returns itself: every frame is processed alone, and nothing is learned from the video."""
         return self
 
     @torch.inference_mode()
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """RGB uint8 [H, W, 3] frames, here of any sizes, to (boxes [N, 4] xyxy pixels,
-        person_scores [N]) per frame.
+        """Finds the persons of each frame.
+
+        Args:
+            frames: RGB uint8 [H, W, 3], of any sizes.
+
+        Returns:
+            Boxes float32 [N, 4], xyxy in pixels, and person_scores float32 [N] of each frame.
         """
         results = []
         for start in range(0, len(frames), self.batch_size):
@@ -83,7 +94,7 @@ class FasterRCNNDetector:
         return results
 
     def _prepare(self, frame: np.ndarray) -> torch.Tensor:
-        """uint8 [3, H', W'] in the channel order of the weights, on the device."""
+        """Resizes a frame: uint8 [3, H', W'] in the channel order of the weights, on the device."""
         resized = resize_frame(frame, self.short_side, self.long_side)
         if self.channel_order == "BGR":
             resized = resized[:, :, ::-1]
@@ -91,6 +102,6 @@ class FasterRCNNDetector:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """What `precision` means on the device; nothing for fp32."""
+    """Returns the autocast context of `precision` on the device; one without effect for fp32."""
     name = resolve_precision(precision, device)
     return nullcontext() if name == "fp32" else torch.autocast(device.type, HALF_TYPES[name])

@@ -1,6 +1,4 @@
-"""Training only: which predictions answer for which labeled box, and which of them the loss looks
-at.
-"""
+"""Matches predictions with labeled boxes and samples them for the loss, in training only."""
 
 from __future__ import annotations
 
@@ -17,16 +15,18 @@ IGNORED = -1
 def match_boxes(
     candidates: Tensor, labeled: Tensor, low: float, high: float, keep_best: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Assigns labeled boxes [M, 4] to candidates [N, 4] by intersection over union.
+    """Assigns labeled boxes to candidates by intersection over union.
 
     Args:
-        low, high: below `low` a candidate is background, from `high` foreground, between them
-        ignored. keep_best: the candidates that overlap a labeled box most are foreground however
-        little it is.
+        candidates: [N, 4], xyxy.
+        labeled: [M, 4], xyxy.
+        low: Below this IoU a candidate is background; from `low` to `high` it is ignored.
+        high: From this IoU on a candidate is foreground.
+        keep_best: Whether the candidates that overlap a labeled box most are foreground at any IoU.
 
     Returns:
-        nearest: int64 [N], the labeled box each candidate overlaps most (0 where there is none at
-        all), and kind: int64 [N] of FOREGROUND, BACKGROUND and IGNORED.
+        Int64 [N], the labeled box that each candidate overlaps most (0 where it overlaps none), and
+        int64 [N] of FOREGROUND, BACKGROUND and IGNORED.
     """
     kind = torch.full((len(candidates),), BACKGROUND, device=candidates.device)
     if len(labeled) == 0:
@@ -42,22 +42,30 @@ def match_boxes(
 
 
 def _compute_iou_columns(labeled: Tensor, candidates: Tensor) -> Tensor:
-    """[M, N], one labeled box at a time: [M, N, 2] temporaries of 200,000 anchors are what
-    training waits for.
+    """Computes IoU [M, N], one labeled box at a time.
+
+    With 200,000 anchors, temporary tensors [M, N, 2] would take most of the time of training.
     """
     area = compute_area(candidates)
     rows = []
-    for box, own_area in zip(labeled, compute_area(labeled), strict=True):
+    for box, box_area in zip(labeled, compute_area(labeled), strict=True):
         width = (candidates[:, 2].minimum(box[2]) - candidates[:, 0].maximum(box[0])).clamp(min=0)
         height = (candidates[:, 3].minimum(box[3]) - candidates[:, 1].maximum(box[1])).clamp(min=0)
         shared = width * height
-        rows.append(shared / (area + own_area - shared).clamp(min=1e-12))
+        rows.append(shared / (area + box_area - shared).clamp(min=1e-12))
     return torch.stack(rows)
 
 
 def sample(kind: Tensor, count: int, foreground_share: float) -> tuple[Tensor, Tensor]:
-    """At most `count` random indices, of which at most `foreground_share` foreground: (foreground,
-    background).
+    """Draws random candidates for the loss.
+
+    Args:
+        kind: int64 [N], as `match_boxes` returns it.
+        count: Most indices, foreground and background together.
+        foreground_share: Largest part of `count` that is foreground.
+
+    Returns:
+        Indices of foreground and indices of background candidates.
     """
     foreground = (kind == FOREGROUND).nonzero()[:, 0]
     background = (kind == BACKGROUND).nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""The whole network: images to boxes, or to losses."""
+"""The whole network: maps images to boxes, or to losses."""
 
 from __future__ import annotations
 
@@ -18,17 +18,29 @@ COCO_MEAN_BGR = (103.53, 116.28, 123.675)
 
 
 class FasterRCNN(nn.Module):
-    """Faster R-CNN with a feature pyramid. The defaults are Detectron2's R50-FPN for COCO.
+    """Detects objects by Faster R-CNN with a feature pyramid.
+
+    The defaults are Detectron2's R50-FPN for COCO.
 
     Args:
-        depth, width, groups, group_width, stride_in_1x1, norm: of the ResNet, see there. channels:
-        of the pyramid's maps. hidden: of the box head's layers. num_classes: without the
-        background; class 0 is the person, in COCO too. anchor_sizes: of the five levels, in pixels
-        of the resized image. pixel_mean, pixel_std: what images of 0..255 are normalized by, in the
-        order of their channels. min_score, max_boxes: what is kept of one image, over all classes.
+        depth: See `ResNet`.
+        width: See `ResNet`.
+        groups: See `ResNet`.
+        group_width: See `ResNet`.
+        stride_in_1x1: See `ResNet`.
+        norm: See `ResNet`.
+        channels: Of the pyramid's maps.
+        hidden: Of the box head's layers.
+        num_classes: Without the background; class 0 is the person, in COCO too.
+        anchor_sizes: Of the five levels, in pixels of the resized image.
+        pixel_mean: Is subtracted from images of 0..255, in the order of their channels.
+        pixel_std: Divides them after that.
+        min_score: Smallest score of a box.
+        max_boxes: Most boxes of one image, over all classes.
 
-    `architecture` holds the arguments but min_score and max_boxes:
-    `FasterRCNN(**model.architecture)` fits the weights.
+    Attributes:
+        architecture: The arguments except min_score and max_boxes;
+            `FasterRCNN(**model.architecture)` fits the weights.
     """
 
     pixel_mean: Tensor
@@ -71,7 +83,7 @@ class FasterRCNN(nn.Module):
         )
         self.proposal_generator = ProposalNetwork(channels, anchor_sizes)
         self.roi_heads = BoxHead(channels, hidden, num_classes, min_score, max_boxes)
-        # no weights, and some files of the zoo lack them
+        # Not persistent: these are no weights, and some files of the zoo lack them.
         self.register_buffer(
             "pixel_mean", torch.tensor(list(pixel_mean)).view(3, 1, 1), persistent=False
         )
@@ -82,19 +94,25 @@ class FasterRCNN(nn.Module):
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[tuple[Tensor, Tensor]] | None = None
     ) -> list[Found] | dict[str, Tensor]:
-        """What `detect` gives, or with targets what `compute_losses` gives: the one door that DDP
-        knows.
+        """Returns `detect(images)`, or with targets `compute_losses(images, targets)`.
+
+        It is the only method that DistributedDataParallel calls.
         """
         return self.detect(images) if targets is None else self.compute_losses(images, targets)
 
     def detect(self, images: Sequence[Tensor]) -> list[Found]:
-        """Images uint8 or float 0..255 [3, H, W], of any sizes, to boxes, scores and classes of
-        each.
+        """Detects the objects of each image.
 
-        Boxes are float32 [N, 4], xyxy in pixels of the image as given (resize it before, scale the
-        boxes after); scores float32 [N] in 0..1, highest first; classes int64 [N], 0-based.
-        Channels are in the order of the weights, BGR in Detectron2's zoo. An image's batch matters
-        only by how far it is padded.
+        The other images of a batch matter only by how far an image is padded.
+
+        Args:
+            images: uint8 or float in 0..255, [3, H, W], of any sizes, on any device. Channels are
+                in the order of the weights, BGR in Detectron2's zoo.
+
+        Returns:
+            Of each image: boxes float32 [N, 4], xyxy in pixels of the image as given (resize it
+            before, scale the boxes after); scores float32 [N] in 0..1, highest first; classes int64
+            [N], from 0.
         """
         maps, sizes = self._compute_maps(images)
         proposals, _ = self.proposal_generator(maps, sizes)
@@ -103,27 +121,31 @@ class FasterRCNN(nn.Module):
     def compute_losses(
         self, images: Sequence[Tensor], targets: Sequence[tuple[Tensor, Tensor]]
     ) -> dict[str, Tensor]:
-        """The losses `rpn_cls`, `rpn_loc`, `box_cls`, `box_loc`, to be added up; what they look at
-        is drawn from torch's generator.
+        """Computes the losses `rpn_cls`, `rpn_loc`, `box_cls` and `box_loc`, to be added up.
 
-        images: as `detect`. targets: boxes float32 [M, 4] in pixels of the image, sides > 0, and
-        classes int64 [M], on the device of the model; M may be 0.
+        Which predictions they use is drawn from torch's generator.
+
+        Args:
+            images: See `detect`.
+            targets: Of each image boxes float32 [M, 4] in its pixels, with sides > 0, and classes
+                int64 [M], on the device of the model; M may be 0.
         """
         maps, sizes = self._compute_maps(images)
         proposals, losses = self.proposal_generator(maps, sizes, [boxes for boxes, _ in targets])
         return losses | self.roi_heads.compute_losses(maps, proposals, targets)
 
     def _compute_maps(self, images: Sequence[Tensor]) -> tuple[list[Tensor], list[tuple[int, int]]]:
-        """P2 .. P6 of the normalized images, padded at right and bottom with zeros to one size, and
-        their (H, W).
+        """Computes P2..P6 of the normalized images, and the (H, W) of each image.
+
+        Images are padded at right and bottom with zeros to one size.
         """
         sizes = [(image.shape[1], image.shape[2]) for image in images]
         height, width = (
             -(-max(sides) // MULTIPLE) * MULTIPLE for sides in zip(*sizes, strict=True)
         )
         batch = self.pixel_mean.new_zeros(len(images), 3, height, width)
-        for padded, image, (own_height, own_width) in zip(batch, images, sizes, strict=True):
-            padded[:, :own_height, :own_width] = (
+        for padded, image, (image_height, image_width) in zip(batch, images, sizes, strict=True):
+            padded[:, :image_height, :image_width] = (
                 image.to(batch.device) - self.pixel_mean
             ) / self.pixel_std
         return self.backbone(batch), sizes

@@ -1,4 +1,4 @@
-"""The region proposal network: where there may be an object, whatever it is."""
+"""The region proposal network: finds where there may be an object of any class."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ NMS_IOU = 0.7
 MAX_PER_LEVEL = 1000  # best anchors of each level that become boxes
 MAX_PER_LEVEL_IN_TRAINING = 2000
 MAX_PROPOSALS = 1000  # of one image, after non-maximum suppression
-BACKGROUND_BELOW = 0.3
-FOREGROUND_FROM = 0.7  # IoU of anchors with labeled boxes
-NUM_SAMPLES = 256
-FOREGROUND_SHARE = 0.5  # anchors of one image in the loss
+BACKGROUND_BELOW = 0.3  # IoU of an anchor with a labeled box
+FOREGROUND_FROM = 0.7
+NUM_SAMPLES = 256  # anchors of one image in the loss
+FOREGROUND_SHARE = 0.5  # largest part of them that is foreground
 
 Size = tuple[int, int]
 
 
 class ProposalHead(nn.Module):
-    """One convolution shared by all levels, then a logit and four offsets for each anchor of a
-    cell.
-    """
+    """Predicts a logit and four offsets for each anchor; all levels share the weights."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -42,8 +40,9 @@ class ProposalHead(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, C, H, W] to logits [B, H * W * 3] and offsets [B, H * W * 3, 4], in the order of the
-        anchors.
+        """Maps [B, C, H, W] to logits [B, H * W * 3] and offsets [B, H * W * 3, 4].
+
+        They are in the order of the anchors.
         """
         hidden = F.relu_(self.conv(features))
         logits = self.objectness_logits(hidden).permute(0, 2, 3, 1).flatten(1)
@@ -56,15 +55,22 @@ class ProposalHead(nn.Module):
 
 
 class ProposalNetwork(nn.Module):
-    """P2 .. P6 to proposals, boxes float32 [N, 4] xyxy pixels of the resized image, most likely
-    first.
+    """Computes proposals from P2..P6.
+
+    Args:
+        channels: Of the maps.
+        anchor_sizes: Of the five levels, in pixels.
+
+    Raises:
+        ValueError: There is not one anchor size per level.
     """
 
     def __init__(self, channels: int, anchor_sizes: Sequence[float]) -> None:
         super().__init__()
         if len(anchor_sizes) != len(STRIDES):
             raise ValueError(
-                f"anchor_sizes: expected {len(STRIDES)}, one per level, received {list(anchor_sizes)}"
+                f"anchor_sizes: expected {len(STRIDES)}, one per level, "
+                f"received {list(anchor_sizes)}"
             )
         self.rpn_head = ProposalHead(channels)
         self._anchor_sizes = tuple(anchor_sizes)
@@ -75,17 +81,22 @@ class ProposalNetwork(nn.Module):
         image_sizes: Sequence[Size],
         labeled: Sequence[Tensor] | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Proposals of each image, and the losses `rpn_cls` and `rpn_loc` where labeled boxes are
-        given.
+        """Computes the proposals of each image, and losses where labeled boxes are given.
 
-        image_sizes: (H, W) of each image without its padding. labeled: boxes [M, 4] of each image,
-        in its pixels.
+        Args:
+            maps: P2..P6 of the batch.
+            image_sizes: (H, W) of each image without its padding.
+            labeled: Boxes [M, 4] of each image, in its pixels, or None.
+
+        Returns:
+            Boxes float32 [N, 4] of each image, xyxy in pixels of the resized image, most likely
+            first, and the losses `rpn_cls` and `rpn_loc`, none without labeled boxes.
         """
         sizes = [(features.shape[2], features.shape[3]) for features in maps]
         anchors = make_anchors(sizes, STRIDES, self._anchor_sizes, maps[0].device)
         outputs = [self.rpn_head(features) for features in maps]
         losses = {} if labeled is None else compute_losses(outputs, torch.cat(anchors), labeled)
-        with torch.no_grad():  # the box head trains on proposals as they are
+        with torch.no_grad():  # the box head's loss does not train the proposals
             boxes, logits, levels = self._select_anchors(outputs, anchors)
             proposals = [
                 suppress_proposals(boxes[index], logits[index], levels, size)
@@ -96,8 +107,10 @@ class ProposalNetwork(nn.Module):
     def _select_anchors(
         self, outputs: Sequence[tuple[Tensor, Tensor]], anchors: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The best anchors of each level and image as boxes [B, N, 4], with logits [B, N] and
-        levels [N].
+        """Selects the best anchors of each level and image.
+
+        Returns:
+            Boxes [B, N, 4], logits [B, N] and levels [N].
         """
         limit = MAX_PER_LEVEL_IN_TRAINING if self.training else MAX_PER_LEVEL
         boxes = []
@@ -115,8 +128,16 @@ class ProposalNetwork(nn.Module):
 
 
 def suppress_proposals(boxes: Tensor, logits: Tensor, levels: Tensor, image_size: Size) -> Tensor:
-    """One image: clips [N, 4] to its (H, W), drops what is empty, and keeps the best after
-    suppression by level.
+    """Keeps the best proposals of one image, after non-maximum suppression on each level.
+
+    Args:
+        boxes: [N, 4], clipped to the image here; those that are then empty are dropped.
+        logits: [N].
+        levels: [N], index of the level of each.
+        image_size: (H, W) without padding.
+
+    Returns:
+        Boxes [M, 4] with M <= MAX_PROPOSALS, most likely first.
     """
     height, width = image_size
     finite = boxes.isfinite().all(dim=1) & logits.isfinite()
@@ -131,8 +152,16 @@ def suppress_proposals(boxes: Tensor, logits: Tensor, levels: Tensor, image_size
 def compute_losses(
     outputs: Sequence[tuple[Tensor, Tensor]], anchors: Tensor, labeled: Sequence[Tensor]
 ) -> dict[str, Tensor]:
-    """Cross-entropy of sampled anchors and L1 of the foreground ones' offsets, both over the number
-    of samples.
+    """Computes the losses of the proposal network, both over the number of samples.
+
+    Args:
+        outputs: Logits and offsets of each level, see `ProposalHead.forward`.
+        anchors: [A, 4], of all levels.
+        labeled: Boxes [M, 4] of each image.
+
+    Returns:
+        `rpn_cls`, the cross-entropy of sampled anchors, and `rpn_loc`, the L1 distance of the
+        foreground ones' offsets.
     """
     logits = torch.cat([level for level, _ in outputs], dim=1).float()
     offsets = torch.cat([level for _, level in outputs], dim=1).float()

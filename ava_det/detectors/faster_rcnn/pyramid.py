@@ -1,4 +1,4 @@
-"""The feature pyramid (arXiv 1612.03144): five maps of equal depth at strides 4, 8, 16, 32, 64."""
+"""The feature pyramid (arXiv 1612.03144): five maps with equal channels at strides 4 to 64."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ STRIDES = (4, 8, 16, 32, 64)
 
 
 class FeaturePyramid(nn.Module):
-    """Images [B, 3, H, W], H and W multiples of 32, to P2 .. P6, each [B, channels, H / stride, W /
-    stride].
+    """Computes P2..P6 of images by a ResNet and top-down connections.
+
+    Args:
+        bottom_up: The ResNet.
+        channels: Of every map.
     """
 
     def __init__(self, bottom_up: ResNet, channels: int = 256) -> None:
@@ -29,6 +32,11 @@ class FeaturePyramid(nn.Module):
             self.add_module(f"fpn_output{level}", output)
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        """Maps images [B, 3, H, W], H and W multiples of 32, to P2..P6.
+
+        Returns:
+            Five maps [B, channels, H / stride, W / stride] at the strides 4, 8, 16, 32 and 64.
+        """
         maps = self.bottom_up(images)
         merged: Tensor | None = None
         found: list[Tensor] = []

@@ -1,6 +1,4 @@
-"""ResNet and ResNeXt as Detectron2 builds and names them: stem, res2 .. res5, at strides 4, 8, 16,
-32.
-"""
+"""ResNet and ResNeXt with the layers and names of Detectron2, of strides 4, 8, 16 and 32."""
 
 from __future__ import annotations
 
@@ -25,19 +23,27 @@ Norm = Callable[[int], nn.Module]
 
 
 class FrozenBN(FrozenBatchNorm2d):
-    """Batch norm with fixed statistics and fixed scale, computed by the operation Detectron2 uses:
-    equal bit by bit.
+    """Normalizes with fixed statistics and fixed scale.
+
+    It uses the operation that Detectron2 uses, so that results are equal bit by bit.
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalizes x [B, C, H, W]."""
         return F.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
         )
 
 
 def choose_norm(name: str) -> Norm:
-    """frozen_bn for published weights; bn or gn (32 groups, or what divides the channels) to train
-    from scratch.
+    """Returns the function that builds a norm from its number of channels.
+
+    Args:
+        name: frozen_bn for published weights; bn or gn to train from scratch. gn has 32 groups, or
+            the largest number that divides both 32 and the channels.
+
+    Raises:
+        ValueError: The name is not one of NORMS.
     """
     if name not in NORMS:
         raise ValueError(f"norm: expected one of {', '.join(NORMS)}, received {name!r}")
@@ -47,8 +53,9 @@ def choose_norm(name: str) -> Norm:
 
 
 class ConvNorm(nn.Conv2d):
-    """A convolution without bias, and the norm after it, which lives inside it: `conv1.weight`,
-    `conv1.norm.weight`.
+    """Convolves without bias and then normalizes.
+
+    The norm is a submodule, so parameters are called `conv1.weight` and `conv1.norm.weight`.
     """
 
     def __init__(
@@ -67,11 +74,12 @@ class ConvNorm(nn.Conv2d):
         nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolves and normalizes x [B, C, H, W]."""
         return self.norm(super().forward(x))
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions, the first of which strides; of depths 18 and 34."""
+    """Adds two 3x3 convolutions, the first with the stride, to the input (depths 18 and 34)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, norm: Norm) -> None:
         super().__init__()
@@ -84,16 +92,25 @@ class BasicBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps x [B, in_channels, H, W] to [B, out_channels, H/stride, W/stride]."""
         out = self.conv2(F.relu_(self.conv1(x)))
         out += x if self.shortcut is None else self.shortcut(x)
         return F.relu_(out)
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (grouped in ResNeXt), 1x1.
+    """Adds three convolutions, 1x1, 3x3 (grouped in ResNeXt) and 1x1, to the input.
 
-    stride_in_1x1: where a stage strides. True in the weights of MSRA's ResNets (R50, R101 of the
-    zoo), false in those of FAIR's (X101) and torchvision's; nothing in a file of weights tells.
+    Args:
+        in_channels: Channels of the input.
+        inner_channels: Channels of the 3x3 convolution.
+        out_channels: Channels of the output.
+        stride: Of the block.
+        groups: Of the 3x3 convolution.
+        stride_in_1x1: Whether the first 1x1 convolution has the stride, or the 3x3 convolution. It
+            is true in the weights of MSRA's ResNets (R50, R101 of the zoo), false in those of
+            FAIR's (X101) and torchvision's; a weights file does not say.
+        norm: Builds a norm from its number of channels.
     """
 
     def __init__(
@@ -118,30 +135,42 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps x [B, in_channels, H, W] to [B, out_channels, H/stride, W/stride]."""
         out = self.conv3(F.relu_(self.conv2(F.relu_(self.conv1(x)))))
         out += x if self.shortcut is None else self.shortcut(x)
         return F.relu_(out)
 
 
 class Stem(nn.Module):
-    """7x7 convolution and 3x3 max pool, each of stride 2."""
+    """Applies a 7x7 convolution and a 3x3 max pool, each of stride 2."""
 
     def __init__(self, out_channels: int, norm: Norm) -> None:
         super().__init__()
         self.conv1 = ConvNorm(3, out_channels, 7, norm, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps images [B, 3, H, W] to [B, out_channels, H/4, W/4]."""
         return F.max_pool2d(F.relu_(self.conv1(x)), kernel_size=3, stride=2, padding=1)
 
 
 class ResNet(nn.Module):
-    """Images [B, 3, H, W] to the feature maps of res2 .. res5.
+    """Computes the feature maps of res2..res5.
 
     Args:
-        depth: 18, 34 (basic blocks), 50, 101 or 152 (bottlenecks). width: channels of the stem;
-        res2 has `width` (basic) or 4 * `width` (bottleneck), each stage twice as many. groups,
-        group_width: of the 3x3 convolutions in res2; ResNeXt-101-32x8d has 32 and 8. stride_in_1x1:
-        see Bottleneck. norm: one of NORMS.
+        depth: 18, 34 (basic blocks), 50, 101 or 152 (bottlenecks).
+        width: Channels of the stem; res2 has `width` (basic) or 4 * `width` (bottleneck), each
+            further stage twice as many.
+        groups: Of the 3x3 convolutions; ResNeXt-101-32x8d has 32.
+        group_width: Channels of a group in res2, doubled by each further stage; 8 in
+            ResNeXt-101-32x8d. None for `width`.
+        stride_in_1x1: See `Bottleneck`.
+        norm: One of NORMS.
+
+    Attributes:
+        out_channels: Channels of the four maps.
+
+    Raises:
+        ValueError: No such depth or norm exists.
     """
 
     def __init__(
@@ -187,7 +216,7 @@ class ResNet(nn.Module):
             out_channels = 2 * out_channels
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """[B, 3, H, W] to the four maps [B, C_i, H / s, W / s] with s = 4, 8, 16, 32."""
+        """Maps images [B, 3, H, W] to four maps [B, C_i, H / s, W / s] with s = 4, 8, 16, 32."""
         x = self.stem(images)
         maps = []
         for stage in STAGES:

@@ -1,5 +1,6 @@
-"""From a weights file to the network it belongs to: Detectron2's, or our own with its architecture
-written in it.
+"""Builds the network of a weights file, and writes such files.
+
+The file is one of Detectron2's, or one of this toolkit with its architecture in it.
 """
 
 from __future__ import annotations
@@ -38,8 +39,12 @@ _MARKS = (
 
 @dataclass(frozen=True)
 class InputRule:
-    """What images the weights expect: the size they are resized to, and the order of their
-    channels.
+    """Describes the images that weights expect.
+
+    Attributes:
+        short_side: Of the resized frame, see `compute_size`.
+        long_side: Of the resized frame, see `compute_size`.
+        channel_order: BGR or RGB.
     """
 
     short_side: int = SHORT_SIDE
@@ -48,13 +53,18 @@ class InputRule:
 
 
 def load_faster_rcnn(file: str | Path) -> tuple[FasterRCNN, InputRule]:
-    """The network of a weights file, on the CPU, and how its images are prepared.
+    """Loads the network of a weights file on the CPU, and how its images are prepared.
 
-    file: a path, a name of the model zoo or a URL. Files of `save_faster_rcnn` say what network
-    they belong to; in one of Detectron2's it is read from names and shapes. What a file cannot tell
-    is taken to be as in the zoo: a network without groups is MSRA's (stride in the 1x1 convolution,
-    deviation 1), one with groups is FAIR's. Every entry must fit. Raises WeightsError in one
-    sentence; nothing in the file is executed.
+    Files of `save_faster_rcnn` contain the architecture of their network; in files of Detectron2 it
+    is read from names and shapes. What a file cannot tell is assumed to be as in the zoo: a network
+    without groups is MSRA's (stride in the 1x1 convolution, pixel deviation 1), one with groups is
+    FAIR's. Every entry must fit, and nothing in the file is executed.
+
+    Args:
+        file: A path, a name of the model zoo or a URL.
+
+    Raises:
+        WeightsError: The file cannot be used, in one sentence.
     """
     content = load_checkpoint(file)
     try:
@@ -78,23 +88,31 @@ def load_faster_rcnn(file: str | Path) -> tuple[FasterRCNN, InputRule]:
 
 
 def save_faster_rcnn(path: str | Path, model: FasterRCNN, rule: InputRule, **extra: Any) -> None:
-    """Writes weights, architecture and input rule to one file, whole or not at all; `extra` is kept
-    beside them.
+    """Writes weights, architecture and input rule to one file, complete or not at all.
+
+    Args:
+        path: The file.
+        model: The network.
+        rule: How its images are prepared.
+        **extra: Further entries of the file.
     """
     facts = {"architecture": model.architecture, "input": asdict(rule)}
     save_checkpoint(path, {"model": model.state_dict(), "detector": facts, **extra})
 
 
 def infer_architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Arguments of FasterRCNN for weights under Detectron2's names. Raises ValueError if they are
-    of something else.
+    """Infers the arguments of `FasterRCNN` from weights with Detectron2's names.
+
+    Raises:
+        ValueError: The weights belong to another network.
     """
     missing = [name for name in _MARKS if name not in tensors]
     if missing:
         family = name_family(tensors)
         raise ValueError(
             "expected a Faster R-CNN with a feature pyramid under Detectron2's names (such as "
-            f"detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x), found {family or f'no {missing[0]}'}"
+            "detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x), "
+            f"found {family or f'no {missing[0]}'}"
         )
     bottleneck = "backbone.bottom_up.res2.0.conv3.weight" in tensors
     blocks = tuple(_count_blocks(tensors, f"backbone.bottom_up.{stage}.") for stage in STAGES)
