@@ -106,10 +106,10 @@ def render_dataset(
     ]
     # Fresh interpreters: forking a process that may hold OpenCV or FFmpeg threads can hang.
     # Ctrl-C reaches them too, and is answered by this process alone.
-    silence = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-    with multiprocessing.get_context("spawn").Pool(
-        min(len(jobs), os.cpu_count() or 1), **silence
-    ) as pool:
+    num_processes = min(len(jobs), os.cpu_count() or 1)
+    ignore_interrupts = (signal.SIGINT, signal.SIG_IGN)
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(num_processes, signal.signal, ignore_interrupts) as pool:
         results = list(
             tqdm(pool.imap(render_video, jobs), total=len(jobs), desc="rendering", unit="video")
         )

@@ -6,13 +6,12 @@ import gzip
 import io
 import zlib
 from pathlib import Path
-from typing import IO
 
 GZIP = b"\x1f\x8b"
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)  # what reading a cut or damaged file raises
 
 
-def open_bytes(path: Path) -> IO[bytes]:
+def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
     """Opens a file for its bytes, unpacked where it is compressed."""
     with path.open("rb") as file:
         is_compressed = file.read(2) == GZIP
