@@ -1,1 +1,1 @@
-"""The device of this process, the arithmetic it computes in, and torch's switches."""
+"""Chooses the device of this process, its precision, and the settings of torch."""

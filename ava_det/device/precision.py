@@ -1,6 +1,6 @@
-"""The arithmetic a network is computed in: what `precision: auto` means on a device.
+"""Chooses the precision a network computes in: what `precision: auto` means on a device.
 
-A 16-bit type brings speed only where the processor multiplies it natively. Elsewhere torch imitates
+A 16-bit type is faster only where the processor multiplies it natively. Elsewhere torch emulates
 it, 30 times slower on a CPU with AVX2, or oneDNN refuses it. `judge_half_precision` decides, from
 the flags of the device and a short measurement; everything else follows from its answer.
 """
@@ -24,18 +24,20 @@ logger = logging.getLogger("ava_det")
 HALF_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("fp32", *HALF_TYPES, "auto")
 NAMES = {torch.bfloat16: "bfloat16", torch.float16: "float16"}
-# CUDA compute capability whose tensor cores multiply the type: Ampere and Volta
+# First CUDA compute capability whose tensor cores multiply the type: Ampere and Volta.
 FIRST_CAPABILITY = {torch.bfloat16: (8, 0), torch.float16: (7, 0)}
 NUM_MEASUREMENTS = 3
 
 
 @dataclass(frozen=True)
 class HalfPrecision:
-    """What a device does with a 16-bit type.
+    """Describes how a device computes with a 16-bit type.
 
-    is_native: it multiplies numbers of this type. factor: the time of a small convolution, forward
-    and backward, over its time in float32; None where it was not measured. reason: of both, a
-    clause that stands in parentheses.
+    Attributes:
+        is_native: Whether it multiplies numbers of this type.
+        factor: Time of a small convolution, forward and backward, divided by its time in float32;
+            None where it was not measured.
+        reason: Why, as a clause that stands in parentheses.
     """
 
     is_native: bool
@@ -44,39 +46,46 @@ class HalfPrecision:
 
     @property
     def is_faster(self) -> bool:
-        """Whether `auto` takes it."""
+        """Returns whether `auto` chooses this type."""
         return self.is_native and (self.factor is None or self.factor < 1)
 
 
 class Precision(NamedTuple):
-    """The arithmetic that was chosen, fp32, bf16 or fp16, and why."""
+    """Describes the precision that was chosen.
+
+    Attributes:
+        name: fp32, bf16 or fp16.
+        reason: Why.
+    """
 
     name: str
     reason: str
 
 
 def resolve_precision(asked: str, device: torch.device, is_training: bool = False) -> str:
-    """The name of `choose_precision`."""
+    """Returns the name that `choose_precision` chooses."""
     return choose_precision(asked, device, is_training).name
 
 
 def choose_precision(asked: str, device: torch.device, is_training: bool = False) -> Precision:
-    """Chooses what a network is computed in; says so once a process, unless it is what was asked.
+    """Chooses what a network computes in.
+
+    The choice is printed once a process where it is not what was asked.
 
     Args:
         asked: auto, fp32, bf16 or fp16. `auto` is bf16 where the device computes it natively and
-            faster, else fp32. A 16-bit type that the device only imitates becomes fp32, with a
+            faster, else fp32. A 16-bit type that the device only emulates becomes fp32, with a
             warning.
-        device: of the network.
-        is_training: whether it learns. Then an imitated type that was asked for by name stays,
-            because it changes what is learned, with a warning of what it costs; and all processes
-            of a group take what each of them can.
+        device: Of the network.
+        is_training: Whether the network is trained. Then an emulated type that was asked for by
+            name stays, because it changes what is learned, with a warning of what it costs; and all
+            processes of a group choose what each of them can compute.
 
     Returns:
         fp32, bf16 or fp16, and the reason.
 
     Raises:
-        ValueError: another name.
+        ValueError: `asked` is another name.
     """
     if asked not in PRECISIONS:
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, received {asked!r}")
@@ -105,7 +114,7 @@ def choose_precision(asked: str, device: torch.device, is_training: bool = False
 
 @cache
 def judge_half_precision(device: torch.device, dtype: torch.dtype) -> HalfPrecision:
-    """Decides what `device` does with bfloat16 or float16, by its flags and then by a measurement.
+    """Decides how `device` computes with bfloat16 or float16, by its flags and a measurement.
 
     A GPU is not measured: tensor cores multiply 16-bit numbers at least twice as fast as any wider
     ones.
@@ -124,10 +133,12 @@ def judge_half_precision(device: torch.device, dtype: torch.dtype) -> HalfPrecis
 
 
 def find_cudnn_fault(version: int | None, precision: str) -> str | None:
-    """What is wrong with this cuDNN at `precision`, as a sentence, or None.
+    """Returns what is wrong with this cuDNN at `precision` as a sentence, or None.
 
-    version: as torch.backends.cudnn.version() counts since cuDNN 9, 10000 * major + 100 * minor +
-    patch; None without cuDNN.
+    Args:
+        version: As torch.backends.cudnn.version() counts since cuDNN 9, 10000 * major + 100 * minor
+            + patch; None without cuDNN.
+        precision: fp32, bf16 or fp16.
     """
     if version is None or precision != "bf16" or not 90800 <= version < 91100:
         return None
@@ -139,10 +150,13 @@ def find_cudnn_fault(version: int | None, precision: str) -> str | None:
 
 
 def measure_factor(device: torch.device, dtype: torch.dtype) -> float | None:
-    """Measures a small convolution, forward and backward: its time over that in float32.
+    """Measures the time of a small convolution, forward and backward, divided by that in float32.
 
-    Some milliseconds where the type is native. None where the device refuses the type. One thread
-    measures, which waits for no other on a busy machine, and no random number is drawn.
+    It takes some milliseconds where the type is native. One thread measures, so that it waits for
+    no other thread on a busy machine, and no random number is drawn.
+
+    Returns:
+        The factor, None where the device refuses the type.
     """
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -156,7 +170,7 @@ def measure_factor(device: torch.device, dtype: torch.dtype) -> float | None:
 
 
 def _time_convolution(device: torch.device, dtype: torch.dtype) -> float:
-    """Seconds of the shortest measurement; a first one, which chooses kernels, does not count."""
+    """Returns the shortest time in seconds; the first run, which chooses kernels, is dropped."""
     seconds = []
     with torch.inference_mode(False), torch.enable_grad():
         frames = torch.linspace(-1, 1, 2 * 64 * 28 * 28, device=device).reshape(2, 64, 28, 28)
@@ -174,7 +188,7 @@ def _time_convolution(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def _find_lack(device: torch.device, dtype: torch.dtype) -> str | None:
-    """What the device lacks to compute this type natively; None where its flags name nothing."""
+    """Returns what the device lacks to compute this type natively; None where it lacks nothing."""
     if device.type == "cuda":
         if torch.cuda.get_device_capability(device) < FIRST_CAPABILITY[dtype]:
             return f"this GPU has no {NAMES[dtype]} arithmetic"
@@ -189,11 +203,11 @@ def _find_lack(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 def _cpu_multiplies(dtype: torch.dtype) -> bool:
-    """Whether the flags of this CPU have products of the type.
+    """Returns whether this CPU has instructions that multiply the type.
 
-    oneDNN also takes bfloat16 on AVX-512 without AVX512-BF16, where it computes in float32, so x86
-    is asked twice. What torch calls the CPU's capability can be lowered (ATEN_CPU_CAPABILITY), its
-    flags cannot.
+    oneDNN also accepts bfloat16 on AVX-512 without AVX512-BF16, where it computes in float32, so on
+    x86 two flags are checked. What torch calls the CPU's capability can be lowered
+    (ATEN_CPU_CAPABILITY), the CPU's flags cannot.
     """
     if dtype == torch.float16:
         supported = torch.ops.mkldnn._is_mkldnn_fp16_supported()

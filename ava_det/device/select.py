@@ -1,4 +1,4 @@
-"""The device of this process, and torch's switches."""
+"""Selects the device of this process and prepares torch."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ from ava_det.distributed import is_main_process, local_rank
 
 
 def prepare_torch(config: Config) -> torch.device:
-    """Seeds the generators, sets torch's switches and returns the device of this process.
+    """Seeds the generators, prepares torch and returns the device of this process.
 
-    Raises ConfigError where a CUDA device is asked for and cannot be used; `auto` falls back to the
-    CPU and says why.
+    Args:
+        config: Its `device`, `seed` and `precision` are read. `device: auto` falls back to the CPU,
+            and prints why.
+
+    Raises:
+        ConfigError: A CUDA device is asked for and cannot be used.
     """
     device = _select_device(config.device)
     random.seed(config.seed)
     np.random.seed(config.seed)
     torch.manual_seed(config.seed)
-    torch.set_flush_denormal(True)  # vanishing values cost a CPU a hundred times an ordinary one
+    # On a CPU, arithmetic with denormal numbers is a hundred times slower.
+    torch.set_flush_denormal(True)
     if device.type == "cuda":
         torch.cuda.set_device(device)
         fault = find_cudnn_fault(torch.backends.cudnn.version(), config.precision)
@@ -43,7 +48,10 @@ def _select_device(name: str) -> torch.device:
         (str(warning.message).splitlines()[0] for warning in caught), "no CUDA device was found"
     )
     if "driver" in reason and "old" in reason:
-        reason = f"the NVIDIA driver is too old for this torch, built for CUDA {torch.version.cuda}: update the driver"
+        reason = (
+            "the NVIDIA driver is too old for this torch, "
+            f"built for CUDA {torch.version.cuda}: update the driver"
+        )
     if not usable:
         if name != "auto":
             raise ConfigError(f"device: {name} cannot be used: {reason}")

@@ -1,4 +1,4 @@
-"""The threads of processes that this toolkit starts, where others want the same cores."""
+"""Sets the threads of child processes that share the cores with other processes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import os
 
 
 def build_child_environment(num_threads: int | None = None) -> dict[str, str]:
-    """This process's environment for a child whose threads sleep while they wait for one another.
+    """Builds the environment of a child process whose waiting threads do not use the cores.
 
-    By default OpenMP's threads spin. Where another process holds one core, all others then burn
-    theirs until that one comes back, hundreds of times a training step (docs/performance.md,
-    "Beside other processes"). OpenMP reads this when torch is loaded, so that a process cannot set
-    it for itself afterwards.
+    By default OpenMP's waiting threads keep their cores busy. Where another process holds one core,
+    all others then waste theirs until it comes back, hundreds of times a training step
+    (docs/performance.md, "Beside other processes"). OpenMP reads the setting when torch is loaded,
+    so that a process cannot change it for itself afterwards.
 
-    num_threads: of the child, or None for what it would choose. A wait policy that the user has set
-    stays.
+    Args:
+        num_threads: Of the child, or None for its default.
+
+    Returns:
+        This process's environment with the settings added; a wait policy set by the user stays.
     """
     environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
     if num_threads is not None:

@@ -1,1 +1,1 @@
-"""Persons followed from keyframe to keyframe."""
+"""Follows persons from keyframe to keyframe."""

@@ -1,10 +1,9 @@
-"""Who is who from one keyframe to the next, and where everybody is in between. Pure: no frame, no
-file, no model.
+"""Links persons from one keyframe to the next, and interpolates their boxes in between.
 
-Keyframes may be a second apart, and in a second a walking person leaves his own box behind:
-likeness is therefore IoU less the distance of the centers (Distance-IoU, arXiv 1911.08287), which
-still compares boxes that do not touch. It is measured from where a Kalman filter expects a person,
-not from where he was.
+No frame, file or network is used. Keyframes may be a second apart, and in a second a walking person
+leaves the area of their own box. Boxes are therefore compared by Distance-IoU (arXiv 1911.08287),
+IoU less the distance of the centers, which also compares boxes that do not touch. The comparison
+starts from where a Kalman filter expects a person, not from where the person was.
 """
 
 from __future__ import annotations
@@ -21,17 +20,27 @@ from ava_det.boxes import compute_area, compute_iou
 from ava_det.structures import Detections
 from ava_det.tracking.box_filter import BoxFilter
 
-# a standing person (0.15 x 0.4 of the frame) may be up to 0.35 of the frame's width further on
-MIN_LIKENESS = -0.3
+# Smallest Distance-IoU of one person: somebody who stands (0.15 x 0.4 of the frame) may have moved
+# by up to 0.35 of the frame's width.
+MIN_DISTANCE_IOU = -0.3
 MAX_AREA_RATIO = 4.0  # beyond it a box is another person, or another shot
-MAX_GAP_SECONDS = 2.0  # longer unseen, and a person is somebody new
-# a person seen at one keyframe only is shown for so long before and after it, at most
+MAX_GAP_SECONDS = 2.0  # a person not seen for longer gets a new track id
+# A person seen at one keyframe only is shown for at most so long before and after it.
 MAX_HOLD_SECONDS = 1.0
 
 
 def compute_distance_iou(first: Tensor, second: Tensor) -> Tensor:
-    """Distance-IoU [N, M] in -1..1 of boxes [N, 4] and [M, 4]: IoU - (distance of centers /
-    diagonal of the hull)^2.
+    """Computes the Distance-IoU of all pairs of boxes.
+
+    It is IoU - (distance of the centers / diagonal of the hull)^2, where the hull is the smallest
+    box around both.
+
+    Args:
+        first: [N, 4], xyxy.
+        second: [M, 4], xyxy.
+
+    Returns:
+        [N, M] in -1..1.
     """
     centers = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (first, second)]
     distance = (centers[0][:, None] - centers[1][None]).square().sum(dim=2)
@@ -43,19 +52,20 @@ def compute_distance_iou(first: Tensor, second: Tensor) -> Tensor:
 class TrackLinker:
     """Gives the persons of successive keyframes of one video their track ids, counted from 1.
 
-    Each person known is moved to where he should be by now (kalman.py), and compared there with the
-    boxes that are.
+    Every known person's box is predicted to the time of the keyframe (`BoxFilter`), and compared
+    there with the boxes of the keyframe.
     """
 
     def __init__(self) -> None:
         self._next_id = 1
         self._now = -math.inf
-        self._known: dict[int, BoxFilter] = {}
+        self._filters: dict[int, BoxFilter] = {}
         self._last_seen: dict[int, float] = {}
 
     def link(self, detections: Detections) -> Detections:
-        """The same detections with `track_ids`; the most alike pairs of known persons and boxes are
-        joined first.
+        """Returns the same detections with `track_ids`.
+
+        The most similar pairs of known persons and boxes are linked first.
         """
         boxes = detections.boxes.cpu().numpy()
         self._advance(detections.keyframe.timestamp)
@@ -64,52 +74,59 @@ class TrackLinker:
             if not ids[index]:
                 ids[index] = self._next_id
                 self._next_id = self._next_id + 1
-                self._known[ids[index]] = BoxFilter(boxes[index])
+                self._filters[ids[index]] = BoxFilter(boxes[index])
             else:
-                self._known[ids[index]].correct(boxes[index])
+                self._filters[ids[index]].correct(boxes[index])
             self._last_seen[ids[index]] = self._now
         return replace(detections, track_ids=torch.tensor(ids, dtype=torch.int64))
 
     def _advance(self, now: float) -> None:
-        """Moves everybody on to `now`, and forgets who has not been seen for long."""
+        """Predicts all known persons to time `now`, and drops those not seen for long."""
         for track_id, last_seen in list(self._last_seen.items()):
             if now - last_seen > MAX_GAP_SECONDS:
-                del self._known[track_id], self._last_seen[track_id]
-        for known in self._known.values():
-            known.advance(now - self._now)
+                del self._filters[track_id], self._last_seen[track_id]
+        for box_filter in self._filters.values():
+            box_filter.advance(now - self._now)
         self._now = now
 
     def _find_ids(self, boxes: Tensor) -> list[int]:
-        """The track id of each box [N, 4], 0 for somebody new."""
+        """Finds the track id of each box [N, 4], 0 for a new person."""
         ids = [0] * len(boxes)
-        if not self._known or not ids:
+        if not self._filters or not ids:
             return ids
-        track_ids = list(self._known)
-        expected = torch.from_numpy(np.stack([known.box for known in self._known.values()])).float()
-        likeness = compute_distance_iou(expected, boxes)
-        growth = (
-            (compute_area(expected)[:, None] / compute_area(boxes)[None].clamp(min=1e-12))
-            .log()
-            .abs()
-        )
-        likeness[growth > math.log(MAX_AREA_RATIO)] = -2.0
-        while float(likeness.max()) >= MIN_LIKENESS:
-            known, box = divmod(int(likeness.argmax()), len(ids))
+        track_ids = list(self._filters)
+        predicted = [box_filter.box for box_filter in self._filters.values()]
+        expected = torch.from_numpy(np.stack(predicted)).float()
+        similarity = compute_distance_iou(expected, boxes)
+        area_ratio = compute_area(expected)[:, None] / compute_area(boxes)[None].clamp(min=1e-12)
+        similarity[area_ratio.log().abs() > math.log(MAX_AREA_RATIO)] = -2.0
+        while float(similarity.max()) >= MIN_DISTANCE_IOU:
+            known, box = divmod(int(similarity.argmax()), len(ids))
             ids[box] = track_ids[known]
-            likeness[known] = -2.0
-            likeness[:, box] = -2.0
+            similarity[known] = -2.0
+            similarity[:, box] = -2.0
         return ids
 
 
 def interpolate(
     before: Detections | None, after: Detections | None, timestamp: float
 ) -> Detections | None:
-    """Who is where at `timestamp`, between two neighboring keyframes with track ids (None beyond
-    the first and last).
+    """Interpolates detections between two neighboring keyframes.
 
-    The boxes of persons in both move in a straight line; scores are those of the nearer keyframe. A
-    person of one keyframe only stays where it was until half way, for MAX_HOLD_SECONDS at most.
-    None if there is no keyframe.
+    The boxes of persons in both keyframes move in a straight line; scores are those of the nearer
+    keyframe. A person of one keyframe only stays where it was until half way, for MAX_HOLD_SECONDS
+    at most.
+
+    Args:
+        before: The keyframe before, with track ids; None before the first.
+        after: The keyframe after, with track ids; None after the last.
+        timestamp: Annotation seconds.
+
+    Returns:
+        The detections at `timestamp`, None where there is no keyframe.
+
+    Raises:
+        ValueError: The detections have no track ids.
     """
     if before is None or after is None:
         return _hold(before or after, timestamp)
@@ -132,7 +149,7 @@ def interpolate(
 
 
 def _hold(detections: Detections | None, timestamp: float) -> Detections | None:
-    """Everybody, or nobody where the keyframe is too far away."""
+    """Returns the detections, or none of their persons where the keyframe is too far away."""
     if detections is None or abs(timestamp - detections.keyframe.timestamp) <= MAX_HOLD_SECONDS:
         return detections
     return _select(detections, [])
@@ -152,11 +169,15 @@ def _select(detections: Detections, rows: list[int]) -> Detections:
 
 
 class Timeline:
-    """Detections for every moment of a video, out of those of its keyframes, which it draws one
-    ahead.
+    """Computes the detections at any time of a video from those of its keyframes.
 
-    Moments are asked for in increasing order. `latest` is the last keyframe at or before the moment
-    asked for.
+    Times are asked for in increasing order, and keyframes are read one ahead.
+
+    Args:
+        keyframes: Detections with track ids, in order of time.
+
+    Attributes:
+        latest: The last keyframe at or before the time asked for.
     """
 
     def __init__(self, keyframes: Iterator[Detections]) -> None:
@@ -165,7 +186,7 @@ class Timeline:
         self._next = next(keyframes, None)
 
     def at(self, timestamp: float) -> Detections | None:
-        """Who is where at `timestamp` (annotation seconds); see `interpolate`."""
+        """Returns the detections at `timestamp` (annotation seconds), see `interpolate`."""
         while self._next is not None and self._next.keyframe.timestamp <= timestamp:
             self.latest, self._next = self._next, next(self._keyframes, None)
         return interpolate(self.latest, self._next, timestamp)

@@ -1,7 +1,6 @@
-"""What people look at: Detections on a frame, frames as an mp4, keyframes as a contact sheet,
-labels as a sheet.
+"""Draws detections on frames, contact sheets and label sheets, and writes videos and PNG files.
 
-Pictures are RGB uint8 [H, W, 3], or a Surface.
+Pictures are RGB uint8 [H, W, 3], or a `Surface`.
 """
 
 from ava_det.video.writer import VideoWriter

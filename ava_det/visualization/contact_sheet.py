@@ -1,4 +1,4 @@
-"""A video at a glance: a dozen of its keyframes, drawn on and laid out in one PNG."""
+"""Draws a contact sheet: a dozen keyframes of a video with their detections, in one PNG."""
 
 from __future__ import annotations
 
@@ -31,11 +31,20 @@ class _Tile:
 
 
 class ContactSheet:
-    """Collects keyframes of a video of any length in the memory of at most `num_tiles` small
-    pictures.
+    """Collects keyframes of a video of any length, in the memory of a few small pictures.
 
-    Each tile is the keyframe of its stretch of the video with the most to see; when the tiles run
-    out, neighboring stretches merge. label_map, threshold, topk: as for Overlay.
+    The video is divided into stretches of equally many keyframes. A tile shows the keyframe of its
+    stretch with the highest action scores. When there are more stretches than tiles, neighboring
+    ones merge.
+
+    Args:
+        label_map: See `Overlay`.
+        threshold: See `Overlay`.
+        topk: See `Overlay`.
+        num_tiles: Most tiles of the sheet, at least 2.
+
+    Raises:
+        ValueError: There are fewer than 2 tiles.
     """
 
     def __init__(
@@ -50,12 +59,16 @@ class ContactSheet:
         self._overlay_settings = (label_map, threshold, topk)
         self._num_tiles = num_tiles
         self._tiles: list[_Tile] = []
-        self._stretch = 1  # keyframes a tile stands for
-        self._filled = 0  # keyframes the last tile has seen
+        self._stretch = 1  # keyframes of a stretch
+        self._filled = 0  # keyframes of the last stretch so far
 
     def add(self, frame: np.ndarray, detections: Detections, seconds: float) -> None:
-        """Offers a keyframe: RGB uint8 [H, W, 3], what was found there, and its moment in the file
-        in seconds.
+        """Adds a keyframe.
+
+        Args:
+            frame: RGB uint8 [H, W, 3].
+            detections: Its persons.
+            seconds: Its time in the file.
         """
         merit = (
             float(detections.action_scores.amax(dim=1).sum())
@@ -75,14 +88,21 @@ class ContactSheet:
         self._filled += 1
 
     def _merge(self) -> None:
-        """Keeps the better of each two neighbors; an odd one at the end waits for its second half."""
+        """Keeps the better of each two neighboring tiles.
+
+        An odd one at the end waits for the second half of its stretch.
+        """
         pairs = [self._tiles[index : index + 2] for index in range(0, len(self._tiles), 2)]
         self._tiles = [max(pair, key=lambda tile: tile.merit) for pair in pairs]
         self._filled = self._stretch * len(pairs[-1])
         self._stretch *= 2
 
     def draw(self) -> np.ndarray:
-        """RGB uint8 [H, W, 3]. Raises ValueError where no keyframe was offered."""
+        """Draws the sheet: RGB uint8 [H, W, 3].
+
+        Raises:
+            ValueError: No keyframe was added.
+        """
         if not self._tiles:
             raise ValueError("a contact sheet needs at least one keyframe, received none")
         height, width = self._tiles[0].picture.shape[:2]
@@ -106,14 +126,16 @@ class ContactSheet:
         return sheet
 
     def save(self, path: str | Path) -> None:
-        """Writes the sheet as a PNG, complete or not at all. Raises ValueError where that is not
-        possible.
+        """Writes the sheet as a PNG, complete or not at all.
+
+        Raises:
+            ValueError: No keyframe was added, or the file cannot be written.
         """
         write_png(path, self.draw())
 
 
 def _shrink(frame: np.ndarray) -> np.ndarray:
-    """The frame as a tile: its own aspect, every tile of about the same area."""
+    """Resizes a frame to a tile: its aspect stays, and every tile has about the same area."""
     height, width = frame.shape[:2]
     scale = (TILE_AREA / (height * width)) ** 0.5
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -121,7 +143,7 @@ def _shrink(frame: np.ndarray) -> np.ndarray:
 
 
 def _count_columns(num_tiles: int, width: int, height: int) -> int:
-    """The number of columns that brings the sheet nearest to SHEET_ASPECT."""
+    """Returns the number of columns with which the sheet is nearest to SHEET_ASPECT."""
 
     def misfit(columns: int) -> float:
         rows = -(-num_tiles // columns)
@@ -131,7 +153,7 @@ def _count_columns(num_tiles: int, width: int, height: int) -> int:
 
 
 def _draw_legend(sheet: np.ndarray) -> None:
-    """What the colors of the bars mean, in the bottom line as far as it reaches."""
+    """Draws what the colors of the bars mean into the bottom line, as far as they fit."""
     x = GAP
     y = sheet.shape[0] - GAP - 2
     for _, name, color in GROUP_COLORS:

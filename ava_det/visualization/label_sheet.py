@@ -1,6 +1,4 @@
-"""Labeled keyframes side by side on one picture, with what is written about each person, and what
-is wrong with it.
-"""
+"""Draws label sheets: keyframes with what is written about each person, and what is wrong."""
 
 from __future__ import annotations
 
@@ -30,11 +28,15 @@ MAX_PERSONS = 4
 
 @dataclass(frozen=True)
 class LabeledTile:
-    """One keyframe of a label sheet.
+    """Describes one keyframe of a label sheet.
 
-    picture: RGB uint8 [H, W, 3], None where there is none to show. boxes: float [N, 4], fractions
-    of the frame. labels: what is written about each box. faulty: which boxes are wrong, bool [N].
-    title: where it is from. reason: what is wrong, or nothing.
+    Attributes:
+        picture: RGB uint8 [H, W, 3], None where there is none to show.
+        boxes: float [N, 4], xyxy in fractions of the frame.
+        labels: What is written about each box.
+        faulty: Which boxes are wrong, bool [N].
+        title: Where the keyframe is from.
+        reason: What is wrong, or nothing.
     """
 
     picture: np.ndarray | None
@@ -46,8 +48,10 @@ class LabeledTile:
 
 
 def draw_label_sheet(tiles: Sequence[LabeledTile]) -> np.ndarray:
-    """RGB uint8 [H, W, 3]: the tiles in rows, each with its text below. Raises ValueError for no
-    tile.
+    """Draws the tiles in rows, each with its text below: RGB uint8 [H, W, 3].
+
+    Raises:
+        ValueError: There is no tile.
     """
     if not tiles:
         raise ValueError("a label sheet needs at least one keyframe, received none")
@@ -68,17 +72,14 @@ def draw_label_sheet(tiles: Sequence[LabeledTile]) -> np.ndarray:
 
 
 def _draw_picture(tile: LabeledTile) -> np.ndarray:
-    """The keyframe with its numbered boxes, in its own aspect in the middle of [HEIGHT, WIDTH]."""
+    """Draws the keyframe with its numbered boxes: uint8 [HEIGHT, WIDTH, 3].
+
+    The picture keeps its aspect and is centered.
+    """
     canvas = np.full((HEIGHT, WIDTH, 3), (36, 40, 48), np.uint8)
     if tile.picture is None:
-        put_text(
-            canvas,
-            "no picture",
-            (WIDTH - text_width("no picture", TEXT)) // 2,
-            HEIGHT // 2,
-            PLAIN,
-            TEXT,
-        )
+        x = (WIDTH - text_width("no picture", TEXT)) // 2
+        put_text(canvas, "no picture", x, HEIGHT // 2, PLAIN, TEXT)
         return canvas
     height, width = tile.picture.shape[:2]
     scale = min(WIDTH / width, HEIGHT / height)
@@ -101,8 +102,9 @@ def _draw_picture(tile: LabeledTile) -> np.ndarray:
 
 
 def _draw_number(picture: np.ndarray, text: str, box: np.ndarray, color: Color) -> None:
-    """A small chip above the upper left corner of a box, where it hides no face; within the
-    picture.
+    """Draws a number above the upper left corner of a box, within the picture.
+
+    There it hides no face.
     """
     width = text_width(text, TEXT - 1, 650) + 8
     height = TEXT + 4
@@ -113,7 +115,7 @@ def _draw_number(picture: np.ndarray, text: str, box: np.ndarray, color: Color) 
 
 
 def _lines(tile: LabeledTile) -> list[tuple[str, Color]]:
-    """What stands below a picture: title, reason, and one line a person, the faulty ones first."""
+    """Lists the lines below a picture: title, reason, and one a person, faulty ones first."""
     reasons = [line for part in tile.reason.splitlines() for line in _wrap(part)]
     lines = [(_cut(tile.title), TITLE), *((line, FAULTY) for line in reasons[:MAX_REASON_LINES])]
     order = np.argsort(~tile.faulty, kind="stable")
@@ -125,13 +127,13 @@ def _lines(tile: LabeledTile) -> list[tuple[str, Color]]:
 
 
 def _wrap(text: str) -> list[str]:
-    """Lines that fit below a picture."""
+    """Splits a text into lines that fit below a picture."""
     fits = max(int(len(text) * WIDTH / max(text_width(text, TEXT), 1) * 0.95), 10)
     return textwrap.wrap(text, fits)
 
 
 def _cut(text: str) -> str:
-    """A line shortened with an ellipsis where it would leave its tile."""
+    """Shortens a line that is wider than its tile, with an ellipsis."""
     while len(text) > 4 and text_width(text, TEXT) > WIDTH:
         text = text.removesuffix("...")[:-1].rstrip() + "..."
     return text

@@ -1,6 +1,6 @@
-"""Detections drawn on a frame: a box and a panel for every person.
+"""Draws detections on a frame: a box and a panel for every person.
 
-Panels stand beside the box where there is room, and never willingly on a face or on one another.
+Panels stand beside the box where there is space, and avoid faces and one another.
 """
 
 from __future__ import annotations
@@ -20,16 +20,21 @@ from ava_det.visualization.panel import (
 )
 from ava_det.visualization.surface import Surface
 
-# How bad it is to cover a face, a panel, another person, one's own person.
-FACE = 20.0
-PANEL = 30.0
-OTHER = 1.5
-OWN = 1.0
+# Cost of a panel that covers a face, another panel, another person, or the person it belongs to.
+FACE_COST = 20.0
+PANEL_COST = 30.0
+OTHER_PERSON_COST = 1.5
+SAME_PERSON_COST = 1.0
 
 
 def shorten_names(label_map: Mapping[int, str]) -> dict[int, str]:
-    """Action names without what stands in brackets, wherever the short name is still the only one
-    of its kind.
+    """Shortens action names by what stands in brackets, wherever the short name stays unique.
+
+    Args:
+        label_map: Action id to name.
+
+    Returns:
+        Action id to short name.
     """
     short = {action_id: name.split("(")[0].strip() or name for action_id, name in label_map.items()}
     counts: dict[str, int] = {}
@@ -42,12 +47,16 @@ def shorten_names(label_map: Mapping[int, str]) -> dict[int, str]:
 
 
 class Overlay:
-    """Draws Detections. One per video: it remembers where each person's panel stood, so that panels
-    do not hop about.
+    """Draws detections on the frames of one video.
 
-    label_map: AVA action id (1-based) to name; columns without a name are not shown. threshold:
-    actions whose score lies below are not shown; one for all, or one for each action id, and those
-    without are not shown. topk: at most so many actions a person.
+    It remembers where the panel of each person stood, so that panels move as little as possible
+    from frame to frame.
+
+    Args:
+        label_map: AVA action id (1-based) to name; actions without a name are not shown.
+        threshold: Score from which an action is shown: one for all, or one for each action id.
+            Actions without one are not shown.
+        topk: Most actions shown for a person.
     """
 
     def __init__(
@@ -67,13 +76,13 @@ class Overlay:
         self._slots: dict[int, int] = {}
 
     def draw(self, frame: np.ndarray, detections: Detections) -> np.ndarray:
-        """A copy of `frame` (RGB uint8 [H, W, 3]) with the persons of `detections` on it."""
+        """Draws detections on a copy of a frame, RGB uint8 [H, W, 3]."""
         picture = np.ascontiguousarray(frame).copy()
         self.draw_on(Surface.of_rgb(picture), detections)
         return picture
 
     def draw_on(self, surface: Surface, detections: Detections) -> None:
-        """Draws the persons of `detections` in place."""
+        """Draws detections in place."""
         size = surface.width, surface.height
         boxes = detections.boxes.numpy().astype(np.float64) * (size * 2)
         heads = _head_regions(boxes)
@@ -88,7 +97,7 @@ class Overlay:
         scores = detections.action_scores.numpy()
         taken = np.zeros((0, 4))
         slots: dict[int, int] = {}
-        # the surest person chooses a place first
+        # The person with the highest person score gets a place first.
         for index in np.argsort(-detections.person_scores.numpy(), kind="stable").tolist():
             person = ids[index]
             header = (f"#{person}", f"{float(detections.person_scores[index]):.2f}")
@@ -106,8 +115,10 @@ class Overlay:
         self._slots = slots
 
     def _rows(self, scores: np.ndarray) -> list[Row]:
-        """What one person's panel says: named actions over the threshold, the surest first. scores:
-        [C].
+        """Returns the rows of a person's panel: named actions over the threshold, best first.
+
+        Args:
+            scores: [C].
         """
         known = min(len(scores), len(self._least))
         columns = np.flatnonzero(scores[:known] >= self._least[:known]).tolist()
@@ -128,15 +139,26 @@ def _choose_place(
     text: int,
     last_slot: int | None,
 ) -> tuple[Panel, tuple[int, int], int]:
-    """The fullest panel that finds a good place, its top left corner, and the slot (which place of
-    the list it is).
+    """Chooses the place of a panel, and the fullest variant of the panel that fits well.
 
-    boxes: pixels [N, 4], the person's own at `index`; heads: within them; taken: panels that stand
-    already [M, 4].
+    Args:
+        variants: The same panel with fewer and fewer rows.
+        boxes: [N, 4], xyxy in pixels, the person's own at `index`.
+        heads: [N, 4], regions of the faces.
+        index: Of the person.
+        taken: [M, 4], panels that are already placed.
+        frame_size: Width and height.
+        text: Text height, pixels.
+        last_slot: The slot of the person's panel in the last frame.
+
+    Returns:
+        The panel, its top left corner (x, y) in even pixels, and its slot: the index of its place
+        in the list of `_candidate_corners`.
     """
     obstacles = np.vstack((heads, boxes, taken))
-    weights = np.repeat((FACE, OTHER, PANEL), (len(boxes), len(boxes), len(taken)))
-    weights[len(boxes) + index] = OWN
+    costs = (FACE_COST, OTHER_PERSON_COST, PANEL_COST)
+    weights = np.repeat(costs, (len(boxes), len(boxes), len(taken)))
+    weights[len(boxes) + index] = SAME_PERSON_COST
     found = []
     for panel in variants:
         wanted = _candidate_corners(boxes[index], *panel.size, gap=max(2, text // 3))
@@ -147,9 +169,9 @@ def _choose_place(
         away = np.abs(corners - wanted).sum(axis=1) / (4 * text)
         cost = overlap @ weights + 2 * (hidden > 0) + away + 0.03 * np.arange(len(corners))
         if last_slot is not None:
-            cost[last_slot] -= 1.5  # half of the hops that 0.5 allows in a moving crowd
+            cost[last_slot] -= 1.5  # half as many moves in a moving crowd as with 0.5
         slot = int(cost.argmin())
-        # where planes of half the size have a pixel
+        # Even numbers, because the color planes have half the size.
         x, y = (int(value) // 2 * 2 for value in corners[slot])
         found.append((cost[slot], panel, (x, y), slot))
         if cost[slot] < 2:
@@ -158,8 +180,9 @@ def _choose_place(
 
 
 def _candidate_corners(box: np.ndarray, width: int, height: int, gap: int) -> np.ndarray:
-    """Top left corners [14, 2] of a panel around the box, the best first, and at last inside it, at
-    the feet.
+    """Lists top left corners [14, 2] of a panel around a box, the best first.
+
+    The last ones are inside the box, at the feet.
     """
     x1, y1, x2, y2 = box
     right = x2 + gap
@@ -189,8 +212,9 @@ def _candidate_corners(box: np.ndarray, width: int, height: int, gap: int) -> np
 
 
 def _head_regions(boxes: np.ndarray) -> np.ndarray:
-    """Where a face is likely [N, 4]: in the top quarter of a standing person, in the top half of a
-    close-up.
+    """Estimates where the faces are, [N, 4].
+
+    That is the top quarter of a standing person, and the top half of a close-up.
     """
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     deep = height * np.clip(0.6 * width / np.maximum(height, 1), 0.25, 0.55)
@@ -199,8 +223,9 @@ def _head_regions(boxes: np.ndarray) -> np.ndarray:
 
 
 def _overlap(places: np.ndarray, obstacles: np.ndarray) -> np.ndarray:
-    """[P, M]: the area every place shares with every obstacle, as a share of the smaller of the
-    two.
+    """Computes the area that every place shares with every obstacle, [P, M].
+
+    It is divided by the area of the smaller of the two.
     """
     low = np.maximum(places[:, None, :2], obstacles[None, :, :2])
     size = np.maximum(np.minimum(places[:, None, 2:], obstacles[None, :, 2:]) - low, 0)

@@ -1,6 +1,4 @@
-"""One person's panel: a header in the person's color, then its actions, each over a bar as long as
-its score.
-"""
+"""Draws the panel of a person: a header in the person's color, then actions over score bars."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from ava_det.video.planes import compute_matrix
 
 Color = tuple[int, int, int]
 
-# Eight hues told apart by most kinds of color vision (after Okabe and Ito), lightened for video.
+# Eight hues that most kinds of color vision distinguish (after Okabe and Ito), lightened for video.
 PERSON_COLORS: tuple[Color, ...] = (
     (86, 180, 233),
     (240, 173, 40),
@@ -38,7 +36,13 @@ PANEL_OPACITY = 0.7
 
 @dataclass(frozen=True)
 class Row:
-    """One action of a panel."""
+    """Describes one action of a panel.
+
+    Attributes:
+        name: Of the action.
+        score: 0..1.
+        color: Of the bar.
+    """
 
     name: str
     score: float
@@ -47,21 +51,29 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """A drawn panel of an even size. image: RGB uint8 [h, w, 3]. alpha: float32 [h, w], 0..1."""
+    """Describes a drawn panel, of even width and height.
+
+    Attributes:
+        image: RGB uint8 [h, w, 3].
+        alpha: Opacity, float32 [h, w] in 0..1.
+    """
 
     image: np.ndarray
     alpha: np.ndarray
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height, pixels."""
+        """Returns width and height in pixels."""
         return self.image.shape[1], self.image.shape[0]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A panel over one plane in 8-bit fixed point: plane = (plane * keep + ink) / 256, all [h, w]
-    or [h, w, 3].
+    """Describes a panel over one plane, in 8-bit fixed point: plane = (plane * keep + ink) / 256.
+
+    Attributes:
+        ink: uint16 [h, w] or [h, w, 3].
+        keep: uint16, of the same shape.
     """
 
     ink: np.ndarray
@@ -69,19 +81,24 @@ class Layer:
 
 
 def compute_text_size(width: int, height: int) -> int:
-    """Text height in pixels for a frame: 2.6 % of its short side, and never below what can be read
-    (11).
+    """Computes the text height for a frame: 2.6 % of its short side, at least 11 pixels.
+
+    Smaller text could not be read.
+
+    Args:
+        width: Of the frame, in pixels.
+        height: Of the frame, in pixels.
     """
     return max(11, round(0.026 * min(width, height)))
 
 
 def person_color(person: int) -> Color:
-    """The color of a track id, the same in every frame and every video."""
+    """Returns the color of a track id, the same in every frame and every video."""
     return PERSON_COLORS[(person - 1) % len(PERSON_COLORS)]
 
 
 def group_color(action_id: int) -> Color:
-    """The color of an AVA action id's group; gray beyond AVA's 80."""
+    """Returns the color of an AVA action id's group; gray beyond AVA's 80."""
     return next((color for last, _, color in GROUP_COLORS if action_id <= last), OTHER_COLOR)
 
 
@@ -91,7 +108,7 @@ def _font() -> cv2.FontFace:
 
 
 def text_width(text: str, size: int, weight: int = 450) -> int:
-    """Pixels a line of text is wide."""
+    """Returns the width of a line of text in pixels."""
     return int(cv2.getTextSize((0, 0), text, (0, 0), _font(), size, weight)[2])
 
 
@@ -104,17 +121,32 @@ def put_text(
     size: int,
     weight: int = 450,
 ) -> None:
-    """Writes one antialiased line, in place."""
+    """Writes one antialiased line of text, in place.
+
+    Args:
+        image: RGB uint8 [H, W, 3].
+        text: The line.
+        x: Left end, in pixels.
+        baseline: y of the baseline, in pixels.
+        color: RGB.
+        size: Text height, in pixels.
+        weight: Of the font; 400 is regular, 700 bold.
+    """
     cv2.putText(image, text, (x, baseline), color, _font(), size, weight)
 
 
 @lru_cache(maxsize=64)
 def render_panel(header: tuple[str, str], rows: tuple[Row, ...], color: Color, text: int) -> Panel:
-    """A panel with `header` (left, right) on `color`, and `rows` below in letters of `text`
-    pixels.
+    """Draws a panel.
 
-    Drawn once for every change of content, not once a frame: text is most of the cost of an
-    overlay.
+    Panels are cached and drawn once for every change of content, not once a frame, because text is
+    most of the cost of an overlay.
+
+    Args:
+        header: Left and right text of the header.
+        rows: The actions below.
+        color: Of the header.
+        text: Text height, in pixels.
     """
     pad = max(3, round(0.4 * text))
     bar = max(2, round(0.18 * text))
@@ -131,7 +163,7 @@ def render_panel(header: tuple[str, str], rows: tuple[Row, ...], color: Color, t
     image = np.full((height, width, 3), PANEL_COLOR, np.uint8)
     image[:head] = color
     dark = (10, 12, 16)
-    baseline = round(head / 2 + 0.35 * text)  # the font's capitals are 0.7 of its size
+    baseline = round(head / 2 + 0.35 * text)  # capital letters are 0.7 of the size high
     put_text(image, header[0], pad, baseline, dark, text, 650)
     put_text(image, header[1], width - pad - text_width(header[1], small), baseline, dark, small)
     for index, (row, score) in enumerate(zip(rows, scores, strict=True)):
@@ -148,7 +180,7 @@ def render_panel(header: tuple[str, str], rows: tuple[Row, ...], color: Color, t
     contrast = (
         np.abs(image.astype(np.float32) - np.array(PANEL_COLOR, np.float32)).max(axis=2) / 110
     )
-    # letters and bars stay solid
+    # Letters and bars stay opaque.
     alpha = PANEL_OPACITY + (1 - PANEL_OPACITY) * contrast.clip(max=1)
     alpha[:head] = 1
     return Panel(image, alpha * _rounded_mask(height, width, max(2, round(0.3 * text))))
@@ -156,7 +188,12 @@ def render_panel(header: tuple[str, str], rows: tuple[Row, ...], color: Color, t
 
 @lru_cache(maxsize=64)
 def compute_layers(panel: Panel, matrix: str | None) -> tuple[Layer, ...]:
-    """A panel over an RGB picture (matrix None), or over each plane of one (yuv.py)."""
+    """Computes the layers of a panel over an RGB picture, or over each plane of a YUV picture.
+
+    Args:
+        panel: The panel.
+        matrix: Name of the YUV matrix, see ava_det/video/planes.py; None for RGB.
+    """
     cover = panel.alpha[..., None]
     ink = panel.image * cover
     if matrix is None:
@@ -175,14 +212,19 @@ def compute_layers(panel: Panel, matrix: str | None) -> tuple[Layer, ...]:
 
 
 def _make_layer(ink: np.ndarray, cover: np.ndarray) -> Layer:
-    """ink: what is added, 0..255; cover: how much of what was there goes, 0..1."""
+    """Makes a layer in fixed point.
+
+    Args:
+        ink: What is added, 0..255.
+        cover: Which part of the picture below is hidden, 0..1.
+    """
     return Layer(
         np.rint(256 * ink + 127).astype(np.uint16), np.rint(256 * (1 - cover)).astype(np.uint16)
     )
 
 
 def _rounded_mask(height: int, width: int, radius: int) -> np.ndarray:
-    """float32 [height, width] in 0..1: a rectangle with round, antialiased corners."""
+    """Draws a rectangle with round, antialiased corners: float32 [height, width] in 0..1."""
     sharp = 4
     big = np.zeros((height * sharp, width * sharp), np.uint8)
     reach = radius * sharp

@@ -1,4 +1,4 @@
-"""Pictures as PNG files."""
+"""Writes pictures as PNG files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from ava_det.files import atomic_path
 
 
 def write_png(path: str | Path, picture: np.ndarray) -> None:
-    """Writes RGB uint8 [H, W, 3], complete or not at all. Raises ValueError where that is not
-    possible.
+    """Writes RGB uint8 [H, W, 3] as a PNG, complete or not at all.
+
+    Raises:
+        ValueError: The file name does not end in .png, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != ".png":

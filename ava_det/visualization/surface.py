@@ -1,7 +1,6 @@
-"""What is drawn on: an RGB picture, or the planes in which decoders give pictures and encoders take
-them (yuv.py).
+"""Draws on an RGB picture, or on the YUV planes that decoders return and encoders take.
 
-On planes nothing is converted but what is drawn.
+On planes only what is drawn is converted. ava_det/video/planes.py describes them.
 """
 
 from __future__ import annotations
@@ -14,19 +13,21 @@ import numpy as np
 from ava_det.video.planes import convert_color, split_planes
 from ava_det.visualization.panel import PANEL_COLOR, Color, Panel, compute_layers
 
-FINE = 4  # bits: an interpolated box glides
-# A corner's two ends about it, upper left, upper right, lower right, lower left, as parts of its
-# reach.
+FINE = 4  # bits of a coordinate below the pixel, so that an interpolated box moves smoothly
+# The three points of the stroke at each corner of a box (upper left, upper right, lower right,
+# lower left), relative to the corner, in lengths of the stroke.
 CORNERS = np.array([[[dx, 0], [0, 0], [0, dy]] for dx, dy in ((1, 1), (-1, 1), (-1, -1), (1, -1))])
 
 
 @dataclass(frozen=True)
 class Surface:
-    """A picture that is drawn on in place.
+    """Describes a picture that is drawn on in place.
 
-    planes: RGB uint8 [H, W, 3] alone, or Y [H, W] and, half as high and wide, U and V. width,
-    height: pixels of the picture, which an odd side may have one less of than Y. matrix: of Y, U
-    and V; None for RGB.
+    Attributes:
+        planes: RGB uint8 [H, W, 3] alone, or Y [H, W] and, half as high and wide, U and V.
+        width: Of the picture, in pixels; where it is odd, Y has one more.
+        height: Of the picture, in pixels; where it is odd, Y has one more.
+        matrix: Name of the YUV matrix; None for RGB.
     """
 
     planes: tuple[np.ndarray, ...]
@@ -36,17 +37,23 @@ class Surface:
 
     @classmethod
     def of_rgb(cls, picture: np.ndarray) -> Surface:
-        """RGB uint8 [H, W, 3], contiguous."""
+        """Makes a surface of RGB uint8 [H, W, 3], contiguous."""
         return cls((picture,), picture.shape[1], picture.shape[0])
 
     @classmethod
     def of_planes(cls, planes: np.ndarray, width: int, height: int, matrix: str) -> Surface:
-        """Planes, contiguous, of a picture of `width` x `height`."""
+        """Makes a surface of contiguous planes, of a picture of `width` x `height` pixels."""
         return cls(split_planes(planes), width, height, matrix)
 
     def draw_box(self, box: np.ndarray, color: Color, text: int) -> None:
-        """Draws a box (pixels, xyxy): a thin outline with stronger corners, on a dark seam that
-        keeps it visible on any background. text: pixels, which the lines follow.
+        """Draws a box: a thin outline with stronger corners.
+
+        A dark line beneath keeps it visible on any background.
+
+        Args:
+            box: float [4], xyxy in pixels.
+            color: RGB.
+            text: Text height in pixels, which the width of the lines follows.
         """
         line = max(1, round(text / 12))
         x1, y1 = np.clip(box[:2], 0, [self.width, self.height]) + line / 2
@@ -58,12 +65,12 @@ class Surface:
         corners = outline[:, None] + reach * CORNERS
         fixed = [np.round(points * 2**FINE).astype(np.int32) for points in (corners, outline[None])]
         for paint, extra in ((PANEL_COLOR, 2), (color, 0)):
-            if reach > 0.5 * text:  # on a tiny box they would run together
+            if reach > 0.5 * text:  # on a tiny box the corners would touch one another
                 self._draw_lines(fixed[0], False, paint, 2 * line + extra)
             self._draw_lines(fixed[1], True, paint, line + (extra > 0))
 
     def _draw_lines(self, lines: np.ndarray, closed: bool, color: Color, thickness: int) -> None:
-        """Antialiased lines [N, P, 2], FINE bits below the pixel."""
+        """Draws antialiased lines [N, P, 2], whose coordinates have FINE bits below the pixel."""
         shades = (
             [color]
             if self.matrix is None
@@ -75,14 +82,17 @@ class Surface:
             cv2.polylines(plane, list(lines), closed, shade, thick, cv2.LINE_AA, shift=FINE + half)
 
     def blend(self, panel: Panel, corner: tuple[int, int]) -> None:
-        """Lays a panel over the picture with its top left corner at (x, y) = `corner`, even
-        numbers.
+        """Draws a panel over the picture.
+
+        Args:
+            panel: The panel.
+            corner: Its top left corner (x, y), even numbers of pixels.
         """
         for index, (plane, layer) in enumerate(
             zip(self.planes, compute_layers(panel, self.matrix), strict=True)
         ):
             x, y = (value // 2 for value in corner) if index else corner
-            # smaller than it on a tiny frame
+            # On a tiny frame the area is smaller than the panel.
             area = plane[y : y + layer.ink.shape[0], x : x + layer.ink.shape[1]]
             height, width = area.shape[:2]
             area[:] = (area * layer.keep[:height, :width] + layer.ink[:height, :width]) >> 8

@@ -1,4 +1,4 @@
-"""Pictures in a window on the screen, where OpenCV was built with one."""
+"""Shows pictures in a window on the screen, where OpenCV was built with one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ QUIT_KEYS = {27, ord("q")}  # Esc
 
 
 class Window:
-    """Shows RGB pictures no faster than they were taken. Raises ValueError where no window can be
-    opened.
+    """Shows RGB pictures no faster than they were recorded.
+
+    Args:
+        title: Of the window.
+
+    Raises:
+        ValueError: No window can be opened.
     """
 
     def __init__(self, title: str) -> None:
@@ -22,13 +27,19 @@ class Window:
             cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
         except cv2.error:
             raise ValueError(
-                "--show: this OpenCV has no windows, or there is no screen: pip uninstall opencv-python-headless, "
-                "then pip install opencv-python"
+                "--show: this OpenCV has no windows, or there is no screen: "
+                "pip uninstall opencv-python-headless, then pip install opencv-python"
             ) from None
 
     def show(self, picture: np.ndarray, seconds: float) -> bool:
-        """Shows RGB uint8 [H, W, 3] at `seconds` since the first one, at the earliest; False once
-        the user has quit.
+        """Shows a picture, not before its time.
+
+        Args:
+            picture: RGB uint8 [H, W, 3].
+            seconds: Since the first picture.
+
+        Returns:
+            False once the user has closed the window or pressed q or Esc.
         """
         early = seconds - (time.monotonic() - self._began)
         cv2.imshow(self._title, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
@@ -38,4 +49,5 @@ class Window:
         )
 
     def close(self) -> None:
+        """Closes the window."""
         cv2.destroyWindow(self._title)
