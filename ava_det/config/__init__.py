@@ -1,8 +1,11 @@
-"""The experiment: a YAML file, after the base it may name; `key=value` overrides come last.
+"""Describes an experiment: a YAML file, the base it may name, and `key=value` overrides.
 
 Only tasks, inference and commands see a whole `Config`: every other class takes plain values.
 """
 
+from ava_det.config.checks import ConfigError
+from ava_det.config.data import DataConfig, SplitConfig
+from ava_det.config.detector import DetectorConfig
 from ava_det.config.load import (
     config_from_dict,
     config_to_dict,
@@ -11,17 +14,10 @@ from ava_det.config.load import (
     load_config,
     schema_keys,
 )
+from ava_det.config.model import ModelConfig
 from ava_det.config.networks import BLOCKS_PER_STAGE
-from ava_det.config.schema import (
-    Config,
-    ConfigError,
-    DataConfig,
-    DetectorConfig,
-    EvalConfig,
-    ModelConfig,
-    SplitConfig,
-    TrainConfig,
-)
+from ava_det.config.schema import Config, EvalConfig
+from ava_det.config.train import TrainConfig
 
 __all__ = [
     "BLOCKS_PER_STAGE",

@@ -1,4 +1,4 @@
-"""What each key of a config means: its form, its default and its comment in the schema."""
+"""Describes each key of a config: its form, its default and its meaning."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ava_det.config.values import describe_form
 
 
 class KeyInfo(NamedTuple):
-    """A key, such as `train.lr`.
+    """Describes one key, such as `train.lr`.
 
     Attributes:
-        key: with its section.
-        form: what it takes, in words.
-        default: as YAML.
-        meaning: the schema's comment; empty where its name says all.
+        key: With its section.
+        form: What it takes, in words.
+        default: In YAML.
+        meaning: The comment beside its definition.
     """
 
     key: str
@@ -29,7 +29,15 @@ class KeyInfo(NamedTuple):
 
 
 def describe_keys(schema: Any = Config, prefix: str = "") -> list[KeyInfo]:
-    """Every key a config may set, in the order of the schema."""
+    """Describes every key that a config may set.
+
+    Args:
+        schema: The dataclass to describe.
+        prefix: What comes before its fields' names, such as `train.`.
+
+    Returns:
+        One entry a key, in the order of the dataclasses' fields.
+    """
     hints = get_type_hints(schema)
     comments = read_comments(schema)
     found: list[KeyInfo] = []
@@ -45,7 +53,7 @@ def describe_keys(schema: Any = Config, prefix: str = "") -> list[KeyInfo]:
 
 
 def format_default(item: Field[Any]) -> str:
-    """A field's default in one line of YAML."""
+    """Formats a field's default in one line of YAML."""
     value = item.default if item.default_factory is MISSING else item.default_factory()
     return (
         yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
@@ -53,7 +61,7 @@ def format_default(item: Field[Any]) -> str:
 
 
 def read_comments(schema: type) -> dict[str, str]:
-    """Reads what stands beside the fields of a dataclass.
+    """Reads the comments that stand beside the fields of a dataclass.
 
     Returns:
         Field name -> the comment lines right above its definition and the comment on its line.

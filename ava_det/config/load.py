@@ -1,4 +1,4 @@
-"""From a YAML file and `key=value` overrides to a Config, and back."""
+"""Makes a Config of a YAML file and `key=value` overrides, and writes it back as YAML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ava_det.config.schema import Config, ConfigError
+from ava_det.config.checks import ConfigError
+from ava_det.config.schema import Config
 from ava_det.config.values import describe_form, read_lists, schema_types
 
 Layers = Sequence[tuple[str, dict[str, Any]]]
@@ -23,24 +24,33 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Reads a YAML file and its `base`, then applies `key=value` overrides in order.
 
     Args:
-        path: the file; one under `configs/` that does not exist on disk is looked for among the
+        path: The file. One under `configs/` that does not exist on disk is looked for among the
             files shipped with the package. Its key `base` may name another file, relative to it or
-            a shipped one under `configs/`, whose values hold where it has none of its own.
-        overrides: such as `train.lr=0.1`.
+            a shipped one under `configs/`; values that it does not set itself come from there.
+        overrides: Such as `train.lr=0.1`.
 
     Raises:
-        ConfigError: names the file or override, the key and what was expected.
+        ConfigError: The message names the file or override, the key and what was expected.
     """
     return _merge(_read_layers(path), overrides)
 
 
 def config_from_dict(values: dict[str, Any], path: str, overrides: Sequence[str] = ()) -> Config:
-    """A config of plain nested values, as checkpoints carry them; `path` names them in errors."""
+    """Makes a config of plain nested values, as checkpoints carry them.
+
+    Args:
+        values: Section -> key -> value.
+        path: The file they are from, for error messages.
+        overrides: Such as `train.lr=0.1`, applied in order.
+
+    Raises:
+        ConfigError: As in `load_config`.
+    """
     return _merge([(path, values)], overrides)
 
 
 def _read_layers(path: str | Path) -> Layers:
-    """The values of a file, after those of the one base that it may have."""
+    """Reads the values of a file and, before them, those of the one base that it may have."""
     file = find_shipped(path)
     values = _read_yaml(file)
     if "base" not in values:
@@ -61,7 +71,7 @@ def _read_layers(path: str | Path) -> Layers:
 
 
 def _merge(files: Layers, overrides: Sequence[str]) -> Config:
-    """The config of files and overrides, where the last one that sets a key counts."""
+    """Merges files and overrides into one config; the last one that sets a key counts."""
     layers = [*files, *((f"override {text!r}", _parse_override(text)) for text in overrides)]
     merged = OmegaConf.structured(Config)
     for source, layer in layers:
@@ -82,7 +92,7 @@ def _merge(files: Layers, overrides: Sequence[str]) -> Config:
 
 
 def _describe_misfit(error: OmegaConfBaseException, layers: Layers) -> ConfigError:
-    """What was wrong with the value of one key, in the words of this project."""
+    """Says what is wrong with the value of one key, in the words of this project."""
     key = re.sub(r"\[.*", "", str(error.full_key or ""))
     source, value = _find_last(layers, key)
     if key not in schema_types():
@@ -94,26 +104,28 @@ def _describe_misfit(error: OmegaConfBaseException, layers: Layers) -> ConfigErr
 
 
 def _find_last(layers: Layers, key: str) -> tuple[str, Any]:
-    """The last source that sets a key, and what it sets it to; the first source where none does."""
+    """Finds the last source that sets a key, and its value; the first source if none sets it."""
     found = [(source, flat[key]) for source, layer in layers if key in (flat := _flatten(layer))]
     return found[-1] if found else (layers[0][0], None)
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
-    """Plain nested dicts, lists, numbers and strings."""
+    """Returns a config as nested dicts of numbers, strings and lists."""
     values = OmegaConf.to_container(OmegaConf.structured(config))
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
 
 def config_to_yaml(config: Config) -> str:
-    """YAML that `load_config` reads back to the same config."""
+    """Formats a config as YAML that `load_config` reads back to the same config."""
     return yaml.safe_dump(config_to_dict(config), sort_keys=False)
 
 
 def find_shipped(path: str | Path) -> Path:
-    """The file itself, or the one of that name under the package's own `configs/`. Raises
-    ConfigError for neither.
+    """Finds a config file on disk, or else under the package's own `configs/`.
+
+    Raises:
+        ConfigError: There is no such file in either place.
     """
     path = Path(path)
     if path.is_file():
@@ -175,12 +187,12 @@ def _check_keys(source: str, values: dict[str, Any]) -> None:
 
 
 def schema_keys() -> list[str]:
-    """Every dotted key a config may set, in the order of the dataclasses."""
+    """Returns every dotted key that a config may set, in the order of the dataclasses."""
     return list(schema_types())
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys -> values. A mapping of nothing, YAML's reading of {12,14}, is a value."""
+    """Returns dotted keys -> values. An empty mapping, which YAML makes of {12,14}, is a value."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         key = f"{prefix}{name}"

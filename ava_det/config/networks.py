@@ -1,4 +1,4 @@
-"""The networks there are, by name."""
+"""Names the networks that can be built."""
 
 BACKBONES = ("slowfast", "slow_only", "fast_only", "i3d")
 LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")

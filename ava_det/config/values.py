@@ -1,4 +1,4 @@
-"""What each key of a config takes: lists as people write them, and the form expected, in words."""
+"""Reads values in the forms people write them, and says in words what each key takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
-from ava_det.config.schema import Config, ConfigError
+from ava_det.config.checks import ConfigError
+from ava_det.config.schema import Config
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a single text"}
 _LISTS = {
@@ -21,7 +22,15 @@ _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 
 @cache
 def schema_types(schema: Any = Config, prefix: str = "") -> dict[str, Any]:
-    """Every dotted key a config may set -> the type of its value, in the dataclasses' order."""
+    """Returns every dotted key that a config may set with the type of its value.
+
+    Args:
+        schema: The dataclass to read.
+        prefix: What comes before its fields' names, such as `train.`.
+
+    Returns:
+        Key -> type, in the order of the dataclasses' fields.
+    """
     hints = get_type_hints(schema)
     types: dict[str, Any] = {}
     for item in fields(schema):
@@ -32,18 +41,28 @@ def schema_types(schema: Any = Config, prefix: str = "") -> dict[str, Any]:
 
 
 def describe_form(key: str) -> str:
-    """What a key takes, for a sentence that goes on after "expected"."""
+    """Says what a key takes, for a sentence that goes on after "expected"."""
     kind, element, may_be_null = _split_type(schema_types()[key])
     form = _FILES if kind is Any else _LISTS[element] if kind is list else _WORDS[kind]
     return f"null or {form}" if may_be_null and kind is not Any else form
 
 
 def read_lists(source: str, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The same nested values with every list in the form of a list, however it was written.
+    """Turns every value that should be a list into a list, in whichever form it was written.
 
     `12,14`, `12 14`, `(12,14)` and `12` are lists where the key takes a list of numbers;
-    `a.csv,b.csv` is one where it takes files. Raises ConfigError, beginning with `source`, for a
-    list of anything but single values.
+    `a.csv,b.csv` is one where the key takes files.
+
+    Args:
+        source: The file or override, for error messages.
+        values: Nested values; they are not changed.
+        prefix: What comes before their names, such as `train.`.
+
+    Returns:
+        The same nested values with lists in place of their other forms.
+
+    Raises:
+        ConfigError: A list holds anything but single values.
     """
     types = schema_types()
     read: dict[str, Any] = {}
@@ -63,13 +82,9 @@ def _read_value(source: str, key: str, value: Any, wanted: Any) -> Any:
     if value is None or (isinstance(value, str) and "${" in value):
         return value
     if kind is Any:
-        listed = (
-            _separate(value, ",")
-            if isinstance(value, str)
-            else value
-            if isinstance(value, list)
-            else [value]
-        )
+        listed = value if isinstance(value, list) else [value]
+        if isinstance(value, str):
+            listed = _separate(value, ",")
         fits = bool(listed) and not any(
             isinstance(item, list | dict | bool | None) for item in listed
         )
@@ -89,7 +104,7 @@ def _read_value(source: str, key: str, value: Any, wanted: Any) -> Any:
 
 
 def _read_numbers(value: Any) -> Any:
-    """A list of what may be numbers; anything else as it is."""
+    """Returns a list of what may be numbers; anything else unchanged."""
     if isinstance(value, dict) and all(item is None for item in value.values()):
         return list(value)  # YAML's reading of {12,14}
     if isinstance(value, str):
@@ -101,7 +116,7 @@ def _read_numbers(value: Any) -> Any:
 
 
 def _separate(text: str, separators: str) -> list[str]:
-    """The parts of a text between `separators`, without the brackets around all of them."""
+    """Splits a text at `separators`, without the brackets around all of it."""
     text = text.strip()
     if _BRACKETS.get(text[:1]) == text[-1:]:
         text = text[1:-1]
@@ -109,7 +124,12 @@ def _separate(text: str, separators: str) -> list[str]:
 
 
 def _split_type(hint: Any) -> tuple[Any, Any, bool]:
-    """(bool, int, float, str, list or Any; the type of a list's elements; whether it may be null)."""
+    """Splits a type hint in three.
+
+    Returns:
+        bool, int, float, str, list or Any; the type of a list's elements, None for no list; whether
+        the value may be null.
+    """
     options = [option for option in get_args(hint) if option is not type(None)]
     may_be_null = len(options) < len(get_args(hint))
     kind = options[0] if may_be_null else hint

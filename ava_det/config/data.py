@@ -1,0 +1,115 @@
+"""The section `data` of a config: videos, annotations and how clips are made of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from ava_det.config.checks import KeyChecks
+
+
+@dataclass
+class SplitConfig:
+    """Describes which keyframes a split has, and where their person boxes come from.
+
+    `annotations` and `excluded` are a file or a list of files, for which OmegaConf has no type.
+    """
+
+    # AVA CSV; two-column rows (video_id,timestamp) are keyframes without labels
+    annotations: Any = None
+    excluded: Any = None  # AVA exclusion CSV
+    # gt, a detector's name, or a box file; in training: ground truth, plus these at proposal_iou
+    boxes: str = "gt"
+
+    @property
+    def annotation_files(self) -> list[str]:
+        """Returns the files that make the split together, in order; none if it has none."""
+        return _list_files(self.annotations)
+
+    @property
+    def excluded_files(self) -> list[str]:
+        """Returns the files that list the keyframes to leave out; none where there are none."""
+        return _list_files(self.excluded)
+
+
+def _list_files(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [str(path) for path in value] if isinstance(value, list | tuple) else [str(value)]
+
+
+@dataclass
+class DataConfig:
+    """Describes the files and how clips are made of them. Sizes are in pixels.
+
+    A comment beside each key says what it means; `ava-det config --keys` prints them.
+    """
+
+    video_dir: str | None = None  # the folder of the videos, or of folders of numbered pictures
+    # of AVA's annotations, 2.1 or 2.2; file names may name it as ${data.ava_version}
+    ava_version: str = "2.2"
+    label_map: str | None = None  # action ids and names, .pbtxt
+    # annotation time, in seconds, of each video's first frame: 0 for whole AVA movies, 900 for
+    # those cut at 15:00
+    start_second: float = 0.0
+    clip_fps: float = 30.0  # ticks a second
+    slow_frame_policy: str = "stride"  # stride (the paper) or linspace (PySlowFast's weights)
+    # seconds, or what published weights saw: pyslowfast, mmaction2; a property of weights
+    frame_grid: str = "seconds"
+    # where those cut the movies; read by the grids other than seconds
+    grid_start_second: float = 900.0
+    frame_colour: str = "tagged"  # as each file asks, or bt601 for all, which published weights saw
+    box_arithmetic: str = "exact"  # exact, or pyslowfast: the rounding of boxes its weights saw
+    mean: list[float] = field(default_factory=lambda: [0.45, 0.45, 0.45])  # of RGB / 255
+    std: list[float] = field(default_factory=lambda: [0.225, 0.225, 0.225])  # of RGB / 255
+    # drawn between these two
+    train_short_side: list[int] = field(default_factory=lambda: [256, 340])
+    crop_size: int | None = 224  # square training crop; null keeps the whole frame
+    test_short_side: int = 256  # pixels; frames are scored whole
+    flip: bool = True  # training: every other clip mirrored left to right
+    box_jitter: float = 0.0  # training: every box edge moves by up to this share of the box
+    # training: brightness, contrast, saturation by up to this share (PySlowFast: 0.4)
+    colour_jitter: float = 0.0
+    # training: PCA lighting, standard deviation of its amount (PySlowFast: 0.1)
+    lighting: float = 0.0
+    min_person_score: float = 0.8  # boxes of a file or detector below this are not used
+    # training: a detected box this close to a labeled one takes its labels
+    proposal_iou: float = 0.9
+    cache_clips: bool = False  # keep decoded clips as uint8 in memory: for small sets only
+    train: SplitConfig = field(default_factory=SplitConfig)
+    val: SplitConfig = field(default_factory=SplitConfig)
+    test: SplitConfig = field(default_factory=SplitConfig)
+
+    def __post_init__(self) -> None:
+        check = KeyChecks(self, "data")
+        check.require_one_of("slow_frame_policy", ("stride", "linspace"))
+        check.require_one_of("frame_grid", ("seconds", "pyslowfast", "mmaction2"))
+        check.require_one_of("frame_colour", ("tagged", "bt601"))
+        check.require_one_of("box_arithmetic", ("exact", "pyslowfast"))
+        check.require_one_of("ava_version", ("2.1", "2.2"))
+        fits = self.frame_grid == "seconds" or self.clip_fps == 30
+        check.require("clip_fps", fits, f"30, of which data.frame_grid {self.frame_grid} is made")
+        check.require("clip_fps", self.clip_fps > 0, "a positive number of ticks a second")
+        check.require_at_least("test_short_side", 16, "at least 16 pixels")
+        self.mean = list(self.mean)
+        self.std = list(self.std)
+        self.train_short_side = list(self.train_short_side)
+        for key in ("mean", "std"):
+            check.require(key, len(getattr(self, key)) == 3, "three numbers (R, G, B)")
+        self._check_training_sizes(check)
+        check.require("std", all(value > 0 for value in self.std), "three positive numbers")
+        check.require("start_second", math.isfinite(self.start_second), "a finite number")
+        check.require("clip_fps", math.isfinite(self.clip_fps), "a finite number")
+        for key in ("box_jitter", "colour_jitter", "lighting", "min_person_score", "proposal_iou"):
+            check.require(key, 0 <= getattr(self, key) <= 1, "a fraction 0..1")
+
+    def _check_training_sizes(self, check: KeyChecks) -> None:
+        """Refuses a range of short sides out of order, and a crop larger than the smallest."""
+        sides = self.train_short_side
+        ordered = len(sides) == 2 and 16 <= sides[0] <= sides[1]
+        expected = "two numbers, the smaller first and at least 16"
+        check.require("train_short_side", ordered, expected)
+        fits = self.crop_size is None or 16 <= self.crop_size <= sides[0]
+        expected = f"null or 16..{sides[0]} (the smallest data.train_short_side)"
+        check.require("crop_size", fits, expected)

@@ -1,0 +1,102 @@
+"""The section `model` of a config: the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ava_det.config.checks import KeyChecks
+from ava_det.config.networks import BACKBONES, BLOCKS_PER_STAGE, LATERALS
+
+_POSITIVE_WHOLE_KEYS = (
+    "width",
+    "num_classes",
+    "num_slow_frames",
+    "slow_stride",
+    "alpha",
+    "beta_inv",
+    "res5_dilation",
+    "roi_resolution",
+)
+
+
+@dataclass
+class ModelConfig:
+    """Describes the network.
+
+    Strides count ticks of `data.clip_fps`; names follow the paper (T, tau, alpha, beta). A comment
+    beside each key says what it means; `ava-det config --keys` prints them.
+    """
+
+    backbone: str = "slowfast"  # slowfast, slow_only, fast_only, i3d
+    # bottleneck blocks a stage: 14 = 1-1-1-1, 26 = 2-2-2-2, 50 = 3-4-6-3, 101 = 3-4-23-3
+    depth: int = 50
+    width: int = 64  # channels of the Slow stem; res2 ends at 4 * width
+    head: str = "roi"  # roi (detection, AVA) or classification (Kinetics)
+    num_classes: int = 80  # columns of the output: the largest action id, of the label map
+    num_slow_frames: int = 4  # T
+    slow_stride: int = 16  # tau
+    alpha: int = 8  # the Fast pathway sees alpha * T frames, tau / alpha ticks apart
+    beta_inv: int = 8  # 1 / beta: the Fast pathway has width / beta_inv channels
+    lateral: str = "t_conv"  # none, ttoc_sum, ttoc_concat, t_sample, t_conv
+    lateral_kernel: int = 5  # frames of t_conv's kernel
+    # BN and ReLU after t_conv's convolution; false for MMAction2's AVA weights
+    lateral_norm: bool = True
+    # blocks of res4 with a temporal kernel; null = all of them
+    res4_temporal_blocks: int | None = None
+    # features have stride 16 under the roi head, 32 under the classification head
+    res5_dilation: int = 2
+    # a non-local block follows each of these, from 0
+    non_local_res4: list[int] = field(default_factory=list)
+    # max pool (T, H, W) of phi and g
+    non_local_pool: list[int] = field(default_factory=lambda: [2, 2, 2])
+    roi_aligned: bool = True  # RoIAlign's half-pixel shift; a property of weights
+    roi_resolution: int = 7  # cells per side of an aligned box; 8 for MMAction2's weights
+    roi_time_pool: str = "mean"  # mean, or max for some of MMAction2's weights
+    roi_context: bool = False  # append the whole clip's features to each box's (MMAction2)
+    roi_hidden_layer: bool = False  # one more linear layer before the last (MMAction2)
+    dropout: float = 0.5  # before the last layer, in training
+    zero_init_last_gamma: bool = True  # false for very shallow networks and short schedules
+    temporal_difference_init: bool = False  # half of the temporal filters see only change at first
+
+    def __post_init__(self) -> None:
+        check = KeyChecks(self, "model")
+        check.require_one_of("backbone", BACKBONES)
+        check.require_one_of("head", ("roi", "classification"))
+        check.require_one_of("lateral", LATERALS)
+        depths = f"one of {sorted(BLOCKS_PER_STAGE)}"
+        check.require("depth", self.depth in BLOCKS_PER_STAGE, depths)
+        check.require_one_of("roi_time_pool", ("mean", "max"))
+        for key in _POSITIVE_WHOLE_KEYS:
+            check.require_at_least(key, 1, "a whole number of at least 1")
+        odd = self.lateral_kernel >= 1 and self.lateral_kernel % 2 == 1
+        check.require("lateral_kernel", odd, "an odd number of at least 1")
+        self._check_blocks(check)
+        check.require("dropout", 0 <= self.dropout < 1, "a fraction in [0, 1)")
+        self._check_pathways(check)
+        self.non_local_res4 = list(self.non_local_res4)
+        self.non_local_pool = list(self.non_local_pool)
+        three = len(self.non_local_pool) == 3
+        check.require("non_local_pool", three, "three numbers (T, H, W)")
+
+    def _check_blocks(self, check: KeyChecks) -> None:
+        """Refuses blocks of res4 that a network of this depth does not have."""
+        num_res4 = BLOCKS_PER_STAGE[self.depth][2]
+        temporal = self.res4_temporal_blocks
+        fits = temporal is None or 0 <= temporal <= num_res4
+        expected = f"null or 0..{num_res4} at depth {self.depth}"
+        check.require("res4_temporal_blocks", fits, expected)
+        inside = all(0 <= block < num_res4 for block in self.non_local_res4)
+        expected = f"blocks 0..{num_res4 - 1} at depth {self.depth}"
+        check.require("non_local_res4", inside, expected)
+
+    def _check_pathways(self, check: KeyChecks) -> None:
+        """Refuses strides and widths that do not fit between the two pathways."""
+        if self.backbone in ("slowfast", "fast_only"):
+            divides = self.slow_stride % self.alpha == 0
+            check.require("slow_stride", divides, f"a multiple of model.alpha = {self.alpha}")
+            wide = self.width >= self.beta_inv
+            check.require("beta_inv", wide, f"at most model.width = {self.width}")
+        if self.backbone == "slowfast" and self.lateral == "ttoc_sum":
+            equal = self.alpha == self.beta_inv
+            expected = "alpha = beta_inv for ttoc_sum (the channels must fit)"
+            check.require("lateral", equal, expected)

@@ -1,0 +1,69 @@
+"""The section `train` of a config: the recipe of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ava_det.config.checks import KeyChecks
+
+
+@dataclass
+class TrainConfig:
+    """Describes how a network is trained.
+
+    `batch_size` counts clips over all processes; `lr` belongs to that batch. A comment beside each
+    key says what it means; `ava-det config --keys` prints them.
+    """
+
+    batch_size: int = 64  # clips of a step, over all processes
+    # parts of each process's share, one after another: less memory, the same gradient
+    micro_batches: int = 1
+    lr: float = 0.1  # of that batch, after the warmup
+    epochs: int = 20  # of the whole schedule
+    num_workers: int = 2  # processes that read clips, for each training process
+    optimizer: str = "sgd"  # sgd or adamw
+    momentum: float = 0.9  # of sgd
+    nesterov: bool = False  # momentum as Nesterov has it
+    # of the focal loss, which dwells on what is still wrong; 0 is the paper's cross-entropy
+    focal_gamma: float = 0.0
+    action_ids: list[int] | None = None  # AVA ids to train on, score and save; null for all
+    # on weights of convolutions and linear layers, not on norms or biases
+    weight_decay: float = 1e-7
+    warmup_epochs: float = 5.0  # lr rises in a line to its value
+    schedule: str = "steps"  # steps or cosine (half a period)
+    # epochs at which lr is divided by 10
+    steps: list[float] = field(default_factory=lambda: [10.0, 15.0])
+    # the largest norm of all gradients together; null: no limit
+    clip_grad_norm: float | None = None
+    freeze_bn: bool = False  # keep the running statistics of the initial weights
+    log_every: int = 20  # steps
+    eval_every: int | None = None  # epochs; null evaluates at the end only
+    # minutes between checkpoints within an epoch; every epoch ends with one
+    save_every: float = 15.0
+    keep_checkpoints: int = 2  # full epochs whose checkpoints stay, besides the last and the best
+
+    def __post_init__(self) -> None:
+        check = KeyChecks(self, "train")
+        check.require_one_of("optimizer", ("sgd", "adamw"))
+        check.require_one_of("schedule", ("steps", "cosine"))
+        check.require_at_least("batch_size", 1, "at least 1")
+        check.require_at_least("micro_batches", 1, "at least 1")
+        check.require_at_least("focal_gamma", 0, "0 or more")
+        check.require("action_ids", self.action_ids != [], "null or a list of ids")
+        check.require("lr", self.lr > 0, "a positive number")
+        check.require("momentum", 0 <= self.momentum < 1, "a fraction in [0, 1)")
+        has_momentum = not self.nesterov or self.momentum > 0
+        check.require("nesterov", has_momentum, "false where momentum is 0")
+        check.require_at_least("weight_decay", 0, "0 or more")
+        clips = self.clip_grad_norm is None or self.clip_grad_norm > 0
+        check.require("clip_grad_norm", clips, "null or a positive number")
+        check.require("epochs", self.epochs > 0, "a positive number")
+        check.require_at_least("num_workers", 0, "0 or more")
+        check.require_at_least("log_every", 1, "at least 1")
+        check.require_at_least("warmup_epochs", 0, "0 or more")
+        positive = self.eval_every is None or self.eval_every > 0
+        check.require("eval_every", positive, "null or a positive number of epochs")
+        check.require_at_least("save_every", 0, "0 (every step) or more minutes")
+        check.require_at_least("keep_checkpoints", 0, "0 or more")
+        self.steps = sorted(self.steps)
+        self.action_ids = None if self.action_ids is None else sorted(set(self.action_ids))
