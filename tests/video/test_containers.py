@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,36 +13,7 @@ from ava_det.video.containers import holds_film
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError
 from ava_det.video.writer import VideoWriter
-
-RED, BLUE = (200, 0, 0), (0, 0, 200)
-
-
-def write_streams(
-    path: Path,
-    colors: list[tuple[int, int, int]],
-    codecs: list[str],
-    covers: set[int] = frozenset(),
-) -> Path:
-    """One stream per color; those of `covers` are pictures, as players show them beside music."""
-    with av.open(str(path), "w") as container:
-        streams = []
-        for number, codec in enumerate(codecs):
-            stream = container.add_stream(codec, rate=10)
-            stream.width, stream.height = 64, 48
-            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-            if number in covers:
-                stream.disposition = av.stream.Disposition.attached_pic
-            streams.append(stream)
-        for index in range(5):
-            for stream, color in zip(streams, colors, strict=True):
-                if index and stream.name == "mjpeg":
-                    continue
-                picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), color, np.uint8), "rgb24")
-                picture.pts, picture.time_base = index, Fraction(1, 10)
-                container.mux(stream.encode(picture))
-        for stream in streams:
-            container.mux(stream.encode())
-    return path
+from tests.support.video_streams import BLUE, RED, write_streams
 
 
 def read_color(path: Path, stream: int | None = None) -> tuple[int, str | None]:

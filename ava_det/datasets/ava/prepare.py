@@ -32,6 +32,7 @@ from ava_det.datasets.ava.download import (
     fetch_text,
     probe_all,
 )
+from ava_det.datasets.ava.prepared_form import Form
 from ava_det.datasets.ava.sources import AVA, Movies, Source, Table
 
 PARTS = ("annotations", "boxes", "train", "val", "test", "ava-kinetics")
@@ -305,7 +306,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare(options.output, options.parts, options.jobs, AVA)
     if options.transcode:
         folder = options.output / "videos_prepared"
-        form = transcode.Form(options.fps, options.short_side)
+        form = Form(options.fps, options.short_side)
         transcode.transcode_folder(options.output / "videos", folder, form, os.cpu_count() or 1)
     return 0
 

@@ -1,27 +1,24 @@
-"""The prepared form of videos, to train one's own weights on: small, evenly timed, cheap to enter
-at every second.
+"""Makes small videos of constant frame rate, quick to seek, for training: the prepared form.
 
-    ava-det transcode --videos DIR --output DIR [--fps 15] [--short-side 320]
+    ava-det transcode --videos DIR --output DIR [--fps 15] [--short-side 320] [--stream N]
 
-Frame k is the picture of the source nearest to k / fps seconds after its first one, so moments are
-what they were and annotations, start_second and configs stay. A key picture stands where the window
-of a second begins: a clip of 64 ticks starts 32/30 s before its keyframe, at 15 fps at frame 15 s -
-16, so that nothing is decoded that is not in it. Published weights have seen other pictures (larger
-ones, at another rate): the file says what it is, and `ava_det.video.file.VideoReader.is_prepared`
-tells.
+Frame k is the frame of the source nearest to k / fps seconds after its first one. So times stay
+the same, and with them annotations, start_second and configs. There is a key picture where the clip
+of a whole second begins: a clip of 64 ticks starts 32/30 s before its keyframe, at 15 fps with
+frame 15 s - 16, so that no frame outside the clip is decoded. Published weights were trained on
+other pictures (larger ones, at another rate). A prepared video is marked as such in its metadata,
+and `ava_det.video.file.VideoReader.is_prepared` reads the mark.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,62 +26,48 @@ import av
 from av.video.frame import PictureType
 from tqdm import tqdm
 
-from ava_det.cli import ToolParser, reports_mistakes
+from ava_det.cli import ToolParser, count_from_zero, reports_mistakes
+from ava_det.datasets.ava.prepared_form import CRF, Form
+from ava_det.datasets.ava.source_video import SourceVideo, TranscodeError
 from ava_det.files import atomic_path, require_other_files
 from ava_det.video.containers import open_container, to_url
-from ava_det.video.decoding import DecodedFrame, FrameDecoder
+from ava_det.video.decoding import DecodedFrame
 from ava_det.video.file import PREPARED_TAG
-from ava_det.video.pictures import find_square_size, fit_picture, have_same_shape
 from ava_det.video.reader import VideoError
 from ava_det.video.sources import key_by_id, scan_folder
-from ava_det.video.tone import ToneMapper, is_hdr
 
 logger = logging.getLogger("ava_det")
 
-CRF = 18  # closer to the source than JPEG at quality 1, measured
-WINDOW_START = Fraction(32, 30)  # seconds a clip of 64 ticks begins before its keyframe
-ANNOTATED = (902, 1798)  # the first and last keyframe of a whole AVA movie
-MARGIN = 12  # seconds around them that the longest clips stay within
+ANNOTATED = (902, 1798)  # seconds of the first and the last keyframe of a whole AVA movie
+MARGIN = 12  # seconds before and after them, more than the longest clips reach
+
+Job = tuple[Path, Path, Form, int | None]  # as the arguments of transcode_video
 
 
-class TranscodeError(ValueError):
-    """A sentence naming the video that cannot be prepared, and why."""
+def transcode_video(source: Path, target: Path, form: Form, stream: int | None = None) -> bool:
+    """Makes the prepared form of one video, unless it exists already.
 
+    Of a whole AVA movie (one that is longer than its last keyframe) the first frame and the
+    annotated quarter of an hour are kept, with their times; a shorter video is kept entirely.
 
-@dataclass(frozen=True)
-class Form:
-    """What a prepared video is like. fps: frames a second, whole. short_side: pixels; nothing is
-    enlarged.
+    Args:
+        source: The video.
+        target: The file to write; it is written completely or not at all.
+        form: Frame rate and size.
+        stream: Which video stream, from 0; None takes the first that is no picture.
+
+    Returns:
+        True, or False where the target is already this form of this source.
+
+    Raises:
+        TranscodeError: The video cannot be read, or is damaged.
     """
-
-    fps: int = 15
-    short_side: int = 320
-
-    @property
-    def key_phase(self) -> int:
-        """Frames whose number is this, modulo fps, are key pictures."""
-        return math.floor(-WINDOW_START * self.fps) % self.fps
-
-    def tag(self, source: Path) -> str:
-        """What a prepared video says of itself: the form, and the file it was made of."""
-        facts = {"fps": self.fps, "short_side": self.short_side, "crf": CRF}
-        return json.dumps({**facts, "source": source.name, "source_bytes": source.stat().st_size})
-
-
-def transcode_video(source: Path, target: Path, form: Form) -> bool:
-    """Makes the prepared form of one video; False if it is there already. The file is whole or
-    absent.
-
-    Of a whole AVA movie (one that reaches past its last keyframe) the first frame and the annotated
-    quarter of an hour are kept, with their times; anything shorter is kept from end to end. Raises
-    TranscodeError.
-    """
-    tag = form.tag(source)
+    tag = form.tag(source, stream)
     if _read_tag(target) == tag:
         return False
     try:
-        with _Source(source) as video, atomic_path(target) as temporary:
-            first, last = video.choose_span()
+        with SourceVideo(source, stream) as video, atomic_path(target) as temporary:
+            first, last = _choose_span(video)
             numbers = _write(Path(temporary), _pick(video, form, first, last), video, form, tag)
             if video.end < min(last, video.duration or 0) - 2:
                 raise video.damage()
@@ -92,7 +75,8 @@ def transcode_video(source: Path, target: Path, form: Form) -> bool:
             for note in video.notes:
                 logger.warning(f"{source}: {note}")
     except VideoError as error:
-        raise TranscodeError(str(error)) from None
+        reason = str(error).removeprefix(f"{source}: ")
+        raise TranscodeError(f"{source}: cannot be transcoded: {reason}") from None
     except av.FFmpegError as error:
         raise TranscodeError(
             f"{source}: cannot be transcoded ({error.strerror or error})"
@@ -100,114 +84,19 @@ def transcode_video(source: Path, target: Path, form: Form) -> bool:
     return True
 
 
-class _Source:
-    """The frames of a video with their exact seconds since the first, as ava_det.video.file counts
-    them.
-
-    duration: seconds, or None where the file does not say. end: seconds of the last frame read so far. size: width and
-    height of the first frame with square pixels. notes: what was made up or changed. Pictures that damage has touched
-    are an error: a copy of them would look like whole ones.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.duration: float | None = None
-        self.end = Fraction(-1)
-        self._decoder = FrameDecoder(path)
-        first = next(self._decoder.frames(), None)
-        if first is None:
-            raise TranscodeError(f"{path}: no frame of it can be decoded")
-        self.head = first
-        self.size = find_square_size(*first.shape)
-        self._map_tones = ToneMapper()
-        self.first = self._make_standard(first)
-        self.duration = self._find_duration()
-
-    def __enter__(self) -> _Source:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._decoder.close()
-
-    @property
-    def notes(self) -> list[str]:
-        return self._decoder.notes
-
-    def choose_span(self) -> tuple[int, float]:
-        """The seconds to keep, besides the first frame."""
-        if self.duration is not None and self.duration >= ANNOTATED[1]:
-            return ANNOTATED[0] - MARGIN, ANNOTATED[1] + MARGIN
-        return 0, math.inf
-
-    def frames_from(self, second: Fraction) -> Iterator[tuple[Fraction, DecodedFrame]]:
-        """Every frame from the last one at or before `second`, give or take: (seconds, frame)."""
-        if second > 0:
-            self._decoder.seek(self.head.ticks + math.floor(second / self._decoder.tick))
-            frames = self._timed(second)
-            head = next(frames, None)
-            if head is not None and head[0] <= second:
-                yield head
-                yield from frames
-                return
-            # some containers land after the moment asked for
-        self._decoder.reopen()
-        yield from self._timed(second)
-
-    def make_picture(self, found: DecodedFrame, width: int, height: int) -> av.VideoFrame:
-        """A frame as it is encoded: yuv420p of that size, with square pixels, of the standard range."""
-        if have_same_shape(find_square_size(*found.shape), self.size):
-            frame = self._make_standard(found)
-            return frame.reformat(width, height, "yuv420p", interpolation="BICUBIC")
-        picture = self._make_standard(found).to_ndarray(format="rgb24")
-        fitted = fit_picture(picture, find_square_size(*found.shape), (width, height))
-        frame = av.VideoFrame.from_ndarray(fitted, format="rgb24")
-        return frame.reformat(format="yuv420p", dst_colorspace=self.first.colorspace)
-
-    def damage(self) -> TranscodeError:
-        where = f"after {float(self.end):.1f} s" + (
-            f" of {self.duration:.1f} s" if self.duration else ""
-        )
-        return TranscodeError(f"{self.path}: is cut off or damaged {where}")
-
-    def _make_standard(self, found: DecodedFrame) -> av.VideoFrame:
-        return self._map_tones(found.frame) if is_hdr(found.frame) else found.frame
-
-    def _timed(self, begin: Fraction) -> Iterator[tuple[Fraction, DecodedFrame]]:
-        """Whole frames after a seek for `begin`; what comes before it may be incomplete."""
-        self.end = Fraction(-1)
-        begun = False
-        for found in self._decoder.frames():
-            seconds = (found.ticks - self.head.ticks) * self._decoder.tick
-            if self._decoder.broken and begun:
-                raise self.damage()
-            self._decoder.broken = False
-            begun |= seconds <= begin
-            if seconds > self.end and seconds >= 0:  # a repeated or backward time is no new moment
-                self.end = seconds
-                yield seconds, found
-        if self._decoder.broken:
-            raise self.damage()
-
-    def _find_duration(self) -> float | None:
-        index = self._decoder.index
-        if index is not None:
-            return float((index.end - index.first) * self._decoder.tick)
-        stream = self._decoder.stream
-        tagged = stream.metadata.get("DURATION", "")
-        if stream.duration is not None:
-            return float(stream.duration * self._decoder.tick)
-        if tagged.count(":") == 2:  # Matroska says it of each stream in words
-            hours, minutes, seconds = tagged.split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        length = self._decoder.container.duration
-        return length / av.time_base if length else None
+def _choose_span(video: SourceVideo) -> tuple[int, float]:
+    """Chooses the first and the last second to keep, besides the first frame."""
+    if video.duration is not None and video.duration >= ANNOTATED[1]:
+        return ANNOTATED[0] - MARGIN, ANNOTATED[1] + MARGIN
+    return 0, math.inf
 
 
 def _pick(
-    video: _Source, form: Form, first: float, last: float
+    video: SourceVideo, form: Form, first: float, last: float
 ) -> Iterator[tuple[int, DecodedFrame]]:
-    """(number, frame) for the frames of the prepared video: the nearest in time, the earlier of two
-    equally near.
+    """Yields the frames of the prepared video with their numbers.
+
+    Each is the frame nearest in time, the earlier of two that are equally near.
     """
     fps = form.fps
     number = math.floor(first * form.fps)
@@ -228,7 +117,7 @@ def _pick(
 
 
 def _write(
-    path: Path, frames: Iterator[tuple[int, DecodedFrame]], video: _Source, form: Form, tag: str
+    path: Path, frames: Iterator[tuple[int, DecodedFrame]], video: SourceVideo, form: Form, tag: str
 ) -> list[int]:
     """Encodes numbered frames as H.264 in MP4; returns their numbers."""
     scale = min(Fraction(form.short_side, min(video.size)), Fraction(1))
@@ -255,7 +144,7 @@ def _write(
             stream.set_display_rotation(video.first.rotation)
         for number, frame in frames:
             picture = video.make_picture(frame, width, height)
-            if not numbers:  # the colors are what they were: their names go along
+            if not numbers:  # the colors are not converted, so their description is copied
                 context = stream.codec_context
                 context.colorspace = picture.colorspace
                 context.color_range = picture.color_range
@@ -272,9 +161,7 @@ def _write(
 
 
 def _check(path: Path, numbers: list[int], form: Form, source: Path) -> None:
-    """Raises TranscodeError unless the file has just those frames, at their times, and its key
-    pictures in place.
-    """
+    """Raises TranscodeError unless the file has exactly these frames, times and key pictures."""
     with open_container(path) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.pts is not None]
@@ -297,20 +184,31 @@ def _read_tag(path: Path) -> str | None:
         return None
 
 
-def transcode_folder(videos: Path, output: Path, form: Form, num_jobs: int) -> None:
-    """Prepares every video of a folder, one process each. Raises TranscodeError after the last if
-    any failed.
+def transcode_folder(
+    videos: Path, output: Path, form: Form, num_jobs: int, stream: int | None = None
+) -> None:
+    """Makes the prepared form of every video of a folder, in parallel.
+
+    Args:
+        videos: The folder of videos.
+        output: The folder to write.
+        form: Frame rate and size.
+        num_jobs: Number of processes.
+        stream: Which video stream of the files, from 0; None takes the first that is no picture.
+
+    Raises:
+        TranscodeError: Some videos could not be prepared; raised after the others are done.
     """
     folder = scan_folder(videos)
     if (left_out := folder.describe_others()) is not None:
         logger.warning(left_out)
     named = key_by_id(folder.videos)
-    jobs = [(path, output / f"{video_id}.mp4", form) for video_id, path in named.items()]
+    jobs = [(path, output / f"{video_id}.mp4", form, stream) for video_id, path in named.items()]
     if not jobs:
         raise TranscodeError(f"{videos}: expected videos in it")
     require_other_files(
-        {"--output": [target for _, target, _ in jobs]},
-        {"--videos": [path for path, _, _ in jobs]},
+        {"--output": [job[1] for job in jobs]},
+        {"--videos": [job[0] for job in jobs]},
     )
     output.mkdir(parents=True, exist_ok=True)
     # Fresh interpreters: forking a process that may hold FFmpeg threads can hang.
@@ -322,7 +220,8 @@ def transcode_folder(videos: Path, output: Path, form: Form, num_jobs: int) -> N
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     print(
-        f"{output}: {sum(result is True for result in results)} videos made, {results.count(False)} there already"
+        f"{output}: {sum(result is True for result in results)} videos made, "
+        f"{results.count(False)} there already"
     )
     if failures:
         raise TranscodeError(
@@ -330,7 +229,8 @@ def transcode_folder(videos: Path, output: Path, form: Form, num_jobs: int) -> N
         )
 
 
-def _run(job: tuple[Path, Path, Form]) -> bool | str:
+def _run(job: Job) -> bool | str:
+    """Prepares one video in a process of the pool; returns the sentence of an error."""
     try:
         return transcode_video(*job)
     except (TranscodeError, OSError) as error:
@@ -338,13 +238,14 @@ def _run(job: tuple[Path, Path, Form]) -> bool | str:
 
 
 def parse_count(text: str) -> int:
+    """Parses an argument that is a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The form, as options."""
+    """Adds the options of the form: --fps and --short-side."""
     parser.add_argument(
         "--fps",
         type=parse_count,
@@ -361,6 +262,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def make_parser() -> ToolParser:
+    """Makes the parser of the command line."""
     parser = ToolParser("ava-det transcode", __doc__)
     parser.add_argument(
         "--videos", type=Path, required=True, metavar="DIR", help="folder of videos"
@@ -369,16 +271,22 @@ def make_parser() -> ToolParser:
     parser.add_argument(
         "--jobs", type=parse_count, default=os.cpu_count() or 1, metavar="N", help="processes"
     )
+    parser.add_argument(
+        "--stream",
+        type=count_from_zero,
+        metavar="N",
+        help="which video stream of the files, from 0 (the first that is no picture)",
+    )
     add_options(parser)
     return parser
 
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
     options = make_parser().parse_args(argv)
-    transcode_folder(
-        options.videos, options.output, Form(options.fps, options.short_side), options.jobs
-    )
+    form = Form(options.fps, options.short_side)
+    transcode_folder(options.videos, options.output, form, options.jobs, options.stream)
     return 0
 
 

@@ -15,16 +15,13 @@ import pytest
 
 from ava_det.data.sampling import compute_clip_seconds
 from ava_det.datasets.ava import transcode
-from ava_det.datasets.ava.transcode import (
-    Form,
-    TranscodeError,
-    main,
-    transcode_folder,
-    transcode_video,
-)
+from ava_det.datasets.ava.prepared_form import Form
+from ava_det.datasets.ava.source_video import TranscodeError
+from ava_det.datasets.ava.transcode import main, transcode_folder, transcode_video
 from ava_det.video.decoding import DecodedFrame, FrameDecoder
 from ava_det.video.file import PREPARED_TAG, VideoReader
 from tests.support.numbered_video import STRIPES, read_number, write_numbered_video
+from tests.support.video_streams import BLUE, RED, write_streams
 
 NTSC_FILM = Fraction(24000, 1001)
 NTSC = Fraction(30000, 1001)
@@ -261,6 +258,37 @@ def test_it_says_what_it_is_and_is_made_once(tmp_path: Path) -> None:
     assert transcode_video(source, target, Form(short_side=32))
     target.write_bytes(target.read_bytes()[:500])  # a copy that broke off
     assert transcode_video(source, target, Form(short_side=32))
+
+
+def test_of_two_cameras_the_first_is_taken_and_said_or_the_chosen_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    write_streams(videos / "two.mkv", [RED, BLUE], ["mpeg4", "mpeg4"])
+    target = tmp_path / "out" / "two.mp4"
+    command = ["--videos", str(videos), "--output", str(target.parent), "--jobs", "1"]
+
+    def red_and_blue() -> tuple[float, float]:
+        with VideoReader(target) as reader:
+            red, _, blue = reader.read([0.2])[0].mean((0, 1)).tolist()
+        return red, blue
+
+    transcode_video(videos / "two.mkv", target, Form())
+    said = capsys.readouterr().err
+    assert "holds several video streams" in said and "--stream chooses another" in said
+    red, blue = red_and_blue()
+    assert red > 150 > 50 > blue
+    assert main([*command, "--stream", "1"]) == 0
+    assert "1 videos made, 0 there already" in capsys.readouterr().out
+    red, blue = red_and_blue()
+    assert blue > 150 > 50 > red
+    assert main([*command, "--stream", "1"]) == 0
+    assert "0 videos made, 1 there already" in capsys.readouterr().out
+    assert main([*command, "--stream", "2"]) == 2
+    assert "received stream 2" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*command, "--stream", "-1"])
 
 
 def test_files_that_cannot_be_prepared_leave_nothing(tmp_path: Path) -> None:
