@@ -116,7 +116,10 @@ def test_a_training_step_is_measured(
     assert [row["way"] for row in rows] == [
         f"{way} {name}" for way in ("plain", "train_ava.py") for name in precisions
     ]
-    assert rows[-1]["kept_mb"] < rows[0]["kept_mb"]
+    if "bf16" in precisions:
+        assert rows[-1]["kept_mb"] < rows[0]["kept_mb"]
+    else:  # the Fast stem keeps its frames in pairs, each three times
+        assert rows[-1]["kept_mb"] < 1.2 * rows[0]["kept_mb"]
     assert "kept mb" in out
 
 

@@ -208,7 +208,7 @@ def test_a_log_gives_every_class_to_compare_with(movies: Path, run_tool: RunTool
         (["data.val.boxes=gt"], "expected the published list of person boxes, found no file gt"),
         (["data.start_second=0"], "add data.start_second=900"),
         (["--videos", "{movies}"], "expected movies named by the ids of"),
-        (["--limit", "0"], "expected at least 1 movie"),
+        (["--limit", "0"], "--limit: expected a whole number of at least 1"),
     ],
 )
 def test_a_mistake_is_one_sentence(

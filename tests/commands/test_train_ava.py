@@ -241,7 +241,7 @@ def test_a_hundred_times_the_learning_rate_is_caught(
     run_tool: RunTool, synthetic_config: list[str]
 ) -> None:
     overrides = [
-        "train.lr=0.2",
+        "train.lr=0.3",
         "train.clip_grad_norm=null",
         "train.warmup_epochs=0",
         "train.epochs=10",

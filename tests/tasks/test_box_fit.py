@@ -9,7 +9,7 @@ import torch
 
 from ava_det.detectors.keyframe_boxes import compute_recall
 from ava_det.formats.annotations import load_boxes, write_boxes
-from ava_det.structures import Keyframe
+from ava_det.structures import Keyframe, KeyframeKey, Persons
 from ava_det.tasks.box_fit import describe_fit, describe_unknown_keyframes
 
 SECONDS = range(902, 912)
@@ -64,7 +64,7 @@ def test_width_and_height_are_told_from_corners(tmp_path: Path) -> None:
     ]
     path = tmp_path / "boxes.csv"
     found = {
-        ("v", f"{s:.6f}"): (b[None], torch.ones(1)) for s, b in zip(SECONDS, wide, strict=True)
+        KeyframeKey.at("v", s): Persons(b[None], torch.ones(1)) for s, b in zip(SECONDS, wide, strict=True)
     }
     write_boxes(path, found)
     [sentence] = describe_fit(str(path), frames, found, 0.3, *compute_recall(frames, found, 0.3))

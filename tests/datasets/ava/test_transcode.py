@@ -315,7 +315,7 @@ def test_files_that_cannot_be_prepared_leave_nothing(tmp_path: Path) -> None:
     for name, reason in (
         ("dead", "is cut off or damaged|no frame of it can be decoded"),
         ("sound", "holds no video stream"),
-        ("text", "cannot be transcoded"),
+        ("text", "cannot be opened as a video"),
         ("cut", "is cut off or damaged"),
     ):
         with pytest.raises(TranscodeError, match=rf"{name}\.mp4.*{reason}"):
@@ -344,7 +344,7 @@ def test_a_folder_is_prepared_in_parallel_and_one_bad_file_is_named(
     assert main(command) == 2
     said = capsys.readouterr()
     assert (
-        "c.mp4: cannot be transcoded" in said.err
+        "c.mp4: cannot be opened as a video" in said.err
         and "1 of 3 videos" in said.err
         and "2 videos made" in said.out
     )
