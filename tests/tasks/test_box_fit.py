@@ -64,7 +64,8 @@ def test_width_and_height_are_told_from_corners(tmp_path: Path) -> None:
     ]
     path = tmp_path / "boxes.csv"
     found = {
-        KeyframeKey.at("v", s): Persons(b[None], torch.ones(1)) for s, b in zip(SECONDS, wide, strict=True)
+        KeyframeKey.at("v", s): Persons(b[None], torch.ones(1))
+        for s, b in zip(SECONDS, wide, strict=True)
     }
     write_boxes(path, found)
     [sentence] = describe_fit(str(path), frames, found, 0.3, *compute_recall(frames, found, 0.3))

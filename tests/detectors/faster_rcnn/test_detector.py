@@ -233,7 +233,11 @@ def test_files_that_do_not_fit_are_one_sentence(tmp_path: Path) -> None:
     torch.save({"model": state | {"roi_heads.mask_head.predictor.weight": torch.zeros(1)}}, path)
     assert_refused(path, "in the file but not in the model", "roi_heads.mask_head.predictor.weight")
     torch.save(
-        {"model": {name: value for name, value in state.items() if "res5.0.conv2.norm.bias" not in name}},
+        {
+            "model": {
+                name: value for name, value in state.items() if "res5.0.conv2.norm.bias" not in name
+            }
+        },
         path,
     )
     assert_refused(path, "missing from the file", "res5.0.conv2.norm.bias")
