@@ -1,4 +1,4 @@
-"""Several processes that train or evaluate as one."""
+"""Lets several processes train or evaluate as one."""
 
 from ava_det.distributed.process_group import (
     broadcast_from_main,

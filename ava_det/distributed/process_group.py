@@ -1,7 +1,7 @@
-"""From torchrun's environment to a process group, and the few collectives in use.
+"""Joins torchrun's process group, and offers the few collective operations in use.
 
-With one process and no torchrun every function here does the obvious thing, so callers never ask
-which it is.
+With one process and without torchrun every function here returns what a group of one process would
+return, so callers never ask how many there are.
 """
 
 from __future__ import annotations
@@ -26,14 +26,19 @@ _has_met = False
 
 @contextmanager
 def process_group(device: torch.device, patience: timedelta = PATIENCE) -> Iterator[None]:
-    """Joins torchrun's group for the length of the block; nothing without torchrun.
+    """Joins torchrun's group for the length of the block; does nothing without torchrun.
 
-    CPU tensors travel by gloo, CUDA tensors by nccl. A process that stops within the block stops
-    the others too, within a minute: the first one's exception goes on, those that follow it leave
-    without a word. A block that ends because another process is gone raises LostRankError.
+    CPU tensors travel by gloo, CUDA tensors by nccl. When a process stops within the block, the
+    others stop too, within a minute: the first one raises its own exception, the others exit
+    without a message.
 
-    patience: how long a process waits for a slow one where they meet; one that is gone is noticed
-    long before.
+    Args:
+        device: The device of this process.
+        patience: How long a process waits in a collective operation for a slow one. One that is
+            gone is noticed long before.
+
+    Raises:
+        LostRankError: The block ended because another process is gone.
     """
     if "WORLD_SIZE" not in os.environ:
         yield
@@ -63,38 +68,49 @@ def process_group(device: torch.device, patience: timedelta = PATIENCE) -> Itera
 
 
 def _is_broken_collective(error: BaseException) -> bool:
-    """Gloo raises a plain RuntimeError that names its own source file."""
+    """Tells whether a collective failed; gloo's plain RuntimeError names its own source file."""
     return isinstance(error, dist.DistError) or (
         isinstance(error, RuntimeError) and "gloo" in str(error)
     )
 
 
 def has_met() -> bool:
-    """Whether this process has ever joined a group: from then on only one of several that stop
-    speaks.
+    """Tells whether this process has ever joined a group.
+
+    From then on, only one of several processes that stop prints a message.
     """
     return _has_met
 
 
 def local_rank() -> int:
-    """Which of this machine's processes this is: the index of its GPU."""
+    """Returns the index of this process on this machine, which is the index of its GPU."""
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
 def rank() -> int:
+    """Returns the index of this process among all processes; 0 without a group."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
+    """Returns the number of processes; 1 without a group."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_main_process() -> bool:
+    """Tells whether this is the process of rank 0."""
     return rank() == 0
 
 
 def sum_over_ranks(value: Tensor) -> Tensor:
-    """The sum of a tensor over all processes, the same on each; `value` itself is left alone."""
+    """Sums a tensor over all processes.
+
+    Args:
+        value: A tensor of the same shape on every process; it is not changed.
+
+    Returns:
+        The sum, the same on each process.
+    """
     if world_size() == 1:
         return value
     total = value.clone()
@@ -103,7 +119,11 @@ def sum_over_ranks(value: Tensor) -> Tensor:
 
 
 def gather_objects(value: Value) -> list[Value]:
-    """One value from every process, in the order of ranks, on every process."""
+    """Gathers one value from every process.
+
+    Returns:
+        The values in the order of ranks, on every process.
+    """
     if world_size() == 1:
         return [value]
     gathered: list[Any] = [None] * world_size()
@@ -112,8 +132,9 @@ def gather_objects(value: Value) -> list[Value]:
 
 
 def merge_over_ranks(part: Mapping[Key, Value]) -> dict[Key, Value]:
-    """The mappings of all processes as one, on every process; where a key stands in several, the
-    value of the highest rank counts.
+    """Merges the mappings of all processes into one, on every process.
+
+    If several processes have the same key, the value of the highest rank counts.
     """
     return {key: value for mapping in gather_objects(part) for key, value in mapping.items()}
 

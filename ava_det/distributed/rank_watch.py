@@ -1,9 +1,10 @@
 """Notices when another process of a run has stopped, and passes on why.
 
-A process that waits in a collective for one that is gone would wait for hours. So a thread of every
-process beats once a second in torchrun's store and watches the beat of the rank before it: whole
-machines may vanish, and the first survivor after them notices. The first process to stop leaves its
-reason in the store, and the others follow it.
+A process that waits in a collective operation for one that is gone would wait for hours. So a
+thread of every process writes a counter to torchrun's store once a second (its heartbeat) and
+watches the counter of the rank before it. Whole machines may vanish; the first process that is left
+after them notices. The first process to stop leaves its reason in the store, and the others stop
+for the same reason.
 """
 
 from __future__ import annotations
@@ -18,18 +19,23 @@ from typing import Any
 
 import torch.distributed as dist
 
-PERIOD = 1.0  # seconds between two beats
-PATIENCE = 40.0  # seconds without a beat: longer than any pause of a process that is busy but alive
+PERIOD = 1.0  # seconds between two heartbeats
+# seconds without a heartbeat: longer than any pause of a process that is busy but alive
+PATIENCE = 40.0
 
 
 class LostRankError(ConnectionError):
-    """Another process of the run is gone: says which, in one sentence."""
+    """Tells, in one sentence, which other process of the run is gone."""
 
 
 class RankWatch:
     """Watches the other processes until `close`; ends this one when one of them stops.
 
-    To be made on every rank after the group was joined, with torchrun's environment.
+    Every rank makes one after it has joined the group, with torchrun's environment.
+
+    Args:
+        rank: Of this process.
+        world_size: The number of processes.
     """
 
     def __init__(self, rank: int, world_size: int):
@@ -47,12 +53,19 @@ class RankWatch:
         self._thread.start()
 
     def close(self) -> None:
+        """Stops watching."""
         self._closed.set()
         self._thread.join(timeout=5 * PERIOD)
 
     def stop_others(self, sentence: str, exit_code: int) -> bool:
-        """Leaves the reason this process stops; False where another had stopped before, whose
-        reason counts.
+        """Writes to the store why this process stops, so that the others stop too.
+
+        Args:
+            sentence: The reason.
+            exit_code: With which all processes exit.
+
+        Returns:
+            False if another process had stopped before, whose reason counts.
         """
         self._closed.set()
         reason = json.dumps(
@@ -65,8 +78,12 @@ class RankWatch:
             return exit_code != 0
 
     def find_lost(self) -> str:
-        """After a collective failed: waits for a reason another left, which ends this process, or
-        says who is gone.
+        """Finds out which process is gone, after a collective operation has failed.
+
+        If another process has left a reason meanwhile, this one ends here.
+
+        Returns:
+            A sentence that names the lost processes.
         """
         try:
             before = self._beats()
@@ -83,6 +100,7 @@ class RankWatch:
         return _describe_lost(others) if others else "the connection between two processes broke"
 
     def _watch(self) -> None:
+        """Writes the heartbeat and looks for a reason to stop, once a second, until `close`."""
         neighbor = (self._rank - 1) % self._world_size
         beat = 0
         seen = ""
@@ -118,9 +136,7 @@ class RankWatch:
         os._exit(reason["exit_code"])
 
     def _end(self, sentence: str) -> None:
-        """Ends this process from its thread: the main one is stuck in a collective that nothing
-        else ends.
-        """
+        """Ends this process from its thread, while the main one waits in a collective forever."""
         if not self._closed.is_set() and self.stop_others(sentence, 2):
             print(f"error: {sentence}", file=sys.stderr, flush=True)
             os._exit(2)
@@ -133,7 +149,10 @@ class RankWatch:
         return self._store.get(key).decode() if self._store.check([key]) else ""
 
     def _store_is_gone(self) -> str:
-        return "lost the machine of rank 0 (its torchrun was ended, or the network broke), so this process stops"
+        return (
+            "lost the machine of rank 0 (its torchrun was ended, or the network broke), so this "
+            "process stops"
+        )
 
 
 def _describe_lost(ranks: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and pickles that run nothing."""
+"""Writes files that are whole or absent, and reads pickles without running them."""
 
 from ava_det.files.atomic import atomic_path, link_or_copy
 from ava_det.files.overwriting import require_other_files

@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Writes files that are whole or absent, whenever the process stops."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[str]:
-    """A temporary file beside `path` that takes its name when the block ends well and vanishes when
-    it does not.
+    """Yields a temporary file beside `path`, which takes its name if the block ends without error.
 
-    What was written is on disk before the name changes, so that a crash leaves the old file or the
-    new one.
+    After an error the temporary file is deleted. What was written is on disk before the name
+    changes, so that a crash leaves the old file or the new one.
+
+    Args:
+        path: The file to write; its folder is made if it is missing.
+
+    Yields:
+        The name of the temporary file, which is empty.
+
+    Raises:
+        IsADirectoryError: `path` is a folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -38,7 +46,12 @@ def atomic_path(path: str | Path) -> Iterator[str]:
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Gives a file a second name, atomically; a copy where the file system has no links."""
+    """Gives a file a second name, atomically; copies it where the file system has no links.
+
+    Args:
+        source: The file.
+        target: Its second name, which is replaced if it is taken.
+    """
     with atomic_path(target) as temporary:
         os.unlink(temporary)
         try:

@@ -1,4 +1,4 @@
-"""Keeps a tool from writing onto a file that it reads."""
+"""Keeps a command from overwriting a file that it reads."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def require_other_files(outputs: Names, sources: Names) -> None:
     """Checks, before anything is done, that no file to be written is one of those that are read.
 
     Two names are one file where the system says so: behind a link of any kind, by a relative path,
-    or in another case where the file system does not tell cases apart.
+    or in another case where the file system does not distinguish upper and lower case.
 
     Args:
-        outputs: Option or key -> the files it has written, of which some may not exist yet.
-        sources: Option or key -> the files that are read; names that are no files are passed over.
+        outputs: Option or key -> the files it writes, of which some may not exist yet.
+        sources: Option or key -> the files it reads; names that are no files are skipped.
 
     Raises:
         ValueError: An output is a source. The sentence names both options and the file.

@@ -1,5 +1,4 @@
-"""Unpickling against an allow-list: arrays, numbers, text and plain containers, and nothing that
-acts.
+"""Reads pickles of arrays, numbers, text and plain containers, and runs nothing that is in them.
 
 A pickle is a program that may call any function it names. Published weights and person boxes come
 as pickles, so they are read by an unpickler that knows the few names NumPy arrays are made of and
@@ -18,7 +17,7 @@ import numpy as np
 
 
 def _empty_bytes() -> bytes:
-    """What old protocols call to make the contents of an array without elements."""
+    """Returns no bytes: old protocols call this for the contents of an array without elements."""
     return b""
 
 
@@ -38,35 +37,49 @@ ARRAY_GLOBALS: dict[tuple[str, str], Any] = {
 
 
 class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickles only the names in `ARRAY_GLOBALS`."""
+
     def find_class(self, module: str, name: str) -> Any:
+        """Returns the object of an allowed name and refuses every other."""
         if (module, name) not in ARRAY_GLOBALS:
             raise pickle.UnpicklingError(f"global {module}.{name}")
         return ARRAY_GLOBALS[module, name]
 
 
 def load_arrays(path: str | Path) -> Any:
-    """What a pickle of arrays and plain containers holds, of any protocol, Python 2's included.
+    """Reads a pickle of arrays and plain containers, of any protocol, Python 2's included.
 
-    Raises pickle.UnpicklingError naming the first other thing it asks for, of which nothing is run;
-    damaged bytes surface as almost any exception of the unpickler.
+    Args:
+        path: The file.
+
+    Returns:
+        What the pickle holds.
+
+    Raises:
+        pickle.UnpicklingError: It asks for anything else; the message has the first such name, and
+            nothing of it is run. Damaged bytes give almost any exception of the unpickler.
     """
     with open(path, "rb") as file:
         return _ArrayUnpickler(file, encoding="latin1").load()
 
 
 def describe_unpickling(error: Exception) -> str:
-    """Why a pickle could not be read, for a sentence that begins with the file's name."""
+    """Says why a pickle could not be read, for a sentence that begins with the file's name."""
     text = str(error)
     if not isinstance(error, pickle.UnpicklingError):
         return f"the file is truncated or damaged ({type(error).__name__})"
     if "truncated" in text or "Ran out of input" in text:
         return "the file is truncated or damaged"
-    return f"refused, because it holds more than arrays, numbers and text ({_forbidden_name(text)}); nothing in it was run"
+    return (
+        f"refused, because it holds more than arrays, numbers and text ({_forbidden_name(text)}); "
+        "nothing in it was run"
+    )
 
 
 def _forbidden_name(message: str) -> str:
-    """The global a reader refused: `GLOBAL os.system` in torch's message, `global os.system` in
-    ours.
+    """Finds the name that a reader refused.
+
+    torch's message has `GLOBAL os.system`, ours has `global os.system`.
     """
     for sentence in message.splitlines():
         words = sentence.replace("`", " ").split()

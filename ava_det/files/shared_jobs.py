@@ -1,7 +1,8 @@
-"""Work over many items that several processes share and that a later run goes on with.
+"""Shares work on many items between processes, so that a later run continues an earlier one.
 
-Each item has a result file that appears when it is whole, so what is there is done. Beside the
-results lie the settings they were made with: results of other settings are never mixed with them.
+Each item has a result file that appears when it is whole, so an item with a file is done. Beside
+the results lie the settings they were made with: results of other settings are never mixed with
+them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ Item = TypeVar("Item")
 
 
 class ChangedSetting(NamedTuple):
-    """A setting that had another value in an earlier run."""
+    """Describes a setting that had another value in an earlier run.
+
+    Attributes:
+        name: The setting.
+        before: Its value in the earlier run.
+        now: Its value in this run.
+    """
 
     name: str
     before: Any
@@ -29,13 +36,13 @@ def begin_job(path: Path, settings: Mapping[str, Any], absent: Any = None) -> li
     """Writes the settings of a job to `path`, or compares them with those of an earlier run there.
 
     Args:
-        path: A JSON file, which stays as it is if it is there.
-        settings: Name to JSON value.
-        absent: What a setting was in an earlier run that does not name it.
+        path: A JSON file; one that exists is not changed.
+        settings: Name -> JSON value.
+        absent: The value of a setting that the earlier run did not write.
 
     Returns:
-        What differs from the earlier run, in the order of `settings`: the caller says that its
-        results cannot be gone on with.
+        What differs from the earlier run, in the order of `settings`. If anything does, the caller
+        must refuse to continue with the earlier results.
     """
     if not path.is_file():
         write_json(path, settings)
@@ -53,15 +60,15 @@ def share_out(
     is_done: Callable[[Item], bool],
     size: Callable[[Item], int] = lambda item: 0,
 ) -> tuple[list[Item], int]:
-    """Deals out the items that are not done, as the main process sees the folder.
+    """Shares out the items that are not done yet, as the main process sees the folder.
 
     Args:
         items: All items of the job, the same on every process.
-        is_done: Whether the result of an item is there.
-        size: How much work an item is, so that large and small ones are dealt out evenly.
+        is_done: Whether the result of an item exists.
+        size: How much work an item is, so that every process gets large and small ones.
 
     Returns:
-        The items of this process, and the number that all processes have to do.
+        The items of this process, and the number of items of all processes together.
     """
     pending = gather_objects([item for item in items if not is_done(item)])[0]
     pending.sort(key=lambda item: -size(item))

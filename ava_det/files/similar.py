@@ -1,4 +1,4 @@
-"""A hint for a file that is not there."""
+"""Suggests a file for a name that does not exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def suggest_file(path: str | Path) -> str:
         path: Of a file that does not exist.
 
     Returns:
-        "; did you mean NAME?", to end a sentence with, or nothing.
+        "; did you mean NAME?", to end a sentence with, or an empty text.
     """
     path = Path(path)
     try:

@@ -1,4 +1,4 @@
-"""Small files written at once, whole or not at all, and the hash of a file."""
+"""Writes small files at once, whole or not at all, and hashes files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from ava_det.files.atomic import atomic_path
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes a UTF-8 file with the line ends that `text` has; a crash leaves the old file or the
-    new one.
-    """
+    """Writes a UTF-8 file with the line ends of `text`; a crash leaves the old file or the new."""
     with atomic_path(path) as temporary:
         Path(temporary).write_text(text, encoding="utf-8", newline="")
 
@@ -22,7 +20,7 @@ def write_json(path: str | Path, value: Any) -> None:
     """Writes a JSON file, indented by 2, as `write_text` does.
 
     Raises:
-        ValueError: `value` holds NaN or an infinity, which JSON cannot say.
+        ValueError: `value` holds NaN or infinity, which JSON cannot express.
     """
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
