@@ -214,7 +214,8 @@ Way = Callable[[], int]  # does its work and says how many clips that was
 
 
 def list_ways(video: Path, jpegs: Path, prepared: Path, keyframes: np.ndarray) -> dict[str, Way]:
-    """What is timed, by name. One pass reads the keyframes in order; the others read some of them."""
+    """What is timed, by name. One pass reads the keyframes in order; the others read some of "
+    "them."""
     few = np.random.default_rng(0).permutation(keyframes)[:16]
     return {
         "one pass: bare decode": lambda: decode_all(video) * 0 + len(keyframes),

@@ -31,8 +31,8 @@ from ava_det.detectors import PersonDetector
 from ava_det.detectors.keyframe_boxes import keyframe_grid
 from ava_det.files import write_json
 from ava_det.formats.label_map import load_label_map
-from ava_det.inference import predictor as inference
 from ava_det.inference.predictor import Predictor
+from ava_det.inference.predictor import predictor as inference
 from ava_det.inference.streaming import read_keyframes
 from ava_det.video.file import VideoReader
 from ava_det.video.writer import VideoWriter
@@ -262,12 +262,14 @@ def report(medians: Mapping[str, float]) -> None:
     stages = ("decoding, clips", *LOOKING, "batches, tracking", "drawing", "encoding")
     total = sum(medians[stage] for stage in stages)
     print(
-        f"{frames / clock:.1f} frames/s, {seconds / clock:.2f} x real time ({frames:.0f} frames, {seconds:.1f} s)"
+        f"{frames / clock:.1f} frames/s, {seconds / clock:.2f} x real time ({frames:.0f} "
+        f"frames, {seconds:.1f} s)"
     )
     print("CPU time")
     for stage in stages:
         print(
-            f"  {stage:26}{1000 * medians[stage] / frames:8.2f} ms a frame {100 * medians[stage] / total:5.1f} %"
+            f"  {stage:26}{1000 * medians[stage] / frames:8.2f} ms a frame "
+            f"{100 * medians[stage] / total:5.1f} %"
         )
     looking = sum(medians[stage] for stage in LOOKING)
     for name, took in (
@@ -276,7 +278,8 @@ def report(medians: Mapping[str, float]) -> None:
     ):
         share = 100 * took / (took + looking)
         print(
-            f"{name:30}{1000 * took / frames:6.2f} ms a frame, {share:.1f} of 100 with detector and network"
+            f"{name:30}{1000 * took / frames:6.2f} ms a frame, {share:.1f} of 100 with "
+            "detector and network"
         )
     print(
         f"the demo as it runs, all threads: {1000 * medians['whole, CPU'] / frames:.2f} ms a frame"

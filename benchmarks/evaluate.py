@@ -69,7 +69,8 @@ def benchmark_evaluate(args: argparse.Namespace) -> int:
     print(f"  pandas.read_csv of the result file {pandas_seconds:8.2f}")
     print(f"  CSV to mAP                         {seconds:8.2f}   {ratio:.2f} x pandas")
     print(
-        f"  the official code, as once measured{official:8.2f}   {official / seconds:.0f} x CSV to mAP"
+        f"  the official code, as once measured{official:8.2f}   {official / seconds:.0f} x "
+        "CSV to mAP"
     )
     each = in_memory / million
     print(f"  arrays in memory to mAP            {in_memory:8.2f}   {each:.2f} per million rows")

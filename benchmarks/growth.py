@@ -1,4 +1,5 @@
-"""`python -m benchmarks model --growth`: time and memory against clips, boxes, frames and pixels."""
+"""`python -m benchmarks model --growth`: time and memory against clips, boxes, frames and "
+"pixels."""
 
 from __future__ import annotations
 

@@ -139,7 +139,8 @@ class Rulers:
 
 
 def _list_products(left: torch.Tensor, right: torch.Tensor) -> list[Callable[[], object]]:
-    """The ways to multiply two matrices: torch's own, and oneDNN's where that is another library."""
+    """The ways to multiply two matrices: torch's own, and oneDNN's where that is another "
+    "library."""
     ways: list[Callable[[], object]] = [lambda: left @ right]
     if left.device.type == "cuda":  # as the convolutions may, which are what is compared with it
         fp32_precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]

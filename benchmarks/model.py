@@ -104,7 +104,8 @@ def load_function(name: str) -> Callable[..., Tensor]:
         function = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
-            f"--against: expected module:function of an installed module, received {name!r} ({error})"
+            f"--against: expected module:function of an installed module, received {name!r} "
+            f"({error})"
         ) from None
     return function
 

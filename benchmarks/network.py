@@ -72,7 +72,8 @@ def build_subject(args: argparse.Namespace) -> Subject:
     device = prepare_torch(config)
     machine = describe_machine(device)
     print(
-        f"{machine['cpu']}, {machine.get('gpu', 'no GPU')}; {machine['threads']} threads, load {machine['load']}"
+        f"{machine['cpu']}, {machine.get('gpu', 'no GPU')}; {machine['threads']} threads, load "
+        f"{machine['load']}"
     )
     return Subject(config, device, build_random_model(config), machine, Rulers(device))
 
@@ -209,14 +210,18 @@ def tabulate(
             end="",
         )
         print(
-            f"{macs:13.1f}{memory:9.1f}{row['share_of_floor']:12.0%}  {'' if row[key] is None else f'{row[key]:.3g}'}"
+            f"{macs:13.1f}{memory:9.1f}{row['share_of_floor']:12.0%}  "
+            f"{'' if row[key] is None else f'{row[key]:.3g}'}"
         )
     return rows
 
 
 def describe_rates(rates: dict[str, float]) -> str:
     half = f"{rates['bf16'] / 1e9:.0f} in bf16, " if "bf16" in rates else ""
-    return f"measured in between: {rates['fp32'] / 1e9:.0f} GMAC/s in fp32, {half}{rates['bytes'] / 1e9:.1f} GB/s"
+    return (
+        f"measured in between: {rates['fp32'] / 1e9:.0f} GMAC/s in fp32, "
+        f"{half}{rates['bytes'] / 1e9:.1f} GB/s"
+    )
 
 
 def write_report(args: argparse.Namespace, subject: Subject, **facts: object) -> None:

@@ -31,16 +31,19 @@ SMALLEST_SHARE = 0.005  # operators below it are one line
 def write_profile(
     subject: Subject, forms: dict[str, Callable[..., Tensor]], args: argparse.Namespace
 ) -> None:
-    """The tables of `forms`, name -> an inference form, at the first batch size, to args.profile."""
+    """The tables of `forms`, name -> an inference form, at the first batch size, to "
+    "args.profile."""
     batch = args.batch[0]
     machine = subject.machine
     inputs = place(draw_clip(subject.config, batch, batch * args.boxes, args.size), subject.device)
     lines = [
-        f"# {Path(args.config).stem}, {args.size} x {args.size}, batch {batch}, {args.boxes} boxes a clip",
+        f"# {Path(args.config).stem}, {args.size} x {args.size}, batch {batch}, {args.boxes} "
+        "boxes a clip",
         "",
     ]
     lines += [
-        f"{machine['cpu']}, {machine.get('gpu', 'no GPU')}, {machine['threads']} threads, {machine['date']}."
+        f"{machine['cpu']}, {machine.get('gpu', 'no GPU')}, {machine['threads']} threads, "
+        f"{machine['date']}."
     ]
     for name, network in forms.items():
         assert isinstance(network, nn.Module)
@@ -118,7 +121,8 @@ def describe_layers(layers: Costs, whole: float, rate: float) -> list[str]:
         ideal = macs * 1e3 / rate
         reached = f"{ideal / took:.0%}" if macs else ""
         lines += [
-            f"| {kind} | {took:.1f} | {took / whole:.1%} | {macs / 1e9:.2f} | {reached} | {took - ideal:.1f} |"
+            f"| {kind} | {took:.1f} | {took / whole:.1%} | {macs / 1e9:.2f} | {reached} | "
+            f"{took - ideal:.1f} |"
         ]
     took, macs = (sum(column) for column in zip(*layers.values(), strict=True))
     rest = whole - took
@@ -126,14 +130,16 @@ def describe_layers(layers: Costs, whole: float, rate: float) -> list[str]:
     ideal = macs * 1e3 / rate
     return [
         *lines,
-        f"| all | {whole:.1f} | 100 % | {macs / 1e9:.2f} | {ideal / whole:.0%} | {whole - ideal:.1f} |",
+        f"| all | {whole:.1f} | 100 % | {macs / 1e9:.2f} | {ideal / whole:.0%} | "
+        f"{whole - ideal:.1f} |",
     ]
 
 
 def measure_operators(
     work: Callable[[], object], device: torch.device
 ) -> dict[str, tuple[float, int]]:
-    """Operator -> (its own milliseconds in one call of `work`, how often it ran); kernels on a GPU."""
+    """Operator -> (its own milliseconds in one call of `work`, how often it ran); kernels on "
+    "a GPU."""
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     with profile(activities=activities) as profiler:

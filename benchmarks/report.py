@@ -110,7 +110,9 @@ def run_part(part: str, options: list[str], minutes: float) -> dict[str, Any]:
             return {"failed": f"it took longer than {minutes:g} minutes, the limit of --minutes"}
         if code:
             return {
-                "failed": f"{' '.join(options)} ended with exit code {code}, its reason stands above"
+                "failed": (
+                    f"{' '.join(options)} ended with exit code {code}, its reason stands above"
+                )
             }
         seconds = round(time.perf_counter() - began, 1)
         report = json.loads(path.read_text(encoding="utf-8"))

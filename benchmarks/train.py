@@ -45,7 +45,8 @@ def add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def benchmark_train(args: argparse.Namespace) -> int:
-    """Prints median milliseconds a step, ratios, floors and activations kept for each batch size."""
+    """Prints median milliseconds a step, ratios, floors and activations kept for each batch "
+    "size."""
     subject = build_subject(args)
     rows = [row for batch in args.batch for row in compare_steps(subject, batch, args)]
     rates = subject.rulers.rates()

@@ -1,1 +1,2 @@
-"""The comparisons that the README and the docs quote: tables of networks, ablations, the trade-off."""
+"""The comparisons that the README and the docs quote: tables of networks, ablations, the "
+"trade-off."""

@@ -58,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     draw(table, args.output)
     print(
-        f"{args.output}: {int(table['gmacs'].notna().sum())} of {len(table)} systems have a cost and are drawn"
+        f"{args.output}: {int(table['gmacs'].notna().sum())} of {len(table)} systems have a "
+        "cost and are drawn"
     )
     return 0
 
@@ -77,7 +78,8 @@ def load_literature(path: Path) -> pd.DataFrame:
         ) from None
     if tuple(table.columns) != COLUMNS:
         raise ValueError(
-            f"{path}: expected the columns {', '.join(COLUMNS)}, received {', '.join(table.columns)}"
+            f"{path}: expected the columns {', '.join(COLUMNS)}, received "
+            f"{', '.join(table.columns)}"
         )
     for column in ("gmacs", "published", "measured"):
         numbers = pd.to_numeric(table[column], errors="coerce")
@@ -85,13 +87,15 @@ def load_literature(path: Path) -> pd.DataFrame:
         if wrong.any():
             line = int(wrong.idxmax()) + 2
             raise ValueError(
-                f"{path}, line {line}: {column} is {table[column][line - 2]!r}, expected a number or nothing"
+                f"{path}, line {line}: {column} is {table[column][line - 2]!r}, expected a "
+                "number or nothing"
             )
         table[column] = numbers
     for index, row in table.iterrows():
         if row.benchmark not in TITLES:
             raise ValueError(
-                f"{path}, line {index + 2}: benchmark is {row.benchmark!r}, expected one of {', '.join(TITLES)}"
+                f"{path}, line {index + 2}: benchmark is {row.benchmark!r}, expected one of "
+                f"{', '.join(TITLES)}"
             )
         if not row.source:
             raise ValueError(f"{path}, line {index + 2}: {row.system} has no source")
@@ -148,7 +152,8 @@ def _draw_panel(panel: Any, rows: pd.DataFrame) -> None:
 
 
 def _label(panel: Any, rows: pd.DataFrame) -> None:
-    """Names beside their points, each at the first of a few places where it covers no other name."""
+    """Names beside their points, each at the first of a few places where it covers no other "
+    "name."""
     renderer = panel.figure.canvas.get_renderer()
     taken: list[Any] = []
     for row in rows.sort_values("published", ascending=False).itertuples():

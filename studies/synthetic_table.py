@@ -219,7 +219,8 @@ def format_table(runs: Sequence[Run], names: Sequence[str], jobs: int) -> str:
     pairs = " | ".join(MOTION_PAIRS)
     groups = " | ".join(CLASS_GROUPS)
     lines = [
-        f"| config | frame mAP, detected boxes | labelled boxes | {groups} | AUC {pairs} | GMACs | training |",
+        f"| config | frame mAP, detected boxes | labelled boxes | {groups} | AUC {pairs} | "
+        "GMACs | training |",
         "|" + "---|" * (5 + len(CLASS_GROUPS) + len(MOTION_PAIRS)),
     ]
     for name in names:
@@ -238,7 +239,8 @@ def format_table(runs: Sequence[Run], names: Sequence[str], jobs: int) -> str:
     threads = max(1, (os.cpu_count() or 1) // jobs)
     seeds = len({run.seed for run in runs})
     lines.append(
-        f"\n{seeds} seeds, mean ± standard deviation; training with {threads} thread(s), {jobs} run(s) at a time."
+        f"\n{seeds} seeds, mean ± standard deviation; training with {threads} thread(s), "
+        f"{jobs} run(s) at a time."
     )
     return "\n".join(lines) + "\n"
 

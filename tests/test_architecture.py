@@ -39,7 +39,7 @@ PACKAGES: dict[str, set[str]] = {
     "detectors": READERS | {"config", "checkpoint", "device"},
     "interchange": READERS | {"tracking"},
     "dataset_check": READERS | {"visualization"},
-    "reproduction": READERS | {"checkpoint", "evaluation"},
+    "reproduction": READERS | {"config", "checkpoint", "evaluation"},
     "datasets": READERS | {"cli"},
     "inference": READERS
     | {"config", "checkpoint", "data", "detectors", "device", "export", "models", "tracking"},

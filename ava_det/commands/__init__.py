@@ -1,4 +1,4 @@
-"""The commands of `ava-det`: one module each, with `make_parser()` and `main(argv=None)`.
+"""Lists the commands of `ava-det`: one module each, with `make_parser()` and `main(argv=None)`.
 
 This table is all that `ava-det --help` reads: a command's own module, and torch with it, is
 imported when it is run.
@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """A word after `ava-det`.
+    """Describes a word after `ava-det`.
 
     Attributes:
-        module: where its `main` is.
-        summary: what it does, in one line.
-        old_names: the installed script and others that it was called by before 0.2.
+        module: The module with its `main`.
+        summary: What it does, in one line.
+        old_names: The names it was called by before 0.2: the installed script and others.
     """
 
     module: str

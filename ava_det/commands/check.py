@@ -1,5 +1,4 @@
-"""The data set doctor: what is wrong with a config's annotations, videos and boxes, where, and how
-to mend it.
+"""Checks a config's annotations, videos and boxes: what is wrong, where, and how to mend it.
 
     ava-det check --config configs/mini_ava/slowfast.yaml
     ava-det check --config your.yaml data.start_second=900 --sheet sheet.png
@@ -33,6 +32,7 @@ from ava_det.visualization import draw_label_sheet, write_png
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det check`."""
     parser = ToolParser("ava-det check", __doc__)
     parser.add_config("the experiment whose data is checked")
     parser.add_argument(
@@ -44,6 +44,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det check` and returns its exit code."""
     args = make_parser().parse_intermixed_args(argv)
     if args.sheet and Path(args.sheet).suffix.lower() != ".png":
         raise ValueError(f"--sheet: expected a file name that ends in .png, received {args.sheet}")
@@ -64,7 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def list_files(config: Config) -> DatasetFiles:
-    """What the config names, in plain values."""
+    """Lists the files that a config names, for `check_dataset`.
+
+    Raises:
+        ConfigError: The config names the annotations of no split.
+    """
     data = config.data
     splits = []
     for name in ("train", "val", "test"):

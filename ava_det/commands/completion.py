@@ -21,6 +21,7 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det completion`."""
     parser = ToolParser("ava-det completion", __doc__)
     parser.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS))
     return parser
@@ -28,6 +29,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det completion` and returns its exit code."""
     args = make_parser().parse_args(argv)
     try:
         import shtab
@@ -38,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_whole_parser(complete_file: Mapping[str, object]) -> argparse.ArgumentParser:
-    """One parser with every command below it.
+    """Builds one parser with every command below it.
 
     Args:
-        complete_file: what shtab attaches to an argument that is a file name.
+        complete_file: What shtab attaches to an argument that is a file name.
     """
     whole = argparse.ArgumentParser("ava-det")
     commands = whole.add_subparsers()

@@ -21,6 +21,7 @@ from ava_det.config.keys import KeyInfo, describe_keys
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det config`."""
     parser = ToolParser("ava-det config", __doc__)
     parser.add_argument(
         "file",
@@ -37,6 +38,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det config` and returns its exit code."""
     parser = make_parser()
     args = parser.parse_intermixed_args(argv)
     if args.keys is not None:
@@ -51,7 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def print_keys(word: str) -> None:
-    """Every key with `word` in its name or meaning; raises ConfigError where there is none."""
+    """Prints every key of a config with `word` in its name or meaning.
+
+    Raises:
+        ConfigError: There is no such key.
+    """
     found = [
         info for info in describe_keys() if word.lower() in f"{info.key} {info.meaning}".lower()
     ]
@@ -65,7 +71,7 @@ def print_keys(word: str) -> None:
 
 
 def format_key(info: KeyInfo, width: int) -> Iterator[str]:
-    """`key: default`, then form and meaning below it."""
+    """Yields the lines about one key: `key: default`, then its form and meaning below."""
     yield f"{info.key}: {info.default}"
     meaning = f"{info.form}. {info.meaning}" if info.meaning else info.form
     yield from textwrap.wrap(meaning, width, initial_indent="    ", subsequent_indent="    ")

@@ -1,6 +1,6 @@
-"""Converts published weights of any known format into ours: safetensors with the config inside.
+r"""Converts published weights of any known format into ours: safetensors with the config inside.
 
-    ava-det convert --weights SLOWFAST_32x2_R101_50_50.pkl --output slowfast.safetensors \\
+    ava-det convert --weights SLOWFAST_32x2_R101_50_50.pkl --output slowfast.safetensors \
         --config configs/ava/pyslowfast/SLOWFAST_32x2_R101_50_50.yaml
 
 Every entry must fit the config's network; the report says whose names it had.
@@ -26,6 +26,7 @@ from ava_det.models.build import build_model
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det convert`."""
     parser = ToolParser("ava-det convert", __doc__)
     parser.add_weights("a file, or a name of MODEL_ZOO.md")
     parser.add_argument("--output", metavar="FILE", help="the safetensors file to write")
@@ -36,6 +37,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det convert` and returns its exit code."""
     parser = make_parser()
     args = parser.parse_intermixed_args(argv)
     if len(args.before) == 2:

@@ -1,7 +1,7 @@
-"""Overlays a video with who does what: boxes, actions and scores that follow the people.
+r"""Shows on a video who does what: boxes, actions and scores that follow the persons.
 
     ava-det demo --video walk.mp4 --output overlay.mp4              (published AVA weights)
-    ava-det demo --video walk.mp4 --output overlay.mp4 --weights FILE \\
+    ava-det demo --video walk.mp4 --output overlay.mp4 --weights FILE \
         [--config FILE] [--csv detections.csv] [--json detections.jsonl] [--sheet overlay.png]
     torchrun --nproc-per-node 8 -m ava_det demo --video FOLDER --output overlays --json results
 
@@ -42,11 +42,13 @@ logger = logging.getLogger("ava_det")
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det demo`."""
     return make_demo_parser("ava-det demo", __doc__)
 
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det demo` and returns its exit code."""
     args = parse_arguments(make_parser(), argv)
     source = find_source(args.video, args.recursive)
     outputs = check_outputs(args, source)
@@ -87,8 +89,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
-    """The files, or for several videos the folders, to write. Raises ConfigError where they cannot
-    be that.
+    """Lists the files to write, or for several videos the folders.
+
+    Raises:
+        ConfigError: An option does not fit the source, or a name cannot be written.
+        ValueError: A file to write is one that is read.
     """
     one_file = source.is_single or source.live is not None
     if source.live is not None and (args.sheet or args.start):
@@ -110,7 +115,8 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
             raise ConfigError(f"--{option}: expected a file name to write, {path} is a folder")
         if not one_file and (path.is_file() or path.suffix.lower() == wanted):
             raise ConfigError(
-                f"--{option}: expected a folder for the files of several videos, received {str(path)!r}"
+                f"--{option}: expected a folder for the files of several videos, received "
+                f"{str(path)!r}"
             )
     if one_file and len({path.resolve() for path in given.values()}) < len(given):
         raise ConfigError("--output, --csv, --json, --sheet: expected different files")
@@ -129,7 +135,11 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
 
 
 def load_predictor(args: argparse.Namespace) -> Predictor:
-    """The weights and who finds the persons, as the options say."""
+    """Loads the weights and the person detector, or the person boxes, that the options name.
+
+    Raises:
+        ConfigError: `--boxes` or `--detector` is neither a box file nor a detector.
+    """
     who: str | PersonBoxes = args.boxes or args.detector or "auto"
     option = "--boxes" if args.boxes else "--detector"
     if not names_detector(str(who)):
@@ -148,15 +158,22 @@ def load_predictor(args: argparse.Namespace) -> Predictor:
 
 
 def describe_settings(args: argparse.Namespace) -> dict[str, object]:
-    """All that decides what a job writes: only one with the same can be gone on with."""
-    keys = "weights config runtime label_map detector boxes every start end smooth threshold topk classes overrides stream"
+    """Describes all options that decide what a job writes.
+
+    A job only goes on if these are the same as when it began.
+    """
+    keys = (
+        "weights config runtime label_map detector boxes every start end smooth threshold "
+        "topk classes overrides stream"
+    )
     return {key: str(getattr(args, key)) for key in keys.split()}
 
 
 @contextmanager
 def stopped_by_interrupt() -> Iterator[Event]:
-    """An event that the first Ctrl-C sets, so that files are closed properly; the second one is an
-    interrupt again.
+    """Provides an event that the first Ctrl-C sets, so that files are closed properly.
+
+    The second Ctrl-C interrupts at once.
     """
     stop = Event()
 

@@ -1,5 +1,4 @@
-"""Finds the persons in videos and writes their boxes: the box file that training, testing and the
-demo read.
+"""Finds the persons in videos and writes the box file that training, testing and the demo read.
 
     ava-det detect --videos FOLDER --output boxes.csv --every 1.0
     ava-det detect --videos FOLDER --output boxes.csv --at val.csv --start-second 900
@@ -60,6 +59,7 @@ SURE = 0.8  # the score from which AVA's boxes are used by default (data.min_per
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det detect` and returns its exit code."""
     args = parse_arguments(argv)
     videos = collect_videos(args.videos, args.recursive)
     keyframes = load_keyframes(args.at) if args.at else None
@@ -91,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det detect`."""
     parser = ToolParser("ava-det detect", __doc__)
     parser.add_argument(
         "--videos",
@@ -123,7 +124,7 @@ def make_parser() -> ToolParser:
         "--start-second",
         type=second,
         default=0.0,
-        help="what the first frame of a file is worth (0)",
+        help="annotation time, in seconds, of a video's first frame (0)",
     )
     parser.add_argument(
         "--min-score", type=fraction, default=0.05, help="leave out boxes below this score (0.05)"
@@ -135,6 +136,7 @@ def make_parser() -> ToolParser:
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line and completes the name of the detector."""
     parser = make_parser()
     args = parser.parse_args(argv)
     args.detector = args.detector or "auto"
@@ -148,7 +150,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def collect_videos(paths: Sequence[Path], recursive: bool) -> dict[str, Path]:
-    """Video id -> file, of folders and single files."""
+    """Finds the videos of folders and single files: video id -> file."""
     videos: list[Path] = []
     for path in paths:
         if not path.exists():
@@ -161,7 +163,7 @@ def collect_videos(paths: Sequence[Path], recursive: bool) -> dict[str, Path]:
 
 
 def load_keyframes(path: Path) -> dict[str, list[Keyframe]]:
-    """Video id -> its keyframes in the order of time, with their labeled boxes, of an AVA CSV."""
+    """Loads the keyframes of an AVA CSV with their labeled boxes, by video, in order of time."""
     rows = load_annotations(path)
     rows.action_ids = np.minimum(rows.action_ids, 1)  # persons matter here, not what they do
     keyframes: dict[str, list[Keyframe]] = {}
@@ -173,7 +175,10 @@ def load_keyframes(path: Path) -> dict[str, list[Keyframe]]:
 
 
 def describe_settings(args: argparse.Namespace) -> dict[str, str | float | None]:
-    """All that decides what the boxes are: only a run with the same can be gone on with."""
+    """Describes all options that decide what the boxes are.
+
+    A run only goes on if these are the same as when it began.
+    """
     weights = Path(args.detector.rpartition(":")[2])
     return {
         "--detector": f"{args.detector} {describe_content(weights)}"
@@ -188,14 +193,16 @@ def describe_settings(args: argparse.Namespace) -> dict[str, str | float | None]
 
 
 def describe_content(path: Path) -> str:
+    """Describes the content of a file by its SHA-256."""
     return f"(sha256 {hash_file(path)})"
 
 
 def find_missing(
     args: argparse.Namespace, videos: Mapping[str, Path], keyframes: Mapping[str, object] | None
 ) -> dict[str, str]:
-    """Videos of the annotations that a folder should hold and does not. Single files are a choice:
-    none is missed.
+    """Finds videos of the annotations that a given folder should hold and does not.
+
+    Where only single files were given, the user chose them, and none is missing.
     """
     if keyframes is None or not any(path.is_dir() for path in args.videos):
         return {}
@@ -212,12 +219,17 @@ def detect_all(
     parts: BoxParts,
     detector: PersonDetector,
 ) -> dict[str, str]:
-    """Makes the parts that are not there yet, each process its share; returns what was wrong with
-    which video.
+    """Writes the boxes of each video that has none yet; each process takes its share.
+
+    Returns:
+        Video id -> why it could not be read, of all processes.
     """
     mine, _ = share_out(videos, parts.has, size=lambda video: videos[video].stat().st_size)
     failed: dict[str, str] = {}
-    shown = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}, {remaining} left{postfix}]"
+    shown = (
+        "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}, {remaining} "
+        "left{postfix}]"
+    )
     with tqdm(
         total=len(mine),
         desc=f"persons ({args.detector})",
@@ -246,8 +258,15 @@ def detect_video(
     timestamps: Sequence[float] | None,
     bar: tqdm,
 ) -> dict[KeyframeKey, Persons]:
-    """The boxes of a video's keyframes, those with a score of at least --min-score; moves the bar
-    by 1.
+    """Detects the persons on a video's keyframes and moves the progress bar by 1.
+
+    Args:
+        args: The options of the command.
+        detector: The person detector.
+        video: The video id.
+        path: The video file or frame folder.
+        timestamps: Annotation times of the keyframes, in seconds; None for every `--every` seconds.
+        bar: The progress bar, in videos.
     """
     boxes = {}
     with open_video(path, args.start_second, args.stream) as reader:
@@ -267,8 +286,9 @@ def finish(
     parts: BoxParts,
     failed: Mapping[str, str],
 ) -> None:
-    """Writes the box file and says what is in it. The parts stay where a video failed, for another
-    attempt.
+    """Writes the box file and prints what is in it.
+
+    The parts stay where a video failed, so that the same command tries it again.
     """
     parts.merge(videos)
     if not failed:
@@ -295,11 +315,14 @@ def describe_quality(
     boxes: PersonBoxes,
     min_score: float,
 ) -> Iterable[str]:
-    """Detected against labeled boxes; nothing where none is labeled."""
+    """Yields lines with AP, recall and precision at IoU 0.5; none where no box is labeled."""
     ap = compute_person_ap(keyframes, boxes)["AP50"]
     if ap is None:
         return
-    yield f"{sum(len(k.boxes) for k in keyframes)} labelled boxes on {len(keyframes)} keyframes: AP {ap:.4f} (IoU 0.5)"
+    yield (
+        f"{sum(len(k.boxes) for k in keyframes)} labelled boxes on {len(keyframes)} keyframes: "
+        f"AP {ap:.4f} (IoU 0.5)"
+    )
     for score in np.unique([min_score, max(min_score, SURE)]):
         recall, precision = compute_recall(keyframes, boxes, float(score))
         shown = "undefined" if precision is None else f"{precision:.4f}"

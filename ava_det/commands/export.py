@@ -1,7 +1,6 @@
-"""Writes a trained network as a file for onnxruntime or OpenVINO, once its outputs are found equal
-to the network's.
+r"""Exports a trained network for onnxruntime or OpenVINO and checks that its outputs stay the same.
 
-    ava-det export --config configs/synthetic/slowfast.yaml \\
+    ava-det export --config configs/synthetic/slowfast.yaml \
         --weights outputs/quickstart/checkpoints/last.pt --format onnx --output slowfast.onnx
     ava-det test --config configs/synthetic/slowfast.yaml --weights slowfast.onnx --runtime onnx
 
@@ -34,6 +33,7 @@ from ava_det.video.sources import find_videos, video_id_of
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det export`."""
     parser = ToolParser("ava-det export", __doc__)
     parser.add_config("the experiment the weights were trained by")
     parser.add_weights("a checkpoint, or a name of the model zoo", required=True)
@@ -56,12 +56,14 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det export` and returns its exit code."""
     parser = make_parser()
     args = parser.parse_intermixed_args(argv)
     suffix = FORMATS[args.format]
     if args.output.suffix.lower() != suffix or args.output.is_dir():
         parser.error(
-            f"argument --output: expected a file name that ends in {suffix}, received {str(args.output)!r}"
+            f"argument --output: expected a file name that ends in {suffix}, received "
+            f"{str(args.output)!r}"
         )
     require_other_files(
         {"--output": [args.output, args.output.with_suffix(".bin")]},
@@ -98,15 +100,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def find_first_video(config: Config) -> Path | None:
-    """One of the config's own videos, if they are here."""
+    """Returns the first of the config's own videos; None where none is present."""
     folder = config.data.video_dir
     videos = find_videos(folder) if folder is not None and Path(folder).is_dir() else {}
     return videos[min(videos)] if videos else None
 
 
 def draw_inputs(config: Config, batch: int, boxes: int, short_side: int = 64) -> dict[str, Tensor]:
-    """Normal noise and boxes anywhere, partly outside; small, since a graph of any size is checked
-    as well by it.
+    """Draws random inputs of the config's network, always the same for the same arguments.
+
+    The pictures are small, because they check a graph of any size as well as large ones.
+
+    Args:
+        config: The experiment.
+        batch: N, the number of clips.
+        boxes: R, the number of boxes, spread over the clips. Some reach out of the picture.
+        short_side: Height of the pictures, in pixels; they are 13 * N pixels wider than high.
+
+    Returns:
+        Those of these that the network reads: `slow` float32 [N, 3, T, H, W] and `fast`
+        [N, 3, alpha * T, H, W], normal noise, and `rois` [R, 5], (clip, x1, y1, x2, y2) in pixels.
     """
     generator = torch.Generator().manual_seed(batch)
     height = short_side
@@ -121,7 +134,11 @@ def draw_inputs(config: Config, batch: int, boxes: int, short_side: int = 64) ->
 
 
 def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
-    """The clip in the middle of a video, with the whole frame and its middle as boxes."""
+    """Reads the clip in the middle of a video, with the whole frame and its middle as boxes.
+
+    Returns:
+        The inputs as `draw_inputs` returns them, of one clip.
+    """
     reader = build_clip_reader(config)
     start = config.data.start_second
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.3, 0.2, 0.6, 0.9]])
@@ -140,7 +157,7 @@ def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
 def read_by(
     config: Config, slow: Tensor | None, fast: Tensor | None, rois: Tensor
 ) -> dict[str, Tensor]:
-    """Those inputs that the config's network reads."""
+    """Keeps those inputs that the config's network reads."""
     absent = {"slow_only": {"fast"}, "i3d": {"fast"}, "fast_only": {"slow"}}.get(
         config.model.backbone, set()
     )

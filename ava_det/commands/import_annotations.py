@@ -17,20 +17,14 @@ import argparse
 import logging
 import sys
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ava_det.cli import ToolParser, fraction, interval, positive, reports_mistakes, second
 from ava_det.files import require_other_files
-from ava_det.formats.annotations import (
-    AvaRows,
-    load_annotations,
-    load_boxes,
-    load_detections,
-    write_annotations,
-)
+from ava_det.formats.annotations import load_annotations, load_boxes, load_detections
 from ava_det.formats.label_map import load_label_map, write_label_map
 from ava_det.interchange.action_names import describe_new_names, list_actions
 from ava_det.interchange.clock import VideoClocks
@@ -48,7 +42,7 @@ from ava_det.interchange.drafts import (
     boxes_from_detections,
     boxes_from_persons,
 )
-from ava_det.interchange.earlier import SPLITS, add_rows, check_nothing_lost, load_earlier
+from ava_det.interchange.earlier import SPLITS, check_nothing_lost, load_earlier
 from ava_det.interchange.labeled import (
     LabeledBox,
     choose_val_videos,
@@ -56,6 +50,7 @@ from ava_det.interchange.labeled import (
     number_actions,
     rows_from_labeled,
 )
+from ava_det.interchange.splits import write_split
 from ava_det.interchange.table import load_table
 
 logger = logging.getLogger("ava_det")
@@ -63,6 +58,7 @@ logger = logging.getLogger("ava_det")
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det import` and returns its exit code."""
     args = make_parser().parse_args(argv)
     if args.command == "to-cvat":
         print(write_drafts(args))
@@ -73,8 +69,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det import`."""
     parser = ToolParser("ava-det import", __doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="cvat | csv | to-cvat")
+    for command in (add_cvat(commands), add_csv(commands)):
+        add_dataset_options(command)
+        add_output_options(command)
+    add_output_options(add_to_cvat(commands))
+    return parser
+
+
+def add_cvat(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Adds the parser of `ava-det import cvat`."""
     cvat = commands.add_parser(
         "cvat",
         help="exports of CVAT for video 1.1",
@@ -113,6 +119,11 @@ def make_parser() -> ToolParser:
         metavar="NAME",
         help="labels whose tracks are left out; attributes and values that are no actions",
     )
+    return cvat
+
+
+def add_csv(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Adds the parser of `ava-det import csv`."""
     table = commands.add_parser(
         "csv", help="a plain table of boxes", description="A plain table into AVA's format."
     )
@@ -126,24 +137,11 @@ def make_parser() -> ToolParser:
     table.add_argument(
         "--pixels", action="store_true", help="boxes are in pixels, not in fractions of the frame"
     )
-    for command in (cvat, table):
-        clock = command.add_mutually_exclusive_group()
-        clock.add_argument(
-            "--videos", type=Path, metavar="FOLDER", help="the videos: their frame times and sizes"
-        )
-        clock.add_argument(
-            "--fps", type=positive, help="without the videos: their constant frame rate"
-        )
-        command.add_argument(
-            "--label-map",
-            type=Path,
-            metavar="FILE",
-            help="action ids (.pbtxt); default: numbered anew",
-        )
-        command.add_argument(
-            "--val-share", type=fraction, default=0.0, help="share of the videos for val.csv (0)"
-        )
-        command.add_argument("--seed", type=int, default=0, help="of the split by video (0)")
+    return table
+
+
+def add_to_cvat(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Adds the parser of `ava-det import to-cvat`."""
     draft = commands.add_parser(
         "to-cvat", help="drafts for CVAT", description="AVA's format into drafts for CVAT."
     )
@@ -171,21 +169,43 @@ def make_parser() -> ToolParser:
         default=0.5,
         help="leave out actions, or persons of --boxes, below (0.5)",
     )
-    for command in (cvat, table, draft):
-        command.add_argument(
-            "--output", type=Path, metavar="FOLDER", required=True, help="folder to write"
-        )
-        command.add_argument(
-            "--start-second",
-            type=second,
-            default=0.0,
-            help="what a video's first frame is worth (0)",
-        )
-    return parser
+    return draft
+
+
+def add_dataset_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options of the commands that write a dataset."""
+    clock = command.add_mutually_exclusive_group()
+    clock.add_argument(
+        "--videos", type=Path, metavar="FOLDER", help="the videos: their frame times and sizes"
+    )
+    clock.add_argument("--fps", type=positive, help="without the videos: their constant frame rate")
+    command.add_argument(
+        "--label-map",
+        type=Path,
+        metavar="FILE",
+        help="action ids (.pbtxt); default: numbered anew",
+    )
+    command.add_argument(
+        "--val-share", type=fraction, default=0.0, help="share of the videos for val.csv (0)"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the split by video (0)")
+
+
+def add_output_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options that every import has."""
+    command.add_argument(
+        "--output", type=Path, metavar="FOLDER", required=True, help="folder to write"
+    )
+    command.add_argument(
+        "--start-second",
+        type=second,
+        default=0.0,
+        help="annotation time, in seconds, of a video's first frame (0)",
+    )
 
 
 def read_cvat(args: argparse.Namespace) -> tuple[list[LabeledBox], list[str]]:
-    """The persons of all exports, and the actions their labels declare."""
+    """Reads the persons of all exports, and the actions their labels declare."""
     clocks = VideoClocks(args.videos, args.fps, args.start_second)
     sources = []
     declared = []
@@ -213,7 +233,7 @@ def read_cvat(args: argparse.Namespace) -> tuple[list[LabeledBox], list[str]]:
 
 
 def read_tables(args: argparse.Namespace) -> tuple[list[LabeledBox], list[str]]:
-    """The persons of all tables; a table declares no action that nobody does."""
+    """Reads the persons of all tables, which declare no further actions."""
     clocks = VideoClocks(args.videos, args.fps, args.start_second)
     return join_exports(load_table(path, clocks, args.pixels) for path in args.sources), []
 
@@ -221,7 +241,19 @@ def read_tables(args: argparse.Namespace) -> tuple[list[LabeledBox], list[str]]:
 def write_dataset(
     args: argparse.Namespace, boxes: list[LabeledBox], declared: Sequence[str]
 ) -> str:
-    """Writes the splits and, where it is new, the label map; returns what to print."""
+    """Writes the splits and, where it is new, the label map.
+
+    Args:
+        args: The options of the command.
+        boxes: The imported persons and keyframes.
+        declared: Actions that the labels declare, whether anybody does them or not.
+
+    Returns:
+        The text to print.
+
+    Raises:
+        ValueError: There are no persons, or an action of earlier imports would be lost.
+    """
     if not boxes:
         raise ValueError(f"{args.sources[0]}: expected persons on the keyframes, found nobody")
     require_other_files(
@@ -250,40 +282,8 @@ def write_dataset(
     return "\n".join([*lines, f"actions: {list_actions(used, label_map)}"])
 
 
-def write_split(
-    path: Path,
-    new: AvaRows,
-    earlier: AvaRows | None,
-    chosen: Sequence[LabeledBox],
-    imported: Set[str],
-) -> list[str]:
-    """Writes one split, with the rows of earlier imports whose video is not `imported` again;
-    returns what to say.
-    """
-    if not chosen and not (earlier and imported & set(earlier.video_names)):
-        return []
-    rows = add_rows(earlier, new, imported)
-    if not len(rows):
-        path.unlink()
-        return [f"{path}: removed, its videos are in the other split now"]
-    write_annotations(path, rows)
-    stay = len(rows.video_names) - len(new.video_names)
-    return [
-        describe_split(path, chosen) + (f"; {stay} videos of earlier imports stay" if stay else "")
-    ]
-
-
-def describe_split(path: Path, boxes: Sequence[LabeledBox]) -> str:
-    """One line of counts."""
-    persons = [box for box in boxes if box.corners is not None]
-    keyframes = {(box.video_id, box.timestamp) for box in boxes}
-    videos = len({box.video_id for box in boxes})
-    idle = sum(not box.actions for box in persons)
-    return f"{path}: {videos} videos, {len(keyframes)} keyframes, {len(persons)} persons, {idle} of them without an action"
-
-
 def write_drafts(args: argparse.Namespace) -> str:
-    """Writes an XML for each video and the labels of the CVAT project; returns what to print."""
+    """Writes an XML for each video and labels.json; returns the text to print."""
     label_map = load_label_map(args.label_map)
     boxes = load_draft(args, label_map)
     clocks = VideoClocks(args.videos, None, args.start_second)
@@ -306,11 +306,14 @@ def write_drafts(args: argparse.Namespace) -> str:
             list(label_map.values()),
         )
     write_labels(args.output / "labels.json", label_map.values())
-    return f"{args.output}: {len(boxes)} persons in {len(by_video)} drafts (.xml); labels.json for the label constructor"
+    return (
+        f"{args.output}: {len(boxes)} persons in {len(by_video)} drafts (.xml); labels.json "
+        "for the label constructor"
+    )
 
 
 def load_draft(args: argparse.Namespace, label_map: dict[int, str]) -> list[LabeledBox]:
-    """The persons of the one source that was given."""
+    """Loads the persons of the one source that was given."""
     if args.annotations:
         return boxes_from_annotations(load_annotations(args.annotations), label_map)
     if args.detections:

@@ -26,6 +26,7 @@ from ava_det.models.slowfast import LateralConnection
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det info`."""
     parser = ToolParser("ava-det info", __doc__)
     parser.add_config("the experiment whose network is described")
     parser.add_argument("--size", type=int, default=256, help="pixels per side of the clip (256)")
@@ -36,6 +37,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det info` and returns its exit code."""
     args = make_parser().parse_intermixed_args(argv)
     if args.size < 32:
         raise ValueError(f"--size: expected at least 32 pixels, received {args.size}")
@@ -52,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def format_table(config: Config, model: nn.Module, cost: ModelCost, size: int) -> str:
-    """The stages in the order they run, with layers, output, parameters and cost."""
+    """Formats the stages in the order they run, with layers, output, parameters and cost."""
     names = {
         name.removeprefix("backbone.").replace("laterals", "lateral"): m
         for name, m in model.named_modules()
@@ -85,9 +87,12 @@ def format_table(config: Config, model: nn.Module, cost: ModelCost, size: int) -
 
 
 def describe_layers(module: nn.Module) -> str:
-    """Kernels as T x S^2 and channels, in the paper's notation."""
+    """Describes kernels as T x S^2 and channels, in the paper's notation."""
     if isinstance(module, Stem):
-        return f"{module.conv.kernel_size[0]}x7^2, {module.conv.out_channels}, stride 1,2^2; max pool 1x3^2, stride 1,2^2"
+        return (
+            f"{module.conv.kernel_size[0]}x7^2, {module.conv.out_channels}, stride 1,2^2; max "
+            "pool 1x3^2, stride 1,2^2"
+        )
     if isinstance(module, Stage):
         blocks = [block for block in module.blocks if isinstance(block, Bottleneck)]
         first = blocks[0]
@@ -95,7 +100,10 @@ def describe_layers(module: nn.Module) -> str:
         kernels = (
             ",".join(map(str, times)) if len(set(times)) > 1 and len(times) < 7 else _runs(times)
         )
-        block = f"[{kernels}x1^2, {first.a.out_channels}; 1x3^2, {first.b.out_channels}; 1x1^2, {first.c.out_channels}]"
+        block = (
+            f"[{kernels}x1^2, {first.a.out_channels}; 1x3^2, {first.b.out_channels}; 1x1^2, "
+            f"{first.c.out_channels}]"
+        )
         extra = f" + non-local after {','.join(module.non_local)}" if module.non_local else ""
         dilated = f", dilation {first.b.dilation[1]}" if int(first.b.dilation[1]) > 1 else ""
         return (
@@ -103,13 +111,16 @@ def describe_layers(module: nn.Module) -> str:
         )
     if isinstance(module, LateralConnection):
         if module.kind == "t_conv":
-            return f"T-conv {module.conv.kernel_size[0]}x1^2, {module.added_channels}, stride {module.alpha},1^2"
+            return (
+                f"T-conv {module.conv.kernel_size[0]}x1^2, {module.added_channels}, stride "
+                f"{module.alpha},1^2"
+            )
         return f"{module.kind.replace('_', '-')}, {module.added_channels or 'no'} channels added"
     return "pool, dropout, linear"
 
 
 def _runs(times: list[int]) -> str:
-    """3 3 3 1 1 -> 3(x3),1(x2); a single run is just its number."""
+    """Joins equal neighbors: 3 3 3 1 1 -> 3(x3),1(x2); a single run is just its number."""
     values = [time for index, time in enumerate(times) if index == 0 or times[index - 1] != time]
     if len(values) == 1:
         return str(values[0])
@@ -125,7 +136,10 @@ def _title(config: Config, size: int) -> str:
         else ""
     )
     grid = f"T x tau = {model.num_slow_frames} x {model.slow_stride}"
-    return f"{model.backbone} R{model.depth}, {grid}{fast}, clip {size} x {size}, {model.num_classes} classes"
+    return (
+        f"{model.backbone} R{model.depth}, {grid}{fast}, clip {size} x {size}, "
+        f"{model.num_classes} classes"
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""From nothing to a trained detector, its mAP and an overlay, on synthetic videos: what `make
-quickstart` runs.
+"""Renders synthetic videos, trains a detector on them, scores it and draws an overlay.
 
     ava-det quickstart [--output DIR] [--dataset DIR] [--num-train N] [--num-val N] [key=value ...]
 
-It runs four commands of this toolkit and prints each before it starts, so that they can be run one
-by one. After Ctrl-C the same command goes on: what is rendered stays, and a training goes on from
-its last checkpoint.
+This is what `make quickstart` runs. It runs four commands of this toolkit and prints each before it
+starts, so that they can be run one by one. After Ctrl-C the same command goes on: what is rendered
+stays, and a training goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ INTERRUPTED = 128 + signal.SIGINT  # the exit code of a program that Ctrl-C has 
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det quickstart`."""
     parser = ToolParser("ava-det quickstart", __doc__)
     parser.add_argument(
         "--output",
@@ -59,6 +59,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det quickstart` and returns its exit code."""
     args = make_parser().parse_intermixed_args(argv)
     start = time.monotonic()
     sizes = [
@@ -90,15 +91,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def dataset_overrides(dataset: Path) -> list[str]:
-    """The overrides that point the config at a dataset rendered in another folder."""
+    """Returns the overrides that point the config at a dataset in another folder."""
     files = [f"data.{split}.annotations={dataset}/{split}.csv" for split in ("train", "val")]
     files += [f"data.{split}.excluded={dataset}/{split}_excluded.csv" for split in ("train", "val")]
     return [f"data.video_dir={dataset}/videos", f"data.label_map={dataset}/labelmap.pbtxt", *files]
 
 
 def is_unfinished(output: Path, config: Config, dataset: Path) -> bool:
-    """Whether `output` holds a training with this config, on this dataset as it is now, that was
-    begun and not scored yet."""
+    """Tells whether a folder holds a training that was begun and not scored yet.
+
+    Args:
+        output: The folder.
+        config: The config that the training must have.
+        dataset: The rendered dataset, which must not be newer than the training.
+    """
     last = output / "checkpoints" / "last.pt"
     if not last.is_file() or (output / "metrics.json").exists():
         return False
@@ -109,7 +115,7 @@ def is_unfinished(output: Path, config: Config, dataset: Path) -> bool:
 def run(command: str, *arguments: object) -> None:
     """Runs one command in a process of its own; where it fails, its exit code ends this one.
 
-    Ctrl-C reaches that process too, which is waited for: a training saves its state first.
+    Ctrl-C reaches that process too, and this one waits for it: a training saves its state first.
     """
     texts = [command, *(str(argument) for argument in arguments)]
     print(f"\n$ ava-det {shlex.join(texts)}", flush=True)
@@ -129,7 +135,7 @@ def run(command: str, *arguments: object) -> None:
 
 
 def summary(output: Path, seconds: float) -> str:
-    """Both numbers and where to look."""
+    """Formats both scores and the files to look at."""
     detected = json.loads((output / "metrics.json").read_text())
     labeled = json.loads((output / "metrics_gt_boxes.json").read_text())
     return f"""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,16 @@ from tqdm import tqdm
 
 from ava_det.checkpoint import resolve_weights
 from ava_det.cli import ToolParser, count, reports_mistakes
-from ava_det.config import Config, SplitConfig, config_to_dict, load_config
+from ava_det.config import Config, SplitConfig, load_config
 from ava_det.data.build import load_label_map_for
 from ava_det.data.transforms import normalize_batch
 from ava_det.device.precision import resolve_precision
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.evaluation import PROTOCOLS
-from ava_det.files import hash_file
-from ava_det.files.shared_jobs import begin_job, share_out
+from ava_det.files.shared_jobs import share_out
 from ava_det.formats.annotations import (
-    AvaRows,
-    concatenate_rows,
     load_annotation_files,
-    load_detections,
     load_excluded,
     write_detections,
 )
@@ -48,16 +44,16 @@ from ava_det.reproduction.causes import (
     find_odd_classes,
     name_causes,
 )
+from ava_det.reproduction.identity import describe_identity, list_settings, prepare_folder
+from ava_det.reproduction.plan import Plan, score_results
 from ava_det.reproduction.published import PublishedResult, find_published, load_reference
 from ava_det.reproduction.report import Reproduction, protocol_table, write_reports
-from ava_det.reproduction.scoring import score_protocols, select_videos
 from ava_det.reproduction.videos import (
-    VideoFacts,
     find_video_problems,
     inspect_videos,
     require_start_second,
 )
-from ava_det.structures import Detections, Keyframe, KeyframeKey
+from ava_det.structures import Detections, Keyframe
 from ava_det.tasks.run_folder import describe_environment
 from ava_det.tasks.splits import Split, build_eval_loader, build_split
 from ava_det.video.sources import find_videos
@@ -68,21 +64,9 @@ FIRST_KEYFRAME = 902.0
 LAST_KEYFRAME = 1798.0  # of AVA; the published box lists reach further
 
 
-@dataclass
-class Plan:
-    """What is to be scored: whole videos, by id, each with the keyframes of the box list."""
-
-    annotations: AvaRows
-    label_map: dict[int, str]
-    excluded: set[KeyframeKey]
-    keyframes: dict[str, list[Keyframe]]
-    missing: list[str]
-    facts: list[VideoFacts]
-    problems: list[str]
-
-
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det reproduce` and returns its exit code."""
     args = make_parser().parse_intermixed_args(argv)
     published = find_published(args.weights)
     overrides = [f"data.video_dir={args.videos}", *args.overrides]
@@ -92,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = load_config(published.config, [*published.overrides, *overrides])
     else:
         raise ValueError(
-            f"--weights {args.weights}: no published name or file, expected --config to say how to run it"
+            f"--weights {args.weights}: no published name or file, expected --config to say "
+            "how to run it"
         )
     reference = (
         load_reference(args.reference)
@@ -129,6 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det reproduce`."""
     parser = ToolParser("ava-det reproduce", __doc__)
     parser.add_weights("a published name (MODEL_ZOO.md), or a weights file", required=True)
     parser.add_argument(
@@ -158,11 +144,16 @@ def make_parser() -> ToolParser:
 def make_plan(
     config: Config, published: PublishedResult | None, device: torch.device, limit: int | None
 ) -> Plan:
-    """Which movies there are, what is wrong with them, and which keyframes the box list asks for.
+    """Finds the movies, what is wrong with them, and the keyframes that the box list asks for.
 
-    Keyframes are those of the box list, not of the annotations: a published evaluator counts a
-    person on an unlabeled keyframe as a false positive. Excluded ones are scored too, as not every
-    protocol drops them.
+    Args:
+        config: How to run the weights.
+        published: The published result to reproduce; None where there is none.
+        device: Where a person detector would run.
+        limit: Score the first so many movies; None for all.
+
+    Raises:
+        ValueError: The annotations, all movies or the box list are missing.
     """
     val = config.data.val
     if not val.annotation_files:
@@ -175,19 +166,12 @@ def make_plan(
     present = [video_id for video_id in wanted if video_id in videos]
     if not present:
         raise ValueError(
-            f"{config.data.video_dir}: expected movies named by the ids of {annotations.path} ({wanted[0]}, ...)"
+            f"{config.data.video_dir}: expected movies named by the ids of {annotations.path} "
+            f"({wanted[0]}, ...)"
         )
     facts, broken = inspect_videos(present[:limit], videos, config.data.start_second)
     require_start_second(facts, config.data.grid_start_second)
-    list_only = replace(config, data=replace(config.data, val=SplitConfig(boxes=val.boxes)))
-    keyframes: dict[str, list[Keyframe]] = {video.video_id: [] for video in facts}
-    if val.boxes == "gt" or not Path(val.boxes).is_file():
-        raise ValueError(
-            f"data.val.boxes: expected the published list of person boxes, found no file {val.boxes}"
-        )
-    for keyframe in build_split(list_only, "val", device).keyframes:
-        if keyframe.video_id in keyframes and FIRST_KEYFRAME <= keyframe.timestamp <= LAST_KEYFRAME:
-            keyframes[keyframe.video_id].append(keyframe)
+    keyframes = list_keyframes(config, [video.video_id for video in facts], device)
     last = max((k.timestamp for part in keyframes.values() for k in part), default=0.0)
     problems = [
         *find_video_problems(facts, last),
@@ -201,13 +185,39 @@ def make_plan(
     return Plan(annotations, label_map, excluded, keyframes, missing, facts, problems)
 
 
+def list_keyframes(
+    config: Config, video_ids: Sequence[str], device: torch.device
+) -> dict[str, list[Keyframe]]:
+    """Lists the keyframes of each video, those of the box list and not of the annotations.
+
+    A published evaluator counts a person on an unlabeled keyframe as a false positive. Excluded
+    keyframes are scored too, as not every protocol drops them.
+
+    Raises:
+        ValueError: The box list is no file.
+    """
+    boxes = config.data.val.boxes
+    if boxes == "gt" or not Path(boxes).is_file():
+        raise ValueError(
+            f"data.val.boxes: expected the published list of person boxes, found no file {boxes}"
+        )
+    list_only = replace(config, data=replace(config.data, val=SplitConfig(boxes=boxes)))
+    keyframes: dict[str, list[Keyframe]] = {video_id: [] for video_id in video_ids}
+    for keyframe in build_split(list_only, "val", device).keyframes:
+        if keyframe.video_id in keyframes and FIRST_KEYFRAME <= keyframe.timestamp <= LAST_KEYFRAME:
+            keyframes[keyframe.video_id].append(keyframe)
+    return keyframes
+
+
 def score_videos(
     config: Config, model: nn.Module, plan: Plan, folder: Path, device: torch.device
 ) -> list[str]:
-    """Runs this process's share of the videos that have no result yet; sentences about lost clips
-    of all processes.
+    """Scores this process's share of the videos that have no result yet.
+
+    Returns:
+        Sentences about lost clips, of all processes.
     """
-    mine, num_pending = share_out(
+    assigned, num_pending = share_out(
         sorted(plan.keyframes),
         is_done=lambda video_id: (folder / "videos" / f"{video_id}.csv").is_file(),
     )
@@ -215,9 +225,9 @@ def score_videos(
     if is_main_process() and num_done:
         print(f"{num_done} of {len(plan.keyframes)} movies are there from an earlier run")
     lost: list[str] = []
-    total = sum(len(plan.keyframes[video_id]) for video_id in mine)
+    total = sum(len(plan.keyframes[video_id]) for video_id in assigned)
     with tqdm(total=total, unit="keyframe", disable=not is_main_process()) as bar:
-        for video_id in mine:
+        for video_id in assigned:
             bar.set_description(video_id)
             lost += score_video(config, model, video_id, plan, folder, device, bar)
     return [sentence for part in gather_objects(lost) for sentence in part]
@@ -232,8 +242,12 @@ def score_video(
     device: torch.device,
     bar: tqdm,
 ) -> list[str]:
-    """Writes videos/ID.csv, or ID.partial.csv, which the next run tries again, where clips were
-    lost.
+    """Scores one video and writes videos/ID.csv.
+
+    Where clips were lost, it writes videos/ID.partial.csv, and the next run tries the video again.
+
+    Returns:
+        Sentences about lost clips.
     """
     keyframes = plan.keyframes[video_id]
     target = folder / "videos" / f"{video_id}.csv"
@@ -259,27 +273,10 @@ def score_video(
     ]
 
 
-def result_files(folder: Path, video_ids: Mapping[str, list[Keyframe]]) -> list[Path]:
-    """The result of each video, whole or partial."""
-    wholes = [folder / "videos" / f"{name}.csv" for name in sorted(video_ids)]
-    return [whole if whole.is_file() else whole.with_suffix(".partial.csv") for whole in wholes]
-
-
-def score_results(plan: Plan, folder: Path, protocols: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Protocol -> metrics, of the detections of all videos against the ground truth of the same
-    videos.
-    """
-    detections = concatenate_rows(
-        [load_detections(path) for path in result_files(folder, plan.keyframes)]
-    )
-    truth = select_videos(plan.annotations, plan.keyframes.keys())
-    return score_protocols(truth, detections, plan.label_map, plan.excluded, protocols)
-
-
 def headline(
     published: PublishedResult | None, results: Mapping[str, Mapping[str, Any]]
 ) -> Mapping[str, Any]:
-    """The metrics of the published protocol, or of the first one."""
+    """Returns the metrics of the published protocol, or of the first one."""
     first = (
         published.protocol
         if published is not None and published.protocol in results
@@ -297,6 +294,7 @@ def summarize(
     results: Mapping[str, Mapping[str, Any]],
     lost: list[str],
 ) -> Reproduction:
+    """Compares the results with the published number and names what may explain a difference."""
     difference, verdict = compare(published, results, len(plan.keyframes))
     boxes = [len(keyframe.boxes) for keyframes in plan.keyframes.values() for keyframe in keyframes]
     return Reproduction(
@@ -306,7 +304,7 @@ def summarize(
         verdict,
         difference,
         results,
-        settings_of(config),
+        list_settings(config),
         plan.facts,
         plan.missing,
         len(boxes),
@@ -321,56 +319,12 @@ def summarize(
 
 
 def report(reproduction: Reproduction, folder: Path) -> None:
-    """Prints what matters and writes the rest."""
+    """Prints the table, the likely causes and the verdict; writes the reports."""
     path = write_reports(folder, reproduction)
     print("\n".join(protocol_table(reproduction.results, reproduction.published)))
     for cause in reproduction.causes:
         print(f"likely cause: {cause}")
     print(f"{reproduction.verdict}; report: {path}")
-
-
-def settings_of(config: Config) -> dict[str, Any]:
-    """What decides the number, for the report."""
-    data = config.data
-    keys = (
-        "ava_version",
-        "start_second",
-        "frame_grid",
-        "grid_start_second",
-        "frame_colour",
-        "box_arithmetic",
-        "slow_frame_policy",
-        "test_short_side",
-        "min_person_score",
-        "label_map",
-    )
-    values = {f"data.{key}": getattr(data, key) for key in keys}
-    values |= {
-        f"data.val.{key}": getattr(data.val, key) for key in ("annotations", "excluded", "boxes")
-    }
-    return {**values, "model.roi_aligned": config.model.roi_aligned, "precision": config.precision}
-
-
-def describe_identity(config: Config, weights: Path) -> dict[str, Any]:
-    """What must be the same for results of an earlier run to count: weights, network, frames,
-    boxes.
-    """
-    model = config_to_dict(config)["model"]
-    return {
-        "weights": hash_file(weights),
-        "boxes": hash_file(Path(config.data.val.boxes)),
-        "videos": str(Path(config.data.video_dir or "").resolve()),
-        "model": model,
-        "settings": {key: value for key, value in settings_of(config).items() if "val." not in key},
-    }
-
-
-def prepare_folder(folder: Path, identity: dict[str, Any]) -> None:
-    """Raises ValueError where the folder holds the results of something else."""
-    changed = begin_job(folder / "identity.json", identity)
-    if changed:
-        names = ", ".join(setting.name for setting in changed)
-        raise ValueError(f"{folder}: holds results of other {names}; choose another --output")
 
 
 if __name__ == "__main__":

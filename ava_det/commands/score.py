@@ -1,11 +1,10 @@
-"""Scores an AVA result CSV: frame mAP under a named protocol, per class, and what was not scored
-and why.
+"""Scores an AVA result CSV: frame mAP under a named protocol, per class, and what was not scored.
 
     ava-det score --annotations CSV --detections CSV --label-map PBTXT
     ava-det score ... --protocol all --excluded CSV
     ava-det score ... --iou 0.5 0.75 --json metrics.json --report report --compare CSV
 
-What the protocols count: docs/evaluation.md.
+It also says why a row was not scored. What the protocols count: docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from ava_det.formats.label_map import load_label_groups, load_label_map
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det score` and returns its exit code."""
     args = make_parser().parse_args(argv)
     if args.device == "cuda" and not torch.cuda.is_available():
         raise ValueError(
@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det score`."""
     parser = ToolParser("ava-det score", __doc__)
     parser.add_argument(
         "--annotations", required=True, metavar="CSV", help="ground truth; column 8 is a person id"
@@ -144,7 +145,8 @@ def _print_result(result: Mapping[str, Any]) -> None:
     print(f"{'AP':>8} {'boxes':>8} {'rows':>9}  action")
     for action_id, row in result["per_class"].items():
         print(
-            f"{_number(row['AP'])} {row['num_gt']:8d} {row['num_det']:9d}  {action_id} {row['name']}"
+            f"{_number(row['AP'])} {row['num_gt']:8d} {row['num_det']:9d}  {action_id} "
+            f"{row['name']}"
         )
     for name, value in result["by_group"].items():
         print(f"{_number(value)}  mean of {name}")
@@ -155,7 +157,10 @@ def _print_result(result: Mapping[str, Any]) -> None:
         print(f"frame mAP {_number(other['mAP']).strip()} at IoU {threshold}, {result['protocol']}")
     low, high = result["tie_interval"]
     ties = f"; equal scores leave it between {low:.6f} and {high:.6f}" if low != high else ""
-    where = f"at IoU {result['iou_threshold']:g}, {result['protocol']}, {result['num_keyframes']} keyframes"
+    where = (
+        f"at IoU {result['iou_threshold']:g}, {result['protocol']}, {result['num_keyframes']} "
+        "keyframes"
+    )
     print(f"frame mAP {_number(result['mAP']).strip()} {where}{ties}")
 
 
@@ -168,7 +173,8 @@ def _print_protocols(results: Mapping[str, Mapping[str, Any]]) -> None:
         low, high = result["tie_interval"]
         ties = f"  ({low:.6f} to {high:.6f} by the order of equal scores)" if low != high else ""
         print(
-            f"{name:17} mAP {_number(result['mAP']).strip()}  {result['num_keyframes']} keyframes{ties}"
+            f"{name:17} mAP {_number(result['mAP']).strip()}  {result['num_keyframes']} "
+            f"keyframes{ties}"
         )
         said.update(dict.fromkeys(result["warnings"]))
     for sentence in said:

@@ -25,6 +25,7 @@ from ava_det.tasks.splits import build_split, choose_label_map
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det test`."""
     parser = ToolParser("ava-det test", __doc__)
     parser.add_config("the experiment the weights were trained by")
     parser.add_weights("a checkpoint, or a name of the model zoo", required=True)
@@ -46,6 +47,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det test` and returns its exit code."""
     args = make_parser().parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     folder = RunFolder(config.output_dir)

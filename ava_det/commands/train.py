@@ -1,9 +1,9 @@
-"""Trains an action detector on AVA-format data, then evaluates it.
+r"""Trains an action detector on AVA-format data, then evaluates it.
 
     ava-det train --config configs/synthetic/slowfast.yaml
     ava-det train --config configs/ava/slowfast_r50_4x16.yaml train.batch_size=16 train.lr=0.025
     torchrun --nproc-per-node 8 -m ava_det train --config configs/ava/slowfast_r50_4x16.yaml
-    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 \\
+    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29400 \
         -m ava_det train --config configs/ava/slowfast_r50_4x16.yaml
 
 Writes into output_dir: config.yaml, environment.json, log.jsonl, checkpoints/, detections.csv,
@@ -32,16 +32,18 @@ from ava_det.video.sources import find_videos
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det train`."""
     return make_training_parser("ava-det train", __doc__)
 
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det train` and returns its exit code."""
     return run_training(make_parser().parse_intermixed_args(argv), build_task, describe_metrics)
 
 
 def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:
-    """The actions of the boxes of data.train, scored as frame mAP on data.val."""
+    """Builds the task: actions of the boxes of data.train, scored as frame mAP on data.val."""
     carried = None if config.weights is None else load_carried_label_map(config.weights)
     if carried is not None and max(carried) > config.model.num_classes:
         carried = None  # such weights only begin the training: their head does not fit
@@ -60,7 +62,7 @@ def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:
 
 
 def build_sample_sheet(config: Config, split: Split, label_map: dict[int, str]) -> SampleSheet:
-    """Draws some keyframes of a split beside their labels; see docs/training.md, `samples.png`."""
+    """Builds the sheet of keyframes beside their labels; see docs/training.md, `samples.png`."""
     assert config.data.video_dir is not None  # or the split could not have been built
     labeled = (
         []

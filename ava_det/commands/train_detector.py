@@ -39,6 +39,7 @@ from ava_det.training.log import JsonLog
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det train-detector`."""
     parser = ToolParser("ava-det train-detector", __doc__)
     parser.add_config("experiment file, such as configs/detector/synthetic.yaml")
     parser.add_argument(
@@ -52,6 +53,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det train-detector` and returns its exit code."""
     args = make_parser().parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     device = prepare_torch(config)
@@ -115,13 +117,15 @@ def run(config: Config, device: torch.device, resume: bool) -> dict[str, Any]:
 
 
 def describe(metrics: dict[str, Any], folder: str) -> str:
-    """The line a run ends with."""
+    """Describes the metrics in the line that a run ends with."""
     shown = {
         key: "undefined" if value is None else f"{value:.4f}" for key, value in metrics.items()
     }
     return (
-        f"AP {shown['AP']}, AP50 {shown['AP50']}, AP75 {shown['AP75']}; recall {shown['recall']} and precision "
-        f"{shown['precision']} at score {SURE:g}; the detector is faster_rcnn:{folder}/checkpoints/last.pt"
+        f"AP {shown['AP']}, AP50 {shown['AP50']}, AP75 {shown['AP75']}; recall "
+        f"{shown['recall']} and precision "
+        f"{shown['precision']} at score {SURE:g}; the detector is "
+        f"faster_rcnn:{folder}/checkpoints/last.pt"
     )
 
 

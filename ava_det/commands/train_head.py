@@ -1,13 +1,12 @@
-"""Your own classes in minutes, on a CPU: a head on a frozen network, whose features are computed
-once and kept.
+"""Trains a head for your own classes on a frozen network, in minutes, on a CPU.
 
     ava-det train-head --config configs/mini_ava/slowfast.yaml --weights FILE|NAME
     ava-det train-head --config FILE --weights FILE|NAME --table features.csv
     ava-det train-head --config FILE --weights FILE|NAME model.roi_hidden_layer=true
 
-Writes into output_dir/head: features/ (the cache), checkpoints/last.pt (the whole network with the
-new head, which ava-det test and demo load), detections.csv and metrics.json (labeled boxes of
-data.val). See docs/own_classes.md.
+The network's features are computed once and kept. Writes into output_dir/head: features/ (where
+they are kept), checkpoints/last.pt (the whole network with the new head, which ava-det test and
+demo load), detections.csv and metrics.json (labeled boxes of data.val). See docs/own_classes.md.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ from ava_det.tasks.splits import build_split, tell
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det train-head`."""
     parser = ToolParser("ava-det train-head", __doc__)
     parser.add_config("the experiment: its data and the network of its `weights`")
     parser.add_argument(
@@ -55,6 +55,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det train-head` and returns its exit code."""
     args = make_parser().parse_intermixed_args(argv)
     config = load_config(args.config, args.overrides)
     run(config, prepare_torch(config), args.table)
@@ -62,7 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(config: Config, device: torch.device, table: Path | None) -> None:
-    """Computes or finds the features, fits the head on them, and writes and tells what came of it."""
+    """Computes or loads the features, fits the head on them, and writes and prints the results.
+
+    Args:
+        config: The experiment.
+        device: Where the features are computed.
+        table: A CSV to write every box into; None for none.
+    """
     folder = RunFolder(Path(config.output_dir) / "head")
     folder.require_other_sources(config, trains=True)
     require_other_files({"--table": table}, list_sources(config))
@@ -107,20 +114,26 @@ def run(config: Config, device: torch.device, table: Path | None) -> None:
     print(describe_classes(label_map, train[1], val[1], metrics))
     seconds = features_done - start, fit_done - features_done
     print(
-        f"{len(train[0])} + {len(val[0])} boxes: features {seconds[0]:.1f} s, head {seconds[1]:.1f} s"
+        f"{len(train[0])} + {len(val[0])} boxes: features {seconds[0]:.1f} s, head "
+        f"{seconds[1]:.1f} s"
     )
     print(describe_metrics(metrics, folder.path))
 
 
 def load_frozen(config: Config) -> ActionDetector:
-    """The network of `config` with its initial weights, whatever classes they were trained for."""
+    """Builds the config's network with its initial weights, whatever classes they were trained for.
+
+    Raises:
+        ConfigError: The network's head does not score persons, or there are no weights.
+    """
     if config.model.head != "roi":
         raise ConfigError(
             f"model.head: expected roi, which scores each person, received {config.model.head!r}"
         )
     if config.weights is None:
         raise ConfigError(
-            "weights: expected the trained network to put a head on, a file or a name of the model zoo"
+            "weights: expected the trained network to put a head on, a file or a name of the "
+            "model zoo"
         )
     model = build_model(config)
     assert isinstance(model, ActionDetector)
@@ -129,7 +142,7 @@ def load_frozen(config: Config) -> ActionDetector:
 
 
 def join_labels(keyframes: Sequence[Keyframe]) -> Tensor:
-    """float32 [N, C] of the boxes of several keyframes."""
+    """Joins the labels of the boxes of several keyframes, float32 [N, C]."""
     return torch.cat([keyframe.labels for keyframe in keyframes if keyframe.labels is not None])
 
 
@@ -139,11 +152,21 @@ def fit(
     val: tuple[Tensor, Tensor],
     label_map: dict[int, str],
 ) -> tuple[dict[int, float], float]:
-    """Puts fitted and calibrated layers into `head`; returns the threshold of each action id, and
-    the penalty.
+    """Puts fitted and calibrated layers into `head`.
 
-    An action of the label map without an example in training is never seen by the head: its score
-    stays near 0.
+    An action of the label map without an example in training is not fitted: its score stays near 0.
+
+    Args:
+        head: The head to change, in place.
+        train: Features float32 [N, F] and labels [N, C] of the training boxes.
+        val: The same of the validation boxes.
+        label_map: Action id -> name.
+
+    Returns:
+        The threshold of each action id, and the weight penalty that was chosen.
+
+    Raises:
+        ConfigError: No training box has an action of the label map.
     """
     columns = [action_id - 1 for action_id in label_map if bool(train[1][:, action_id - 1].any())]
     if not columns:
@@ -166,6 +189,7 @@ def fit(
 
 
 def to_detections(keyframes: Sequence[Keyframe], scores: Tensor) -> list[Detections]:
+    """Pairs the keyframes with the scores of their boxes, float32 [N, C]."""
     parts = scores.split([len(keyframe.boxes) for keyframe in keyframes])
     return [
         Detections(keyframe.boxes, part, keyframe.person_scores, None, keyframe)
@@ -176,9 +200,7 @@ def to_detections(keyframes: Sequence[Keyframe], scores: Tensor) -> list[Detecti
 def describe_classes(
     label_map: dict[int, str], train: Tensor, val: Tensor, metrics: dict[str, Any]
 ) -> str:
-    """A line for each action: how many boxes have it, its AP, and the score from which on it is
-    shown.
-    """
+    """Formats a line for each action: its boxes, its AP and the score it is shown from."""
     lines = [f"{'action':32} {'train':>6} {'val':>6} {'AP':>6}  shown from"]
     for action_id, name in label_map.items():
         ap = metrics["per_class"][str(action_id)]["AP"]
@@ -190,7 +212,8 @@ def describe_classes(
         )
         shown += "" if counts[1] or not counts[0] else " (no example in val)"
         lines.append(
-            f"{name[:32]:32} {counts[0]:6} {counts[1]:6} {'-' if ap is None else f'{ap:.3f}':>6}  {shown}"
+            f"{name[:32]:32} {counts[0]:6} {counts[1]:6} "
+            f"{'-' if ap is None else f'{ap:.3f}':>6}  {shown}"
         )
     return "\n".join(lines)
 

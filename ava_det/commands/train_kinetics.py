@@ -1,13 +1,13 @@
-"""Trains a video classifier (Kinetics) from a list of videos or a folder for each class, and tests
-it on 10 x 3 views.
+r"""Trains a video classifier on Kinetics or on videos of your own, and tests it on 10 x 3 views.
 
-    ava-det train-kinetics --config configs/kinetics/slowfast_r50_4x16.yaml \\
+    ava-det train-kinetics --config configs/kinetics/slowfast_r50_4x16.yaml \
         data.video_dir=FOLDER data.train.annotations=train.csv data.val.annotations=val.csv
     torchrun --nproc-per-node 8 -m ava_det train-kinetics --config FILE ...
     ava-det train-kinetics --config FILE --eval-only --weights FILE|NAME ...
 
-Writes what ava-det train writes; metrics.json has top1 and top5. `weights:
-outputs/.../checkpoints/last.pt` in an AVA config starts a detector from it. See docs/kinetics.md.
+The videos are those of a list, or of a folder for each class. Writes what ava-det train writes;
+metrics.json has top1 and top5. `weights: outputs/.../checkpoints/last.pt` in an AVA config starts a
+detector from it. See docs/kinetics.md.
 """
 
 from __future__ import annotations
@@ -31,25 +31,30 @@ from ava_det.tasks.video_classification import (
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of `ava-det train-kinetics`."""
     return make_training_parser("ava-det train-kinetics", __doc__)
 
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det train-kinetics` and returns its exit code."""
     return run_training(make_parser().parse_intermixed_args(argv), build_task, describe)
 
 
 def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:
-    """The class of each video of data.train, scored as top-1 and top-5 on data.val."""
+    """Builds the task: the class of each video of data.train, scored as top-1 and top-5."""
     classes = load_video_classes(config)
     evaluate = build_video_evaluation(config, "val", classes, folder.path, device)
     return Task(classes, evaluate, partial(build_video_loader, config, "train", classes))
 
 
 def describe(metrics: dict[str, Any], folder: str) -> str:
-    """The line a run ends with."""
+    """Describes the metrics in the line that a run ends with."""
     counts = f"{metrics['num_videos']} videos, {metrics['views']}"
-    return f"top-1 {metrics['top1']:.4f}, top-5 {metrics['top5']:.4f} ({counts}); metrics.json is in {folder}"
+    return (
+        f"top-1 {metrics['top1']:.4f}, top-5 {metrics['top5']:.4f} ({counts}); metrics.json is "
+        f"in {folder}"
+    )
 
 
 if __name__ == "__main__":
