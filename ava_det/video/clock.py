@@ -1,8 +1,8 @@
-"""One clock for a video whose own starts again, jumps or is missing.
+"""Puts the packets of a video on one clock, where the file's own starts again, jumps or is missing.
 
-Recordings joined end to end (MPEG transport and program streams, HLS, Matroska files after one another) keep the clock
-of each part, and a raw stream has none. What such a file holds is looked up once, without decoding: its packets in
-their order, each with its time on one clock that goes on.
+Recordings joined end to end (MPEG transport and program streams, HLS, Matroska files after one
+another) keep the clock of each part, and a raw stream has none. Such a file is read through once,
+without decoding, to list its packets in their order, each with its time on one continuous clock.
 """
 
 from __future__ import annotations
@@ -20,28 +20,37 @@ import numpy as np
 
 from ava_det.video.containers import choose_video_stream, open_container
 
-# A step back by more than this is a restart. A step ahead by more than this is a jump in those formats whose clocks may
-# jump (FFmpeg's AVFMT_TS_DISCONT); ffmpeg draws the same line (dts_delta_threshold).
+# A step back by more than this is a restart. A step ahead by more than this is a jump in those
+# formats whose clocks may jump (FFmpeg's AVFMT_TS_DISCONT), as in ffmpeg (dts_delta_threshold).
 BACK_SECONDS = 0.5
 AHEAD_SECONDS = 10.0
 SKIPPED_BYTES = 1024  # between two packets of Matroska there is less, unless one could not be read
 MAX_FAILURES = 64  # packets in a row that cannot be read: then the rest of the file is lost
-MAY_JUMP = 0x0200
-HAS_NO_TIMES = 0x0080
+MAY_JUMP = 0x0200  # FFmpeg's AVFMT_TS_DISCONT
+HAS_NO_TIMES = 0x0080  # FFmpeg's AVFMT_NOTIMESTAMPS
 
 
 def find_rate(fps: float) -> Fraction:
-    """The fraction that a rate is meant to be: 29.97 is 30000 / 1001, one an hour 1 / 3600."""
+    """Returns the exact fraction for which a frame rate stands: 29.97 is 30000 / 1001.
+
+    Args:
+        fps: Frames a second. Below 1 the frame's duration is made exact: one an hour is 1 / 3600.
+    """
     if fps < 1:
         return 1 / Fraction(1 / fps).limit_denominator(1001)
     return Fraction(fps).limit_denominator(1001)
 
 
 class RunningClock:
-    """Tells of each packet how far its times must be shifted to go on where the frames before it stopped.
+    """Computes how far each packet's times are shifted to continue after the frames before it.
 
-    tick: seconds of one unit of the packets' times. rate: frames a second, about. ahead: whether jumps ahead are closed
-    as well as restarts. num_jumps: met so far.
+    Args:
+        tick: Seconds in one unit of the packets' times.
+        rate: Frames a second, approximately.
+        ahead: Whether jumps ahead are closed too; restarts always are.
+
+    Attributes:
+        num_jumps: Jumps and restarts found so far.
     """
 
     def __init__(self, tick: Fraction, rate: Fraction, ahead: bool) -> None:
@@ -54,7 +63,7 @@ class RunningClock:
         self._shift = 0
 
     def find_shift(self, packet: av.Packet) -> int:
-        """Ticks to add to the times of this packet, the next one in the order of decoding."""
+        """Returns the ticks to add to the times of `packet`, the next in decoding order."""
         time = packet.pts if packet.dts is None and packet.is_keyframe else packet.dts
         if time is not None:
             if (
@@ -81,11 +90,15 @@ class RunningClock:
 
 @dataclass(frozen=True)
 class PacketIndex:
-    """The packets of a video stream in the order of the file.
+    """Lists the packets of a video stream in the order of the file.
 
-    shifts: int64 [N], ticks to add to the times of each; None where they have none, and `times` are their times.
-    times: int64 [N], when each is shown, on the running clock. keys: int64 [K], the numbers of the key pictures.
-    step: ticks of one frame. joins: the numbers of the packets before which the clock of the file jumps.
+    Attributes:
+        shifts: int64 [N], ticks to add to the times of each packet; None where packets have no
+            times.
+        times: int64 [N], when each packet is shown, in ticks of the continuous clock.
+        keys: int64 [K], the numbers of the packets with a key picture.
+        step: Ticks of one frame.
+        joins: The numbers of the packets before which the clock of the file jumps.
     """
 
     shifts: np.ndarray | None
@@ -96,21 +109,21 @@ class PacketIndex:
 
     @property
     def first(self) -> int:
-        """When the first frame is shown."""
+        """Returns when the first frame is shown, in ticks of the continuous clock."""
         return int(self.times.min())
 
     @property
     def end(self) -> int:
-        """When the last frame ends, in ticks of the running clock."""
+        """Returns when the last frame ends, in ticks of the continuous clock."""
         return int(self.times.max()) + self.step
 
     def find_key(self, time: int) -> int:
-        """The number of the last key picture that is shown at or before `time`; 0 where there is none."""
+        """Returns the number of the last key picture shown at or before `time`, or 0."""
         before = self.keys[self.times[self.keys] <= time]
         return int(before.max(initial=0))
 
     def retime(self, packet: av.Packet, number: int) -> None:
-        """Puts packet `number` on the running clock."""
+        """Sets the times of packet `number` to those of the continuous clock."""
         number = min(number, len(self.times) - 1)
         if self.shifts is None:
             packet.pts = packet.dts = int(self.times[number])
@@ -123,9 +136,19 @@ class PacketIndex:
 def index_packets(
     packets: Iterable[av.Packet], tick: Fraction, rate: Fraction, ahead: bool
 ) -> PacketIndex | None:
-    """The index of a stream's `packets`, read to their end; None where there is none.
+    """Lists the packets of a stream with their times on one continuous clock.
 
-    Raises av.FFmpegError where they cannot be read.
+    Args:
+        packets: The packets of the stream, read to their end.
+        tick: Seconds in one unit of the packets' times.
+        rate: Frames a second, approximately.
+        ahead: Whether jumps ahead are closed, as for `RunningClock`.
+
+    Returns:
+        The list; None where there is no packet.
+
+    Raises:
+        av.FFmpegError: The packets cannot be read.
     """
     clock = RunningClock(tick, rate, ahead)
     shifts: list[int] = []
@@ -166,8 +189,19 @@ def index_packets(
 def load_index(
     path: Path, choice: int | None, tick: Fraction, rate: Fraction, state: tuple[int, int]
 ) -> PacketIndex | None:
-    """Reads a file through without decoding; once for each state of it (its bytes and when they
-    changed), as readers are opened again and again. choice: as for `choose_video_stream`.
+    """Reads a file through without decoding and lists its packets.
+
+    Readers of a file are opened many times, so the result is kept for each state of the file.
+
+    Args:
+        path: The video file.
+        choice: The video stream, as for `choose_video_stream`.
+        tick: Seconds in one unit of the packets' times.
+        rate: Frames a second, approximately.
+        state: The file's size in bytes and the time of its last change.
+
+    Returns:
+        The list; None where there is no packet.
     """
     with open_container(path) as container:
         ahead = bool(container.format.flags & MAY_JUMP)
@@ -178,6 +212,7 @@ def load_index(
 def _read_leniently(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[av.Packet]:
+    """Yields packets to the end of the file and passes over those that cannot be read."""
     failures = 0
     while failures < MAX_FAILURES:
         try:
@@ -190,7 +225,12 @@ def _read_leniently(
 
 
 def holds_another_file(path: Path, container: str) -> bool:
-    """Whether something follows the end of a Matroska file, as where several are joined by appending."""
+    """Returns whether data follow the end of a Matroska file, as where files were appended.
+
+    Args:
+        path: The file.
+        container: FFmpeg's name of its format.
+    """
     if "matroska" not in container:
         return False
     with path.open("rb") as file:
@@ -203,7 +243,7 @@ def holds_another_file(path: Path, container: str) -> bool:
 
 
 def _read_length(file: BinaryIO) -> int | None:
-    """Reads the id and the length of an element of EBML (RFC 8794); None for a length that is not known."""
+    """Reads the id and the length of an EBML element (RFC 8794); None for an unknown length."""
     values = []
     for keep_marker in (True, False):
         first = file.read(1)

@@ -1,4 +1,4 @@
-"""Opens media files: names of any kind, and the video stream that is wanted."""
+"""Opens media files whatever their names, and chooses the video stream to decode."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from av.stream import Disposition
 
 from ava_det.video.reader import VideoError
 
-# What a player shows once, not as a film. Some writers mark it so, others only choose a codec of
-# pictures.
+# Covers and thumbnails. Some writers mark them so, others only choose a codec of pictures.
 PICTURES = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 # FFmpeg's names of formats that say what they are; those of bare pictures and text answer to almost
 # anything.
@@ -39,7 +38,7 @@ PICTURE_CODECS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}
 
 
 def to_url(path: str | Path) -> str:
-    """Names a file for FFmpeg, which would take `12:30.mp4` for a protocol."""
+    """Returns the path as a URL for FFmpeg, which would take `12:30.mp4` for a protocol."""
     return f"file:{path}"
 
 
@@ -47,7 +46,7 @@ def open_container(path: str | Path) -> av.container.InputContainer:
     """Opens a media file; its titles need not be UTF-8.
 
     Raises:
-        VideoError: the file cannot be opened, in one sentence with FFmpeg's reason.
+        VideoError: The file cannot be opened, in one sentence with FFmpeg's reason.
     """
     try:
         return av.open(to_url(path), **TOLERANT)
@@ -65,12 +64,13 @@ def choose_video_stream(
     """Chooses the video stream to decode.
 
     Args:
-        container: as of `open_container`. name: what errors call it. number: counts the video
-        streams from 0, as FFmpeg's `v:0` does; None takes the first that is no picture
-            (a cover, a thumbnail).
+        container: The file, from `open_container`.
+        name: The file's name in errors.
+        number: Counts the video streams from 0, as FFmpeg's `v:0` does; None takes the first that
+            is no picture (a cover or a thumbnail).
 
     Raises:
-        VideoError: there is no such stream, or FFmpeg has no decoder for it.
+        VideoError: There is no such stream, or FFmpeg has no decoder for it.
     """
     streams = container.streams.video
     if not streams:
@@ -81,7 +81,8 @@ def choose_video_stream(
         stream = streams[number]
     else:
         raise VideoError(
-            f"{name}: expected one of its video streams ({list_streams(streams)}), received stream {number}"
+            f"{name}: expected one of its video streams ({list_streams(streams)}), "
+            f"received stream {number}"
         )
     if stream.codec_context is None:
         raise VideoError(f"{name}: this FFmpeg has no decoder for its video stream")
@@ -89,7 +90,7 @@ def choose_video_stream(
 
 
 def holds_film(path: str | Path) -> bool:
-    """Looks into a file: whether it is a container with a film in it, whatever it is called."""
+    """Opens a file and returns whether it is a container with a film, whatever its name."""
     try:
         with av.open(to_url(path), **TOLERANT) as container:
             is_known = bool(CONTAINERS & set(container.format.name.split(",")))
@@ -101,8 +102,15 @@ def holds_film(path: str | Path) -> bool:
 def describe_choice(
     container: av.container.InputContainer, taken: av.VideoStream, number: int | None
 ) -> tuple[str, ...]:
-    """Says which of several films in one file is taken, where nobody asked for a `number`; nothing
-    where there is one film, whatever pictures the file has.
+    """Says which of several films in one file is decoded, if the user did not choose one.
+
+    Args:
+        container: The file.
+        taken: The stream that is decoded.
+        number: The stream the user asked for, None where there was no such choice.
+
+    Returns:
+        At most one sentence; none where the file has one film, whatever pictures it has.
     """
     streams = container.streams.video
     if number is not None or sum(rank_stream(one) == 0 for one in streams) < 2:
@@ -114,16 +122,14 @@ def describe_choice(
 
 
 def rank_stream(stream: av.VideoStream) -> int:
-    """Ranks a stream for the choice of one: 0 a film, 1 maybe a picture, 2 surely a cover or a
-    thumbnail.
-    """
+    """Ranks a stream: 0 a film, 1 what may be a picture, 2 a marked cover or thumbnail."""
     if stream.disposition & PICTURES:
         return 2
     return int(stream.codec_context is None or stream.codec_context.name in PICTURE_CODECS)
 
 
 def list_streams(streams: Sequence[av.VideoStream]) -> str:
-    """Names streams with their numbers, codecs and sizes."""
+    """Describes streams by their numbers, codecs and sizes."""
     described = []
     for number, stream in enumerate(streams):
         context = stream.codec_context
@@ -137,5 +143,5 @@ def list_streams(streams: Sequence[av.VideoStream]) -> str:
 
 
 def describe_av_error(error: Exception) -> str:
-    """FFmpeg's reason, without its number and the file's name."""
+    """Returns FFmpeg's reason for an error, without its number and the file's name."""
     return str(getattr(error, "strerror", None) or error).strip()

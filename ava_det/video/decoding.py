@@ -1,4 +1,7 @@
-"""Frames of a video stream in the order in which they are shown, each with its time. Files are decoded here alone."""
+"""Decodes the frames of a video file in the order in which they are shown, each with its time.
+
+No other module decodes video files.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,11 @@ from ava_det.video.clock import (
     load_index,
 )
 from ava_det.video.containers import choose_video_stream, open_container
+from ava_det.video.notes import describe_change, describe_clock, describe_hdr
 from ava_det.video.reader import VideoError
-from ava_det.video.tone import HDR_NAMES, is_hdr
+from ava_det.video.tone import is_hdr
 
-# In a file with damaged packets a frame this far from the moment asked for is not the one that was there.
+# Where packets are damaged, a frame this far from the wanted time is not the frame of that time.
 DAMAGE_SECONDS = 0.5
 JOIN_REACH = 3  # packets before a join whose demuxer finds them unfinished
 NUM_CHECKED = 16  # frames that show whether times follow the order of decoding
@@ -32,8 +36,13 @@ SQUARE = Fraction(1)
 
 
 class DecodedFrame(NamedTuple):
-    """frame: as decoded, or shown once more. ticks: its time, in units of the stream. aspect: width of its pixels by
-    their height."""
+    """Describes one decoded frame.
+
+    Attributes:
+        frame: The frame as decoded, or the one before it where the file repeats it.
+        ticks: Its time, in units of the stream.
+        aspect: Width of its pixels by their height.
+    """
 
     frame: av.VideoFrame
     ticks: int
@@ -41,17 +50,29 @@ class DecodedFrame(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, Fraction]:
+        """Returns width and height in pixels of the file, and the aspect of a pixel."""
         return self.frame.width, self.frame.height, self.aspect
 
 
 class FrameDecoder:
-    """Decodes one video file on one thread. choice: which of its video streams, as for
-    `choose_video_stream`.
+    """Decodes one video file on one thread.
 
-    container, stream: of the file as it is open now; `reopen` makes others. tick: seconds of a unit of its times.
-    index: its packets, where its clock jumps or is missing. rate: the constant frames a second it is meant to have.
-    damaged: whether anything was, so far. broken: whether anything is since the reader last said False here.
-    notes: what was made up or changed, as `FrameReader.notes`.
+    Args:
+        path: The video file.
+        choice: Which of its video streams, as for `choose_video_stream`.
+
+    Attributes:
+        container: The open file; `reopen` replaces it.
+        stream: The video stream of `container`.
+        tick: Seconds in one unit of the stream's times.
+        index: The packets, where the clock of the file jumps or is missing; else None.
+        rate: The constant frames a second that the file is meant to have.
+        damaged: Whether any damage was met so far.
+        broken: Whether any damage was met since the reader last set this to False.
+        notes: What was assumed or changed, as `FrameReader.notes`.
+
+    Raises:
+        VideoError: The file cannot be opened, or has no such stream.
     """
 
     container: av.container.InputContainer
@@ -62,7 +83,8 @@ class FrameDecoder:
         self.path = path
         self._choice = choice
         self.index: PacketIndex | None = None
-        self.damaged = self.broken = False
+        self.damaged = False
+        self.broken = False
         self.notes: list[str] = []
         self._by_order = False
         self._first: tuple[int, tuple[int, int, Fraction]] | None = None
@@ -77,31 +99,38 @@ class FrameDecoder:
         self._by_order = self._is_timed_by_order()
         self._first = None
         if self.index is not None:
-            self._note_clock(self.index)
+            self.notes += describe_clock(self.index, self.rate, self.tick)
 
     @property
     def average_rate(self) -> Fraction:
-        """Frames a second, on the average. FFmpeg's figure where it can be: for DV it is that of its clock."""
+        """Returns the average frames a second: FFmpeg's figure, except where it is wrong.
+
+        For DV, FFmpeg gives the rate of the clock; for files without times it can only guess.
+        """
         average = self.stream.average_rate
         counted = self.index is not None and self.index.shifts is None
         return self.rate if not average or average > 4 * self.rate or counted else Fraction(average)
 
     @property
     def aspect(self) -> Fraction:
-        """Width of a pixel by its height, as the file says; 1 where it does not."""
+        """Returns the width of a pixel by its height, 1 where the file does not say."""
         return Fraction(self.stream.sample_aspect_ratio or 1)
 
     def close(self) -> None:
+        """Closes the file."""
         self.container.close()
 
     def reopen(self) -> None:
-        """Stands before the first packet: not every container can seek back to it."""
+        """Opens the file again, before its first packet: not every container can seek to it."""
         self.container.close()
         self._open()
 
     def seek(self, ticks: int) -> None:
-        """Stands before a key picture at or before `ticks`, or after it where the container cannot do better; at the
-        beginning where it cannot seek."""
+        """Moves to a key picture at or before `ticks`.
+
+        Some containers land after it; where a container cannot seek, decoding starts at the
+        beginning.
+        """
         self._peeked = []
         if self.index is not None:
             self._skip_to(self.index.find_key(ticks))
@@ -115,8 +144,11 @@ class FrameDecoder:
             self.reopen()
 
     def frames(self) -> Iterator[DecodedFrame]:
-        """Whole frames from here on, to the true end; a damaged packet costs its own frames only."""
-        whole = True  # after damage pictures are patched up from others, until the next key picture
+        """Yields the undamaged frames from here to the true end of the file.
+
+        A damaged packet costs the frames that depend on it, and no others.
+        """
+        whole = True  # after damage frames have invented parts, until the next key picture
         shown: av.VideoFrame | None = None
         last: int | None = None
         aspect = self.aspect
@@ -124,9 +156,8 @@ class FrameDecoder:
         coded = context.sample_aspect_ratio
         for packet, lost in self._packets():
             whole &= not lost
-            if (
-                packet.size == 0 and packet.dts is not None
-            ):  # "the last one again": to a decoder it means the end
+            if packet.size == 0 and packet.dts is not None:
+                # an empty packet repeats the last frame; a decoder would take it for the end
                 if shown is not None and whole and not context.has_b_frames:
                     yield DecodedFrame(
                         shown, packet.dts if packet.pts is None else packet.pts, aspect
@@ -151,43 +182,24 @@ class FrameDecoder:
                     self._inspect(found)
                     yield found
 
-    def _note_clock(self, index: PacketIndex) -> None:
-        if index.shifts is None:
-            self.notes.append(
-                f"holds no times: its frames are counted, {float(self.rate):g} a second"
-            )
-        elif index.joins:
-            where = f"{float((int(index.times[index.joins[0]]) - index.first) * self.tick):.1f} s"
-            more = f" and in {len(index.joins) - 1} more places" if len(index.joins) > 1 else ""
-            self.notes.append(
-                f"its clock starts again or jumps at {where}{more} (joined recordings?): seconds go on over that"
-            )
-
     def _inspect(self, found: DecodedFrame) -> None:
-        """Notes, once, what is made of HDR and of sizes other than the first."""
+        """Notes, once each, that the video is HDR and that its frame size changes."""
         if self._first is None:
             self._first = found.ticks, found.shape
             if is_hdr(found.frame):
-                kind = HDR_NAMES[found.frame.color_trc]
-                self.notes.append(
-                    f"its colors are HDR ({kind}): they are mapped to the standard range"
-                )
+                self.notes.append(describe_hdr(found.frame.color_trc))
         elif not self._changed and found.shape != self._first[1]:
             self._changed = True
             seconds = float((found.ticks - self._first[0]) * self.tick)
-            before = describe_shape(*self._first[1])
-            after = describe_shape(*found.shape)
-            self.notes.append(
-                f"its pictures change from {before} to {after} at {seconds:.1f} s: "
-                "they are fitted into the first size"
-            )
+            self.notes.append(describe_change(self._first[1], found.shape, seconds))
 
     def _note(self, whole: bool) -> None:
+        """Remembers damage."""
         self.damaged |= not whole
         self.broken |= not whole
 
     def _find_time(self, frame: av.VideoFrame, last: int | None) -> int | None:
-        """Of a frame as the decoder gives it: its own, or that of the packet it came out with, or the next one."""
+        """Returns a frame's time in ticks: its own, its packet's, or one step after `last`."""
         time = frame.dts if self._by_order else frame.pts
         return last + self._step if time is None and last is not None else time
 
@@ -198,9 +210,8 @@ class FrameDecoder:
         except VideoError:
             self.container.close()
             raise
-        self.stream.codec_context.thread_count = (
-            1  # loaders run one reader per process; threads cost more CPU
-        )
+        # loaders run one reader per process; threads cost more CPU
+        self.stream.codec_context.thread_count = 1
         self.tick = Fraction(self.stream.time_base or 1)
         self._number = 0  # of the next packet of the stream
         self._peeked = []
@@ -208,7 +219,7 @@ class FrameDecoder:
 
     @property
     def _step(self) -> int:
-        """Ticks of one frame."""
+        """Returns the ticks of one frame."""
         return (
             self.index.step
             if self.index is not None
@@ -216,7 +227,7 @@ class FrameDecoder:
         )
 
     def _find_index(self) -> PacketIndex | None:
-        """Of a file whose clock jumps, or that has none."""
+        """Lists the packets of a file whose clock jumps or that has none, else returns None."""
         flags = self.container.format.flags
         if not flags & (MAY_JUMP | HAS_NO_TIMES) and not holds_another_file(
             self.path, self.container.format.name
@@ -228,8 +239,11 @@ class FrameDecoder:
         return index if index is not None and (index.joins or flags & HAS_NO_TIMES) else None
 
     def _is_timed_by_order(self) -> bool:
-        """Whether the times of packets are those of their decoding: an AVI has no others, and of a copy of it into
-        another container they are what was made up. Frames then take the times of the packets they come out with."""
+        """Returns whether the packets' times are those of decoding, not of display.
+
+        AVI stores no others, and in a copy of an AVI into another container they were made up.
+        Frames then take the times of the packets with which the decoder returns them.
+        """
         if self.index is not None and self.index.shifts is None:
             return True
         if not self.stream.codec_context.has_b_frames:
@@ -246,8 +260,10 @@ class FrameDecoder:
         return times != sorted(times)
 
     def _packets(self) -> Iterator[tuple[av.Packet, bool]]:
-        """Packets of the video, each with whether others before it are lost: demuxers pass over what they cannot read,
-        and Matroska's says nothing."""
+        """Yields the packets of the video, each with whether others before it are lost.
+
+        Demuxers pass over what they cannot read, and Matroska's does not report it.
+        """
         silent = "matroska" in self.container.format.name
         end = math.inf
         last = -math.inf
@@ -260,7 +276,7 @@ class FrameDecoder:
                 continue
             if self.index is not None and (packet.size or packet.dts is not None):
                 if packet.is_corrupt and self._is_before_join(self._number):
-                    packet = _copy_packet(packet)  # its counter does not go on, that is all
+                    packet = _copy_packet(packet)  # only the joined parts' packet counters differ
                 self.index.retime(packet, self._number)
             self._number += 1
             moment = last if packet.pts is None else float(packet.pts * self.tick)
@@ -271,7 +287,7 @@ class FrameDecoder:
             self._failed = False
 
     def _read(self, every_stream: bool = False) -> Iterator[av.Packet]:
-        """Packets to the true end of the file: one that cannot be read is passed over."""
+        """Yields packets to the true end of the file and passes over those that cannot be read."""
         failures = 0
         while self._peeked:
             yield self._peeked.pop(0)
@@ -288,18 +304,18 @@ class FrameDecoder:
                 self._failed = True
             if failures == MAX_FAILURES:
                 self._note(False)
-                last = av.Packet()  # what the decoder still holds
+                last = av.Packet()  # makes the decoder return the frames it still holds
                 last.stream = self.stream
                 yield last
                 return
 
     def _is_before_join(self, number: int) -> bool:
-        """Whether the next part of a joined recording begins after packet `number`, or just before it."""
+        """Returns whether a joined recording's next part begins a few packets after `number`."""
         assert self.index is not None
         return any(0 <= join - number <= JOIN_REACH for join in self.index.joins)
 
     def _skip_to(self, number: int) -> None:
-        """Stands before packet `number`, passing over those before it without decoding them."""
+        """Moves to packet `number`; those before it are read, but not decoded."""
         if number < self._number:
             self.reopen()
         else:
@@ -310,7 +326,7 @@ class FrameDecoder:
 
 
 def _copy_packet(packet: av.Packet) -> av.Packet:
-    """The same without its flags."""
+    """Copies a packet without its flags."""
     copied = av.Packet(bytes(packet))
     copied.stream = packet.stream
     copied.time_base = packet.time_base
@@ -319,9 +335,3 @@ def _copy_packet(packet: av.Packet) -> av.Packet:
     copied.duration = packet.duration
     copied.is_keyframe = packet.is_keyframe
     return copied
-
-
-def describe_shape(width: int, height: int, aspect: Fraction) -> str:
-    """A size in pixels, with their aspect where they are not square."""
-    pixels = "" if aspect == 1 else f" (pixels {aspect.numerator}:{aspect.denominator})"
-    return f"{width}x{height}{pixels}"

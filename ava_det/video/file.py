@@ -1,8 +1,8 @@
-"""Video files by moments.
+"""Reads the frames of a video file by annotation time.
 
-Moments are seconds as the annotations count them: the first frame of a file is worth
-`start_second`, every other one that plus its presentation time. Frame numbers divided by a nominal
-rate are never used: they drift.
+Times are annotation times in seconds: that of the first frame is `start_second`, that of every
+other frame is `start_second` plus its presentation time since the first. Frame numbers divided by
+a nominal rate are never used: they drift.
 """
 
 from __future__ import annotations
@@ -26,18 +26,25 @@ from ava_det.video.reader import TAGGED, DamageError, FrameReader, Picture, Vide
 # decodes from there.
 SEEK_GAP_SECONDS = 4.0
 
-# Seconds by which a moment computed in floats may miss the frame it means: one frame early is a whole group decoded.
+# Largest rounding error, in seconds, of a time computed in floats. Without this margin one frame
+# too early would be asked for, and a whole group of pictures decoded for it.
 ROUNDING = 1e-6
 
-# What data/ava/transcode.py writes into the file: smaller pictures at another rate than published
-# weights have seen.
+# data/ava/transcode.py writes this tag into its files, whose frame size and rate differ from those
+# that published weights were trained on.
 PREPARED_TAG = "ava_det_prepared"
 
 
 class VideoReader(FrameReader):
-    """Frames of one video file. Reading backwards or far ahead seeks.
+    """Reads the frames of one video file; reading backwards or far ahead seeks.
 
-    stream: which of its video streams, counted from 0; None takes the first that is no picture.
+    Args:
+        path: The video file.
+        start_second: Annotation time, in seconds, of the video's first frame.
+        stream: Number of the video stream, from 0; None takes the first that is no picture.
+
+    Raises:
+        VideoError: There is no such file or stream, or no frame can be decoded.
     """
 
     def __init__(self, path: str | Path, start_second: float = 0.0, stream: int | None = None):
@@ -50,7 +57,7 @@ class VideoReader(FrameReader):
         self._start = Fraction(start_second)
         self._converter = FrameConverter()
         self._on_frame: Callable[[Picture], None] | None = None
-        self._told = -math.inf
+        self._last_sent = -math.inf
         self._pictures: deque[DecodedPicture] = deque()
         self._source = FrameDecoder(self.path, stream)
         self._decoder = self._source.frames()
@@ -74,11 +81,13 @@ class VideoReader(FrameReader):
         self._end: float | None = None
 
     def close(self) -> None:
+        """Closes the file and frees its frames."""
         self._pictures.clear()
         self._source.close()
         self._decoder = iter(())
 
     def release_buffers(self) -> None:
+        """Frees the frames that are held."""
         self._pictures.clear()
 
     def read(
@@ -87,6 +96,7 @@ class VideoReader(FrameReader):
         short_side: int | None = None,
         color: str = TAGGED,
     ) -> np.ndarray:
+        """Reads the frame nearest to each time, see `FrameReader.read`."""
         moments = np.asarray(seconds, dtype=np.float64)
         self._fill(float(moments.min()), float(moments.max()))
         times = np.array([picture.seconds for picture in self._pictures])
@@ -101,14 +111,17 @@ class VideoReader(FrameReader):
     def read_at_or_after(
         self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
     ) -> np.ndarray:
+        """Reads the first frame at or after each time, see `FrameReader.read_at_or_after`."""
         found = self._find_at_or_after(moments)
         return np.stack([picture.rgb(short_side, color, stored=True) for picture in found])
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
+        """Returns the exact time of the first frame at or after `moment`, or None."""
         found = self._start + self._find_at_or_after([moment])[0].pts * self._source.tick
         return found if found >= moment else None
 
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Yields the time in seconds and the RGB picture of every frame."""
         self._rewind()
         while self._decode_next():
             while len(self._pictures) > 1:
@@ -116,18 +129,21 @@ class VideoReader(FrameReader):
             yield self._pictures[0].seconds, self._pictures[0].rgb(None)
 
     def subscribe(self, moment: float, on_frame: Callable[[Picture], None]) -> None:
+        """Calls `on_frame` for every frame from `moment` on, see `FrameReader.subscribe`."""
         self._pictures.clear()
         self._fill(moment, moment)
         self._on_frame = on_frame
-        self._told = self._pictures[-1].seconds
+        self._last_sent = self._pictures[-1].seconds
         for picture in list(self._pictures):
             on_frame(picture)
 
     def advance(self, moment: float) -> bool:
+        """Reads on to a frame at or after `moment`; returns False at the video's end."""
         self._fill(moment, moment)
         return self._pictures[-1].seconds >= moment - ROUNDING
 
     def frame_seconds(self) -> np.ndarray:
+        """Returns the time of every frame, float64 [F]; decodes the whole file."""
         self._rewind()
         ticks: list[int] = []
         for frame in self._decoder:
@@ -141,16 +157,18 @@ class VideoReader(FrameReader):
 
     @property
     def lost(self) -> Sequence[tuple[float, float]]:
+        """Returns the stretches of time that damage has taken, see `FrameReader.lost`."""
         return self._lost
 
     @property
     def notes(self) -> Sequence[str]:
+        """Returns what was assumed or changed to read this video, see `FrameReader.notes`."""
         return (*self._choice, *self._source.notes)
 
     def find_end(self) -> float:
-        """As seen, where the end has been read, or as the header says.
+        """Returns the time at which the last frame ends: as read, or as the header declares.
 
-        A file whose header does not tell is decoded through once.
+        A file whose header has no duration is decoded through once.
         """
         if self._end is None and self.duration is not None:
             self._end = self.start_second + self.duration
@@ -163,7 +181,8 @@ class VideoReader(FrameReader):
         return self._end
 
     def _find_at_or_after(self, moments: Sequence[Fraction]) -> list[DecodedPicture]:
-        # whole pts, not floats: where 24 fps meets a grid of 30, every fourth frame lies on a boundary
+        """Returns the first picture at or after each time, the last picture past the end."""
+        # whole ticks, not floats: of 24 fps on a grid of 30 every fourth frame is on a boundary
         wanted = [math.ceil((moment - self._start) / self._source.tick) for moment in moments]
         self._fill(float(min(moments)), float(max(moments)) + 2 * ROUNDING)
         held = list(self._pictures)
@@ -177,8 +196,7 @@ class VideoReader(FrameReader):
         return found
 
     def _refuse_damage(self, moments: np.ndarray, found: np.ndarray) -> None:
-        """Raises DamageError where frames between the first and the last are missing because
-        packets are damaged.
+        """Raises DamageError where frames between the first and the last are lost to damage.
 
         A long gap alone is no fault: recordings of variable rate have them.
         """
@@ -187,13 +205,12 @@ class VideoReader(FrameReader):
             far = np.abs(found - inside) > DAMAGE_SECONDS
             if far.any():
                 raise DamageError(
-                    f"{self.path}: damaged around {inside[far][0]:.1f} s, no frame can be decoded there"
+                    f"{self.path}: damaged around {inside[far][0]:.1f} s, "
+                    "no frame can be decoded there"
                 )
 
     def _fill(self, first: float, last: float) -> None:
-        """Makes the ring buffer reach from at or before `first` to at or after `last`, as far as
-        the file does.
-        """
+        """Makes the ring buffer reach from `first` to `last` seconds, as far as the file does."""
         first = first + ROUNDING
         last = last - ROUNDING
         held = self._pictures
@@ -206,7 +223,7 @@ class VideoReader(FrameReader):
                 self._pictures.popleft()
 
     def _seek(self, moment: float) -> None:
-        """Stands so that the ring buffer's first frame is at or before `moment`, or is the first of the file."""
+        """Moves so that the ring buffer begins at or before `moment`, or at the first frame."""
         back_off = 0.0
         while moment - back_off > self.start_second:
             ticks = int((moment - back_off - self.start_second) / self._source.tick)
@@ -220,25 +237,25 @@ class VideoReader(FrameReader):
         self._decode_next()
 
     def _rewind(self) -> None:
-        """Stands before the first frame."""
+        """Moves before the first frame."""
         self._pictures.clear()
         self._source.reopen()
         self._decoder = self._source.frames()
 
     def _decode_next(self) -> bool:
-        """Appends the next frame to the ring buffer; False at the end of the file."""
+        """Appends the next frame to the ring buffer; returns False at the end."""
         for found in self._decoder:
             if self._first_pts is None:
                 self._first_pts = found.ticks
             ticks = found.ticks - (self._first_pts or 0)
             seconds = self.start_second + float(ticks * self._source.tick)
             self._note_loss(seconds)
-            # a repeated or backward time is no new moment
+            # a frame whose time repeats or goes back is not kept
             if not self._pictures or seconds > self._pictures[-1].seconds:
                 picture = DecodedPicture(found.frame, ticks, seconds, self._converter, found.aspect)
                 self._pictures.append(picture)
-                if self._on_frame is not None and seconds > self._told:
-                    self._told = seconds
+                if self._on_frame is not None and seconds > self._last_sent:
+                    self._last_sent = seconds
                     self._on_frame(picture)
                 return True
         self._note_loss(math.inf)
@@ -248,7 +265,7 @@ class VideoReader(FrameReader):
         return False
 
     def _note_loss(self, after: float) -> None:
-        """Notes the stretch from the last frame to that `after` it, where packets between them are damaged; once."""
+        """Notes, once, the stretch from the last frame to the one at `after` as damaged."""
         if self._source.broken and self._pictures:
             before = self._pictures[-1].seconds
             apart = [
@@ -261,6 +278,7 @@ class VideoReader(FrameReader):
         self._source.broken = False
 
     def _find_delay(self) -> Fraction:
+        """Computes the seconds from the start of the file, or of its sound, to the first frame."""
         start = self._source.container.start_time
         if start is None or self._first_pts is None:
             return Fraction(0)
@@ -268,6 +286,7 @@ class VideoReader(FrameReader):
         return max(self._first_pts - begin, 0) * self._source.tick
 
     def _find_duration(self) -> float | None:
+        """Returns the duration in seconds; None where the file does not say."""
         source = self._source
         if source.index is not None:
             first = self._first_pts if source.index.shifts is not None else source.index.first

@@ -1,9 +1,9 @@
-"""Videos that are folders of numbered pictures, as PySlowFast and MMAction2 cut AVA:
-frames/ID/ID_000001.jpg, ...
+"""Reads folders of numbered pictures as videos, as PySlowFast and MMAction2 cut AVA.
 
-Such a folder is a video of 30 pictures a second whose first picture is worth `start_second` (900
-for AVA's). So picture 30 * (second - 900) + 1 is the keyframe of a second, and a clip on a 30-tick
-grid is the pictures around it.
+Such a folder holds ID/ID_000001.jpg, ID/ID_000002.jpg, ... and is a video of 30 pictures a second.
+The annotation time of its first picture is `start_second` (900 for AVA's). So picture
+30 * (second - 900) + 1 is the keyframe of a second, and a clip on a grid of 30 ticks a second is
+the pictures around it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,16 @@ PICTURE = re.compile(r"(.*?)(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 def open_video(
     path: str | Path, start_second: float = 0.0, stream: int | None = None
 ) -> FrameReader:
-    """A reader of a video file, or of a folder of pictures. stream: as for `VideoReader`."""
+    """Opens a video file, or a folder of pictures.
+
+    Args:
+        path: The file or folder.
+        start_second: Annotation time, in seconds, of the video's first frame.
+        stream: Number of the video stream of a file, as for `VideoReader`.
+
+    Raises:
+        VideoError: It cannot be opened, or a stream of a folder was asked for.
+    """
     if not Path(path).is_dir():
         return VideoReader(path, start_second, stream)
     if stream is not None:
@@ -38,9 +47,16 @@ def open_video(
 
 
 class FrameFolder(FrameReader):
-    """A folder of pictures NAME000001.jpg, NAME000002.jpg, ... (or png), 30 a second, none missing.
+    """Reads a folder of pictures NAME000001.jpg, NAME000002.jpg, ... (or png), 30 a second.
 
     Pictures that later clips share are kept, as frames of a video are.
+
+    Args:
+        path: The folder.
+        start_second: Annotation time, in seconds, of the first picture.
+
+    Raises:
+        VideoError: The folder has no numbered pictures, or a number is missing.
     """
 
     fps = float(EXTRACTED_FPS)
@@ -58,7 +74,7 @@ class FrameFolder(FrameReader):
         self._names = _find_pictures(self.path)
         self._held: dict[tuple[int, int | None], np.ndarray] = {}
         self._on_frame: Callable[[Picture], None] | None = None
-        self._next_told = 0
+        self._next_index = 0
         self.duration = len(self._names) / self.fps
         self.height, self.width = self._load(0).shape[:2]
         self.stored_size = self.width, self.height
@@ -69,17 +85,20 @@ class FrameFolder(FrameReader):
         short_side: int | None = None,
         color: str = TAGGED,
     ) -> np.ndarray:
+        """Reads the picture nearest to each time, see `FrameReader.read`."""
         ticks = (np.asarray(seconds, dtype=np.float64) - self.start_second) * EXTRACTED_FPS
         return self._read(np.ceil(ticks - 0.5 - 1e-6).astype(int), short_side)
 
     def read_at_or_after(
         self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
     ) -> np.ndarray:
+        """Reads the first picture at or after each time, see `FrameReader.read_at_or_after`."""
         return self._read(
             np.array([self._index_at_or_after(moment) for moment in moments]), short_side
         )
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
+        """Returns the exact time of the first picture at or after `moment`, or None."""
         index = max(self._index_at_or_after(moment), 0)
         return (
             Fraction(self.start_second) + Fraction(index, EXTRACTED_FPS)
@@ -88,39 +107,48 @@ class FrameFolder(FrameReader):
         )
 
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Yields the time in seconds and the RGB content of every picture."""
         for index in range(len(self._names)):
             yield self.start_second + index / self.fps, self._load(index)
 
     def subscribe(self, moment: float, on_frame: Callable[[Picture], None]) -> None:
+        """Calls `on_frame` for every picture from the one at or before `moment` on."""
         self._on_frame = on_frame
-        self._next_told = min(
+        self._next_index = min(
             max(int((moment - self.start_second) * self.fps + 1e-6), 0), len(self._names) - 1
         )
-        self._tell_until(self._next_told)
+        self._send_until(self._next_index)
 
     def advance(self, moment: float) -> bool:
+        """Passes on the pictures up to `moment`; returns False where the folder ends first."""
         last = math.ceil((moment - self.start_second) * self.fps - 1e-6)
-        self._tell_until(last)
+        self._send_until(last)
         return last < len(self._names)
 
     def frame_seconds(self) -> np.ndarray:
+        """Returns the time of every picture, float64 [F]."""
         return self.start_second + np.arange(len(self._names)) / self.fps
 
     def find_end(self) -> float:
+        """Returns the time at which the last picture ends."""
         return self.start_second + len(self._names) / self.fps
 
     def release_buffers(self) -> None:
+        """Frees the pictures that are held."""
         self._held.clear()
 
     def close(self) -> None:
+        """Frees the pictures that are held."""
         self._held.clear()
 
     def _index_at_or_after(self, moment: Fraction) -> int:
+        """Returns the index of the first picture at or after a time; it may be out of range."""
         return math.ceil((moment - Fraction(self.start_second)) * EXTRACTED_FPS)
 
     def _read(self, indices: np.ndarray, short_side: int | None) -> np.ndarray:
+        """Reads pictures by index, clamped at both ends, and keeps those for later clips."""
         wanted = indices.clip(0, len(self._names) - 1).tolist()
-        self._tell_until(max(wanted))
+        self._send_until(max(wanted))
         first = min(wanted)
         self._held = {key: picture for key, picture in self._held.items() if key[0] >= first}
         for index in wanted:
@@ -128,16 +156,14 @@ class FrameFolder(FrameReader):
                 self._held[index, short_side] = resize_short_side(self._load(index), short_side)
         return np.stack([self._held[index, short_side] for index in wanted])
 
-    def _tell_until(self, last: int) -> None:
-        """Tells who follows of the pictures up to index `last`; they are read when their colors
-        are asked for.
-        """
-        while self._on_frame is not None and self._next_told <= min(last, len(self._names) - 1):
-            self._on_frame(_FolderPicture(self, self._next_told))
-            self._next_told += 1
+    def _send_until(self, last: int) -> None:
+        """Calls the subscriber for the pictures up to index `last`, which are read when used."""
+        while self._on_frame is not None and self._next_index <= min(last, len(self._names) - 1):
+            self._on_frame(_FolderPicture(self, self._next_index))
+            self._next_index += 1
 
     def _load(self, index: int) -> np.ndarray:
-        """uint8 RGB [H, W, 3]."""
+        """Reads a picture as uint8 RGB [H, W, 3]."""
         path = self.path / self._names[index]
         try:
             content = path.read_bytes()
@@ -155,7 +181,7 @@ class FrameFolder(FrameReader):
 
 
 class _FolderPicture:
-    """A picture that stays on disk until its colors are asked for."""
+    """Holds the place of a picture that stays on disk until its content is asked for."""
 
     num_bytes = 0
 
@@ -165,16 +191,16 @@ class _FolderPicture:
         self._index = index
 
     def rgb(self, short_side: int | None, color: str = TAGGED) -> np.ndarray:
+        """Reads the picture as uint8 RGB [H, W, 3]."""
         return resize_short_side(self._folder._load(self._index), short_side)
 
     def planes(self, matrix: str) -> np.ndarray:
+        """Reads the picture as planes, see planes.py."""
         return rgb_to_planes(self.rgb(None), matrix)
 
 
 def _find_pictures(folder: Path) -> list[str]:
-    """File names in the order of their numbers; a missing number is a VideoError, not a shift of
-    all that follow.
-    """
+    """Returns the file names by their numbers; raises VideoError for a missing number."""
     found = [
         (int(match[2]), match[1], match[0])
         for match in map(PICTURE.fullmatch, os.listdir(folder))
@@ -187,7 +213,8 @@ def _find_pictures(folder: Path) -> list[str]:
     for expected, (number, name, _) in enumerate(found, start=first):
         if number != expected or name != found[0][1]:
             raise VideoError(
-                f"{folder}: picture {expected} is missing or there twice, found {name}{number} in its place"
+                f"{folder}: picture {expected} is missing or there twice, "
+                f"found {name}{number} in its place"
             )
     if first > 1:
         raise VideoError(f"{folder}: expected pictures from number 1, found the first at {first}")

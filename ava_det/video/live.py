@@ -1,8 +1,7 @@
-"""Cameras and streams: frames that come at their own pace, whether anybody is ready for them or
-not.
+"""Reads cameras and streams, whose frames come at their own pace.
 
-A thread reads them all, since later frames need earlier ones, and keeps the last seconds. Who looks
-takes the newest.
+A thread reads all frames, since later frames need earlier ones, and keeps those of the last
+seconds. A caller takes the newest.
 """
 
 from __future__ import annotations
@@ -34,12 +33,28 @@ CAMERA_FORMATS = {
 
 
 class LiveSource:
-    """A webcam (its number) or a URL; use it in a `with` block.
+    """Reads a webcam or a URL on a thread; use it in a `with` block.
 
-    keep: seconds of frames to hold. start_second: what its first frame is worth. A source faster
-    than its own clock, such as a file on a web server, is read at its own pace. width, height:
-    pixels; fps: the rate it says it has. num_frames: read so far. stream: as for `VideoReader`.
-    Raises VideoError where nothing comes.
+    A source faster than its own clock, such as a file on a web server, is read at its own pace.
+
+    Args:
+        name: The webcam's number, or the URL.
+        keep: Seconds of frames to hold.
+        start_second: Annotation time, in seconds, of the first frame.
+        stream: Number of the video stream, as for `VideoReader`.
+
+    Attributes:
+        path: The name as a path.
+        start_second: As given.
+        width: Of the upright frames with square pixels, in pixels.
+        height: Likewise.
+        stored_size: Width and height in the pixels of the source, upright.
+        fps: The rate that the source declares.
+        matrix: The matrix (planes.py) by which its frames are coded.
+        num_frames: Frames read so far.
+
+    Raises:
+        VideoError: The source cannot be opened, or no frame of it can be decoded.
     """
 
     def __init__(
@@ -83,8 +98,14 @@ class LiveSource:
             self._container.close()
 
     def wait(self, seconds: float, stop: Callable[[], bool]) -> Picture | None:
-        """The newest frame, as soon as there is one later than `seconds`; None when the source has
-        ended or `stop`.
+        """Waits for a frame later than `seconds` and returns the newest.
+
+        Args:
+            seconds: Annotation time of the last frame that the caller has seen.
+            stop: Returns whether to give up; asked ten times a second.
+
+        Returns:
+            The frame; None when the source has ended or `stop` returned True.
         """
         with self._changed:
             while not (self._held and self._held[-1].seconds > seconds):
@@ -94,11 +115,12 @@ class LiveSource:
             return self._held[-1]
 
     def hold(self) -> LiveWindow:
-        """The frames that are held now."""
+        """Returns the frames that are held now."""
         with self._changed:
             return LiveWindow(self, list(self._held))
 
     def _read(self) -> None:
+        """Reads pictures until the source ends, and drops those older than the seconds to keep."""
         try:
             for picture in self._pictures():
                 with self._changed:
@@ -113,6 +135,7 @@ class LiveSource:
                 self._changed.notify_all()
 
     def _pictures(self) -> Iterator[DecodedPicture]:
+        """Yields decoded pictures with increasing times, not faster than their own clock."""
         began = time.monotonic()
         first = None
         time_base = Fraction(self._stream.time_base or 1)
@@ -126,7 +149,7 @@ class LiveSource:
                 try:
                     frames = packet.decode()
                 except av.FFmpegError:
-                    continue  # a lost packet costs its own frames
+                    continue  # a damaged packet costs its own frames only
                 for frame in frames:
                     if self._left:
                         return
@@ -142,11 +165,18 @@ class LiveSource:
                         time.sleep(min(early, OPEN_SECONDS))
                     yield DecodedPicture(frame, frame.pts - first, seconds, self._converter, aspect)
         except (av.FFmpegError, OSError):
-            return  # a connection that is gone is the end
+            return  # a lost connection ends the source
 
 
 class LiveWindow(FrameReader):
-    """The last seconds of a live source as a video: moments outside give its first or last frame."""
+    """Gives the last seconds of a live source as a video.
+
+    Times outside give the first or last frame.
+
+    Args:
+        source: The live source.
+        pictures: The frames it held, at least one, in the order of time.
+    """
 
     has_audio = False
     audio_rate = 0
@@ -173,6 +203,7 @@ class LiveWindow(FrameReader):
         short_side: int | None = None,
         color: str = TAGGED,
     ) -> np.ndarray:
+        """Returns the frame nearest to each time, see `FrameReader.read`."""
         times = np.array(self._seconds)
         chosen = [int(np.abs(times - moment).argmin()) for moment in seconds]
         return np.stack([self._pictures[index].rgb(short_side, color) for index in chosen])
@@ -180,6 +211,7 @@ class LiveWindow(FrameReader):
     def read_at_or_after(
         self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
     ) -> np.ndarray:
+        """Returns the first frame at or after each time, see `FrameReader.read_at_or_after`."""
         last = len(self._pictures) - 1
         chosen = [min(bisect_left(self._seconds, float(moment) - 1e-6), last) for moment in moments]
         return np.stack(
@@ -187,31 +219,38 @@ class LiveWindow(FrameReader):
         )
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
-        return max(moment, Fraction(self.start_second))  # frame grids begin with the source
+        """Returns `moment`, or the beginning of the source, where frame grids begin."""
+        return max(moment, Fraction(self.start_second))
 
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Yields the time in seconds and the RGB picture of every frame."""
         return ((picture.seconds, picture.rgb(None)) for picture in self._pictures)
 
     def subscribe(self, moment: float, on_frame: Callable[[Picture], None]) -> None:
+        """Refuses, with VideoError: earlier frames of a live source are gone."""
         raise VideoError(f"{self.path}: a live source cannot be followed from a moment")
 
     def advance(self, moment: float) -> bool:
+        """Returns whether the newest frame is at or after `moment`."""
         return self._seconds[-1] >= moment
 
     def frame_seconds(self) -> np.ndarray:
+        """Returns the time of every frame, float64 [F]."""
         return np.array(self._seconds)
 
     def find_end(self) -> float:
+        """Returns the time of the newest frame."""
         return self._seconds[-1]
 
     def release_buffers(self) -> None:
-        pass
+        """Does nothing: the live source holds the frames."""
 
     def close(self) -> None:
-        pass
+        """Does nothing: the live source stays open."""
 
 
 def _open(name: str) -> av.container.InputContainer:
+    """Opens a webcam or a URL; raises VideoError where it does not answer."""
     try:
         if name.isdecimal():
             kind, device = CAMERA_FORMATS.get(sys.platform, CAMERA_FORMATS["linux"])

@@ -1,4 +1,4 @@
-"""What becomes of a decoded frame: upright, in RGB, of the size that is asked for."""
+"""Converts decoded frames: upright, in RGB, with the size that is asked for."""
 
 from __future__ import annotations
 
@@ -14,26 +14,32 @@ from ava_det.video.planes import BT601, BT709, rgb_to_planes, rotate_planes, sca
 from ava_det.video.reader import TAGGED
 from ava_det.video.tone import ToneMapper, is_hdr
 
-BT601_TAGS = {
-    2,
-    5,
-    6,
-}  # "unspecified", BT.470BG and SMPTE 170M in H.273: the matrix OpenCV's conversion assumes
+# "unspecified", BT.470BG and SMPTE 170M in H.273: OpenCV's conversion assumes their matrix
+BT601_TAGS = {2, 5, 6}
 BT709_TAG = 1
 UNTAGGED = 2
 BT2020_TAGS = {9, 10}
 LIMITED_RANGE = {0, 1}
 SQUARE = Fraction(1)
 NEARLY_SQUARE = Fraction(1, 100)
-HD_LINES = (
-    720  # players take pictures of that many lines for BT.709 where no tag says what they are
-)
+HD_LINES = 720  # players assume BT.709 for untagged pictures of at least as many lines
 
 
 class DecodedPicture:
-    """A decoded frame that is converted to RGB at most once for each size and color.
+    """Holds a decoded frame and converts it to RGB at most once for each size and color.
 
-    pts: ticks since the first frame. aspect: width of its pixels by their height. duration: ticks, or None.
+    Args:
+        frame: The frame as decoded.
+        pts: Its time, in ticks since the first frame.
+        seconds: Its annotation time.
+        converter: The converter of the video it belongs to.
+        aspect: Width of its pixels by their height.
+
+    Attributes:
+        pts: As given.
+        seconds: As given.
+        duration: Ticks that the frame lasts, or None.
+        num_bytes: About what the frame takes in memory.
     """
 
     def __init__(
@@ -56,7 +62,13 @@ class DecodedPicture:
         converter.begin(frame, aspect)
 
     def rgb(self, short_side: int | None, color: str = TAGGED, stored: bool = False) -> np.ndarray:
-        """As `Picture.rgb`; stored: with the pixels of the file, square or not."""
+        """Returns uint8 RGB [H, W, 3], as `Picture.rgb`.
+
+        Args:
+            short_side: The shorter side of the result in pixels; None keeps the video's size.
+            color: TAGGED or BT601, as for `FrameReader.read`.
+            stored: Whether to keep the pixels of the file, square or not.
+        """
         key = short_side, color, stored
         with self._lock:
             if key not in self._rgb:
@@ -68,10 +80,17 @@ class DecodedPicture:
 
     @property
     def matrix(self) -> str:
-        """In which its planes need no conversion."""
+        """Returns the matrix (planes.py) by which the frame is coded."""
         return find_matrix(self._frame)
 
     def planes(self, matrix: str) -> np.ndarray:
+        """Returns the planes of the frame, see planes.py, as an array that the caller may change.
+
+        They are converted only where the frame is coded with another matrix, format or shape.
+
+        Args:
+            matrix: BT601 or BT709.
+        """
         with self._lock:
             self._make_sdr()
         size = self._converter.size
@@ -85,15 +104,21 @@ class DecodedPicture:
         return scale_planes(planes, *size)
 
     def _make_sdr(self) -> None:
+        """Maps an HDR frame to the standard range, once."""
         if is_hdr(self._frame):
             self._frame = self._converter.map_tones(self._frame)
 
 
 def find_square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """Width and height with square pixels: the side with the larger ones grows.
+    """Computes width and height with square pixels: the side along which pixels are longer grows.
 
-    Sides that grow become even, for colors of half their size. Pixels within a hundredth of square are taken for it:
-    containers round.
+    Sides that grow become even, as 4:2:0 color needs. Pixels within a hundredth of square count as
+    square: containers round.
+
+    Args:
+        width: In pixels of the file.
+        height: In pixels of the file.
+        aspect: Width of a pixel by its height.
     """
     if abs(aspect - 1) <= NEARLY_SQUARE:
         return width, height
@@ -103,18 +128,27 @@ def find_square_size(width: int, height: int, aspect: Fraction) -> tuple[int, in
 
 
 def find_upright_size(frame: av.VideoFrame, aspect: Fraction) -> tuple[int, int]:
-    """The same of a frame, turned upright."""
+    """Computes width and height of a frame with square pixels, turned upright."""
     width, height = find_square_size(frame.width, frame.height, aspect)
     return (height, width) if count_turns(frame) % 2 else (width, height)
 
 
 def have_same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether pictures of these sizes (width, height) look alike but for their size."""
+    """Returns whether two sizes (width, height) have the same aspect, to a hundredth."""
     return abs(size[0] * other[1] - size[1] * other[0]) <= NEARLY_SQUARE * size[0] * other[1]
 
 
 def fit_picture(picture: np.ndarray, size: tuple[int, int], target: tuple[int, int]) -> np.ndarray:
-    """uint8 [H, W, 3], whose shape on a screen is `size`, in the middle of a black one of `target` (width, height)."""
+    """Resizes a picture to fit into a black one, in its middle.
+
+    Args:
+        picture: uint8 [H, W, 3].
+        size: Width and height, whose ratio is that of the picture as shown on a screen.
+        target: Width and height of the result, pixels.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
     scale = min(target[0] / size[0], target[1] / size[1])
     width, height = (
         min(round(side * scale), limit) for side, limit in zip(size, target, strict=True)
@@ -128,8 +162,11 @@ def fit_picture(picture: np.ndarray, size: tuple[int, int], target: tuple[int, i
 
 
 def resize_short_side(picture: np.ndarray, short_side: int | None) -> np.ndarray:
-    """uint8 [H, W, 3] with its shorter side `short_side`, the longer one rounded down (bilinear, no
-    antialiasing).
+    """Resizes a picture to a shorter side (bilinear, no antialiasing).
+
+    Args:
+        picture: uint8 [H, W, 3].
+        short_side: Pixels, or None to keep the size. The longer side is rounded down.
     """
     height, width = picture.shape[:2]
     if short_side is None or min(height, width) == short_side:
@@ -140,10 +177,10 @@ def resize_short_side(picture: np.ndarray, short_side: int | None) -> np.ndarray
 
 
 def compute_resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Width and height, pixels, of a picture whose shorter side becomes `short_side`.
+    """Computes width and height, pixels, of a picture whose shorter side becomes `short_side`.
 
-    The longer one is rounded down, in PySlowFast's order of operations: where the ratio is whole
-    but for rounding, another order gives another size.
+    The longer side is rounded down, in PySlowFast's order of operations: where the ratio is a whole
+    number but for rounding, another order gives another size.
     """
     if height < width:
         return int(width / height * short_side), short_side
@@ -151,35 +188,39 @@ def compute_resized_size(width: int, height: int, short_side: int) -> tuple[int,
 
 
 def is_plain(frame: av.VideoFrame) -> bool:
-    """Whether its memory is I420 in limited range."""
+    """Returns whether a frame's memory is I420 in limited range, with even sides."""
     even = frame.width % 2 == 0 and frame.height % 2 == 0
     return even and frame.format.name == "yuv420p" and frame.color_range in LIMITED_RANGE
 
 
 def find_matrix(frame: av.VideoFrame) -> str:
-    """BT.709 or BT.601: as a player shows it."""
+    """Returns the matrix, BT709 or BT601, with which a player shows the frame."""
     untagged_hd = frame.colorspace == UNTAGGED and min(frame.width, frame.height) >= HD_LINES
     wide = frame.colorspace in BT2020_TAGS
     return BT709 if frame.colorspace == BT709_TAG or untagged_hd or wide else BT601
 
 
 def has_matrix(frame: av.VideoFrame, matrix: str) -> bool:
-    """Whether its planes are made with `matrix`, one of the two that files are written with."""
+    """Returns whether the frame is coded with `matrix`, BT601 or BT709."""
     return frame.colorspace not in BT2020_TAGS and find_matrix(frame) == matrix
 
 
 def count_turns(frame: av.VideoFrame) -> int:
-    """Quarter turns to the left that make it upright."""
+    """Returns the number of quarter turns to the left that make the frame upright."""
     return round(frame.rotation / 90) % 4
 
 
 class FrameConverter:
-    """Decoded frames to upright uint8 RGB [H, W, 3], in the colors the file's tags ask for or by
-    BT.601, and resized.
+    """Converts decoded frames of one video to upright RGB and resizes them.
 
-    size: width and height of the results at full size, with square pixels. stored_size: the same with the pixels of
-    the file. Both are those of the first frame; others are fitted into them. Pictures that are resized pass through one
-    buffer: fresh memory for each costs more than the conversion itself.
+    The results are uint8 [H, W, 3]. Colors follow the file's tags or BT.601. Resized pictures pass
+    through one buffer: fresh memory for each costs more than the conversion itself.
+
+    Attributes:
+        size: Width and height of the first frame, upright, with square pixels. Frames of another
+            shape are fitted into it.
+        stored_size: The same with the pixels of the file.
+        map_tones: Maps HDR frames to the standard range.
     """
 
     size: tuple[int, int]
@@ -198,7 +239,7 @@ class FrameConverter:
             self._begun = True
 
     def fits(self, frame: av.VideoFrame, aspect: Fraction) -> bool:
-        """Whether the frame has the shape of the first one on a screen, whatever its size."""
+        """Returns whether the frame has the first one's shape on a screen, whatever its size."""
         return have_same_shape(find_upright_size(frame, aspect), self.size)
 
     def __call__(
@@ -209,6 +250,18 @@ class FrameConverter:
         color: str,
         stored: bool,
     ) -> np.ndarray:
+        """Converts one frame.
+
+        Args:
+            frame: The frame as decoded.
+            aspect: Width of its pixels by their height.
+            short_side: The shorter side of the result in pixels; None keeps the video's size.
+            color: TAGGED or BT601, as for `FrameReader.read`.
+            stored: Whether to keep the pixels of the file, square or not.
+
+        Returns:
+            uint8 RGB [H, W, 3].
+        """
         base = self.stored_size if stored else self.size
         target = (
             base
@@ -218,9 +271,8 @@ class FrameConverter:
         turns = count_turns(frame)
         upright = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
         resized = upright != target
-        if is_plain(frame) and (
-            color == BT601 or frame.colorspace in BT601_TAGS
-        ):  # a fifth of swscale's time
+        # OpenCV's conversion takes a fifth of swscale's time
+        if is_plain(frame) and (color == BT601 or frame.colorspace in BT601_TAGS):
             buffered = resized and short_side is not None  # clips, which one thread reads
             out = self._buffer if buffered else None
             picture = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420, dst=out)

@@ -1,8 +1,7 @@
-"""What everything that gives frames by their moment has in common: a video file, a folder of
-pictures.
+"""Defines what a video file, a folder of pictures and a live source share: frames by their time.
 
-Moments are seconds as the annotations count them: the first frame is worth `start_second`, every
-other one that plus its presentation time.
+Times are annotation times in seconds: that of the first frame is `start_second`, that of every
+other frame is `start_second` plus its presentation time since the first.
 """
 
 from __future__ import annotations
@@ -17,52 +16,63 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-EXTRACTED_FPS = 30  # of pictures that were taken from AVA's movies, as published weights saw them
+EXTRACTED_FPS = 30  # pictures a second cut from AVA's movies to train the published weights
 
-# From luma and chroma to RGB: what a frame looked like, or BT601, which published weights saw.
-# Their frames went through JPEG, whose readers assume that matrix whatever the movie was made with.
+# Converts luma and chroma to RGB as the file's tags say. The other choice is BT601: published
+# weights were trained on JPEG pictures, whose readers always assume that matrix.
 TAGGED = "tagged"
 
 
 class VideoError(ValueError):
-    """A sentence naming the file that cannot be read, and why."""
+    """Says in one sentence which video cannot be read, and why."""
 
 
 class DamageError(VideoError):
-    """The frames asked for are lost, while others of the file are not."""
+    """Says that the frames asked for are damaged, while others of the file are not."""
 
 
 class Picture(Protocol):
-    """One frame of a video, kept as it was decoded. seconds: its moment. num_bytes: about what it
-    holds in memory.
+    """Describes one frame of a video, kept as it was decoded.
+
+    Attributes:
+        seconds: Its annotation time.
+        num_bytes: About what it takes in memory.
     """
 
     seconds: float
     num_bytes: int
 
     def rgb(self, short_side: int | None, color: str = TAGGED) -> np.ndarray:
-        """uint8 RGB [H, W, 3], upright; short_side, color: as for `FrameReader.read`."""
+        """Returns uint8 RGB [H, W, 3], upright; arguments as for `FrameReader.read`."""
         ...
 
     def planes(self, matrix: str) -> np.ndarray:
-        """The same as planes (yuv.py) of `matrix`, in memory of the caller's own."""
+        """Returns its planes (planes.py) by `matrix`, as an array that the caller may change."""
         ...
 
 
 class FrameReader(ABC):
-    """Frames by their moment, clamped at both ends.
+    """Reads frames by their annotation time, in seconds.
 
-    Reading in increasing order is one pass: frames that later clips share wait in a ring buffer,
-    and nothing is decoded twice.
+    Times outside the video give its first or last frame. Reading in increasing order is one pass:
+    frames that later clips share wait in a ring buffer, and nothing is decoded twice.
 
-    path: the file or folder. start_second: what the first frame is worth. width, height: of the
-    upright picture, in square pixels. stored_size: width and height with the pixels of the file,
-    upright too. pixel_aspect: width of those by their height. fps: average frames a second.
-    duration: seconds, or None where the file does not say. frame_rate: the constant rate the file
-    is meant to have, exact. matrix: in which its planes need no conversion (yuv.py). has_audio:
-    whether it has sound, of audio_rate samples a second. is_prepared: whether data/ava/transcode.py
-    made it. delay: seconds from the start of the file, its sound included, to its first frame,
-    exact. clock_start: what the file's own clock says at its first frame, seconds.
+    Attributes:
+        path: The file or folder.
+        start_second: Annotation time, in seconds, of the video's first frame.
+        width: Of the upright picture with square pixels, in pixels.
+        height: Likewise.
+        stored_size: Width and height in the pixels of the file, upright.
+        pixel_aspect: Width of a pixel of the file by its height.
+        fps: Average frames a second.
+        frame_rate: The constant rate that the file is meant to have, exact.
+        matrix: The matrix (planes.py) by which its frames are coded.
+        has_audio: Whether it has sound.
+        audio_rate: Samples a second of its sound.
+        is_prepared: Whether data/ava/transcode.py made it.
+        delay: Seconds from the start of the file, its sound included, to its first frame, exact.
+        clock_start: The time of the first frame on the file's own clock, seconds.
+        duration: Seconds, or None where the file does not say.
     """
 
     path: Path
@@ -88,56 +98,87 @@ class FrameReader(ABC):
         short_side: int | None = None,
         color: str = TAGGED,
     ) -> np.ndarray:
-        """uint8 RGB [T, H, W, 3]: for each moment the frame nearest to it (the earlier of two
-        equally near).
+        """Reads for each time the frame nearest to it, the earlier of two equally near.
 
-        short_side: the shorter side of the result in pixels (bilinear, aspect kept); None keeps the
-        video's size. color: TAGGED as the file's tags ask, BT601 with that matrix whatever they
-        say; pictures in a folder have one. Raises DamageError where the file is damaged.
+        Args:
+            seconds: [T], annotation times.
+            short_side: The shorter side of the result in pixels (bilinear, aspect kept); None keeps
+                the video's size.
+            color: TAGGED converts colors as the file's tags say, BT601 with that matrix whatever
+                they say. Pictures in a folder always have BT601.
+
+        Returns:
+            uint8 RGB [T, H, W, 3].
+
+        Raises:
+            DamageError: Frames at these times are damaged.
         """
 
     @abstractmethod
     def read_at_or_after(
         self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
     ) -> np.ndarray:
-        """uint8 RGB [T, H, W, 3]: for each exact moment the first frame at or after it, the last one past the end.
+        """Reads for each exact time the first frame at or after it, the last one past the end.
 
-        With the pixels of the file, square or not: the pictures that published weights saw were cut so.
+        The result has the pixels of the file, square or not, as the pictures have that published
+        weights were trained on.
+
+        Args:
+            moments: [T], exact annotation times.
+            short_side: As for `read`.
+            color: As for `read`.
+
+        Returns:
+            uint8 RGB [T, H, W, 3].
+
+        Raises:
+            DamageError: Frames at these times are damaged.
         """
 
     @abstractmethod
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
-        """The exact moment of the first frame at or after `moment`; None past the last frame."""
+        """Returns the exact time of the first frame at or after `moment`; None past the last."""
 
     @abstractmethod
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
-        """Every frame from the first: (moment in seconds, uint8 RGB [H, W, 3])."""
+        """Yields every frame from the first: its time in seconds, and uint8 RGB [H, W, 3]."""
 
     @abstractmethod
     def subscribe(self, moment: float, on_frame: Callable[[Picture], None]) -> None:
-        """From the frame at or before `moment` on, tells of every frame once, in order, as it comes
-        to be read.
+        """Calls `on_frame` once for every frame from the one at or before `moment` on.
 
-        Nothing is skipped any more: reading far ahead passes over all frames between.
+        Frames are passed on in order, as they are read. From then on nothing is skipped: reading
+        far ahead passes over all frames between.
+
+        Args:
+            moment: Annotation time, in seconds.
+            on_frame: Called with each frame.
         """
 
     @abstractmethod
     def advance(self, moment: float) -> bool:
-        """Reads on to a frame at or after `moment`, forgetting those before it; False where the
-        video ends first.
+        """Reads on to a frame at or after `moment` and frees those before it.
+
+        Returns:
+            False where the video ends first.
         """
 
     @abstractmethod
     def frame_seconds(self) -> np.ndarray:
-        """The moment of every frame as decoders count them, repeated ones too: float64 [F], never
-        decreasing.
+        """Returns the time of every frame as decoders count them, repeated ones too.
 
-        A file is decoded through. Raises VideoError where damage makes the count uncertain.
+        A file is decoded through.
+
+        Returns:
+            float64 [F], never decreasing.
+
+        Raises:
+            VideoError: Damage makes the count uncertain.
         """
 
     @abstractmethod
     def find_end(self) -> float:
-        """The moment at which the last frame ends."""
+        """Returns the time at which the last frame ends."""
 
     @abstractmethod
     def release_buffers(self) -> None:
@@ -149,31 +190,42 @@ class FrameReader(ABC):
 
     @property
     def lost(self) -> Sequence[tuple[float, float]]:
-        """Stretches that damage has taken, as far as they were met: the moments of the frames
-        before and after each, inf where there is none after it.
+        """Returns the stretches that damage has taken, as far as they were met.
+
+        Returns:
+            The times of the frames before and after each; inf where there is none after it.
         """
         return ()
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was made up or changed to read this video, as far as it was met: ends of sentences that begin with its
-        name."""
+        """Returns what was assumed or changed to read this video, as far as it was met.
+
+        Returns:
+            Ends of sentences that begin with the video's name.
+        """
         return ()
 
     def require(self, timestamp: float) -> None:
-        """Raises VideoError unless the video has that moment, give or take a second."""
+        """Raises VideoError unless the video has the time `timestamp`, give or take a second."""
         first = self.start_second
         last = self.find_end()
         if not first - 1 <= timestamp <= last + 1:
             raise VideoError(
-                f"{self.path}: expected keyframes within {first:g}..{last:.1f} s, received {timestamp:g} "
-                "(data.start_second is what the first frame is worth)"
+                f"{self.path}: expected keyframes within {first:g}..{last:.1f} s, "
+                f"received {timestamp:g} (data.start_second is what the first frame is worth)"
             )
 
     def sample(self, count: int) -> Sequence[np.ndarray]:
-        """`count` frames (uint8 RGB [H, W, 3]) spread evenly over the video, in order, each read
-        when it is asked for: together they would be a gigabyte at 4K, and most detectors ask for
-        none.
+        """Returns frames spread evenly over the video, each read when it is asked for.
+
+        Together they would be a gigabyte at 4K, and most detectors ask for none.
+
+        Args:
+            count: Number of frames.
+
+        Returns:
+            The frames in order, each uint8 RGB [H, W, 3].
         """
         moments = (
             self.start_second
@@ -189,12 +241,14 @@ class FrameReader(ABC):
 
 
 def warn_of_notes(reader: FrameReader) -> None:
-    """Warns of what was made up or changed to read a video."""
+    """Logs what was assumed or changed to read a video, as warnings."""
     for note in reader.notes:
         logging.getLogger("ava_det").warning(f"{reader.path}: {note}")
 
 
 class _Samples(Sequence[np.ndarray]):
+    """Reads sample frames by index; in place of a damaged one, the sample nearest to it."""
+
     def __init__(self, reader: FrameReader, moments: np.ndarray):
         self._reader = reader
         self._moments = moments
@@ -205,6 +259,6 @@ class _Samples(Sequence[np.ndarray]):
     def __getitem__(self, index: Any) -> Any:
         wanted = self._moments[index]
         for moment in sorted(self._moments, key=lambda other: abs(other - wanted)):
-            with suppress(DamageError):  # then a sample beside it
+            with suppress(DamageError):
                 return self._reader.read([moment])[0]
         raise VideoError(f"{self._reader.path}: so damaged that no sample of it can be decoded")

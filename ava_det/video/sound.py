@@ -1,5 +1,6 @@
-"""The sound of one file beside the pictures of another: packets as they are where mp4 players know
-them, else AAC.
+"""Copies the sound of one file into another, or encodes it as AAC.
+
+Packets are copied unchanged where mp4 players know their codec.
 """
 
 from __future__ import annotations
@@ -20,17 +21,22 @@ SLOWEST_MP3 = 16_000  # samples a second: the mp4 muxer refuses MP3 of fewer
 SLOWEST_AAC = 8_000
 USUAL_RATE = 48_000  # AAC has rates down to 7350, which players lack
 AAC_FRAME = 1024  # samples
-# seconds between the clock of packets and the count of samples; beyond it there is a gap
+# seconds by which the packets' clock and the count of samples may differ before it is a gap
 MAX_DRIFT = 0.2
 
 
 class SoundTrack:
-    """Takes over the first audio stream of `source` into `target`, an output container not yet
-    written to.
+    """Copies the first audio stream of a file into an output file.
 
-    begin: seconds of the source's clock that are 0 in the target. fault: why no more sound can be
-    taken over, or None. A source without sound is silent, and no fault; a damaged packet costs its
-    own sound.
+    A source without sound adds nothing, and is no fault; a damaged packet costs its own sound only.
+
+    Args:
+        source: The file whose sound is copied.
+        begin: Time on the source's clock, in seconds, that becomes 0 in the target.
+        target: An output container to which nothing has been written yet.
+
+    Attributes:
+        fault: Why no more sound can be copied, or None.
     """
 
     def __init__(self, source: Path, begin: float, target: av.container.OutputContainer) -> None:
@@ -63,7 +69,7 @@ class SoundTrack:
             self._fail(error)
 
     def write_until(self, seconds: float) -> None:
-        """Hands over what begins before `seconds` of the target."""
+        """Writes the sound that begins before `seconds` of the target."""
         try:
             while (packet := self._next_packet()) is not None:
                 moment = self._find_moment(packet)
@@ -77,8 +83,9 @@ class SoundTrack:
             self._fail(error)
 
     def _find_moment(self, packet: av.Packet) -> float:
-        """Seconds of the target; where recordings are joined and the clock starts again or jumps,
-        it goes on.
+        """Returns the target's time, in seconds, at which a packet begins.
+
+        Where recordings are joined and the clock starts again or jumps, times continue.
         """
         if self._is_counted and self._sink is not None and self._sink.end is not None:
             return self._sink.end
@@ -86,6 +93,7 @@ class SoundTrack:
         return float(ticks * packet.time_base) - self._begin
 
     def _next_packet(self) -> av.Packet | None:
+        """Returns the packet that was held back, or the next one with a time; None at the end."""
         packet = self._held
         self._held = None
         while packet is None or packet.pts is None:
@@ -95,7 +103,7 @@ class SoundTrack:
         return packet
 
     def finish(self) -> None:
-        """Hands over what an encoder still holds."""
+        """Writes what an encoder still holds."""
         if self.fault is None and self._sink is not None:
             try:
                 self._sink.finish()
@@ -103,24 +111,25 @@ class SoundTrack:
                 self._fail(error)
 
     def close(self) -> None:
-        """Frees the source."""
+        """Closes the source."""
         if self._source is not None:
             self._source.close()
 
     def _fail(self, error: Exception) -> None:
+        """Remembers why no more sound can be copied, and stops."""
         self.fault = str(getattr(error, "strerror", None) or error)
         self._packets = iter(())
         self._held = None
 
 
 def can_copy(stream: av.AudioStream) -> bool:
-    """Whether the packets of a stream may stand in an mp4 file as they are."""
+    """Returns whether the packets of a stream may be stored in an mp4 file unchanged."""
     codec = stream.codec_context.codec.canonical_name
     return codec in COPIED and not (codec == "mp3" and stream.rate < SLOWEST_MP3)
 
 
 class _Sink(Protocol):
-    """What becomes of packets. moment: seconds of the target at which a packet begins."""
+    """Takes packets; `moment` is the target's time, in seconds, at which a packet begins."""
 
     # seconds of the target up to which samples were counted; None where they are not
     end: float | None
@@ -131,6 +140,8 @@ class _Sink(Protocol):
 
 
 class _CopiedSound:
+    """Writes packets unchanged."""
+
     end: float | None = None
 
     def __init__(self, stream: av.AudioStream, target: av.container.OutputContainer) -> None:
@@ -147,8 +158,9 @@ class _CopiedSound:
 
 
 class _EncodedSound:
-    """Samples are counted, since some containers tell the time of a packet to a tenth of a second
-    only.
+    """Decodes packets and encodes their samples as AAC.
+
+    Samples are counted, since some containers store a packet's time to a tenth of a second only.
     """
 
     end: float | None = None
@@ -178,7 +190,7 @@ class _EncodedSound:
             self._encode(frame)
 
     def _encode(self, decoded: av.AudioFrame | None) -> None:
-        """Resamples and encodes; None hands over what the resampler still holds."""
+        """Resamples and encodes a frame; None flushes what the resampler still holds."""
         if decoded is not None:
             decoded.pts = None
         for frame in self._resampler.resample(decoded):
@@ -193,6 +205,6 @@ class _EncodedSound:
 
 
 def choose_rate(rate: int) -> int:
-    """Chooses the samples a second of AAC: those of the source, or the next it has above them."""
+    """Chooses AAC's samples a second: the source's rate, or the next higher one it has."""
     known = [one for one in av.Codec("aac", "w").audio_rates or () if one >= max(rate, SLOWEST_AAC)]
     return min(known, default=USUAL_RATE)

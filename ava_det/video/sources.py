@@ -1,4 +1,4 @@
-"""Finds videos: in a folder by their ids, or by what the text after --video means."""
+"""Finds videos: in a folder by their ids, or from the text after --video."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ VIDEO_SUFFIXES = (
     | {".ts", ".mts", ".m2t", ".m2ts"}  # MPEG transport streams
     | {".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg", ".dv", ".mxf"}  # cameras
 )
-SOURCE_CODE = {".ts", ".mts"}  # of TypeScript too: these files are looked into
+SOURCE_CODE = {".ts", ".mts"}  # TypeScript uses these suffixes too: such files are opened to see
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png"}
-# Never looked into: a folder may hold very many of them.
+# These files are never opened to see what they are: a folder may hold very many of them.
 OTHER_SUFFIXES = (
     PICTURE_SUFFIXES
     | {".bmp", ".heic", ".tif", ".tiff", ".webp", ".wav", ".mp3", ".m4a", ".srt", ".vtt"}
@@ -33,19 +33,25 @@ OTHER_SUFFIXES = (
     | {".npy", ".npz", ".pkl", ".pt", ".pth", ".gz", ".zip"}
 )
 MAX_NAMED = 5  # files
-ENOUGH_NAMES = 1000  # of a folder, to tell one of pictures from one of videos
+ENOUGH_NAMES = 1000  # names that are enough to tell a folder of pictures from one of videos
 
 
 @dataclass(frozen=True)
 class VideoFolder:
-    """What a folder holds. videos: files and folders of pictures. others: what is no video."""
+    """Describes what a folder holds.
+
+    Attributes:
+        path: The folder.
+        videos: Video files and folders of pictures.
+        others: What is no video.
+    """
 
     path: Path
     videos: list[Path]
     others: list[Path]
 
     def describe_others(self) -> str | None:
-        """Counts and names what is left out; None where nothing is."""
+        """Counts and names what is no video; None where everything is."""
         if not self.others:
             return None
         names = [
@@ -62,8 +68,9 @@ class VideoFolder:
 
 
 def video_id_of(path: Path) -> str:
-    """Names a video: the name of its file without a video's extension, the name of a folder of
-    pictures whole.
+    """Returns the id of a video: the name of its file without a video's extension.
+
+    The id of a folder of pictures is its whole name.
     """
     name = path.name if path.is_dir() else cut_video_suffix(path.name)
     # tables are UTF-8, names on disk need not be
@@ -71,40 +78,44 @@ def video_id_of(path: Path) -> str:
 
 
 def cut_video_suffix(name: str) -> str:
-    """Takes a known extension off a file name; what follows another dot is part of the name, as in
-    `cam.front`.
+    """Removes a known video extension from a file name.
+
+    What follows any other dot is part of the name, as in `cam.front`.
     """
     return Path(name).stem if Path(name).suffix.lower() in VIDEO_SUFFIXES else name
 
 
 def find_videos(video_dir: str | Path) -> dict[str, Path]:
-    """Finds the videos of a folder by video id: files (their name without its extension) and
-    folders of pictures.
-    """
+    """Finds the videos of a folder, files and folders of pictures, by video id."""
     return key_by_id(scan_folder(video_dir).videos)
 
 
 def key_by_id(videos: Iterable[Path]) -> dict[str, Path]:
-    """Gives videos by their ids. Raises VideoError where two have the same."""
+    """Maps video ids to videos.
+
+    Raises:
+        VideoError: Two videos have the same id.
+    """
     by_id: dict[str, Path] = {}
     for path in videos:
         other = by_id.setdefault(video_id_of(path), path)
         if other != path:
             raise VideoError(
-                f"{other} and {path} have the same video id {video_id_of(path)}, expected one of them"
+                f"{other} and {path} have the same video id {video_id_of(path)}, "
+                "expected one of them"
             )
     return by_id
 
 
 def scan_folder(folder: str | Path, recursive: bool = False) -> VideoFolder:
-    """Sorts what a folder holds into videos (files, and folders of pictures) and others.
+    """Sorts what a folder holds into videos (files and folders of pictures) and others.
 
     Args:
-        folder: hidden files in it are passed over.
-        recursive: folders within it are read too.
+        folder: Hidden files in it are passed over.
+        recursive: Whether folders within it are read too.
 
     Raises:
-        VideoError: there is no such folder.
+        VideoError: There is no such folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -118,7 +129,7 @@ def scan_folder(folder: str | Path, recursive: bool = False) -> VideoFolder:
 
 
 def _list_entries(folder: Path, recursive: bool) -> Iterable[Path]:
-    """The entries of a folder in the order of their names, without hidden ones."""
+    """Yields the entries of a folder in the order of their names, without hidden ones."""
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     for path in entries:
         if recursive and path.is_dir() and not path.is_symlink() and not is_frame_folder(path):
@@ -128,7 +139,7 @@ def _list_entries(folder: Path, recursive: bool) -> Iterable[Path]:
 
 
 def is_video_file(path: Path) -> bool:
-    """Tells by its extension whether a file is a video, by its content where that is in doubt."""
+    """Returns whether a file is a video, by its extension or, in doubt, by its content."""
     suffix = path.suffix.lower()
     if suffix in OTHER_SUFFIXES or not path.is_file():
         return False
@@ -136,7 +147,7 @@ def is_video_file(path: Path) -> bool:
 
 
 def is_frame_folder(folder: Path) -> bool:
-    """Tells whether a folder is a video of pictures: it holds some, and no video beside them."""
+    """Returns whether a folder is a video of pictures: it holds some, and no video."""
     with os.scandir(folder) as entries:
         suffixes = {
             os.path.splitext(entry.name)[1].lower()
@@ -147,12 +158,14 @@ def is_frame_folder(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class Source:
-    """What a text after --video means.
+    """Describes what a user asked to read.
 
-    videos: the files (or folders of pictures). is_single: one video was asked for, not a job over
-    several. root: the folder that was asked for, None where it was none. live: a webcam's number or
-    a URL; then there are no videos. left_out: a sentence about what of the folder is no video, None
-    where everything is.
+    Attributes:
+        videos: The files, or folders of pictures.
+        is_single: Whether one video was asked for, not a job over several.
+        live: A webcam's number or a URL; then there are no videos.
+        root: The folder that was asked for, None where it was none.
+        left_out: A sentence about what in the folder is no video, None where everything is.
     """
 
     videos: list[Path] = field(default_factory=list)
@@ -163,16 +176,18 @@ class Source:
 
 
 def find_source(text: str, recursive: bool = False) -> Source:
-    """Finds the videos of a file, a folder of videos, a folder of pictures, a glob, a webcam's
-    number, a URL.
+    """Finds the videos that a user's text names.
+
+    The text is a file, a folder of videos, a folder of pictures, a glob, a webcam's number or a
+    URL.
 
     Args:
-        text: as a user gives it.
-        recursive: of a folder, folders within it are read too.
+        text: As a user gives it.
+        recursive: Whether folders within a folder are read too.
 
     Raises:
-        VideoError: there is nothing of the kind, or two videos have the same name but for the
-        extension.
+        VideoError: There is nothing of the kind, or two videos have the same name but for the
+            extension.
     """
     path = Path(text)
     if not path.exists() and (URL.match(text) or text.isdecimal()):

@@ -1,9 +1,10 @@
-"""High dynamic range to the standard one: what PQ and HLG videos (BT.2100) look like on a screen of today.
+"""Maps high dynamic range to the standard range: PQ and HLG videos (BT.2100) for ordinary screens.
 
-Light is found by BT.2100 (HLG as a display of 1000 cd/m2 shows it), its largest component is bent by the curve of
-BT.2390 (section 5.4.1) from a peak of 1000 cd/m2 to the 203 cd/m2 that BT.2408 gives to white, the other two keep
-their share of it, and the result, in the colors of BT.709, is coded for a display of gamma 2.4 (BT.1886). Blacks, skin
-and paper white stay what they were; highlights are compressed rather than cut.
+Light is computed by BT.2100 (HLG as a display of 1000 cd/m2 shows it). Its largest component is
+compressed by the curve of BT.2390 (section 5.4.1) from a peak of 1000 cd/m2 to the 203 cd/m2 that
+BT.2408 gives to white; the other two keep their ratio to it. The result, in the colors of BT.709,
+is coded for a display of gamma 2.4 (BT.1886). Blacks, skin and paper white stay what they were;
+highlights are compressed rather than cut.
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ HLG = 18
 HDR_NAMES = {PQ: "PQ", HLG: "HLG"}
 PEAK = 1000.0
 WHITE = 203.0
-LATTICE = (
-    49  # points of the table along each color: interpolated, half a level of 255 off on the average
-)
+# points of the table along each color; interpolation is off by half a level of 255 on average
+LATTICE = 49
 
 _M1 = 1305 / 8192
 _M2 = 2523 / 32
@@ -44,19 +44,19 @@ _TO_BT709 = np.array(  # from linear light of BT.2020 (BT.2087)
 
 
 def is_hdr(frame: av.VideoFrame) -> bool:
-    """Whether a frame is tagged as PQ or HLG."""
+    """Returns whether a frame is tagged as PQ or HLG."""
     return frame.color_trc in HDR_NAMES
 
 
 class ToneMapper:
-    """Makes frames of the standard range of HDR ones. May be shared by threads."""
+    """Maps HDR frames to the standard range; threads may share one."""
 
     def __init__(self) -> None:
         self._graphs: dict[tuple[int, int, str, int], av.filter.Graph] = {}
         self._lock = Lock()
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame as yuv420p, BT.709, limited range, of the same size and turned alike."""
+        """Returns the frame as yuv420p, BT.709, limited range, with the same size and rotation."""
         key = frame.width, frame.height, frame.format.name, frame.color_trc
         with self._lock:
             if key not in self._graphs:
@@ -67,7 +67,10 @@ class ToneMapper:
 
 
 def _build_graph(frame: av.VideoFrame) -> av.filter.Graph:
-    """FFmpeg's interpolation in a table: a third of the time the formula takes, in float the fastest it has."""
+    """Builds a filter graph that maps frames by a table.
+
+    FFmpeg's interpolation takes a third of the time of the formula; in float it is fastest.
+    """
     graph = av.filter.Graph()
     graph.threads = 1  # as the decoder
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +103,7 @@ def _build_graph(frame: av.VideoFrame) -> av.filter.Graph:
 
 @lru_cache(maxsize=2)
 def _write_table(transfer: int) -> str:
-    """The table in the form of a .cube file: red changes fastest."""
+    """Returns the table as the text of a .cube file, in which red changes fastest."""
     points = np.linspace(0, 1, LATTICE)
     blue, green, red = np.meshgrid(points, points, points, indexing="ij")
     colors = map_tones(np.stack((red, green, blue), axis=-1), transfer).reshape(-1, 3)
@@ -109,7 +112,15 @@ def _write_table(transfer: int) -> str:
 
 
 def map_tones(colors: np.ndarray, transfer: int) -> np.ndarray:
-    """RGB [..., 3] of BT.2020 in 0..1, coded by `transfer` (PQ or HLG), to RGB of BT.709 in 0..1, coded for BT.1886."""
+    """Maps coded HDR colors to coded colors of the standard range.
+
+    Args:
+        colors: RGB [..., 3] of BT.2020 in 0..1, coded by `transfer`.
+        transfer: PQ or HLG.
+
+    Returns:
+        RGB [..., 3] of BT.709 in 0..1, coded for BT.1886.
+    """
     light = np.minimum(_decode_pq(colors) if transfer == PQ else _decode_hlg(colors), PEAK)
     brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
     light = light * (_compress(brightest) / brightest) / WHITE
@@ -117,26 +128,29 @@ def map_tones(colors: np.ndarray, transfer: int) -> np.ndarray:
 
 
 def _decode_pq(coded: np.ndarray) -> np.ndarray:
-    """cd/m2 of PQ values in 0..1."""
+    """Converts PQ values in 0..1 to cd/m2."""
     power = np.power(coded, 1 / _M2)
     return 10_000 * np.power(np.maximum(power - _C1, 0) / (_C2 - _C3 * power), 1 / _M1)
 
 
 def _code_pq(light: np.ndarray | float) -> np.ndarray:
-    """PQ values in 0..1 of cd/m2."""
+    """Converts cd/m2 to PQ values in 0..1."""
     power = np.power(np.asarray(light) / 10_000, _M1)
     return np.power((_C1 + _C2 * power) / (1 + _C3 * power), _M2)
 
 
 def _decode_hlg(coded: np.ndarray) -> np.ndarray:
-    """cd/m2 that a display of 1000 cd/m2 shows of HLG values in 0..1."""
+    """Converts HLG values in 0..1 to the cd/m2 that a display of 1000 cd/m2 shows."""
     scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - _C) / _A) + _B) / 12)
     luminance = np.maximum(scene @ _LUMA_2020, 1e-9)[..., None]
     return PEAK * luminance**0.2 * scene
 
 
 def _compress(light: np.ndarray) -> np.ndarray:
-    """cd/m2 up to PEAK to cd/m2 up to WHITE: BT.2390's curve, a straight line and above its knee a Hermite spline."""
+    """Compresses cd/m2 up to PEAK to cd/m2 up to WHITE by BT.2390's curve.
+
+    The curve is a straight line, and above its knee a Hermite spline.
+    """
     top = _code_pq(PEAK)
     value = _code_pq(light) / top
     limit = _code_pq(WHITE) / top

@@ -1,5 +1,6 @@
-"""Frames to an H.264 mp4 that any browser plays: yuv420p, index in front, under its final name only
-when complete.
+"""Writes frames to an H.264 mp4 that any browser plays: yuv420p, with the index in front.
+
+The file appears under its final name only when it is complete.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from ava_det.video.containers import to_url
 from ava_det.video.planes import BT601, BT709, rgb_to_planes
 from ava_det.video.sound import SoundTrack
 
-# frames of 24, 25, 30, 50, 60 fps and their NTSC siblings last whole ticks
+# a frame of 24, 25, 30, 50 or 60 fps, or of their NTSC variants, lasts a whole number of ticks
 TICKS_PER_SECOND = 120_000
-# Below a frame a second: MP4 has 32 bits for the ticks of one, which then may last weeks.
+# Below one frame a second: MP4 has 32 bits for a frame's ticks, and these frames may last weeks.
 SLOW_TICKS_PER_SECOND = 1000
-# As like the source as veryfast at 20 (SSIM), in three quarters of its time and 1.3 to 1.6 times
-# its bytes.
+# As similar to the source as veryfast at 20 (SSIM), in three quarters of its time and 1.3 to 1.6
+# times its bytes.
 QUALITY = {"crf": "23", "preset": "superfast"}
 BT709_CURVES = 1
 LIMITED_RANGE = 1  # H.273
@@ -29,14 +30,23 @@ MATRIX_TAGS = {BT601: 6, BT709: 1}
 
 
 class VideoWriter:
-    """Writes `path` (.mp4); use it in a `with` block. An error inside the block leaves nothing
-    behind.
+    """Writes an .mp4 file; use it in a `with` block.
 
-    width, height: of the frames, pixels; an odd side gets one repeated row or column, since 4:2:0
-    color needs pairs. fps: the nominal rate; every frame keeps its own moment, so a variable rate
-    stays what it was. sound: a file whose sound is taken over, and the seconds of that file's clock
-    at which this one begins. matrix: from RGB to what is encoded (yuv.py); the file says which.
-    Raises ValueError where the file cannot be written, or where no frame was.
+    An error inside the block leaves no file behind. Every frame keeps its own time, so a variable
+    rate stays what it was.
+
+    Args:
+        path: The file to write.
+        width: Of the frames, pixels. An odd side gets one repeated column or row, since 4:2:0 color
+            needs pairs.
+        height: Likewise.
+        fps: The nominal rate.
+        sound: A file whose sound is copied, and the time on its clock, in seconds, at which this
+            video begins.
+        matrix: The matrix from RGB to what is encoded (planes.py); the file is tagged with it.
+
+    Raises:
+        ValueError: The file cannot be written, or no frame was.
     """
 
     def __init__(
@@ -92,7 +102,7 @@ class VideoWriter:
         self._container.start_encoding()
 
     def _close(self) -> None:
-        """Frees the file and the source of its sound."""
+        """Closes the file and the source of its sound."""
         try:
             self._container.close()
         finally:
@@ -102,12 +112,18 @@ class VideoWriter:
 
     @property
     def sound_fault(self) -> str | None:
-        """Why the sound is missing from some moment on; None where it is whole."""
+        """Returns why the sound is missing from some time on; None where it is whole."""
         return self._sound_fault if self._sound is None else self._sound.fault
 
     def write(self, frame: np.ndarray, seconds: float) -> None:
-        """Adds an RGB uint8 [H, W, 3] frame shown from `seconds` on, counted from the first frame
-        of the file.
+        """Adds a frame.
+
+        Args:
+            frame: RGB uint8 [H, W, 3].
+            seconds: When it is shown, counted from the first frame of the file.
+
+        Raises:
+            ValueError: The frame has another shape, or the file cannot be written.
         """
         if frame.shape != (*self._size, 3):
             raise ValueError(
@@ -116,10 +132,11 @@ class VideoWriter:
         self.write_planes(rgb_to_planes(frame, self._matrix), seconds)
 
     def write_planes(self, planes: np.ndarray, seconds: float) -> None:
-        """The same for the planes of a frame, by the file's matrix."""
+        """Adds a frame as planes (planes.py) by the file's matrix; else as `write`."""
         if planes.shape != (self._stream.height * 3 // 2, self._stream.width):
             raise ValueError(
-                f"{self.path}: expected planes of {self._stream.width}x{self._stream.height}, received {planes.shape}"
+                f"{self.path}: expected planes of {self._stream.width}x{self._stream.height}, "
+                f"received {planes.shape}"
             )
         picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         picture.colorspace = MATRIX_TAGS[self._matrix]
@@ -131,21 +148,23 @@ class VideoWriter:
         self._add_sound(0)
 
     def _add_sound(self, frames_ahead: int) -> None:
-        """The sound up to now, or to the end of the last frame."""
+        """Writes the sound up to `frames_ahead` frames after the beginning of the last frame."""
         if self._sound is not None:
             self._sound.write_until(
                 (self._last_tick + frames_ahead * float(self._frame_ticks)) / self._ticks
             )
 
     def _nearest_tick(self, seconds: float) -> int:
-        """The frame grid's tick where `seconds` is within a millisecond of it (mkv rounds to
-        those), else its own.
+        """Returns the tick of a time: the frame grid's if within a millisecond, else its own.
+
+        Matroska rounds times to milliseconds.
         """
         on_grid = round(round(seconds * self._ticks / self._frame_ticks) * self._frame_ticks)
         tick = round(seconds * self._ticks)
         return on_grid if abs(on_grid - tick) <= self._ticks / 1000 else tick
 
     def _mux(self, picture: av.VideoFrame | None) -> None:
+        """Encodes and writes a frame; None flushes the encoder."""
         try:
             self._container.mux(self._stream.encode(picture))
         except OSError as error:
