@@ -1,5 +1,7 @@
-"""Many videos: each its own files, shared out under torchrun, gone on with after a stop, bad ones
-passed over.
+"""Runs the demo on many videos.
+
+Each video has its own result files. Under torchrun the videos are shared out among the processes. A
+stopped job can be continued, and videos that cannot be read are skipped.
 """
 
 from __future__ import annotations
@@ -23,13 +25,22 @@ from ava_det.files.shared_jobs import begin_job, share_out
 from ava_det.inference.predictor import Predictor
 from ava_det.video.sources import Source, video_id_of
 
-PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours more to do
-SETTINGS = "demo_settings.json"  # beside the results
+# Processes wait for one another at the end, and one may have hours more to do than another.
+TIMEOUT = timedelta(days=7)
+SETTINGS = "demo_settings.json"  # stands beside the results
 
 
 @dataclass
 class Share:
-    """What one process did. failed: video and the sentence why."""
+    """Describes what one process did.
+
+    Attributes:
+        num_videos: Videos it processed.
+        num_keyframes: Their keyframes.
+        num_persons: Persons on these keyframes.
+        seconds: Of video.
+        failed: Each video that could not be read, and the sentence why.
+    """
 
     num_videos: int = 0
     num_keyframes: int = 0
@@ -47,20 +58,34 @@ def run_job(
     stop: Event,
     settings: Mapping[str, object],
 ) -> int:
-    """Processes this rank's share of the videos; returns the tool's exit code, 1 where a video
-    could not be read.
+    """Processes this rank's share of the videos.
+
+    Args:
+        predictor: Runs the network.
+        source: The videos.
+        sampling: Which times of each video are processed.
+        folders: The folders of the results.
+        display: What is drawn.
+        stop: The job ends soon after it is set.
+        settings: The options, by name, that all results in a folder must share.
+
+    Returns:
+        The exit code of the tool: 1 where a video could not be read, else 0.
+
+    Raises:
+        ConfigError: A folder holds results of other settings.
     """
     began = time.monotonic()
     targets = {video: name_files(video, folders, source.root) for video in source.videos}
-    with process_group(torch.device("cpu"), PATIENCE):
+    with process_group(torch.device("cpu"), TIMEOUT):
         if is_main_process():
-            begin(folders, settings)
-        mine, num_pending = share_out(
+            record_settings(folders, settings)
+        videos, num_pending = share_out(
             targets,
-            is_done=lambda video: has_all(targets[video]),
+            is_done=lambda video: is_finished(targets[video]),
             size=lambda video: video.stat().st_size,
         )
-        share = {video: targets[video] for video in mine}
+        share = {video: targets[video] for video in videos}
         shares = gather_objects(process_share(predictor, share, sampling, display, stop))
         if is_main_process():
             summarize(shares, len(targets), len(targets) - num_pending, time.monotonic() - began)
@@ -68,7 +93,14 @@ def run_job(
 
 
 def name_files(video: Path, folders: Outputs, root: Path | None) -> Outputs:
-    """The files of one video in the folders of a job, at the place it has within `root`."""
+    """Names the result files of one video.
+
+    Args:
+        video: The video.
+        folders: The folders of the results.
+        root: Folder of all videos; the folders between it and the video are kept in the results.
+            None for none.
+    """
     paths = zip(
         SUFFIXES.values(), (folders.video, folders.csv, folders.json, folders.sheet), strict=True
     )
@@ -82,14 +114,16 @@ def name_files(video: Path, folders: Outputs, root: Path | None) -> Outputs:
     )
 
 
-def has_all(files: Outputs) -> bool:
-    """Every file appears when it is whole, so what is there is finished."""
+def is_finished(files: Outputs) -> bool:
+    """Returns whether all result files of a video exist; each appears only when complete."""
     return all(path.is_file() for path in files.paths())
 
 
-def begin(folders: Outputs, settings: Mapping[str, object]) -> None:
-    """Notes the settings beside the results. Raises ConfigError where results of other settings
-    stand there.
+def record_settings(folders: Outputs, settings: Mapping[str, object]) -> None:
+    """Writes the settings into the folders of the results.
+
+    Raises:
+        ConfigError: A folder holds results of other settings.
     """
     for folder in dict.fromkeys(folders.paths()):
         for name, before, now in begin_job(folder / SETTINGS, settings, absent=str(None)):
@@ -106,6 +140,15 @@ def process_share(
     display: DisplayOptions,
     stop: Event,
 ) -> Share:
+    """Processes videos one after the other, and skips those that cannot be read.
+
+    Args:
+        predictor: Runs the network.
+        videos: Each video and its result files.
+        sampling: Which times of each video are processed.
+        display: What is drawn.
+        stop: Processing ends soon after it is set.
+    """
     share = Share()
     for video, files in tqdm(
         videos.items(), desc="videos", unit="video", disable=not is_main_process()
@@ -131,8 +174,15 @@ def process_share(
     return share
 
 
-def summarize(shares: Sequence[Share], num_videos: int, num_before: int, took: float) -> None:
-    """What the job did, and which videos it passed over."""
+def summarize(shares: Sequence[Share], num_videos: int, num_before: int, elapsed: float) -> None:
+    """Prints what the job did, and which videos it skipped.
+
+    Args:
+        shares: Of all processes.
+        num_videos: Of the job.
+        num_before: Videos that were finished before this run.
+        elapsed: Seconds of this run.
+    """
     failed = {video: why for share in shares for video, why in share.failed.items()}
     done, keyframes, persons = (
         sum(getattr(share, name) for share in shares)
@@ -140,8 +190,9 @@ def summarize(shares: Sequence[Share], num_videos: int, num_before: int, took: f
     )
     seconds = sum(share.seconds for share in shares)
     print(
-        f"{num_videos} videos: {done} processed, {num_before} there before, {len(failed)} passed over; "
-        f"{persons} persons on {keyframes} keyframes in {seconds / 60:.1f} min of video, {took / 60:.1f} min"
+        f"{num_videos} videos: {done} processed, {num_before} there before, "
+        f"{len(failed)} passed over; {persons} persons on {keyframes} keyframes "
+        f"in {seconds / 60:.1f} min of video, {elapsed / 60:.1f} min"
     )
     for why in failed.values():
         print(f"passed over: {why}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The demo's command line: options, and what their texts mean."""
+"""Defines the demo's command line, and interprets the texts of its options."""
 
 from __future__ import annotations
 
@@ -18,23 +18,46 @@ SUFFIXES = {"output": ".mp4", "csv": ".csv", "json": ".jsonl", "sheet": ".png"}
 
 
 def make_parser(prog: str, description: str | None) -> ToolParser:
+    """Builds the parser of the demo's command line.
+
+    Args:
+        prog: Name of the program.
+        description: Shown by --help.
+    """
     parser = ToolParser(prog, description)
-    add = parser.add_argument
-    add(
+    _add_source(parser)
+    _add_results(parser)
+    _add_network(parser)
+    _add_persons(parser)
+    _add_times(parser)
+    _add_actions(parser)
+    parser.add_device_key()
+    parser.add_overrides()
+    return parser
+
+
+def _add_source(parser: ToolParser) -> None:
+    """Adds the options of what is read."""
+    parser.add_argument(
         "--video",
         required=True,
         help="a file, a folder, a glob in quotes, a webcam's number, an RTSP or HTTP URL",
     )
-    add(
+    parser.add_argument(
         "--recursive",
         action="store_true",
         help="read folders within the folder --video too; results keep their places",
     )
-    add(
+    parser.add_argument(
         "--stream",
         type=count_from_zero,
         help="which video stream of the file, from 0 (default: the first that is no picture)",
     )
+
+
+def _add_results(parser: ToolParser) -> None:
+    """Adds the options of what is written and shown."""
+    add = parser.add_argument
     add(
         "--output",
         type=Path,
@@ -48,6 +71,10 @@ def make_parser(prog: str, description: str | None) -> ToolParser:
         action="store_true",
         help="show the overlay in a window (needs opencv-python, not headless)",
     )
+
+
+def _add_network(parser: ToolParser) -> None:
+    """Adds the options of the network."""
     parser.add_weights(
         f"a checkpoint, or a name of the model zoo ({DEFAULT_ACTION_WEIGHTS})",
         default=DEFAULT_ACTION_WEIGHTS,
@@ -56,6 +83,7 @@ def make_parser(prog: str, description: str | None) -> ToolParser:
         "the experiment the weights were trained by (default: what they carry or ships with them)",
         required=False,
     )
+    add = parser.add_argument
     add("--runtime", choices=("torch", *RUNTIMES), default="torch", help="of an exported --weights")
     add(
         "--label-map",
@@ -63,9 +91,20 @@ def make_parser(prog: str, description: str | None) -> ToolParser:
         metavar="PBTXT",
         help="names of the actions (default: what the weights carry)",
     )
-    who = parser.add_mutually_exclusive_group()
-    parser.add_detector(DETECTORS, who)
-    who.add_argument("--boxes", metavar="FILE", help="a box file, whose keyframes are taken too")
+
+
+def _add_persons(parser: ToolParser) -> None:
+    """Adds the options of where persons come from."""
+    persons = parser.add_mutually_exclusive_group()
+    parser.add_detector(DETECTORS, persons)
+    persons.add_argument(
+        "--boxes", metavar="FILE", help="a box file, whose keyframes are taken too"
+    )
+
+
+def _add_times(parser: ToolParser) -> None:
+    """Adds the options of which times are processed."""
+    add = parser.add_argument
     add("--every", type=interval, default=1.0, help="seconds between predictions (default: 1.0)")
     add("--start", type=moment, default=0.0, help="seconds of the file to begin at (0)")
     add("--end", type=moment, default=math.inf, help="seconds of the file to end at (its end)")
@@ -75,6 +114,11 @@ def make_parser(prog: str, description: str | None) -> ToolParser:
         default=0.0,
         help="average each person's scores over so many seconds (0, not at all)",
     )
+
+
+def _add_actions(parser: ToolParser) -> None:
+    """Adds the options of which actions are shown."""
+    add = parser.add_argument
     add(
         "--threshold",
         metavar="SCORE[,ACTION=SCORE...]",
@@ -82,13 +126,15 @@ def make_parser(prog: str, description: str | None) -> ToolParser:
     )
     add("--topk", type=count, default=5, help="show at most so many actions a person (5)")
     add("--classes", metavar="ACTION,...", help="these actions only, by id or name (default: all)")
-    parser.add_device_key()
-    parser.add_overrides()
-    return parser
 
 
 def parse_arguments(parser: ToolParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options, as `make_parser` has them, that fit together."""
+    """Parses the command line, and ends the program where options do not fit together.
+
+    Args:
+        parser: As `make_parser` builds it.
+        argv: The arguments, or None for those of the program.
+    """
     args: argparse.Namespace = parser.parse_intermixed_args(argv)
     if not any((args.output, args.csv, args.json, args.sheet, args.show)):
         parser.error("expected at least one of --output, --csv, --json, --sheet, --show")
@@ -105,6 +151,7 @@ def parse_arguments(parser: ToolParser, argv: Sequence[str] | None) -> argparse.
 
 
 def moment(text: str) -> float:
+    """Parses a number of seconds, 0 or more."""
     value = float(text)
     if not value >= 0:
         raise argparse.ArgumentTypeError(
@@ -114,8 +161,13 @@ def moment(text: str) -> float:
 
 
 def parse_thresholds(text: str) -> tuple[float | None, dict[str, float]]:
-    """`0.4,walk=0.7,12=0.6` to the score for all, None where it is not given, and those of single
-    actions.
+    """Parses a text such as `0.4,walk=0.7,12=0.6`.
+
+    Returns:
+        The score for all actions, None where it is not given, and those of single actions.
+
+    Raises:
+        ValueError: A part is not a score in 0..1, alone or as ACTION=SCORE.
     """
     overall = None
     single = {}
@@ -135,7 +187,11 @@ def parse_thresholds(text: str) -> tuple[float | None, dict[str, float]]:
 
 
 def choose_actions(classes: str | None, label_map: Mapping[int, str]) -> dict[int, str]:
-    """The part of a label map that --classes names; all of it for None."""
+    """Returns the part of a label map that --classes names; all of it for None.
+
+    Raises:
+        ConfigError: The label map has no such action.
+    """
     if classes is None:
         return dict(label_map)
     wanted = {find_action(text, label_map, "--classes") for text in classes.split(",")}
@@ -145,7 +201,16 @@ def choose_actions(classes: str | None, label_map: Mapping[int, str]) -> dict[in
 def choose_thresholds(
     text: str | None, label_map: Mapping[int, str], stored: Mapping[int, float]
 ) -> dict[int, float]:
-    """Action id to the score from which it is shown: as --threshold says, else as stored."""
+    """Returns the score from which each action is shown: that of --threshold, else the stored one.
+
+    Args:
+        text: Of --threshold, or None.
+        label_map: Action id to name.
+        stored: Action id to score.
+
+    Raises:
+        ConfigError: The label map has no such action.
+    """
     overall, single = parse_thresholds(text) if text is not None else (None, {})
     chosen = {
         action_id: stored[action_id] if overall is None else overall for action_id in label_map
@@ -156,7 +221,16 @@ def choose_thresholds(
 
 
 def find_action(text: str, label_map: Mapping[int, str], option: str) -> int:
-    """The id of an action given by its id, its name, or its name without what stands in brackets."""
+    """Finds the id of an action by its id, its name, or its name without what stands in brackets.
+
+    Args:
+        text: The id or name.
+        label_map: Action id to name.
+        option: Named in the error.
+
+    Raises:
+        ConfigError: The label map has no such action.
+    """
     wanted = text.strip()
     if wanted.isdecimal() and int(wanted) in label_map:
         return int(wanted)

@@ -1,5 +1,6 @@
-"""One video of the demo: every frame drawn on and encoded, keyframes written, nothing kept longer
-than needed.
+"""Processes one video of the demo: draws on every frame and encodes it, and writes the keyframes.
+
+Nothing is kept in memory longer than needed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -29,12 +31,19 @@ from ava_det.visualization import ContactSheet, Overlay, Surface, Window
 
 logger = logging.getLogger("ava_det")
 
-DRAWN_AHEAD = 4  # frames that wait for the encoder
+DRAWN_AHEAD = 4  # drawn frames that wait for the encoder
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files one video becomes; None for those nobody asked for."""
+    """Describes the result files of one video; None for those that are not wanted.
+
+    Attributes:
+        video: The overlay.
+        csv: The scores.
+        json: The keyframes, as JSON lines.
+        sheet: The contact sheet.
+    """
 
     video: Path | None
     csv: Path | None
@@ -42,13 +51,18 @@ class Outputs:
     sheet: Path | None
 
     def paths(self) -> list[Path]:
+        """Returns the files that are wanted."""
         return [path for path in (self.video, self.csv, self.json, self.sheet) if path is not None]
 
 
 @dataclass(frozen=True)
 class DisplayOptions:
-    """What is shown. label_map: action id to name. thresholds: of the actions that are shown. topk:
-    a person's most.
+    """Describes what is shown.
+
+    Attributes:
+        label_map: Action id to name.
+        thresholds: Action id to the score from which it is shown.
+        topk: Most actions shown for a person.
     """
 
     label_map: Mapping[int, str]
@@ -58,10 +72,14 @@ class DisplayOptions:
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """When to look, seconds of the file: `every` so often from `start` to `end`; scores averaged
-    over `smooth`.
+    """Describes which times of a video are processed, in seconds of the file.
 
-    stream: which video stream of a file, as for `VideoReader`.
+    Attributes:
+        every: Seconds between keyframes.
+        start: First time.
+        end: Last time.
+        smooth: Seconds over which scores are averaged.
+        stream: Which video stream of a file, see `VideoReader`.
     """
 
     every: float
@@ -73,7 +91,13 @@ class SamplingOptions:
 
 @dataclass
 class VideoSummary:
-    """What a video held. seconds: of the file, of the last frame that was written."""
+    """Describes what a video contained.
+
+    Attributes:
+        num_keyframes: Keyframes that were written.
+        num_persons: Persons on them.
+        seconds: Time in the file of the last frame that was written.
+    """
 
     num_keyframes: int = 0
     num_persons: int = 0
@@ -82,8 +106,12 @@ class VideoSummary:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A frame of the result: its seconds in the file, its planes (yuv.py), None where no picture is
-    written.
+    """Describes a frame of the result.
+
+    Attributes:
+        seconds: Its time in the file.
+        planes: Its YUV planes, None where no picture is written.
+        keyframes: The keyframes at this frame.
     """
 
     seconds: float
@@ -100,10 +128,22 @@ def process_live(
     stop: Event,
     window: Window | None,
 ) -> tuple[VideoSummary, int]:
-    """Watches a webcam or a URL until it ends, `moments.end` is reached or `stop` is set; returns
-    frames dropped too.
+    """Watches a webcam or a URL until it ends, `sampling.end` is reached or `stop` is set.
 
-    Raises VideoError for a source that does not answer.
+    Args:
+        predictor: Runs the network.
+        name: Number of the webcam, or the URL.
+        sampling: When keyframes are taken.
+        outputs: The result files.
+        display: What is drawn.
+        stop: Ends the watch.
+        window: Shows the frames, or None.
+
+    Returns:
+        The summary, and the number of frames that were dropped.
+
+    Raises:
+        VideoError: The source does not answer.
     """
     summary = VideoSummary()
     overlay = Overlay(display.label_map, display.thresholds, display.topk)
@@ -131,11 +171,9 @@ def process_live(
 def _count(
     summary: VideoSummary, keyframe: Detections, tables: list[DetectionsCsv | DetectionsJson]
 ) -> None:
-    """Notes a keyframe, in the tables too."""
-    summary.num_keyframes, summary.num_persons = (
-        summary.num_keyframes + 1,
-        summary.num_persons + len(keyframe.boxes),
-    )
+    """Adds a keyframe to the summary and the tables."""
+    summary.num_keyframes += 1
+    summary.num_persons += len(keyframe.boxes)
     for table in tables:
         table.write(keyframe)
 
@@ -151,14 +189,25 @@ def process_video(
     keep_when_stopped: bool = True,
     quiet: bool = False,
 ) -> VideoSummary:
-    """Writes the outputs of a video, each whole or not at all.
+    """Writes the outputs of a video, each complete or not at all.
 
-    stop: when it is set, the frames done so far become the result; without `keep_when_stopped`
-    there is none. Raises VideoError for a file that cannot be read, ValueError for boxes that do
-    not fit it, KeyboardInterrupt where it was stopped and nothing is kept.
+    Args:
+        predictor: Runs the network.
+        video: The file.
+        sampling: Which times are processed.
+        outputs: The result files.
+        display: What is drawn.
+        stop: When it is set, the frames processed so far become the result.
+        window: Shows the frames, or None.
+        keep_when_stopped: Whether a stopped video has a result.
+        quiet: Whether no progress bar is shown.
+
+    Raises:
+        VideoError: The file cannot be read.
+        ValueError: The boxes of a box file do not fit the video.
+        KeyboardInterrupt: It was stopped and nothing is kept.
     """
     summary = VideoSummary()
-    stopped = False
     sheet = (
         ContactSheet(display.label_map, display.thresholds, display.topk) if outputs.sheet else None
     )
@@ -168,21 +217,14 @@ def process_video(
             reader, sampling.every, sampling.start, sampling.end, sampling.smooth, stop
         )
         frames = _draw(shown, display, sheet, reader, wanted=bool(writer or window))
-        span = min(reader.find_end() - reader.start_second, sampling.end) - sampling.start
-        bar = files.enter_context(
-            tqdm(total=round(span * reader.fps), desc=video.stem[:30], unit="frame", disable=quiet)
-        )
+        bar = files.enter_context(_make_progress_bar(video, reader, sampling, quiet))
         for drawn in prefetch(frames, DRAWN_AHEAD, stop):
             for keyframe in drawn.keyframes:
                 _count(summary, keyframe, tables)
-            if window is not None and drawn.planes is not None:
-                picture = planes_to_rgb(drawn.planes, reader.matrix)
-                stopped = not window.show(picture, drawn.seconds - sampling.start)
-            if writer is not None and drawn.planes is not None:
-                writer.write_planes(drawn.planes, drawn.seconds - sampling.start)
+            is_open = _output_frame(drawn, reader, sampling.start, writer, window)
             summary.seconds = drawn.seconds
             bar.update()
-            if stopped:
+            if not is_open:
                 break
         if stop.is_set() and not (keep_when_stopped and bar.n):
             raise KeyboardInterrupt
@@ -193,6 +235,31 @@ def process_video(
     return summary
 
 
+def _output_frame(
+    frame: _Drawn,
+    reader: FrameReader,
+    start: float,
+    writer: VideoWriter | None,
+    window: Window | None,
+) -> bool:
+    """Shows and writes a frame; returns whether the window is still open."""
+    if frame.planes is None:
+        return True
+    seconds = frame.seconds - start
+    is_open = window is None or window.show(planes_to_rgb(frame.planes, reader.matrix), seconds)
+    if writer is not None:
+        writer.write_planes(frame.planes, seconds)
+    return is_open
+
+
+def _make_progress_bar(
+    video: Path, reader: FrameReader, sampling: SamplingOptions, quiet: bool
+) -> tqdm[NoReturn]:
+    """Makes a progress bar over the frames of a video."""
+    span = min(reader.find_end() - reader.start_second, sampling.end) - sampling.start
+    return tqdm(total=round(span * reader.fps), desc=video.stem[:30], unit="frame", disable=quiet)
+
+
 def _open_files(
     files: ExitStack,
     reader: FrameReader,
@@ -200,7 +267,7 @@ def _open_files(
     display: DisplayOptions,
     sampling: SamplingOptions,
 ) -> tuple[VideoWriter | None, list[DetectionsCsv | DetectionsJson]]:
-    """The writers of what was asked for, closed and put under their names with `files`."""
+    """Opens the writers of the wanted files, which appear when `files` closes them."""
     writer = None
     tables = list[DetectionsCsv | DetectionsJson]()
     if outputs.csv:
@@ -226,10 +293,10 @@ def _draw(
     reader: FrameReader,
     wanted: bool,
 ) -> Iterator[_Drawn]:
-    """Frames with the people on them; where no picture is `wanted`, their keyframes only."""
-    torch.set_flush_denormal(
-        True
-    )  # a switch of each thread: vanishing values cost a CPU a hundred times an ordinary one
+    """Draws the persons on each frame; without `wanted`, yields only the keyframes."""
+    # Each thread has this setting. On a CPU, arithmetic with denormal numbers is a hundred times
+    # slower.
+    torch.set_flush_denormal(True)
     overlay = Overlay(display.label_map, display.thresholds, display.topk)
     for frame in frames:
         seconds = frame.seconds - reader.start_second
@@ -240,7 +307,7 @@ def _draw(
 
 
 def paint(frame: ShownFrame, overlay: Overlay, reader: FrameReader) -> np.ndarray:
-    """The planes of a frame with the people on it."""
+    """Draws the persons of a frame on it, and returns its YUV planes."""
     planes = frame.picture.planes(reader.matrix)
     if frame.detections is not None:
         overlay.draw_on(
