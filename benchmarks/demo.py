@@ -31,8 +31,8 @@ from ava_det.detectors import PersonDetector
 from ava_det.detectors.keyframe_boxes import keyframe_grid
 from ava_det.files import write_json
 from ava_det.formats.label_map import load_label_map
+from ava_det.inference import video_run as inference
 from ava_det.inference.predictor import Predictor
-from ava_det.inference.predictor import predictor as inference
 from ava_det.inference.streaming import read_keyframes
 from ava_det.video.file import VideoReader
 from ava_det.video.writer import VideoWriter

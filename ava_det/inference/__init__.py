@@ -1,1 +1,1 @@
-"""A trained network over whole videos."""
+"""Runs a trained network over whole videos."""

@@ -1,4 +1,4 @@
-"""The seconds that a caller gives, checked before a video is opened."""
+"""Checks the times that a caller passes, before a video is opened."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import math
 
 
 def check_times(every: float, start: float, end: float, smooth: float = 0.0) -> None:
-    """Checks what `Predictor` is asked for; the command line says the same.
+    """Checks the times passed to `Predictor`; the command line has the same limits.
 
     Args:
-        every: seconds between keyframes.
-        start, end: seconds of the file.
-        smooth: seconds over which scores are averaged.
+        every: Seconds between keyframes.
+        start: Seconds of the file.
+        end: Seconds of the file.
+        smooth: Seconds over which scores are averaged.
 
     Raises:
-        ValueError: one of them cannot be meant, in a sentence with its name.
+        ValueError: One of them is not possible; the sentence names it.
     """
     if not 0.001 <= every < math.inf:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A batch through the network: clips and persons in, one score per person and action out."""
+"""Runs the network on a batch: clips and persons in, one score per person and action out."""
 
 from __future__ import annotations
 
@@ -15,10 +15,18 @@ from ava_det.structures import ClipBatch, Detections
 def predict_batch(
     model: nn.Module, batch: ClipBatch, precision: str, flip: bool = False
 ) -> list[Detections]:
-    """One Detections per clip, on the CPU, in the order of the batch; boxes are the keyframe's own.
+    """Scores the actions of the persons of a batch of clips.
 
-    batch: float clips on the model's device. precision: fp32, or bf16 by autocast. flip: score
-    every clip also mirrored left to right and take the mean of both scores.
+    Args:
+        model: The network.
+        batch: Float clips on the model's device.
+        precision: fp32, or bf16 by autocast.
+        flip: Whether every clip is also scored mirrored left to right; scores are then the mean of
+            both.
+
+    Returns:
+        One Detections per clip, on the CPU, in the order of the batch, with the keyframe's own
+        boxes.
     """
     scores = _score(model, batch, precision)
     if flip:
@@ -34,8 +42,9 @@ def predict_batch(
 
 
 def flip_batch(batch: ClipBatch) -> ClipBatch:
-    """Clips mirrored left to right with their rois; rows stay in order. Labels and keyframes are
-    those of `batch`.
+    """Mirrors clips and their rois left to right.
+
+    The order of rows, labels and keyframes are those of `batch`.
     """
     clips = batch.fast if batch.slow is None else batch.slow
     assert clips is not None
@@ -47,10 +56,15 @@ def flip_batch(batch: ClipBatch) -> ClipBatch:
 
 
 def average_views(views: Sequence[Sequence[Detections]]) -> list[Detections]:
-    """The mean action scores of each keyframe over several views of it, in the order of the first
-    view.
+    """Averages the action scores of each keyframe over several views of it.
 
     A keyframe that some views lack (its clip could not be read again) is averaged over the others.
+
+    Args:
+        views: The detections of each view.
+
+    Returns:
+        One Detections per keyframe, in the order of the first view.
     """
     found: dict[tuple[str, float], list[Detections]] = {}
     for view in views:
@@ -71,7 +85,7 @@ def average_views(views: Sequence[Sequence[Detections]]) -> list[Detections]:
 
 
 def _score(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:
-    """float32 [K, C] on the CPU, after the sigmoid."""
+    """Returns scores float32 [K, C] on the CPU, after the sigmoid."""
     with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits = model(batch.slow, batch.fast, batch.rois)
     return logits.float().sigmoid().cpu()

@@ -1,4 +1,4 @@
-"""Clips through a network: frames around a keyframe and its persons in, action scores out."""
+"""Scores clips: frames around a keyframe and its persons in, action scores out."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
 
 
 class ClipScorer:
-    """Scores the actions of persons in clips; holds nothing of a video.
+    """Scores the actions of persons in clips; keeps nothing of a video.
 
     Args:
-        model: put into eval mode.
-        clip_reader: which frames around a keyframe the model sees.
-        short_side: of these frames, pixels.
-        to_device: makes a uint8 batch what the model reads, as `normalize_batch`.
-        num_classes: columns of the action scores.
+        model: Is put into eval mode.
+        clip_reader: Decides which frames around a keyframe the model sees.
+        short_side: Of these frames, in pixels.
+        to_device: Converts a uint8 batch to what the model reads, such as `normalize_batch`.
+        num_classes: Columns of the action scores.
         precision: fp32, or bf16 by autocast.
     """
 
@@ -50,12 +50,12 @@ class ClipScorer:
         """Scores one batch.
 
         Args:
-            clips: frames uint8 RGB [T, h, w, 3], as the clip reader reads them, and the keyframe
+            clips: Frames uint8 RGB [T, h, w, 3], as the clip reader reads them, and the keyframe
                 with its persons.
-            size: width and height of the pictures that the frames are resized from.
+            size: Width and height of the pictures that the frames are resized from.
 
         Returns:
-            One Detections per clip; those without a person never reach the model.
+            One Detections per clip; clips without a person are not passed to the model.
         """
         made = [
             self._make_clip(frames, keyframe, size)
@@ -75,12 +75,17 @@ class ClipScorer:
         return predict_batch(self.model, self._to_device(collate(clips)), self._precision)
 
     def score_frames(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """Action scores float32 [N, C] (after the sigmoid; column = action id - 1) of persons whose
-        boxes are known.
+        """Scores persons whose boxes are known.
 
-        frames: uint8 RGB [T, H, W, 3], T = `num_ticks` frames 1 / `clip_fps` s apart; the boxes
-        belong to frame T // 2. boxes: [N, 4] xyxy, pixels of these frames. Raises ValueError where
-        a shape or a dtype is another.
+        Args:
+            frames: uint8 RGB [T, H, W, 3], T = `num_ticks` frames 1 / `clip_fps` s apart.
+            boxes: [N, 4], xyxy in pixels of these frames, of the persons of frame T // 2.
+
+        Returns:
+            Action scores float32 [N, C], after the sigmoid; column = action id - 1.
+
+        Raises:
+            ValueError: A shape or a dtype is another, or a box is empty.
         """
         frames = np.asarray(frames)
         if (
@@ -90,8 +95,8 @@ class ClipScorer:
             or len(frames) != self.num_ticks
         ):
             raise ValueError(
-                f"frames: expected uint8 [{self.num_ticks}, H, W, 3] ({self.clip_fps:g} a second), received "
-                f"{frames.dtype} {list(frames.shape)}"
+                f"frames: expected uint8 [{self.num_ticks}, H, W, 3] ({self.clip_fps:g} a second), "
+                f"received {frames.dtype} {list(frames.shape)}"
             )
         pixels = torch.as_tensor(np.asarray(boxes, dtype=np.float32))
         if pixels.ndim != 2 or pixels.shape[1] != 4 or not bool(torch.isfinite(pixels).all()):
@@ -112,12 +117,12 @@ class ClipScorer:
 
     @property
     def num_ticks(self) -> int:
-        """Frames `score_frames` wants: the span of a clip, in ticks of `clip_fps`."""
+        """Returns how many frames `score_frames` needs, `clip_fps` of them a second."""
         return self.clip_reader.num_frames * self.clip_reader.stride
 
     @property
     def clip_fps(self) -> float:
-        """Ticks a second."""
+        """Returns the ticks per second."""
         return self.clip_reader.clip_fps
 
     def _make_clip(self, frames: np.ndarray, keyframe: Keyframe, size: tuple[int, int]) -> Clip:

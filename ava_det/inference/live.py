@@ -1,9 +1,8 @@
-"""A live source watched: the newest frame is shown with the last known state, while the next
-keyframe is judged.
+"""Watches a live source: shows its newest frames with the latest detections.
 
-Nothing queues up. Frames that come while one is drawn are never shown, and a network slower than
-`every` looks less often. A keyframe needs the frames after it too, so what is shown is at least
-half a clip old (a second for AVA's).
+Meanwhile the next keyframe is processed. No queue builds up: frames that arrive while one is drawn
+are never shown, and a network slower than `every` processes fewer keyframes. A keyframe needs the
+frames after it too, so detections are at least half a clip old (a second for AVA's).
 """
 
 from __future__ import annotations
@@ -19,17 +18,23 @@ from ava_det.structures import Detections
 from ava_det.video.live import LiveSource
 from ava_det.video.reader import Picture
 
-SAMPLE_SECONDS = 2.0  # between the frames a detector learns the scene from
+SAMPLE_SECONDS = 2.0  # between the frames from which a detector learns the scene
 NUM_SAMPLES = 32
 
-# (the frames that are held, the moment to judge, frames of the last minute) -> what was found
+# Finds the persons of a keyframe in: the source, the keyframe's annotation seconds, and frames of
+# the last minute, RGB uint8 [H, W, 3].
 Judge = Callable[[LiveSource, float, list[np.ndarray]], Detections]
 
 
 class LiveWatcher:
-    """Yields frames of a source; use once. num_dropped: frames that were never shown.
+    """Yields the frames of a live source with detections; can be used once.
 
-    reach: seconds of frames a keyframe needs after it. every: seconds between keyframes, at least.
+    Args:
+        source: The camera or stream.
+        judge: Computes the detections of a keyframe.
+        reach: Seconds of frames that a keyframe needs after it.
+        every: Smallest time between keyframes, in seconds.
+        stop: Ends the watch when it is set.
     """
 
     def __init__(
@@ -40,16 +45,17 @@ class LiveWatcher:
         self._reach = reach
         self._every = every
         self._stop = stop
-        self._found: deque[Detections] = deque()  # judged, and not handed out
+        self._found: deque[Detections] = deque()  # of keyframes, not yielded yet
         self._error: BaseException | None = None
         self._num_shown = 0
 
     @property
     def num_dropped(self) -> int:
+        """Returns the number of frames that were never shown."""
         return self._source.num_frames - self._num_shown
 
     def frames(self) -> Iterator[ShownFrame]:
-        """The newest frame, again and again, until the source ends or the watcher is stopped."""
+        """Yields the newest frame, again and again, until the source ends or `stop` is set."""
         left = Event()
         worker = Thread(target=self._judge_on, args=(left,), daemon=True)
         worker.start()
@@ -71,6 +77,7 @@ class LiveWatcher:
             raise self._error
 
     def _judge_on(self, left: Event) -> None:
+        """Processes one keyframe after the other, in a thread of its own."""
         samples: deque[Picture] = deque(maxlen=NUM_SAMPLES)
         keyframe = -np.inf
         try:

@@ -1,6 +1,4 @@
-"""The persons of one video, as one run of a Predictor needs them: found by a detector, or listed in
-a file.
-"""
+"""Supplies the persons of one video: found by a detector, or listed in a file."""
 
 from __future__ import annotations
 
@@ -15,10 +13,12 @@ from ava_det.structures import KeyframeKey, PersonBoxes, Persons
 
 
 class DetectedPersons:
-    """Persons that a detector finds.
+    """Finds persons by a detector.
 
     Args:
-        samples: frames of the video, as `PersonDetector.begin_video` takes them.
+        detector: Finds the persons.
+        samples: Frames of the video, as `PersonDetector.begin_video` takes them.
+        video_id: Of the video.
     """
 
     needs_picture = True
@@ -30,14 +30,27 @@ class DetectedPersons:
         self._detect = VideoDetector(detector, samples)
 
     def find(self, inputs: Sequence[KeyframeInput], size: tuple[int, int]) -> list[Persons]:
-        """Finds the persons of keyframes; size: width and height of their pictures."""
+        """Finds the persons of keyframes.
+
+        Args:
+            inputs: The keyframes, with their pictures.
+            size: Width and height of the pictures.
+
+        Returns:
+            Boxes normalized, and scores, of each keyframe.
+        """
         pictures = [one.picture for one in inputs if one.picture is not None]
         found = self._detect(pictures) if pictures else []
         return [normalize_persons(boxes, scores, *size) for boxes, scores in found]
 
 
 class ListedPersons:
-    """Persons of a box file, whose timestamps are the keyframes."""
+    """Looks up persons in a box file, whose timestamps are the keyframes.
+
+    Args:
+        boxes: Of all videos of the file.
+        video_id: Of the video.
+    """
 
     needs_picture = False
 
@@ -46,25 +59,32 @@ class ListedPersons:
         self._boxes = boxes
 
     def find(self, inputs: Sequence[KeyframeInput], size: tuple[int, int]) -> list[Persons]:
-        """Looks up the persons of keyframes."""
+        """Returns the listed persons of each keyframe.
+
+        Args:
+            inputs: The keyframes.
+            size: Is not needed.
+        """
         return [self._boxes[KeyframeKey.at(self.video_id, one.timestamp)] for one in inputs]
 
     def find_keyframes(self, first: float, last: float) -> list[float]:
-        """Lists the keyframes of this video from `first` to `last`, annotation seconds.
+        """Lists the keyframes of this video from `first` to `last`, in annotation seconds.
 
         Raises:
-            ValueError: the file has none of this video, or all lie outside.
+            ValueError: The file has none of this video, or all lie outside.
         """
-        own = sorted(float(key) for name, key in self._boxes if name == self.video_id)
-        if not own:
+        timestamps = sorted(float(key) for name, key in self._boxes if name == self.video_id)
+        if not timestamps:
             raise ValueError(
-                f"the box file has no row of video id {self.video_id} (the video's file name without extension)"
+                f"the box file has no row of video id {self.video_id} "
+                "(the video's file name without extension)"
             )
-        inside = [timestamp for timestamp in own if first <= timestamp <= last]
+        inside = [timestamp for timestamp in timestamps if first <= timestamp <= last]
         if not inside:
             raise ValueError(
-                f"the boxes of {self.video_id} are of seconds {own[0]:g}..{own[-1]:g}, expected {first:g}..{last:g} as "
-                "in the video (data.start_second is what its first frame is worth)"
+                f"the boxes of {self.video_id} are of seconds {timestamps[0]:g}.."
+                f"{timestamps[-1]:g}, expected {first:g}..{last:g} as in the video "
+                "(data.start_second is what its first frame is worth)"
             )
         return inside
 

@@ -1,8 +1,8 @@
-"""An iterator that works ahead in a thread of its own, so that stages of a pipeline overlap.
+"""Runs an iterator ahead in a thread of its own, so that the stages of a pipeline overlap.
 
-Decoding, drawing, encoding and the network all let go of the interpreter's lock where their work
-is, so threads are enough. A stage waits when it is `depth` items ahead: memory is bounded by the
-depths, not by the length of the video.
+Decoding, drawing, encoding and the network all release the interpreter's lock while they compute,
+so threads are enough. A stage waits when it is `depth` items ahead, so memory is bounded by the
+depths and not by the length of the video.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 Item = TypeVar("Item")
-POLL_SECONDS = 0.1  # how soon a stage notices that nobody wants its items any more
+POLL_SECONDS = 0.1  # longest time until a stage notices that its items are not needed any more
 
 
 @dataclass(frozen=True)
 class _End:
-    """The last thing a stage hands over: why it ended, None where it had no more items."""
+    """Marks the end of a stage's items.
+
+    Attributes:
+        error: Why it ended, None where it had no more items.
+    """
 
     error: BaseException | None
 
@@ -30,7 +34,12 @@ def prefetch(
     """Yields what `items` yields, computed by a thread that is up to `depth` items ahead.
 
     An exception of `items` is raised here, after the items before it. Closing this generator ends
-    the thread, and `items` with it. Once `stop` is set, no further item comes.
+    the thread, and `items` with it.
+
+    Args:
+        items: Are iterated over in the thread.
+        depth: Most items that wait.
+        stop: Once it is set, no further item is yielded.
     """
     ready: queue.Queue[Item | _End] = queue.Queue(depth)
     left = threading.Event()
@@ -53,6 +62,8 @@ def prefetch(
 
 
 def _work(items: Iterable[Item], ready: queue.Queue[Item | _End], left: threading.Event) -> None:
+    """Puts all items into the queue, until the reader has left."""
+
     def put(item: Item | _End) -> bool:
         while not left.is_set():
             try:
@@ -73,5 +84,5 @@ def _work(items: Iterable[Item], ready: queue.Queue[Item | _End], left: threadin
     finally:
         close = getattr(iterator, "close", None)
         if close is not None:
-            close()  # in the thread that ran it
+            close()  # a generator is closed by the thread that ran it
     put(_End(error))

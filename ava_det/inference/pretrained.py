@@ -1,6 +1,4 @@
-"""Finds what belongs to weights, by name or file: their config, their network, the names of their
-actions.
-"""
+"""Finds what belongs to weights: their config, their network, the names of their actions."""
 
 from __future__ import annotations
 
@@ -22,15 +20,18 @@ from ava_det.inference.trained_model import load_trained_model
 
 DEFAULT_ACTION_WEIGHTS = "pyslowfast/SLOWFAST_32x2_R101_50_50"
 DEFAULT_THRESHOLD = 0.5
-AVA_ACTIONS = "configs/ava/actions.pbtxt"  # names for AVA weights that carry none
+AVA_ACTIONS = "configs/ava/actions.pbtxt"  # names for AVA weights that contain none
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network and what its scores mean.
+    """Describes a network and what its scores mean.
 
-    label_map: action id (1-based) to name. thresholds: from which score on each action counts as
-    seen: what the weights carry (`thresholds`: {action id: score}), else 0.5.
+    Attributes:
+        model: The network.
+        label_map: Action id (1-based) to name.
+        thresholds: Action id to the score from which the action is shown: what the weights contain
+            (`thresholds`: {action id: score}), else 0.5.
     """
 
     model: nn.Module
@@ -39,15 +40,27 @@ class TrainedNetwork:
 
 
 def choose_runtime(weights: str | Path, runtime: str) -> str:
-    """The runtime of weights: an exported file, known by its name, has only its own."""
-    own = {suffix: name for name, suffix in FORMATS.items()}
-    return own.get(Path(weights).suffix.lower(), runtime) if runtime == "torch" else runtime
+    """Returns the runtime of weights: that of an exported file by its suffix, or `runtime`."""
+    if runtime != "torch":
+        return runtime
+    runtimes = {suffix: name for name, suffix in FORMATS.items()}
+    return runtimes.get(Path(weights).suffix.lower(), runtime)
 
 
 def choose_config(
     weights: str | Path, config: str | Path | None, overrides: Sequence[str], runtime: str
 ) -> Config:
-    """The config of a file, or without one that which belongs to the weights."""
+    """Loads the config of a file, or without one that which belongs to the weights.
+
+    Args:
+        weights: A checkpoint, an exported file or a name of the model zoo.
+        config: The config file, or None.
+        overrides: `key=value` for the config.
+        runtime: As `choose_runtime` returns it.
+
+    Raises:
+        ConfigError: The config does not exist, or its network scores no persons.
+    """
     if config is not None:
         settings = load_config(config, overrides)
     elif runtime == "torch":
@@ -68,8 +81,14 @@ def load_network(
     label_map: str | Path | None,
     runtime: str,
 ) -> TrainedNetwork:
-    """Loads the network of `config`; its action names are those of the file `label_map`, else what
-    the weights carry.
+    """Loads the network of `config` and the names and thresholds of its actions.
+
+    Args:
+        config: Of the network.
+        weights: A checkpoint, an exported file or a name of the model zoo.
+        device: Where the network runs.
+        label_map: A file of action names, in place of those in the weights.
+        runtime: As `choose_runtime` returns it.
     """
     model, carried = load_trained_model(config, weights, device, runtime)
     if label_map is not None:
@@ -86,10 +105,12 @@ def load_network(
 
 
 def load_config_of(weights: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """The config that belongs to weights: what a checkpoint of ours carries, or the shipped one of
-    a zoo name.
+    """Loads the config that belongs to weights: from a checkpoint, or the shipped one of a name.
 
     Frame grids of published weights begin with the video here, not where AVA's movies are cut.
+
+    Raises:
+        ConfigError: No config belongs to the weights.
     """
     name = str(weights)
     if name in ZOO:
@@ -105,7 +126,16 @@ def load_config_of(weights: str | Path, overrides: Sequence[str] = ()) -> Config
 
 
 def read_config(carried: Any, weights: str | Path, overrides: Sequence[str]) -> Config:
-    """The config that a file of weights carries; frame grids begin with the video."""
+    """Reads the config that a weights file contains; frame grids begin with the video.
+
+    Args:
+        carried: The config in the file.
+        weights: The file.
+        overrides: `key=value` for the config.
+
+    Raises:
+        ConfigError: The file contains none, or one that does not fit.
+    """
     if not isinstance(carried, dict):
         raise ConfigError(
             f"--config: {weights} carries no config, expected the one it was trained by"
@@ -115,8 +145,12 @@ def read_config(carried: Any, weights: str | Path, overrides: Sequence[str]) -> 
 
 
 def load_names(config: Config, weights: str | Path) -> dict[int, str]:
-    """Action id to name, of weights that carry none: of data.label_map, or AVA's own for names of
-    the zoo.
+    """Loads the action names of weights that contain none.
+
+    They are those of data.label_map, or AVA's for names of the model zoo.
+
+    Returns:
+        Action id to name.
     """
     given = config.data.label_map
     if (
@@ -129,7 +163,11 @@ def load_names(config: Config, weights: str | Path) -> dict[int, str]:
 
 
 def check_thresholds(stored: Any, weights: str | Path) -> dict[int, float]:
-    """The thresholds a file of weights carries, by action id; none for most."""
+    """Checks the thresholds in a weights file, by action id; most files have none.
+
+    Raises:
+        ConfigError: They are no scores by action id.
+    """
     stored = stored or {}
     if not isinstance(stored, dict) or not all(
         isinstance(action_id, int) and isinstance(score, float) and 0 <= score <= 1

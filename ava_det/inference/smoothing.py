@@ -1,4 +1,4 @@
-"""Action scores that do not flicker: each person's, averaged over the last seconds. Pure."""
+"""Smooths action scores so that they do not flicker: averages them over the last seconds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from ava_det.structures import Detections
 
 
 class ScoreSmoother:
-    """Exponential averages of every track's action scores, with a time constant in seconds; 0
-    leaves them alone.
+    """Averages every track's action scores exponentially.
 
-    For detections of one video in order of time, with track ids. A person seen for the first time
-    starts from his own scores.
+    It is for detections of one video in order of time, with track ids. A person who is seen for the
+    first time starts with their own scores.
+
+    Args:
+        seconds: Time constant; 0 leaves scores as they are.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -24,8 +26,10 @@ class ScoreSmoother:
         self._known: dict[int, tuple[float, Tensor]] = {}
 
     def smooth(self, detections: Detections) -> Detections:
-        """The same detections with averaged scores. Raises ValueError for detections without track
-        ids.
+        """Returns the same detections with averaged scores.
+
+        Raises:
+            ValueError: The detections have no track ids.
         """
         if not self._seconds:
             return detections
@@ -40,7 +44,7 @@ class ScoreSmoother:
                     scores[row], average, math.exp((before - now) / self._seconds)
                 )
             self._known[track] = now, scores[row]
-        # an average that has faded to e^-10 says nothing any more
+        # An average whose weight has decayed to e^-10 has no effect any more.
         self._known = {
             track: old for track, old in self._known.items() if now - old[0] < 10 * self._seconds
         }

@@ -1,10 +1,9 @@
-"""A video as one stream: read on, keyframe after keyframe, and frames joined with what was found
-around them.
+"""Reads a video as one stream, and joins its frames with the detections of its keyframes.
 
 Every frame is decoded once. The clip of a keyframe reaches a second ahead of it, and a batch of
 keyframes further, so frames wait, as they were decoded (1.5 bytes a pixel), until everything that
-is to be drawn on them is known. How long depends on the size of the frames, not on the length of
-the video.
+is to be drawn on them is known. How many wait depends on the size of the frames, not on the length
+of the video.
 """
 
 from __future__ import annotations
@@ -24,18 +23,21 @@ from ava_det.video.reader import DamageError, FrameReader, Picture, warn_of_note
 
 logger = logging.getLogger("ava_det")
 
-STEP_SECONDS = 1.0  # of video that is read before its frames are handed on
-MARGIN_SECONDS = 0.1  # by which frame grids shift a clip, at most
-MAX_NAMED = 5  # damaged stretches
+STEP_SECONDS = 1.0  # of video that is read before its frames are yielded
+MARGIN_SECONDS = 0.1  # largest shift of a clip by frame grids
+MAX_NAMED = 5  # damaged stretches that a warning names
 
 
 @dataclass(frozen=True)
 class KeyframeInput:
-    """What a keyframe is judged by.
+    """Describes what the network and the detector need of a keyframe.
 
-    timestamp: annotation seconds. frames: uint8 RGB [T, h, w, 3] around it. picture: uint8 RGB [H,
-    W, 3], the keyframe itself, for a detector; None where boxes are known. following: timestamp of
-    the next keyframe, inf after the last.
+    Attributes:
+        timestamp: Annotation seconds.
+        frames: uint8 RGB [T, h, w, 3] around it.
+        picture: uint8 RGB [H, W, 3], the keyframe itself, for a detector; None where boxes are
+            known.
+        following: Timestamp of the next keyframe, inf after the last.
     """
 
     timestamp: float
@@ -46,7 +48,12 @@ class KeyframeInput:
 
 @dataclass(frozen=True)
 class LostKeyframe:
-    """A keyframe whose frames are damaged. timestamp, following: as for KeyframeInput."""
+    """Describes a keyframe whose frames are damaged.
+
+    Attributes:
+        timestamp: Annotation seconds.
+        following: Timestamp of the next keyframe, inf after the last.
+    """
 
     timestamp: float
     following: float
@@ -54,11 +61,14 @@ class LostKeyframe:
 
 @dataclass(frozen=True)
 class ShownFrame:
-    """A frame and who is where on it.
+    """Describes a frame and the persons on it.
 
-    seconds: annotation seconds. detections: those of the keyframes around it, boxes moved to this
-    moment; None where no keyframe is near. keyframes: the keyframes this frame stands for, mostly
-    none.
+    Attributes:
+        seconds: Annotation seconds.
+        picture: The frame.
+        detections: Those of the keyframes around it, boxes interpolated to this time; None where no
+            keyframe is near.
+        keyframes: The keyframes at this frame, mostly none.
     """
 
     seconds: float
@@ -74,12 +84,18 @@ def read_keyframes(
     short_side: int,
     with_picture: bool,
 ) -> Iterator[KeyframeInput | LostKeyframe]:
-    """The keyframes at `timestamps` (ascending), in one pass. Ends where the video does, whatever
-    its header says.
+    """Reads keyframes in one pass; ends where the video does, whatever its header says.
+
+    Args:
+        reader: The video.
+        timestamps: Annotation seconds, ascending.
+        clip_reader: Decides which frames around a keyframe are read.
+        short_side: Of these frames, in pixels.
+        with_picture: Whether the keyframe itself is read too.
     """
     for timestamp, following in pairwise([*timestamps, np.inf]):
-        # the clip first: it begins before the keyframe, and a reader that has gone past it would
-        # have to seek back
+        # The clip comes first: it begins before the keyframe, and a reader that has passed it would
+        # have to seek back.
         try:
             frames = clip_reader.read_frames(reader, timestamp, short_side)
             picture = reader.read([timestamp])[0] if with_picture else None
@@ -100,21 +116,29 @@ def read_all(
     start: float,
     end: float,
 ) -> Iterator[Picture | KeyframeInput | LostKeyframe]:
-    """Every frame from `start` up to `end` (annotation seconds), once, and every keyframe as soon
-    as it is read.
+    """Reads every frame from `start` up to `end` once, and yields keyframes as soon as possible.
+
+    Args:
+        reader: The video.
+        keyframes: Timestamps in annotation seconds, ascending.
+        clip_reader: See `read_keyframes`.
+        short_side: See `read_keyframes`.
+        with_picture: See `read_keyframes`.
+        start: Annotation seconds.
+        end: Annotation seconds.
     """
-    told: deque[Picture] = deque()
+    decoded: deque[Picture] = deque()
     reach = clip_reader.num_frames * clip_reader.stride / clip_reader.clip_fps / 2 + MARGIN_SECONDS
     timestamps = list(keyframes)
 
     def pass_on() -> Iterator[Picture]:
-        while told:
-            picture = told.popleft()
+        while decoded:
+            picture = decoded.popleft()
             if start - 1e-6 <= picture.seconds < end:
                 yield picture
 
     first = max(start - reach, reader.start_second)
-    reader.subscribe(first, told.append)
+    reader.subscribe(first, decoded.append)
     position = first
     stepped = read_keyframes(reader, timestamps, clip_reader, short_side, with_picture)
     for timestamp in timestamps:
@@ -136,8 +160,13 @@ def read_all(
 
 
 def warn_of_faults(reader: FrameReader, num_keyframes: int) -> None:
-    """Warns of what was made up or changed to read a video, and which stretches of it are lost, and
-    with them how many keyframes; nothing for a sound one.
+    """Warns of what was changed to read a video, and which stretches and keyframes of it are lost.
+
+    There is no warning for a video without faults.
+
+    Args:
+        reader: Has read the video.
+        num_keyframes: Keyframes that were lost.
     """
     warn_of_notes(reader)
     if not reader.lost:
@@ -156,35 +185,45 @@ def warn_of_faults(reader: FrameReader, num_keyframes: int) -> None:
 
 
 class FrameQueue:
-    """Frames that wait for the keyframes around them, in the order of time.
+    """Holds frames that wait for the keyframes around them, in the order of time.
 
-    first_keyframe: the timestamp of the first one to come, inf where none will. tolerance: seconds
-    by which a keyframe may precede the frame that stands for it. num_bytes: about what the waiting
-    frames hold in memory.
+    Args:
+        first_keyframe: Timestamp of the first keyframe, inf where there is none.
+        tolerance: Seconds by which a keyframe may be before the frame that shows it.
+
+    Attributes:
+        num_bytes: About the memory of the waiting frames.
     """
 
     def __init__(self, first_keyframe: float, tolerance: float) -> None:
         self._waiting: deque[Picture] = deque()
-        self._known: deque[Detections] = deque()  # keyframes later than all frames handed out
+        self._known: deque[Detections] = deque()  # keyframes later than all frames released
         self._before: Detections | None = None
-        self._coming = first_keyframe
+        self._next_keyframe = first_keyframe
         self._tolerance = tolerance
         self.num_bytes = 0
 
     def add_frame(self, picture: Picture) -> None:
+        """Adds the next frame."""
         self._waiting.append(picture)
         self.num_bytes += picture.num_bytes
 
-    def add_keyframes(self, detections: Iterable[Detections], coming: float) -> None:
-        """What was found at the next keyframes, and the timestamp of the one after them (inf: there
-        is none).
+    def add_keyframes(self, detections: Iterable[Detections], next_keyframe: float) -> None:
+        """Adds the detections of the next keyframes.
+
+        Args:
+            detections: In order of time.
+            next_keyframe: Timestamp of the keyframe after them, inf where there is none.
         """
         self._known.extend(detections)
-        self._coming = coming
+        self._next_keyframe = next_keyframe
 
     def release(self, ended: bool = False) -> Iterator[ShownFrame]:
-        """Frames of which all is known. The last one waits until the video has `ended`: keyframes
-        may follow it.
+        """Yields frames whose detections are known.
+
+        Args:
+            ended: Whether the video has ended. Until then its last frame waits, because keyframes
+                may follow it.
         """
         while len(self._waiting) > (0 if ended else 1):
             picture = self._waiting[0]
@@ -192,7 +231,8 @@ class FrameQueue:
                 np.inf if ended and len(self._waiting) == 1 else picture.seconds + self._tolerance
             )
             is_known = self._known and self._known[-1].keyframe.timestamp > latest
-            if not ended and not is_known and self._coming <= picture.seconds + MAX_GAP_SECONDS:
+            is_near = self._next_keyframe <= picture.seconds + MAX_GAP_SECONDS
+            if not ended and not is_known and is_near:
                 return
             self._waiting.popleft()
             self.num_bytes -= picture.num_bytes

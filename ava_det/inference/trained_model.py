@@ -1,4 +1,4 @@
-"""A config and weights to the network that judges clips."""
+"""Loads the network of a config with its weights."""
 
 from __future__ import annotations
 
@@ -21,18 +21,26 @@ from ava_det.models.inference_form import optimize_for_inference
 
 logger = logging.getLogger("ava_det")
 
-# Keys of `model` that change nothing once a network is trained.
+# Keys of `model` without effect once a network is trained.
 ONLY_OF_TRAINING = {"dropout", "zero_init_last_gamma", "temporal_difference_init"}
 
 
 def load_trained_model(
     config: Config, weights: str | Path, device: torch.device, runtime: str = "torch"
 ) -> tuple[nn.Module, dict[int, str] | None]:
-    """The network of `config` as it runs fastest on the device at `config.precision`, and the label
-    map that came with its weights, if any. runtime: torch, or onnx or openvino with `weights` a
-    file of ava-det export.
+    """Loads the network of `config` in the form that runs fastest on the device.
 
     bf16 is fp32, with a warning, on a device that does not compute it natively.
+
+    Args:
+        config: Of the network; `precision` is read too.
+        weights: A checkpoint or a name of the model zoo; a file of `ava-det export` for the other
+            runtimes.
+        device: Where the network runs.
+        runtime: torch, onnx or openvino.
+
+    Returns:
+        The network, and the label map in its weights, if any.
     """
     if runtime != "torch":
         exported = load_exported(weights, runtime, device, config.precision)
@@ -47,8 +55,14 @@ def load_trained_model(
 def load_plain_model(
     config: Config, weights: str | Path
 ) -> tuple[nn.Module, dict[int, str] | None]:
-    """The network of `config` as it is trained, on the CPU, with the weights of a checkpoint and
-    its label map.
+    """Loads the network of `config` on the CPU, in the form that is trained.
+
+    Args:
+        config: Of the network.
+        weights: A checkpoint or a name of the model zoo.
+
+    Returns:
+        The network, and the label map in its weights, if any.
     """
     model = build_model(config)
     load_weights(model, weights)
@@ -60,8 +74,10 @@ def load_plain_model(
 
 
 def load_carried_label_map(weights: str | Path) -> dict[int, str] | None:
-    """Reads the label map that came with weights, None where there is none; ConfigError where it is
-    none.
+    """Reads the label map in a weights file, None where there is none.
+
+    Raises:
+        ConfigError: It does not give a name for each action id.
     """
     return _carried_label_map(load_checkpoint(weights), weights)
 
@@ -76,8 +92,10 @@ def _carried_label_map(content: Mapping[str, Any], weights: str | Path) -> dict[
 
 
 def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) -> None:
-    """An exported network brings its own layers and wants its own clips: the config must mean the
-    same.
+    """Checks that an exported network has the layers and clips of the config.
+
+    Raises:
+        ConfigError: A key differs.
     """
     ours = config_to_dict(config)
     seen = ["clip_fps", *SEEN_BY_DETECTORS["pyslowfast"]]
@@ -95,11 +113,15 @@ def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) 
 def describe_unlike_input(
     config: Config, weights: str | Path, content: Mapping[str, Any]
 ) -> list[str]:
-    """How the frames of this config differ from those the weights were trained on, one sentence a
-    key.
+    """Describes how the frames of this config differ from those the weights were trained on.
 
-    content: of the weights file; a checkpoint of ours carries its config. Weights that do not say
-    give no sentence.
+    Args:
+        config: Of the network.
+        weights: A checkpoint or a name of the model zoo.
+        content: Of the weights file; a checkpoint of this toolkit contains its config.
+
+    Returns:
+        One sentence a key; none for weights that do not say.
     """
     name = str(weights)
     if name in ZOO:
@@ -116,6 +138,7 @@ def describe_unlike_input(
     if config.model.backbone != "slowfast" and "slow_frame_policy" in keys:
         keys.remove("slow_frame_policy")  # one pathway reads every frame
     return [
-        f"{name} was trained with data.{key}={seen[key]}, here it is {getattr(config.data, key)}: expect lower scores"
+        f"{name} was trained with data.{key}={seen[key]}, "
+        f"here it is {getattr(config.data, key)}: expect lower scores"
         for key in keys
     ]

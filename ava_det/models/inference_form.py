@@ -1,17 +1,16 @@
-"""The network as it runs fastest when nothing is learned any more, equal to the plain one up to
-rounding.
+"""Builds the form of a network that runs fastest for inference.
 
-Batch norms are folded into the convolutions before them, bias, residual and ReLU happen while a
-convolution writes its output, and tensors are channels last in memory. In that layout the frames of
-a clip and the pixels of a frame are one row of feature vectors after another, so that the
-factorized convolutions can be seen as 2D ones without copying:
+It equals the plain network up to rounding. Batch norms are folded into the convolutions before
+them. Bias, residual and ReLU are applied while a convolution writes its output. Tensors are
+channels last in memory. In that layout the frames of a clip and the pixels of a frame are one row
+of feature vectors after another, so that factorized convolutions can be computed as 2D ones without
+copying:
 
-    1 x k x k  over [B * T, C, H, W]      each frame an image of its own
-    k x 1 x 1  over [B, C, T, H * W]      an image whose rows are moments and whose columns are places
+    1 x k x k  over [B * T, C, H, W]      each frame is an image of its own
+    k x 1 x 1  over [B, C, T, H * W]      an image whose rows are times and whose columns are places
 
-2D kernels are the better kept ones: on a CPU the same 1 x 3 x 3 of the Fast pathway runs ten times
-as fast. The plain network stays the one that is trained; this form is made from it and learns
-nothing.
+Libraries have faster 2D kernels: on a CPU the same 1 x 3 x 3 of the Fast pathway runs ten times as
+fast. The plain network is the one that is trained; this form is made from it and cannot be trained.
 """
 
 from __future__ import annotations
@@ -31,13 +30,17 @@ from ava_det.models.slowfast import LateralConnection
 def optimize_for_inference(
     model: nn.Module, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> nn.Module:
-    """A copy of an `ActionDetector` or `ActionClassifier` for inference on `device`; call it as the
-    plain model.
+    """Copies an `ActionDetector` or `ActionClassifier` into its form for inference on `device`.
 
-    dtype: of the backbone: float32 moves no sigmoid by more than 1e-6, bfloat16 none by more than
-    0.006 (measured on networks with trained statistics); clips of any float type are cast on entry,
-    the head stays float32. Where oneDNN refuses to multiply the type, numbers are stored in it and
-    multiplied in float32, which saves no time.
+    The copy is called like the plain model.
+
+    Args:
+        model: The plain network.
+        device: Of the copy.
+        dtype: Of the backbone: float32 changes no sigmoid by more than 1e-6, bfloat16 none by more
+            than 0.006 (measured on networks with trained statistics). Clips of any float type are
+            cast on entry, the head stays float32. Where oneDNN refuses to multiply the type,
+            numbers are stored in it and multiplied in float32, which saves no time.
     """
     device = torch.device(device)
     convolve = _choose_convolution(device, dtype)
@@ -69,10 +72,15 @@ Convolve = Callable[..., Tensor]
 
 
 class FoldedConv(nn.Module):
-    """Convolution, batch norm, sum with a residual and ReLU in one, 2D where its kernel allows.
+    """Computes convolution, batch norm, sum with a residual and ReLU in one, in 2D where possible.
 
-    convolve: (x, weight, bias, stride, padding, dilation, relu, residual), in two or three
-    dimensions.
+    Args:
+        conv: The convolution.
+        norm: The batch norm after it, or None.
+        relu: Whether a ReLU follows.
+        dtype: Of weight and bias.
+        convolve: Function of x, weight, bias, stride, padding, dilation, relu and residual, in two
+            or three dimensions.
     """
 
     weight: Tensor
@@ -101,21 +109,24 @@ class FoldedConv(nn.Module):
             weight = weight[:, :, :, :, 0]
             geometry = [values[:2] for values in geometry]
         memory_format = torch.channels_last_3d if self.view == "volume" else torch.channels_last
-        # filled, not converted: a 1x1 kernel counts as both layouts, and oneDNN's operator asks the
-        # weight for its own
+        # Filled, not converted: a 1x1 kernel counts as both layouts, and oneDNN's operator asks the
+        # weight for its layout.
         ordered = torch.empty(weight.shape, dtype=dtype, memory_format=memory_format).copy_(weight)
         self.register_buffer("weight", ordered)
         self.register_buffer("bias", bias.to(dtype))
         self.stride, self.padding, self.dilation = geometry
         self.relu = relu
-        # one channel has no layout at all: there oneDNN's operator falls back to one that lacks
-        # bfloat16
+        # One channel has no layout at all: there oneDNN's operator falls back to one without
+        # bfloat16.
         without_layout = convolve is _convolve_onednn and weight.shape[1] == 1
         self.convolve: Convolve = _convolve if without_layout else convolve
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """x [B, C, T, H, W] -> [B, C', T', H', W'], both channels last in memory; residual like the
-        output.
+        """Convolves x [B, C, T, H, W] to [B, C', T', H', W'], both channels last in memory.
+
+        Args:
+            x: The input.
+            residual: Is added, of the shape of the output.
         """
         x = x.contiguous(memory_format=torch.channels_last_3d)
         seen = self._flatten(x)
@@ -134,21 +145,21 @@ class FoldedConv(nn.Module):
 
 
 class InferenceStem(nn.Module):
-    """`Stem`; its input may have any float type and layout."""
+    """Computes `Stem`; its input may have any float type and layout."""
 
     def __init__(self, stem: Stem, fold: Fold) -> None:
         super().__init__()
         self.conv = fold(stem.conv, stem.bn, True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, 3, T, H, W] -> [B, out_channels, T, H/4, W/4]."""
+        """Maps x [B, 3, T, H, W] to [B, out_channels, T, H/4, W/4]."""
         y = self.conv(x.to(self.conv.weight.dtype))
         pooled = F.max_pool2d(y.transpose(1, 2).flatten(0, 1), 3, stride=2, padding=1)
         return pooled.unflatten(0, (y.shape[0], y.shape[2])).transpose(1, 2)
 
 
 class InferenceBottleneck(nn.Module):
-    """`Bottleneck` in three or four passes over memory."""
+    """Computes `Bottleneck` in three or four passes over memory."""
 
     def __init__(self, block: Bottleneck, fold: Fold) -> None:
         super().__init__()
@@ -160,28 +171,27 @@ class InferenceBottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, in_channels, T, H, W] -> [B, out_channels, T, H/stride, W/stride]."""
+        """Maps x [B, in_channels, T, H, W] to [B, out_channels, T, H/stride, W/stride]."""
         return self.c(self.b(self.a(x)), self.shortcut(x))
 
 
 class InferenceLateral(nn.Module):
-    """`LateralConnection` of kind t_conv; the two streams are joined pixel by pixel, as they stand
-    in memory.
-    """
+    """Computes `LateralConnection` of kind t_conv, and concatenates pixel by pixel in memory."""
 
     def __init__(self, lateral: LateralConnection, fold: Fold) -> None:
         super().__init__()
         self.conv = fold(lateral.conv, lateral.bn, lateral.bn is not None)
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
-        """The Slow pathway's next input, [B, C + added_channels, T, h, w]."""
+        """Returns the Slow pathway's next input, [B, C + added_channels, T, h, w]."""
         rows = [stream.permute(0, 2, 3, 4, 1) for stream in (slow, self.conv(fast))]
         return torch.cat(rows, dim=-1).permute(0, 4, 1, 2, 3)
 
 
 def _fold_norm(conv: nn.Conv3d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution followed by a batch norm with its running statistics, in
-    float64.
+    """Computes weight and bias, in float64, of a convolution with a batch norm folded into it.
+
+    The running statistics of the norm are used.
     """
     weight = conv.weight.detach().double()
     bias = (
@@ -202,7 +212,10 @@ def _fold_norm(conv: nn.Conv3d, norm: nn.Module | None) -> tuple[Tensor, Tensor]
 
 
 def _choose_convolution(device: torch.device, dtype: torch.dtype) -> Convolve:
-    """oneDNN's fused one on a CPU where it takes the type: without AVX-512 it refuses bfloat16."""
+    """Returns oneDNN's fused convolution on a CPU where it takes the type.
+
+    Without AVX-512 it refuses bfloat16.
+    """
     if device.type != "cpu":
         return _convolve
     pixel, kernel = (torch.ones(1, 2, 1, 1, dtype=dtype) for _ in range(2))
@@ -226,6 +239,7 @@ def _convolve(
     relu: bool,
     residual: Tensor | None,
 ) -> Tensor:
+    """Computes a convolution, sum and ReLU by torch's plain operators."""
     convolution = F.conv3d if x.ndim == 5 else F.conv2d
     y = convolution(x, weight, bias, stride, padding, dilation)
     if residual is not None:
@@ -243,7 +257,7 @@ def _convolve_in_float32(
     relu: bool,
     residual: Tensor | None,
 ) -> Tensor:
-    """The same on numbers of 16 bits, with products and sums in float32."""
+    """Computes the same on 16-bit numbers, with products and sums in float32."""
     other = None if residual is None else residual.float()
     with torch.autocast(x.device.type, enabled=False):
         return _convolve(
@@ -261,8 +275,9 @@ def _convolve_onednn(
     relu: bool,
     residual: Tensor | None,
 ) -> Tensor:
-    """The same by the operators torch.compile writes for CPUs: sum and ReLU are done before the
-    output leaves cache.
+    """Computes the same by the operators that torch.compile uses on CPUs.
+
+    They apply sum and ReLU before the output leaves the cache.
     """
     fused = torch.ops.mkldnn._convolution_pointwise
     after = "relu" if relu else "none"

@@ -23,10 +23,8 @@ class FactorizedConv3d(nn.Conv3d):
     A 1 x k x k kernel is a 2D kernel over frames, a k x 1 x 1 kernel one over (time, position).
     Where channels are last in memory both are views of the same numbers, and libraries have faster
     2D kernels: those of the Fast pathway are ten times as fast on a CPU in float32. In other
-    layouts it is the 3D convolution.
-
-    In training on a CPU the Fast stem's t x k x k kernels are 2D ones too, see
-    `convolve_frame_pairs`.
+    layouts it is the 3D convolution. In training on a CPU the t x k x k kernels of the Fast stem
+    are computed in 2D too, see `convolve_frame_pairs`.
 
     It is safe for clips shorter than its kernel: oneDNN's bfloat16 weight gradient is wrong, often
     infinite, when the input has fewer frames than the kernel and the convolution pads them itself
@@ -60,7 +58,10 @@ class FactorizedConv3d(nn.Conv3d):
         )
 
     def _suits_frame_pairs(self, input: Tensor, padding: int) -> bool:
-        """Whether pairs of frames give the same answer, and sooner: in float32, in training."""
+        """Returns whether `convolve_frame_pairs` gives the same result faster.
+
+        It does in training, in float32 on a CPU.
+        """
         is_plain = (
             self.bias is None
             and self.stride[0] == 1
@@ -84,19 +85,19 @@ def convolve_frame_pairs(
     padding: tuple[int, int],
     time_padding: int,
 ) -> Tensor:
-    """Computes `F.conv3d` as a 2D convolution of two output frames at a time, whose t + 1 input
-    frames are its channels.
+    """Computes `F.conv3d` as a 2D convolution that computes two output frames at a time.
 
-    oneDNN computes eight channels at once. Of a clip's three it wastes most, above all in the
-    gradient of the weights, and four output channels fill half of a vector. The zeros that each of
-    the two frames multiplies cost a fifth more arithmetic; forward and backward together take less
-    than half the time.
+    The channels of the 2D convolution are the t + 1 input frames that the two output frames see.
+    oneDNN computes eight channels at once. Of the three channels of a clip it wastes most, above
+    all in the gradient of the weights, and four output channels fill half of a vector. The zeros
+    that each of the two frames multiplies cost a fifth more arithmetic; forward and backward
+    together take less than half the time.
 
     Args:
         input: [B, C, T, H, W] with T even, channels last in memory.
         weight: [K, C, t, k, k].
-        stride: of height and width.
-        padding: of height and width.
+        stride: Of height and width.
+        padding: Of height and width.
         time_padding: (t - 1) / 2.
 
     Returns:
@@ -108,7 +109,8 @@ def convolve_frame_pairs(
         [frames[:, first : first + input.shape[2] : 2] for first in range(span)], dim=-1
     )
     windows = windows.flatten(0, 1).permute(0, 3, 1, 2)
-    # [2K, C, t + 1, k, k]: the first frame of a pair does not see the last frame, and vice versa
+    # [2K, C, t + 1, k, k]: the first output frame does not see the last input frame, and the second
+    # one does not see the first.
     pair = torch.cat([F.pad(weight, (0, 0, 0, 0, 0, 1)), F.pad(weight, (0, 0, 0, 0, 1, 0))])
     y = F.conv2d(windows, pair.transpose(1, 2).flatten(1, 2), None, stride, padding)
     # [B, T / 2, h, w, 2, K] to [B, T, h, w, K] to channels first

@@ -156,18 +156,15 @@ class SlowFast(nn.Module):
         self.slow: Pathway | None = None
         self.fast: Pathway | None = None
         self.laterals = nn.ModuleList()
-        extra_channels: list[int] = []
+        laterals: list[LateralConnection] = []
         if backbone in ("slowfast", "fast_only"):
             self.fast = build_pathway("fast", 5, beta_inv, ())
         if self.fast is not None and backbone == "slowfast" and lateral != "none":
-            for channels in self.fast.stage_channels[:4]:
-                connection = LateralConnection(
-                    lateral, channels, alpha, lateral_kernel, lateral_norm
-                )
-                self.laterals.append(connection)
-                extra_channels.append(connection.added_channels)
+            channels = self.fast.stage_channels[:4]
+            laterals = _build_laterals(lateral, channels, alpha, lateral_kernel, lateral_norm)
+            self.laterals.extend(laterals)
         if backbone in ("slowfast", "slow_only"):
-            self.slow = build_pathway("slow", 1, 1, extra_channels)
+            self.slow = build_pathway("slow", 1, 1, [one.added_channels for one in laterals])
         if backbone == "i3d":
             self.slow = build_pathway("i3d", 5, 1, ())
         self.out_channels = [
@@ -241,6 +238,13 @@ def _check_values(
         )
 
 
+def _build_laterals(
+    kind: str, fast_channels: Sequence[int], alpha: int, kernel: int, norm: bool
+) -> list[LateralConnection]:
+    """Builds a lateral connection after the Fast stem and each of res2..res4."""
+    return [LateralConnection(kind, channels, alpha, kernel, norm) for channels in fast_channels]
+
+
 def _temporal_kernels(stream: str, depth: int, res4_temporal_blocks: int | None) -> list[list[int]]:
     """Lists the frames seen by each block's first convolution, for res2..res5.
 
@@ -273,12 +277,13 @@ def _initialize(backbone: SlowFast, zero_init_last_gamma: bool) -> None:
 
 @torch.no_grad()
 def remove_temporal_means(backbone: nn.Module) -> None:
-    """Makes half of the filters of every temporal convolution answer to change alone, in place.
+    """Subtracts the mean over time from half of the temporal filters, in place.
 
-    A filter drawn at random answers to the sum of its frames far more than to their differences,
-    because most of a video stands still, and a short training may end before it has found the
+    The first half of the filters of every temporal convolution then responds to changes only. A
+    filter drawn at random responds to the sum of its frames far more than to their differences,
+    because most of a video does not move, and a short training may end before it has found the
     differences. Without the mean over its frames a filter gives nothing where nothing changes. The
-    other half stays as drawn and sees what stands still.
+    other half stays as drawn and sees what does not move.
     """
     for module in backbone.modules():
         if isinstance(module, nn.Conv3d) and module.kernel_size[0] > 1:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ava_det.inference import predictor as inference
+from ava_det.inference import video_run as inference
 from ava_det.inference.smoothing import ScoreSmoother
 from ava_det.inference.streaming import FrameQueue, ShownFrame
 from ava_det.structures import Detections, Keyframe
