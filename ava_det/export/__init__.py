@@ -1,5 +1,6 @@
-"""Networks as files that other runtimes execute: ONNX for onnxruntime, OpenVINO's IR for OpenVINO;
-both are extras.
+"""Writes networks as files that other runtimes execute, and runs them.
+
+ONNX is for onnxruntime, OpenVINO's IR for OpenVINO; both are extras of the package.
 """
 
 from ava_det.export.export import FORMATS, PRECISIONS, export_model

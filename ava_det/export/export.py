@@ -1,7 +1,7 @@
-"""A network to a file, which is compared with the network before it gets its name.
+"""Exports a network to a file, which is compared with the network before it gets its name.
 
 The exported graph takes any number of clips and boxes, none included, and any height and width;
-RoIAlign is inside.
+RoIAlign is part of it.
 """
 
 from __future__ import annotations
@@ -42,13 +42,22 @@ def export_model(
     precision: str,
     facts: Mapping[str, Any],
 ) -> float:
-    """Writes `model` to `path` (OpenVINO: and its .bin beside it) and returns the largest
-    difference that was found.
+    """Writes a network to a file, if the file gives the same outputs.
 
-    model: a plain `ActionDetector` or `ActionClassifier` on the CPU. checks: inputs by name, those
-    the network reads; the first is what the graph is traced with. precision: of the stored weights.
-    facts: JSON values, kept in the file. Raises ValueError, and leaves `path` as it was, if the
-    file's outputs differ from the model's on any of `checks`.
+    Args:
+        model: A plain `ActionDetector` or `ActionClassifier` on the CPU.
+        checks: Inputs by name, those that the network reads; the graph is traced with the first.
+        path: The file; OpenVINO's .bin file is written beside it.
+        file_format: A key of `FORMATS`.
+        precision: Of the stored weights, one of `PRECISIONS`.
+        facts: JSON values that are kept in the file.
+
+    Returns:
+        The largest difference between outputs of the file and of the network, see `TOLERANCES`.
+
+    Raises:
+        ValueError: The file's outputs differ from the network's on any of `checks`, or an extra is
+            not installed; `path` is left as it was.
     """
     import_extra("onnxruntime" if file_format == "onnx" else "openvino", file_format)
     path = Path(path)
@@ -60,21 +69,17 @@ def export_model(
         if file_format == "openvino":
             _write_openvino(onnx_file, written, half, facts)
         difference = _compare(model, checks, written, file_format, precision)
-        files = (
-            [(written.with_suffix(".bin"), path.with_suffix(".bin"))]
-            if file_format == "openvino"
-            else []
-        )
-        for source, target in [*files, (written, path)]:
+        files = [(written, path)]
+        if file_format == "openvino":
+            files.insert(0, (written.with_suffix(".bin"), path.with_suffix(".bin")))
+        for source, target in files:
             with atomic_path(target) as temporary:
                 shutil.copyfile(source, temporary)
     return difference
 
 
 class _Traced(nn.Module):
-    """The network as it is traced: a backbone of half precision casts its clips; the head stays
-    float32.
-    """
+    """Wraps the network for tracing: a backbone of half precision, the head in float32."""
 
     def __init__(self, model: nn.Module, half: bool) -> None:
         super().__init__()
@@ -85,6 +90,7 @@ class _Traced(nn.Module):
     def forward(
         self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
     ) -> Tensor:
+        """Casts the clips to the backbone's precision and runs the network."""
         slow, fast = (None if clip is None else clip.to(self.dtype) for clip in (slow, fast))
         return self.model(slow, fast, rois)
 
@@ -120,8 +126,10 @@ def _write_openvino(source: Path, path: Path, half: bool, facts: Mapping[str, An
 def _compare(
     model: nn.Module, checks: Sequence[Inputs], path: Path, runtime: str, precision: str
 ) -> float:
-    """The largest difference of logits (fp32) or of scores (fp16), which must stay within
-    `TOLERANCES`.
+    """Computes the largest difference of logits (fp32) or of scores (fp16).
+
+    Raises:
+        ValueError: It is larger than `TOLERANCES` allows.
     """
     exported = load_exported(path, runtime, torch.device("cpu"))
     plain = copy.deepcopy(model).eval()
@@ -132,13 +140,15 @@ def _compare(
         expected, received = pair if precision == "fp32" else [logits.sigmoid() for logits in pair]
         if received.shape != expected.shape:
             raise ValueError(
-                f"export: expected outputs {list(expected.shape)}, the file gives {list(received.shape)}"
+                f"export: expected outputs {list(expected.shape)}, the file gives "
+                f"{list(received.shape)}"
             )
         difference = float((received - expected).abs().max()) if expected.numel() else 0.0
         if not difference <= TOLERANCES[precision]:
             sizes = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())
             raise ValueError(
-                f"export: expected outputs within {TOLERANCES[precision]:g} of the network's, found a difference of "
+                f"export: expected outputs within {TOLERANCES[precision]:g} of the network's, "
+                "found a difference of "
                 f"{difference:.2g} ({sizes}); nothing was written"
             )
         largest = max(largest, difference)

@@ -1,5 +1,6 @@
-"""Whether the weights in an exported file are numbers: a runtime would turn NaN into scores without
-a word.
+"""Checks that the weights in an exported file are finite numbers.
+
+A runtime would compute scores from NaN without any message.
 """
 
 from __future__ import annotations
@@ -11,22 +12,39 @@ from typing import Any
 import numpy as np
 
 # of onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
-_GRAPH_OF_MODEL, _INITIALIZER_OF_GRAPH = 7, 5
-_TYPE_OF_TENSOR, _FLOATS_OF_TENSOR, _NAME_OF_TENSOR, _RAW_OF_TENSOR = 2, 4, 8, 9
+_GRAPH_OF_MODEL = 7
+_INITIALIZER_OF_GRAPH = 5
+_TYPE_OF_TENSOR = 2
+_FLOATS_OF_TENSOR = 4
+_NAME_OF_TENSOR = 8
+_RAW_OF_TENSOR = 9
 _DTYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
-_VARINT, _FIXED64, _BYTES = 0, 1, 2  # what follows a field's key; any other kind is four bytes
+# what follows a field's key; any other kind is four bytes
+_VARINT = 0
+_FIXED64 = 1
+_BYTES = 2
 
 
 def require_finite_onnx(path: str | Path) -> None:
-    """Raises ValueError naming the first weight of an ONNX file that holds NaN or infinity."""
+    """Checks the weights of an ONNX file.
+
+    Raises:
+        ValueError: A weight holds NaN or infinity; the message names the first.
+    """
     model = np.memmap(path, np.uint8, mode="r")
     for name, values in _read_weights(model.data):
         require_finite(path, name, values)
 
 
 def require_finite_openvino(path: str | Path, network: Any) -> None:
-    """Raises ValueError naming the first weight of a network of OpenVINO that holds NaN or
-    infinity.
+    """Checks the weights of a network of OpenVINO.
+
+    Args:
+        path: Its file, for the message.
+        network: The network, an `openvino.Model`.
+
+    Raises:
+        ValueError: A weight holds NaN or infinity; the message names the first.
     """
     for operation in network.get_ordered_ops():
         if operation.get_type_name() == "Constant":
@@ -34,8 +52,10 @@ def require_finite_openvino(path: str | Path, network: Any) -> None:
 
 
 def require_finite(path: str | Path, name: str, values: np.ndarray) -> None:
-    """Raises ValueError naming an array of weights that holds NaN or infinity; a single bound may
-    be infinite.
+    """Checks one array of weights; an array of a single number may be infinite, as a bound is.
+
+    Raises:
+        ValueError: The array holds NaN or infinity.
     """
     if values.dtype.kind == "f" and values.size > 1 and not np.isfinite(values).all():
         kind = "NaN" if np.isnan(values).any() else "infinity"
@@ -46,7 +66,7 @@ def require_finite(path: str | Path, name: str, values: np.ndarray) -> None:
 
 
 def _read_weights(model: memoryview) -> Iterator[tuple[str, np.ndarray]]:
-    """The named arrays of floats of a serialized ModelProto, as they lie in it."""
+    """Yields name and values of the float arrays of a serialized ModelProto, not copied."""
     for field, graph in _fields(model):
         if field != _GRAPH_OF_MODEL or isinstance(graph, int):
             continue
@@ -63,7 +83,7 @@ def _read_weights(model: memoryview) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
-    """(number, value) of a protobuf message: an int, or a memoryview of what has a length."""
+    """Yields (number, value) of a protobuf message: an int, or a memoryview of the bytes."""
     position = 0
     while position < len(message):
         key, position = _read_varint(message, position)
@@ -72,7 +92,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
             value, position = _read_varint(message, position)
             yield key >> 3, value
             continue
-        size, position = (8 if kind == _FIXED64 else 4, position)
+        size = 8 if kind == _FIXED64 else 4
         if kind == _BYTES:
             size, position = _read_varint(message, position)
         yield key >> 3, message[position : position + size]

@@ -1,4 +1,4 @@
-"""Exported networks, called as the ones they were exported from.
+"""Runs exported networks in the same way as the networks they were exported from.
 
 Beside the network a file carries facts, as JSON under the key `ava_det`: the config it was built
 from (which has the frame grid, mean and std its clips must have) and the label map.
@@ -31,10 +31,12 @@ Shapes = dict[str, list[int | None]]
 
 
 class ExportedModel(nn.Module):
-    """A network that another runtime executes.
+    """Runs a network in another runtime.
 
-    run: arrays by name to logits. shapes: of the inputs it reads, None where any size goes. facts:
-    what its file says.
+    Args:
+        run: A function from arrays by name to logits.
+        shapes: Of the inputs that the network reads; None where any size fits.
+        facts: What the file says of itself.
     """
 
     def __init__(self, run: Run, shapes: Shapes, facts: Mapping[str, Any]) -> None:
@@ -46,11 +48,18 @@ class ExportedModel(nn.Module):
     def forward(
         self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
     ) -> Tensor:
-        """As `ActionDetector` or `ActionClassifier`: clips [B, 3, frames, H, W] and rois [K, 5] to
-        logits, float32.
+        """Computes logits as `ActionDetector` or `ActionClassifier` does.
 
-        Raises ValueError naming an input that is missing or that the exported network was not made
-        for.
+        Args:
+            slow: Clips [B, 3, frames, H, W] of the Slow pathway, if the network has one.
+            fast: Clips [B, 3, frames, H, W] of the Fast pathway, if the network has one.
+            rois: Boxes [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, for a detector.
+
+        Returns:
+            Logits, float32, on the device of the inputs.
+
+        Raises:
+            ValueError: An input is missing or has a shape that the network was not exported for.
         """
         given = {"slow": slow, "fast": fast, "rois": rois}
         arrays = {name: _to_array(name, given[name], shape) for name, shape in self._shapes.items()}
@@ -62,7 +71,7 @@ def read_facts(path: str | Path, runtime: str) -> dict[str, Any]:
     """Reads what a file of `export_model` says of itself: its config, label map and thresholds.
 
     Raises:
-        ValueError: as `load_exported` does.
+        ValueError: As in `load_exported`.
     """
     _require_file(path, runtime)
     if runtime == "openvino":
@@ -70,7 +79,7 @@ def read_facts(path: str | Path, runtime: str) -> dict[str, Any]:
     onnxruntime = import_extra("onnxruntime", "onnx")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
-    # to read it, not to run it
+    # the session only reads facts: optimizing the graph would be wasted time
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return _open_onnx(path, options, [])[1]
 
@@ -78,12 +87,19 @@ def read_facts(path: str | Path, runtime: str) -> dict[str, Any]:
 def load_exported(
     path: str | Path, runtime: str, device: torch.device, precision: str = "fp32"
 ) -> ExportedModel:
-    """A file of `export_model` under one of `RUNTIMES`.
+    """Loads a file of `export_model`.
 
     ONNX runs at the file's own precision, on CUDA where the installed onnxruntime has it and
-    `device` asks for it; OpenVINO runs on the CPU, its arithmetic at `precision`: fp32, bf16 where
-    the CPU computes it natively, or auto. Raises ValueError for a missing extra or a file that is
-    not one of ours.
+    `device` asks for it. OpenVINO runs on the CPU.
+
+    Args:
+        path: The file.
+        runtime: One of `RUNTIMES`.
+        device: Where the network should run.
+        precision: Of OpenVINO's arithmetic: fp32, bf16 where the CPU computes it natively, or auto.
+
+    Raises:
+        ValueError: An extra is not installed, or the file is not one of ours.
     """
     _require_file(path, runtime)
     return _load_onnx(path, device) if runtime == "onnx" else _load_openvino(path, precision)
@@ -113,7 +129,7 @@ def _load_onnx(path: str | Path, device: torch.device) -> ExportedModel:
 
 
 def _open_onnx(path: str | Path, options: Any, providers: list[str]) -> tuple[Any, dict[str, Any]]:
-    """A session of onnxruntime on these providers or the CPU, and the facts of the file."""
+    """Opens an ONNX file on these providers or the CPU: a session of onnxruntime, and the facts."""
     onnxruntime = import_extra("onnxruntime", "onnx")
     try:
         session = onnxruntime.InferenceSession(
@@ -153,7 +169,7 @@ def _load_openvino(path: str | Path, precision: str) -> ExportedModel:
 
 
 def _read_openvino(path: str | Path) -> tuple[Any, dict[str, Any]]:
-    """OpenVINO's network, not compiled yet, and the facts of the file."""
+    """Reads OpenVINO's network, not compiled yet, and the facts of the file."""
     try:
         network = import_extra("openvino", "openvino").Core().read_model(str(path))
     except RuntimeError as error:
@@ -164,11 +180,17 @@ def _read_openvino(path: str | Path) -> tuple[Any, dict[str, Any]]:
 
 
 def give_extent(rois: np.ndarray, spacing: float) -> np.ndarray:
-    """[K, 5] = (clip index, x1, y1, x2, y2) with boxes at least `spacing` of their coordinates wide
-    and high.
+    """Widens boxes without extent, for which OpenVINO's RoIAlign gives NaN.
 
-    OpenVINO's RoIAlign gives NaN for a box without extent, and in bfloat16 it has none where both
-    edges round to the same number: one of 0.8 pixels at x = 366 did.
+    In bfloat16 a box has no extent if both edges round to the same number: one of 0.8 pixels at
+    x = 366 did.
+
+    Args:
+        rois: [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels.
+        spacing: The least width and height of a box, as a share of its coordinates.
+
+    Returns:
+        The same with boxes at least that wide and high.
     """
     low = rois[:, 1:3]
     high = rois[:, 3:5]
@@ -177,7 +199,11 @@ def give_extent(rois: np.ndarray, spacing: float) -> np.ndarray:
 
 
 def import_extra(module: str, extra: str) -> ModuleType:
-    """Imports a library of an extra; raises ValueError with the command that installs it."""
+    """Imports a library of an extra.
+
+    Raises:
+        ValueError: It is not installed; the message has the command that installs it.
+    """
     try:
         return importlib.import_module(module)
     except ImportError:
@@ -187,14 +213,16 @@ def import_extra(module: str, extra: str) -> ModuleType:
 def _to_array(name: str, value: Tensor | None, shape: list[int | None]) -> np.ndarray:
     if value is None:
         raise ValueError(
-            f"the {name} {'are' if name == 'rois' else 'clip is'} missing: this network needs {name}"
+            f"the {name} {'are' if name == 'rois' else 'clip is'} missing: this network needs "
+            f"{name}"
         )
     if value.ndim != len(shape) or any(
         want not in (None, got) for want, got in zip(shape, value.shape, strict=True)
     ):
         wanted = " x ".join("any" if size is None else str(size) for size in shape)
         raise ValueError(
-            f"{name}: the exported network was made for {wanted}, received {' x '.join(map(str, value.shape))}"
+            f"{name}: the exported network was made for {wanted}, received "
+            f"{' x '.join(map(str, value.shape))}"
         )
     return np.ascontiguousarray(value.detach().float().cpu().numpy())
 

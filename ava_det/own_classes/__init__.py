@@ -1,5 +1,6 @@
-"""Own classes on a frozen backbone: features of boxes computed once, a head fitted on them, its
-scores made honest.
+"""Trains a head for own classes on a frozen backbone.
+
+Features of boxes are computed once, a head is fitted on them, and its scores are calibrated.
 """
 
 from ava_det.own_classes.calibration import calibrate, find_thresholds

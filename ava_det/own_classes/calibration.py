@@ -1,6 +1,4 @@
-"""Scores that mean what they say, and where to draw the line, per class, from labeled boxes the
-head has not seen.
-"""
+"""Calibrates a head's scores and chooses its thresholds, per class, from boxes it has not seen."""
 
 from __future__ import annotations
 
@@ -13,11 +11,16 @@ MIN_PRECISION = 0.5  # of the boxes that show a class
 
 
 def calibrate(layer: nn.Linear, logits: Tensor, labels: Tensor) -> None:
-    """Platt scaling (Platt 1999): scores become sigmoid(slope * logit + offset), folded into the
-    last linear layer.
+    """Calibrates scores by Platt scaling (Platt 1999).
 
-    layer: gave `logits` [N, C]. labels: [N, C] of the same boxes. A class keeps its scores where
-    there are too few examples, and where the fitted slope would turn their order round.
+    Scores become sigmoid(slope * logit + offset), which is folded into the last linear layer. A
+    class keeps its scores where there are too few examples, and where the fitted slope would turn
+    their order round.
+
+    Args:
+        layer: The layer that gave `logits`; it is changed in place.
+        logits: [N, C].
+        labels: [N, C] of the same boxes.
     """
     fitted = [_fit_platt(logits[:, column], labels[:, column]) for column in range(labels.shape[1])]
     slopes, offsets = torch.tensor(fitted).unbind(dim=1)
@@ -31,8 +34,7 @@ def _fit_platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     num_negative = len(labels) - num_positive
     if min(num_positive, num_negative) < MIN_EXAMPLES:
         return 1.0, 0.0
-    # Platt's targets: an example counts as one of infinitely many, so that no score has to be 0 or
-    # 1
+    # Platt's targets: an example counts as one of infinitely many, so that no score must be 0 or 1
     high = (num_positive + 1) / (num_positive + 2)
     low = 1 / (num_negative + 2)
     targets = torch.where(labels > 0, high, low).double()
@@ -52,11 +54,18 @@ def _fit_platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
 
 
 def find_thresholds(scores: Tensor, labels: Tensor) -> list[float]:
-    """For each class the score from which on it should be shown: that of the highest F1 on these
-    boxes at which at least half of what is shown is right, or 0.5 where there is none.
+    """Finds for each class the score from which on it should be shown.
 
-    scores, labels: [N, C]. It lies in the middle between the lowest score shown and the next one
-    below.
+    It is the threshold of the highest F1 on these boxes among those at which at least half of what
+    is shown is right; 0.5 where there is none. It lies in the middle between the lowest score shown
+    and the next one below.
+
+    Args:
+        scores: [N, C].
+        labels: [N, C] of the same boxes.
+
+    Returns:
+        C thresholds.
     """
     return [
         _find_threshold(scores[:, column], labels[:, column]) for column in range(labels.shape[1])

@@ -1,10 +1,10 @@
-"""Features of boxes, computed once and found again by all they depend on.
+"""Keeps features of boxes on disk, so that they are computed once.
 
 A folder holds two files a video: `VIDEO-KEY.npy`, float32 [N, D], which is read memory-mapped, and
-`VIDEO-KEY.json`, which says what its rows are. KEY is a hash of the weights and their settings, of
-the video file (its size and when it was changed), of the keyframes and of their boxes. Labels are
-not part of it: relabeling computes nothing anew, and another box in a video computes that video
-anew.
+`VIDEO-KEY.json`, which says what its rows are. KEY is a hash of everything the features depend on:
+the weights and their settings, the video file (its size and when it was changed), the keyframes and
+their boxes. Labels are not part of it: after relabeling nothing is computed again; after a change
+of a box, only the features of that video are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ FORMAT = 1  # raise it when the same weights and clips give other features
 
 
 def hash_weights(tensors: Mapping[str, Tensor]) -> str:
-    """Of names, shapes and values, whatever file they came from."""
+    """Hashes names, shapes and values of weights, whatever file they came from.
+
+    Returns:
+        SHA-256 as hexadecimal digits.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {list(tensor.shape)} {tensor.dtype} ".encode())
@@ -37,8 +41,12 @@ def hash_weights(tensors: Mapping[str, Tensor]) -> str:
 
 
 class FeatureCache:
-    """facts: what features depend on beside the clips, as JSON values: the hash of the weights,
-    sizes, frame grid.
+    """Finds and writes features of boxes in a folder.
+
+    Args:
+        folder: Where the features lie; it is made when the first are written.
+        facts: What features depend on beside the clips, as JSON values: the hash of the weights,
+            sizes, frame grid.
     """
 
     def __init__(self, folder: str | Path, facts: Mapping[str, Any]):
@@ -46,10 +54,15 @@ class FeatureCache:
         self._facts = {"format": FORMAT, **facts}
 
     def find(self, video: Path, keyframes: Sequence[Keyframe]) -> np.ndarray | None:
-        """float32 [N, D], memory-mapped, a row for each box of `keyframes` in order; None where
-        there are none yet.
+        """Finds the features of a video's boxes.
 
-        A row of NaN is a box whose clip could not be read.
+        Args:
+            video: The video file, or folder of pictures.
+            keyframes: The video's keyframes with their boxes.
+
+        Returns:
+            float32 [N, D], memory-mapped, one row for each box of `keyframes` in order, NaN where
+            the clip could not be read; None if there are no features yet.
         """
         path = self._path(video, keyframes)
         try:
@@ -64,7 +77,13 @@ class FeatureCache:
         return rows if whole else None
 
     def write(self, video: Path, keyframes: Sequence[Keyframe], rows: np.ndarray) -> None:
-        """Keeps the features of a video's boxes, as `find` returns them."""
+        """Writes the features of a video's boxes.
+
+        Args:
+            video: The video file, or folder of pictures.
+            keyframes: The video's keyframes with their boxes.
+            rows: Float [N, D], as `find` returns them.
+        """
         path = self._path(video, keyframes)
         write_json(path.with_suffix(".json"), self._describe(video, keyframes))
         with atomic_path(path) as temporary, open(temporary, "wb") as file:

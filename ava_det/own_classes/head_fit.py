@@ -1,9 +1,9 @@
-"""Linear layers on fixed features, fitted at once: the whole set is one batch, so no learning rate
-and no schedule.
+"""Fits linear layers on fixed features, with all boxes in one batch.
 
-The loss is binary cross-entropy per class plus an L2 penalty, on features brought to mean 0 and
-variance 1. For one layer that is convex: the answer is unique, whatever the seed. The scaling is
-folded into the first layer's weights at the end, so that a fitted head reads plain features.
+So there is no learning rate and no schedule. The loss is binary cross-entropy per class plus an L2
+penalty, on features scaled to mean 0 and variance 1. For one layer that is convex: the answer is
+unique, whatever the seed. The scaling is folded into the first layer's weights at the end, so that
+a fitted head reads plain features.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# strength of the penalty, tried from strong to weak; which is right depends on how many boxes there
-# are
+# strength of the penalty, tried from strong to weak; the right one depends on the number of boxes
 PENALTIES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 MAX_ITERATIONS = 100
 NEVER = -10.0  # the bias of an action without an example: a score of 0.00005
@@ -25,11 +24,15 @@ NEVER = -10.0  # the bias of an action without an example: a score of 0.00005
 def choose_head(
     layers: nn.Sequential, train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor]
 ) -> tuple[nn.Sequential, float]:
-    """`layers` fitted on `train` with the penalty that does best on `val` by cross-entropy, and
-    that penalty.
+    """Fits a head with each of `PENALTIES` and chooses the one of lowest cross-entropy on `val`.
 
-    layers: from features [N, D] to logits [N, C], the last one linear. train, val: features [N, D]
-    and labels [N, C].
+    Args:
+        layers: From features [N, D] to logits [N, C], the last one linear; they are not changed.
+        train: Features [N, D] and labels [N, C] to fit the layers on.
+        val: The same to choose the penalty on.
+
+    Returns:
+        The fitted layers and their penalty.
     """
     found: tuple[float, nn.Sequential, float] | None = None
     for penalty in PENALTIES:
@@ -45,8 +48,18 @@ def choose_head(
 def fit_head(
     layers: nn.Sequential, features: Tensor, labels: Tensor, penalty: float
 ) -> nn.Sequential:
-    """A copy of `layers` that minimizes mean cross-entropy + penalty / 2 * (sum of squared weights)
-    / classes.
+    """Fits a copy of some layers by L-BFGS.
+
+    It minimizes mean cross-entropy + penalty / 2 * (sum of squared weights) / classes.
+
+    Args:
+        layers: From features [N, D] to logits [N, C], the first and the last one linear.
+        features: [N, D].
+        labels: [N, C].
+        penalty: Strength of the L2 penalty.
+
+    Returns:
+        The fitted copy, without gradients.
     """
     fitted = copy.deepcopy(layers).float()
     first = fitted[0]
@@ -59,7 +72,8 @@ def fit_head(
     scaled = (features - mean) / std
     share = ((labels.sum(dim=0) + 0.5) / (len(labels) + 1)).logit()
     with torch.no_grad():
-        last.weight.zero_() if first is last else None
+        if first is last:
+            last.weight.zero_()
         last.bias.copy_(share)
     weights = [layer.weight for layer in fitted if isinstance(layer, nn.Linear)]
     optimizer = torch.optim.LBFGS(
@@ -69,13 +83,8 @@ def fit_head(
     def compute_loss() -> Tensor:
         optimizer.zero_grad()
         loss = F.binary_cross_entropy_with_logits(fitted(scaled), labels)
-        loss = (
-            loss
-            + penalty
-            / 2
-            * torch.stack([weight.square().sum() for weight in weights]).sum()
-            / labels.shape[1]
-        )
+        squares = torch.stack([weight.square().sum() for weight in weights]).sum()
+        loss = loss + penalty / 2 * squares / labels.shape[1]
         loss.backward()
         return loss
 
@@ -87,7 +96,15 @@ def fit_head(
 
 
 def place_columns(narrow: nn.Linear, wide: nn.Linear, columns: list[int]) -> None:
-    """Puts the outputs of `narrow` at `columns` of `wide`; its other outputs say "never"."""
+    """Copies the outputs of a layer to some columns of a wider one.
+
+    The other outputs of the wider layer get weight 0 and bias `NEVER`.
+
+    Args:
+        narrow: The layer to copy.
+        wide: The layer to fill; it is changed in place.
+        columns: Which output of `wide` each output of `narrow` becomes.
+    """
     with torch.no_grad():
         wide.weight.zero_()
         wide.bias.fill_(NEVER)

@@ -1,5 +1,6 @@
-"""Cached features as a table that opens in any spreadsheet: what each box is, where it lies, and
-what it looks like.
+"""Writes cached features as a table that opens in any spreadsheet.
+
+Each row says where a box is, what it is labeled, and which other box looks most like it.
 """
 
 from __future__ import annotations
@@ -36,8 +37,13 @@ CHUNK = 1024  # boxes compared with all others at a time
 
 @dataclass
 class Row:
-    """A labeled box: of which split and keyframe, at x1, y1, x2, y2 (fractions of the frame), with
-    which actions.
+    """Describes a labeled box.
+
+    Attributes:
+        split: Its split, such as `train`.
+        keyframe: Its keyframe.
+        box: x1, y1, x2, y2 as fractions of the frame.
+        labels: Names of its actions, separated by semicolons.
     """
 
     split: str
@@ -51,13 +57,16 @@ def write_table(
     splits: Mapping[str, tuple[Sequence[Keyframe], Tensor]],
     label_map: Mapping[int, str],
 ) -> None:
-    """A CSV with a header, a row for each box of all splits: what it is labeled, and the box that
-    looks most like it.
+    """Writes a CSV with a header and one row for each box of all splits.
 
-    splits: keyframes and the features [N, D] of their boxes, in order. The nearest box is the most
-    similar of another keyframe, by cosine similarity of features brought to mean 0 and variance 1;
-    where its labels differ, one of the two may be wrong. The components are the first two principal
-    ones of all boxes: a map of the set.
+    The nearest box is the most similar of another keyframe, by cosine similarity of features scaled
+    to mean 0 and variance 1; where its labels differ, one of the two may be wrong. The components
+    are the first two principal ones of all boxes: a map of the set.
+
+    Args:
+        path: The CSV file.
+        splits: Name -> keyframes, and the features [N, D] of their boxes in order.
+        label_map: Action id -> name.
     """
     rows = [
         row for name, (keyframes, _) in splits.items() for row in _rows(name, keyframes, label_map)
@@ -72,22 +81,27 @@ def write_table(
         for row, other, value, place in zip(
             rows, nearest, similarity, components.tolist(), strict=True
         ):
-            like = rows[other] if other >= 0 else None
             writer.writerow(
                 [
                     row.split,
-                    row.keyframe.video_id,
-                    f"{row.keyframe.timestamp:g}",
-                    *(f"{v:.4f}" for v in row.box),
+                    *_name_keyframe(row.keyframe),
+                    *(f"{coordinate:.4f}" for coordinate in row.box),
+                    row.labels,
+                    *_describe_nearest(rows[other] if other >= 0 else None, value),
+                    *(f"{coordinate:.4f}" for coordinate in place),
                 ]
-                + [row.labels]
-                + (
-                    [like.keyframe.video_id, f"{like.keyframe.timestamp:g}", like.labels]
-                    if like
-                    else ["", "", ""]
-                )
-                + [f"{value:.4f}" if like else "", *(f"{v:.4f}" for v in place)]
             )
+
+
+def _name_keyframe(keyframe: Keyframe) -> list[str]:
+    return [keyframe.video_id, f"{keyframe.timestamp:g}"]
+
+
+def _describe_nearest(nearest: Row | None, similarity: float) -> list[str]:
+    """Returns the four columns of the nearest box, empty where there is none."""
+    if nearest is None:
+        return ["", "", "", ""]
+    return [*_name_keyframe(nearest.keyframe), nearest.labels, f"{similarity:.4f}"]
 
 
 def _rows(split: str, keyframes: Sequence[Keyframe], label_map: Mapping[int, str]) -> list[Row]:
@@ -96,15 +110,17 @@ def _rows(split: str, keyframes: Sequence[Keyframe], label_map: Mapping[int, str
         labels = (
             keyframe.labels if keyframe.labels is not None else torch.zeros(len(keyframe.boxes), 0)
         )
-        for box, own in zip(keyframe.boxes.tolist(), labels, strict=True):
-            ids = (own.nonzero().flatten() + 1).tolist()
+        for box, actions in zip(keyframe.boxes.tolist(), labels, strict=True):
+            ids = (actions.nonzero().flatten() + 1).tolist()
             rows.append(Row(split, keyframe, box, "; ".join(label_map.get(i, str(i)) for i in ids)))
     return rows
 
 
 def _find_nearest(scaled: Tensor, groups: Sequence[int]) -> tuple[list[int], list[float]]:
-    """For each row the most similar one of another group, -1 where there is none, and the cosine of
-    the two.
+    """Finds for each row the most similar one of another group.
+
+    Returns:
+        Its index, -1 where there is none, and the cosine of the two.
     """
     unit = torch.nn.functional.normalize(scaled, dim=1)
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
@@ -121,8 +137,9 @@ def _find_nearest(scaled: Tensor, groups: Sequence[int]) -> tuple[list[int], lis
 
 
 def _compute_components(scaled: Tensor) -> Tensor:
-    """[N, 2]: coordinates along the two directions of largest variance; the sign makes the largest
-    one positive.
+    """Computes coordinates [N, 2] along the two directions of largest variance.
+
+    The sign makes the largest coordinate positive.
     """
     if min(scaled.shape) < 2:
         return torch.zeros(len(scaled), 2)
