@@ -1,6 +1,4 @@
-"""Weights in and out: atomic saves, safe loads of any published format, and a report of what did
-not fit.
-"""
+"""Saves weights atomically, and loads any published format with a report of what did not fit."""
 
 from ava_det.checkpoint.architecture import name_family
 from ava_det.checkpoint.files import WeightsError, save_checkpoint, save_safetensors

@@ -1,6 +1,4 @@
-"""What network a state dict belongs to, as far as its names and shapes tell: for sentences about
-what does not fit.
-"""
+"""Describes the network of a state dict by its names and shapes, for messages about misfits."""
 
 from __future__ import annotations
 
@@ -28,7 +26,14 @@ _FAMILIES = {
 
 
 def name_family(names: Iterable[str]) -> str | None:
-    """What other network has such names; None where nobody knows."""
+    """Names another kind of network by the names of its entries.
+
+    Args:
+        names: Of the entries.
+
+    Returns:
+        Such as "a DETR"; None where the names are not known.
+    """
     found = list(names)
     return next(
         (
@@ -41,9 +46,14 @@ def name_family(names: Iterable[str]) -> str | None:
 
 
 def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
-    """Keys of the `model` section -> what they must be for these entries, under our names.
+    """Describes a network in keys of the `model` section.
 
-    What names and shapes do not tell is not among them.
+    Args:
+        tensors: Its entries under our names.
+
+    Returns:
+        Key -> the value that fits these entries; keys that names and shapes do not determine are
+        left out.
     """
     slow, fast = (
         tensors.get(f"backbone.{pathway}.stem.conv.weight") for pathway in ("slow", "fast")
@@ -56,9 +66,8 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
         facts["model.backbone"] = "slowfast"
         facts["model.beta_inv"] = len(slow) // max(len(fast), 1)
     else:
-        facts["model.backbone"] = (
-            "fast_only" if slow is None else "i3d" if slow.shape[2] > 1 else "slow_only"
-        )
+        single = "i3d" if first.shape[2] > 1 else "slow_only"
+        facts["model.backbone"] = "fast_only" if slow is None else single
     facts["model.depth"] = 2 + 3 * sum(_count_blocks(tensors, stage) for stage in range(2, 6))
     if slow is not None:
         facts["model.width"] = len(slow)
@@ -78,10 +87,17 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
 
 
 def compare_networks(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> str:
-    """How the network of a file differs from the one it is to be loaded into, in the words of the
-    config.
+    """Says how the network of a file differs from a model, in keys of the config.
+
+    Args:
+        theirs: The file's entries, under our names.
+        ours: The model's entries.
+
+    Returns:
+        Parts of a sentence, separated by semicolons; empty where no difference is known.
     """
-    file, model = describe_network(theirs), describe_network(ours)
+    file = describe_network(theirs)
+    model = describe_network(ours)
     differing = [key for key in file if key in model and file[key] != model[key]]
     parts = []
     if "model.depth" in differing:
@@ -95,6 +111,6 @@ def compare_networks(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -
 
 
 def _count_blocks(names: Iterable[str], stage: int) -> int:
-    """Of one pathway; both have the same."""
+    """Counts a stage's blocks in one pathway; both have the same."""
     pattern = re.compile(rf"backbone\.(?:slow|fast)\.res{stage}\.blocks\.(\d+)\.")
     return 1 + max((int(match[1]) for name in names if (match := pattern.match(name))), default=-1)

@@ -1,8 +1,8 @@
-"""Reading weight files without running them, and writing ours atomically.
+"""Reads weight files without running them, and writes ours atomically.
 
 A file is recognized by its bytes, never by its name: published Caffe2 weights and torch weights
 share the extension `.pkl`. Everything is unpickled against an allow-list, so a file can hold
-tensors, numbers and text and nothing that acts.
+tensors, numbers and text, and no code is executed.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ from ava_det.files.safe_pickle import ARRAY_GLOBALS, describe_unpickling, load_a
 
 
 class WeightsError(ValueError):
-    """A weights file that cannot be used, and why, in one sentence."""
+    """Tells in one sentence why a weights file cannot be used."""
 
 
 def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Writes `state` (tensors, numbers, text, containers of them) in torch's format, whole or not
-    at all.
+    """Writes a checkpoint in torch's format, whole or not at all.
 
-    Ours hold {"model": state_dict, "config": plain dict, "label_map": {id: name}, ...training
-    state}.
+    Args:
+        path: The file.
+        state: Tensors, numbers, text and containers of them. Ours hold {"model": state_dict,
+            "config": plain dict, "label_map": {id: name}, ...training state}.
 
-    Raises OSError naming the file and the reason where the disk is full; the file before it stays.
+    Raises:
+        OSError: The file cannot be written, for instance because the disk is full. The message
+            names the file and the reason; a file that was there before stays.
     """
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         try:
@@ -52,8 +55,12 @@ def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:
 def save_safetensors(
     path: str | Path, model: Mapping[str, Tensor], facts: Mapping[str, Any]
 ) -> None:
-    """Writes a state dict as safetensors; `facts` (config, label map, origin) go into its header as
-    JSON.
+    """Writes a state dict as safetensors.
+
+    Args:
+        path: The file.
+        model: The state dict.
+        facts: JSON values for the file's header: config, label map, origin.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.items()}
     header = {name: json.dumps(value) for name, value in facts.items()}
@@ -62,10 +69,16 @@ def save_safetensors(
 
 
 def read_file(path: str | Path) -> dict[str, Any]:
-    """The dictionary inside a weights file: torch (zip or legacy), Caffe2 pickle, or safetensors.
+    """Reads the dictionary inside a weights file.
 
-    Tensors stay on the CPU. Raises WeightsError in one sentence for a missing, foreign, truncated
-    or unsafe file.
+    Args:
+        path: The file: torch's (zip or legacy), a Caffe2 pickle, or safetensors.
+
+    Returns:
+        What the file holds, its tensors on the CPU.
+
+    Raises:
+        WeightsError: The file is missing, foreign, truncated or unsafe.
     """
     path = Path(path)
     if path.is_dir():
@@ -109,7 +122,8 @@ def _read_torch(path: Path) -> Any:
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
     with safetensors.safe_open(path, framework="pt") as file:
-        content: dict[str, Any] = {"model": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        content: dict[str, Any] = {"model": tensors}
         for name, text in (file.metadata() or {}).items():
             try:
                 content[name] = json.loads(text)
@@ -123,9 +137,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 class _Ignored:
-    """Stands in for training logs that MMEngine pickles into its checkpoints; holds nothing, does
-    nothing.
-    """
+    """Replaces training logs that MMEngine pickles into its checkpoints; it holds nothing."""
 
     def __new__(cls, *_arguments: object) -> _Ignored:
         return object.__new__(cls)

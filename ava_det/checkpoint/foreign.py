@@ -1,4 +1,4 @@
-"""What a file is that was given as weights and is none, by its first bytes, and what to do."""
+"""Says what a file is that was given as weights and is none, and what to do about it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _OTHERS = {
 
 
 def describe_foreign(path: Path, start: bytes) -> str | None:
-    """What is wrong with a file that is no weights file, for a sentence that begins with its name.
+    """Recognizes files of other kinds, for a sentence that begins with the file's name.
 
     Args:
         path: Of the file.
         start: Its first 64 bytes or more.
 
     Returns:
-        What it is and what to do; None where nothing of the kind is recognized.
+        What it is and what to do; None where it is not recognized.
     """
     for mark, kind in _COMPRESSED.items():
         if start.startswith(mark):
@@ -44,7 +44,7 @@ def describe_foreign(path: Path, start: bytes) -> str | None:
 
 
 def _describe_zip(path: Path) -> str | None:
-    """torch's own files are zip archives too, with a data.pkl."""
+    """Recognizes zip archives that are not torch's, which have a data.pkl."""
     if not zipfile.is_zipfile(path):
         return None  # cut short: torch's reader says so
     with zipfile.ZipFile(path) as archive:

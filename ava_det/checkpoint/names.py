@@ -1,4 +1,4 @@
-"""Other people's parameter names in terms of ours: one table per source.
+"""Translates the parameter names of other projects to ours, with one table for each project.
 
 A table is a list of (pattern, replacement); the first pattern that matches the whole name wins, and
 a name that none matches stays as it is, so that it is reported as unexpected. BN entries end in X =
@@ -25,7 +25,7 @@ Table = list[tuple[str, Replacement]]
 
 
 def detect_source(names: Iterable[str]) -> str:
-    """Which of `SOURCES` wrote a state dict with these names; "ava_det" if none is recognized."""
+    """Detects which of `SOURCES` wrote a state dict; returns "ava_det" if none is recognized."""
     found = list(names)
     for source, pattern in _MARKS.items():
         if any(re.match(pattern, name) for name in found):
@@ -34,11 +34,14 @@ def detect_source(names: Iterable[str]) -> str:
 
 
 def find_prefix(names: Iterable[str]) -> tuple[str, str]:
-    """What stands before the names of a network in a larger module, such as "model.", and who wrote
-    the names.
+    """Finds what stands before a network's names in a larger module, such as "model.".
 
-    The empty prefix and "ava_det" if no names are recognized, behind any prefix. Of several
-    networks the first is taken.
+    Args:
+        names: Of all entries of the module. Of several networks the first is taken.
+
+    Returns:
+        The prefix, and which of `SOURCES` wrote the names; "" and "ava_det" if no names are
+        recognized behind any prefix.
     """
     found = list(names)
     for before in ("", r"(?:[\w-]+\.)+?"):
@@ -50,9 +53,17 @@ def find_prefix(names: Iterable[str]) -> tuple[str, str]:
 
 
 def rename(names: Iterable[str], source: str) -> dict[str, str]:
-    """Names of `source` -> ours; those that carry no weights (momentum and such) are left out.
+    """Translates names to ours; those that carry no weights (momentum and such) are left out.
 
-    Raises ValueError if two of them claim the same name.
+    Args:
+        names: Of the entries.
+        source: Who wrote them, one of `SOURCES`.
+
+    Returns:
+        Name in the file -> our name.
+
+    Raises:
+        ValueError: Two entries get the same name.
     """
     found = list(names)
     table = _tables(found)[source]
@@ -70,7 +81,7 @@ def rename(names: Iterable[str], source: str) -> dict[str, str]:
 
 
 def translate(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """The tensors under our names, as `rename` has them."""
+    """Returns the tensors under our names, as `rename` gives them."""
     return {ours: tensors[name] for name, ours in rename(tensors, source).items()}
 
 
@@ -112,6 +123,7 @@ def _lateral(number: str, shift: int) -> str:
 
 def _caffe2() -> Table:
     bn = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
+    weights = {"w": "weight", "b": "bias"}
     parts = {"branch1": "shortcut", "branch2a": "a", "branch2b": "b", "branch2c": "c"}
 
     def pathway(prefix: str | None) -> str:
@@ -141,15 +153,13 @@ def _caffe2() -> Table:
         ),
         (
             r"(t_)?nonlocal_conv(\d)_(\d+)_(theta|phi|g|out)_(w|b)",
-            lambda m: (
-                f"{pathway(m[1])}.res{m[2]}.non_local.{m[3]}.{m[4]}.{'weight' if m[5] == 'w' else 'bias'}"
-            ),
+            lambda m: f"{pathway(m[1])}.res{m[2]}.non_local.{m[3]}.{m[4]}.{weights[m[5]]}",
         ),
         (
             r"(t_)?nonlocal_conv(\d)_(\d+)_bn_(s|b|rm|riv)",
             lambda m: f"{pathway(m[1])}.res{m[2]}.non_local.{m[3]}.bn.{bn[m[4]]}",
         ),
-        (r"pred_(w|b)", lambda m: f"head.projection.{'weight' if m[1] == 'w' else 'bias'}"),
+        (r"pred_(w|b)", lambda m: f"head.projection.{weights[m[1]]}"),
     ]
 
 

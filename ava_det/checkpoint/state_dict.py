@@ -1,5 +1,6 @@
-"""Finds the state dict in what a weights file holds: in which container, behind which prefix, and
-that it is sound.
+"""Finds a network's state dict in the content of a weights file, and checks that it is sound.
+
+It may lie in any container and behind any prefix.
 """
 
 from __future__ import annotations
@@ -39,11 +40,14 @@ _WRAPPERS = re.compile(
 
 
 class StateDict(NamedTuple):
-    """A network's entries under our names.
+    """Holds a network's entries under our names.
 
-    source: who named them (`names.SOURCES`). place: the container and prefix they were found in,
-    for messages, empty where the file holds them directly. beside: entries of the same container
-    that belong to something else.
+    Attributes:
+        tensors: Name -> tensor.
+        source: Who named them in the file, one of `names.SOURCES`.
+        place: The container and prefix they were found in, for messages; empty where the file holds
+            them directly.
+        beside: Entries of the same container that belong to something else.
     """
 
     tensors: dict[str, Tensor]
@@ -53,10 +57,14 @@ class StateDict(NamedTuple):
 
 
 def find_state_dict(content: Mapping[str, Any]) -> StateDict:
-    """The network's weights in the content of a file, under our names.
+    """Finds a network's weights in the content of a file.
 
-    Raises ValueError if there are none, if it is not clear which are meant, or if an entry holds
-    NaN or infinity.
+    Args:
+        content: What `files.read_file` returns.
+
+    Raises:
+        ValueError: There are none, it is not clear which are meant, or an entry holds NaN or
+            infinity.
     """
     container, entries = find_container(content)
     prefix, source = find_prefix(entries)
@@ -71,11 +79,17 @@ def find_state_dict(content: Mapping[str, Any]) -> StateDict:
 
 
 def find_container(content: Mapping[str, Any]) -> tuple[str, dict[str, Tensor]]:
-    """The keys that lead to the network's entries, joined by dots, and these, without what wrappers
-    add to names.
+    """Finds the container that holds the network's entries.
 
-    Raises ValueError if the content holds no weights, or several networks under keys that nobody
-    knows.
+    Args:
+        content: What `files.read_file` returns.
+
+    Returns:
+        The keys that lead to the container, joined by dots, and its entries, without what wrappers
+        add to their names.
+
+    Raises:
+        ValueError: The content holds no weights, or several networks under unknown keys.
     """
     found = _search(content, ())
     if found is None:
@@ -92,8 +106,14 @@ def find_container(content: Mapping[str, Any]) -> tuple[str, dict[str, Tensor]]:
 
 
 def require_finite(values: Any, name: str = "") -> None:
-    """Raises ValueError naming the first tensor of nested mappings and lists that holds NaN or
-    infinity.
+    """Checks the tensors of nested mappings and lists.
+
+    Args:
+        values: A tensor, or mappings and lists of tensors and other values, nested in any way.
+        name: What comes before the tensors' names in the message.
+
+    Raises:
+        ValueError: A tensor holds NaN or infinity; the message names the first.
     """
     for where, tensor in _walk(values, name):
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
@@ -117,7 +137,7 @@ def _walk(values: Any, name: str) -> Iterator[tuple[str, Tensor]]:
 def _search(
     content: Mapping[Any, Any], path: tuple[str, ...]
 ) -> tuple[tuple[str, ...], dict[str, Tensor]] | None:
-    """The first container, by the order of what is known, that holds entries of a network."""
+    """Finds the first container, in the order of `CONTAINERS`, that holds entries of a network."""
     nested = {str(key): value for key, value in content.items() if isinstance(value, Mapping)}
     if len(path) < 4:
         for key in (*CONTAINERS, *AVERAGES):
@@ -146,7 +166,7 @@ def _search(
 
 
 def _as_tensor(value: Any) -> Tensor | None:
-    """Detectron2's and Caffe2's zoos keep NumPy arrays."""
+    """Returns a tensor, or an array of Detectron2's or Caffe2's zoo, as a tensor; else None."""
     if isinstance(value, np.ndarray) and value.dtype != object:
         return torch.from_numpy(value.copy())
     return value if isinstance(value, Tensor) else None
@@ -155,11 +175,14 @@ def _as_tensor(value: Any) -> Tensor | None:
 def _split_entries(
     names: Iterable[str], prefix: str, source: str
 ) -> tuple[dict[str, str], list[str]]:
-    """Names without the prefix -> as they are in the file, and the names of what does not belong to
-    the network.
+    """Separates the network's entries from those of something else.
 
     A head may stand beside a backbone that has a prefix of its own, as in a Lightning module of two
     parts.
+
+    Returns:
+        Names without the prefix -> names in the file, and the names of what does not belong to the
+        network.
     """
     inside: dict[str, str] = {}
     beside = []

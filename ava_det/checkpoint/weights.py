@@ -1,4 +1,4 @@
-"""Loading weights into a model, whoever published them, with a report of every key."""
+"""Loads weights of any publisher into a model, with a report of every key."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ from ava_det.checkpoint.zoo import resolve_weights
 
 @dataclass
 class WeightsReport:
-    """What became of every parameter and buffer, under our names.
+    """Reports what became of every parameter and buffer, under our names.
 
-    source: who wrote the file (`names.SOURCES`). loaded: in the file and now in the model. missing:
-    only in the model. unexpected: only in the file. wrong_shape: in both, with shapes that do not
-    fit; `shapes` shows them. place: the container and prefix the entries were found in. beside:
-    entries there that belong to something else.
+    Attributes:
+        source: Who wrote the file, one of `names.SOURCES`.
+        loaded: In the file and now in the model.
+        missing: Only in the model.
+        unexpected: Only in the file.
+        wrong_shape: In both, with shapes that do not fit.
+        shapes: Name -> both shapes, for the entries of `wrong_shape`.
+        place: The container and prefix the entries were found in.
+        beside: Entries there that belong to something else.
     """
 
     source: str
@@ -48,8 +53,9 @@ class WeightsReport:
         return "; ".join(parts)
 
     def explain(self, names: Sequence[str]) -> str:
-        """Those of `names` that did not fit, by kind of misfit, the first few with shapes."""
-        wanted, parts = set(names), []
+        """Says which of `names` did not fit, by kind of misfit, the first few with shapes."""
+        wanted = set(names)
+        parts = []
         for kind, text in (
             (self.missing, "missing from the file"),
             (self.unexpected, "in the file but not in the model"),
@@ -64,11 +70,16 @@ class WeightsReport:
 
 
 def load_checkpoint(file: str | Path) -> dict[str, Any]:
-    """What a weights file holds, under its authors' names and on the CPU; for ours {"model",
-    "config", ...}.
+    """Reads what a weights file holds, under its authors' names; nothing in it is executed.
 
-    file: a path, or a name of the model zoo. Nothing in it is executed. Raises WeightsError in one
-    sentence for a missing, foreign, truncated or unsafe file.
+    Args:
+        file: A path, or a name of the model zoo.
+
+    Returns:
+        The file's dictionary, its tensors on the CPU; for our files {"model", "config", ...}.
+
+    Raises:
+        WeightsError: The file is missing, foreign, truncated or unsafe.
     """
     return read_file(resolve_weights(file))
 
@@ -76,22 +87,35 @@ def load_checkpoint(file: str | Path) -> dict[str, Any]:
 def load_weights(
     model: nn.Module, file: str | Path, allow_missing: Sequence[str] = ()
 ) -> WeightsReport:
-    """Copies the weights in `file` into `model`, or changes nothing and raises.
+    """Copies the weights of a file into a model, or changes nothing and raises.
 
-    file: a path, or a name of the model zoo; any format `read_file` knows, holding our names or
-    those of PySlowFast, pytorchvideo, MMAction2, Caffe2, Detectron2 or a 2D ImageNet ResNet
-    (inflated over time). allow_missing: prefixes of our names that may be missing, unexpected or of
-    another shape, such as ("head",) when a Kinetics checkpoint initializes a detector. Entries may
-    lie in any container and behind any prefix, as training frameworks leave them; see
-    `find_state_dict`. Raises WeightsError in one sentence: for entries that do not fit, with the
-    first of them and what network the file is of, or for the first one that holds NaN or infinity.
+    Entries may lie in any container and behind any prefix, as training frameworks leave them; see
+    `find_state_dict`.
+
+    Args:
+        model: The model.
+        file: A path, or a name of the model zoo; any format `read_file` knows, with our names or
+            those of PySlowFast, pytorchvideo, MMAction2, Caffe2, Detectron2 or a 2D ImageNet ResNet
+            (inflated over time).
+        allow_missing: Prefixes of our names that may be missing, unexpected or of another shape,
+            such as ("head",) when a Kinetics checkpoint initializes a detector.
+
+    Raises:
+        WeightsError: Entries do not fit (the message has the first of them and what network the
+            file is of), or one holds NaN or infinity, or the file cannot be read.
     """
     return copy_weights(model, find_weights(file, load_checkpoint(file)), file, allow_missing)
 
 
 def find_weights(file: str | Path, content: Mapping[str, Any]) -> StateDict:
-    """The state dict in the content of a file. Raises WeightsError, which begins with the file's
-    name.
+    """Finds the state dict in the content of a file.
+
+    Args:
+        file: Its name, for messages.
+        content: What `load_checkpoint` returns.
+
+    Raises:
+        WeightsError: There is none; the message begins with the file's name.
     """
     try:
         return find_state_dict(content)
@@ -102,12 +126,21 @@ def find_weights(file: str | Path, content: Mapping[str, Any]) -> StateDict:
 def copy_weights(
     model: nn.Module, found: StateDict, file: str | Path, allow_missing: Sequence[str] = ()
 ) -> WeightsReport:
-    """The second half of `load_weights`: what `find_weights` found goes into `model`; `file` is for
-    the message.
+    """Copies what `find_weights` found into a model: the second half of `load_weights`.
+
+    Args:
+        model: The model.
+        found: The entries.
+        file: Their file's name, for messages.
+        allow_missing: As in `load_weights`.
+
+    Raises:
+        WeightsError: Entries do not fit; the model is unchanged.
     """
     targets = model.state_dict()
     fitted, report = _match(found.tensors, targets, found.source)
-    report.place, report.beside = found.place, found.beside
+    report.place = found.place
+    report.beside = found.beside
     problems = [
         name
         for name in (*report.missing, *report.unexpected, *report.wrong_shape)
@@ -130,9 +163,7 @@ def _describe_misfit(
     file: str | Path,
     problems: Sequence[str],
 ) -> str:
-    """Why a file does not fit, in one sentence of a few lines: what network it is of, then the
-    first entries.
-    """
+    """Says why a file does not fit: what network it is of, then the first entries."""
     reasons = compare_networks(found.tensors, targets)
     if not report.loaded:
         family = name_family([*found.tensors, *found.beside])
@@ -152,7 +183,9 @@ def _quote(names: Sequence[str], limit: int = 4) -> str:
 def _match(
     tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor], source: str
 ) -> tuple[dict[str, Tensor], WeightsReport]:
-    report, fitted = WeightsReport(source), {}
+    """Fits a file's entries to a model's, and reports each."""
+    report = WeightsReport(source)
+    fitted = {}
     has_background = source == "mmaction2" and _has_background(tensors, targets)
     for name, target in targets.items():
         if name not in tensors:
@@ -180,11 +213,11 @@ def _match(
 
 
 def _has_background(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> bool:
-    """Whether row 0 of MMAction2's head is its background class, which is no action.
+    """Tells whether row 0 of MMAction2's head is its background class, which is no action.
 
     Its detectors have one row more than there are actions. The loss leaves the row out, so that its
-    bias stays at the initial 0: that tells it from an action where the model has as many classes as
-    the head has rows.
+    bias stays at the initial 0: that distinguishes it from an action where the model has as many
+    classes as the head has rows.
     """
     bias, target = (entries.get("head.projection.bias") for entries in (tensors, targets))
     if bias is None or target is None or not len(bias):
@@ -193,10 +226,10 @@ def _has_background(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]
 
 
 def _fit(tensor: Tensor, target: Tensor) -> Tensor | None:
-    """The tensor in the target's shape, or None if it does not fit.
+    """Returns the tensor in the target's shape, or None if it does not fit.
 
-    2D convolutions are inflated over time; trailing dimensions of size one come and go (a linear
-    layer stored as a convolution).
+    2D convolutions are inflated over time; trailing dimensions of size one are added or removed (a
+    linear layer stored as a convolution).
     """
     if tensor.shape == target.shape:
         return tensor

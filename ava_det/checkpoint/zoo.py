@@ -1,5 +1,4 @@
-"""Published weights by name: where they are, under which license, and a cache folder they are
-downloaded to.
+"""Lists published weights by name, and downloads them to a cache folder.
 
 MODEL_ZOO.md says what each scored. `resolve_weights` is called by everything that reads weights, so
 a name works wherever a file does.
@@ -29,7 +28,12 @@ from ava_det.files import atomic_path, suggest_file
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """url: None where the model is published and its weights are not."""
+    """Describes published weights.
+
+    Attributes:
+        url: Where they are; None where the model is published and its weights are not.
+        license: Under which license.
+    """
 
     url: str | None
     license: str
@@ -49,7 +53,9 @@ ZOO: dict[str, PublishedWeights] = {
         # PySlowFast, AVA
         "pyslowfast/SLOW_8x8_R50": f"{_PYSLOWFAST}/ava/C2D_8x8_R50.pkl",
         "pyslowfast/SLOWFAST_32x2_R50_SHORT": None,
-        "pyslowfast/SLOWFAST_32x2_R101_50_50_v2.1": f"{_PYSLOWFAST}/ava/SLOWFAST_32x2_R101_50_50_v2.1.pkl",
+        "pyslowfast/SLOWFAST_32x2_R101_50_50_v2.1": (
+            f"{_PYSLOWFAST}/ava/SLOWFAST_32x2_R101_50_50_v2.1.pkl"
+        ),
         "pyslowfast/SLOWFAST_32x2_R101_50_50": f"{_PYSLOWFAST}/ava/SLOWFAST_32x2_R101_50_50.pkl",
         "pyslowfast/SLOWFAST_64x2_R101_50_50": f"{_PYSLOWFAST}/ava/SLOWFAST_64x2_R101_50_50.pkl",
         # PySlowFast, the Kinetics weights those were trained from
@@ -57,32 +63,46 @@ ZOO: dict[str, PublishedWeights] = {
         "pyslowfast/pretrain/SLOWFAST_32x2_R101_50_50_v2.1": (
             f"{_PYSLOWFAST}/ava/pretrain/SLOWFAST_32x2_R101_50_50_v2.1.pkl"
         ),
-        "pyslowfast/pretrain/SLOWFAST_32x2_R101_50_50": f"{_PYSLOWFAST}/ava/pretrain/SLOWFAST_32x2_R101_50_50.pkl",
-        "pyslowfast/pretrain/SLOWFAST_64x2_R101_50_50": f"{_PYSLOWFAST}/ava/pretrain/SLOWFAST_64x2_R101_50_50.pkl",
+        "pyslowfast/pretrain/SLOWFAST_32x2_R101_50_50": (
+            f"{_PYSLOWFAST}/ava/pretrain/SLOWFAST_32x2_R101_50_50.pkl"
+        ),
+        "pyslowfast/pretrain/SLOWFAST_64x2_R101_50_50": (
+            f"{_PYSLOWFAST}/ava/pretrain/SLOWFAST_64x2_R101_50_50.pkl"
+        ),
         # PySlowFast, Kinetics
         "pyslowfast/kinetics400/SLOW_4x16_R50": f"{_PYSLOWFAST}/kinetics400/SLOWONLY_4x16_R50.pkl",
         "pyslowfast/kinetics400/SLOW_8x8_R50": f"{_PYSLOWFAST}/kinetics400/SLOWONLY_8x8_R50.pkl",
-        "pyslowfast/kinetics400/SLOWFAST_4x16_R50": f"{_PYSLOWFAST}/kinetics400/SLOWFAST_4x16_R50.pkl",
-        "pyslowfast/kinetics400/SLOWFAST_8x8_R50": f"{_PYSLOWFAST}/kinetics400/SLOWFAST_8x8_R50.pkl",
+        "pyslowfast/kinetics400/SLOWFAST_4x16_R50": (
+            f"{_PYSLOWFAST}/kinetics400/SLOWFAST_4x16_R50.pkl"
+        ),
+        "pyslowfast/kinetics400/SLOWFAST_8x8_R50": (
+            f"{_PYSLOWFAST}/kinetics400/SLOWFAST_8x8_R50.pkl"
+        ),
         "pyslowfast/kinetics400/I3D_8x8_R50": f"{_PYSLOWFAST}/kinetics400/I3D_8x8_R50.pkl",
         "pyslowfast/kinetics400/SLOWFAST_NLN_16x8_R101": None,
         # pytorchvideo
-        "pytorchvideo/SLOWFAST_8x8_R50_DETECTION": f"{_PYTORCHVIDEO}/ava/SLOWFAST_8x8_R50_DETECTION.pyth",
+        "pytorchvideo/SLOWFAST_8x8_R50_DETECTION": (
+            f"{_PYTORCHVIDEO}/ava/SLOWFAST_8x8_R50_DETECTION.pyth"
+        ),
         "pytorchvideo/SLOW_4x16_R50_DETECTION": f"{_PYTORCHVIDEO}/ava/SLOW_4x16_R50_DETECTION.pyth",
         "pytorchvideo/SLOW_4x16_R50": f"{_PYTORCHVIDEO}/kinetics/SLOW_4x16_R50.pyth",
         "pytorchvideo/SLOW_8x8_R50": f"{_PYTORCHVIDEO}/kinetics/SLOW_8x8_R50.pyth",
         "pytorchvideo/SLOWFAST_4x16_R50": f"{_PYTORCHVIDEO}/kinetics/SLOWFAST_4x16_R50.pyth",
         "pytorchvideo/SLOWFAST_8x8_R50": f"{_PYTORCHVIDEO}/kinetics/SLOWFAST_8x8_R50.pyth",
         "pytorchvideo/SLOWFAST_8x8_R101": f"{_PYTORCHVIDEO}/kinetics/SLOWFAST_8x8_R101.pyth",
-        "pytorchvideo/SLOWFAST_16x8_R101_50_50": f"{_PYTORCHVIDEO}/kinetics/SLOWFAST_16x8_R101_50_50.pyth",
+        "pytorchvideo/SLOWFAST_16x8_R101_50_50": (
+            f"{_PYTORCHVIDEO}/kinetics/SLOWFAST_16x8_R101_50_50.pyth"
+        ),
         # MMAction2, AVA and AVA-Kinetics
         "mmaction2/slowfast_r50_4x16_v2.1": (
             f"{_MMACTION2}/slowfast/slowfast_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb/"
             "slowfast_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb_20220906-5180ea3c.pth"
         ),
         "mmaction2/slowfast_r50_8x8_v2.2": (
-            f"{_MMACTION2}/slowfast/slowfast_kinetics400-pretrained-r50_8xb6-8x8x1-cosine-10e_ava22-rgb/"
-            "slowfast_kinetics400-pretrained-r50_8xb6-8x8x1-cosine-10e_ava22-rgb_20220906-d934a48f.pth"
+            f"{_MMACTION2}/slowfast/"
+            "slowfast_kinetics400-pretrained-r50_8xb6-8x8x1-cosine-10e_ava22-rgb/"
+            "slowfast_kinetics400-pretrained-r50_8xb6-8x8x1-cosine-10e_ava22-rgb"
+            "_20220906-d934a48f.pth"
         ),
         "mmaction2/slowonly_r50_4x16_v2.1": (
             f"{_MMACTION2}/slowonly/slowonly_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb/"
@@ -90,8 +110,10 @@ ZOO: dict[str, PublishedWeights] = {
         ),
         "mmaction2/slowonly_r50_8x8_tricks_ava_kinetics": (
             f"{_MMACTION2}/slowonly/"
-            "slowonly_k700-pre-r50-context-temporal-max-nl-head_8xb8-8x8x1-focal-10e_ava-kinetics-rgb/"
-            "slowonly_k700-pre-r50-context-temporal-max-nl-head_8xb8-8x8x1-focal-10e_ava-kinetics-rgb"
+            "slowonly_k700-pre-r50-context-temporal-max-nl-head_8xb8-8x8x1-focal-10e"
+            "_ava-kinetics-rgb/"
+            "slowonly_k700-pre-r50-context-temporal-max-nl-head_8xb8-8x8x1-focal-10e"
+            "_ava-kinetics-rgb"
             "_20221205-37aa8395.pth"
         ),
         "mmaction2/slowonly_r50_16x4_tricks_ava_kinetics": (
@@ -103,10 +125,12 @@ ZOO: dict[str, PublishedWeights] = {
             f"{_DETECTRON2}/COCO-Detection/faster_rcnn_R_50_FPN_3x/137849458/model_final_280758.pkl"
         ),
         "detectron2/COCO-Detection/faster_rcnn_R_101_FPN_3x": (
-            f"{_DETECTRON2}/COCO-Detection/faster_rcnn_R_101_FPN_3x/137851257/model_final_f6e8b1.pkl"
+            f"{_DETECTRON2}/COCO-Detection/faster_rcnn_R_101_FPN_3x/137851257/"
+            "model_final_f6e8b1.pkl"
         ),
         "detectron2/COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x": (
-            f"{_DETECTRON2}/COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x/139173657/model_final_68b088.pkl"
+            f"{_DETECTRON2}/COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x/139173657/"
+            "model_final_68b088.pkl"
         ),
         # ImageNet, to be inflated
         "torchvision/resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
@@ -115,8 +139,8 @@ ZOO: dict[str, PublishedWeights] = {
 }
 
 
-# What frames and boxes each project's detectors saw, as keys of `data` in a config: on others they
-# score lower.
+# The frames and boxes each project's detectors were trained on, as keys of `data` in a config: on
+# others they score lower.
 _SEEN_BY_PYSLOWFAST: dict[str, object] = {
     "slow_frame_policy": "linspace",
     "frame_grid": "pyslowfast",
@@ -140,13 +164,20 @@ SEEN_BY_DETECTORS: dict[str, dict[str, object]] = {
 
 
 def resolve_weights(name_or_path: str | Path) -> Path:
-    """A path as it is; a name of `ZOO` or a URL as the path of its file in the cache, downloaded on
-    first use.
+    """Finds the file of weights by path, name or URL; downloads it on first use.
 
-    The cache is $AVA_DET_CACHE, or ava_det under the user's cache folder. URLs are https:// or
-    detectron2://, as Detectron2's configurations write them. Raises WeightsError in one sentence
-    for a path or name that does not exist, for weights nobody published, and for a download that
-    fails.
+    The cache is $AVA_DET_CACHE, or ava_det under the user's cache folder.
+
+    Args:
+        name_or_path: A path, a name of `ZOO`, or a URL: https:// or detectron2://, as Detectron2's
+            configurations write them.
+
+    Returns:
+        A path unchanged; for a name or URL the path of its file in the cache.
+
+    Raises:
+        WeightsError: The path or name does not exist, nobody published these weights, or the
+            download fails.
     """
     name = str(name_or_path)
     if Path(name_or_path).exists():
@@ -175,7 +206,7 @@ def resolve_weights(name_or_path: str | Path) -> Path:
 
 
 def _keep(name: str, url: str, place: str, license: str) -> Path:
-    """The file of `url` at `place` in the cache."""
+    """Returns the file of `url` at `place` in the cache, downloaded if it is not there."""
     target = cache_folder() / place
     if target.is_file():
         return target
@@ -188,14 +219,14 @@ def _keep(name: str, url: str, place: str, license: str) -> Path:
 
 @contextmanager
 def one_process_at_a_time(name: str, waiting: str) -> Iterator[None]:
-    """Lets the processes of a machine, or of all that share the cache folder, in one by one.
+    """Runs the block in one process at a time, of a machine or of all that share the cache folder.
 
-    A process that ends in the middle, or is killed, lets the next one in. Where the cache folder
-    cannot be written or knows no locks, all are let in at once.
+    If a process ends in the middle, or is killed, the next one goes on. Where the cache folder
+    cannot be written or has no locks, all go on at once.
 
     Args:
         name: Of what is done, the same in all processes.
-        waiting: A sentence for stderr where another process is inside.
+        waiting: A sentence for stderr while another process is in the block.
     """
     folder = cache_folder() / "locks"
     with ExitStack() as stack:
@@ -222,13 +253,11 @@ def _acquire(lock: BaseFileLock, waiting: str) -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """Where downloaded weights stay."""
+    """Returns the folder where downloaded weights are kept."""
     chosen = os.environ.get("AVA_DET_CACHE")
-    return (
-        Path(chosen)
-        if chosen
-        else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ava_det"
-    )
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ava_det"
 
 
 def _download(url: str, target: Path) -> None:
@@ -244,8 +273,10 @@ def _download(url: str, target: Path) -> None:
 
 
 def _fetch(url: str, path: str) -> None:
-    """Reads a URL into a file with a progress bar; raises OSError if it ends early or its name's
-    hash differs.
+    """Reads a URL into a file with a progress bar.
+
+    Raises:
+        OSError: It ends early, or its hash differs from the one in its name.
     """
     request = urllib.request.Request(url, headers={"User-Agent": "ava_det"})
     digest = hashlib.sha256()
