@@ -23,7 +23,7 @@ import av
 import cv2
 import numpy as np
 
-from ava_det.data.dataset import ClipReader
+from ava_det.data.clip_reader import ClipReader
 from ava_det.files import write_json
 from ava_det.video.file import VideoReader
 from ava_det.video.folder import FrameFolder

@@ -1,1 +1,1 @@
-"""Files to clips: moments, frames, transforms, batches."""
+"""Makes clips for a network from videos: sampling, datasets, transforms and batches."""

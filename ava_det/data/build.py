@@ -1,4 +1,4 @@
-"""A config to its videos, its label map, and the clips that its network reads."""
+"""Builds what a config says of its data: videos, label map, and the clips its network reads."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from ava_det.config import Config, ConfigError
-from ava_det.data.dataset import ClipReader
+from ava_det.data.clip_reader import ClipReader
 from ava_det.data.sampling import compute_slow_indices
 from ava_det.formats.label_map import load_label_map
 from ava_det.video.sources import find_videos
 
 
 def build_clip_reader(config: Config) -> ClipReader:
-    """Which frames the network of this config reads around a keyframe."""
+    """Builds the reader of the frames that the network of this config needs around a keyframe."""
     model = config.model
     data = config.data
     seen = data.frame_grid, data.grid_start_second, data.frame_colour, data.box_arithmetic
@@ -89,8 +89,7 @@ def describe_other_names(
         first = renamed[0]
         return [
             f"data.label_map: {len(renamed)} actions have other names than in training: id "
-            f"{first} is "
-            f"{label_map[first]!r}, the weights learned it as {carried[first]!r}"
+            f"{first} is {label_map[first]!r}, the weights learned it as {carried[first]!r}"
         ]
     if unknown:
         first = unknown[0]
@@ -102,7 +101,7 @@ def describe_other_names(
 
 
 def find_config_videos(config: Config) -> dict[str, Path]:
-    """Video id -> file, of `data.video_dir`."""
+    """Finds the videos of `data.video_dir` by video id; raises ConfigError where it is not set."""
     if config.data.video_dir is None:
         raise ConfigError("data.video_dir: expected the folder of the videos")
     return find_videos(config.data.video_dir)

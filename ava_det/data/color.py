@@ -1,9 +1,8 @@
-"""Random colors of a clip, as PySlowFast offers them for AVA: brightness, contrast, saturation,
-and PCA lighting.
+"""Changes the colors of a clip at random: brightness, contrast, saturation and PCA lighting.
 
-Each step mixes a color with black, with the clip's mean gray or with its own gray, or adds a
-constant: all are affine, so together they are one 3 x 4 matrix on RGB, applied to uint8 once,
-rounded and clipped once.
+These are PySlowFast's options for AVA. Each step mixes a color with black, with the clip's mean
+gray or with its own gray, or adds a constant. All are affine, so together they are one 3 x 4
+matrix on RGB, applied to uint8 once, rounded and clipped once.
 """
 
 from __future__ import annotations
@@ -26,8 +25,12 @@ DEVIATIONS = np.array([0.225, 0.224, 0.229])
 
 @dataclass
 class ColorChange:
-    """steps: brightness, contrast and saturation in the order they come, each with the factor it is
-    multiplied by. shift: then added to R, G and B, which count 0..255.
+    """Describes one change of the colors of a clip.
+
+    Attributes:
+        steps: Brightness, contrast and saturation in the order they are applied, each with the
+            factor by which it is multiplied.
+        shift: Added after the steps to R, G and B of 0..255.
     """
 
     steps: tuple[tuple[str, float], ...]
@@ -37,9 +40,16 @@ class ColorChange:
 def draw_color_change(
     jitter: float, lighting: float, generator: torch.Generator
 ) -> ColorChange | None:
-    """Factors uniform in 1 - jitter .. 1 + jitter, in random order; a shift along each principal
-    direction of color, normal with `lighting` times its deviation. None where both are 0, and then
-    nothing is drawn.
+    """Draws a random change of colors.
+
+    Args:
+        jitter: The factors are uniform in 1 - jitter .. 1 + jitter; their order is random.
+        lighting: The shift along each principal direction of color is normal with this many times
+            the direction's standard deviation.
+        generator: Source of the random numbers.
+
+    Returns:
+        The change; None where both strengths are 0, and then nothing is drawn from `generator`.
     """
     if jitter == 0 and lighting == 0:
         return None
@@ -52,18 +62,25 @@ def draw_color_change(
 
 
 def compute_color_matrix(change: ColorChange, mean: np.ndarray) -> np.ndarray:
-    """float64 [3, 4], on (R, G, B, 1) of 0..255. mean: RGB of the whole clip, to which contrast
-    refers.
+    """Computes the matrix of a change of colors.
+
+    Args:
+        change: The change.
+        mean: Mean RGB [3] of the whole clip, which contrast needs.
+
+    Returns:
+        float64 [3, 4], applied to (R, G, B, 1) of 0..255.
     """
     linear = np.eye(3)
     constant = np.zeros(3)
     for name, factor in change.steps:
-        others = np.zeros((3, 3)), np.zeros(3)  # what the picture is mixed with: black,
+        # what the picture is mixed with: black for brightness,
+        others = np.zeros((3, 3)), np.zeros(3)
         if name == "contrast":
-            # its mean gray as it is by now,
+            # the mean gray after the steps so far for contrast,
             others = np.zeros((3, 3)), np.full(3, GRAY @ (linear @ mean + constant))
         elif name == "saturation":
-            # or each color's own gray
+            # each color's own gray for saturation
             others = np.tile(GRAY @ linear, (3, 1)), np.full(3, GRAY @ constant)
         linear = factor * linear + (1 - factor) * others[0]
         constant = factor * constant + (1 - factor) * others[1]
@@ -71,6 +88,14 @@ def compute_color_matrix(change: ColorChange, mean: np.ndarray) -> np.ndarray:
 
 
 def change_colors(frames: np.ndarray, change: ColorChange) -> np.ndarray:
-    """uint8 RGB [T, H, W, 3] to the same shape and type, every frame by the same matrix."""
+    """Changes the colors of every frame of a clip by the same matrix.
+
+    Args:
+        frames: uint8 RGB [T, H, W, 3].
+        change: The change.
+
+    Returns:
+        uint8 RGB [T, H, W, 3].
+    """
     matrix = compute_color_matrix(change, frames[:, ::4, ::4].mean(axis=(0, 1, 2)))
     return np.stack([cv2.transform(np.ascontiguousarray(frame), matrix) for frame in frames])

@@ -1,4 +1,4 @@
-"""Index -> Clip: the keyframes of one split, read from their videos."""
+"""Reads the keyframes of one split as clips from their videos."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +14,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ava_det.boxes import place_as_pyslowfast
-from ava_det.data.sampling import (
-    EXTRACTED_GRIDS,
-    GridOrigin,
-    compute_clip_seconds,
-    compute_grid_moments,
-    compute_grid_origin,
-)
+from ava_det.data.clip_reader import ClipReader
 from ava_det.data.transforms import MID_GRAY, Augmentation, apply_augmentation
 from ava_det.structures import Clip, Keyframe
 from ava_det.video.folder import open_video
-from ava_det.video.pictures import compute_resized_size
-from ava_det.video.reader import TAGGED, FrameReader, VideoError
+from ava_det.video.reader import FrameReader, VideoError
 
 BLANK_SIZE = (64, 64)  # height, width
 NUM_OPEN_VIDEOS = 8  # decoders a process keeps open, each with some megabytes of its own pictures
@@ -35,9 +26,12 @@ NUM_OPEN_VIDEOS = 8  # decoders a process keeps open, each with some megabytes o
 
 @dataclass
 class ReadClip:
-    """What a process of the loader sends: the dataset's clip `index`, its frames uint8 [T, H, W, 3]
-    as its view asks, and its boxes, float32 [N, 4], pixels. All else about the clip, the receiver
-    has.
+    """Holds what a worker process of the loader sends; the receiver knows the rest of the clip.
+
+    Attributes:
+        index: The clip's index in the dataset.
+        frames: uint8 RGB [T, H, W, 3], after augmentation.
+        boxes: float32 [N, 4], xyxy in pixels of `frames`.
     """
 
     index: int
@@ -47,118 +41,37 @@ class ReadClip:
 
 @dataclass
 class LostClip:
-    """A clip that could not be read, and the sentence that says why."""
+    """Describes a clip that could not be read.
+
+    Attributes:
+        index: The clip's index in the dataset.
+        reason: A sentence that says why.
+    """
 
     index: int
     reason: str
 
 
-class ClipReader:
-    """Reads the clip around a keyframe: which moments, and which of its frames go to which pathway.
-
-    num_frames frames `stride` ticks of 1 / clip_fps apart. slow_indices, fast_indices: which of
-    them each pathway sees, None where the network lacks it. frame_grid: "seconds" takes for each
-    tick the frame nearest to it; "pyslowfast" and "mmaction2" take the frames the weights of those
-    projects saw, which cut movies at `grid_start_second` and wrote 30 pictures a second.
-    frame_colour: "tagged" or "bt601", as `FrameReader.read` knows it. box_arithmetic: "exact", or
-    "pyslowfast" for its rounding of boxes (`place_boxes`).
-    """
-
-    def __init__(
-        self,
-        num_frames: int,
-        stride: int,
-        clip_fps: float,
-        slow_indices: np.ndarray | None,
-        fast_indices: np.ndarray | None,
-        frame_grid: str = "seconds",
-        grid_start_second: float = 900.0,
-        frame_colour: str = TAGGED,
-        box_arithmetic: str = "exact",
-    ):
-        self.num_frames = num_frames
-        self.stride = stride
-        self.clip_fps = clip_fps
-        self.slow_indices = slow_indices
-        self.fast_indices = fast_indices
-        self.frame_grid = frame_grid
-        self.grid_start_second = grid_start_second
-        self.frame_colour = frame_colour
-        self.box_arithmetic = box_arithmetic
-        self._origins: dict[Path, GridOrigin] = {}
-
-    def read_frames(
-        self, reader: FrameReader, timestamp: float, short_side: int | None
-    ) -> np.ndarray:
-        """uint8 RGB [num_frames, H, W, 3] around `timestamp`.
-
-        Raises VideoError for a keyframe or a video outside the grid.
-        """
-        if self.frame_grid in EXTRACTED_GRIDS:
-            origin = self._grid_origin(reader, timestamp)
-            grid = self.frame_grid, origin, self.grid_start_second
-            exact = compute_grid_moments(*grid, timestamp, self.num_frames, self.stride)
-            return reader.read_at_or_after(exact, short_side, self.frame_colour)
-        moments = compute_clip_seconds(timestamp, self.num_frames, self.stride, self.clip_fps)
-        return reader.read(moments, short_side, self.frame_colour)
-
-    def find_size(self, reader: FrameReader) -> tuple[int, int]:
-        """Width and height of the pictures that clips are resized from, pixels: square ones, but for published weights,
-        which saw those of the file."""
-        return (
-            reader.stored_size
-            if self.frame_grid in EXTRACTED_GRIDS
-            else (reader.width, reader.height)
-        )
-
-    def place_boxes(self, boxes: Tensor, width: int, height: int, short_side: int) -> Tensor:
-        """Boxes as the weights saw them: fractions [N, 4] of a `width` x `height` video to
-        fractions of it resized to `short_side`.
-        """
-        if self.box_arithmetic == "exact":
-            return boxes
-        return place_as_pyslowfast(
-            boxes, width, height, *compute_resized_size(width, height, short_side)
-        )
-
-    def _grid_origin(self, reader: FrameReader, timestamp: float) -> GridOrigin:
-        """Of this video: found once, as readers are opened again and again."""
-        advice = f"data.frame_grid {self.frame_grid} counts from data.grid_start_second = {self.grid_start_second:g}"
-        if timestamp < self.grid_start_second:
-            raise VideoError(
-                f"{reader.path}: {advice}, expected no keyframe before it, received {timestamp:g}"
-            )
-        if reader.path not in self._origins:
-            # the file's clock starts with its sound
-            cut = Fraction(self.grid_start_second) - reader.delay
-            first = reader.find_at_or_after(cut)
-            if first is None:
-                raise VideoError(f"{reader.path}: {advice}, expected a video that reaches it")
-            self._origins[reader.path] = compute_grid_origin(
-                self.frame_grid,
-                first,
-                cut,
-                reader.frame_rate,
-                reader.has_audio,
-                reader.path.suffix.lower(),
-                reader.audio_rate or 44_100,
-            )
-        return self._origins[reader.path]
-
-    def make_clip(self, frames: np.ndarray, boxes: Tensor, keyframe: Keyframe) -> Clip:
-        """A uint8 Clip from frames [num_frames, H, W, 3] and pixel boxes [N, 4]."""
-        channels_first = torch.from_numpy(frames).permute(3, 0, 1, 2)
-        slow = None if self.slow_indices is None else channels_first[:, self.slow_indices]
-        fast = None if self.fast_indices is None else channels_first[:, self.fast_indices]
-        return Clip(slow, fast, boxes, keyframe.labels, keyframe)
-
-
 class ClipDataset(Dataset[Clip]):
-    """Clips of `keyframes`; `videos` maps video ids to files.
+    """Reads the clips of keyframes from their videos.
 
-    augmentation_for: (random generator) -> Augmentation; random in training, the same each time in evaluation.
-    cache_side: with a number, clips are decoded once at this short side and kept in memory as
-    uint8.
+    Args:
+        keyframes: The keyframes, one for each clip.
+        videos: Files by video id.
+        start_second: Annotation time, in seconds, of each video's first frame.
+        clip_reader: Reads the frames of a clip.
+        augmentation_for: Gives the augmentation for a random generator: random in training, the
+            same each time in evaluation.
+        seed: Seed of the random augmentations, together with epoch and index.
+        cache_side: Short side in pixels at which clips are decoded once and kept in memory as
+            uint8; None decodes them anew each epoch.
+
+    Attributes:
+        keyframes: As given.
+        epoch: To be set before each epoch.
+
+    Raises:
+        VideoError: A video is missing.
     """
 
     def __init__(
@@ -189,7 +102,7 @@ class ClipDataset(Dataset[Clip]):
         self._sizes: dict[str, tuple[int, int]] = {}  # width, height of the videos opened so far
         self._open: OrderedDict[str, FrameReader] = OrderedDict()
         self._process = os.getpid()
-        # a parent's; to free them here could hang
+        # readers of the parent process; closing them in this one could hang
         self._inherited: OrderedDict[str, FrameReader] | None = None
 
     def __len__(self) -> int:
@@ -200,8 +113,14 @@ class ClipDataset(Dataset[Clip]):
         return self.make_clip(self.read(index, self.epoch))
 
     def read(self, index: int, epoch: int) -> ReadClip:
-        """Decodes a clip as this epoch looks at it. Raises VideoError where the video cannot be
-        read there.
+        """Decodes and augments a clip for an epoch.
+
+        Args:
+            index: The clip's index.
+            epoch: The epoch, from which its augmentation follows.
+
+        Raises:
+            VideoError: The video cannot be read there.
         """
         # seeded by sample, not by worker or rank: the same clip looks the same however the work is
         # shared out
@@ -218,15 +137,13 @@ class ClipDataset(Dataset[Clip]):
         return ReadClip(index, torch.from_numpy(frames), boxes.numpy())
 
     def make_clip(self, read: ReadClip) -> Clip:
-        """What was read, divided between the pathways, with the labels."""
+        """Divides what was read between the pathways, and adds the labels."""
         return self._clip_reader.make_clip(
             read.frames.numpy(), torch.from_numpy(read.boxes), self.keyframes[read.index]
         )
 
     def make_blank_clip(self) -> Clip:
-        """A small gray clip without a person: it takes a lost one's place where a batch may not be
-        empty.
-        """
+        """Makes a small gray clip without persons, for a batch that would be empty without it."""
         first = self.keyframes[0]
         labels = None if first.labels is None else first.labels[:0]
         nobody = Keyframe(
@@ -236,15 +153,15 @@ class ClipDataset(Dataset[Clip]):
         return self._clip_reader.make_clip(frames, nobody.boxes, nobody)
 
     def describe(self, index: int) -> str:
-        """Which clip that is, for a person to find it: file and second."""
+        """Returns the file and the second of a clip as text."""
         keyframe = self.keyframes[index]
         return f"{self._videos[keyframe.video_id]} around {keyframe.timestamp:g} s"
 
     def require_a_readable_clip(self) -> None:
         """Raises the first video's VideoError if no video can be read at its first keyframe.
 
-        One bad video costs its own clips; when every one is bad, a path or `start_second` is wrong,
-        or the grid.
+        One bad video costs its own clips. When every one is bad, a path, `start_second` or the grid
+        is wrong.
         """
         first_of_each = {
             keyframe.video_id: index
@@ -261,22 +178,25 @@ class ClipDataset(Dataset[Clip]):
             raise failure
 
     def is_prepared(self) -> bool:
-        """Whether a video that is open was made by data/ava/transcode.py."""
+        """Returns whether a video that is open was made by data/ava/transcode.py."""
         return any(reader.is_prepared for reader in self._open.values())
 
     def fill_cache(self, progress: Callable[[Sequence[int]], Sequence[int]]) -> None:
-        """Decodes every clip once, in the order of the videos; `progress` wraps the indices to show
-        a bar.
+        """Decodes every clip once, in the order of the videos.
+
+        Args:
+            progress: Wraps the indices to show a progress bar.
         """
         order = sorted(
             range(len(self)),
             key=lambda i: (self.keyframes[i].video_id, self.keyframes[i].timestamp),
         )
         for index in progress(order):
-            with suppress(VideoError):  # whoever asks for the clip will be told
+            with suppress(VideoError):  # raised again when the clip is read
                 self._read(index, 0, torch.Generator())
 
     def _read(self, index: int, short_side: int, generator: torch.Generator) -> np.ndarray:
+        """Returns the frames of a clip, from the cache where there is one."""
         if self._cache_side is None:
             return self._decode(index, short_side, generator)
         if index not in self._cached:
@@ -284,6 +204,7 @@ class ClipDataset(Dataset[Clip]):
         return self._cached[index]
 
     def _decode(self, index: int, short_side: int | None, generator: torch.Generator) -> np.ndarray:
+        """Decodes the frames of a clip; raises VideoError where the video does not have it."""
         reader = self._reader(self.keyframes[index].video_id)
         moment = self._find_moment(index, reader, generator)
         reader.require(moment)
@@ -292,12 +213,12 @@ class ClipDataset(Dataset[Clip]):
         return frames
 
     def _find_moment(self, index: int, reader: FrameReader, generator: torch.Generator) -> float:
-        """The second around which a clip is read."""
+        """Returns the time, in seconds, around which a clip is read."""
         return self.keyframes[index].timestamp
 
     def _reader(self, video_id: str) -> FrameReader:
-        """This video's open reader; of the others the last used stay open, without their pictures."""
-        # forked: two processes would move one another's place in the same open file
+        """Returns the open reader of a video; a few others stay open without their pictures."""
+        # after a fork both processes would share, and move, the position in the same open file
         if self._process != os.getpid():
             self._inherited = self._open
             self._open = OrderedDict()
@@ -314,5 +235,5 @@ class ClipDataset(Dataset[Clip]):
         return self._open[video_id]
 
     def __getstate__(self) -> dict[str, object]:
-        """Decoders do not travel to other processes: each opens its own."""
+        """Leaves out the open readers: each process opens its own."""
         return {**self.__dict__, "_open": OrderedDict()}

@@ -1,7 +1,6 @@
-"""Whole videos with one label each (Kinetics): what there is of them, and their clips.
+"""Reads whole videos with one label each (Kinetics).
 
-To the rest of the package such a clip is one with a single "person", the whole frame, who does one
-thing.
+For the rest of the package such a clip has one "person", the whole frame, with one action.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ava_det.data.dataset import ClipDataset, ClipReader
+from ava_det.data.clip_reader import ClipReader
+from ava_det.data.dataset import ClipDataset
 from ava_det.data.transforms import Augmentation
 from ava_det.distributed import is_main_process
 from ava_det.structures import Keyframe
@@ -25,18 +25,23 @@ logger = logging.getLogger("ava_det")
 
 
 def find_labeled_videos(source: str | Path, video_dir: str | Path | None) -> list[tuple[Path, str]]:
-    """Videos and the text of their labels, in order: of a folder with one folder for each class, or
-    of a list file.
+    """Finds videos and the texts of their labels, in order.
 
-    A list has a row `path,label` or `path label` for each video; paths that are not absolute start
-    in `video_dir`, or where the list is. Raises ValueError naming folder or line.
+    Args:
+        source: A folder with one folder for each class, or a list file with a row `path,label` or
+            `path label` for each video.
+        video_dir: Where relative paths of a list start; None for the folder of the list.
+
+    Raises:
+        ValueError: There are no videos, or a row is malformed; the sentence names folder or line.
     """
     source = Path(source)
     if source.is_dir():
         return _find_in_folders(source)
     if not source.is_file():
         raise ValueError(
-            f"{source}: expected a list of videos (path,label) or a folder with a folder for each class"
+            f"{source}: expected a list of videos (path,label) or a folder with a folder for "
+            "each class"
         )
     found = []
     start = Path(video_dir) if video_dir is not None else source.parent
@@ -58,7 +63,7 @@ def find_labeled_videos(source: str | Path, video_dir: str | Path | None) -> lis
 
 
 def _find_in_folders(source: Path) -> list[tuple[Path, str]]:
-    """Videos and the names of the folders they lie in; says on stderr what of them is no video."""
+    """Finds videos and the names of their folders; warns of files that are no videos."""
     found: list[tuple[Path, str]] = []
     for folder in sorted(path for path in source.iterdir() if path.is_dir()):
         content = scan_folder(folder)
@@ -74,10 +79,21 @@ def _find_in_folders(source: Path) -> list[tuple[Path, str]]:
 def number_classes(
     labels: Sequence[str], source: str | Path, names: Mapping[int, str] | None = None
 ) -> dict[int, str]:
-    """Class id (from 1) -> name. Labels that are all whole numbers count classes from 0, as in
-    PySlowFast's lists; names are numbered in alphabetical order.
+    """Numbers the classes of labels from 1.
 
-    names: of a label map or of other videos; raises ValueError for a label that is not among them.
+    Labels that are all whole numbers count classes from 0, as in PySlowFast's lists; names are
+    numbered in alphabetical order.
+
+    Args:
+        labels: The label of each video.
+        source: Where they come from, for messages.
+        names: Names by class id, of a label map or of other videos, where the classes are known.
+
+    Returns:
+        Names by class id.
+
+    Raises:
+        ValueError: A label is not among `names`.
     """
     distinct = sorted(set(labels))
     if names is None and all(label.isdecimal() for label in distinct):
@@ -88,7 +104,8 @@ def number_classes(
     unknown = [label for label in distinct if label not in known]
     if unknown:
         raise ValueError(
-            f"{source}: expected labels among the {len(names)} known classes, received {unknown[0]!r}"
+            f"{source}: expected labels among the {len(names)} known classes, "
+            f"received {unknown[0]!r}"
         )
     return dict(names)
 
@@ -99,8 +116,17 @@ def build_keyframes(
     num_classes: int,
     clips_per_video: int,
 ) -> list[Keyframe]:
-    """`clips_per_video` keyframes for each video, whose timestamp is where the clip lies: 0 at the
-    video's beginning, 1 at its end. The video id is the path.
+    """Makes the keyframes of labeled videos, evenly spread over each video.
+
+    Args:
+        videos: Paths and labels.
+        classes: Names by class id.
+        num_classes: Columns of the labels.
+        clips_per_video: Keyframes of each video; one alone lies in the middle.
+
+    Returns:
+        Keyframes whose video id is the path, and whose timestamp is the place of the clip: 0 at the
+        video's beginning, 1 at its end.
     """
     rows = torch.eye(num_classes)
     box = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
@@ -115,8 +141,13 @@ def build_keyframes(
 
 
 def compute_moment(place: float, first: float, last: float, span: float) -> float:
-    """The middle of a clip of `span` seconds that lies at `place` (0..1) within first..last; of a
-    shorter video, its middle.
+    """Computes the middle of a clip within a video, in seconds.
+
+    Args:
+        place: Where the clip lies, 0 at the beginning and 1 at the end.
+        first: When the video begins, in seconds.
+        last: When it ends, in seconds.
+        span: Length of the clip in seconds. In a shorter video the clip lies in the middle.
     """
     return (
         (first + last) / 2
@@ -126,10 +157,15 @@ def compute_moment(place: float, first: float, last: float, span: float) -> floa
 
 
 class LabeledVideoDataset(ClipDataset):
-    """Clips of `keyframes` of `build_keyframes`.
+    """Reads the clips of labeled videos.
 
-    random_place: each is anywhere in its video, drawn anew each epoch (the paper's random temporal
-    crop).
+    Args:
+        keyframes: From `build_keyframes`.
+        clip_reader: Reads the frames of a clip.
+        augmentation_for: Gives the augmentation for a random generator.
+        seed: Seed of the random numbers, together with epoch and index.
+        random_place: Whether each clip lies anywhere in its video, drawn anew each epoch (the
+            paper's random temporal crop).
     """
 
     def __init__(
@@ -151,9 +187,11 @@ class LabeledVideoDataset(ClipDataset):
         self._random_place = random_place
 
     def describe(self, index: int) -> str:
+        """Returns the path of a clip's video."""
         return self.keyframes[index].video_id
 
     def _find_moment(self, index: int, reader: FrameReader, generator: torch.Generator) -> float:
+        """Returns the middle of a clip, in seconds from the video's first frame."""
         place = (
             float(torch.rand((), generator=generator))
             if self._random_place

@@ -1,8 +1,8 @@
-"""Clips side by side, and the processes that read them.
+"""Loads batches of clips with worker processes.
 
 Each process reads its own stretch of the videos, batch after batch, so that its few decoders stay
-open. What a batch holds, and how each clip looks, depends on (seed, epoch) alone, not on how many
-processes read it.
+open. What a batch holds, and how each clip is augmented, depends on (seed, epoch) alone, not on
+the number of processes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from ava_det.structures import Clip, ClipBatch
 logger = logging.getLogger("ava_det")
 
 PREFETCH = 3  # parts of a batch that each process reads ahead
-WAIT_SECONDS = 300.0  # for one part; a clip takes 0.1 s, and no disk is this slow
+WAIT_SECONDS = 300.0  # longest wait for one part; a clip takes 0.1 s, and no disk is this slow
 
 
 def collate(clips: Sequence[Clip]) -> ClipBatch:
-    """Clips to a batch. Smaller frames are padded at the right and bottom, so that boxes stay where
-    they are.
+    """Makes a batch of clips.
+
+    Smaller frames are padded at the right and bottom, so that boxes stay where they are.
     """
     index = torch.cat([torch.full((len(clip.boxes), 1), float(i)) for i, clip in enumerate(clips)])
     rois = torch.cat((index, torch.cat([clip.boxes for clip in clips])), dim=1)
@@ -45,8 +46,9 @@ def collate(clips: Sequence[Clip]) -> ClipBatch:
 
 
 def _stack(clips: list[Tensor]) -> Tensor | None:
-    """[B, 3, T, H, W], channels last in memory, pinned where there is CUDA; None for no clips.
-    Padding is mid-gray.
+    """Stacks clips to [B, 3, T, H, W], padded with mid-gray, or returns None for no clips.
+
+    The result has its channels last in memory, and is pinned where there is CUDA.
     """
     if not clips:
         return None
@@ -60,13 +62,23 @@ def _stack(clips: list[Tensor]) -> Tensor | None:
 
 
 class ClipLoader:
-    """Batches of a dataset's clips, read by `num_workers` processes (0: by this one).
+    """Loads the batches of a dataset's clips.
 
-    A clip that cannot be read is left out of its batch, and of no other; `warn` is told once for
-    each video, and `count_lost` says at the end what is missing. A training batch that lost all its
-    clips is one gray clip without a person: this process must still take its step beside the
-    others. In evaluation such a batch does not come. A process that delivers nothing for
-    WAIT_SECONDS, or dies, ends the loading with a LoadingError.
+    A clip that cannot be read is left out of its batch. A training batch that lost all its clips is
+    one gray clip without persons: under torchrun this process must still take its step with the
+    others. In evaluation such a batch is skipped. A worker that delivers nothing for WAIT_SECONDS,
+    or dies, ends the loading with a LoadingError.
+
+    Args:
+        dataset: The clips.
+        sampler: Chooses the clips of each batch.
+        num_workers: Worker processes; 0 reads in this one.
+        warn: Called with one sentence for each video that has lost clips.
+
+    Attributes:
+        dataset: As given.
+        sampler: As given.
+        warn: As given.
     """
 
     def __init__(
@@ -90,8 +102,11 @@ class ClipLoader:
         return len(self.sampler)
 
     def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
-        """Which epoch comes next; `first_batch` leaves out the batches before it, as a resumed run
-        wants.
+        """Sets the next epoch.
+
+        Args:
+            epoch: The epoch.
+            first_batch: Batches before it are left out, as a resumed run needs.
         """
         self.dataset.epoch = epoch
         if isinstance(self.sampler, TrainBatchSampler):
@@ -120,8 +135,10 @@ class ClipLoader:
             self._loader = None  # its processes end; those of training wait for the next epoch
 
     def count_lost(self) -> dict[str, tuple[int, str]]:
-        """Video id -> how many of its keyframes could not be read so far, and why the first of
-        them.
+        """Counts the keyframes that could not be read so far.
+
+        Returns:
+            By video id, their number and the reason for the first of them.
         """
         video_ids = {index: self.dataset.keyframes[index].video_id for index in self._lost}
         reasons = {video_ids[index]: reason for index, reason in reversed(self._lost.items())}
@@ -132,8 +149,12 @@ class ClipLoader:
 
     @contextmanager
     def failures_named(self) -> Iterator[None]:
-        """Makes the failure of a reading process one sentence; it may strike whatever runs while
-        batches are read.
+        """Turns the failure of a worker process into a LoadingError with one sentence.
+
+        Such a failure may be raised in any code that runs while batches are read.
+
+        Raises:
+            LoadingError: A worker process hung or died in the block.
         """
         try:
             yield
@@ -145,6 +166,7 @@ class ClipLoader:
             raise LoadingError(sentence) from None
 
     def _start(self) -> DataLoader[ReadClip | LostClip]:
+        """Starts the worker processes."""
         workers = self._num_workers
         return DataLoader(
             self._watched,
@@ -155,11 +177,12 @@ class ClipLoader:
             prefetch_factor=PREFETCH if workers else None,
             timeout=WAIT_SECONDS if workers else 0,
             worker_init_fn=_leave_stopping_to_parent,
-            # or each epoch would draw from the model's random state
+            # without it each epoch would draw a number from the model's random state
             generator=torch.Generator().manual_seed(0),
         )
 
     def _note(self, lost: LostClip) -> None:
+        """Remembers a lost clip, and warns of the first of its video."""
         video_id = self.dataset.keyframes[lost.index].video_id
         if video_id not in {self.dataset.keyframes[index].video_id for index in self._lost}:
             self.warn(f"{lost.reason}; clips of it that cannot be read are left out")
@@ -167,8 +190,9 @@ class ClipLoader:
 
 
 class _Requests:
-    """(epoch, index) of every clip, in parts: the processes take turns, so part k of each round
-    goes to process k.
+    """Yields (epoch, index) of every clip in parts.
+
+    Processes take turns, so part k of each round goes to process k.
     """
 
     def __init__(self, loader: ClipLoader):
@@ -182,8 +206,9 @@ class _Requests:
 
 
 def _leave_stopping_to_parent(worker: int) -> None:
-    """Schedulers tell a whole process group to stop: the parent still needs its workers for the
-    step it is in.
+    """Makes a worker ignore the signals by which schedulers stop a whole process group.
+
+    The parent still needs its workers for the step it is in.
     """
     os.setpgrp()
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -1,8 +1,7 @@
-"""In which order clips are read, and by whom: shuffled in training, by video and time in
-evaluation.
+"""Chooses the order in which clips are read: shuffled in training, by video and time in evaluation.
 
-Both samplers take stretches of the list of keyframes in the order of videos and time, so that every
-rank, and every process of its loader, stays with few videos.
+Both samplers take stretches of the list of keyframes in the order of videos and time, so that each
+rank, and each worker process of its loader, reads few videos.
 """
 
 from __future__ import annotations
@@ -20,9 +19,7 @@ Item = TypeVar("Item")
 
 
 def cut(items: Sequence[Item], count: int) -> list[Sequence[Item]]:
-    """`count` stretches of `items` one after the other, as equal as can be; some are empty where
-    items are few.
-    """
+    """Cuts `items` into `count` stretches of lengths as equal as possible; some may be empty."""
     return [
         items[len(items) * part // count : len(items) * (part + 1) // count]
         for part in range(count)
@@ -30,16 +27,27 @@ def cut(items: Sequence[Item], count: int) -> list[Sequence[Item]]:
 
 
 class TrainBatchSampler(Sampler[list[int]]):
-    """Shuffled batches for one rank, by indices of clips that stand in the order of videos and
-    time.
+    """Draws shuffled batches for one rank, as indices of clips in the order of videos and time.
 
     The clips are cut into as many stretches as a batch has places; each place draws from its own
-    stretch, in random order. So a batch is spread over all videos, and a place, and whoever reads
-    it, stays with one video or a few. As many clips as do not fill a batch are left out, others
-    each epoch. The order depends on (seed, epoch) alone.
+    stretch, in random order. So a batch is spread over all videos, and each place, with the process
+    that reads it, stays with one video or a few. Clips that do not fill a batch are left out,
+    others each epoch. The order depends on (seed, epoch) alone.
 
-    `batch_size` is the global batch; each rank takes its stretch of the places. epoch, first_batch:
-    to be set; the batches before `first_batch` are left out.
+    Args:
+        num_clips: Clips of the dataset.
+        batch_size: Clips of the global batch; each rank takes its stretch of the places.
+        seed: Seed of the order, together with the epoch.
+        rank: This process, from 0.
+        world_size: Number of processes.
+
+    Attributes:
+        epoch: To be set before each epoch.
+        first_batch: To be set; the batches before it are left out.
+        max_parts: The largest number of parts that a batch of one rank can be divided into.
+
+    Raises:
+        ValueError: The batch size does not fit the processes or the clips.
     """
 
     def __init__(
@@ -47,13 +55,16 @@ class TrainBatchSampler(Sampler[list[int]]):
     ):
         if batch_size % world_size:
             raise ValueError(
-                f"train.batch_size: expected a multiple of the {world_size} processes, received {batch_size}"
+                f"train.batch_size: expected a multiple of the {world_size} processes, "
+                f"received {batch_size}"
             )
         if num_clips < batch_size:
             raise ValueError(
-                f"train.batch_size: expected at most the {num_clips} training keyframes, received {batch_size}"
+                f"train.batch_size: expected at most the {num_clips} training keyframes, "
+                f"received {batch_size}"
             )
-        self.epoch = self.first_batch = 0
+        self.epoch = 0
+        self.first_batch = 0
         self.max_parts = batch_size // world_size
         self._num_clips = num_clips
         self._batch_size = batch_size
@@ -74,17 +85,25 @@ class TrainBatchSampler(Sampler[list[int]]):
             yield list(cut(batch, self._world_size)[self._rank])
 
     def rounds(self, num_parts: int) -> Iterator[list[Sequence[int]]]:
-        """Every batch, divided among `num_parts` processes."""
+        """Yields every batch, divided among `num_parts` processes."""
         for batch in self:
             yield cut(batch, num_parts)
 
 
 class VideoBatchSampler(Sampler[list[int]]):
-    """Every keyframe exactly once over all ranks, in the order of time; a batch stays within one
-    video.
+    """Yields every keyframe exactly once over all ranks, in the order of time, one video a batch.
 
-    So each video is decoded in one pass, and clips of a batch have one size. (A sampler that
+    So each video is decoded in one pass, and the clips of a batch have one size. (A sampler that
     repeats clips to even out the ranks would add false positives.)
+
+    Args:
+        keyframes: The keyframes of the dataset.
+        batch_size: Largest number of clips in a batch of one rank.
+        rank: This process, from 0.
+        world_size: Number of processes.
+
+    Attributes:
+        max_parts: The largest number of processes that can share the batches.
     """
 
     def __init__(
@@ -93,7 +112,7 @@ class VideoBatchSampler(Sampler[list[int]]):
         order = sorted(
             range(len(keyframes)), key=lambda i: (keyframes[i].video_id, keyframes[i].timestamp)
         )
-        self._mine = cut(order, world_size)[rank]
+        self._indices = cut(order, world_size)[rank]
         self._video_of = [keyframe.video_id for keyframe in keyframes]
         self._batch_size = batch_size
         self.max_parts = len(self)
@@ -102,14 +121,15 @@ class VideoBatchSampler(Sampler[list[int]]):
         return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[list[int]]:
-        return self._batches(self._mine)
+        return self._batches(self._indices)
 
     def rounds(self, num_parts: int) -> Iterator[list[Sequence[int]]]:
-        """The next batch of each of `num_parts` processes, which share the keyframes in stretches;
-        empty for one that has no more.
+        """Yields the next batch of each of `num_parts` processes.
+
+        They share the keyframes in stretches. The batch of a process that has no more is empty.
         """
         yield from map(
-            list, zip_longest(*map(self._batches, cut(self._mine, num_parts)), fillvalue=[])
+            list, zip_longest(*map(self._batches, cut(self._indices, num_parts)), fillvalue=[])
         )
 
     def _batches(self, indices: Sequence[int]) -> Iterator[list[int]]:

@@ -1,13 +1,12 @@
-"""Which moments a clip is made of: keyframe second, T, tau, alpha -> ticks, and which of them are
-Slow. Pure numbers.
+"""Computes the times of a clip's frames, and which of the frames the Slow pathway gets.
 
 The time grid has `clip_fps` ticks a second with a tick on the keyframe. The Fast pathway takes
-alpha * T frames that are tau / alpha ticks apart; the Slow pathway T of those. With T x tau = 4 x
-16, alpha = 8:
+alpha * T frames that are tau / alpha ticks apart; the Slow pathway takes T of them. With T x tau =
+4 x 16 and alpha = 8, by the policy "stride":
 
     ticks   -32 -30 -28 ...  -16 ...   0 ...  +16 ...  +30      (0 is the keyframe)
     fast      F   F   F  ...   F  ...   F  ...   F  ...   F      32 frames, 2 ticks apart
-    slow      S               S        S        S                4 frames, 16 ticks apart   (policy "stride")
+    slow      S               S        S        S                4 frames, 16 ticks apart
 """
 
 from __future__ import annotations
@@ -30,20 +29,34 @@ PICTURES_AT_ONCE = 30_000  # a movie cut from 900 to 1801 s has 27,030
 
 
 def compute_clip_ticks(num_frames: int, stride: int) -> np.ndarray:
-    """int64 [num_frames]: ticks relative to the keyframe, half of the span before it.
+    """Computes the ticks of a clip's frames relative to the keyframe.
 
     The frames c - span // 2, c - span // 2 + stride, ... below c + span // 2, as the paper's
     released models read them.
+
+    Args:
+        num_frames: Frames of the clip.
+        stride: Ticks between two frames.
+
+    Returns:
+        int64 [num_frames].
     """
     return np.arange(num_frames, dtype=np.int64) * stride - num_frames * stride // 2
 
 
 def compute_slow_indices(num_fast_frames: int, alpha: int, policy: str) -> np.ndarray:
-    """int64 [num_fast_frames // alpha]: which of the Fast frames the Slow pathway sees.
+    """Chooses the Fast frames that the Slow pathway gets.
 
-    policy "stride": every alpha-th, from the first (the paper, section 3.1). policy "linspace":
-    evenly from the first to the last, rounded down (PySlowFast, whose published weights saw that:
-    32 and 4 give 0, 4, 8, 13, 17, 22, 26, 31).
+    Args:
+        num_fast_frames: Frames of the Fast pathway.
+        alpha: Fast frames for each Slow frame.
+        policy: "stride" takes every alpha-th frame from the first (the paper, section 3.1).
+            "linspace" takes frames evenly from the first to the last, rounded down, as in
+            PySlowFast's training of its published weights (32 and 4 give 0, 4, 8, 13, 17, 22, 26,
+            31).
+
+    Returns:
+        int64 [num_fast_frames // alpha], indices of Fast frames.
     """
     num_slow_frames = num_fast_frames // alpha
     if policy == "stride":
@@ -55,19 +68,32 @@ def compute_slow_indices(num_fast_frames: int, alpha: int, policy: str) -> np.nd
 def compute_clip_seconds(
     timestamp: float, num_frames: int, stride: int, clip_fps: float
 ) -> np.ndarray:
-    """float64 [num_frames]: the moments of a clip around `timestamp`, in the annotation's seconds;
-    may lie outside.
+    """Computes the annotation times of a clip's frames; some may lie outside the video.
+
+    Args:
+        timestamp: Annotation time of the keyframe, in seconds.
+        num_frames: Frames of the clip.
+        stride: Ticks between two frames.
+        clip_fps: Ticks a second.
+
+    Returns:
+        float64 [num_frames], seconds.
     """
     return timestamp + compute_clip_ticks(num_frames, stride) / clip_fps
 
 
 class GridOrigin(NamedTuple):
-    """Where the grid of one movie begins, and how its cut file counts time; seconds, exact.
+    """Describes where the grid of one movie begins, and how the file cut from it counts time.
 
-    zero: what the cut file calls 0. first_frame: the first frame there is. frame_clock: where not
-    None, the cut file's frames are those nearest to zero + n / frame_clock, from n = first_number
-    on, and their times are n / frame_clock, in whole ticks of `file_clock` a second where that is
-    not None, plus `shift`.
+    Attributes:
+        zero: Annotation time that is 0 in the cut file, in seconds, exact.
+        first_frame: Annotation time of the cut file's first frame, in seconds, exact.
+        frame_clock: Where not None, the cut file's frames are those nearest to zero + n /
+            frame_clock, from n = first_number on, and their times are n / frame_clock.
+        first_number: The first n.
+        file_clock: Where not None, the cut file's times are whole numbers of 1 / file_clock
+            seconds.
+        shift: Seconds added to the cut file's times.
     """
 
     zero: Fraction
@@ -78,7 +104,7 @@ class GridOrigin(NamedTuple):
     shift: Fraction = Fraction(0)
 
     def find_moment(self, picture: int) -> Fraction:
-        """The first frame at or after this moment becomes `picture`."""
+        """Returns the time at or after which the first frame becomes `picture`."""
         if self.frame_clock is None:
             return self.zero + (picture - Fraction(1, 2)) / EXTRACTED_FPS
         count = PICTURES_AT_ONCE * (picture // PICTURES_AT_ONCE + 1)
@@ -92,13 +118,23 @@ class GridOrigin(NamedTuple):
 def compute_pictures(
     frame_clock: Fraction, first_number: int, file_clock: int | None, shift: Fraction, count: int
 ) -> np.ndarray:
-    """int64 [count]: which frame of a cut file `ffmpeg -r 30` writes as each of the first `count`
-    pictures.
+    """Computes which frame of a cut file `ffmpeg -r 30` writes as each picture.
 
     A frame t seconds into the file belongs to picture floor(30 t + 1/2), and fills the pictures
     since the last frame. Where rounded times put two frames into one picture, the second becomes
-    the next one: none is dropped. Above 30 frames a second, where some must be, the first frame
-    that belongs to a picture or a later one becomes it.
+    the next
+    one: none is dropped. Above 30 frames a second some must be dropped: there the first frame that
+    belongs to a picture or a later one becomes it.
+
+    Args:
+        frame_clock: Frames a second of the cut file.
+        first_number: Number of its first frame.
+        file_clock: As in `GridOrigin`.
+        shift: As in `GridOrigin`.
+        count: Number of pictures, from the first.
+
+    Returns:
+        int64 [count], numbers of frames.
     """
     numbers = np.arange(
         first_number, first_number + math.ceil(count / EXTRACTED_FPS * frame_clock) + 2
@@ -123,11 +159,16 @@ def compute_pictures(
 
 
 def compute_audio_lead(grid: str, suffix: str, audio_rate: int) -> Fraction:
-    """Seconds by which a cut file's audio begins before the cut: its encoder's lead-in.
+    """Computes the seconds by which a cut file's audio begins before the cut.
 
-    The file's clock starts there, so the pictures come later. Matroska gets Vorbis: half a short
-    block, of 512 or (from 26 kHz on) 256 samples, in whole milliseconds. WebM gets Opus; MP4 hides
-    it by an edit list. Measured with ffmpeg 5.1.
+    This is the lead-in of its encoder. The file's clock starts there, so the pictures come later.
+    Matroska gets Vorbis: half a short block, of 512 or (from 26 kHz on) 256 samples, in whole
+    milliseconds. WebM gets Opus; MP4 hides the lead-in by an edit list. Measured with ffmpeg 5.1.
+
+    Args:
+        grid: "pyslowfast" or "mmaction2".
+        suffix: The movie's suffix, such as ".mkv".
+        audio_rate: Samples a second.
     """
     if suffix == ".webm":
         return OPUS_LEAD
@@ -146,16 +187,22 @@ def compute_grid_origin(
     suffix: str,
     audio_rate: int = 44_100,
 ) -> GridOrigin:
-    """Where the pictures begin that the published extraction makes of a movie.
+    """Computes where the pictures begin that the published extraction makes of a movie.
 
     Both recipes cut the movie, encoding it anew, then write `EXTRACTED_FPS` pictures a second with
-    `ffmpeg -r 30`. The cut rounds the moment of its first frame to its own clock: the movie's frame
+    `ffmpeg -r 30`. The cut rounds the time of its first frame to its own clock: the movie's frame
     rate for "pyslowfast", 30 a second for "mmaction2", which cuts with `-r 30`. The second step
     counts from the file's start: from the audio, which begins at the cut, or without one from that
     first frame. Measured with ffmpeg 5.1 on videos with numbered frames.
 
-    first_frame: moment of the first frame at or after `cut`. rate: frames a second of the movie.
-    audio_rate: samples.
+    Args:
+        grid: "pyslowfast" or "mmaction2".
+        first_frame: Annotation time of the first frame at or after `cut`, in seconds.
+        cut: Annotation time of the cut, in seconds.
+        rate: Frames a second of the movie.
+        has_audio: Whether the movie has sound.
+        suffix: The movie's suffix, such as ".mkv".
+        audio_rate: Samples a second of its sound.
     """
     lead = compute_audio_lead(grid, suffix, audio_rate)
     if grid == "mmaction2":
@@ -181,14 +228,24 @@ def compute_grid_moments(
     num_frames: int,
     stride: int,
 ) -> list[Fraction]:
-    """[num_frames] moments (seconds, exact): the first frame at or after each is what the published
-    weights saw.
+    """Computes exact times; published weights were trained on the first frame at or after each.
 
     A frame t seconds after the origin becomes picture floor(30 t + 1/2), and the next frame fills a
-    gap: picture k is the first frame at or after (k - 1/2) / 30, but for what rounding does
-    (`compute_pictures`). The keyframe is picture 30 (timestamp - grid_start_second), in MMAction2
-    one later, which adds 1 twice for pictures numbered from
-    1. No picture precedes picture 0.
+    gap: picture k is the first frame at or after (k - 1/2) / 30, except where times are rounded
+    (`compute_pictures`). The keyframe is picture 30 (timestamp - grid_start_second); in MMAction2
+    it is one later, as that project adds 1 twice for pictures numbered from 1. No picture precedes
+    picture 0.
+
+    Args:
+        grid: "pyslowfast" or "mmaction2".
+        origin: Where the grid of the movie begins.
+        grid_start_second: Annotation time of the cut, in seconds.
+        timestamp: Annotation time of the keyframe, in seconds.
+        num_frames: Frames of the clip.
+        stride: Pictures between two frames.
+
+    Returns:
+        [num_frames], annotation times in seconds.
     """
     since_start = Fraction(timestamp) - Fraction(grid_start_second)
     keyframe = round(EXTRACTED_FPS * since_start) + (1 if grid == "mmaction2" else 0)

@@ -1,7 +1,7 @@
-"""Frames and boxes together: resize, crop, flip, and the step from uint8 to what the network reads.
+"""Transforms frames and boxes together: resize, crop, flip and normalize.
 
-Geometry happens on uint8 frames, where a crop or a flip is only another view; numbers become float
-once, on the device.
+Geometry is done on uint8 frames, where a crop or a flip is only a view of the array; they become
+float once, on the device.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ MID_GRAY = 115  # nearly 0 when normalized
 
 @dataclass
 class Augmentation:
-    """How one clip is looked at.
+    """Describes how one clip is resized, cropped, flipped and colored.
 
-    short_side: pixels. crop_size: of a square crop, or None for the whole frame. crop_x, crop_y:
-    0..1, where the crop stands between left (top) and right (bottom). flip: mirrored left to right.
-    box_jitter: share of a box's own size. color: of all frames alike, or None for the colors
-    there are.
+    Attributes:
+        short_side: Shorter side of the resized frames, in pixels.
+        crop_size: Side of a square crop in pixels, or None for the whole frame.
+        crop_x: Position of the crop, 0 at the left and 1 at the right.
+        crop_y: Position of the crop, 0 at the top and 1 at the bottom.
+        flip: Whether frames are mirrored left to right.
+        box_jitter: Share of a box's own size by which its sides may move.
+        color: Change of colors, the same for all frames, or None for none.
     """
 
     short_side: int
@@ -41,7 +45,7 @@ class Augmentation:
 
 
 def evaluation_augmentation(generator: torch.Generator, short_side: int) -> Augmentation:
-    """The whole frame at `short_side`, whatever the generator: the paper's test-time view."""
+    """Returns the augmentation of the paper's test: the whole frame at `short_side`."""
     return Augmentation(short_side)
 
 
@@ -54,8 +58,17 @@ def draw_training_augmentation(
     colour_jitter: float = 0.0,
     lighting: float = 0.0,
 ) -> Augmentation:
-    """A random view: short side with 1 / side uniform between its bounds (as the released models),
-    crop, flip, and colors (`draw_color_change`).
+    """Draws a random augmentation for training.
+
+    Args:
+        short_sides: Bounds of the short side in pixels; 1 / side is uniform between them, as in the
+            released models.
+        crop_size: Side of a square crop in pixels, or None for the whole frame.
+        flip: Whether half of the clips are mirrored.
+        box_jitter: Share of a box's own size by which its sides may move.
+        generator: Source of the random numbers.
+        colour_jitter: As `draw_color_change`'s jitter.
+        lighting: As for `draw_color_change`.
     """
     draw = torch.rand(4, generator=generator).tolist()
     low = 1 / short_sides[1]
@@ -70,10 +83,18 @@ def draw_training_augmentation(
 def apply_augmentation(
     frames: np.ndarray, boxes: Tensor, view: Augmentation, generator: torch.Generator
 ) -> tuple[np.ndarray, Tensor]:
-    """uint8 RGB [T, H, W, 3] and normalized boxes [N, 4] to the view's uint8 [T, h, w, 3] and pixel
-    boxes [N, 4].
+    """Applies an augmentation to the frames and boxes of a clip.
 
-    Boxes are clipped to the view; one that lies wholly outside keeps its row with no area.
+    Boxes are clipped to the result; one that lies wholly outside keeps its row and has no area.
+
+    Args:
+        frames: uint8 RGB [T, H, W, 3].
+        boxes: float32 [N, 4], xyxy in fractions of the frame.
+        view: The augmentation.
+        generator: Source of the boxes' jitter.
+
+    Returns:
+        uint8 RGB [T, h, w, 3], and boxes [N, 4], xyxy in pixels of it.
     """
     if min(frames.shape[1:3]) != view.short_side:
         frames = np.stack([resize_short_side(frame, view.short_side) for frame in frames])
@@ -99,8 +120,16 @@ def apply_augmentation(
 def normalize_batch(
     batch: ClipBatch, mean: list[float], std: list[float], device: torch.device
 ) -> ClipBatch:
-    """Moves a uint8 batch to `device` and makes its clips float32, (x / 255 - mean) / std, channels
-    last in memory.
+    """Moves a uint8 batch to a device and normalizes its clips.
+
+    Args:
+        batch: Clips of uint8 RGB.
+        mean: Mean of R, G and B in 0..1.
+        std: Standard deviation of R, G and B in 0..1.
+        device: Where the batch goes.
+
+    Returns:
+        Clips of float32, (x / 255 - mean) / std, with channels last in memory.
     """
 
     def normalize(frames: Tensor | None) -> Tensor | None:
@@ -109,13 +138,13 @@ def normalize_batch(
         frames = frames.to(device, non_blocking=True).to(
             torch.float32, memory_format=torch.channels_last_3d
         )
-        # made here and sent without waiting: a tensor made on a GPU from numbers waits for all its
-        # work
+        # made on the CPU and sent without waiting: making a tensor on a GPU from numbers waits
+        # for all work queued there
         scale = torch.tensor([1 / (255 * value) for value in std]).to(device, non_blocking=True)
         shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).to(
             device, non_blocking=True
         )
-        # of memory passes, the fewest
+        # in place: the fewest passes over memory
         return frames.mul_(scale[:, None, None, None]).add_(shift[:, None, None, None])
 
     labels = None if batch.labels is None else batch.labels.to(device, non_blocking=True)
@@ -123,5 +152,5 @@ def normalize_batch(
     return ClipBatch(normalize(batch.slow), normalize(batch.fast), rois, labels, batch.keyframes)
 
 
-# OpenCV's own threads fight with the loader's processes for the same cores.
+# OpenCV's own threads would compete with the loader's processes for the same cores.
 cv2.setNumThreads(0)

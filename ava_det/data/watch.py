@@ -1,6 +1,4 @@
-"""What the processes of a loader are doing, so that one that hangs or dies can be named with the
-clip it was at.
-"""
+"""Watches the worker processes of a loader, to name the clip at which one hangs or dies."""
 
 from __future__ import annotations
 
@@ -18,12 +16,17 @@ IDLE = -1.0
 
 
 class LoadingError(ValueError):
-    """A sentence saying which process of a loader failed, at which clip."""
+    """Says in one sentence which process of a loader failed, and at which clip."""
 
 
 class WatchedDataset(Dataset[ReadClip | LostClip]):
-    """A dataset by (epoch, index), which notes what each process reads; a clip that cannot be read
-    is a LostClip.
+    """Reads clips by (epoch, index) and notes what each process reads.
+
+    A clip that cannot be read becomes a LostClip.
+
+    Args:
+        dataset: The clips.
+        num_processes: Worker processes, at least 1.
     """
 
     def __init__(self, dataset: ClipDataset, num_processes: int):
@@ -44,7 +47,15 @@ class WatchedDataset(Dataset[ReadClip | LostClip]):
             note[1] = IDLE
 
     def describe_failure(self, message: str, waited: float) -> str | None:
-        """A sentence for a DataLoader's complaint about its processes; None for any other message."""
+        """Explains an error of a DataLoader about its processes.
+
+        Args:
+            message: The text of the error.
+            waited: Seconds after which a DataLoader times out.
+
+        Returns:
+            A sentence; None for any other error.
+        """
         if message.startswith("DataLoader timed out"):
             busy = [note for note in self._notes.tolist() if note[1] != IDLE]
             where = (
@@ -52,7 +63,10 @@ class WatchedDataset(Dataset[ReadClip | LostClip]):
                 if busy
                 else "no clip"
             )
-            return f"a process that reads videos delivered nothing for {waited:g} s, while it read {where}"
+            return (
+                f"a process that reads videos delivered nothing for {waited:g} s, "
+                f"while it read {where}"
+            )
         killed = re.match(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", message)
         if killed is None:
             return None
@@ -64,6 +78,6 @@ class WatchedDataset(Dataset[ReadClip | LostClip]):
         ]
         reading = f"while it read {at[0]}" if at else "between two clips"
         return (
-            f"a process that reads videos was killed {reading} (pid {killed[1]}); if memory ran out, lower "
-            "train.num_workers"
+            f"a process that reads videos was killed {reading} (pid {killed[1]}); "
+            "if memory ran out, lower train.num_workers"
         )

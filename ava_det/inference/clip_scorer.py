@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ava_det.boxes import clip_boxes, normalize_boxes
-from ava_det.data.dataset import ClipReader
+from ava_det.data.clip_reader import ClipReader
 from ava_det.data.loader import collate
 from ava_det.data.transforms import Augmentation, apply_augmentation
 from ava_det.inference.batch import predict_batch

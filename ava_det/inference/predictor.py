@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from ava_det.data.build import build_clip_reader
-from ava_det.data.dataset import ClipReader
+from ava_det.data.clip_reader import ClipReader
 from ava_det.data.transforms import normalize_batch
 from ava_det.detectors import PersonDetector, check_detector
 from ava_det.detectors.registry import build_detector

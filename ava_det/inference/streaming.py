@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ava_det.data.dataset import ClipReader
+from ava_det.data.clip_reader import ClipReader
 from ava_det.structures import Detections
 from ava_det.tracking.linker import MAX_GAP_SECONDS, interpolate
 from ava_det.video.reader import DamageError, FrameReader, Picture, warn_of_notes

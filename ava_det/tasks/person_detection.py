@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError
 from ava_det.data.build import find_config_videos
-from ava_det.data.dataset import ClipDataset, ClipReader
+from ava_det.data.clip_reader import ClipReader
+from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler
 from ava_det.data.transforms import draw_training_augmentation

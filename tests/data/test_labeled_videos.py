@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ava_det.data.dataset import ClipReader
+from ava_det.data.clip_reader import ClipReader
 from ava_det.data.labeled_videos import (
     LabeledVideoDataset,
     build_keyframes,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from ava_det.data.dataset import ClipDataset, ClipReader
+from ava_det.data.clip_reader import ClipReader
+from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader, collate
 from ava_det.data.samplers import TrainBatchSampler
 from ava_det.data.transforms import (

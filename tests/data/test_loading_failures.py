@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from ava_det.data import loader as loader_module
-from ava_det.data.dataset import ClipDataset, ClipReader
+from ava_det.data.clip_reader import ClipReader
+from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import Augmentation

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from ava_det.config import load_config
 from ava_det.data.build import build_clip_reader
-from ava_det.data.dataset import ClipDataset, ClipReader
+from ava_det.data.clip_reader import ClipReader
+from ava_det.data.dataset import ClipDataset
 from ava_det.data.transforms import (
     Augmentation,
     apply_augmentation,

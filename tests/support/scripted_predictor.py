@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ava_det.data.dataset import ClipReader
+from ava_det.data.clip_reader import ClipReader
 from ava_det.data.transforms import normalize_batch
 from ava_det.detectors.keyframe_boxes import PersonBoxes
 from ava_det.inference.predictor import Predictor

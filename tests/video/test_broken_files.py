@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from ava_det.data.dataset import ClipDataset, ClipReader
+from ava_det.data.clip_reader import ClipReader
+from ava_det.data.dataset import ClipDataset
 from ava_det.data.transforms import Augmentation
 from ava_det.structures import Keyframe
 from ava_det.video.file import VideoError, VideoReader

@@ -15,7 +15,7 @@ import pytest
 
 from ava_det.config import load_config
 from ava_det.data.build import build_clip_reader
-from ava_det.data.dataset import ClipReader
+from ava_det.data.clip_reader import ClipReader
 from ava_det.data.sampling import (
     compute_audio_lead,
     compute_grid_moments,

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ava_det.data.dataset import ClipReader
+from ava_det.data.clip_reader import ClipReader
 from ava_det.video.file import VideoReader
 from ava_det.video.folder import FrameFolder
 from ava_det.video.reader import FrameReader

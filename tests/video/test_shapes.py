@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ava_det.data.dataset import ClipReader
+from ava_det.data.clip_reader import ClipReader
 from ava_det.video.file import VideoReader
 from ava_det.video.pictures import fit_picture
 from ava_det.video.planes import BT601, planes_to_rgb
