@@ -1,1 +1,4 @@
-"""Files people have: annotations, label maps, boxes, results. Ids are 1-based here and only here."""
+"""Reads and writes files: annotations, label maps, boxes, results.
+
+Action ids are 1-based in this package, and nowhere else.
+"""

@@ -1,39 +1,31 @@
-"""AVA's files as the program's own objects: keyframes, label maps, exclusions, person boxes and result
-files.
+"""Converts between AVA's annotation files and keyframes.
 
 Action ids are 1-based here, in the CSV files and in the label map, and nowhere else: column =
-action id - 1.
+action id - 1. The functions for boxes and detections can be imported from here too.
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ava_det.files import atomic_path
-from ava_det.formats.ava_csv import (
-    AvaRows,
-    load_annotations,
-    load_box_rows,
-    load_detections,
-    load_excluded,
-    write_rows,
+from ava_det.formats.ava_csv import AvaRows, load_annotations, load_detections, load_excluded
+from ava_det.formats.box_files import load_boxes, write_boxes
+from ava_det.formats.detections import rows_from_detections, write_detections, write_submission
+from ava_det.formats.rows import (
+    as_decimals,
+    check_fractions,
+    concatenate_rows,
+    format_timestamp,
+    join_files,
 )
-from ava_det.formats.box_lists import is_json, load_json_boxes
-from ava_det.formats.proposal_pickle import is_pickle, load_proposals
-from ava_det.structures import (
-    Detections,
-    Keyframe,
-    KeyframeKey,
-    PersonBoxes,
-    Persons,
-    timestamp_key,
-)
+from ava_det.structures import Keyframe, KeyframeKey, timestamp_key
 
 __all__ = [
     "AvaRows",
@@ -56,31 +48,31 @@ __all__ = [
 ]
 
 
-def format_timestamp(timestamp: float) -> str:
-    """A timestamp as AVA writes it: whole seconds in four digits, others in the fewest that read
-    back the same.
-    """
-    timestamp = float(timestamp)
-    return f"{int(timestamp):04d}" if timestamp.is_integer() else repr(timestamp)
-
-
 def keyframes_from_annotations(
     rows: AvaRows, num_classes: int, excluded: Collection[KeyframeKey] = frozenset()
 ) -> list[Keyframe]:
-    """The keyframes of an annotation file, in order of first appearance.
+    """Makes the keyframes of annotation rows, in the order in which they first appear.
 
-    A person is one distinct (box, person id) of a keyframe; its actions are merged into one
-    multi-hot row of `num_classes` columns. Keyframes in `excluded` (from `load_excluded`) are left
-    out; a keyframe whose rows have no box is kept with none. Raises ValueError for an action id
-    outside 0..num_classes, naming the row.
+    A person is one distinct (box, person id) of a keyframe. A keyframe whose rows have no box is
+    kept with no person.
+
+    Args:
+        rows: The rows.
+        num_classes: Columns of the labels; a person's actions are merged into one multi-hot row.
+        excluded: Keyframes to leave out, from `load_excluded`.
+
+    Raises:
+        ValueError: An action id is outside 0..num_classes, or a box is not in fractions of the
+            frame; the sentence names the row.
     """
     outside = np.flatnonzero((rows.action_ids < 0) | (rows.action_ids > num_classes))
     if len(outside):
         action_id = int(rows.action_ids[outside[0]])
         raise ValueError(
-            f"{rows.where(outside[0])}: expected an action id from 1 to {num_classes}, found {action_id}"
+            f"{rows.where(outside[0])}: expected an action id from 1 to {num_classes}, "
+            f"found {action_id}"
         )
-    _check_fractions(rows)
+    check_fractions(rows)
     timestamps = rows.timestamps.round(6)
     keyframe_of_row = _number_by_appearance(rows.video_index, timestamps)
     boxed = np.flatnonzero(~np.isnan(rows.boxes).any(1))
@@ -107,8 +99,13 @@ def keyframes_from_annotations(
 
 
 def _number_by_appearance(*columns: np.ndarray) -> np.ndarray:
-    """Numbers distinct rows from 0 in the order they first appear: columns [R] -> int [R], equal
-    for equal rows.
+    """Numbers distinct rows from 0 in the order in which they first appear.
+
+    Args:
+        columns: The columns of the rows, each [R].
+
+    Returns:
+        int64 [R], equal for equal rows.
     """
     order = np.lexsort(columns)  # stable: the first of equal rows stays the first
     starts = np.zeros(len(order), dtype=bool)
@@ -121,24 +118,14 @@ def _number_by_appearance(*columns: np.ndarray) -> np.ndarray:
     return numbers
 
 
-def _check_fractions(rows: AvaRows) -> None:
-    """Refuses boxes that nobody can have meant: pixels, swapped corners, infinities. Boxes may
-    leave the frame.
-    """
-    has_box = ~np.isnan(rows.boxes).all(1)
-    sane = np.isfinite(rows.boxes).all(1) & (np.abs(rows.boxes - 0.5) <= 1).all(1)
-    sane &= (rows.boxes[:, 2:] >= rows.boxes[:, :2]).all(1)
-    wrong = np.flatnonzero(has_box & ~sane)
-    if len(wrong):
-        box = ",".join(f"{value:g}" for value in rows.boxes[wrong[0]])
-        raise ValueError(
-            f"{rows.where(wrong[0])}: expected a box x1,y1,x2,y2 in fractions of the frame, found {box}"
-        )
-
-
 def rows_from_keyframes(keyframes: Sequence[Keyframe]) -> AvaRows:
-    """Labeled keyframes as ground-truth rows; a keyframe without any action becomes one row
-    without box.
+    """Makes ground-truth rows of labeled keyframes.
+
+    A keyframe without any action becomes one row without a box. The numbers of persons in a
+    keyframe are their ids.
+
+    Raises:
+        ValueError: A keyframe has no labels.
     """
     videos: dict[str, int] = {}
     index = []
@@ -149,14 +136,15 @@ def rows_from_keyframes(keyframes: Sequence[Keyframe]) -> AvaRows:
     for keyframe in keyframes:
         if keyframe.labels is None:
             raise ValueError(
-                f"keyframe {keyframe.video_id} {format_timestamp(keyframe.timestamp)} has no labels to score"
+                f"keyframe {keyframe.video_id} {format_timestamp(keyframe.timestamp)} "
+                "has no labels to score"
             )
         person, column = torch.nonzero(keyframe.labels.cpu(), as_tuple=True)
         empty = not len(person)
         index += [videos.setdefault(keyframe.video_id, len(videos))] * max(len(person), 1)
         timestamps += [keyframe.timestamp] * max(len(person), 1)
         boxes.append(
-            np.full((1, 4), np.nan) if empty else _as_decimals(keyframe.boxes)[person.numpy()]
+            np.full((1, 4), np.nan) if empty else as_decimals(keyframe.boxes)[person.numpy()]
         )
         actions.append(np.zeros(1, np.int64) if empty else column.numpy() + 1)
         persons.append(np.full(1, np.nan) if empty else person.double().numpy())
@@ -172,8 +160,9 @@ def rows_from_keyframes(keyframes: Sequence[Keyframe]) -> AvaRows:
 
 
 def write_annotations(path: str | Path, rows: AvaRows) -> None:
-    """Writes ground truth as AVA has it, whole or not at all, so that `load_annotations` reads the
-    same rows.
+    """Writes ground truth as AVA has it, whole or not at all.
+
+    `load_annotations` reads the same rows back.
 
     A row without a box becomes `video_id,timestamp`, one without a person id has seven columns.
     Boxes have AVA's three decimals where these are exact for all of them, else as many as each
@@ -195,184 +184,11 @@ def write_annotations(path: str | Path, rows: AvaRows) -> None:
             writer.writerow(row)
 
 
-def rows_from_detections(
-    detections: Iterable[Detections], action_ids: Collection[int] | None = None
-) -> AvaRows:
-    """One row per (box, action), boxes outermost, scores in column 8; `action_ids`: write these
-    only (default: all).
-    """
-    videos: dict[str, int] = {}
-    index = []
-    timestamps = []
-    boxes = [np.zeros((0, 4))]
-    actions = []
-    scores = []
-    for detection in detections:
-        num_boxes, num_classes = detection.action_scores.shape
-        ids = np.arange(1, num_classes + 1)
-        ids = ids if action_ids is None else ids[np.isin(ids, list(action_ids))]
-        count = num_boxes * len(ids)
-        index.append(
-            np.full(count, videos.setdefault(detection.keyframe.video_id, len(videos)), np.int32)
-        )
-        timestamps.append(np.full(count, detection.keyframe.timestamp, np.float64))
-        boxes.append(_as_decimals(detection.boxes).repeat(len(ids), 0))
-        actions.append(np.tile(ids, num_boxes))
-        scores.append(
-            detection.action_scores.detach().cpu().float().numpy()[:, ids - 1].reshape(-1)
-        )
-    return AvaRows(
-        list(videos),
-        np.concatenate([np.zeros(0, np.int32), *index]),
-        np.concatenate([np.zeros(0), *timestamps]),
-        np.concatenate(boxes),
-        np.concatenate([np.zeros(0, np.int64), *actions]),
-        np.concatenate([np.zeros(0, np.float32), *scores]).astype(np.float64),
-        path="the detections",
-    )
-
-
-def _as_decimals(values: torch.Tensor) -> np.ndarray:
-    """float32 values as the float64 nearest to their shortest text.
-
-    That is what a CSV of them reads back as, and what 0.077 in a file was before it became a
-    float32: scoring from memory and scoring the written file are then the same computation.
-    """
-    return values.detach().cpu().float().numpy().astype(str).astype(np.float64)
-
-
-def concatenate_rows(parts: Sequence[AvaRows]) -> AvaRows:
-    """Rows of several sources, one after the other."""
-    videos: dict[str, int] = {}
-    index = [np.zeros(0, np.int32)]
-    for part in parts:
-        common = np.array(
-            [videos.setdefault(name, len(videos)) for name in part.video_names], dtype=np.int32
-        )
-        index.append(common[part.video_index])
-    return AvaRows(
-        list(videos),
-        np.concatenate(index),
-        np.concatenate([np.zeros(0), *(part.timestamps for part in parts)]),
-        np.concatenate([np.zeros((0, 4)), *(part.boxes for part in parts)]),
-        np.concatenate([np.zeros(0, np.int64), *(part.action_ids for part in parts)]),
-        np.concatenate([np.zeros(0), *(part.column8 for part in parts)]),
-        path=parts[0].path if parts else "the detections",
-    )
-
-
 def load_annotation_files(paths: Sequence[str | Path]) -> AvaRows:
-    """The rows of one or more annotation files, one file after the other, each row with its place
-    in its own file.
+    """Reads one or more annotation files, one after the other.
+
+    Returns:
+        Their rows, each with its place in its own file.
     """
     parts = [load_annotations(path) for path in paths]
     return parts[0] if len(parts) == 1 else join_files(parts)
-
-
-def join_files(parts: Sequence[AvaRows]) -> AvaRows:
-    """Rows of several files as those of one, which know the file and the line they come from."""
-    joined = concatenate_rows(parts)
-    own = [np.arange(1, len(part) + 1) if part.lines is None else part.lines for part in parts]
-    joined.lines = np.concatenate([np.zeros(0, np.int64), *own])
-    joined.paths = [part.path for part in parts]
-    joined.path_index = np.repeat(
-        np.arange(len(parts), dtype=np.int32), [len(part) for part in parts]
-    )
-    joined.path = " and ".join(joined.paths)
-    for part in reversed(parts):
-        joined.forms |= part.forms
-    joined.repairs = [sentence for part in parts for sentence in part.repairs]
-    return joined
-
-
-def write_detections(
-    path: str | Path, detections: Iterable[Detections], action_ids: Collection[int] | None = None
-) -> None:
-    """Writes an AVA result CSV, one row per (box, action), whole or not at all; `action_ids`: these
-    only.
-    """
-    rows = rows_from_detections(detections, action_ids)
-    times, inverse = np.unique(rows.timestamps, return_inverse=True)
-    texts = np.array([format_timestamp(time) for time in times], dtype=object)[inverse]
-    boxes = rows.boxes.astype(np.float32)
-    scores = rows.scores.astype(np.float32)
-    write_rows(path, rows.video_ids, texts, boxes, rows.action_ids, scores)
-
-
-def write_submission(
-    path: str | Path, detections: Iterable[Detections], label_map: Collection[int]
-) -> None:
-    """Writes the file the AVA test server takes: the result CSV restricted to the evaluated classes
-    of `label_map`.
-    """
-    write_detections(path, detections, action_ids=label_map)
-
-
-def load_boxes(path: str | Path, min_score: float) -> dict[KeyframeKey, Persons]:
-    """Reads the person boxes of a file, boxes as fractions of the frame.
-
-    The file is a CSV with the score in column 8 (ours, and the lists of the Long-Term Feature Banks
-    and PySlowFast, whose column 7 is empty, -1 or an action id), or a pickle or JSON of another
-    project, told by its bytes. Rows with a score below `min_score` are dropped; a box written
-    several times in a keyframe (once per action) is kept once, with its first score. Raises
-    ValueError for a row that is no box, and for scores that are none: 0..1, and not person ids.
-    """
-    path = Path(path)
-    if path.is_file() and is_pickle(path):
-        rows = load_proposals(path)
-    elif path.is_file() and is_json(path):
-        rows = load_json_boxes(path)
-    else:
-        rows = load_box_rows(path)
-    _check_fractions(rows)
-    _check_scores(rows)
-    keys = {time: timestamp_key(time) for time in np.unique(rows.timestamps).tolist()}
-    found: dict[tuple[str, str], dict[tuple[float, ...], float]] = {}
-    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.scores)
-    for video, timestamp, box, score in zip(*(column.tolist() for column in columns), strict=True):
-        if score >= min_score:
-            found.setdefault((rows.video_names[video], keys[timestamp]), {}).setdefault(
-                tuple(box), score
-            )
-    return {
-        KeyframeKey(*key): Persons(
-            torch.tensor(list(boxes), dtype=torch.float32),
-            torch.tensor(list(boxes.values()), dtype=torch.float32),
-        )
-        for key, boxes in found.items()
-    }
-
-
-def _check_scores(rows: AvaRows) -> None:
-    """Refuses a column 8 that is no score: in annotations it holds person ids, and those of two
-    persons are 0 and 1.
-    """
-    scores = rows.scores
-    wrong = np.flatnonzero(~((scores >= 0) & (scores <= 1 + 1e-6)))
-    if not len(wrong) and len(scores) and (scores % 1 == 0).all() and not (scores == 1).all():
-        wrong = np.flatnonzero(scores == 0)
-    if len(wrong):
-        raise ValueError(
-            f"{rows.where(wrong[0])}: expected a person's score from 0 to 1 in column 8, found {scores[wrong[0]]:g}; "
-            "annotations have person ids there, which are no scores"
-        )
-
-
-def write_boxes(path: str | Path, boxes: PersonBoxes) -> None:
-    """Writes what `load_boxes` reads, whole or not at all."""
-    counts = [len(scores) for _, scores in boxes.values()]
-    video_ids = np.array([video_id for video_id, _ in boxes], dtype=object).repeat(counts)
-    timestamps = np.array([format_timestamp(float(key)) for _, key in boxes], dtype=object).repeat(
-        counts
-    )
-    all_boxes = [
-        np.zeros((0, 4), np.float32),
-        *(value.cpu().float().numpy() for value, _ in boxes.values()),
-    ]
-    all_scores = [
-        np.zeros(0, np.float32),
-        *(scores.cpu().float().numpy() for _, scores in boxes.values()),
-    ]
-    write_rows(
-        path, video_ids, timestamps, np.concatenate(all_boxes), None, np.concatenate(all_scores)
-    )

@@ -1,12 +1,12 @@
-"""Person boxes as other projects publish them.
+"""Reads person boxes in the forms in which other projects publish them.
 
     MMAction2     {"VIDEO,0902": [[x1, y1, x2, y2, score], ...], ...}, arrays or lists
     ACAR-Net      ([{"video": ..., "time": ..., "labels": [{"bounding_box": ...}]}, ...], {...})
     AlphAction    [{"image_id": 10902, "bbox": [x, y, width, height], "score": ...}, ...]
 
-Boxes are fractions of the frame but for AlphAction's, which are pixels of pictures that its
-annotations list: a COCO file with `images` of `id`, `movie`, `timestamp`, `width` and `height`,
-looked for where that project keeps it.
+Boxes are fractions of the frame, except AlphAction's, which are pixels of pictures that its
+annotations list: a COCO file with `images` of `id`, `movie`, `timestamp`, `width` and `height`. It
+is looked for where that project keeps it.
 """
 
 from __future__ import annotations
@@ -20,20 +20,23 @@ import numpy as np
 
 from ava_det.formats.ava_csv import AvaRows
 
-Keyframes = Iterable[
-    tuple[str, float, np.ndarray]
-]  # video id, seconds, boxes and scores float64 [N, 5]
+# video id, annotation time in seconds, boxes and scores float64 [N, 5]
+Keyframes = Iterable[tuple[str, float, np.ndarray]]
 SIDES = 5  # x1, y1, x2, y2, score
 
 
 def is_json(path: Path) -> bool:
-    """Whether a box file is JSON; a CSV of boxes never starts so."""
+    """Returns whether a box file is JSON; a CSV of boxes never begins with a brace or bracket."""
     with path.open("rb") as file:
         return file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")[:1] in (b"{", b"[")
 
 
 def load_json_boxes(path: Path) -> AvaRows:
-    """Reads a JSON of boxes as one row a box; ValueError in one sentence for any other content."""
+    """Reads a JSON file of boxes as one row for each box.
+
+    Raises:
+        ValueError: The content is no JSON or of another form.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -42,14 +45,14 @@ def load_json_boxes(path: Path) -> AvaRows:
 
 
 def rows_of_content(path: str | Path, content: Any) -> AvaRows:
-    """One row a box of what a pickle or a JSON file holds, in its order; column 8 is the score.
+    """Makes one row for each box of a pickle's or a JSON file's content, in its order.
 
     Args:
-        path: The file, for messages and for AlphAction's pictures.
+        path: The file, for messages and for finding AlphAction's pictures.
         content: Any of the forms above.
 
     Returns:
-        Rows without action ids.
+        Rows without action ids; column 8 is the score.
 
     Raises:
         ValueError: The content is of another form; the sentence names the key.
@@ -85,6 +88,7 @@ def rows_of_content(path: str | Path, content: Any) -> AvaRows:
 
 
 def _rows(path: str | Path, keyframes: Keyframes) -> AvaRows:
+    """Makes one row for each box of keyframes."""
     videos: dict[str, int] = {}
     index: list[int] = []
     timestamps: list[float] = []
@@ -107,11 +111,13 @@ def _rows(path: str | Path, keyframes: Keyframes) -> AvaRows:
 
 
 def _of_keys(path: str | Path, content: Mapping[Any, Any]) -> Keyframes:
+    """Yields the keyframes of MMAction2's form."""
     for key, value in content.items():
         yield *_parse_key(path, key), _parse_boxes(path, key, value)
 
 
 def _parse_key(path: str | Path, key: Any) -> tuple[str, float]:
+    """Splits `video_id,timestamp`."""
     video_id, _, second = key.rpartition(",") if isinstance(key, str) else ("", "", "")
     timestamp = _seconds(second)
     if video_id and timestamp is not None:
@@ -120,6 +126,7 @@ def _parse_key(path: str | Path, key: Any) -> tuple[str, float]:
 
 
 def _seconds(value: Any) -> float | None:
+    """Returns the number of a text, or None where it is none."""
     try:
         timestamp = float(value)
     except (TypeError, ValueError):
@@ -128,7 +135,7 @@ def _seconds(value: Any) -> float | None:
 
 
 def _parse_boxes(path: str | Path, key: Any, value: Any) -> np.ndarray:
-    """float64 [N, 5]; a list of lists means the same as an array, an empty one nobody."""
+    """Returns boxes as float64 [N, 5]; an empty list means no person."""
     array = _as_array(value)
     if array is not None and array.size == 0:
         return np.zeros((0, SIDES))
@@ -152,6 +159,7 @@ def _parse_boxes(path: str | Path, key: Any, value: Any) -> np.ndarray:
 
 
 def _as_array(value: Any) -> np.ndarray | None:
+    """Returns an array, or a list of lists as one; None for anything else."""
     if isinstance(value, np.ndarray):
         return value
     try:
@@ -161,7 +169,7 @@ def _as_array(value: Any) -> np.ndarray | None:
 
 
 def _of_labels(path: str | Path, clips: Sequence[Any]) -> Keyframes:
-    """ACAR-Net: one dict a clip, whose boxes are its `labels`."""
+    """Yields the keyframes of ACAR-Net's form: a dict for each clip, with boxes as `labels`."""
     for number, clip in enumerate(clips, 1):
         try:
             key = f"{clip['video']},{clip['time']}"
@@ -177,7 +185,10 @@ def _of_labels(path: str | Path, clips: Sequence[Any]) -> Keyframes:
 
 
 def _of_pictures(path: str | Path, boxes: Sequence[Any], pictures: Iterable[Any]) -> Keyframes:
-    """AlphAction: `bbox` is x, y, width, height in pixels of the picture `image_id`."""
+    """Yields the keyframes of AlphAction's form.
+
+    There `bbox` is x, y, width and height in pixels of the picture `image_id`.
+    """
     try:
         keys = ("movie", "timestamp", "width", "height")
         known = {image["id"]: tuple(image[key] for key in keys) for image in pictures}
@@ -206,8 +217,9 @@ def _of_pictures(path: str | Path, boxes: Sequence[Any], pictures: Iterable[Any]
 
 
 def _find_pictures(path: Path, image_id: Any) -> list[Any]:
-    """The `images` of AlphAction's annotations: beside the boxes, or in the folder `annotations`
-    beside theirs.
+    """Reads the `images` of AlphAction's annotations.
+
+    They are looked for beside the boxes, or in a folder `annotations` beside the boxes' folder.
     """
     for other in _candidates(path):
         try:
@@ -219,11 +231,11 @@ def _find_pictures(path: Path, image_id: Any) -> list[Any]:
             return images
     raise ValueError(
         f"{path}: the boxes name pictures by number, such as {image_id!r}: put AlphAction's "
-        "annotations with these "
-        "pictures (ava_val_v2.2.json, of its csv2COCO.py) beside them"
+        "annotations with these pictures (ava_val_v2.2.json, of its csv2COCO.py) beside them"
     )
 
 
 def _candidates(path: Path) -> Iterator[Path]:
+    """Yields the JSON files in the folders where AlphAction's annotations may be."""
     for folder in (path.parent, path.parent.parent / "annotations"):
         yield from (other for other in sorted(folder.glob("*.json")) if other != path)

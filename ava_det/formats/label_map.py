@@ -1,4 +1,4 @@
-"""Label maps: the actions a dataset knows, by their 1-based ids, in AVA's text form (`.pbtxt`)."""
+"""Reads and writes label maps: action names by 1-based id, in AVA's text form (`.pbtxt`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def load_label_map(path: str | Path) -> dict[int, str]:
     """Reads the action names of a label map by 1-based id, in file order.
 
     Both of AVA's text forms are read, `item { name id }` and `label { name label_id label_type }`,
-    however they are broken into lines, and the forms of `label_map_forms`.
+    with any line breaks, and the forms of `label_map_forms`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -34,11 +34,11 @@ def write_label_map(path: str | Path, names: Mapping[int, str]) -> None:
 
 
 def load_label_groups(path: str | Path) -> dict[int, str]:
-    """The group of every action of a label map by id: `label_type` where the map has it, else AVA's
-    ranges of ids.
+    """Reads the group of every action of a label map, by 1-based id.
 
-    In AVA ids 1-14 are person movement, 15-63 object manipulation and 64-80 person interaction. A
-    map without types and with ids beyond 80 is not AVA's: it has no groups.
+    It is `label_type` where the map has it, else AVA's range of ids: 1-14 are person movement,
+    15-63 object manipulation and 64-80 person interaction. A map without types and with ids beyond
+    80 is not AVA's: it has no groups.
     """
     entries = _label_entries(Path(path))
     if all("label_type" in entry for entry in entries.values()):
@@ -50,25 +50,32 @@ def load_label_groups(path: str | Path) -> dict[int, str]:
 
 
 def describe_label_map_form(path: str | Path) -> list[str]:
-    """A sentence if AVA's own tools, which read a label map line by line, could not read this one."""
+    """Says whether AVA's own tools, which read a label map line by line, could not read this one.
+
+    Returns:
+        At most one sentence.
+    """
     text = Path(path).read_text(encoding="utf-8-sig")
     names = re.findall(r'^  name: ".*"', text, re.MULTILINE)
     ids = re.findall(r"^  (?:id|label_id): \d+\s*$", text, re.MULTILINE)
     if len(names) == len(ids) == len(_label_entries(Path(path))):
         return []
     return [
-        f"{path}: the label map is not laid out as AVA's own, with name and id on lines of their own; read all the same"
+        f"{path}: the label map is not laid out as AVA's own, with name and id on lines of their "
+        "own; read all the same"
     ]
 
 
 _TOKEN = re.compile(
-    r"""(?P<space>\s+|\#[^\n]*|[,;])|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<word>[\w.+-]+)|(?P<mark>[{}:])"""
+    r"(?P<space>\s+|\#[^\n]*|[,;])"
+    r"""|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+    r"|(?P<word>[\w.+-]+)|(?P<mark>[{}:])"
 )
 _Token = tuple[int, str]
 
 
 def _label_entries(path: Path) -> dict[int, dict[str, str]]:
-    """{id: {"name", "label_type" where given}} of a label map."""
+    """Reads the entries of a label map, dicts with "name" and perhaps "label_type", by id."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, expected a label map")
     try:
@@ -83,6 +90,7 @@ def _label_entries(path: Path) -> dict[int, dict[str, str]]:
 
 
 def _parse_text_form(path: Path, text: str) -> dict[int, dict[str, str]]:
+    """Parses AVA's text forms."""
     entries: dict[int, dict[str, str]] = {}
     current: dict[str, str] | None = None
     tokens = list(_tokens(path, text))
@@ -114,6 +122,7 @@ def _parse_text_form(path: Path, text: str) -> dict[int, dict[str, str]]:
 
 
 def _add_entry(entries: dict[int, dict[str, str]], entry: dict[str, str], where: str) -> None:
+    """Checks an entry and adds it; raises ValueError for a wrong or repeated id."""
     number = entry.get("id", entry.get("label_id", ""))
     if number == "0" and "name" in entry:
         raise ValueError(f"{where}: {describe_zero(entry['name'])}")
@@ -125,6 +134,7 @@ def _add_entry(entries: dict[int, dict[str, str]], entry: dict[str, str], where:
 
 
 def _tokens(path: Path, text: str) -> Iterable[_Token]:
+    """Yields the line and the text of each token."""
     position = 0
     while position < len(text):
         line = text.count("\n", 0, position) + 1
@@ -139,7 +149,7 @@ def _tokens(path: Path, text: str) -> Iterable[_Token]:
 
 
 def _explain_line(line: str) -> str:
-    """What is said of a line that fits no form."""
+    """Explains why a line fits no form."""
     if re.match(r"\s*name\s*:\s*[^\"']", line):
         return f'write the name in double quotes, as in name: "walk", found {line.strip()!r}'
     return f"expected a label map, found {line.strip()!r}; write {FORMS}"

@@ -1,7 +1,7 @@
-"""Label maps as other tools and people write them: `1: walk` lines, a name a line, JSON, YAML.
+"""Reads label maps in other forms: lines such as `1: walk`, one name a line, JSON, YAML.
 
-Only what can mean one thing is read. A list of names counts from 1, as ids do here; ids that are
-written out and begin at 0 are refused, because the annotations that go with them count from 0 too.
+Only what can mean one thing is read. A list of names counts from 1, as ids do here; written ids
+that begin at 0 are refused, because the annotations that go with them count from 0 too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def parse_other_form(path: Path, text: str) -> dict[int, str] | None:
     if not lines or is_text_form:
         return None
     numbered = [(number, NUMBERED.fullmatch(line)) for number, line in lines]
-    # one line alone may be what a server said in place of the file, as in `404: Not Found`
+    # one line alone may be a server's answer in place of the file, such as `404: Not Found`
     is_one_answer = len(lines) == 1 and not re.match(r"\s*1\b", lines[0][1])
     if all(match for _, match in numbered):
         entries = [(m[1], _unquote(m[2]), f"line {number}") for number, m in numbered if m]
@@ -58,7 +58,7 @@ def parse_other_form(path: Path, text: str) -> dict[int, str] | None:
 
 
 def _load(text: str) -> list[tuple[Any, Any]]:
-    """(id, name) of JSON or YAML; in YAML `walk: 1` may be anything, in JSON it is a name's id."""
+    """Reads (id, name) of JSON or YAML; `walk: 1` is a name and its id in JSON alone."""
     try:
         return _entries_of(json.loads(text), names_as_keys=True)
     except (ValueError, RecursionError):
@@ -70,7 +70,11 @@ def _load(text: str) -> list[tuple[Any, Any]]:
 
 
 def _entries_of(content: Any, names_as_keys: bool) -> list[tuple[Any, Any]]:
-    """Of a list of names, {id: name}, {name: id}, [{id, name}], or any of them under one key."""
+    """Returns (id, name) of any known form.
+
+    The forms are a list of names, {id: name}, {name: id}, [{id, name}], or any of them under one
+    key.
+    """
     if isinstance(content, Mapping):
         inner = next(
             (content[key] for key in CONTAINERS if isinstance(content.get(key), list | dict)), None
@@ -88,10 +92,12 @@ def _entries_of(content: Any, names_as_keys: bool) -> list[tuple[Any, Any]]:
 
 
 def _is_entry(value: Any) -> bool:
+    """Returns whether a value is a dict with id and name."""
     return isinstance(value, Mapping) and {"id", "name"} <= value.keys()
 
 
 def _check(path: Path, entries: Sequence[tuple[Any, Any, str]]) -> dict[int, str]:
+    """Checks the ids and names; raises ValueError for a wrong or repeated one."""
     names: dict[int, str] = {}
     for number, name, where in entries:
         if not str(number).isdecimal() or not isinstance(name, str) or not name:
@@ -105,7 +111,7 @@ def _check(path: Path, entries: Sequence[tuple[Any, Any, str]]) -> dict[int, str
 
 
 def describe_zero(name: str) -> str:
-    """What is said of an id 0."""
+    """Says how to correct an id 0."""
     mend = (
         "delete the entry, nobody is labelled with it"
         if name.casefold() in ("background", "__background__", "none", "bg")
@@ -115,4 +121,5 @@ def describe_zero(name: str) -> str:
 
 
 def _unquote(text: str) -> str:
+    """Removes the quotes around a text."""
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text

@@ -1,4 +1,4 @@
-"""Person boxes in a pickle, as MMAction2 and ACAR-Net publish them; box_lists.py has the forms."""
+"""Reads person boxes in a pickle, as MMAction2 and ACAR-Net publish them; see box_lists.py."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ from ava_det.formats.box_lists import rows_of_content
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a box file is a pickle; a CSV of boxes never starts so. Protocols 0 and 1 are told by
-    their suffix.
+    """Returns whether a box file is a pickle; a CSV of boxes never begins like one.
+
+    Pickles of protocols 0 and 1 are recognized by their suffix.
     """
     with path.open("rb") as file:
         return file.read(1) == pickle.PROTO or path.suffix.lower() in (".pkl", ".pickle")
 
 
 def load_proposals(path: str | Path) -> AvaRows:
-    """One row per box, in the order of the file; column 8 is the score. Nothing in the file is run.
+    """Reads one row for each box, in the order of the file; nothing in the file is executed.
 
-    Raises ValueError in one sentence for any other content, naming the key.
+    Returns:
+        Rows without action ids; column 8 is the score.
+
+    Raises:
+        ValueError: The content is of another form; the sentence names the key.
     """
     try:
         content = load_arrays(path)

@@ -1,15 +1,14 @@
-"""What the demo found, written keyframe by keyframe, so that no video is too long: an AVA result
-CSV, JSON lines.
+"""Writes the demo's results keyframe by keyframe: an AVA result CSV and JSON lines.
 
-Both appear under their names when they are closed, whole or not at all. JSON lines hold one object
-per keyframe:
+So the memory does not grow with the video. Both files appear under their names when they are
+closed, whole or not at all. JSON lines hold one object per keyframe:
 
     {"video": "walk", "time": 1.0, "timestamp": 901.0, "width": 640, "height": 360, "persons": [
         {"track_id": 1, "box": [x1, y1, x2, y2], "box_fraction": [...], "score": 0.98,
          "actions": [{"id": 12, "name": "stand", "score": 0.93}]}]}
 
-time: seconds since the first frame of the file; timestamp: as the annotations count. box: pixels of
-the upright frame.
+Here `time` is seconds since the first frame of the file, `timestamp` the annotation time in
+seconds, and `box` is in pixels of the upright frame.
 """
 
 from __future__ import annotations
@@ -24,14 +23,19 @@ from typing import Any, Self
 
 from ava_det.boxes import scale_boxes
 from ava_det.files import atomic_path
-from ava_det.formats.annotations import write_detections
+from ava_det.formats.detections import write_detections
 from ava_det.structures import Detections
 
 NUM_HELD = 256  # keyframes that are written together
 
 
 class DetectionsCsv:
-    """An AVA result CSV, one row per box and action of `action_ids`. Use it in a `with` block."""
+    """Writes an AVA result CSV, one row for each box and action; use it in a `with` block.
+
+    Args:
+        path: The file.
+        action_ids: The 1-based ids to write.
+    """
 
     def __init__(self, path: str | Path, action_ids: Collection[int]) -> None:
         self.path = Path(path)
@@ -49,12 +53,13 @@ class DetectionsCsv:
         return self
 
     def write(self, detections: Detections) -> None:
-        """Adds a keyframe."""
+        """Adds the detections of a keyframe."""
         self._held.append(detections)
         if len(self._held) >= NUM_HELD:
             self._flush()
 
     def _flush(self) -> None:
+        """Writes the keyframes that are held."""
         write_detections(self._part, self._held, self._action_ids)
         self._file.write(self._part.read_bytes())
         self._held = []
@@ -70,11 +75,14 @@ class DetectionsCsv:
 
 
 class DetectionsJson:
-    """JSON lines as above: of every person the actions of `thresholds` whose scores reach theirs,
-    the surest first.
+    """Writes JSON lines in the form above; use it in a `with` block.
 
-    label_map: action id (1-based) to name. start_second: what the first frame of the file is worth.
-    Use it in a `with` block.
+    Args:
+        path: The file.
+        label_map: Action names by 1-based id.
+        thresholds: By 1-based id, the score from which an action of a person is written. Actions
+            are sorted by falling score.
+        start_second: Annotation time, in seconds, of the video's first frame.
     """
 
     def __init__(
@@ -97,7 +105,7 @@ class DetectionsJson:
         return self
 
     def write(self, detections: Detections) -> None:
-        """Adds a keyframe. Raises ValueError for one without `frame_size`."""
+        """Adds the detections of a keyframe; raises ValueError for one without `frame_size`."""
         record = describe_detections(
             detections, self._label_map, self._thresholds, self._start_second
         )
@@ -113,7 +121,17 @@ def describe_detections(
     thresholds: Mapping[int, float],
     start_second: float,
 ) -> dict[str, Any]:
-    """One keyframe as plain values, see above."""
+    """Converts the detections of a keyframe to plain values, in the form above.
+
+    Args:
+        detections: The detections.
+        label_map: Action names by 1-based id.
+        thresholds: By 1-based id, the score from which an action is written.
+        start_second: Annotation time, in seconds, of the video's first frame.
+
+    Raises:
+        ValueError: The keyframe has no `frame_size`.
+    """
     keyframe = detections.keyframe
     if keyframe.frame_size is None:
         raise ValueError("describe_detections: expected a keyframe with frame_size")
@@ -151,6 +169,7 @@ def describe_detections(
 def _describe_actions(
     scores: list[float], label_map: Mapping[int, str], thresholds: Mapping[int, float]
 ) -> list[dict[str, Any]]:
+    """Returns the actions whose scores reach their thresholds, the highest score first."""
     sure = [action_id for action_id in thresholds if scores[action_id - 1] >= thresholds[action_id]]
     sure.sort(key=lambda action_id: -scores[action_id - 1])
     return [{"id": i, "name": label_map[i], "score": round(scores[i - 1], 6)} for i in sure]

@@ -1,13 +1,12 @@
-"""Rows of AVA's CSV files: annotations, detections and person boxes, read into columns and written
-back.
+"""Reads AVA's CSV files, annotations, detections and person boxes, into columns and writes them.
 
 No file has a header. A row is `video_id,timestamp,x1,y1,x2,y2,action_id,column8`; boxes are
 normalized xyxy. Column 8 is a person id in annotations and a score in detections and box files, so
 each kind has its own `load_` function.
 
 rows.py has the columns in memory, read.py the fast reader, row_by_row.py the slow one that repairs
-and explains, foreign.py what is said of files of another kind, exclusions.py the lists of keyframes
-to leave out.
+and explains, foreign.py describes files of other kinds, and exclusions.py reads the lists of
+keyframes to leave out.
 """
 
 from ava_det.formats.ava_csv.exclusions import describe_stray_exclusions, load_excluded

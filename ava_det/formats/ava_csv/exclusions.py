@@ -1,4 +1,4 @@
-"""Exclusion lists: the keyframes that a protocol drops and that training leaves out."""
+"""Reads exclusion lists: the keyframes that a protocol drops and that training leaves out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ava_det.structures import KeyframeKey
 def load_excluded(path: str | Path) -> set[KeyframeKey]:
     """Reads the keyframes of an exclusion list, a CSV of `video_id,timestamp` rows.
 
-    Blanks around a cell are no part of it, and ids with commas stand in quotes, as in any CSV.
+    Blanks around a cell are no part of it, and ids with commas are quoted, as in any CSV.
 
     Returns:
         The key of every row.
@@ -50,14 +50,14 @@ def load_excluded(path: str | Path) -> set[KeyframeKey]:
 
 
 def describe_stray_exclusions(excluded: Collection[KeyframeKey], rows: AvaRows) -> str | None:
-    """Tells an exclusion list that belongs to other annotations.
+    """Says whether an exclusion list belongs to other annotations.
 
     AVA's own lists name keyframes that its annotations lack already, so it is no fault that none of
-    them is there; a fault is a list without any moment between the first and the last annotated one
-    of its video.
+    them is in the annotations. A fault is a list without any time between the first and the last
+    annotated one of its video.
 
     Args:
-        excluded: What `load_excluded` gave.
+        excluded: From `load_excluded`.
         rows: The annotations the list is used with.
 
     Returns:

@@ -1,5 +1,6 @@
-"""What a file is that is no CSV of ours, so that a refusal says what to do: other separators,
-encodings and tools.
+"""Describes files that are no CSV of ours, so that an error says what to do about them.
+
+It recognizes other separators, encodings and tools.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ BINARIES = (
     (b"PAR1", "a Parquet file: write it as CSV"),
     (b"\x89HDF", "an HDF5 file: write it as CSV"),
 )
-# the keys by which annotation tools' JSON is told; of each set all must occur near the beginning
+# the keys that annotation tools' JSON has; all of a set must occur near the beginning
 JSON_KINDS = (
     ("a VIA 3 project", ('"project"', '"attribute"', '"metadata"')),
     ("a VIA 2 project", ('"_via_',)),
@@ -36,10 +37,10 @@ JSON_KINDS = (
 
 
 def describe_foreign_file(path: Path) -> str | None:
-    """What a file is where it is no comma-separated UTF-8 text, with the way to mend it.
+    """Describes a file that is no comma-separated UTF-8 text, and how to convert it.
 
     Args:
-        path: A file that could not be read as CSV; its first 64 KiB are looked at.
+        path: A file that could not be read as CSV; its first 64 KiB are examined.
 
     Returns:
         A phrase that goes on after "the file is", or None where nothing foreign was recognized.
@@ -55,6 +56,7 @@ def describe_foreign_file(path: Path) -> str | None:
 
 
 def _describe_bytes(head: bytes) -> str | None:
+    """Recognizes files by their first bytes."""
     found = next((text for magic, text in BINARIES if head.startswith(magic)), None)
     if found is not None:
         return found
@@ -73,7 +75,7 @@ def _describe_bytes(head: bytes) -> str | None:
 
 
 def _describe_encoding(head: bytes) -> str | None:
-    """GBK and its like are told by what they would say; the end may be cut within a character."""
+    """Recognizes an encoding other than UTF-8; GBK by whether it gives Chinese characters."""
     if _decodes(head, "utf-8"):
         return None
     if _decodes(head, "gb18030") and re.search(
@@ -84,6 +86,7 @@ def _describe_encoding(head: bytes) -> str | None:
 
 
 def _decodes(head: bytes, encoding: str) -> bool:
+    """Returns whether bytes are text of an encoding; the last character may be cut."""
     try:
         head.decode(encoding)
     except UnicodeDecodeError as error:
@@ -92,6 +95,7 @@ def _decodes(head: bytes, encoding: str) -> bool:
 
 
 def _describe_text(text: str) -> str | None:
+    """Recognizes the formats of annotation tools."""
     start = text.lstrip()
     if start.startswith("# Exported using VGG Image Annotator"):
         return f"a CSV of VIA 3, which is not read; {IMPORTERS}"
@@ -106,6 +110,7 @@ def _describe_text(text: str) -> str | None:
 
 
 def _describe_separator(lines: Sequence[str]) -> str | None:
+    """Recognizes columns that are separated by something else than commas."""
     with_commas = len(next(csv.reader(lines), []))
     for separator, name in SEPARATORS.items():
         rows = list(csv.reader(lines, delimiter=separator))
@@ -117,7 +122,7 @@ def _describe_separator(lines: Sequence[str]) -> str | None:
 
 
 def _describe_first_column(lines: Sequence[str]) -> str | None:
-    """An index column counts the rows; a comment begins with #."""
+    """Recognizes a first column that counts the rows, and a comment in the first line."""
     if lines and lines[0].startswith("#"):
         return "begun by a comment (#): delete that line"
     rows = [row for row in csv.reader(lines) if row]
@@ -131,6 +136,7 @@ def _describe_first_column(lines: Sequence[str]) -> str | None:
 
 
 def _is_number(text: str) -> bool:
+    """Returns whether a cell is a number."""
     try:
         float(text)
     except ValueError:

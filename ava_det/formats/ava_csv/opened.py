@@ -1,4 +1,4 @@
-"""CSV files as bytes and as text, whether compressed by gzip or not: told by their first bytes."""
+"""Opens CSV files, compressed by gzip or not; their first bytes tell."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)  # what reading a cut or dama
 
 
 def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    """Opens a file for its bytes, unpacked where it is compressed."""
+    """Opens a file to read its bytes, unpacked where it is compressed."""
     with path.open("rb") as file:
         is_compressed = file.read(2) == GZIP
     return gzip.open(path) if is_compressed else path.open("rb")
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
-    """Opens a file for its text, as the csv module wants it: UTF-8, with or without its mark."""
+    """Opens a file to read its UTF-8 text, with or without a mark, as the csv module needs it."""
     return io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="")

@@ -1,6 +1,6 @@
-"""An AVA CSV, read into columns by polars.
+"""Reads an AVA CSV into columns with polars.
 
-As fast as pandas' default reader, and every number is the float64 nearest to its text, which
+It is as fast as pandas' default reader, and every number is the float64 nearest to its text, which
 pandas' default reader does not promise and exact mAP needs. What polars refuses or leaves empty is
 read again row by row.
 """
@@ -29,12 +29,19 @@ from ava_det.formats.ava_csv.rows import (
 
 
 def load_annotations(path: str | Path, refused: dict[int, str] | None = None) -> AvaRows:
-    """Ground truth: column 8 is the person id, NaN where empty or absent.
+    """Reads ground truth; column 8 is the person id, NaN where empty or absent.
 
     A row of two columns (a keyframe without action), of seven columns, or with an empty box or
-    action is accepted and noted in `forms`. Raises ValueError for any other malformed row,
-    FileNotFoundError for a missing file. Given a dictionary `refused`, malformed rows are left out
-    instead and explained there by line, and ids below 1 are kept.
+    action is accepted and noted in `forms`.
+
+    Args:
+        path: The file.
+        refused: Where given, malformed rows are left out and explained here by line, and ids below
+            1 are kept.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A row is malformed, and `refused` is None.
     """
     rows = _load(path, ANNOTATIONS, refused)
     if refused is None:
@@ -43,8 +50,9 @@ def load_annotations(path: str | Path, refused: dict[int, str] | None = None) ->
 
 
 def _refuse_ids_below_one(rows: AvaRows) -> None:
-    """With ids from 0, training would go one class off; an empty action id is a person who does
-    none of them.
+    """Raises ValueError for ids below 1: with ids from 0, training would be one class off.
+
+    A person who does none of the actions has an empty action id.
     """
     line = rows.forms.get(ID_BELOW_ONE)
     if line is None:
@@ -52,33 +60,42 @@ def _refuse_ids_below_one(rows: AvaRows) -> None:
     row = line - 1 if rows.lines is None else int(np.searchsorted(rows.lines, line))
     raise ValueError(
         f"{rows.path}, line {line}: expected an action id from 1 on, found "
-        f"{rows.action_ids[row]}; ids count from 1: "
-        "where yours count from 0, add 1 to every id, here and in the label map; leave the cell "
-        "empty for a person "
-        "without an action"
+        f"{rows.action_ids[row]}; ids count from 1: where yours count from 0, add 1 to every id, "
+        "here and in the label map; leave the cell empty for a person without an action"
     )
 
 
 def load_detections(path: str | Path) -> AvaRows:
-    """Results: column 8 is the action's score, 1.0 where the row has seven columns (as the official
-    code has it).
+    """Reads results; column 8 is the action's score.
 
-    A row of two columns says "nothing detected here" and is left out. Raises ValueError for any
-    malformed row.
+    It is 1.0 where the row has seven columns (as in AVA's official code). A row of two columns says
+    "nothing detected here" and is left out.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A row is malformed.
     """
     return _load(path, DETECTIONS)
 
 
 def load_box_rows(path: str | Path, refused: dict[int, str] | None = None) -> AvaRows:
-    """Person boxes `video_id,timestamp,x1,y1,x2,y2,,score`: column 8 is the score.
+    """Reads person boxes `video_id,timestamp,x1,y1,x2,y2,,score`; column 8 is the score.
 
-    Column 7 may be empty, -1 or an action id: it is not read for boxes. refused: as for
-    `load_annotations`.
+    Column 7 may be empty, -1 or an action id; it is not used.
+
+    Args:
+        path: The file.
+        refused: As for `load_annotations`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A row is malformed, and `refused` is None.
     """
     return _load(path, BOXES, refused)
 
 
 def _load(path: str | Path, form: RowForm, refused: dict[int, str] | None = None) -> AvaRows:
+    """Reads a file of one kind, with polars or else row by row."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, expected the AVA CSV of {form.noun}")
@@ -97,8 +114,11 @@ def _load(path: str | Path, form: RowForm, refused: dict[int, str] | None = None
 
 
 def _read_frame(path: Path, form: RowForm) -> tuple[pl.DataFrame | None, bool]:
-    """The file as eight columns and whether timestamps are fractional; None where a row needs a
-    closer look.
+    """Reads a file with polars.
+
+    Returns:
+        Eight columns, or None where a row needs the slow reader; and whether timestamps are
+        fractional.
     """
     for timestamp_type, fractional in ((pl.Int32, False), (pl.Float64, True)):
         types = [pl.Categorical(), timestamp_type, *[pl.Float64] * 4, pl.Int64, pl.Float64]
@@ -109,19 +129,20 @@ def _read_frame(path: Path, form: RowForm) -> tuple[pl.DataFrame | None, bool]:
             continue
         if form is BOXES:
             frame = frame.with_columns(pl.col("action_id").fill_null(0))
-        needs_a_closer_look = sum(frame.null_count().row(0)) or (
+        needs_slow_reader = sum(frame.null_count().row(0)) or (
             fractional and not frame["timestamp"].is_finite().all()
         )
-        return (None if needs_a_closer_look else frame), fractional
+        return (None if needs_slow_reader else frame), fractional
     return None, False
 
 
 def _rows_from_frame(frame: pl.DataFrame, path: Path) -> AvaRows:
+    """Converts a polars frame to rows."""
     videos = frame["video_id"].unique(maintain_order=True)
     present = videos.to_physical().to_numpy()
     dense = np.zeros(present.max(initial=0) + 1, np.int32)
     dense[present] = np.arange(len(present))
-    # columns lie together: they arrive and are compared one by one
+    # each column is contiguous: columns are copied and compared one by one
     boxes = np.empty((len(frame), 4), order="F")
     for column, name in enumerate(("x1", "y1", "x2", "y2")):
         _copy_chunks(frame[name], boxes[:, column])
@@ -139,7 +160,7 @@ def _rows_from_frame(frame: pl.DataFrame, path: Path) -> AvaRows:
 
 
 def _copy_chunks(column: pl.Series, target: np.ndarray) -> None:
-    """Copies a column as it lies in memory, in pieces, without making one piece of it first."""
+    """Copies a column in the pieces in which it is stored, without joining them first."""
     start = 0
     for chunk in column.get_chunks():
         target[start : start + len(chunk)] = chunk.to_numpy()
@@ -147,6 +168,7 @@ def _copy_chunks(column: pl.Series, target: np.ndarray) -> None:
 
 
 def _first_fractional_line(path: Path) -> int:
+    """Returns the number of the first line with a fractional timestamp; 0 for none."""
     with open_text(path) as file:
         for number, row in enumerate(csv.reader(file), 1):
             if len(row) > 1 and not is_integer(row[1]):

@@ -1,5 +1,6 @@
-"""The slow way through an AVA CSV, which knows lines: repairs what is harmless, refuses the rest
-and says where.
+"""Reads an AVA CSV row by row: slow, but it knows lines.
+
+It repairs what is harmless, refuses the rest and says where.
 """
 
 from __future__ import annotations
@@ -31,8 +32,15 @@ HEADER_HINT = "; AVA's CSV files have no header line, delete it"
 
 
 def read_row_by_row(path: Path, form: RowForm, refused: dict[int, str] | None) -> AvaRows:
-    """Every row of a file. A malformed one is a ValueError naming its line, or a sentence by line
-    in `refused`.
+    """Reads every row of a file.
+
+    Args:
+        path: The file.
+        form: What its rows look like.
+        refused: Where given, receives a sentence by line for each malformed row, which is left out.
+
+    Raises:
+        ValueError: A row is malformed, and `refused` is None; the sentence names the line.
     """
     parser = _RowParser(path, form)
     videos: dict[str, int] = {}
@@ -70,8 +78,10 @@ def read_row_by_row(path: Path, form: RowForm, refused: dict[int, str] | None) -
 
 
 def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields the lines and cells of a CSV; raises ValueError for what is no comma-separated UTF-8
-    text.
+    """Yields the line number and the cells of each row of a CSV.
+
+    Raises:
+        ValueError: The file is no comma-separated UTF-8 text.
     """
     with open_text(path) as file:
         reader = csv.reader(file, strict=True)
@@ -91,13 +101,13 @@ def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def explain_refusal(path: Path, error: ValueError) -> ValueError:
-    """Adds to a refusal what the file is, where that is not what was expected."""
+    """Adds to an error what the file is, where it is of another kind."""
     found = describe_foreign_file(path)
     return error if found is None else ValueError(f"{error}; the file is {found}")
 
 
 class _RowParser:
-    """Turns one row of text into numbers, or refuses it with file, line and what was expected."""
+    """Converts rows of text to numbers, or refuses them with file, line and what was expected."""
 
     def __init__(self, path: Path, form: RowForm) -> None:
         self.path = path
@@ -106,7 +116,7 @@ class _RowParser:
         self.repairs: dict[str, str] = {}
 
     def parse(self, line: int, row: list[str]) -> tuple[float, ...] | None:
-        """(timestamp, x1, y1, x2, y2, action_id, column8), or None for a row that says nothing."""
+        """Returns (timestamp, x1, y1, x2, y2, action_id, column8); None for an empty row."""
         if not any(text.strip() for text in row):
             self.repairs.setdefault("blank", f"{self.path}, line {line}: a blank line was skipped")
             return None
@@ -135,14 +145,17 @@ class _RowParser:
         )
 
     def _error(self, line: int, expected: str) -> ValueError:
+        """Makes an error that names file and line."""
         return ValueError(f"{self.path}, line {line}: {expected}")
 
     def _number(self, line: int, text: str, name: str) -> float:
+        """Parses a number; raises ValueError for anything else."""
         if not is_number(text):
             raise self._error(line, f"expected a number as {name}, found {text!r}")
         return float(text)
 
     def _timestamp(self, line: int, row: list[str]) -> float:
+        """Parses a timestamp, in seconds."""
         text = row[1]
         try:
             timestamp = self._number(line, text, "timestamp")
@@ -156,6 +169,7 @@ class _RowParser:
         return timestamp
 
     def _box(self, line: int, texts: list[str]) -> list[float]:
+        """Parses a box; an empty one is NaN where the form allows it."""
         if "box" in self.form.may_be_empty and not any(texts):
             self.forms.setdefault(EMPTY_BOX, line)
             return [math.nan] * 4
@@ -164,6 +178,7 @@ class _RowParser:
         ]
 
     def _action(self, line: int, text: str) -> int:
+        """Parses an action id; an empty one is 0 where the form allows it."""
         if not text and "action_id" in self.form.may_be_empty:
             self.forms.setdefault(EMPTY_ACTION, line)
             return 0
@@ -180,6 +195,7 @@ class _RowParser:
         return int(number)
 
     def _column8(self, line: int, row: list[str]) -> float:
+        """Parses a person id or a score; an empty one is NaN where the form allows it."""
         if len(row) == 7:
             self.forms.setdefault(SEVEN_COLUMNS, line)
             return self.form.absent_column8
@@ -190,13 +206,14 @@ class _RowParser:
 
 
 def bom_sentence(path: Path) -> str:
-    """What is said of a repaired file."""
+    """Says that the byte order mark of a file was skipped."""
     return f"{path}: a byte order mark before the first row was skipped"
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell is a number; Python reads 3_0 as 30, in a published copy `3_` is a row cut
-    short.
+    """Returns whether a cell is a number.
+
+    Python reads 3_0 as 30, but `3_` in a published copy is a row cut short, so `_` is refused.
     """
     try:
         float(text)
@@ -206,7 +223,7 @@ def is_number(text: str) -> bool:
 
 
 def is_integer(text: str) -> bool:
-    """Whether a cell is written as a whole number; `902.0` is not."""
+    """Returns whether a cell is written as a whole number; `902.0` is not."""
     try:
         int(text)
     except ValueError:

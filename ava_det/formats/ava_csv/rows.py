@@ -1,4 +1,4 @@
-"""The rows of an AVA CSV as columns in memory, and what the rows of each kind of file look like."""
+"""Defines the rows of an AVA CSV as columns in memory, and their form in each kind of file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ COLUMNS = ("video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id", "column
 
 @dataclass
 class AvaRows:
-    """The rows of one AVA CSV, column by column; R rows in file order.
+    """Holds the R rows of one AVA CSV, column by column, in file order.
 
-    video_names: the distinct video ids; video_index: int32 [R] into them. timestamps: float64 [R],
-    seconds. boxes: float64 [R, 4], normalized xyxy, NaN where the row has none. action_ids: int64
-    [R], 1-based, 0 where empty. column8: float64 [R]; person id or score as the loader says, NaN
-    where absent. path: the file, for messages. lines: int64 [R], 1-based, or None where row i
-    stands on line i + 1. paths, path_index: of rows of several files, the files and int32 [R] into
-    them; None where all are of `path`. forms: unusual but legal row forms -> the line of the first
-    one; protocols differ in which they accept. repairs: what was repaired while reading, one
-    sentence each. row_noun: what a row is in that file, for messages.
+    Attributes:
+        video_names: The distinct video ids.
+        video_index: int32 [R], indices of `video_names`.
+        timestamps: float64 [R], annotation times in seconds.
+        boxes: float64 [R, 4], normalized xyxy, NaN where the row has none.
+        action_ids: int64 [R], 1-based, 0 where empty.
+        column8: float64 [R], person id or score as the loader says, NaN where absent.
+        path: The file, for messages.
+        lines: int64 [R], 1-based, or None where row i is on line i + 1.
+        forms: Unusual but legal row forms, with the line of the first row of each; protocols differ
+            in which they accept.
+        repairs: What was repaired while reading, one sentence each.
+        row_noun: What a row is called in messages.
+        paths: The files, for rows of several.
+        path_index: int32 [R], indices of `paths`; None where all rows are of `path`.
     """
 
     video_names: list[str]
@@ -48,12 +55,12 @@ class AvaRows:
 
     @property
     def person_ids(self) -> np.ndarray:
-        """Column 8 of annotations: float64 [R], NaN where it is empty."""
+        """Returns column 8 of annotations: float64 [R], NaN where it is empty."""
         return self.column8
 
     @property
     def scores(self) -> np.ndarray:
-        """Column 8 of detections and box files: float64 [R]."""
+        """Returns column 8 of detections and box files: float64 [R]."""
         return self.column8
 
     def __len__(self) -> int:
@@ -61,28 +68,31 @@ class AvaRows:
 
     @property
     def video_ids(self) -> np.ndarray:
-        """The video id of every row: object [R]."""
+        """Returns the video id of every row: object [R]."""
         return np.asarray(self.video_names, dtype=object)[self.video_index]
 
     def where(self, row: int) -> str:
-        """The place of a row, for messages."""
+        """Returns the place of a row as text, for messages."""
         path, number = self.place(row)
         return f"{path}, {self.row_noun} {number}"
 
     def place(self, row: int) -> tuple[str, int]:
-        """The file a row is in, and its number there, from 1."""
+        """Returns the file of a row, and the row's number in it, from 1."""
         path = self.path if self.path_index is None else self.paths[self.path_index[row]]
         return path, row + 1 if self.lines is None else int(self.lines[row])
 
 
 @dataclass(frozen=True)
 class RowForm:
-    """What the rows of one kind of file look like.
+    """Describes the rows of one kind of file.
 
-    noun: the rows, for messages; last_column: the name of column 8. num_columns: the lengths a row
-    may have. may_be_empty: "box", "action_id" and "column8", where such a cell says something.
-    absent_column8: what a row of seven columns has there. keeps_two_columns: whether a row of two
-    columns is a row, or says nothing.
+    Attributes:
+        noun: What the rows are called in messages.
+        last_column: The name of column 8.
+        num_columns: The lengths that a row may have.
+        may_be_empty: Which of "box", "action_id" and "column8" may be empty with a meaning.
+        absent_column8: The value of column 8 for a row of seven columns.
+        keeps_two_columns: Whether a row of two columns is kept.
     """
 
     noun: str

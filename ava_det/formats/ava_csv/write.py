@@ -1,4 +1,4 @@
-"""AVA CSV files, written whole or not at all."""
+"""Writes AVA CSV files, whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,10 +21,16 @@ def write_rows(
 ) -> None:
     """Writes an AVA CSV, whole or not at all.
 
-    video_ids: str [R]; timestamps: str [R], as `format_timestamp` gives them; boxes: [R, 4]
-    normalized xyxy; action_ids: int [R], 1-based, or None for an empty column; scores: [R]. Floats
-    are written in the fewest digits that read back as the same float32 or float64, so that a
+    Floats are written in the fewest digits that read back as the same float32 or float64, so that a
     written and re-read file keeps its order and its ties.
+
+    Args:
+        path: The file.
+        video_ids: str [R].
+        timestamps: str [R], from `format_timestamp`.
+        boxes: [R, 4], normalized xyxy.
+        action_ids: int [R], 1-based, or None for an empty column.
+        scores: [R].
     """
     nothing = pl.repeat(None, len(scores), dtype=pl.String, eager=True)
     actions = nothing if action_ids is None else pl.Series(np.asarray(action_ids))
