@@ -19,8 +19,9 @@ import torch
 
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.evaluation import PROTOCOLS, Evaluation, evaluate_rows
-from ava_det.evaluation.ava_evaluator import compute_group_means, describe_inputs
+from ava_det.evaluation.ava_evaluator import describe_inputs
 from ava_det.evaluation.report import COUNT_MEANINGS, Sources, write_report
+from ava_det.evaluation.summary import compute_group_means
 from ava_det.files import require_other_files, write_json
 from ava_det.formats.annotations import AvaRows, load_annotations, load_detections, load_excluded
 from ava_det.formats.label_map import load_label_groups, load_label_map

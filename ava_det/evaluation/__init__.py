@@ -1,4 +1,4 @@
-"""Frame mAP under five named protocols, and why a number is what it is."""
+"""Computes frame mAP under five named protocols, and says why a number is what it is."""
 
 from ava_det.evaluation.ava_evaluator import AvaEvaluator, Evaluation, evaluate_csv, evaluate_rows
 from ava_det.evaluation.frame_map import BoxRows, compute_frame_map

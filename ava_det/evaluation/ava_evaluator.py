@@ -1,8 +1,9 @@
-"""The AVA evaluator: annotations and detections, from files or batch by batch, to mAP under a named
-protocol.
+"""Scores detections against annotations of AVA: mAP under a named protocol.
 
-    evaluator = AvaEvaluator(load_annotations("ava_val_v2.2.csv"),
-    load_label_map("label_map.pbtxt")) for batch in loader:
+They come from files, or batch by batch:
+
+    evaluator = AvaEvaluator(load_annotations("ava_val_v2.2.csv"), load_label_map("map.pbtxt"))
+    for batch in loader:
         evaluator.process(predict(batch))
     metrics = evaluator.evaluate()
 
@@ -11,7 +12,6 @@ Results are plain dicts, ready for JSON: fractions 0..1, undefined is None, neve
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +22,13 @@ import torch
 from ava_det.evaluation.frame_map import (
     Overlaps,
     Ranking,
-    compute_average_precision,
     compute_overlaps,
     match_detections,
     rank_detections,
 )
 from ava_det.evaluation.protocols import Protocol, protocol_named
 from ava_det.evaluation.selection import Selection, select_boxes
+from ava_det.evaluation.summary import summarize
 from ava_det.evaluation.symptoms import describe_ties, find_symptoms
 from ava_det.formats.annotations import (
     AvaRows,
@@ -48,8 +48,15 @@ Excluded = Collection[KeyframeKey]
 
 @dataclass
 class Evaluation:
-    """Everything one protocol says about one set of detections; `result` is the part that goes into
-    JSON.
+    """Holds everything that one protocol says about one set of detections.
+
+    Attributes:
+        protocol: The protocol.
+        label_map: The evaluated classes, action id -> name, in ascending order of ids.
+        selection: The boxes that the protocol scores.
+        overlaps: What each detection overlaps most.
+        rankings: IoU threshold -> the ranking of every class.
+        result: The part that goes into JSON.
     """
 
     protocol: Protocol
@@ -61,13 +68,19 @@ class Evaluation:
 
 
 class AvaEvaluator:
-    """Collects Detections and scores them.
+    """Collects detections and scores them.
 
-    ground_truth: annotation rows (preferred: they keep the file's own precision) or labeled
-    keyframes. label_map: the evaluated classes, action id -> name; other ids are ignored on both
-    sides. excluded: keyframes of the exclusion list. protocol: a name from `PROTOCOLS`.
-    iou_thresholds: the first is the one on top. device: where the arithmetic runs. gather: collects
-    an object from every rank into a list, in rank order, on every rank; None for one process.
+    Args:
+        ground_truth: Annotation rows (preferred: they keep the file's own precision) or labeled
+            keyframes.
+        label_map: The evaluated classes, action id -> name; other ids are ignored on both sides.
+        excluded: Keyframes of the exclusion list.
+        protocol: A name from `PROTOCOLS`.
+        iou_thresholds: IoU from which a detection counts as right. The first threshold gives the
+            result's mAP, the others are in its `by_iou`.
+        device: Where the arithmetic runs.
+        gather: Collects an object from every rank into a list, in rank order, on every rank; None
+            for one process.
     """
 
     def __init__(
@@ -93,15 +106,23 @@ class AvaEvaluator:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all detections."""
+        """Deletes all detections."""
         self._parts: list[AvaRows] = []
 
     def process(self, detections: Sequence[Detections]) -> None:
-        """Takes the detections of some keyframes; every keyframe once, in any order, on any device."""
+        """Adds the detections of some keyframes.
+
+        Args:
+            detections: On any device. Each keyframe may come once, in any order.
+        """
         self._parts.append(rows_from_detections(detections, self.label_map))
 
     def evaluate(self) -> dict[str, Any]:
-        """mAP and what belongs to it, of all detections since `reset`, over all ranks."""
+        """Scores all detections since `reset`, over all ranks.
+
+        Returns:
+            mAP and what belongs to it, as `evaluate_rows` gives it.
+        """
         rows = concatenate_rows(self._parts)
         if self.gather is not None:
             rows = concatenate_rows(self.gather(rows))
@@ -125,8 +146,23 @@ def evaluate_csv(
     iou_thresholds: Sequence[float] = (0.5,),
     device: str | torch.device = "cpu",
 ) -> dict[str, Any]:
-    """Scores a result CSV; the arguments name files. Raises ValueError or FileNotFoundError for a
-    mistake in one.
+    """Scores a result CSV against an annotation CSV.
+
+    Args:
+        annotations: AVA CSV of the ground truth.
+        detections: AVA CSV of the results.
+        label_map: The evaluated classes, .pbtxt.
+        excluded: AVA CSV of keyframes to leave out.
+        protocol: A name from `PROTOCOLS`.
+        iou_thresholds: The first gives the result's mAP, the others are in its `by_iou`.
+        device: Where the arithmetic runs.
+
+    Returns:
+        mAP and what belongs to it, ready for JSON.
+
+    Raises:
+        ValueError: A file or an argument has a mistake.
+        FileNotFoundError: A file does not exist.
     """
     settings = protocol_named(protocol)
     keys = (
@@ -145,11 +181,12 @@ def evaluate_csv(
 def describe_inputs(
     label_map: str | Path, excluded: str | Path | None, protocol: Protocol
 ) -> list[str]:
-    """What a protocol does with a file that its user might not expect, one sentence each."""
+    """Says what a protocol does with a file that its user might not expect, one sentence each."""
     said = describe_label_map_form(label_map)
     if excluded is not None and protocol.exclusion == "nothing":
         said.append(
-            f"{excluded}: protocol {protocol.name} does not use an exclusion list; nothing was excluded"
+            f"{excluded}: protocol {protocol.name} does not use an exclusion list; nothing was "
+            "excluded"
         )
     return said
 
@@ -163,10 +200,23 @@ def evaluate_rows(
     iou_thresholds: Sequence[float] = (0.5,),
     device: str | torch.device = "cpu",
 ) -> Evaluation:
-    """Scores detection rows against annotation rows under one protocol, at one or more IoU
-    thresholds.
+    """Scores detection rows against annotation rows under one protocol.
 
-    `result["warnings"]` says what was repaired and what looks wrong.
+    Args:
+        annotations: Rows of the ground truth.
+        detections: Rows of the results.
+        label_map: The evaluated classes, action id -> name.
+        excluded: Keyframes of the exclusion list.
+        protocol: A name from `PROTOCOLS`.
+        iou_thresholds: The first gives the result's mAP, the others are in its `by_iou`.
+        device: Where the arithmetic runs.
+
+    Returns:
+        The evaluation; `result["warnings"]` says what was repaired and what looks wrong.
+
+    Raises:
+        ValueError: The label map is empty, a threshold is not in (0, 1], or the protocol's
+            evaluator refuses the rows.
     """
 
     def rescore(other: AvaRows) -> float | None:
@@ -247,48 +297,3 @@ def rank_selection(
     return rank_detections(
         selection.detections, matched, selection.denominators, protocol.single_precision
     )
-
-
-def summarize(ranking: Ranking, label_map: Mapping[int, str], protocol: Protocol) -> dict[str, Any]:
-    """mAP, its interval over the order of tied rows, and every class of the label map (in ascending
-    order of ids).
-    """
-    per_class = {}
-    values: list[tuple[float, float, float]] = []
-    for (action_id, name), ranks in zip(label_map.items(), ranking.classes, strict=True):
-        average, lowest, highest = (
-            compute_average_precision(order, ranks.num_gt)
-            for order in (ranks.ranks, ranks.last, ranks.first)
-        )
-        counted = ranks.num_gt > 0 and (protocol.undetected_is_zero or ranks.num_det > 0)
-        if counted:
-            values.append((average, lowest, highest))
-        per_class[str(action_id)] = {
-            "name": name,
-            "AP": average if counted else None,
-            "num_gt": ranks.num_gt,
-            "num_det": ranks.num_det,
-        }
-    means = (
-        [math.fsum(column) / len(values) for column in zip(*values, strict=True)]
-        if values
-        else [None] * 3
-    )
-    return {"mAP": means[0], "tie_interval": [means[1], means[2]], "per_class": per_class}
-
-
-def compute_group_means(
-    per_class: Mapping[str, Mapping[str, Any]], groups: Mapping[int, str]
-) -> dict[str, float | None]:
-    """Mean AP of each group of classes; None for a group without a defined AP. groups: action id ->
-    group name.
-    """
-    means = {}
-    for group in dict.fromkeys(groups.values()):
-        values = [
-            row["AP"]
-            for key, row in per_class.items()
-            if groups.get(int(key)) == group and row["AP"] is not None
-        ]
-        means[group] = math.fsum(values) / len(values) if values else None
-    return means

@@ -1,5 +1,4 @@
-"""Where average precision is lost: what each kind of error costs, measured by an oracle that mends
-that kind only.
+"""Measures what each kind of error costs, by an oracle that corrects only errors of that kind.
 
 Every unmatched detection has one cause, in this order: `duplicate` (its ground truth is taken),
 `wrong box` (overlaps ground truth of its class, but too little), `wrong class` (on a person of
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ava_det.evaluation.ava_evaluator import Evaluation, summarize
+from ava_det.evaluation.ava_evaluator import Evaluation
 from ava_det.evaluation.frame_map import (
     BoxRows,
     Overlaps,
@@ -25,6 +24,7 @@ from ava_det.evaluation.frame_map import (
     match_detections,
     rank_detections,
 )
+from ava_det.evaluation.summary import summarize
 
 NEAR_IOU = 0.1  # below it, a box does not mean the person (TIDE's background threshold)
 CAUSES = ("wrong box", "wrong class", "missed person", "background", "duplicate")
@@ -32,10 +32,12 @@ CAUSES = ("wrong box", "wrong class", "missed person", "background", "duplicate"
 
 @dataclass
 class Diagnosis:
-    """gains: cause -> mAP after its oracle minus mAP. per_class: cause -> action id -> the same for
-    AP.
+    """Holds what each kind of error costs.
 
-    num_errors: cause -> detections (for `missed person` ground-truth boxes) of that cause.
+    Attributes:
+        gains: Cause -> mAP after its oracle minus mAP.
+        per_class: Cause -> action id -> the same for AP.
+        num_errors: Cause -> detections (for `missed person` ground-truth boxes) of that cause.
     """
 
     gains: dict[str, float]
@@ -44,8 +46,14 @@ class Diagnosis:
 
 
 def diagnose(evaluation: Evaluation, iou_threshold: float) -> Diagnosis:
-    """Measures the five causes at one of the evaluation's IoU thresholds; all zero where mAP is
-    undefined.
+    """Measures the five causes at one of the evaluation's IoU thresholds.
+
+    Args:
+        evaluation: The evaluation.
+        iou_threshold: One of its thresholds.
+
+    Returns:
+        The costs; all are zero where mAP is undefined.
     """
     causes = _classify(evaluation, iou_threshold)
     before = summarize(
@@ -65,7 +73,7 @@ def diagnose(evaluation: Evaluation, iou_threshold: float) -> Diagnosis:
 
 
 def _classify(evaluation: Evaluation, iou_threshold: float) -> dict[str, Tensor]:
-    """cause -> bool over the detections, for `missed person` over the ground truth."""
+    """Returns cause -> bool over the detections, for `missed person` over the ground truth."""
     selection = evaluation.selection
     ious = evaluation.overlaps.ious
     wrong = ~evaluation.rankings[iou_threshold].true_positive
@@ -86,13 +94,14 @@ def _classify(evaluation: Evaluation, iou_threshold: float) -> dict[str, Tensor]
 
 
 def _without_classes(rows: BoxRows) -> BoxRows:
-    """The same boxes as if there were one class: who stands where, whatever he does."""
+    """Returns the same boxes as one class: where persons are, whatever they do."""
     return BoxRows(rows.keyframes, torch.zeros_like(rows.classes), rows.boxes)
 
 
 def _mend(
     evaluation: Evaluation, iou_threshold: float, cause: str, errors: Tensor
 ) -> dict[str, Any]:
+    """Summarizes the result after the oracle has corrected the errors of one cause."""
     selection = evaluation.selection
     ranking = evaluation.rankings[iou_threshold]
     matched = ranking.true_positive
@@ -110,7 +119,8 @@ def _mend(
         mended = match_detections(
             moved, len(selection.ground_truth), iou_threshold, selection.match_scores
         )
-        matched, gone = mended, (errors | matched) & ~mended
+        gone = (errors | matched) & ~mended
+        matched = mended
     detections = selection.detections
     keep = ~gone
     assert detections.scores is not None

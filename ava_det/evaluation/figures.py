@@ -1,5 +1,6 @@
-"""The figures of the evaluation report, as SVG text. Needs matplotlib (`pip install
-ava_det[report]`).
+"""Draws the figures of the evaluation report as SVG text.
+
+Needs matplotlib (`pip install ava_det[report]`).
 """
 
 from __future__ import annotations
@@ -45,8 +46,12 @@ def draw_class_bars(
     groups: Mapping[int, str],
     bound: Mapping[str, Mapping[str, Any]] | None,
 ) -> str:
-    """AP of every class with ground truth, best first, with its number of ground-truth boxes; ticks
-    mark the bound.
+    """Draws the AP of every class with ground truth as bars, best first, with its number of boxes.
+
+    Args:
+        per_class: `per_class` of a result.
+        groups: Action id -> group name, which chooses the color.
+        bound: `per_class` of a result on ground-truth boxes, drawn as ticks; None for no ticks.
     """
     shown = sorted(
         (key for key, row in per_class.items() if row["AP"] is not None),
@@ -83,7 +88,12 @@ def draw_class_bars(
 
 
 def draw_losses(diagnosis: Diagnosis, mean_ap: float) -> str:
-    """mAP and what mending one kind of error would add to it."""
+    """Draws mAP and what correcting one kind of error would add to it, as bars.
+
+    Args:
+        diagnosis: What each kind of error costs.
+        mean_ap: mAP as it is.
+    """
     causes = list(CAUSES)[::-1]
     gains = [max(diagnosis.gains[cause], 0.0) for cause in causes]
     with matplotlib.rc_context(STYLE):
@@ -110,11 +120,14 @@ def draw_losses(diagnosis: Diagnosis, mean_ap: float) -> str:
 
 
 def draw_curves(classes: Sequence[tuple[str, ClassRanks]], columns: int = 6) -> str:
-    """Precision over recall of every class with ground truth: as measured (line) and made monotone
-    (area).
+    """Draws precision over recall of every class with ground truth.
 
-    All curves stand in one pair of axes, each moved into its own unit square: a grid of axes is
-    slow to draw.
+    The line is precision as measured, the area is precision made monotone. All curves are in one
+    pair of axes, each moved into its own unit square: a grid of axes is slow to draw.
+
+    Args:
+        classes: Name and ranking of each class.
+        columns: Curves side by side.
     """
     shown = [(name, ranks) for name, ranks in classes if ranks.num_gt]
     lines = max(-(-len(shown) // columns), 1)
@@ -167,7 +180,12 @@ def draw_curves(classes: Sequence[tuple[str, ClassRanks]], columns: int = 6) -> 
 def draw_gains(
     per_class: Mapping[str, Mapping[str, Any]], other: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """AP minus the other result's AP, class by class, largest gain first."""
+    """Draws AP minus the other result's AP, class by class, largest gain first.
+
+    Args:
+        per_class: `per_class` of a result.
+        other: `per_class` of the result to compare with.
+    """
     gains = {
         key: row["AP"] - other[key]["AP"]
         for key, row in per_class.items()
@@ -195,7 +213,7 @@ def draw_gains(
 
 
 def _to_svg(figure: Figure, name: str, tight: bool = True) -> str:
-    """SVG text whose ids begin with `name`, so that several figures share a page."""
+    """Returns SVG text whose ids begin with `name`, so that several figures can be on one page."""
     buffer = io.StringIO()
     if tight:
         figure.tight_layout()

@@ -1,5 +1,4 @@
-"""Frame mAP on tensors, CPU or CUDA: match detections to ground truth, rank them, average the
-precision.
+"""Computes frame mAP on tensors, CPU or CUDA: matches detections, ranks them, averages precision.
 
 Per keyframe and class every detection is offered only the ground-truth box it overlaps most, the
 first such on ties. It is a true positive if that IoU reaches the threshold and no earlier detection
@@ -21,11 +20,13 @@ from torch import Tensor
 
 @dataclass
 class BoxRows:
-    """Boxes of one class each; R rows on one device.
+    """Holds boxes of one class each; R rows on one device.
 
-    keyframes: int32 or int64 [R], 0..K-1. classes: int16, int32 or int64 [R], 0..C-1. boxes: [R, 4]
-    xyxy in any one unit; IoU is computed in their dtype. scores: float64 [R]; ground truth has
-    none.
+    Attributes:
+        keyframes: int32 or int64 [R], 0..K-1.
+        classes: int16, int32 or int64 [R], 0..C-1.
+        boxes: [R, 4] xyxy in any one unit; IoU is computed in their dtype.
+        scores: float64 [R]; None for ground truth.
     """
 
     keyframes: Tensor
@@ -39,10 +40,11 @@ class BoxRows:
 
 @dataclass
 class Overlaps:
-    """What each detection overlaps most among the ground truth of its keyframe and class.
+    """Holds what each detection overlaps most among the ground truth of its keyframe and class.
 
-    ious: [R], -1 where there is no such ground truth. targets: int64 [R], rows of the ground truth,
-    -1 for none.
+    Attributes:
+        ious: [R], -1 where there is no such ground truth.
+        targets: int64 [R], rows of the ground truth, -1 for none.
     """
 
     ious: Tensor
@@ -51,11 +53,15 @@ class Overlaps:
 
 @dataclass
 class ClassRanks:
-    """The ranking of one class: all there is to know for its average precision.
+    """Holds the ranking of one class: everything its average precision is computed from.
 
-    ranks: int64 [T], 1-based, ascending: where the true positives stand. first, last: the same if
-    among tied rows the true positives came first, or last. scores: float64 [T], of the true
-    positives. num_gt, num_det: rows.
+    Attributes:
+        ranks: int64 [T], 1-based, ascending: the ranks of the true positives.
+        first: The same if among tied rows the true positives came first.
+        last: The same if among tied rows the true positives came last.
+        scores: float64 [T], of the true positives.
+        num_gt: Ground-truth rows.
+        num_det: Detection rows.
     """
 
     ranks: Tensor
@@ -68,9 +74,13 @@ class ClassRanks:
 
 @dataclass
 class Ranking:
-    """All classes ranked. num_tied: detections that share class and score with another.
+    """Holds the rankings of all classes.
 
-    true_positive: bool [R] over the detections."""
+    Attributes:
+        classes: One ranking per class.
+        num_tied: Detections that share class and score with another.
+        true_positive: bool [R] over the detections.
+    """
 
     classes: list[ClassRanks]
     num_tied: int
@@ -78,10 +88,16 @@ class Ranking:
 
 
 def compute_ious(boxes: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union of boxes [R, 4] with others [R, 4], row by row; NaN where both have
-    no area.
+    """Computes intersection over union of two lists of boxes, row by row.
 
     Written as I / (A + B - I), in this order: published evaluators decide IoU 0.5 by its last bit.
+
+    Args:
+        boxes: [R, 4] xyxy.
+        others: [R, 4] xyxy.
+
+    Returns:
+        [R]; NaN where both boxes have no area.
     """
     width = (
         torch.minimum(boxes[:, 2], others[:, 2]) - torch.maximum(boxes[:, 0], others[:, 0])
@@ -98,10 +114,16 @@ def compute_ious(boxes: Tensor, others: Tensor) -> Tensor:
 def compute_overlaps(
     ground_truth: BoxRows, detections: BoxRows, num_keyframes: int, num_classes: int
 ) -> Overlaps:
-    """The most overlapped ground truth of every detection; of equal overlaps the first in
-    ground-truth row order.
+    """Finds the most overlapped ground truth of every detection.
 
-    NaN is the largest overlap, as in numpy's argmax, and reaches no threshold.
+    Of equal overlaps the first in ground-truth row order counts. NaN is the largest overlap, as in
+    numpy's argmax, and reaches no threshold.
+
+    Args:
+        ground_truth: The labeled boxes.
+        detections: The detected boxes.
+        num_keyframes: K.
+        num_classes: C.
     """
     device = detections.boxes.device
     ious = torch.full((len(detections),), -1.0, dtype=detections.boxes.dtype, device=device)
@@ -135,8 +157,16 @@ def compute_overlaps(
 def match_detections(
     overlaps: Overlaps, num_gt: int, iou_threshold: float, scores: Tensor | None
 ) -> Tensor:
-    """Which detections are true positives: bool [R]. `scores` [R] orders the matching; None for row
-    order.
+    """Finds the detections that are true positives.
+
+    Args:
+        overlaps: What each detection overlaps most.
+        num_gt: Ground-truth rows.
+        iou_threshold: The least IoU of a match.
+        scores: [R], which order the matching; None for row order.
+
+    Returns:
+        bool [R] over the detections.
     """
     hits = torch.nonzero(overlaps.ious >= iou_threshold).squeeze(1)
     if scores is not None:
@@ -154,7 +184,11 @@ def rank_detections(
 ) -> Ranking:
     """Ranks every class's detections.
 
-    num_gt: int64 [C], the denominators of recall. single_precision: compare scores as float32.
+    Args:
+        detections: The detected boxes, with scores.
+        true_positive: bool [R].
+        num_gt: int64 [C], the denominators of recall.
+        single_precision: Compare scores as float32.
     """
     assert detections.scores is not None
     scores = detections.scores.float() if single_precision else detections.scores
@@ -190,9 +224,11 @@ def _count_tied(keys: Tensor) -> int:
 
 
 def _ranks_within_ties(keys: Tensor, hit_keys: Tensor) -> tuple[Tensor, Tensor]:
-    """Ranks of the true positives if they came first, and last, among rows of equal score.
+    """Ranks the true positives as if they came first, and last, among rows of equal score.
 
-    keys: int64 [R], ascending; hit_keys: int64 [T], descending: those of the true positives.
+    Args:
+        keys: int64 [R], ascending.
+        hit_keys: int64 [T], descending: those of the true positives.
     """
     below = torch.searchsorted(keys, hit_keys)
     upto = torch.searchsorted(keys, hit_keys, right=True)
@@ -206,10 +242,16 @@ def _ranks_within_ties(keys: Tensor, hit_keys: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def compute_average_precision(ranks: Tensor, num_gt: int) -> float:
-    """The area under the monotone precision-recall curve; NaN without ground truth.
+    """Computes the area under the monotone precision-recall curve.
 
-    ranks: int64 [T], ascending, 1-based ranks of the true positives. Between true positives
-    precision only falls, so the curve's steps are all at true positives.
+    Between true positives precision only falls, so the curve's steps are all at true positives.
+
+    Args:
+        ranks: int64 [T], ascending, 1-based ranks of the true positives.
+        num_gt: Ground-truth rows.
+
+    Returns:
+        The area, 0..1; NaN without ground truth.
     """
     if num_gt == 0:
         return float("nan")
@@ -223,11 +265,19 @@ def compute_frame_map(
     num_classes: int,
     iou_threshold: float = 0.5,
 ) -> tuple[float, Tensor]:
-    """Frame mAP of boxes in memory, every row scored: (mean over classes with ground truth, AP
-    float64 [C]).
+    """Computes frame mAP of boxes in memory; every row is scored.
 
-    NaN where there is no ground truth. The AVA protocols, with their caps and exclusions, are in
-    `ava_evaluator`.
+    The AVA protocols, with their caps and exclusions, are in `ava_evaluator`.
+
+    Args:
+        ground_truth: The labeled boxes.
+        detections: The detected boxes, with scores.
+        num_keyframes: K.
+        num_classes: C.
+        iou_threshold: The least IoU of a match.
+
+    Returns:
+        The mean over classes with ground truth, and AP float64 [C]; NaN without ground truth.
     """
     overlaps = compute_overlaps(ground_truth, detections, num_keyframes, num_classes)
     matched = match_detections(overlaps, len(ground_truth), iou_threshold, detections.scores)
@@ -239,14 +289,15 @@ def compute_frame_map(
 
 
 def compute_precisions(ranks: Tensor) -> Tensor:
-    """Precision at each true positive, made monotone from the right: float64 [T]."""
+    """Computes precision at each true positive, made monotone from the right: float64 [T]."""
     precision = torch.arange(1, len(ranks) + 1, dtype=torch.float64, device=ranks.device) / ranks
     return precision.flip(0).cummax(0).values.flip(0) if len(ranks) else precision
 
 
 def sortable_scores(scores: Tensor) -> Tensor:
-    """int64 [R] in the order of float scores [R], NaN the largest; equal scores stay equal, also -0
-    and 0.
+    """Turns float scores [R] into int64 [R] of the same order, NaN the largest.
+
+    Equal scores stay equal, also -0 and 0.
     """
     bits = scores.double().add(0.0).view(torch.int64)  # adding 0 makes -0 a 0
     if len(bits) and int(bits.min()) < 0:

@@ -1,4 +1,4 @@
-"""The cap: at most 50 rows of a keyframe are scored, the highest over all its classes together.
+"""Applies the cap: at most 50 rows of a keyframe are scored, the highest over all its classes.
 
 ActivityNet's code keeps them in a heap of (score, action_id, y1, x1, y2, x2) that a row enters,
 once the heap is full, only with a score strictly above the lowest. Without ties at the cut that is
@@ -19,10 +19,17 @@ HeapEntries = Callable[[slice], list[tuple[float, ...]]]
 def kept_under_cap(
     keyframes: Tensor, scores: Tensor, cap: int, heap_entries: HeapEntries
 ) -> Tensor:
-    """Which rows stay: bool [R].
+    """Finds the rows that stay under the cap.
 
-    keyframes: int64 [R], ascending, rows in file order within each. scores: float64 [R].
-    heap_entries: gives, for a slice of the rows, their tuples (score, action_id, y1, x1, y2, x2).
+    Args:
+        keyframes: int64 [R], ascending, rows in file order within each.
+        scores: float64 [R].
+        cap: Rows of a keyframe.
+        heap_entries: Gives, for a slice of the rows, their tuples (score, action_id, y1, x1, y2,
+            x2).
+
+    Returns:
+        bool [R].
     """
     keep = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
     counts = torch.bincount(keyframes)

@@ -1,4 +1,4 @@
-"""One number for every keyframe that several files name, in order of first appearance."""
+"""Gives every keyframe that several files name one number, in order of first appearance."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from ava_det.structures import KeyframeKey, timestamp_key
 
 @dataclass
 class KeyframeNumbers:
-    """numbers: for each file int32 [R], the keyframe of each row, 0..K-1.
+    """Holds the numbers of K keyframes.
 
-    video_names: distinct ids; videos: int64 [K] into them; timestamps: float64 [K].
+    Attributes:
+        numbers: For each file int32 [R], the keyframe of each row, 0..K-1.
+        video_names: Distinct video ids.
+        videos: int64 [K], indices into `video_names`.
+        timestamps: float64 [K].
     """
 
     numbers: list[np.ndarray]
@@ -27,11 +31,11 @@ class KeyframeNumbers:
         return len(self.videos)
 
     def key(self, number: int) -> KeyframeKey:
-        """Names a keyframe as `load_excluded` does."""
+        """Returns the key of a keyframe, as `load_excluded` gives it."""
         return KeyframeKey.at(self.video_names[self.videos[number]], self.timestamps[number])
 
     def mark(self, keys: Iterable[KeyframeKey]) -> np.ndarray:
-        """Which keyframes are among `keys`: bool [K]."""
+        """Tells which keyframes are among `keys`: bool [K]."""
         wanted = set(keys)
         return np.array(
             [self.key(number) in wanted for number in range(len(self))]
@@ -40,7 +44,7 @@ class KeyframeNumbers:
         )
 
     def occurring(self, file: int) -> np.ndarray:
-        """Which keyframes a file names: bool [K]."""
+        """Tells which keyframes a file names: bool [K]."""
         present = np.zeros(len(self), dtype=bool)
         present[self.numbers[file]] = True
         return present
@@ -49,9 +53,11 @@ class KeyframeNumbers:
 def number_keyframes(files: Sequence[tuple[AvaRows, np.ndarray | None]]) -> KeyframeNumbers:
     """Numbers the keyframes of several files, those of the first file first.
 
-    files: (rows, which of them count: int64 or None for all). Timestamps are equal if their
-    `timestamp_key`s are. Rows of a keyframe mostly lie together, so the work is done on runs of
-    equal rows.
+    Timestamps are equal if their `timestamp_key`s are. Rows of a keyframe mostly follow each other,
+    so the work is done on runs of equal rows.
+
+    Args:
+        files: Rows of each file, and which of them count: int64, or None for all.
     """
     names: dict[str, int] = {}
     heads = []

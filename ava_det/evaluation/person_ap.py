@@ -1,6 +1,4 @@
-"""How good person boxes are, whatever the persons do: COCO's average precision, with its own
-library, on keyframes.
-"""
+"""Scores person boxes on keyframes, whatever the persons do, by COCO's average precision."""
 
 from __future__ import annotations
 
@@ -22,12 +20,16 @@ PERSON = 1
 def compute_person_ap(
     keyframes: Sequence[Keyframe], person_boxes: PersonBoxes
 ) -> dict[str, float | None]:
-    """`AP` (mean over IoU 0.5, 0.55 .. 0.95), `AP50` and `AP75` of detected boxes against the
-    labeled ones.
+    """Computes COCO's average precision of detected boxes against the labeled ones.
 
-    keyframes: with their labeled boxes, fractions of the frame; detections on other keyframes are
-    not looked at. person_boxes: (video id, timestamp key) -> normalized boxes [N, 4] and scores
-    [N]; an absent keyframe has none. Values are None where no keyframe has a box.
+    Args:
+        keyframes: With their labeled boxes, fractions of the frame. Detections on other keyframes
+            are ignored.
+        person_boxes: (video id, timestamp key) -> normalized boxes [N, 4] and scores [N]; an absent
+            keyframe has none.
+
+    Returns:
+        `AP` (mean over IoU 0.5, 0.55 .. 0.95), `AP50` and `AP75`; None where no keyframe has a box.
     """
     labeled: list[dict] = []
     detected: list[dict] = []
@@ -51,7 +53,7 @@ def compute_person_ap(
 
 
 def _compute_precision(num_images: int, labeled: list[dict], detected: list[dict]) -> np.ndarray:
-    """Precision float64 [10 IoU thresholds, 101 recalls]."""
+    """Computes precision, float64 [10 IoU thresholds, 101 recalls], with COCO's own library."""
     with contextlib.redirect_stdout(io.StringIO()):  # the library reports its progress
         truth = COCO()
         images = [{"id": image_id} for image_id in range(1, num_images + 1)]
@@ -79,6 +81,6 @@ def _compute_precision(num_images: int, labeled: list[dict], detected: list[dict
 
 
 def _as_coco(boxes: Tensor | list) -> list[list[float]]:
-    """xyxy [N, 4] to COCO's x, y, width, height."""
+    """Converts xyxy [N, 4] to COCO's x, y, width, height."""
     corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     return np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1).tolist()

@@ -1,4 +1,4 @@
-"""The five evaluators that published AVA numbers come from, as settings of one evaluator.
+"""Describes the five evaluators that published AVA numbers come from, as settings of one evaluator.
 
 Their differences are small and each moves mAP, so a number means nothing without the name of its
 protocol. All five share the core in `frame_map.py`. `docs/evaluation.md` explains each setting.
@@ -21,24 +21,30 @@ from ava_det.formats.ava_csv import (
 
 @dataclass(frozen=True)
 class Protocol:
-    """One evaluator's settings; the defaults are those of the ActivityNet challenge's current code.
+    """Holds one evaluator's settings; the defaults are those of ActivityNet's current code.
 
-    cap: rows kept per keyframe, over all classes, or 0 for all. exclusion: what the exclusion list
-    drops: "nothing"; "both" sides; or "keeps ground truth": the detections go and
-        the ground truth stays in the denominator.
-    scored_keyframes: where a detection can be a false positive: "annotated" keyframes have a
-    ground-truth row of any
-        class, "on-list" ones a row of an evaluated class, "all" are all; elsewhere a detection is
-        ignored.
-    sorts_matches: match in order of descending score, else in file order. person_id_order: of
-    ground-truth boxes overlapped equally the highest person id is taken, else the first in file.
-    single_precision: boxes and ranked scores are float32. drops_invalid_boxes: a detection without
-    area goes after the cap; else it stays, and an inverted one is an error. score_floor: a
-    detection with a score at or below it, or NaN, goes too; None for no floor. undetected_is_zero:
-    a class with ground truth and without detection counts as AP 0, else it is left out of the mean.
-    whole_seconds: timestamps must be written as integers. two_column_rows: `video_id,timestamp` is
-    a keyframe without action, else an error. needs_scores: a detection row must have a score, else
-    seven columns mean a score of 1. reads_person_ids: an empty person id is an error.
+    Attributes:
+        name: Of the protocol.
+        cap: Rows kept per keyframe, over all classes; 0 for all.
+        exclusion: What the exclusion list drops: "nothing"; "both" sides; or "keeps ground truth":
+            the detections are dropped and the ground truth stays in the denominator.
+        scored_keyframes: Where a detection can be a false positive: "annotated" keyframes have a
+            ground-truth row of any class, "on-list" ones a row of an evaluated class, "all" are
+            all; elsewhere a detection is ignored.
+        sorts_matches: Match in order of descending score, else in file order.
+        person_id_order: Of ground-truth boxes overlapped equally the highest person id is taken,
+            else the first in file.
+        single_precision: Boxes and ranked scores are float32.
+        drops_invalid_boxes: A detection without area is dropped after the cap; else it stays, and
+            an inverted one is an error.
+        score_floor: A detection with a score at or below it, or NaN, is dropped too; None for no
+            floor.
+        undetected_is_zero: A class with ground truth and without detection counts as AP 0, else it
+            is left out of the mean.
+        whole_seconds: Timestamps must be written as integers.
+        two_column_rows: `video_id,timestamp` is a keyframe without action, else an error.
+        needs_scores: A detection row must have a score, else seven columns mean a score of 1.
+        reads_person_ids: An empty person id is an error.
     """
 
     name: str
@@ -86,15 +92,21 @@ PROTOCOLS = {
 
 
 def protocol_named(name: str) -> Protocol:
-    """The protocol of that name; ValueError naming the five otherwise."""
+    """Returns the protocol of a name.
+
+    Raises:
+        ValueError: There is none of that name; the message lists the five.
+    """
     if name not in PROTOCOLS:
         raise ValueError(f"protocol {name!r}: expected one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
 
 
 def check_forms(protocol: Protocol, annotations: AvaRows, detections: AvaRows) -> None:
-    """Refuses row forms that the protocol's evaluator cannot read, with one sentence naming file
-    and line.
+    """Refuses forms of rows that the protocol's evaluator cannot read.
+
+    Raises:
+        ValueError: There is such a row; the message names file and line.
     """
     both = (annotations, detections)
     rules = [

@@ -1,5 +1,6 @@
-"""One self-contained HTML page about a result: what it is, per class, where it loses, and against
-another result.
+"""Writes one self-contained HTML page about a result.
+
+It shows what the result is, AP by class, where mAP is lost, and gains over another result.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ava_det.evaluation.ava_evaluator import Evaluation
@@ -27,17 +29,20 @@ _STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; background: #f3f4f6; margin: 0; }
 main { max-width: 1020px; margin: 0 auto; padding: 28px 20px 60px; }
-section { background: #fff; border: 1px solid #e5e7eb; border-radius: 8px; padding: 18px 24px; margin: 18px 0; }
+section { background: #fff; border: 1px solid #e5e7eb; border-radius: 8px; }
+section { padding: 18px 24px; margin: 18px 0; }
 h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 0 0 6px; }
 p { margin: 4px 0 12px; color: #4b5563; max-width: 46em; }
 .figures { display: flex; flex-wrap: wrap; gap: 14px; margin: 14px 0 0; }
 .figure { flex: 1 1 150px; background: #f9fafb; border-radius: 6px; padding: 10px 14px; }
 .figure b { display: block; font-size: 25px; line-height: 1.25; color: #111827; }
-.warning { border-left: 4px solid #e08a2e; background: #fff7ed; padding: 8px 12px; margin: 8px 0; color: #7c2d12; }
+.warning { border-left: 4px solid #e08a2e; background: #fff7ed; color: #7c2d12; }
+.warning { padding: 8px 12px; margin: 8px 0; }
 svg { width: 100%; height: auto; display: block; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
 th { text-align: left; border-bottom: 2px solid #d1d5db; } td { border-bottom: 1px solid #e5e7eb; }
-th, td { padding: 4px 10px 4px 0; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+th, td { padding: 4px 10px 4px 0; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .legend { white-space: nowrap; }
 .key { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 5px 0 14px; }
 """
@@ -45,7 +50,14 @@ th, td { padding: 4px 10px 4px 0; } td.n, th.n { text-align: right; font-variant
 
 @dataclass
 class Sources:
-    """What was compared, for the page's head."""
+    """Names what was compared, for the head of the page.
+
+    Attributes:
+        annotations: File of the ground truth.
+        detections: File of the results.
+        compared_with: File of the results that gains are shown over.
+        bound: File of the results on ground-truth boxes.
+    """
 
     annotations: str
     detections: str
@@ -61,12 +73,21 @@ def write_report(
     compared: Mapping[str, Any] | None = None,
     bound: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Writes `index.html` into `folder` and returns its path; nothing on the page is loaded from
-    elsewhere.
+    """Writes `index.html` into a folder; the page loads nothing from elsewhere.
 
-    groups: action id -> group name, may be empty. compared, bound: results (as `evaluate_rows`
-    gives them) of other detections: a baseline to show gains over, and the same model on
-    ground-truth boxes. Raises ValueError if matplotlib is missing.
+    Args:
+        folder: Where to write.
+        evaluation: The evaluation to show.
+        groups: Action id -> group name; may be empty.
+        sources: Names of the files.
+        compared: Result, as `evaluate_rows` gives it, of a baseline to show gains over.
+        bound: Result of the same model on ground-truth boxes.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ValueError: matplotlib is not installed.
     """
     try:
         from ava_det.evaluation import figures
@@ -75,26 +96,7 @@ def write_report(
     result = evaluation.result
     sections = [_head(result, sources, bound), _warnings(result), _groups_and_counts(result)]
     if result["mAP"] is not None:
-        legend = _legend(groups, figures.GROUP_COLORS)
-        bars = figures.draw_class_bars(
-            result["per_class"], groups, bound["per_class"] if bound else None
-        )
-        sections.append(
-            _section(
-                "Average precision by class", f"Best first, with ground-truth boxes. {legend}", bars
-            )
-        )
-        diagnosis = diagnose(evaluation, result["iou_threshold"])
-        sections.append(
-            _section("Where mAP is lost", _LOSSES, figures.draw_losses(diagnosis, result["mAP"]))
-        )
-        if compared is not None:
-            difference = f"mAP {result['mAP']:.4f} against {_number(compared['mAP'])} of {escape(str(sources.compared_with))}."
-            chart = figures.draw_gains(result["per_class"], compared["per_class"])
-            sections.append(_section("Gains by class", difference, chart))
-        ranks = evaluation.rankings[result["iou_threshold"]].classes
-        curves = figures.draw_curves(list(zip(evaluation.label_map.values(), ranks, strict=True)))
-        sections.append(_section("Precision and recall", _CURVES, curves))
+        sections += _draw_sections(figures, evaluation, groups, sources, compared, bound)
     sections.append(_class_table(result, compared, bound))
     path = Path(folder) / "index.html"
     title = f"mAP {_number(result['mAP'])} ({result['protocol']})"
@@ -107,13 +109,52 @@ def write_report(
 
 
 _LOSSES = (
-    "Each bar mends one kind of error and leaves the rest: boxes that overlap their person too little are moved onto "
-    "it, actions claimed of a person who does something else are deleted, persons no box covers are forgiven, boxes on "
-    "nobody are deleted, and so are second boxes on a person already found. The gains do not add up."
+    "Each bar mends one kind of error and leaves the rest: boxes that overlap their person too "
+    "little are moved onto "
+    "it, actions claimed of a person who does something else are deleted, persons no box covers "
+    "are forgiven, boxes on "
+    "nobody are deleted, and so are second boxes on a person already found. The gains do not add "
+    "up."
 )
 _CURVES = (
     "The line is precision as measured; the area is what average precision counts, made monotone."
 )
+
+
+def _draw_sections(
+    figures: ModuleType,
+    evaluation: Evaluation,
+    groups: Mapping[int, str],
+    sources: Sources,
+    compared: Mapping[str, Any] | None,
+    bound: Mapping[str, Any] | None,
+) -> list[str]:
+    """Formats the sections that have a figure; the arguments are those of `write_report`."""
+    result = evaluation.result
+    legend = _legend(groups, figures.GROUP_COLORS)
+    bars = figures.draw_class_bars(
+        result["per_class"], groups, bound["per_class"] if bound else None
+    )
+    sections = [
+        _section(
+            "Average precision by class", f"Best first, with ground-truth boxes. {legend}", bars
+        ),
+    ]
+    diagnosis = diagnose(evaluation, result["iou_threshold"])
+    sections.append(
+        _section("Where mAP is lost", _LOSSES, figures.draw_losses(diagnosis, result["mAP"]))
+    )
+    if compared is not None:
+        difference = (
+            f"mAP {result['mAP']:.4f} against {_number(compared['mAP'])} of "
+            f"{escape(str(sources.compared_with))}."
+        )
+        chart = figures.draw_gains(result["per_class"], compared["per_class"])
+        sections.append(_section("Gains by class", difference, chart))
+    ranks = evaluation.rankings[result["iou_threshold"]].classes
+    curves = figures.draw_curves(list(zip(evaluation.label_map.values(), ranks, strict=True)))
+    sections.append(_section("Precision and recall", _CURVES, curves))
+    return sections
 
 
 def _section(title: str, text: str, content: str) -> str:
@@ -156,11 +197,10 @@ def _warnings(result: Mapping[str, Any]) -> str:
 
 def _groups_and_counts(result: Mapping[str, Any]) -> str:
     groups = "".join(
-        f'<tr><td>{escape(name)}</td><td class="n">{_number(value)}</td></tr>'
-        for name, value in result.get("by_group", {}).items()
+        _row(escape(name), _number(value)) for name, value in result.get("by_group", {}).items()
     )
     counts = "".join(
-        f'<tr><td>{name.replace("_", "-")}</td><td class="n">{result["counts"][name]:,}</td><td>{meaning}</td></tr>'
+        _row(name.replace("_", "-"), f"{result['counts'][name]:,}", meaning)
         for name, meaning in COUNT_MEANINGS.items()
     )
     head = '<tr><th>group</th><th class="n">mean AP</th></tr>'
@@ -169,10 +209,17 @@ def _groups_and_counts(result: Mapping[str, Any]) -> str:
     return f"<section><h2>Groups and rows</h2>{means}{table}</section>"
 
 
+def _row(name: str, value: str, *texts: str) -> str:
+    """Formats a row of a table: a name, a number, and texts."""
+    cells = "".join(f"<td>{text}</td>" for text in texts)
+    return f'<tr><td>{name}</td><td class="n">{value}</td>{cells}</tr>'
+
+
 def _legend(groups: Mapping[int, str], colors: Mapping[str, str]) -> str:
     used = [name for name in colors if name in groups.values()]
     return "".join(
-        f'<span class="legend"><span class="key" style="background:{colors[name]}"></span>{escape(name)}</span> '
+        f'<span class="legend"><span class="key" style="background:{colors[name]}"></span>'
+        f"{escape(name)}</span> "
         for name in used
     )
 

@@ -1,6 +1,4 @@
-"""From the rows of two files to the boxes a protocol scores: label map, exclusions, cap, invalid
-boxes.
-"""
+"""Selects the boxes that a protocol scores: label map, exclusions, cap, invalid boxes."""
 
 from __future__ import annotations
 
@@ -24,15 +22,21 @@ ANNOTATIONS = 1  # the files in KeyframeNumbers
 
 @dataclass
 class Selection:
-    """What a protocol scores.
+    """Holds what a protocol scores.
 
-    ground_truth: in the order in which equal overlaps are decided. detections: in list order, that
-    is keyframes by first appearance in their file and file order within. Both on one device;
-    classes count the label map's ids in ascending order. match_scores: float64 [R] that order the
-    matching, or None for list order. detection_rows, ground_truth_rows: int64, where these boxes
-    stand in their files. denominators: int64 [C], of recall. keyframes: all of both files;
-    num_keyframes: scored ones with ground truth. counts: detection rows that are not scored, by
-    reason: ignored, excluded, capped, invalid, off_list.
+    Attributes:
+        ground_truth: In the order in which equal overlaps are decided. Classes count the label
+            map's ids in ascending order.
+        detections: In list order: keyframes by first appearance in their file, and file order
+            within. On the same device as the ground truth.
+        match_scores: float64 [R] that order the matching, or None for list order.
+        detection_rows: int64, where the detections are in their file.
+        ground_truth_rows: int64, where the ground-truth boxes are in their file.
+        denominators: int64 [C], of recall.
+        keyframes: All keyframes of both files.
+        num_keyframes: Number of scored ones with ground truth.
+        counts: Detection rows that are not scored, by reason: ignored, excluded, capped, invalid,
+            off_list.
     """
 
     ground_truth: BoxRows
@@ -54,8 +58,18 @@ def select_boxes(
     excluded: Collection[KeyframeKey] = frozenset(),
     device: str | torch.device = "cpu",
 ) -> Selection:
-    """Applies a protocol; ValueError, naming file and line, for what the protocol's evaluator
-    refuses to read.
+    """Applies a protocol to the rows of two files.
+
+    Args:
+        protocol: The protocol.
+        annotations: Rows of the ground truth.
+        detections: Rows of the results.
+        label_map: The evaluated classes, action id -> name.
+        excluded: Keyframes of the exclusion list.
+        device: Where the boxes are put.
+
+    Raises:
+        ValueError: The protocol's evaluator refuses to read a row; the message names file and line.
     """
     check_forms(protocol, annotations, detections)
     classes = _classes(detections.action_ids, label_map)
@@ -93,7 +107,7 @@ def select_boxes(
 
 
 def _classes(action_ids: np.ndarray, label_map: Mapping[int, str]) -> np.ndarray:
-    """The class of every row, -1 for ids outside the label map: int16 [R]."""
+    """Returns the class of every row, int16 [R]; -1 for ids outside the label map."""
     ids = np.array(sorted(label_map), dtype=np.int64)
     # the last entry stands for every larger id
     table = np.full(ids.max(initial=0) + 2, -1, dtype=np.int16)
@@ -122,9 +136,7 @@ def _cap_and_check(
     counts: dict[str, int],
     device: str | torch.device,
 ) -> tuple[BoxRows, np.ndarray]:
-    """The detections that are left after the cap, then without invalid ones, in list order; and
-    their rows.
-    """
+    """Returns the valid detections left after the cap, in list order, and their rows."""
     if (numbers[1:] < numbers[:-1]).any():
         order = np.argsort(numbers, kind="stable")
         rows = rows[order]
@@ -171,14 +183,15 @@ def _boxes(
 def _valid(
     protocol: Protocol, detections: AvaRows, rows: np.ndarray, boxes: Tensor, scores: Tensor
 ) -> Tensor | None:
-    """Which detections the protocol's evaluator does not silently drop, or None if it drops none."""
+    """Tells which detections the protocol's evaluator does not drop; None if it drops none."""
     x1, y1, x2, y2 = boxes.unbind(1)
     if not protocol.drops_invalid_boxes:
         inverted = torch.nonzero((x1 > x2) | (y1 > y2))
         if len(inverted):
             where = detections.where(int(rows[int(inverted[0])]))
             raise ValueError(
-                f"{where}: protocol {protocol.name} expects x1 <= x2 and y1 <= y2, found an inverted box"
+                f"{where}: protocol {protocol.name} expects x1 <= x2 and y1 <= y2, found an "
+                "inverted box"
             )
         return None
     valid = (x1 < x2) & (y1 < y2)
@@ -196,7 +209,8 @@ def _ground_truth(
     rows = np.flatnonzero((classes >= 0) & ~(skipped[numbers] & (protocol.exclusion == "both")))
     if not len(rows) and not protocol.undetected_is_zero:
         raise ValueError(
-            f"{annotations.path}: protocol {protocol.name} expects ground truth of an evaluated class"
+            f"{annotations.path}: protocol {protocol.name} expects ground truth of an evaluated "
+            "class"
         )
     if protocol.person_id_order:
         person_ids = annotations.person_ids[rows]
@@ -215,9 +229,7 @@ def _refuse_inverted(
     detected: BoxRows,
     num_classes: int,
 ) -> None:
-    """Inverted ground truth is an error wherever a detection of its class is compared with it, and
-    there only.
-    """
+    """Refuses inverted ground truth where a detection of its class is compared with it."""
     x1, y1, x2, y2 = truth.boxes.unbind(1)
     inverted = torch.nonzero((x1 > x2) | (y1 > y2)).squeeze(1)
     if not len(inverted):

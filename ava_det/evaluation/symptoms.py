@@ -1,4 +1,4 @@
-"""Why a number is 0, undefined or suspiciously low: what the files themselves show, in sentences."""
+"""Finds why a number is 0, undefined or suspiciously low, as far as the files show it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,20 @@ def find_symptoms(
     largest_iou: float,
     rescore: Rescore,
 ) -> list[str]:
-    """What looks wrong, one sentence each, most telling first.
+    """Finds what looks wrong.
 
-    largest_iou: of any detection with ground truth of its class. rescore: mAP of other detections,
-    all else the same; called only if mAP is suspicious.
+    Args:
+        annotations: Rows of the ground truth.
+        detections: Rows of the results.
+        label_map: The evaluated classes, action id -> name.
+        selection: The boxes that were scored.
+        mean_ap: mAP, None where it is undefined.
+        largest_iou: Of any detection with ground truth of its class.
+        rescore: Computes mAP of other detections, all else the same; called only if mAP is
+            suspicious.
+
+    Returns:
+        One sentence each, the most likely cause first.
     """
     if not len(annotations) or not len(detections):
         empty = [f"{rows.path}: no rows" for rows in (annotations, detections) if not len(rows)]
@@ -59,11 +69,14 @@ def find_symptoms(
 
 
 def describe_ties(interval: list[float | None]) -> str | None:
-    """A sentence if the order of equal scores moves mAP by more than a rounding error."""
+    """Says that the order of equal scores moves mAP by more than a rounding error, if it does."""
     low, high = interval
     if low is None or high is None or high - low < WIDE_TIE_INTERVAL:
         return None
-    return f"equal scores leave mAP undefined between {low:.4f} and {high:.4f}; write scores with more digits"
+    return (
+        f"equal scores leave mAP undefined between {low:.4f} and {high:.4f}; write scores with "
+        "more digits"
+    )
 
 
 def _unmatched_keyframes(selection: Selection) -> str | None:
@@ -80,17 +93,16 @@ def _unmatched_keyframes(selection: Selection) -> str | None:
             for kind in (detected & ~annotated, annotated)
         )
     ]
-    share = (
-        "no detection keyframe matches"
-        if len(stray) == detected.sum()
-        else (f"{len(stray)} of {int(detected.sum())} detection keyframes do not match")
-    )
+    share = f"{len(stray)} of {int(detected.sum())} detection keyframes do not match"
+    if len(stray) == detected.sum():
+        share = "no detection keyframe matches"
     return f"{share} the ground truth: detections have {names[0]!r}, ground truth has {names[1]!r}"
 
 
 def _swapped_files(annotations: AvaRows, detections: AvaRows) -> list[str]:
-    """Column 8 tells the files apart: person ids are whole numbers, scores hardly ever all are."""
-    ids, scores = annotations.person_ids[~np.isnan(annotations.person_ids)], detections.scores
+    """Finds swapped files by column 8: person ids are whole numbers, scores hardly ever all are."""
+    ids = annotations.person_ids[~np.isnan(annotations.person_ids)]
+    scores = detections.scores
     said = []
     fractions = np.flatnonzero(ids != np.round(ids))
     if len(fractions):
@@ -123,8 +135,10 @@ def _off_list(rows: AvaRows, label_map: Mapping[int, str], side: str) -> str | N
         np.flatnonzero(np.isin(np.clip(rows.action_ids, 0, largest + 1), np.flatnonzero(kind)))[0]
     )
     return (
-        f"{counts[off].sum()} of {counts.sum()} {side} rows have an action id outside the label map, "
-        f"such as {rows.action_ids[row]} ({rows.where(row)}); the label map has ids {min(label_map)} to {largest}"
+        f"{counts[off].sum()} of {counts.sum()} {side} rows have an action id outside the label "
+        "map, "
+        f"such as {rows.action_ids[row]} ({rows.where(row)}); the label map has ids "
+        f"{min(label_map)} to {largest}"
     )
 
 
@@ -133,7 +147,10 @@ def _pixel_boxes(rows: AvaRows) -> str | None:
     if not largest > LARGEST_FRACTION:
         return None
     row = int(np.flatnonzero((rows.boxes == largest).any(1))[0])
-    return f"{rows.where(row)}: a coordinate of {largest:g} looks like pixels; boxes are expected as fractions 0..1"
+    return (
+        f"{rows.where(row)}: a coordinate of {largest:g} looks like pixels; boxes are expected as "
+        "fractions 0..1"
+    )
 
 
 def _equal_scores(detections: AvaRows) -> str | None:
@@ -149,7 +166,8 @@ def _unusual_scores(detections: AvaRows) -> str | None:
         return None
     example = detections.scores[odd[0]]
     return (
-        f"{len(odd)} detection scores are not within 0..1, such as {example:g} ({detections.where(int(odd[0]))}); "
+        f"{len(odd)} detection scores are not within 0..1, such as {example:g} "
+        f"({detections.where(int(odd[0]))}); "
         f"logits rank the same, a NaN ranks first"
     )
 
@@ -160,17 +178,16 @@ def _inverted_boxes(detections: AvaRows) -> str | None:
     if len(inverted) <= len(boxes) / 10:
         return None
     return (
-        f"{len(inverted)} of {len(boxes)} detection boxes are inverted, such as {detections.where(int(inverted[0]))}; "
+        f"{len(inverted)} of {len(boxes)} detection boxes are inverted, such as "
+        f"{detections.where(int(inverted[0]))}; "
         f"expected x1,y1,x2,y2"
     )
 
 
 def _no_ground_truth(selection: Selection) -> str | None:
-    return (
-        None
-        if len(selection.ground_truth)
-        else "no ground-truth row has an action of the label map"
-    )
+    if len(selection.ground_truth):
+        return None
+    return "no ground-truth row has an action of the label map"
 
 
 def _nothing_overlaps(selection: Selection, largest_iou: float) -> str | None:
@@ -187,7 +204,8 @@ def _shifted_labels(detections: AvaRows, mean_ap: float, rescore: Rescore) -> st
         shifted = rescore(replace(detections, action_ids=detections.action_ids + shift)) or 0.0
         if _clearly_better(shifted, mean_ap):
             return (
-                f"action ids look off by one: with ids {shift:+d} mAP is {shifted:.4f} instead of {mean_ap:.4f}, "
+                f"action ids look off by one: with ids {shift:+d} mAP is {shifted:.4f} instead of "
+                f"{mean_ap:.4f}, "
                 f"so the detections' ids seem {meaning} the annotations'"
             )
     return None
@@ -197,7 +215,10 @@ def _swapped_axes(detections: AvaRows, mean_ap: float, rescore: Rescore) -> str 
     swapped = rescore(replace(detections, boxes=detections.boxes[:, [1, 0, 3, 2]])) or 0.0
     if not _clearly_better(swapped, mean_ap):
         return None
-    return f"boxes look like y1,x1,y2,x2: with x and y exchanged mAP is {swapped:.4f} instead of {mean_ap:.4f}"
+    return (
+        f"boxes look like y1,x1,y2,x2: with x and y exchanged mAP is {swapped:.4f} instead of "
+        f"{mean_ap:.4f}"
+    )
 
 
 def _clearly_better(value: float, than: float) -> bool:

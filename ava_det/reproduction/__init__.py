@@ -1,3 +1,1 @@
-"""Published results, and everything that decides whether a run of their weights gives the published
-number.
-"""
+"""Compares runs of published weights with their published numbers, and finds why they differ."""

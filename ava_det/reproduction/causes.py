@@ -1,4 +1,4 @@
-"""Why a reproduced number may be off: what the run itself shows, most likely first."""
+"""Finds why a reproduced number may be off: what the run itself shows, most likely first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,16 @@ REPORTED = (
 def find_list_problems(
     published: PublishedResult | None, boxes: str, min_score: float
 ) -> list[str]:
-    """Whether these person boxes, cut at this score, are the ones the number was published with."""
+    """Finds how person boxes differ from those that the number was published with.
+
+    Args:
+        published: The published result; None for weights without one.
+        boxes: The box file of the run.
+        min_score: Its `data.min_person_score`.
+
+    Returns:
+        One sentence each.
+    """
     if published is None:
         return []
     problems = []
@@ -43,7 +52,16 @@ def find_list_problems(
 def find_annotation_problems(
     published: PublishedResult | None, version: str, annotations: Sequence[str]
 ) -> list[str]:
-    """Whether the ground truth is that of the published version."""
+    """Finds how the ground truth differs from that of the published version.
+
+    Args:
+        published: The published result; None for weights without one.
+        version: The run's `data.ava_version`.
+        annotations: The run's annotation files.
+
+    Returns:
+        One sentence each.
+    """
     names = [Path(path).name for path in annotations]
     other = {"2.1": "2.2", "2.2": "2.1"}
     problems = []
@@ -63,8 +81,15 @@ def find_annotation_problems(
 def compare(
     published: PublishedResult | None, results: Mapping[str, Mapping[str, Any]], num_videos: int
 ) -> tuple[float | None, str]:
-    """mAP minus the published one under its protocol (None where nothing is comparable), and a
-    sentence about it.
+    """Compares mAP with the published one, under its protocol.
+
+    Args:
+        published: The published result; None for weights without one.
+        results: Protocol -> metrics of the run.
+        num_videos: Movies of the run.
+
+    Returns:
+        mAP minus the published one (None where they are not comparable), and a sentence about it.
     """
     if published is None:
         return None, "no number is published for these weights"
@@ -72,18 +97,22 @@ def compare(
     if measured is None:
         return (
             None,
-            f"not comparable: no mAP under {published.protocol}, the protocol of the published number",
+            f"not comparable: no mAP under {published.protocol}, the protocol of the published "
+            "number",
         )
     if num_videos < NUM_MOVIES:
         return None, (
-            f"not comparable: {100 * published.mean_ap:.4g} is of {NUM_MOVIES} movies, this is of {num_videos}. "
-            "Classes missing from these movies are left out of their mean, and single movies differ widely: compare "
+            f"not comparable: {100 * published.mean_ap:.4g} is of {NUM_MOVIES} movies, this is of "
+            f"{num_videos}. "
+            "Classes missing from these movies are left out of their mean, and single movies "
+            "differ widely: compare "
             "settings with each other on the same movies, not with the published number"
         )
     difference = measured - published.mean_ap
     verdict = "reproduced" if abs(difference) <= CLOSE else "off"
     return difference, (
-        f"{verdict}: {100 * measured:.2f} against {100 * published.mean_ap:.4g} published ({100 * difference:+.2f}), "
+        f"{verdict}: {100 * measured:.2f} against {100 * published.mean_ap:.4g} published "
+        f"({100 * difference:+.2f}), "
         f"{published.protocol}"
     )
 
@@ -91,8 +120,15 @@ def compare(
 def name_causes(
     difference: float | None, measured: float | None, problems: Sequence[str]
 ) -> list[str]:
-    """Likely causes of a number that is off, most likely first: what the run shows, then what
-    others report.
+    """Lists likely causes of a number that is off, most likely first.
+
+    Args:
+        difference: mAP minus the published one.
+        measured: mAP of the run.
+        problems: What the run shows.
+
+    Returns:
+        What the run shows, then what others report.
     """
     causes = list(problems)
     if difference is None or abs(difference) <= CLOSE or measured is None:
@@ -109,8 +145,15 @@ def name_causes(
 def find_odd_classes(
     result: Mapping[str, Any], reference: Mapping[str, float]
 ) -> list[tuple[str, float, float]]:
-    """(class name, AP here, AP in the reference), largest difference first; classes without both
-    are left out.
+    """Compares the AP of classes with a reference.
+
+    Args:
+        result: Metrics of the run.
+        reference: Class name -> AP.
+
+    Returns:
+        (class name, AP here, AP in the reference), largest difference first; classes without both
+        are left out.
     """
     by_name = {row["name"]: row["AP"] for row in result.get("per_class", {}).values()}
     both = [

@@ -1,5 +1,6 @@
-"""What was published: which weights, read by which config, scored how, gave which mAP on AVA's 64
-validation movies.
+"""Lists what was published: which weights, config and scoring gave which mAP.
+
+The numbers are of AVA's 64 validation movies.
 """
 
 from __future__ import annotations
@@ -45,11 +46,20 @@ _MMACTION2_LIST = "ava_dense_proposals_val.FAIR.recall_93.9.pkl"
 
 @dataclass(frozen=True)
 class PublishedResult:
-    """weights: a name of the model zoo. config, overrides: what runs them. version: of the
-    annotations.
+    """Describes a published result.
 
-    mean_ap: 0..1, under `protocol`. source: where it is stated. box_list, min_person_score: the
-    person boxes it used. reference: class name -> AP, of some classes; reference_source: where.
+    Attributes:
+        weights: A name of the model zoo.
+        config: The config file that runs them.
+        version: Of the annotations.
+        mean_ap: mAP, 0..1, under `protocol`.
+        protocol: A name of `evaluation.PROTOCOLS`.
+        source: Where the number is stated.
+        box_list: End of the path of the person boxes it used.
+        min_person_score: The least score of a person box it used.
+        overrides: Of the config, such as `model.roi_aligned=true`.
+        reference: Class name -> AP, of some classes.
+        reference_source: Where `reference` is stated.
     """
 
     weights: str
@@ -167,8 +177,13 @@ PUBLISHED: dict[str, PublishedResult] = {
 
 
 def find_published(weights: str) -> PublishedResult | None:
-    """The published result of weights given by name, or by a file that has its published name; None
-    for others.
+    """Finds the published result of weights.
+
+    Args:
+        weights: A name of the model zoo, or a file that has its published name.
+
+    Returns:
+        The result; None for other weights.
     """
     if weights in PUBLISHED:
         return PUBLISHED[weights]
@@ -180,10 +195,15 @@ def find_published(weights: str) -> PublishedResult | None:
 
 
 def load_reference(path: str | Path) -> dict[str, float]:
-    """Class name -> AP out of a log of PySlowFast or MMAction2 that prints `...AP@0.5IOU/NAME:
-    value`.
+    """Reads the AP of each class from a log of PySlowFast or MMAction2.
 
-    The last value of each class counts. Raises ValueError for a text without any.
+    Such a log prints `...AP@0.5IOU/NAME: value`; the last value of each class counts.
+
+    Returns:
+        Class name -> AP.
+
+    Raises:
+        ValueError: The file does not exist or has no such line.
     """
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
@@ -196,6 +216,7 @@ def load_reference(path: str | Path) -> dict[str, float]:
     )
     if not found:
         raise ValueError(
-            f"{path}: expected a test log with lines such as 'AP@0.5IOU/answer phone': 0.743, found none"
+            f"{path}: expected a test log with lines such as 'AP@0.5IOU/answer phone': 0.743, "
+            "found none"
         )
     return {name: float(value) for name, value in found}

@@ -1,4 +1,4 @@
-"""The report of a reproduction: report.json, and report.md to read and to cite."""
+"""Writes the report of a reproduction: report.json, and report.md to read and to cite."""
 
 from __future__ import annotations
 
@@ -14,9 +14,25 @@ from ava_det.reproduction.videos import VideoFacts
 
 @dataclass
 class Reproduction:
-    """Everything a report says. results: protocol -> metrics or {"error"}. settings: what decides
-    the number. lost: sentences about keyframes without detections. classes: (name, AP here, AP of
-    the reference).
+    """Holds everything that a report says.
+
+    Attributes:
+        weights: Name or file of the weights.
+        weights_sha256: Hash of their file.
+        published: Their published result, if there is one.
+        verdict: A sentence about the difference.
+        difference: mAP minus the published one, None where they are not comparable.
+        results: Protocol -> metrics or {"error": sentence}.
+        settings: Name -> value of what decides the number.
+        videos: Facts of the movies that were scored.
+        missing: Ids of movies that were not found.
+        num_keyframes: Keyframes that were scored.
+        num_boxes: Person boxes that were scored.
+        causes: Likely causes of a difference, one sentence each.
+        lost: Sentences about keyframes without detections.
+        reference_source: Where the AP of the reference is stated.
+        environment: Name -> version of libraries and device.
+        classes: (name, AP here, AP of the reference).
     """
 
     weights: str
@@ -38,20 +54,21 @@ class Reproduction:
 
 
 def write_reports(folder: Path, reproduction: Reproduction) -> Path:
-    """Writes report.json and report.md; the path of the latter."""
+    """Writes report.json and report.md into a folder, and returns the path of the latter."""
     write_json(folder / "report.json", asdict(reproduction))
     write_text(folder / "report.md", describe(reproduction))
     return folder / "report.md"
 
 
 def describe(reproduction: Reproduction) -> str:
-    """The report as Markdown."""
+    """Formats a report as Markdown."""
     r = reproduction
     parts = [
         f"# {r.weights}",
         f"{r.verdict[0].upper()}{r.verdict[1:]}.",
         "\n".join(protocol_table(r.results, r.published)),
-        f"{len(r.videos)} of {NUM_MOVIES} movies, {r.num_keyframes} keyframes, {r.num_boxes} person boxes.",
+        f"{len(r.videos)} of {NUM_MOVIES} movies, {r.num_keyframes} keyframes, {r.num_boxes} "
+        "person boxes.",
     ]
     if r.causes:
         parts += ["## Likely causes", "\n".join(f"- {cause}" for cause in r.causes)]
@@ -67,7 +84,10 @@ def describe(reproduction: Reproduction) -> str:
         parts += [f"## Classes, against {r.reference_source}", "\n".join(head + rows)]
     rates: dict[str, int] = {}
     for video in r.videos:
-        key = f"{video.fps:.3f} fps, {video.width}x{video.height}, {Path(video.file).suffix or 'folder'}"
+        key = (
+            f"{video.fps:.3f} fps, {video.width}x{video.height}, "
+            f"{Path(video.file).suffix or 'folder'}"
+        )
         rates[key] = rates.get(key, 0) + 1
     parts += ["## Movies", "\n".join(f"- {count} of {key}" for key, count in sorted(rates.items()))]
     facts = {"weights_sha256": r.weights_sha256, **r.settings, **r.environment}
@@ -78,23 +98,23 @@ def describe(reproduction: Reproduction) -> str:
 def protocol_table(
     results: Mapping[str, Mapping[str, Any]], published: PublishedResult | None
 ) -> list[str]:
-    """Markdown rows: every protocol's mAP in %, and the published number beside the one it was made
-    with.
+    """Formats a Markdown table of every protocol's mAP in %.
+
+    The published number is beside the protocol it was made with.
+
+    Args:
+        results: Protocol -> metrics or {"error": sentence}.
+        published: The published result; None for weights without one.
+
+    Returns:
+        The rows of the table.
     """
     rows = ["| protocol | mAP | published |", "|---|---|---|"]
     for name, result in results.items():
         value = result.get("mAP")
-        shown = (
-            result["error"]
-            if "error" in result
-            else "undefined"
-            if value is None
-            else f"{100 * value:.2f}"
-        )
-        ours = (
-            f"{100 * published.mean_ap:.4g}"
-            if published is not None and published.protocol == name
-            else ""
-        )
-        rows.append(f"| {name} | {shown} | {ours} |")
+        shown = "undefined" if value is None else f"{100 * value:.2f}"
+        stated = ""
+        if published is not None and published.protocol == name:
+            stated = f"{100 * published.mean_ap:.4g}"
+        rows.append(f"| {name} | {result.get('error', shown)} | {stated} |")
     return rows

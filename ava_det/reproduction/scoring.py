@@ -1,4 +1,4 @@
-"""Detections of some movies against the ground truth of the same movies, under every protocol."""
+"""Scores detections of some movies under every protocol, against the same movies' ground truth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ava_det.structures import KeyframeKey
 
 
 def select_videos(rows: AvaRows, video_ids: Collection[str]) -> AvaRows:
-    """The rows of these videos, with their places in the file."""
+    """Selects the rows of some videos, with their line numbers in the file."""
     wanted = np.array([name in video_ids for name in rows.video_names], dtype=bool)
     kept = np.flatnonzero(wanted[rows.video_index])
     lines = np.arange(1, len(rows) + 1) if rows.lines is None else rows.lines
@@ -41,8 +41,18 @@ def score_protocols(
     excluded: Collection[KeyframeKey],
     protocols: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
-    """Protocol -> what `evaluate_rows` says, or {"error": sentence} where that protocol refuses the
-    rows.
+    """Scores detections under several protocols.
+
+    Args:
+        annotations: Rows of the ground truth.
+        detections: Rows of the results.
+        label_map: The evaluated classes, action id -> name.
+        excluded: Keyframes of the exclusion list.
+        protocols: Names from `PROTOCOLS`.
+
+    Returns:
+        Protocol -> the result of `evaluate_rows`, or {"error": sentence} where that protocol
+        refuses the rows.
     """
     results: dict[str, dict[str, Any]] = {}
     for name in protocols:

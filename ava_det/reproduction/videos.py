@@ -1,6 +1,4 @@
-"""The movies a number is made from: are they there, whole, original, and cut where everybody cuts
-them?
-"""
+"""Checks the movies a number is made from: present, whole, original, and cut at the usual times."""
 
 from __future__ import annotations
 
@@ -25,7 +23,20 @@ USUAL_RESCALED = (256, 320, 340)
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a movie's header says. end: the moment its last frame ends, in annotation seconds."""
+    """Describes a movie by its header.
+
+    Attributes:
+        video_id: Of the annotations.
+        file: Its file name.
+        is_folder: Whether it is a folder of pictures.
+        fps: Frames per second.
+        width: In pixels.
+        height: In pixels.
+        start: Annotation time, in seconds, of the first frame.
+        end: Annotation time, in seconds, at which the last frame ends.
+        has_audio: Whether it has sound.
+        is_prepared: Whether transcode.py made it.
+    """
 
     video_id: str
     file: str
@@ -40,14 +51,25 @@ class VideoFacts:
 
     @property
     def duration(self) -> float:
+        """Returns the length in seconds."""
         return self.end - self.start
 
     def as_dict(self) -> dict[str, Any]:
+        """Returns the facts by name, ready for JSON."""
         return asdict(self)
 
 
 def inspect_video(video_id: str, path: Path, start_second: float) -> VideoFacts:
-    """Raises VideoError for a file that cannot be read."""
+    """Reads the facts of one movie.
+
+    Args:
+        video_id: Of the annotations.
+        path: The file or folder.
+        start_second: Annotation time, in seconds, of the video's first frame.
+
+    Raises:
+        VideoError: The file cannot be read.
+    """
     with open_video(path, start_second) as reader:
         return VideoFacts(
             video_id,
@@ -66,7 +88,16 @@ def inspect_video(video_id: str, path: Path, start_second: float) -> VideoFacts:
 def inspect_videos(
     video_ids: Sequence[str], videos: Mapping[str, Path], start_second: float
 ) -> tuple[list[VideoFacts], list[str]]:
-    """Facts of the movies that can be read, and a sentence about each that cannot."""
+    """Reads the facts of several movies.
+
+    Args:
+        video_ids: Which movies.
+        videos: Video id -> file or folder.
+        start_second: Annotation time, in seconds, of each video's first frame.
+
+    Returns:
+        Facts of the movies that can be read, and a sentence about each that cannot.
+    """
     facts = []
     broken = []
     for video_id in video_ids:
@@ -78,19 +109,27 @@ def inspect_videos(
 
 
 def require_start_second(facts: Sequence[VideoFacts], grid_start_second: float) -> None:
-    """Raises ValueError where all movies are cut ones that are read as whole ones, or the other way
-    round.
+    """Refuses a `start_second` that does not fit the movies.
+
+    Args:
+        facts: Of all movies.
+        grid_start_second: Annotation time, in seconds, at which movies are usually cut.
+
+    Raises:
+        ValueError: All movies are cut ones that are read as whole ones, or the other way round.
     """
     if facts and all(video.start == 0 and video.end < grid_start_second + 2 for video in facts):
         example = facts[0]
         raise ValueError(
-            f"{example.file}: ends after {example.duration:.0f} s, as movies cut at {grid_start_second:g} s do: "
+            f"{example.file}: ends after {example.duration:.0f} s, as movies cut at "
+            f"{grid_start_second:g} s do: "
             f"add data.start_second={grid_start_second:g}"
         )
     if facts and all(video.start > 0 and video.duration > 2 * CUT_SECONDS for video in facts):
         example = facts[0]
         raise ValueError(
-            f"{example.file}: {example.duration:.0f} s long, a whole movie read as if its first frame were second "
+            f"{example.file}: {example.duration:.0f} s long, a whole movie read as if its first "
+            "frame were second "
             f"{example.start:g}: add data.start_second=0"
         )
 
@@ -98,7 +137,15 @@ def require_start_second(facts: Sequence[VideoFacts], grid_start_second: float) 
 def find_video_problems(
     facts: Sequence[VideoFacts], last_keyframe: float = LAST_KEYFRAME
 ) -> list[str]:
-    """Why these movies would give another number, one sentence for each kind of problem."""
+    """Finds why these movies would give another number.
+
+    Args:
+        facts: Of all movies.
+        last_keyframe: Annotation time, in seconds, of the last keyframe.
+
+    Returns:
+        One sentence for each kind of problem.
+    """
     short = [v for v in facts if v.end < last_keyframe + CLIP_REACH]
     cuts = [
         v
@@ -112,16 +159,14 @@ def find_video_problems(
     odd_rate = [v for v in facts if not v.is_prepared and not 22 < v.fps < 62]
     problems = []
     if wrong_cut:
-        pictures = Counter(round(v.duration * EXTRACTED_FPS) for v in wrong_cut).most_common(1)[0][
-            0
-        ]
-        known = (
-            " (a cut that another ffmpeg made; 25.2 instead of 28.2 was reported)"
-            if pictures == 26_174
-            else ""
-        )
+        counts = Counter(round(video.duration * EXTRACTED_FPS) for video in wrong_cut)
+        [(pictures, _)] = counts.most_common(1)
+        known = ""
+        if pictures == 26_174:
+            known = " (a cut that another ffmpeg made; 25.2 instead of 28.2 was reported)"
         problems.append(
-            f"wrong cut: {_name(wrong_cut)} hold about {pictures} pictures of 1/30 s, expected about {NUM_PICTURES} "
+            f"wrong cut: {_name(wrong_cut)} hold about {pictures} pictures of 1/30 s, expected "
+            f"about {NUM_PICTURES} "
             f"from 900 to 1801 s{known}"
         )
     if ends_early:
@@ -131,12 +176,14 @@ def find_video_problems(
         )
     if prepared:
         problems.append(
-            f"prepared videos: {_name(prepared)} were made by transcode.py, smaller and at another rate than published "
+            f"prepared videos: {_name(prepared)} were made by transcode.py, smaller and at another "
+            "rate than published "
             "weights have seen; use the original movies"
         )
     if rescaled:
         problems.append(
-            f"rescaled videos: {_name(rescaled)} have a short side of {min(rescaled[0].width, rescaled[0].height)}, as "
+            f"rescaled videos: {_name(rescaled)} have a short side of "
+            f"{min(rescaled[0].width, rescaled[0].height)}, as "
             "preparation scripts make it; published weights saw frames of original size"
         )
     if odd_rate:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ava_det.evaluation import PROTOCOLS, AvaEvaluator, evaluate_csv, evaluate_rows, protocol_named
-from ava_det.evaluation.ava_evaluator import compute_group_means
+from ava_det.evaluation.summary import compute_group_means
 from ava_det.formats.annotations import (
     AvaRows,
     load_annotations,

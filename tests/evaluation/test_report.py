@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from ava_det.evaluation import Evaluation, evaluate_rows
-from ava_det.evaluation.ava_evaluator import compute_group_means
 from ava_det.evaluation.report import Sources, write_report
+from ava_det.evaluation.summary import compute_group_means
 from ava_det.formats.annotations import load_annotations, load_detections
 
 LABEL_MAP = {1: "bend <over>", 2: "stand & stare", 3: "talk"}
