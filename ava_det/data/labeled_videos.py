@@ -132,12 +132,13 @@ def build_keyframes(
     box = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
     columns = {name: class_id - 1 for class_id, name in classes.items()}
     places = np.linspace(0, 1, clips_per_video) if clips_per_video > 1 else [0.5]
-    return [
-        Keyframe(str(path), float(place), box, rows[column : column + 1], torch.ones(1))
-        for path, label in videos
-        for column in [columns[label] if label in columns else int(label)]
-        for place in places
-    ]
+    keyframes = []
+    for path, label in videos:
+        column = columns[label] if label in columns else int(label)
+        row = rows[column : column + 1]
+        for place in places:
+            keyframes.append(Keyframe(str(path), float(place), box, row, torch.ones(1)))
+    return keyframes
 
 
 def compute_moment(place: float, first: float, last: float, span: float) -> float:

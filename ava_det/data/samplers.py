@@ -133,6 +133,7 @@ class VideoBatchSampler(Sampler[list[int]]):
         )
 
     def _batches(self, indices: Sequence[int]) -> Iterator[list[int]]:
+        """Yields batches of the given keyframes, each within one video."""
         for _, group in groupby(indices, key=lambda index: self._video_of[index]):
             video = list(group)
             yield from (

@@ -133,6 +133,7 @@ def normalize_batch(
     """
 
     def normalize(frames: Tensor | None) -> Tensor | None:
+        """Moves and normalizes the clips of one pathway."""
         if frames is None:
             return None
         frames = frames.to(device, non_blocking=True).to(

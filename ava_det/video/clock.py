@@ -85,6 +85,7 @@ class RunningClock:
         return self._shift
 
     def _is_jump(self, step: int) -> bool:
+        """Returns whether a step of so many ticks is a restart or a jump."""
         return step < -self._back or (self._ahead is not None and step > self._ahead)
 
 
@@ -126,7 +127,8 @@ class PacketIndex:
         """Sets the times of packet `number` to those of the continuous clock."""
         number = min(number, len(self.times) - 1)
         if self.shifts is None:
-            packet.pts = packet.dts = int(self.times[number])
+            packet.pts = int(self.times[number])
+            packet.dts = packet.pts
             return
         shift = int(self.shifts[number])
         packet.pts = None if packet.pts is None else packet.pts + shift
@@ -173,12 +175,12 @@ def index_packets(
     if not times:
         return None
     step = step or max(round(1 / (rate * tick)), 1)
-    moments = (
+    shown = (
         np.array(times, dtype=np.int64) if timed else np.arange(len(times), dtype=np.int64) * step
     )
     return PacketIndex(
         np.array(shifts, dtype=np.int64) if timed else None,
-        moments,
+        shown,
         np.array(keys, dtype=np.int64),
         step,
         tuple(joins),

@@ -30,7 +30,7 @@ CONTAINERS = {
     "rm",
     "wtv",
 }
-# Before 19 PyAV refuses a file whose titles are no UTF-8, unless it is told to replace what is not.
+# Before 19 PyAV refuses a file whose titles are not UTF-8, unless this option replaces them.
 TOLERANT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 )

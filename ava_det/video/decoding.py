@@ -204,6 +204,7 @@ class FrameDecoder:
         return last + self._step if time is None and last is not None else time
 
     def _open(self) -> None:
+        """Opens the file before its first packet."""
         self.container = open_container(self.path)
         try:
             self.stream = choose_video_stream(self.container, self.path, self._choice)

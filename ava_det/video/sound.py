@@ -134,9 +134,11 @@ class _Sink(Protocol):
     # seconds of the target up to which samples were counted; None where they are not
     end: float | None
 
-    def write(self, packet: av.Packet, moment: float) -> None: ...
+    def write(self, packet: av.Packet, moment: float) -> None:
+        """Adds a packet."""
 
-    def finish(self) -> None: ...
+    def finish(self) -> None:
+        """Writes what is still held."""
 
 
 class _CopiedSound:
@@ -149,12 +151,14 @@ class _CopiedSound:
         self._out = target.add_stream_from_template(stream)
 
     def write(self, packet: av.Packet, moment: float) -> None:
-        packet.pts = packet.dts = round(moment / packet.time_base)
+        """Adds a packet unchanged, at its time in the target."""
+        packet.pts = round(moment / packet.time_base)
+        packet.dts = packet.pts
         packet.stream = self._out
         self._target.mux(packet)
 
     def finish(self) -> None:
-        pass
+        """Does nothing: packets were written at once."""
 
 
 class _EncodedSound:
@@ -177,6 +181,7 @@ class _EncodedSound:
         self._num_samples = 0  # handed to the encoder, gaps between them included
 
     def write(self, packet: av.Packet, moment: float) -> None:
+        """Decodes a packet and encodes its samples; a gap before them is kept."""
         for frame in packet.decode():
             seconds = frame.samples / frame.sample_rate
             gap = moment - (self.end or 0.0)
@@ -200,6 +205,7 @@ class _EncodedSound:
             self._target.mux(self._out.encode(frame))
 
     def finish(self) -> None:
+        """Writes what resampler and encoder still hold."""
         self._encode(None)
         self._target.mux(self._out.encode(None))
 

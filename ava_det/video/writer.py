@@ -94,7 +94,8 @@ class VideoWriter:
         self._stream.pix_fmt = "yuv420p"
         context = self._stream.codec_context
         context.time_base = Fraction(1, self._ticks)
-        context.color_primaries = context.color_trc = BT709_CURVES
+        context.color_primaries = BT709_CURVES
+        context.color_trc = BT709_CURVES
         context.colorspace = MATRIX_TAGS[self._matrix]
         context.color_range = LIMITED_RANGE
         if sound is not None:
