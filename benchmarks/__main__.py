@@ -1,12 +1,13 @@
 """Measures what the README and the docs claim, and prints ratios that hold on another machine too.
 
-python -m benchmarks evaluate                          (1.5 M result rows; --videos 64 for AVA-val scale)
+python -m benchmarks evaluate [--videos 64]     (1.5 M result rows; 64 videos are AVA-val scale)
 python -m benchmarks evaluate --detections CSV --annotations CSV --label-map PBTXT
-python -m benchmarks decode [--video FILE] [--json FILE]                      (how clips are read from video)
-python -m benchmarks model [--config F] [--batch 1 4 8] [--runtimes onnx openvino] [--growth PNG] [--json F]
-python -m benchmarks train [--config F] [--batch 2] [--json F]                            (one training step)
-python -m benchmarks demo [--weights F] [--video FILE] [--json F]                      (the demo, stage by stage)
-python -m benchmarks all [--quick] [--config F] [--json F]                (each of these, into one report)
+python -m benchmarks decode [--video FILE] [--json FILE]         (how clips are read from video)
+python -m benchmarks model [--config F] [--batch 1 4 8] [--runtimes onnx openvino]
+                           [--growth PNG] [--json F]
+python -m benchmarks train [--config F] [--batch 2] [--json F]               (one training step)
+python -m benchmarks demo [--weights F] [--video FILE] [--json F]     (the demo, stage by stage)
+python -m benchmarks all [--quick] [--config F] [--json F]   (each of these, into one report)
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from benchmarks.train import add_train
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `python -m benchmarks` and returns its exit code."""
     parser = ToolParser("python -m benchmarks", __doc__)
     commands = parser.add_subparsers(title="what to measure", required=True, metavar="WHAT")
     add_evaluate(commands)
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--measure"]:  # the child processes of `benchmark evaluate`
+    if sys.argv[1:2] == ["--measure"]:  # the child processes of `python -m benchmarks evaluate`
         {"pandas": measure_pandas, "evaluator": measure_evaluator}[sys.argv[2]](*sys.argv[3:])
     else:
         sys.exit(main())

@@ -1,22 +1,18 @@
-"""`python -m benchmarks decode`: clips straight from video, against folders of JPEGs and against
-the bare decoder.
+"""Measures clips read from video, against folders of JPEGs and against the bare decoder.
 
-Everything runs in this process on one thread; times are CPU milliseconds a clip (32 frames of a
-window of 64 ticks, RGB, short side 256), medians of repeats in which the ways take turns, so that
-ratios hold on a busy machine too.
+This is `python -m benchmarks decode`. Everything runs in this process on one thread; times are CPU
+milliseconds a clip (32 frames of a window of 64 ticks, RGB, short side 256), medians of repeats in
+which the ways take turns, so that ratios hold on a busy machine too.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -29,17 +25,15 @@ from ava_det.video.file import VideoReader
 from ava_det.video.folder import FrameFolder
 from ava_det.video.pictures import resize_short_side
 from ava_det.video.reader import FrameReader
+from benchmarks.decode_inputs import prepare, write_jpegs, write_source
 
-ROOT = Path(__file__).resolve().parent.parent
 SHORT_SIDE = 256
 CLIP = ClipReader(32, 2, 30.0, None, np.arange(32))
-GRAIN = 1.5
-CONTRAST = 22
-CRF = "20"  # a frame then has about the bytes it has in films of this size
 MARGIN = 2  # seconds at both ends without a keyframe, so that every window is whole
 
 
 def add_decode(commands: argparse._SubParsersAction) -> None:
+    """Adds the parser of `python -m benchmarks decode`."""
     parser = commands.add_parser(
         "decode", help="the video reader, against JPEG folders and the bare decoder"
     )
@@ -67,8 +61,13 @@ def add_decode(commands: argparse._SubParsersAction) -> None:
 
 @dataclass
 class Ratio:
-    """One line of the report: what was compared, the ratio, and the goal it should reach (at least
-    or at most).
+    """Describes one line of the report.
+
+    Attributes:
+        name: What was compared.
+        value: The ratio.
+        goal: The value it should reach.
+        at_least: Whether the goal is a lower bound; it is an upper one otherwise.
     """
 
     name: str
@@ -78,6 +77,7 @@ class Ratio:
 
     @property
     def reached(self) -> bool:
+        """Whether the ratio reaches its goal."""
         return self.value >= self.goal if self.at_least else self.value <= self.goal
 
 
@@ -120,102 +120,18 @@ def benchmark_decode(args: argparse.Namespace) -> int:
     return 0
 
 
-def write_source(
-    path: Path, seconds: int, width: int = 640, height: int = 360, fps: int = 30
-) -> None:
-    """A film of a textured scene: the camera pans, patches of a person's size move, with grain;
-    H.264, GOP 250.
-    """
-    random = np.random.default_rng(0)
-    tall = 2 * height // 5
-    wide = width // 10
-    scene = _texture(random, 2 * height, 2 * width)
-    patches = [_texture(random, tall, wide) for _ in range(4)]
-    grain = random.normal(0, GRAIN, (8, height, width, 1))
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(
-            "libx264", rate=fps, options={"g": "250", "crf": CRF, "threads": "1"}
-        )
-        stream.width = width
-        stream.height = height
-        stream.pix_fmt = "yuv420p"
-        for index in range(seconds * fps):
-            t = index / fps
-            left = int(width * (0.5 + 0.45 * np.sin(t / 9)))
-            top = int(height * (0.5 + 0.4 * np.sin(t / 7)))
-            picture = scene[top : top + height, left : left + width].copy()
-            for number, patch in enumerate(patches):
-                x = int((width - wide) * (0.5 + 0.5 * np.sin(t * (0.3 + 0.2 * number) + number)))
-                y = int((height - tall) * (0.5 + 0.5 * np.cos(t * 0.5 + 2 * number)))
-                picture[y : y + tall, x : x + wide] = patch
-            picture = (picture + grain[index % len(grain)]).clip(0, 255).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-
-
-def _texture(random: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """float [H, W, 3], 0..255, with detail at every scale as pictures of the world have."""
-    picture = np.zeros((height, width, 3), np.float32)
-    for scale in (4, 8, 16, 32, 64, 128):
-        coarse = random.normal(0, scale**0.7, (height // scale + 2, width // scale + 2, 3)).astype(
-            np.float32
-        )
-        picture += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return 128 + picture * (CONTRAST / picture.std())
-
-
-def write_jpegs(video: Path, folder: Path) -> Path:
-    """The pictures of PySlowFast's recipe (30 a second, full size, ffmpeg's best JPEG quality, -q:v
-    1).
-    """
-    folder.mkdir(parents=True)
-    encoder = av.CodecContext.create("mjpeg", "w")
-    with VideoReader(video) as reader:
-        encoder.width = reader.width
-        encoder.height = reader.height
-        encoder.pix_fmt = "yuvj420p"
-        encoder.time_base = Fraction(1, 30)
-        encoder.qmin = 1
-        encoder.qmax = 1
-        encoder.options = {"qmin": "1", "qmax": "1", "color_range": "pc"}
-        for index in range(int(reader.find_end() * 30)):
-            picture = av.VideoFrame.from_ndarray(reader.read([index / 30])[0], format="rgb24")
-            picture = picture.reformat(format="yuvj420p", dst_color_range="JPEG")
-            content = b"".join(bytes(packet) for packet in encoder.encode(picture))
-            (folder / f"{folder.name}_{index + 1:06d}.jpg").write_bytes(content)
-    return folder
-
-
-def prepare(video: Path, folder: Path) -> Path:
-    """The prepared form, by the command a user runs."""
-    videos = folder / "videos"
-    videos.mkdir()
-    (videos / video.name).symlink_to(video.resolve())
-    output = folder / "prepared"
-    command = [
-        sys.executable,
-        ROOT / "data/ava/transcode.py",
-        "--videos",
-        videos,
-        "--output",
-        output,
-        "--jobs",
-        "1",
-    ]
-    finished = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, check=False
-    )
-    if finished.returncode:
-        raise ValueError(finished.stderr.strip().splitlines()[-1])
-    return next(path for path in output.iterdir() if path.stem == video.stem)
-
-
 Way = Callable[[], int]  # does its work and says how many clips that was
 
 
 def list_ways(video: Path, jpegs: Path, prepared: Path, keyframes: np.ndarray) -> dict[str, Way]:
-    """What is timed, by name. One pass reads the keyframes in order; the others read some of "
-    "them."""
+    """Lists what is timed, by name: functions that return the number of clips they read.
+
+    Args:
+        video: The video.
+        jpegs: The folder of its JPEGs.
+        prepared: Its prepared form.
+        keyframes: Seconds. Some ways read all of them in order, the others a few of them.
+    """
     few = np.random.default_rng(0).permutation(keyframes)[:16]
     return {
         "one pass: bare decode": lambda: decode_all(video) * 0 + len(keyframes),
@@ -225,23 +141,31 @@ def list_ways(video: Path, jpegs: Path, prepared: Path, keyframes: np.ndarray) -
         "JPEGs, one pass": lambda: read(FrameFolder(jpegs), keyframes),
         "prepared, one pass: bare decode": lambda: decode_all(prepared) * 0 + len(keyframes),
         "prepared, one pass": lambda: read(VideoReader(prepared), keyframes),
-        "random access": lambda: read(VideoReader(video), few, rest=True),
-        "prepared, random access": lambda: read(VideoReader(prepared), few, rest=True),
+        "random access": lambda: read(VideoReader(video), few, release=True),
+        "prepared, random access": lambda: read(VideoReader(prepared), few, release=True),
     }
 
 
-def read(reader: FrameReader, keyframes: np.ndarray, rest: bool = False) -> int:
+def read(reader: FrameReader, keyframes: np.ndarray, release: bool = False) -> int:
+    """Reads the clips of the keyframes and returns their number.
+
+    Args:
+        reader: The video or frame folder.
+        keyframes: Seconds.
+        release: Whether to release the reader's buffers before each keyframe.
+    """
     with reader:
         for timestamp in keyframes:
-            if rest:
+            if release:
                 reader.release_buffers()
             CLIP.read_frames(reader, float(timestamp), SHORT_SIDE)
     return len(keyframes)
 
 
 def read_naively(video: Path, keyframes: np.ndarray) -> int:
-    """As scripts do: seek for every keyframe, decode its window, let the library make RGB of the
-    size wanted.
+    """Reads clips as many scripts do: seeks to every keyframe and decodes its window.
+
+    The library converts each frame to RGB of the wanted size.
     """
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
@@ -264,7 +188,7 @@ def read_naively(video: Path, keyframes: np.ndarray) -> int:
 
 
 def read_windows(jpegs: Path, keyframes: np.ndarray) -> int:
-    """As PySlowFast: every picture of a window is read from its file and resized."""
+    """Reads clips as PySlowFast does: every picture of a window from its file, resized."""
     for timestamp in keyframes.astype(int):
         numbers = range(30 * timestamp - 32, 30 * timestamp + 32, 2)
         paths = [jpegs / f"{jpegs.name}_{number + 1:06d}.jpg" for number in numbers]
@@ -275,14 +199,14 @@ def read_windows(jpegs: Path, keyframes: np.ndarray) -> int:
 
 
 def decode_all(video: Path) -> int:
-    """The decoder alone: every frame, no conversion, one thread."""
+    """Decodes every frame on one thread, without conversion; returns the number of frames."""
     with av.open(str(video)) as container:
         container.streams.video[0].codec_context.thread_count = 1
         return sum(1 for _ in container.decode(video=0))
 
 
 def measure(ways: dict[str, Way], repeat: int) -> dict[str, float]:
-    """CPU milliseconds a clip of each way, the median of `repeat` rounds."""
+    """Returns the CPU milliseconds a clip of each way, the median of `repeat` rounds."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeat):
         for name, way in ways.items():
@@ -293,8 +217,12 @@ def measure(ways: dict[str, Way], repeat: int) -> dict[str, float]:
 
 
 def measure_growth(video: Path, prepared: Path, seconds: int, clips: int) -> float:
-    """By which share resident memory grows from the first tenth of `clips` to the last; half are in
-    random order.
+    """Measures how much resident memory grows from the first tenth of `clips` to the last.
+
+    Half of the clips are read in order, half at random times.
+
+    Returns:
+        The growth as a share of the first tenth's peak.
     """
     random = np.random.default_rng(1)
     whole = random.uniform(MARGIN, seconds - MARGIN, (clips + 1) // 2)
@@ -310,6 +238,14 @@ def measure_growth(video: Path, prepared: Path, seconds: int, clips: int) -> flo
 
 
 def compute_ratios(times: dict[str, float], sizes: dict[str, int], growth: float) -> list[Ratio]:
+    """Compares the times and sizes, each ratio with the goal it should reach.
+
+    Args:
+        times: CPU milliseconds a clip of each way.
+        sizes: Bytes of `video`, `jpegs` and `prepared`.
+        growth: Of memory, as `measure_growth` returns it.
+    """
+
     def ratio(slower: str, faster: str) -> float:
         return times[slower] / times[faster]
 
@@ -344,12 +280,14 @@ def compute_ratios(times: dict[str, float], sizes: dict[str, int], growth: float
 def report(
     times: dict[str, float], sizes: dict[str, int], seconds: int, ratios: Sequence[Ratio]
 ) -> None:
+    """Prints the report."""
     print("\n".join(describe(times, sizes, seconds, ratios)))
 
 
 def describe(
     times: dict[str, float], sizes: dict[str, int], seconds: int, ratios: Sequence[Ratio]
 ) -> Iterator[str]:
+    """Yields the lines of the report."""
     yield "CPU milliseconds a clip, one thread"
     for name, value in times.items():
         yield f"  {name:<34}{value:8.1f}"

@@ -1,9 +1,8 @@
-"""`benchmark.py demo`: how fast the demo is, what share each stage has, and what one pass saves
-against seeking.
+"""Measures how fast the demo is, the share of each stage, and what one pass saves against seeking.
 
-Shares are CPU seconds of the demo's own stages, run one after the other in one thread. The whole is
-the demo as it runs, stages side by side, by the clock. The floor is the decoder and the encoder
-alone: the same frames, with nothing looked at and nothing drawn.
+This is `python -m benchmarks demo`. Shares are CPU seconds of the demo's own stages, run one after
+the other in one thread. The whole is the demo as it runs, stages side by side, by the clock. The
+floor is the decoder and the encoder alone: the same frames, without a network and without drawing.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
@@ -45,6 +45,7 @@ LOOKING = ("scene", "detector", "network")  # the stages that are the detector's
 
 
 def add_demo(commands: argparse._SubParsersAction) -> None:
+    """Adds the parser of `python -m benchmarks demo`."""
     parser = commands.add_parser(
         "demo", help="the demo: frames a second, times real time, the share of each stage"
     )
@@ -73,7 +74,11 @@ def add_demo(commands: argparse._SubParsersAction) -> None:
 
 
 def benchmark_demo(args: argparse.Namespace) -> int:
-    """Prints medians of interleaved runs."""
+    """Prints medians of several runs.
+
+    Raises:
+        ConfigError: There are neither weights nor a config.
+    """
     if args.weights is None and args.config is None:
         raise ConfigError("benchmark demo: expected --weights, or --config for random ones")
     with tempfile.TemporaryDirectory() as name:
@@ -99,7 +104,7 @@ def benchmark_demo(args: argparse.Namespace) -> int:
 
 
 def save_random_weights(config: str, path: Path) -> Path:
-    """A checkpoint of the network of `config` that was never trained, with AVA's names."""
+    """Saves a checkpoint of the config's network, untrained, with AVA's action names."""
     settings = load_config(config)
     label_map = load_label_map(find_shipped("configs/ava/actions.pbtxt"))
     state = build_random_model(settings).state_dict()
@@ -110,7 +115,7 @@ def save_random_weights(config: str, path: Path) -> Path:
 
 
 def measure(predictor: Predictor, video: Path, every: float, folder: Path) -> dict[str, float]:
-    """Seconds of everything that `report` tells of."""
+    """Measures the seconds of everything that `report` prints."""
     found = measure_stages(predictor, video, every, folder) | measure_reading(
         predictor, video, every
     )
@@ -134,18 +139,20 @@ def measure(predictor: Predictor, video: Path, every: float, folder: Path) -> di
 
 
 class Stopwatch:
-    """CPU seconds of one thread, by stage."""
+    """Adds up CPU seconds of one thread, by stage."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
 
     def run(self, stage: str, work: Callable[[], Result]) -> Result:
+        """Calls `work` and adds its time to the stage."""
         began = time.thread_time()
         result = work()
         self.seconds[stage] += time.thread_time() - began
         return result
 
     def iterate(self, stage: str, items: Iterable[Result]) -> Iterator[Result]:
+        """Yields the items of an iterable and adds the time of each to the stage."""
         iterator = iter(items)
         nothing = object()
         while (item := self.run(stage, lambda: next(iterator, nothing))) is not nothing:
@@ -153,9 +160,7 @@ class Stopwatch:
 
 
 class TimedDetector:
-    """A person detector on a stopwatch: learning the scene, with the frames read for that, and
-    finding persons.
-    """
+    """Times a person detector: learning the scene (with the frames read for it) and its calls."""
 
     def __init__(self, detector: PersonDetector, watch: Stopwatch) -> None:
         self.name = detector.name
@@ -163,17 +168,20 @@ class TimedDetector:
         self._watch = watch
 
     def begin_video(self, samples: Sequence[np.ndarray]) -> None:
+        """Learns the scene, timed as `scene`."""
         self._watch.run("scene", lambda: self._detector.begin_video(samples))
 
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Finds the persons on some frames, timed as `detector`."""
         return self._watch.run("detector", lambda: self._detector(frames))
 
 
 def measure_stages(
     predictor: Predictor, video: Path, every: float, folder: Path
 ) -> dict[str, float]:
-    """CPU seconds of each stage of the demo, run one after the other in one thread but for the
-    encoder's own.
+    """Measures CPU seconds of each stage of the demo, run one after the other in one thread.
+
+    Only the encoder has threads of its own, which are counted for it.
     """
     watch = Stopwatch()
     detector = predictor._persons
@@ -200,12 +208,9 @@ def measure_stages(
         size = reader.width, reader.height
         with VideoWriter(folder / "drawn.mp4", *size, reader.fps, matrix=reader.matrix) as writer:
             for frame in predictor.watch(reader, every):
-                planes = watch.run("drawing", lambda frame=frame: paint(frame, overlay, reader))  # type: ignore[misc]
+                planes = watch.run("drawing", partial(paint, frame, overlay, reader))
                 moment = frame.seconds - reader.start_second
-                watch.run(
-                    "encoding",
-                    lambda planes=planes, moment=moment: writer.write_planes(planes, moment),  # type: ignore[misc]
-                )
+                watch.run("encoding", partial(writer.write_planes, planes, moment))
                 num_frames += 1
             closing = time.thread_time()
         watch.seconds["encoding"] += time.thread_time() - closing
@@ -221,7 +226,7 @@ def measure_stages(
 
 
 def measure_floor(video: Path, folder: Path) -> tuple[float, float]:
-    """CPU seconds of the decoder alone, and of decoder and encoder with nothing between them."""
+    """Measures CPU seconds of the decoder alone, and of decoder and encoder together."""
     began = time.process_time()
     with av.open(str(video)) as container:
         container.streams.video[0].codec_context.thread_count = 1
@@ -240,7 +245,7 @@ def measure_floor(video: Path, folder: Path) -> tuple[float, float]:
 
 
 def measure_reading(predictor: Predictor, video: Path, every: float) -> dict[str, float]:
-    """CPU seconds of reading the clips of all keyframes, in one pass and by seeking to each."""
+    """Measures CPU seconds of reading the clips of all keyframes, in one pass and by seeking."""
     clips = predictor._scorer.clip_reader
     side = predictor._scorer.short_side
     times = {}
@@ -291,8 +296,9 @@ def report(medians: Mapping[str, float]) -> None:
 
 
 def make_video(path: Path) -> Path:
-    """640x360, 30 fps, 20 s: a textured background, two figures that walk, one group of pictures in
-    ten seconds.
+    """Writes a video of a textured background and two figures that walk.
+
+    It has 640 x 360 pixels, 30 frames a second, 20 seconds, and a keyframe every ten seconds.
     """
     noise = np.random.default_rng(0)
     background = np.clip(

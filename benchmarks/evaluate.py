@@ -1,4 +1,4 @@
-"""The evaluator: CSV to mAP, against reading the CSV with pandas."""
+"""Measures the evaluator, from CSV to mAP, against reading the CSV with pandas."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ OFFICIAL_SECONDS_PER_MILLION = 137 / 6.08
 
 
 def add_evaluate(commands: argparse._SubParsersAction) -> None:
+    """Adds the parser of `python -m benchmarks evaluate`."""
     parser = commands.add_parser(
         "evaluate", help="the evaluator: CSV to mAP, against reading the CSV with pandas"
     )
@@ -43,8 +44,12 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 
 def benchmark_evaluate(args: argparse.Namespace) -> int:
-    """Prints CPU times, memory and ratios of one evaluation under activitynet-2020, each in a
-    process of its own.
+    """Prints CPU times, memory and ratios of one evaluation under activitynet-2020.
+
+    Each measurement runs in a process of its own.
+
+    Raises:
+        ValueError: Only some of the files are given.
     """
     given = [args.annotations, args.detections, args.label_map]
     if any(given) != all(given):
@@ -90,12 +95,14 @@ def _measure(what: str, *arguments: str) -> list[float]:
 
 
 def measure_pandas(annotations: str, detections: str, label_map: str) -> None:
+    """Prints the CPU seconds of pandas.read_csv; runs in a child process."""
     import pandas as pd
 
     print(_cpu_seconds(lambda: pd.read_csv(detections, header=None)))
 
 
 def measure_evaluator(annotations: str, detections: str, label_map: str) -> None:
+    """Prints mAP, rows, CPU seconds and peak megabytes; runs in a child process."""
     import torch
 
     from ava_det.evaluation import evaluate_csv, evaluate_rows
@@ -124,12 +131,11 @@ def _cpu_seconds(work: Callable[[], object]) -> float:
 def write_large_case(
     folder: Path, videos: int, frames: int = 897, classes: int = 60, seed: int = 0
 ) -> None:
-    """Writes gt.csv, det.csv and labelmap.pbtxt of AVA's proportions: about 95,000 result rows a
-    video.
+    """Writes gt.csv, det.csv and labelmap.pbtxt of AVA's proportions: 95,000 result rows a video.
 
     1.6 persons a keyframe with 2.6 actions each, in a long tail of classes; a detector that misses
-    some, invents some and is a few percent off; a score for every class, better than chance, in
-    full digits.
+    some, invents some and is a few percent off; a score for every class, better than chance, with
+    all digits.
     """
     random = np.random.default_rng(seed)
     keyframe = np.repeat(np.arange(videos * frames), random.poisson(1.6, videos * frames))

@@ -1,5 +1,6 @@
-"""A network as a CUDA graph, for `python -m benchmarks model`: what launching its kernels costs
-stands beside it.
+"""Records a network as a CUDA graph, for `python -m benchmarks model`.
+
+Its time without the launch of kernels shows what launching them costs.
 """
 
 from __future__ import annotations
@@ -15,16 +16,26 @@ WARM_UPS = 3  # kernels are chosen and memory is found before the recording
 
 @dataclass
 class Recording:
+    """Holds a recorded graph with its fixed tensors.
+
+    Attributes:
+        graph: The graph.
+        inputs: The tensors it reads.
+        output: The tensor it writes.
+    """
+
     graph: torch.cuda.CUDAGraph
     inputs: dict[str, Tensor]
     output: Tensor
 
 
 class RecordedNetwork:
-    """Called as the network it is given, whose kernels are recorded at the first call of each shape
-    and then replayed.
+    """Runs a network from a recording of its kernels, made at the first call of each shape.
 
-    The output is overwritten by the next call of the same shape.
+    It is called as the network is. The output is overwritten by the next call of the same shape.
+
+    Args:
+        network: The network, on a CUDA device.
     """
 
     def __init__(self, network: Callable[..., Tensor]) -> None:
@@ -32,6 +43,7 @@ class RecordedNetwork:
         self._recordings: dict[tuple[tuple[int, ...], ...], Recording] = {}
 
     def __call__(self, **inputs: Tensor) -> Tensor:
+        """Runs the network; records it at the first call of a shape."""
         shapes = tuple(tuple(value.shape) for value in inputs.values())
         if shapes not in self._recordings:
             self._recordings[shapes] = self._record(inputs)

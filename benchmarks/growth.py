@@ -1,5 +1,7 @@
-"""`python -m benchmarks model --growth`: time and memory against clips, boxes, frames and "
-"pixels."""
+"""Measures time and memory as clips, boxes, frames and pixels grow.
+
+This is `python -m benchmarks model --growth`.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,15 @@ AXES = {
 def measure_growth(
     subject: Subject, forms: dict[str, Callable[..., Tensor]], args: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Time and peak memory of some forms as one quantity grows at a time, the others as the options
-    say.
+    """Measures time and peak memory of some forms as one quantity grows at a time.
+
+    Args:
+        subject: What is measured.
+        forms: Name -> network.
+        args: The options of the command, which say how large the other quantities are.
+
+    Returns:
+        A row for each quantity, value and form.
     """
     config = subject.config
     device = subject.device
@@ -69,7 +78,7 @@ def measure_growth(
 
 
 def plot_growth(path: Path, rows: list[dict[str, Any]], title: str) -> None:
-    """Two rows of four small plots: milliseconds and megabytes against each quantity."""
+    """Plots milliseconds and megabytes against each quantity, in two rows of four plots."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, len(GROWTH), figsize=(13, 6), layout="constrained")

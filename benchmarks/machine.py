@@ -1,6 +1,4 @@
-"""What this machine can do at best, and how two things are compared on it: the rulers of `python -m
-benchmarks`.
-"""
+"""Measures what a machine can do at best, and compares functions on it in turns."""
 
 from __future__ import annotations
 
@@ -36,8 +34,12 @@ RULER = "ruler "
 
 @dataclass(frozen=True)
 class Time:
-    """Median milliseconds. wall: by the clock. busy: without what other processes took from it,
-    which on a CPU is the processor time a thread, on a GPU the clock again.
+    """Holds median milliseconds.
+
+    Attributes:
+        wall: By the clock.
+        busy: Without what other processes took: on a CPU the processor time a thread, on a GPU the
+            clock again.
     """
 
     wall: float
@@ -47,7 +49,7 @@ class Time:
 def measure_in_turns(
     ways: Mapping[str, Callable[[], object]], repeat: int, device: torch.device
 ) -> dict[str, Time]:
-    """The time of each way; the ways take turns, so that a busy minute meets all of them."""
+    """Measures each way; the ways take turns, so that a busy minute meets all of them."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for way in ways.values():  # kernels are chosen and memory is found in the first call
         way()
@@ -62,17 +64,23 @@ def measure_in_turns(
 
 
 class Stopwatch:
-    """Milliseconds between start and stop: by the clock, and busy ones."""
+    """Measures milliseconds between start and stop, by the clock and busy (see `Time`).
+
+    Args:
+        device: Where the work runs; a GPU is waited for.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
     def start(self) -> None:
+        """Starts the measurement."""
         _wait(self._device)
         self._wall = time.perf_counter()
         self._processor = time.process_time()
 
     def stop(self) -> tuple[float, float]:
+        """Returns the milliseconds since `start`: (wall, busy)."""
         _wait(self._device)
         wall = time.perf_counter() - self._wall
         processor = time.process_time() - self._processor
@@ -94,12 +102,16 @@ def _wait(device: torch.device) -> None:
 
 
 class Rulers:
-    """What the machine can do at best: a large matrix product in each precision, and a copy no
-    cache holds.
+    """Measures a large matrix product in each precision, and a copy that no cache holds.
 
-    They are measured among the ways they are compared with (`ways`), each time as the best of
-    three. precisions: fp32, and bf16 where the device computes it natively, because imitated a way
-    takes minutes; what is left out is said.
+    They run among the ways they are compared with (`ways`), each time as the best of three. What is
+    left out is printed.
+
+    Args:
+        device: The device to measure.
+
+    Attributes:
+        precisions: fp32, and bf16 where the device computes it natively: imitated it takes minutes.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -121,7 +133,7 @@ class Rulers:
         self._work["bytes"] = 2 * 4 * source.numel(), [lambda: target.copy_(source)]
 
     def ways(self) -> dict[str, Callable[[], object]]:
-        """To be measured in turns with others; their own times mean nothing."""
+        """Returns what to measure in turns with other ways; the times of these mean nothing."""
         return {f"{RULER}{name}": partial(self._measure, name) for name in self._work}
 
     def _measure(self, name: str) -> None:
@@ -129,8 +141,10 @@ class Rulers:
         self._best.setdefault(name, []).append(best)
 
     def rates(self) -> dict[str, float]:
-        """Multiply-accumulates a second for each precision, bytes read and written a second for
-        bytes, in busy time: medians over the turns so far.
+        """Returns the rates in busy time, medians over the turns so far.
+
+        These are multiply-accumulates a second for each precision; for `bytes`, the bytes read and
+        written a second.
         """
         return {
             name: self._work[name][0] * 1e3 / statistics.median(best)
@@ -139,8 +153,7 @@ class Rulers:
 
 
 def _list_products(left: torch.Tensor, right: torch.Tensor) -> list[Callable[[], object]]:
-    """The ways to multiply two matrices: torch's own, and oneDNN's where that is another "
-    "library."""
+    """Lists the ways to multiply two matrices: torch's own, and oneDNN's where it is another."""
     ways: list[Callable[[], object]] = [lambda: left @ right]
     if left.device.type == "cuda":  # as the convolutions may, which are what is compared with it
         fp32_precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
@@ -158,8 +171,9 @@ def _multiply(left: torch.Tensor, right: torch.Tensor, fp32_precision: str) -> N
 
 
 def measure_peak_memory(work: Callable[[], object], device: torch.device) -> float:
-    """Megabytes that `work` needs at its worst beyond what was there before. On a CPU this needs
-    Linux's /proc.
+    """Returns the megabytes that `work` needs at its worst beyond what was there before.
+
+    On a CPU this needs Linux's /proc.
     """
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
@@ -178,13 +192,14 @@ def measure_peak_memory(work: Callable[[], object], device: torch.device) -> flo
 
 
 def _read_status(key: str) -> int:
-    """Kilobytes."""
+    """Reads a number of kilobytes from /proc/self/status."""
     return int(Path("/proc/self/status").read_text(encoding="ascii").split(f"{key}:")[1].split()[0])
 
 
 def measure_kept_memory(work: Callable[[], object]) -> float:
-    """Megabytes of activations that `work` keeps for its backward pass, parameters included, each
-    storage once.
+    """Returns the megabytes of activations that `work` keeps for its backward pass.
+
+    Parameters are included, each storage once.
     """
     kept: dict[int, int] = {}
 
@@ -199,7 +214,7 @@ def measure_kept_memory(work: Callable[[], object]) -> float:
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
-    """Hardware and versions, and how busy the machine was."""
+    """Describes hardware and versions, and how busy the machine was."""
     versions = {name: metadata.version(name) for name in PACKAGES if _is_installed(name)}
     described: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),

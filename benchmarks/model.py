@@ -1,9 +1,8 @@
-"""`python -m benchmarks model`: a network's forward pass in every form, beside what the machine can
-do at best.
+"""Measures a network's forward pass in every form, beside what the machine can do at best.
 
-The reference is the plain network, eager float32 in NCDHW with the two pools of size one that
-PySlowFast runs after res2 added back, or with --against any installed function. Weights are random,
-with the statistics of a batch.
+This is `python -m benchmarks model`. The reference is the plain network, eager float32 in NCDHW
+with the two pools of size one that PySlowFast runs after res2 added back, or with --against any
+installed function. Weights are random, with the statistics of a batch.
 """
 
 from __future__ import annotations
@@ -49,6 +48,7 @@ Forms = dict[str, tuple[str, Callable[..., Tensor]]]
 
 
 def add_model(commands: argparse._SubParsersAction) -> None:
+    """Adds the parser of `python -m benchmarks model`."""
     parser = commands.add_parser(
         "model", help="a network's forward pass in every form, and the floor beneath it"
     )
@@ -69,7 +69,7 @@ def add_model(commands: argparse._SubParsersAction) -> None:
 
 
 def benchmark_model(args: argparse.Namespace) -> int:
-    """Prints median milliseconds, ratios, differences of scores and floors for each batch size."""
+    """Prints milliseconds, ratios, differences of scores and floors for each batch size."""
     reference = load_function(args.against) if args.against else None
     subject = build_subject(args)
     with tempfile.TemporaryDirectory() as folder:
@@ -98,7 +98,14 @@ def benchmark_model(args: argparse.Namespace) -> int:
 
 
 def load_function(name: str) -> Callable[..., Tensor]:
-    """`module:function`, as installed. Raises ValueError where there is none."""
+    """Imports a function.
+
+    Args:
+        name: `module:function`, as installed.
+
+    Raises:
+        ValueError: There is no such function.
+    """
     module, _, attribute = name.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
@@ -111,7 +118,7 @@ def load_function(name: str) -> Callable[..., Tensor]:
 
 
 def list_forms(subject: Subject, runtimes: list[str], folder: Path) -> Forms:
-    """Every form of the subject's network that its device computes natively."""
+    """Builds every form of the subject's network that its device computes natively."""
     model = subject.model
     device = subject.device
     plain = with_identity_pools(model).to(device)
@@ -146,7 +153,7 @@ def list_forms(subject: Subject, runtimes: list[str], folder: Path) -> Forms:
 
 
 def in_bfloat16(network: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
-    """The network under autocast."""
+    """Wraps a network so that it runs under autocast."""
 
     def run(**inputs: Tensor) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16):
@@ -158,7 +165,7 @@ def in_bfloat16(network: Callable[..., Tensor], device: torch.device) -> Callabl
 def compare(
     subject: Subject, ways: Forms, batch: int, args: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Measures the ways in turns, the rulers among them, prints a table and returns its rows."""
+    """Measures the ways in turns, the rulers among them; prints a table and returns its rows."""
     inputs: Inputs = place(
         draw_clip(subject.config, batch, batch * args.boxes, args.size), subject.device
     )

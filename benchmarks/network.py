@@ -1,5 +1,6 @@
-"""What `benchmark.py model` and `train` share: their options, the network and its clips, its
-floors, the report.
+"""Provides what `python -m benchmarks model` and `train` share.
+
+These are their options, the network and its clips, its floors and the report.
 """
 
 from __future__ import annotations
@@ -27,6 +28,14 @@ Floors = dict[str, tuple[float, float]]
 
 
 def add_network_options(parser: argparse.ArgumentParser, batch: int, boxes: int, size: int) -> None:
+    """Adds the options that both have.
+
+    Args:
+        parser: Where to add them.
+        batch: The default number of clips at a time.
+        boxes: The default number of persons a clip.
+        size: The default number of pixels per side.
+    """
     parser.add_argument(
         "--config", default="configs/ava/slowfast_r50_8x8.yaml", help="default: %(default)s"
     )
@@ -57,7 +66,7 @@ def add_network_options(parser: argparse.ArgumentParser, batch: int, boxes: int,
 
 @dataclass
 class Subject:
-    """What is measured, and on what."""
+    """Holds what is measured, and on what."""
 
     config: Config
     device: torch.device
@@ -67,7 +76,7 @@ class Subject:
 
 
 def build_subject(args: argparse.Namespace) -> Subject:
-    """Prints the machine too."""
+    """Builds the network, describes the machine and prints it."""
     config = load_config(args.config, args.set)
     device = prepare_torch(config)
     machine = describe_machine(device)
@@ -79,9 +88,10 @@ def build_subject(args: argparse.Namespace) -> Subject:
 
 
 def build_random_model(config: Config) -> nn.Module:
-    """The config's network with batch norms as after training: the statistics of a small random
-    batch, and a small scale where they close a residual branch, or activations would explode with
-    depth.
+    """Builds the config's network with batch norms as after training.
+
+    They have the statistics of a small random batch, and a small scale where they close a residual
+    branch, or activations would explode with depth.
     """
     model = build_model(config)
     for name, module in model.named_modules():
@@ -95,7 +105,7 @@ def build_random_model(config: Config) -> nn.Module:
 
 
 def draw_clip(config: Config, batch: int, boxes: int, size: int) -> Inputs:
-    """Normal noise of size x size pixels, boxes anywhere."""
+    """Draws a clip of normal noise, size x size pixels, with boxes anywhere."""
     inputs = draw_inputs(config, batch, boxes, size)
     return {
         name: value if name == "rois" else value[..., :size].contiguous()
@@ -104,11 +114,12 @@ def draw_clip(config: Config, batch: int, boxes: int, size: int) -> Inputs:
 
 
 def place(inputs: Inputs, device: torch.device) -> Inputs:
+    """Moves the inputs to a device."""
     return {name: value.to(device) for name, value in inputs.items()}
 
 
 def with_identity_pools(model: nn.Module) -> nn.Module:
-    """A copy that pools each pathway by one after res2, which moves memory and changes nothing."""
+    """Copies a model so that it pools each pathway by one after res2; no value changes."""
     model = copy.deepcopy(model)
     for name, module in model.named_modules():
         if name.endswith(".res2"):
@@ -121,9 +132,17 @@ def with_identity_pools(model: nn.Module) -> nn.Module:
 def compute_floors(
     config: Config, batch: int, size: int, rates: dict[str, float], passes: int = 1
 ) -> Floors:
-    """Precision -> milliseconds that the arithmetic alone and the memory alone would take.
+    """Computes the milliseconds that the arithmetic alone and the memory alone would take.
 
-    passes: how often every product is made.
+    Args:
+        config: The network.
+        batch: Clips at a time.
+        size: Pixels per side.
+        rates: What the machine can do, as `Rulers.rates` returns it.
+        passes: How often every product is made.
+
+    Returns:
+        Precision -> (of the arithmetic, of the memory).
     """
     with torch.device("meta"):
         model = build_model(config)
@@ -140,8 +159,16 @@ def compute_floors(
 
 
 def count_values(model: nn.Module, config: Config, batch: int, size: int) -> int:
-    """Numbers that must move when every convolution reads its input and weights once and writes its
-    output once, with norm, sum and ReLU done on the way. model: on the meta device.
+    """Counts the numbers that must move at least.
+
+    Every convolution reads its input and weights once and writes its output once, with norm, sum
+    and ReLU done on the way.
+
+    Args:
+        model: The network, on the meta device.
+        config: Its config.
+        batch: Clips at a time.
+        size: Pixels per side.
     """
     count = 0
 
@@ -174,8 +201,15 @@ def tabulate(
     key: str,
     more: dict[str, float],
 ) -> list[dict[str, Any]]:
-    """Prints a line for each way and returns the rows; the first way is the reference. more: one
-    more value, `key`.
+    """Prints a line for each way and returns the rows.
+
+    Args:
+        batch: Clips at a time.
+        precisions: Way -> its precision; the first way is the reference.
+        times: Way -> its time.
+        floors: Precision -> milliseconds, as `compute_floors` returns them.
+        key: The name of one more value.
+        more: Way -> this value.
     """
     first = times[next(iter(precisions))]
     print(
@@ -217,6 +251,7 @@ def tabulate(
 
 
 def describe_rates(rates: dict[str, float]) -> str:
+    """Describes the measured rates in one line."""
     half = f"{rates['bf16'] / 1e9:.0f} in bf16, " if "bf16" in rates else ""
     return (
         f"measured in between: {rates['fp32'] / 1e9:.0f} GMAC/s in fp32, "
@@ -225,7 +260,7 @@ def describe_rates(rates: dict[str, float]) -> str:
 
 
 def write_report(args: argparse.Namespace, subject: Subject, **facts: object) -> None:
-    """Everything there is to know about the run, to --json if that was given."""
+    """Writes everything about the run to --json if that was given."""
     if args.json:
         options = {
             key: str(value) for key, value in vars(args).items() if key not in ("run", "json")

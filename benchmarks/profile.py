@@ -1,5 +1,4 @@
-"""`python -m benchmarks model --profile`: where the time of a forward pass goes, by layer and by
-operator.
+"""Profiles a forward pass by layer and by operator, for `python -m benchmarks model --profile`.
 
 Layers are the folded convolutions of the inference form and the head, each timed by itself, for
 which a GPU has to be waited; operators are torch.profiler's. Both tables are Markdown, to be kept
@@ -31,8 +30,13 @@ SMALLEST_SHARE = 0.005  # operators below it are one line
 def write_profile(
     subject: Subject, forms: dict[str, Callable[..., Tensor]], args: argparse.Namespace
 ) -> None:
-    """The tables of `forms`, name -> an inference form, at the first batch size, to "
-    "args.profile."""
+    """Writes the tables of some forms at the first batch size, to --profile.
+
+    Args:
+        subject: What is measured.
+        forms: Name -> the network in an inference form.
+        args: The options of the command.
+    """
     batch = args.batch[0]
     machine = subject.machine
     inputs = place(draw_clip(subject.config, batch, batch * args.boxes, args.size), subject.device)
@@ -64,7 +68,7 @@ def write_profile(
 
 
 def measure_layers(network: nn.Module, inputs: Inputs, device: torch.device) -> Costs:
-    """Of one forward pass."""
+    """Measures the layers of one forward pass."""
     measured: Costs = {}
     watch = Stopwatch(device)
 
@@ -87,14 +91,14 @@ def measure_layers(network: nn.Module, inputs: Inputs, device: torch.device) -> 
 
 
 def count_macs(module: nn.Module, output: Tensor) -> float:
-    """The head's few are not counted."""
+    """Counts a convolution's multiply-accumulates; the head's few count as 0."""
     return (
         float(output.numel() * module.weight[0].numel()) if isinstance(module, FoldedConv) else 0.0
     )
 
 
 def name_kind(name: str, module: nn.Module) -> str:
-    """Such as `slow res4 3x1x1`: pathway, stage and kernel."""
+    """Names a kind of layer by pathway, stage and kernel, such as `slow res4 3x1x1`."""
     if not isinstance(module, FoldedConv):
         return name
     sides = list(module.weight.shape[2:])
@@ -105,6 +109,7 @@ def name_kind(name: str, module: nn.Module) -> str:
 
 
 def take_medians(rounds: list[Costs]) -> Costs:
+    """Takes the median time of each kind of layer."""
     return {
         kind: (statistics.median(r[kind][0] for r in rounds), macs)
         for kind, (_, macs) in rounds[0].items()
@@ -112,7 +117,13 @@ def take_medians(rounds: list[Costs]) -> Costs:
 
 
 def describe_layers(layers: Costs, whole: float, rate: float) -> list[str]:
-    """rate: of the matrix product, which what is lost is counted from."""
+    """Formats the table of layers.
+
+    Args:
+        layers: Their costs.
+        whole: Busy milliseconds of the whole pass.
+        rate: Multiply-accumulates a second of the matrix product, the best a layer could reach.
+    """
     lines = [
         "| layer | busy ms | share | GMACs | of the product's rate | ms above it |",
         "|---|---|---|---|---|---|",
@@ -138,8 +149,11 @@ def describe_layers(layers: Costs, whole: float, rate: float) -> list[str]:
 def measure_operators(
     work: Callable[[], object], device: torch.device
 ) -> dict[str, tuple[float, int]]:
-    """Operator -> (its own milliseconds in one call of `work`, how often it ran); kernels on "
-    "a GPU."""
+    """Profiles one call of `work`; on a GPU the operators are its kernels.
+
+    Returns:
+        Operator -> (its own milliseconds, how often it ran).
+    """
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     with profile(activities=activities) as profiler:
@@ -154,6 +168,7 @@ def measure_operators(
 
 
 def describe_operators(operators: dict[str, tuple[float, int]]) -> list[str]:
+    """Formats the table of operators."""
     whole = sum(took for took, _ in operators.values())
     lines = ["| operator | ms | share | calls |", "|---|---|---|---|"]
     for name, (took, count) in sorted(operators.items(), key=lambda item: -item[1][0]):

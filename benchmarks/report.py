@@ -1,5 +1,6 @@
-"""`python -m benchmarks all`: every benchmark, one after the other in a process of its own, into
-one report.
+"""Runs every benchmark, one after the other in a process of its own, and writes one report.
+
+This is `python -m benchmarks all`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ import torch
 from ava_det.files import write_json
 from benchmarks.machine import describe_machine
 
-# what each part is told, and what makes it a matter of a minute: to see whether it runs, not how
-# fast
 ROOT = Path(__file__).resolve().parent.parent
+# part -> (its options, its options with --quick: to see in a minute whether it runs)
 PARTS = {
     "evaluate": ([], ["--videos", "1", "--repeat", "1"]),
     "decode": ([], ["--seconds", "20", "--clips", "100", "--repeat", "1"]),
@@ -32,11 +32,12 @@ PARTS = {
     "train": (["--repeat", "3"], ["--size", "64", "--repeat", "1"]),
     "demo": ([], ["--repeat", "1"]),
 }
-# and what they import
+# runtime -> the modules it imports
 RUNTIMES = {"onnx": ("onnxruntime", "onnxscript"), "openvino": ("openvino", "onnxscript")}
 
 
 def add_all(commands: argparse._SubParsersAction) -> None:
+    """Adds the parser of `python -m benchmarks all`."""
     parser = commands.add_parser("all", help="all of these, into one report")
     config = "configs/ava/slowfast_r50_8x8.yaml"
     parser.add_argument(
@@ -61,8 +62,10 @@ def add_all(commands: argparse._SubParsersAction) -> None:
 
 
 def benchmark_all(args: argparse.Namespace) -> int:
-    """Prints what each part prints; says in one sentence what is missing and why. Returns 1 if a
-    part failed.
+    """Prints what each part prints, and in one sentence what is missing and why.
+
+    Returns:
+        1 if a part failed, 0 otherwise.
     """
     runtimes = [
         name for name, modules in RUNTIMES.items() if all(map(importlib.util.find_spec, modules))
@@ -86,6 +89,7 @@ def benchmark_all(args: argparse.Namespace) -> int:
 
 
 def list_options(part: str, args: argparse.Namespace, runtimes: list[str]) -> list[str]:
+    """Lists the options of a part."""
     options = list(PARTS[part][args.quick])
     if part == "demo" and args.weights:
         return [*options, "--weights", args.weights]
@@ -97,7 +101,11 @@ def list_options(part: str, args: argparse.Namespace, runtimes: list[str]) -> li
 
 
 def run_part(part: str, options: list[str], minutes: float) -> dict[str, Any]:
-    """The part's command, seconds and report, or why it failed. Its output goes where ours goes."""
+    """Runs a part; its output goes where ours goes.
+
+    Returns:
+        Its command, seconds and report, or why it failed.
+    """
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
@@ -117,7 +125,7 @@ def run_part(part: str, options: list[str], minutes: float) -> dict[str, Any]:
         seconds = round(time.perf_counter() - began, 1)
         report = json.loads(path.read_text(encoding="utf-8"))
     return {
-        "command": " ".join(["benchmark.py", part, *options]),
+        "command": " ".join(["python -m benchmarks", part, *options]),
         "seconds": seconds,
         "report": report,
     }

@@ -1,9 +1,8 @@
-"""`python -m benchmarks train`: one training step, forward to optimizer, beside the plain eager
-one.
+"""Measures one training step, forward to optimizer, beside the plain eager one.
 
-The reference is the network in float32 and NCDHW with PySlowFast's two pools of size one and an
-optimizer that walks the parameters; the other ways are what `train_ava.py` runs at precision=fp32
-and precision=bf16.
+This is `python -m benchmarks train`. The reference is the network in float32 and NCDHW with
+PySlowFast's two pools of size one and an optimizer that walks the parameters; the other ways are
+what `ava-det train` runs at precision=fp32 and precision=bf16.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ BACKWARD_AND_FORWARD = 3
 
 
 def add_train(commands: argparse._SubParsersAction) -> None:
+    """Adds the parser of `python -m benchmarks train`."""
     parser = commands.add_parser("train", help="one training step, against the plain eager one")
     add_network_options(parser, batch=2, boxes=2, size=224)
     parser.set_defaults(run=benchmark_train)
 
 
 def benchmark_train(args: argparse.Namespace) -> int:
-    """Prints median milliseconds a step, ratios, floors and activations kept for each batch "
-    "size."""
+    """Prints milliseconds a step, ratios, floors and activations kept for each batch size."""
     subject = build_subject(args)
     rows = [row for batch in args.batch for row in compare_steps(subject, batch, args)]
     rates = subject.rulers.rates()
@@ -56,8 +55,10 @@ def benchmark_train(args: argparse.Namespace) -> int:
 
 
 def compare_steps(subject: Subject, batch: int, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measures the ways to make a step in turns, the rulers among them, prints a table and returns
-    its rows.
+    """Measures the ways to make a step in turns, the rulers among them.
+
+    Returns:
+        The rows of the table, which is printed.
     """
     inputs = place(draw_clip(subject.config, batch, batch * args.boxes, args.size), subject.device)
     ways = list_steps(subject, inputs)
@@ -78,8 +79,10 @@ def compare_steps(subject: Subject, batch: int, args: argparse.Namespace) -> lis
 
 
 def list_steps(subject: Subject, inputs: Inputs) -> dict[str, tuple[str, Callable[[], None]]]:
-    """Name -> (precision, a function that makes one step); both networks have an optimizer of their
-    own.
+    """Lists the ways to make a step; both networks have an optimizer of their own.
+
+    Returns:
+        Name -> (precision, a function that makes one step).
     """
     config = subject.config
     device = subject.device
@@ -98,8 +101,8 @@ def list_steps(subject: Subject, inputs: Inputs) -> dict[str, tuple[str, Callabl
     steps: dict[str, tuple[str, Callable[[], None]]] = {
         "plain fp32": ("fp32", lambda: make_step(plain, walking, inputs, "fp32")),
         "plain bf16": ("bf16", lambda: make_step(plain, walking, inputs, "bf16")),
-        "train_ava.py fp32": ("fp32", lambda: make_step(ours, optimizer, placed, "fp32")),
-        "train_ava.py bf16": ("bf16", lambda: make_step(ours, optimizer, placed, "bf16")),
+        "ava-det train fp32": ("fp32", lambda: make_step(ours, optimizer, placed, "fp32")),
+        "ava-det train bf16": ("bf16", lambda: make_step(ours, optimizer, placed, "bf16")),
     }
     return {name: step for name, step in steps.items() if step[0] in subject.rulers.precisions}
 
@@ -107,7 +110,7 @@ def list_steps(subject: Subject, inputs: Inputs) -> dict[str, tuple[str, Callabl
 def make_step(
     model: nn.Module, optimizer: torch.optim.Optimizer, inputs: Inputs, precision: str
 ) -> None:
-    """Forward, binary cross-entropy against no action at all, backward, optimizer."""
+    """Makes a step: forward, binary cross-entropy against no action, backward, optimizer."""
     model.train()
     device = next(iter(inputs.values())).device
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):

@@ -11,15 +11,16 @@ import pytest
 
 from ava_det.video.file import VideoReader
 from benchmarks import decode as benchmark_decode
+from benchmarks.decode_inputs import prepare, write_jpegs, write_source
 
 RunTool = Callable[..., tuple[int, str, str]]
 
 
 def test_every_way_reads_its_clips_and_a_missed_goal_is_marked(tmp_path: Path) -> None:
     video = tmp_path / "video.mp4"
-    benchmark_decode.write_source(video, 6, width=64, height=48)
-    jpegs = benchmark_decode.write_jpegs(video, tmp_path / "jpegs" / "video")
-    prepared = benchmark_decode.prepare(video, tmp_path)
+    write_source(video, 6, width=64, height=48)
+    jpegs = write_jpegs(video, tmp_path / "jpegs" / "video")
+    prepared = prepare(video, tmp_path)
     with VideoReader(prepared) as reader:
         assert reader.is_prepared
     assert len(list(jpegs.iterdir())) == 180
@@ -52,7 +53,7 @@ def test_it_prints_the_ratios_and_writes_them(tmp_path: Path, run_tool: RunTool)
 
 def test_a_short_video_is_refused(tmp_path: Path, run_tool: RunTool) -> None:
     video = tmp_path / "short.mp4"
-    benchmark_decode.write_source(video, 2, width=64, height=48)
+    write_source(video, 2, width=64, height=48)
     code, _, err = run_tool("benchmark", "decode", "--video", video)
     assert code == 2
     assert "short.mp4: expected a video of at least 20 s" in err

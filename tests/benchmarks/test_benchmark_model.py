@@ -114,7 +114,7 @@ def test_a_training_step_is_measured(
     assert (code, err) == (0, "")
     rows = json.loads((tmp_path / "report.json").read_text())["rows"]
     assert [row["way"] for row in rows] == [
-        f"{way} {name}" for way in ("plain", "train_ava.py") for name in precisions
+        f"{way} {name}" for way in ("plain", "ava-det train") for name in precisions
     ]
     if "bf16" in precisions:
         assert rows[-1]["kept_mb"] < rows[0]["kept_mb"]
