@@ -1,2 +1,1 @@
-"""The comparisons that the README and the docs quote: tables of networks, ablations, the "
-"trade-off."""
+"""Makes the comparisons that the README and the docs quote: networks, ablations, the trade-off."""

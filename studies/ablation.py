@@ -1,13 +1,12 @@
-"""The paper's tables of lateral connections and of beta, rebuilt on the synthetic set, beside its
-own numbers.
+"""Trains the paper's tables of lateral connections and of beta on the synthetic set.
 
     python -m studies.ablation [--output outputs/ablation] [--tables lateral] [--seeds 0 1 2]
     [--jobs 2] [key=value ...]
 
 `make ablation` renders the set first. Each row is a small network, trained as synthetic_table.py
 does; a run that is already there is not repeated. Writes table.csv, table.md and, where matplotlib
-is installed, ablation.png. Which comparisons mean something: docs/training.md, "The paper's
-ablations in the small".
+is installed, ablation.png, all with the paper's numbers beside ours. Which comparisons mean
+something: docs/training.md, "The paper's ablations in the small".
 """
 
 from __future__ import annotations
@@ -27,10 +26,16 @@ from studies.synthetic_table import Run, compute_gmacs, compute_group_ap, train_
 
 
 class Row(NamedTuple):
-    """A network: its name in the paper's table, the synthetic config and what is changed in it, the
-    paper's numbers.
+    """Describes a network of the paper's tables.
 
-    top1, top5: per cent on Kinetics-400. gflops: as printed there.
+    Attributes:
+        table: The table.
+        name: The network's name in it.
+        config: The synthetic config.
+        overrides: What is changed in the config.
+        top1: The paper's top-1 accuracy on Kinetics-400, in per cent.
+        top5: The same for top-5.
+        gflops: As printed in the paper.
     """
 
     table: str
@@ -61,7 +66,14 @@ ROWS = (
 
 @dataclass
 class Result:
-    """What the runs of a row reached, one value a seed, and what its network costs."""
+    """Holds what the runs of a row reached and what its network costs.
+
+    Attributes:
+        row: The network.
+        mean_ap: Frame mAP with labeled boxes, one value a seed.
+        fast_ap: Mean AP of the classes of fast motion, one value a seed.
+        gmacs: Billions of multiply-accumulates of one clip.
+    """
 
     row: Row
     mean_ap: list[float]
@@ -71,6 +83,7 @@ class Result:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the study and returns its exit code."""
     parser = ToolParser("python -m studies.ablation", __doc__)
     parser.add_argument("--output", type=Path, default=Path("outputs/ablation"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -96,8 +109,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(
     rows: Sequence[Row], output: Path, seeds: Sequence[int], jobs: int, overrides: Sequence[str]
 ) -> list[Result]:
-    """Trains what is not there yet, seed by seed, so that a run that is stopped leaves comparable
-    rows.
+    """Trains the networks that are not there yet and returns the results of all rows.
+
+    It goes seed by seed, so that a run that is stopped leaves rows that can be compared.
     """
     # both tables have the default one
     networks = list(dict.fromkeys((row.config, row.overrides) for row in rows))
@@ -122,12 +136,14 @@ def measure(
 
 
 def spread(values: Sequence[float]) -> str:
+    """Formats the mean and, of several values, the standard deviation."""
     return f"{mean(values):.3f} ± {stdev(values):.3f}" if len(values) > 1 else f"{mean(values):.3f}"
 
 
 def format_table(results: Sequence[Result]) -> str:
-    """Markdown, a table for each of the paper's; means and standard deviations over seeds, with
-    labeled boxes.
+    """Formats a Markdown table for each table of the paper.
+
+    Values are means and standard deviations over seeds, with labeled boxes.
     """
     lines: list[str] = []
     for table in dict.fromkeys(result.row.table for result in results):
@@ -154,7 +170,7 @@ def format_table(results: Sequence[Result]) -> str:
 
 
 def write_csv(path: Path, results: Sequence[Result]) -> None:
-    """A row for each network, with every seed's mAP."""
+    """Writes a row for each network, with every seed's mAP."""
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(
@@ -172,8 +188,10 @@ def write_csv(path: Path, results: Sequence[Result]) -> None:
 
 
 def draw(path: Path, results: Sequence[Result]) -> None:
-    """Accuracy against cost, ours above, the paper's below, a column a table. Raises ImportError
-    without matplotlib.
+    """Draws accuracy against cost, ours above, the paper's below, a column a table.
+
+    Raises:
+        ImportError: matplotlib is not installed.
     """
     from matplotlib.figure import Figure
 

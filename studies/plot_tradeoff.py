@@ -44,6 +44,7 @@ TITLES = {
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Draws the figure and returns the exit code."""
     parser = ToolParser("python -m studies.plot_tradeoff", __doc__)
     parser.add_argument(
         "--literature", type=Path, default=LITERATURE, help="CSV of results with their sources"
@@ -65,10 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def load_literature(path: Path) -> pd.DataFrame:
-    """The table of results; `gmacs`, `published` and `measured` are NaN where unknown, `config` is
-    then empty.
+    """Loads the table of results.
 
-    Raises ValueError naming the file and what is wrong with it.
+    Returns:
+        The table; `gmacs`, `published` and `measured` are NaN where unknown, `config` is empty.
+
+    Raises:
+        ValueError: The file is not such a table; the sentence names the file and the line.
     """
     try:
         table = pd.read_csv(path, dtype=dict.fromkeys(COLUMNS, str), keep_default_na=False)
@@ -103,7 +107,7 @@ def load_literature(path: Path) -> pd.DataFrame:
 
 
 def compute_gmacs(config_path: str) -> float:
-    """Backbone GMACs of a config's network for one clip at 256 x 256."""
+    """Counts backbone GMACs of a config's network for one clip at 256 x 256."""
     config = load_config(config_path)
     with torch.device("meta"):
         model = build_model(config)
@@ -111,7 +115,7 @@ def compute_gmacs(config_path: str) -> float:
 
 
 def draw(table: pd.DataFrame, output: Path) -> None:
-    """One panel per benchmark; written under a temporary name and renamed."""
+    """Draws one panel per benchmark; the file is written under a temporary name and renamed."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -152,8 +156,7 @@ def _draw_panel(panel: Any, rows: pd.DataFrame) -> None:
 
 
 def _label(panel: Any, rows: pd.DataFrame) -> None:
-    """Names beside their points, each at the first of a few places where it covers no other "
-    "name."""
+    """Puts each name at the first place beside its point where it covers no other name."""
     renderer = panel.figure.canvas.get_renderer()
     taken: list[Any] = []
     for row in rows.sort_values("published", ascending=False).itertuples():

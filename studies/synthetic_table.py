@@ -4,14 +4,15 @@
     [key=value ...]
 
 Every run trains once and is scored with detected and with ground-truth boxes; a run that is already
-there is not repeated. With --jobs 2 two runs share the machine, each on half of its cores, and
-training times are told so.
+there is not repeated. With --jobs 2 two runs share the machine, each on half of its cores, and the
+table says so below its training times.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -57,8 +58,15 @@ CLASS_GROUPS = {
 
 @dataclass
 class Run:
-    """One training: its numbers with detected boxes, with ground-truth boxes, and the separation of
-    each pair.
+    """Holds the numbers of one training.
+
+    Attributes:
+        name: The config.
+        seed: The seed.
+        detected: Metrics with detected boxes.
+        labeled: Metrics with ground-truth boxes.
+        pair_auc: The separation of each motion pair, as `compute_pair_auc` returns it.
+        train_seconds: Seconds of training.
     """
 
     name: str
@@ -71,6 +79,7 @@ class Run:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the study and returns its exit code."""
     parser = ToolParser("python -m studies.synthetic_table", __doc__)
     parser.add_argument("--output", type=Path, default=Path("outputs/synthetic_table"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -99,17 +108,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train_and_score(folder: Path, name: str, seed: int, jobs: int, overrides: Sequence[str]) -> Run:
-    """Trains one config with one seed unless that was done before in this folder, and reads its
-    numbers.
+    """Trains one config with one seed and reads its numbers.
+
+    A run that this folder already holds is not repeated.
     """
     config_file = str(ROOT / "configs" / "synthetic" / f"{name}.yaml")
     wanted = load_config(config_file, [*overrides, f"seed={seed}", f"output_dir={folder}"])
     finished = (folder / "gt_boxes" / "metrics.json").exists()
     if not finished or load_config(folder / "config.yaml") != wanted:
         common = ["--config", config_file, *overrides, f"seed={seed}"]
-        run_tool("train_ava.py", [*common, f"output_dir={folder}"], jobs, folder)
+        run_command("train", [*common, f"output_dir={folder}"], jobs, folder)
         weights = ["--weights", str(folder / "checkpoints" / "last.pt"), "--boxes", "gt"]
-        run_tool("test_ava.py", [*common, f"output_dir={folder}/gt_boxes", *weights], jobs, folder)
+        run_command("test", [*common, f"output_dir={folder}/gt_boxes", *weights], jobs, folder)
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     seconds = sum(line["seconds"] for line in lines if "seconds" in line)
     detected, labeled = (
@@ -120,26 +130,33 @@ def train_and_score(folder: Path, name: str, seed: int, jobs: int, overrides: Se
     return Run(name, seed, detected, labeled, auc, seconds)
 
 
-def run_tool(script: str, arguments: list[str], jobs: int, folder: Path) -> None:
+def run_command(name: str, arguments: list[str], jobs: int, folder: Path) -> None:
+    """Runs a command of ava-det; its output goes to `folder`/console.txt.
+
+    Raises:
+        ValueError: The command failed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    print(f"$ python tools/{script} {' '.join(arguments)}", flush=True)
+    print(f"$ ava-det {name} {shlex.join(arguments)}", flush=True)
     with open(folder / "console.txt", "a") as console:
-        command = [sys.executable, str(ROOT / "tools" / script), *arguments]
+        command = [sys.executable, "-m", "ava_det", name, *arguments]
         environment = build_child_environment(threads)
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
         code = subprocess.run(
             command, stdout=console, stderr=console, env=environment, check=False
         ).returncode
     if code:
         raise ValueError(
-            f"{script} ended with exit code {code}, its output is in {folder}/console.txt"
+            f"ava-det {name} ended with exit code {code}, its output is in {folder}/console.txt"
         )
 
 
 def compute_pair_auc(config: Config, detections: Path) -> list[float]:
-    """For each motion pair, how often a person of the first class outranks one of the second by
-    score difference.
+    """Computes how well scores separate the classes of each motion pair.
 
+    This is how often a person of the first class outranks one of the second by score difference;
     0.5 is chance. Persons are the labeled boxes with exactly one class of the pair.
     """
     keyframes = keyframes_from_annotations(
@@ -173,7 +190,7 @@ def compute_pair_auc(config: Config, detections: Path) -> list[float]:
 
 
 def compute_auc(positive: torch.Tensor, negative: torch.Tensor) -> float:
-    """Share of (positive, negative) pairs in which the positive is larger; ties count half."""
+    """Returns the share of pairs in which the positive is larger; ties count half."""
     above = (positive[:, None] > negative[None]).double() + 0.5 * (
         positive[:, None] == negative[None]
     ).double()
@@ -181,8 +198,9 @@ def compute_auc(positive: torch.Tensor, negative: torch.Tensor) -> float:
 
 
 def compute_gmacs(name: str, overrides: Sequence[str] = ()) -> float:
-    """Multiply-accumulates of convolutions and linear layers for one clip with one box, in
-    billions.
+    """Counts multiply-accumulates of one clip with one box, in billions.
+
+    Convolutions and linear layers are counted.
     """
     config = load_config(ROOT / "configs" / "synthetic" / f"{name}.yaml", overrides)
     reader = build_clip_reader(config)
@@ -198,8 +216,9 @@ def compute_gmacs(name: str, overrides: Sequence[str] = ()) -> float:
 
 
 def compute_group_ap(metrics: dict[str, Any], group: str) -> float:
-    """Mean AP of a group of classes; one that was never seen to be right, or has no labeled box,
-    counts as 0.
+    """Computes the mean AP of a group of classes.
+
+    A class that was never seen to be right, or has no labeled box, counts as 0.
     """
     return mean(
         metrics["per_class"][str(action_id)]["AP"] or 0.0 for action_id in CLASS_GROUPS[group]
@@ -207,7 +226,10 @@ def compute_group_ap(metrics: dict[str, Any], group: str) -> float:
 
 
 def format_table(runs: Sequence[Run], names: Sequence[str], jobs: int) -> str:
-    """Markdown: means and standard deviations over seeds; groups of classes with labeled boxes."""
+    """Formats a Markdown table: means and standard deviations over seeds.
+
+    Groups of classes are scored with labeled boxes.
+    """
 
     def spread(values: Sequence[float]) -> str:
         return (

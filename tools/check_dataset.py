@@ -1,6 +1,4 @@
-"""The data set doctor: what is wrong with a config's annotations, videos and boxes, where, and how
-to mend it.
-"""
+"""Runs `ava-det check`: finds what is wrong with a config's annotations, videos and boxes."""
 
 import sys
 from pathlib import Path

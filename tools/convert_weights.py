@@ -1,4 +1,4 @@
-"""Converts published weights of any known format into ours: safetensors with the config inside."""
+"""Runs `ava-det convert`: converts published weights into ours, safetensors with the config."""
 
 import sys
 from pathlib import Path

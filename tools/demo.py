@@ -1,4 +1,4 @@
-"""Overlays a video with who does what: boxes, actions and scores that follow the people."""
+"""Runs `ava-det demo`: shows on a video who does what."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""Finds the persons in videos and writes their boxes: the box file that training, testing and the
-demo read.
-"""
+"""Runs `ava-det detect`: finds the persons in videos and writes a box file."""
 
 import sys
 from pathlib import Path

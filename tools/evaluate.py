@@ -1,6 +1,4 @@
-"""Scores an AVA result CSV: frame mAP under a named protocol, per class, and what was not scored
-and why.
-"""
+"""Runs `ava-det score`: computes frame mAP of an AVA result CSV."""
 
 import sys
 from pathlib import Path

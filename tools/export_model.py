@@ -1,6 +1,4 @@
-"""Writes a trained network as a file for onnxruntime or OpenVINO, once its outputs are found equal
-to the network's.
-"""
+"""Runs `ava-det export`: writes a trained network for onnxruntime or OpenVINO."""
 
 import sys
 from pathlib import Path

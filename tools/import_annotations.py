@@ -1,4 +1,4 @@
-"""Turns annotations of your own into AVA's format, and AVA's format into drafts for CVAT."""
+"""Runs `ava-det import`: turns annotations of your own into AVA's format, and back."""
 
 import sys
 from pathlib import Path

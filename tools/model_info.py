@@ -1,4 +1,4 @@
-"""Prints what a network looks like and costs, as Table 1 of the SlowFast paper does."""
+"""Runs `ava-det info`: prints what a network looks like and costs."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""From nothing to a trained detector, its mAP and an overlay, on synthetic videos: what `make
-quickstart` runs.
-"""
+"""Runs `ava-det quickstart`: renders synthetic videos, trains, scores and draws an overlay."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reproduces a published mAP from AVA's original validation movies, and says why where it does not."""
+"""Runs `ava-det reproduce`: reproduces a published mAP from AVA's validation movies."""
 
 import sys
 from pathlib import Path

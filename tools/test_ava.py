@@ -1,4 +1,4 @@
-"""Scores trained weights on a split and writes detections.csv and metrics.json."""
+"""Runs `ava-det test`: scores trained weights on a split of a dataset."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trains an action detector on AVA-format data, then evaluates it."""
+"""Runs `ava-det train`: trains an action detector and evaluates it."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trains the built-in person detector on the person boxes of a dataset, and says how good it is."""
+"""Runs `ava-det train-detector`: trains the person detector on the boxes of a dataset."""
 
 import sys
 from pathlib import Path

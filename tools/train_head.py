@@ -1,6 +1,4 @@
-"""Your own classes in minutes, on a CPU: a head on a frozen network, whose features are computed
-once and kept.
-"""
+"""Runs `ava-det train-head`: trains your own classes on a frozen network."""
 
 import sys
 from pathlib import Path

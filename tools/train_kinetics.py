@@ -1,4 +1,4 @@
-"""Trains a video classifier (Kinetics) from a list of videos or a folder for each class."""
+"""Runs `ava-det train-kinetics`: trains a classifier of whole videos."""
 
 import sys
 from pathlib import Path

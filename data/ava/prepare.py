@@ -1,4 +1,4 @@
-"""Fetches AVA, checks it, and lays it out as configs/ava read it."""
+"""Runs `ava-det prepare-ava`: fetches AVA, checks it and lays it out as configs/ava read it."""
 
 import sys
 from pathlib import Path

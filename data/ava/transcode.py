@@ -1,6 +1,4 @@
-"""The prepared form of videos, to train one's own weights on: small, evenly timed, cheap to enter
-at every second.
-"""
+"""Runs `ava-det transcode`: makes videos small and quick to read for training."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Renders the synthetic dataset: videos in H.264 and their annotations in AVA's format."""
+"""Runs `ava-det render`: renders the synthetic videos and their annotations."""
 
 import sys
 from pathlib import Path

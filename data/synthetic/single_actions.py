@@ -1,6 +1,4 @@
-"""Renders short clips of one figure with one action each, a folder for each class: a small
-Kinetics.
-"""
+"""Runs `ava-det render-clips`: renders short clips with one action each."""
 
 import sys
 from pathlib import Path
