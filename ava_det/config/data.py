@@ -47,7 +47,7 @@ class DataConfig:
     """
 
     video_dir: str | None = None  # the folder of the videos, or of folders of numbered pictures
-    # of AVA's annotations, 2.1 or 2.2; file names may name it as ${data.ava_version}
+    # version of AVA's annotations, 2.1 or 2.2; file names may contain ${data.ava_version}
     ava_version: str = "2.2"
     label_map: str | None = None  # action ids and names, .pbtxt
     # annotation time, in seconds, of each video's first frame: 0 for whole AVA movies, 900 for
@@ -55,15 +55,18 @@ class DataConfig:
     start_second: float = 0.0
     clip_fps: float = 30.0  # ticks a second
     slow_frame_policy: str = "stride"  # stride (the paper) or linspace (PySlowFast's weights)
-    # seconds, or what published weights saw: pyslowfast, mmaction2; a property of weights
+    # times of a clip's frames: seconds, or those published weights were trained on: pyslowfast,
+    # mmaction2
     frame_grid: str = "seconds"
-    # where those cut the movies; read by the grids other than seconds
+    # annotation time, in seconds, at which the movies of the grids pyslowfast and mmaction2 begin
     grid_start_second: float = 900.0
-    frame_colour: str = "tagged"  # as each file asks, or bt601 for all, which published weights saw
-    box_arithmetic: str = "exact"  # exact, or pyslowfast: the rounding of boxes its weights saw
+    # YUV to RGB: tagged, as each file says, or bt601 for all, as published weights were trained
+    frame_colour: str = "tagged"
+    # exact, or pyslowfast: the rounding of boxes that its weights were trained with
+    box_arithmetic: str = "exact"
     mean: list[float] = field(default_factory=lambda: [0.45, 0.45, 0.45])  # of RGB / 255
     std: list[float] = field(default_factory=lambda: [0.225, 0.225, 0.225])  # of RGB / 255
-    # drawn between these two
+    # training: pixels of the short side, drawn between these two
     train_short_side: list[int] = field(default_factory=lambda: [256, 340])
     crop_size: int | None = 224  # square training crop; null keeps the whole frame
     test_short_side: int = 256  # pixels; frames are scored whole
@@ -74,7 +77,7 @@ class DataConfig:
     # training: PCA lighting, standard deviation of its amount (PySlowFast: 0.1)
     lighting: float = 0.0
     min_person_score: float = 0.8  # boxes of a file or detector below this are not used
-    # training: a detected box this close to a labeled one takes its labels
+    # training: from this IoU on, a detected box takes the labels of a labeled one
     proposal_iou: float = 0.9
     cache_clips: bool = False  # keep decoded clips as uint8 in memory: for small sets only
     train: SplitConfig = field(default_factory=SplitConfig)

@@ -32,7 +32,7 @@ class ModelConfig:
     depth: int = 50
     width: int = 64  # channels of the Slow stem; res2 ends at 4 * width
     head: str = "roi"  # roi (detection, AVA) or classification (Kinetics)
-    num_classes: int = 80  # columns of the output: the largest action id, of the label map
+    num_classes: int = 80  # columns of the output: the label map's largest action id
     num_slow_frames: int = 4  # T
     slow_stride: int = 16  # tau
     alpha: int = 8  # the Fast pathway sees alpha * T frames, tau / alpha ticks apart
@@ -45,7 +45,7 @@ class ModelConfig:
     res4_temporal_blocks: int | None = None
     # features have stride 16 under the roi head, 32 under the classification head
     res5_dilation: int = 2
-    # a non-local block follows each of these, from 0
+    # blocks of res4, counted from 0, that a non-local block follows
     non_local_res4: list[int] = field(default_factory=list)
     # max pool (T, H, W) of phi and g
     non_local_pool: list[int] = field(default_factory=lambda: [2, 2, 2])

@@ -22,7 +22,7 @@ class EvalConfig:
     protocol: str = "activitynet-2020"  # what a frame mAP counts, see docs/evaluation.md
     # pixels; scores are averaged over them; null: data.test_short_side alone
     short_sides: list[int] | None = None
-    flip: bool = False  # and over every clip mirrored left to right
+    flip: bool = False  # average over every clip mirrored left to right, too
 
     def __post_init__(self) -> None:
         check = KeyChecks(self, "eval")

@@ -18,18 +18,18 @@ class TrainConfig:
     batch_size: int = 64  # clips of a step, over all processes
     # parts of each process's share, one after another: less memory, the same gradient
     micro_batches: int = 1
-    lr: float = 0.1  # of that batch, after the warmup
+    lr: float = 0.1  # learning rate for batch_size clips, after the warmup
     epochs: int = 20  # of the whole schedule
     num_workers: int = 2  # processes that read clips, for each training process
     optimizer: str = "sgd"  # sgd or adamw
     momentum: float = 0.9  # of sgd
-    nesterov: bool = False  # momentum as Nesterov has it
-    # of the focal loss, which dwells on what is still wrong; 0 is the paper's cross-entropy
+    nesterov: bool = False  # Nesterov's form of momentum
+    # gamma of the focal loss, which gives errors more weight; 0 is the paper's cross-entropy
     focal_gamma: float = 0.0
     action_ids: list[int] | None = None  # AVA ids to train on, score and save; null for all
     # on weights of convolutions and linear layers, not on norms or biases
     weight_decay: float = 1e-7
-    warmup_epochs: float = 5.0  # lr rises in a line to its value
+    warmup_epochs: float = 5.0  # epochs in which lr rises linearly to its value
     schedule: str = "steps"  # steps or cosine (half a period)
     # epochs at which lr is divided by 10
     steps: list[float] = field(default_factory=lambda: [10.0, 15.0])
