@@ -76,8 +76,8 @@ class SamplingOptions:
 
     Attributes:
         every: Seconds between keyframes.
-        start: First time.
-        end: Last time.
+        start: Where processing begins.
+        end: Where processing ends, exclusive.
         smooth: Seconds over which scores are averaged.
         stream: Which video stream of a file, see `VideoReader`.
     """

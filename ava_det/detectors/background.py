@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# gray levels by which two samples of the same background may differ (codec noise, flicker)
+# Gray levels by which two samples of the same background may differ (codec noise, flicker).
 SAME_LEVEL = 12
 NUM_STRETCHES = 8  # parts of the video that vote separately, see compute_background
 MAX_CANDIDATES = 16  # samples tried as the background; one that comes back is among them
@@ -94,7 +94,7 @@ def _vote(pixels: np.ndarray) -> np.ndarray:
     shows_background = np.zeros(pixels.shape[1:], bool)
     for candidate in np.unique(np.linspace(0, num_samples - 1, MAX_CANDIDATES).astype(int)):
         value = pixels[:, candidate : candidate + 1]
-        # the absolute difference in bytes, which have no sign, without a wider copy
+        # The absolute difference in bytes, which have no sign, without a wider copy
         distance = np.maximum(pixels, value) - np.minimum(pixels, value)
         red, green, blue = distance < SAME_LEVEL
         near = red & green & blue  # several times faster than all(axis=0)

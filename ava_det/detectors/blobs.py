@@ -15,10 +15,10 @@ import numpy as np
 JOIN_GAP = 0.03  # parts of one person are at most this far apart, in frame heights
 # A blob this much wider than tall is somebody lying: it has no upright neighbors to cut between.
 FLAT = 1.6
-# Between two persons there is a column filled at most by this part of what the less filled of the
-# two persons' fullest columns has, and both have a column filled by PEAK of the blob's height.
-VALLEY = 0.6
+# Two persons side by side: each has a column that is filled to at least PEAK of the blob's height,
+# and between them is a column that is filled to at most VALLEY of the lower of these two.
 PEAK = 0.5
+VALLEY = 0.6
 # Beside somebody upright, a lying body stays below STEP of the blob's height over a width of at
 # least LONG of it, and the upright person is at least UPRIGHT times as tall as wide.
 STEP = 0.5

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-# boxes float32 [N, 4] and person scores float32 [N] of one frame
+# Boxes float32 [N, 4] and person scores float32 [N] of one frame.
 FoundPersons = tuple[np.ndarray, np.ndarray]
 
 

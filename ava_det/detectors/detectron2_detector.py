@@ -184,7 +184,7 @@ def _stand_in_for_pkg_resources() -> Iterator[None]:
             sys.modules["pkg_resources"] = before
 
 
-# the network, a function that resizes, the order of its channels, its weights and its dataset
+# The network, a function that resizes images, their channel order, its weights and its dataset.
 Parts = tuple[torch.nn.Module, Callable[[np.ndarray], np.ndarray], str, str, str]
 
 

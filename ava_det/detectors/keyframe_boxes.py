@@ -17,7 +17,7 @@ from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.folder import open_video
 from ava_det.video.reader import FrameReader, VideoError, warn_of_notes
 
-# timestamp, normalized boxes float32 [N, 4], person scores float32 [N]
+# Timestamp, normalized boxes float32 [N, 4] and person scores float32 [N] of one keyframe.
 Found = tuple[float, Tensor, Tensor]
 
 NUM_SAMPLES = 32  # frames of each video that a detector sees before the keyframes

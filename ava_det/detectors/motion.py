@@ -20,8 +20,10 @@ from ava_det.detectors.detector import FoundPersons
 
 WORKING_SIDE = 384  # largest long side of the compared frames, in pixels: enough to find people
 SMOOTHING = 0.7  # sigma in pixels, against codec noise
-SHADOW_DARKEST = 0.6  # a shadow leaves at least this part of the light,
-SHADOW_TINT = 0.08  # and the parts it leaves of the three channels differ by less than this
+# A shadow leaves at least SHADOW_DARKEST of the light, and the parts that it leaves of the three
+# channels differ by less than SHADOW_TINT.
+SHADOW_DARKEST = 0.6
+SHADOW_TINT = 0.08
 
 
 class MotionDetector:

@@ -23,7 +23,7 @@ NUM_SAMPLES = 32
 
 # Finds the persons of a keyframe in: the source, the keyframe's annotation seconds, and frames of
 # the last minute, RGB uint8 [H, W, 3].
-Judge = Callable[[LiveSource, float, list[np.ndarray]], Detections]
+DetectKeyframe = Callable[[LiveSource, float, list[np.ndarray]], Detections]
 
 
 class LiveWatcher:
@@ -31,17 +31,17 @@ class LiveWatcher:
 
     Args:
         source: The camera or stream.
-        judge: Computes the detections of a keyframe.
+        detect: Computes the detections of a keyframe.
         reach: Seconds of frames that a keyframe needs after it.
         every: Smallest time between keyframes, in seconds.
         stop: Ends the watch when it is set.
     """
 
     def __init__(
-        self, source: LiveSource, judge: Judge, reach: float, every: float, stop: Event
+        self, source: LiveSource, detect: DetectKeyframe, reach: float, every: float, stop: Event
     ) -> None:
         self._source = source
-        self._judge = judge
+        self._detect = detect
         self._reach = reach
         self._every = every
         self._stop = stop
@@ -57,7 +57,7 @@ class LiveWatcher:
     def frames(self) -> Iterator[ShownFrame]:
         """Yields the newest frame, again and again, until the source ends or `stop` is set."""
         left = Event()
-        worker = Thread(target=self._judge_on, args=(left,), daemon=True)
+        worker = Thread(target=self._detect_keyframes, args=(left,), daemon=True)
         worker.start()
         latest: Detections | None = None
         seconds = -np.inf
@@ -76,7 +76,7 @@ class LiveWatcher:
         if self._error is not None:
             raise self._error
 
-    def _judge_on(self, left: Event) -> None:
+    def _detect_keyframes(self, left: Event) -> None:
         """Processes one keyframe after the other, in a thread of its own."""
         samples: deque[Picture] = deque(maxlen=NUM_SAMPLES)
         keyframe = -np.inf
@@ -92,7 +92,7 @@ class LiveWatcher:
                     samples.append(newest)
                 keyframe = newest.seconds - self._reach
                 self._found.append(
-                    self._judge(self._source, keyframe, [one.rgb(None) for one in samples])
+                    self._detect(self._source, keyframe, [one.rgb(None) for one in samples])
                 )
         except BaseException as error:
             self._error = error

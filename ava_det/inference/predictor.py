@@ -272,7 +272,7 @@ class Predictor:
         linker = TrackLinker()
         smoother = ScoreSmoother(smooth)
 
-        def judge(source: LiveSource, timestamp: float, samples: list[np.ndarray]) -> Detections:
+        def detect(source: LiveSource, timestamp: float, samples: list[np.ndarray]) -> Detections:
             reader = source.hold()
             persons = DetectedPersons(detector, samples, video_id_of(reader.path))
             [keyframe] = read_keyframes(
@@ -284,7 +284,7 @@ class Predictor:
             )
             return smoother.smooth(linker.link(found))
 
-        return LiveWatcher(source, judge, self.live_seconds / 2, every, stop or Event())
+        return LiveWatcher(source, detect, self.live_seconds / 2, every, stop or Event())
 
     @property
     def live_seconds(self) -> float:

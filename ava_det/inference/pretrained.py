@@ -90,12 +90,12 @@ def load_network(
         label_map: A file of action names, in place of those in the weights.
         runtime: As `choose_runtime` returns it.
     """
-    model, carried = load_trained_model(config, weights, device, runtime)
+    model, names = load_trained_model(config, weights, device, runtime)
     if label_map is not None:
-        carried = load_label_map_for(
+        names = load_label_map_for(
             replace(config, data=replace(config.data, label_map=str(label_map)))
         )
-    names = carried or load_names(config, weights)
+    names = names or load_names(config, weights)
     if isinstance(model, ExportedModel):
         stored = check_thresholds(model.facts.get("thresholds"), weights)
     else:
@@ -125,23 +125,23 @@ def load_config_of(weights: str | Path, overrides: Sequence[str] = ()) -> Config
     return read_config(load_checkpoint(weights).get("config"), weights, overrides)
 
 
-def read_config(carried: Any, weights: str | Path, overrides: Sequence[str]) -> Config:
+def read_config(stored: Any, weights: str | Path, overrides: Sequence[str]) -> Config:
     """Reads the config that a weights file contains; frame grids begin with the video.
 
     Args:
-        carried: The config in the file.
+        stored: The config in the file.
         weights: The file.
         overrides: `key=value` for the config.
 
     Raises:
         ConfigError: The file contains none, or one that does not fit.
     """
-    if not isinstance(carried, dict):
+    if not isinstance(stored, dict):
         raise ConfigError(
             f"--config: {weights} carries no config, expected the one it was trained by"
         )
-    grid = [f"data.grid_start_second={carried.get('data', {}).get('start_second', 0)}"]
-    return config_from_dict(carried, f"the config in {weights}", [*grid, *overrides])
+    grid = [f"data.grid_start_second={stored.get('data', {}).get('start_second', 0)}"]
+    return config_from_dict(stored, f"the config in {weights}", [*grid, *overrides])
 
 
 def load_names(config: Config, weights: str | Path) -> dict[int, str]:

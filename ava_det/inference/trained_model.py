@@ -97,16 +97,17 @@ def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) 
     Raises:
         ConfigError: A key differs.
     """
-    ours = config_to_dict(config)
-    seen = ["clip_fps", *SEEN_BY_DETECTORS["pyslowfast"]]
-    own = [key for key in ours["model"] if key not in ONLY_OF_TRAINING]
-    keys = [("model", key) for key in own] + [("data", key) for key in seen]
+    settings = config_to_dict(config)
+    model_keys = [key for key in settings["model"] if key not in ONLY_OF_TRAINING]
+    data_keys = ["clip_fps", *SEEN_BY_DETECTORS["pyslowfast"]]
+    keys = [("model", key) for key in model_keys] + [("data", key) for key in data_keys]
     for section, key in keys:
-        was = exported.get(section, {}).get(key)
-        now = ours[section][key]
-        if was != now:
+        expected = exported.get(section, {}).get(key)
+        received = settings[section][key]
+        if received != expected:
             raise ConfigError(
-                f"{section}.{key}: expected {was!r}, as {path} was exported with, received {now!r}"
+                f"{section}.{key}: expected {expected!r}, as {path} was exported with, "
+                f"received {received!r}"
             )
 
 
