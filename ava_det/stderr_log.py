@@ -1,5 +1,4 @@
-"""What the package warns of goes through `logging`, to the logger `ava_det`, and from there to
-stderr.
+"""Prints the warnings of the package on stderr, by the logger `ava_det`.
 
 A module warns with `logging.getLogger("ava_det")`. What all processes of a run know alike is logged
 by the main one alone; what one process found in its own videos, by that process.
@@ -18,6 +17,7 @@ class StderrHandler(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Writes one record."""
         from tqdm import tqdm
 
         with tqdm.external_write_mode(file=sys.stderr):

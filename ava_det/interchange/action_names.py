@@ -1,5 +1,6 @@
-"""Names of actions as people write them: numbers, several in one cell, words for none, one name
-spelled in two ways.
+"""Reads names of actions as people write them.
+
+They may be numbers, several in one cell, words for none, or one name spelled in two ways.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def ids_of_numbers(names: Sequence[str]) -> dict[int, str] | None:
 
 
 def hint_unknown_action(name: str, label_map: Mapping[int, str]) -> str:
-    """What may have been meant by a name that a label map does not have, as the end of a sentence."""
+    """Suggests names for one that a label map does not have, as the end of a sentence."""
     known = list(label_map.values())
     if is_no_action(name):
         return "; leave the cell empty for a person without an action"
@@ -106,8 +107,9 @@ def describe_new_names(used: Iterable[tuple[str, str]], label_map: Mapping[int, 
 
 
 def list_actions(used: Iterable[tuple[str, str]], label_map: Mapping[int, str]) -> str:
-    """The actions with their ids and how often they were found, in one line; of many the first
-    ones.
+    """Lists the actions with their ids and how often they were found, in one line.
+
+    Of many, only the first ones are listed.
     """
     counts = dict.fromkeys(label_map.values(), 0)
     for name, _ in used:

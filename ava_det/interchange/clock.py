@@ -1,5 +1,6 @@
-"""Frame numbers to seconds and back, for one video: by its real presentation times, or by a
-constant rate.
+"""Converts frame numbers to seconds and back, for one video.
+
+It uses the video's real presentation times, or a constant rate.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ MAX_FRAMES = 10_000_000
 
 @dataclass(frozen=True)
 class FrameClock:
-    """When the frames of one video are.
+    """Holds the times of the frames of one video.
 
-    seconds: float64 [F], the moment of frame 0, 1, ... as annotations count it (frame 0 at the start second).
-    size: width and height of the upright picture in the file's pixels, None where nobody has looked. name: for messages.
+    Attributes:
+        name: The video's name, for messages.
+        seconds: float64 [F], annotation time of frame 0, 1, ..., in seconds.
+        size: Width and height of the upright picture, in the file's pixels; None where unknown.
     """
 
     name: str
@@ -31,14 +34,17 @@ class FrameClock:
     size: tuple[int, int] | None = None
 
     def frame_at(self, moment: float) -> int:
-        """The frame nearest to a moment, the earlier of two equally near: the one that is read for
-        this timestamp.
+        """Returns the frame nearest to a moment, the earlier of two equally near.
+
+        It is the frame that is read for this timestamp.
         """
         return nearest(self.seconds, moment)
 
     def second_of(self, frame: int) -> float:
-        """The moment of a frame, to the microsecond; ValueError for a frame the video does not
-        have.
+        """Returns the annotation time of a frame, to the microsecond.
+
+        Raises:
+            ValueError: The video does not have the frame.
         """
         if not 0 <= frame < len(self.seconds):
             raise ValueError(
@@ -47,12 +53,18 @@ class FrameClock:
         return round(float(self.seconds[frame]), 6)
 
     def choose_keyframes(self, every: float, frames: Sequence[int]) -> dict[int, float]:
-        """Those of `frames` (ascending) that show the moments `every` seconds apart from the first
-        frame: -> timestamp.
+        """Chooses frames that show the moments `every` seconds apart, from the first frame on.
 
         The timestamp is the moment itself where no other frame of the video is nearer to it. Where
         `frames` are some only (every tenth of the video), the nearest of them is taken, at its own
         time. Moments before the first of `frames` or after the last have no keyframe.
+
+        Args:
+            every: Seconds between keyframes.
+            frames: Frame numbers to choose from, ascending.
+
+        Returns:
+            Frame -> timestamp.
         """
         listed = np.asarray(frames, dtype=np.int64)
         times = self.seconds[listed]
@@ -75,8 +87,11 @@ class FrameClock:
 
 
 def nearest(times: np.ndarray, moment: float) -> int:
-    """The index of the time (float64 [F], ascending) nearest to a moment, the earlier of two
-    equally near.
+    """Returns the index of the time nearest to a moment, the earlier of two equally near.
+
+    Args:
+        times: float64 [F], ascending.
+        moment: In the same unit.
     """
     after = int(np.clip(np.searchsorted(times, moment), 1, max(len(times) - 1, 1)))
     return (
@@ -87,8 +102,11 @@ def nearest(times: np.ndarray, moment: float) -> int:
 
 
 def read_clock(video: str | Path, start_second: float) -> FrameClock:
-    """The clock of a video file, which is decoded through once. start_second: what its first frame
-    is worth.
+    """Reads the clock of a video file, which is decoded once to its end.
+
+    Args:
+        video: The file.
+        start_second: Annotation time, in seconds, of the video's first frame.
     """
     with open_video(video, start_second) as reader:
         return FrameClock(str(video), reader.frame_seconds(), reader.stored_size)
@@ -100,11 +118,14 @@ def constant_clock(name: str, fps: float, num_frames: int, start_second: float) 
 
 
 class VideoClocks:
-    """The clocks of many videos: of the files in a folder, each decoded through at most once, or at
-    a constant rate.
+    """Finds the clocks of many videos: of the files in a folder, or at a constant rate.
 
-    folder: the videos, None where they are not at hand. fps: then their frame rate, None where it
-    is not known.
+    Each file is decoded at most once.
+
+    Args:
+        folder: The folder of the videos; None where they are not at hand.
+        fps: Their frame rate without a folder; None where it is not known.
+        start_second: Annotation time, in seconds, of a video's first frame.
     """
 
     def __init__(self, folder: Path | None, fps: float | None, start_second: float) -> None:
@@ -116,11 +137,16 @@ class VideoClocks:
         self._ends: dict[str, float] = {}
 
     def find(self, video_id: str, where: str, last_frame: int = 0) -> FrameClock:
-        """The clock of a video. where: who asks, for messages. last_frame: how far a clock without
-        video must reach.
+        """Returns the clock of a video.
 
-        Raises ValueError where neither videos nor a rate were given, VideoError where the folder
-        lacks this video.
+        Args:
+            video_id: The video.
+            where: The place that asks, for messages.
+            last_frame: The frame that a clock without video must reach.
+
+        Raises:
+            ValueError: Neither videos nor a rate were given.
+            VideoError: The folder lacks this video.
         """
         if last_frame >= MAX_FRAMES:
             raise ValueError(
@@ -130,7 +156,8 @@ class VideoClocks:
             return constant_clock(video_id, self._fps, last_frame + 1, self._start_second)
         if self._folder is None:
             raise ValueError(
-                f"{where}: expected the videos (--videos) or their frame rate (--fps) to tell the time"
+                f"{where}: expected the videos (--videos) or their frame rate (--fps) to tell "
+                "the time"
             )
         if video_id not in self._clocks:
             self._clocks[video_id] = read_clock(self._file_of(video_id, where), self._start_second)

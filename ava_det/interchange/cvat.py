@@ -28,12 +28,16 @@ BOX_TYPES = ("", "any", "rectangle")  # of a label, as CVAT declares what it is 
 
 
 def load_cvat(path: str | Path) -> list[CvatTask]:
-    """The tasks of an export: an annotations.xml, or the zip archive around it. One task but for a
-    whole project.
+    """Loads the tasks of an export: one, or several of a whole project.
 
-    A video's id is its file's name without extension; the export of a single job does not name it:
-    then the name of the export is taken. Raises ValueError in one sentence naming the line and the
-    track.
+    A video's id is its file's name without extension. The export of a single job does not name it:
+    then the name of the export is taken.
+
+    Args:
+        path: An annotations.xml, or the zip archive around it.
+
+    Raises:
+        ValueError: The export is wrong; one sentence naming the line and the track.
     """
     path = Path(path)
     tasks: dict[str, CvatTask] = {}
@@ -41,7 +45,8 @@ def load_cvat(path: str | Path) -> list[CvatTask]:
         for section in read_sections(file, str(path), "annotations"):
             if section.tag == "version" and section.text.strip() != "1.1":
                 raise ValueError(
-                    f"{path}, line {section.line}: expected version 1.1 of the format, found {section.text}"
+                    f"{path}, line {section.line}: expected version 1.1 of the format, found "
+                    f"{section.text}"
                 )
             if section.tag == "meta":
                 tasks = _read_meta(path, section)
@@ -162,8 +167,10 @@ def _read_frames(path: Path, body: Section) -> range | None:
 
 
 def _read_labels(body: Section) -> tuple[Attributes, list[str]]:
-    """(label, attribute) -> (input type, values), and the names of the labels, in the file's order,
-    without those that are drawn as other shapes only.
+    """Reads the labels, without those that are drawn as other shapes only.
+
+    Returns:
+        (label, attribute) -> (input type, values), and the labels' names, in the file's order.
     """
     attributes: Attributes = {}
     names = []
@@ -186,7 +193,8 @@ def _task_of(path: Path, track: Section, tasks: dict[str, CvatTask]) -> CvatTask
     task = tasks.get("") or tasks.get(track.attributes.get("task_id", ""))
     if task is None:
         raise ValueError(
-            f"{path}, line {track.line}: expected a track of one of the tasks in <meta>, found task_id "
+            f"{path}, line {track.line}: expected a track of one of the tasks in <meta>, found "
+            "task_id "
             f"{track.attributes.get('task_id')!r}"
         )
     return task

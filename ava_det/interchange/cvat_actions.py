@@ -1,5 +1,4 @@
-"""From a CVAT task to labeled boxes: which frames are keyframes, and which labels and attributes
-are actions.
+"""Turns a CVAT task into labeled boxes: chooses its keyframes and its actions.
 
 A track labeled `person` says who, and its attributes say what: a ticked checkbox is the action of
 its name, a select, radio or text attribute the action of its value; numbers are no actions. A track
@@ -20,13 +19,21 @@ from ava_det.interchange.labeled import LabeledBox
 def boxes_from_task(
     task: CvatTask, clock: FrameClock, every: float | None, person: str, ignored: Collection[str]
 ) -> list[LabeledBox]:
-    """The persons on the keyframes of a task.
+    """Returns the persons on the keyframes of a task.
 
-    every: seconds between keyframes, of which those are taken that the task's frames show; None for
-    the frames on which somebody drew a box by hand. person: the label that is no action. ignored:
-    labels, attributes and values that are none either. Persons of an export for images, which does
-    not say who is who, are followed from keyframe to keyframe. Raises ValueError where the task and the
-    video differ.
+    Persons of an export for images, which does not say who is who, are followed from keyframe to
+    keyframe.
+
+    Args:
+        task: The task.
+        clock: The clock of its video.
+        every: Seconds between keyframes, of which those are taken that the task's frames show; None
+            for the frames on which somebody drew a box by hand.
+        person: The label that is no action.
+        ignored: Labels, attributes and values that are no actions either.
+
+    Raises:
+        ValueError: The task and the video differ.
     """
     size = _check_size(task, clock)
     if task.frames is not None:
@@ -119,7 +126,8 @@ def _check_size(task: CvatTask, clock: FrameClock) -> tuple[int, int]:
         and abs(size[0] * clock.size[1] / (size[1] * clock.size[0]) - 1) > 0.02
     ):
         raise ValueError(
-            f"{task.path}: expected a video of the shape that was annotated, {size[0]}x{size[1]}, found {clock.name} "
+            f"{task.path}: expected a video of the shape that was annotated, "
+            f"{size[0]}x{size[1]}, found {clock.name} "
             f"of {clock.size[0]}x{clock.size[1]}"
         )
     return size
@@ -141,7 +149,7 @@ def _find_actions(
 
 
 def declared_actions(task: CvatTask, person: str, ignored: Collection[str]) -> list[str]:
-    """Every action the task's labels can say, in the file's order, whether anybody does it or not."""
+    """Lists every action that the task's labels can say, in the file's order, done or not."""
     names = []
     for label in task.labels:
         names += [] if says_who(label, person) else [label]

@@ -52,7 +52,8 @@ def read_frame_number(path: Path, image: Section) -> int:
     match = _FRAME_NAME.fullmatch(name)
     if match is None:
         raise ValueError(
-            f"{path}, line {image.line}: expected an export as 'CVAT for video 1.1', found one for images that are "
+            f"{path}, line {image.line}: expected an export as 'CVAT for video 1.1', found one "
+            "for images that are "
             f"no frames of a video ({name!r}, expected names such as 'frame_000012')"
         )
     return int(match[1])
@@ -107,7 +108,7 @@ def _read_box(where: str, shape: Section, frame: int) -> CvatBox:
 
 
 def whole_number(path: Path, section: Section, text: str, name: str) -> int:
-    """Reads an attribute or element that is a whole number; ValueError naming its line otherwise."""
+    """Reads an attribute or element that is a whole number; else ValueError naming its line."""
     try:
         return int(text)
     except ValueError:

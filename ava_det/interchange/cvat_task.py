@@ -12,8 +12,12 @@ Attributes = dict[tuple[str, str], tuple[str, tuple[str, ...]]]
 
 
 class CvatBox(NamedTuple):
-    """A person on one frame. corners: xyxy, pixels. is_keyframe: drawn by hand, not interpolated.
-    attributes: names and values.
+    """Holds a person on one frame.
+
+    Attributes:
+        corners: xyxy, in pixels.
+        is_keyframe: Whether it was drawn by hand, not interpolated.
+        attributes: Names and values.
     """
 
     frame: int

@@ -1,5 +1,4 @@
-"""Writes labeled boxes as "CVAT for video 1.1", for CVAT to read as the annotations of a task with
-that video.
+"""Writes labeled boxes as "CVAT for video 1.1", which CVAT reads as the annotations of a task.
 
 Every person is a track labeled `person`; every action is a checkbox, because one person may do
 several things at once. A box stands on each keyframe and CVAT draws the frames between; outside="1"
@@ -54,8 +53,9 @@ def write_cvat(
 
 
 def write_labels(path: str | Path, actions: Iterable[str]) -> None:
-    """Writes what CVAT's label constructor takes under "Raw": the label `person` with a checkbox
-    for each action.
+    """Writes what CVAT's label constructor takes under "Raw".
+
+    This is the label `person` with a checkbox for each action.
     """
     checkbox = {
         "input_type": "checkbox",
@@ -81,12 +81,14 @@ def _frames_of(clock: FrameClock, boxes: Sequence[LabeledBox]) -> dict[float, in
             first = clock.seconds[0]
             last = clock.seconds[-1]
             raise ValueError(
-                f"{box.where}: expected a second of {clock.name}, {first:g}..{last:g}, found {box.timestamp:g} "
+                f"{box.where}: expected a second of {clock.name}, {first:g}..{last:g}, found "
+                f"{box.timestamp:g} "
                 "(--start-second is what the first frame is worth)"
             )
         if moment_of.setdefault(frame, box.timestamp) != box.timestamp:
             raise ValueError(
-                f"{box.where}: expected keyframes on frames of their own, found {moment_of[frame]:g} and "
+                f"{box.where}: expected keyframes on frames of their own, found "
+                f"{moment_of[frame]:g} and "
                 f"{box.timestamp:g} on frame {frame}"
             )
         frames[box.timestamp] = frame
@@ -96,8 +98,9 @@ def _frames_of(clock: FrameClock, boxes: Sequence[LabeledBox]) -> dict[float, in
 def _tracks_of(
     boxes: Sequence[LabeledBox], frames: Mapping[float, int]
 ) -> list[dict[int, LabeledBox]]:
-    """Frame -> box for each person; where a person has two boxes on a frame, the second starts
-    another track.
+    """Sorts boxes into tracks, frame -> box for each person.
+
+    Where a person has two boxes on a frame, the second starts another track.
     """
     tracks: dict[tuple[int, int], dict[int, LabeledBox]] = {}
     for box in boxes:

@@ -1,6 +1,4 @@
-"""AVA's files as labeled boxes, to be corrected by hand: annotations, detections, persons without
-actions.
-"""
+"""Turns AVA's files into labeled boxes, to be corrected by hand."""
 
 from __future__ import annotations
 
@@ -17,8 +15,9 @@ from ava_det.tracking.linker import TrackLinker
 
 
 def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[LabeledBox]:
-    """Ground truth: column 8 is the person id; where it is empty, persons are followed from
-    keyframe to keyframe.
+    """Turns ground truth into labeled boxes.
+
+    Column 8 is the person id; where it is empty, persons are followed from keyframe to keyframe.
     """
     persons: dict[tuple[str, float, Corners, float], tuple[int, list[str]]] = {}
     columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
@@ -51,8 +50,9 @@ def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[
 def boxes_from_detections(
     rows: AvaRows, label_map: Mapping[int, str], min_score: float
 ) -> list[LabeledBox]:
-    """A model's results: column 8 is the action's score. Every detected person, with its actions of
-    `min_score`.
+    """Turns a model's results, whose column 8 is the action's score, into labeled boxes.
+
+    Every detected person is there, with the actions that have a score of at least `min_score`.
     """
     persons: dict[tuple[str, float, Corners], tuple[int, list[str]]] = {}
     columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
@@ -78,8 +78,10 @@ def boxes_from_persons(persons: PersonBoxes, path: str) -> list[LabeledBox]:
 
 
 def follow_persons(boxes: Iterable[LabeledBox]) -> list[LabeledBox]:
-    """The same boxes, with person ids by where they are from one keyframe to the next; ordered by
-    video and time.
+    """Gives boxes person ids by where they are from one keyframe to the next.
+
+    Returns:
+        The same boxes, ordered by video and time.
     """
     keyframes: dict[tuple[str, float], list[LabeledBox]] = {}
     for box in boxes:

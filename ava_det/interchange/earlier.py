@@ -1,5 +1,6 @@
-"""What earlier imports have left in a folder: a later one adds to it, and takes nothing away
-unseen.
+"""Keeps what earlier imports have left in a folder.
+
+A later import adds to it, and removes nothing without a message.
 """
 
 from __future__ import annotations

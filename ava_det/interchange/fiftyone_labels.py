@@ -1,5 +1,6 @@
-"""Detections as labels of a FiftyOne video sample, to be looked at in its app. Only this file
-imports fiftyone.
+"""Writes detections as labels of a FiftyOne video sample, for its app.
+
+Only this file imports fiftyone.
 """
 
 from __future__ import annotations
@@ -19,12 +20,21 @@ def add_to_sample(
     start_second: float = 0.0,
     field: str = "actions",
 ) -> None:
-    """Writes one label per person and action over its threshold into `field` of the frames of a
-    video sample.
+    """Writes one label per person and action over its threshold into the frames of a video sample.
 
-    sample: a fiftyone.Sample of the video. label_map, thresholds: by action id. fps: of the video;
-    its frames count from 1. start_second: what its first frame is worth. FiftyOne's boxes are left,
-    top, width, height, as fractions. Raises ValueError where fiftyone is not installed.
+    FiftyOne's boxes are left, top, width, height, as fractions of the frame.
+
+    Args:
+        sample: A fiftyone.Sample of the video.
+        detections: The detections of the video.
+        label_map: Action id -> name.
+        thresholds: Action id -> the score from which the action is written.
+        fps: Frame rate of the video, whose frames count from 1.
+        start_second: Annotation time, in seconds, of the video's first frame.
+        field: The field of the frames to write.
+
+    Raises:
+        ValueError: fiftyone is not installed.
     """
     try:
         import fiftyone

@@ -51,7 +51,8 @@ def number_actions(
         names = [*dict.fromkeys(declared), *sorted(used - set(declared), key=by_value_and_alphabet)]
         if not names:
             raise ValueError(
-                f"{boxes[0].where if boxes else 'the input'}: expected boxes with actions, found none"
+                f"{boxes[0].where if boxes else 'the input'}: expected boxes with actions, "
+                "found none"
             )
         return ids_of_numbers(names) or dict(enumerate(names, 1))
     for box in boxes:
@@ -118,11 +119,12 @@ def number_persons(boxes: Iterable[LabeledBox]) -> list[LabeledBox]:
 
 
 def join_exports(exports: Iterable[Sequence[LabeledBox]]) -> list[LabeledBox]:
-    """The boxes of several files whose person ids are each file's own: later ones are shifted
-    beyond the earlier.
+    """Joins the boxes of several files whose person ids are each file's own.
 
-    Raises ValueError where two files have boxes on one keyframe of one video, as overlapping jobs
-    do.
+    Ids of later files are shifted beyond those of the earlier.
+
+    Raises:
+        ValueError: Two files have boxes on one keyframe of one video, as overlapping jobs do.
     """
     joined: list[LabeledBox] = []
     owner: dict[tuple[str, float], tuple[int, str]] = {}
@@ -133,7 +135,8 @@ def join_exports(exports: Iterable[Sequence[LabeledBox]]) -> list[LabeledBox]:
             first, where = owner.setdefault((box.video_id, box.timestamp), (number, box.where))
             if first != number:
                 raise ValueError(
-                    f"{box.where}: expected each keyframe in one export, found {box.video_id} {box.timestamp:g} in "
+                    f"{box.where}: expected each keyframe in one export, found {box.video_id} "
+                    f"{box.timestamp:g} in "
                     f"{where} too"
                 )
             if box.person_id is None:
@@ -146,11 +149,13 @@ def join_exports(exports: Iterable[Sequence[LabeledBox]]) -> list[LabeledBox]:
 
 
 def choose_val_videos(video_ids: Iterable[str], share: float, seed: int) -> set[str]:
-    """A random `share` of the videos; with a share strictly between 0 and 1 at least one goes to
-    each side.
+    """Chooses a random share of the videos for validation.
 
-    By video, because keyframes of one video are nearly the same picture. Raises ValueError for one
-    video to split.
+    Whole videos are chosen, because keyframes of one video are nearly the same picture. With a
+    share strictly between 0 and 1 at least one video goes to each side.
+
+    Raises:
+        ValueError: There is only one video to split.
     """
     names = sorted(set(video_ids))
     count = round(share * len(names))

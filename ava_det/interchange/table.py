@@ -30,7 +30,8 @@ def load_table(path: str | Path, clocks: VideoClocks, pixels: bool) -> list[Labe
 
     Args:
         path: The CSV.
-        clocks: Asked for a `frame` column, for boxes in pixels, and whether seconds are in the video.
+        clocks: The clocks of the videos, for a `frame` column, for boxes in pixels, and to check
+            seconds.
         pixels: Whether boxes are in pixels of the video, not in fractions of it.
 
     Returns:
@@ -92,7 +93,8 @@ def _check_header(path: Path, header: list[str]) -> None:
     if missing or unknown:
         problem = f"found no {missing[0]}" if missing else f"found {unknown[0]!r}"
         error = ValueError(
-            f"{path}, line 1: expected a header with the columns video, second (or frame), x1, y1, x2, y2, action and, "
+            f"{path}, line 1: expected a header with the columns video, second (or frame), x1, "
+            "y1, x2, y2, action and, "
             f"if known, person, {problem}"
         )
         raise explain_refusal(path, error)

@@ -18,8 +18,11 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass
 class Section:
-    """One element. line: 1-based, of its start tag. text: what stands directly inside, without its
-    children's.
+    """Holds one element.
+
+    Attributes:
+        line: The line of its start tag, 1-based.
+        text: The text directly inside, without its children's.
     """
 
     tag: str
