@@ -12,6 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "ava_det"
+MAX_FILE_LINES = 350
+MAX_FUNCTION_LINES = 60
+MAX_LOOSE_MODULES = 6
+BEING_SPLIT = {"build_evaluation", "train_detector", "train"}  # they leave it when they are short
 
 GROUND = {"structures", "boxes", "files", "distributed"}
 READERS = GROUND | {"formats", "video"}
@@ -146,3 +150,23 @@ def test_test_files_have_names_of_their_own() -> None:
     """pytest imports them by name alone, and a second one of a name stops the whole run."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+def test_a_file_does_one_job_and_a_function_can_be_seen_whole() -> None:
+    long = []
+    for folder in ("ava_det", "tools", "benchmarks", "studies"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            if text.count("\n") > MAX_FILE_LINES:
+                long.append(str(path.relative_to(ROOT)))
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    assert node.end_lineno is not None
+                    if node.end_lineno - node.lineno + 1 > MAX_FUNCTION_LINES:
+                        long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
+    assert {name.split()[-1] for name in long} <= BEING_SPLIT
+
+
+def test_few_modules_stand_outside_a_package() -> None:
+    loose = [path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__")]
+    assert len(loose) <= MAX_LOOSE_MODULES

@@ -54,8 +54,8 @@ def test_no_network_is_one_sentence_with_url_and_place(
         resolve_weights(NAME)
     message = str(caught.value)
     assert (
-        f"download http://weights.invalid/model.pkl elsewhere and put it at {cache}/pyslowfast/model.pkl"
-        in message
+        "download http://weights.invalid/model.pkl elsewhere and put it at "
+        f"{cache}/pyslowfast/model.pkl" in message
     )
     assert "\n" not in message
     assert list(cache.rglob("*.*")) == []

@@ -153,7 +153,8 @@ def test_a_lazy_config(library: ModuleType, tmp_path: Path) -> None:
     config.write_text(
         "from detectron2 import model_zoo\n"
         "model = model_zoo.get_config('common/models/mask_rcnn_fpn.py').model\n"
-        "model.roi_heads.mask_in_features = model.roi_heads.mask_pooler = model.roi_heads.mask_head = None\n"
+        "model.roi_heads.mask_in_features = model.roi_heads.mask_pooler = "
+        "model.roi_heads.mask_head = None\n"
     )
     lazy = library.config.LazyConfig.load(str(config))
     torch.manual_seed(0)

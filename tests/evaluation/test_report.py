@@ -141,7 +141,10 @@ def test_a_browser_renders_the_page(tmp_path: Path) -> None:
     if browser is None:
         pytest.skip("needs Chromium")
     path = write_report(tmp_path / "report", an_evaluation(tmp_path, 0, 0.5), GROUPS, SOURCES)
-    quiet = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    quiet = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+        "--disable-background-networking"
+    )
     options = [
         *quiet.split(),
         "--disable-component-update",

@@ -210,7 +210,8 @@ def test_original_and_pictures_score_alike(tmp_path: Path, run_tool: RunTool) ->
         centerd = [values - values.mean(axis=0) for values in both]
         within[arm] = np.corrcoef(centerd[0].ravel(), centerd[1].ravel())[0, 1]
         print(
-            f"{arm}: {overall[arm]:.6f} overall, {within[arm]:.5f} within actions, mAP {100 * difference[arm]:+.2f}"
+            f"{arm}: {overall[arm]:.6f} overall, {within[arm]:.5f} within actions, mAP "
+            f"{100 * difference[arm]:+.2f}"
         )
     assert overall["original"] > 0.999
     assert abs(difference["original"]) < 0.002

@@ -24,7 +24,8 @@ def test_a_driver_that_is_too_old_is_one_sentence(
 ) -> None:
     def is_available() -> bool:
         warnings.warn(
-            "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040).",
+            "CUDA initialization: The NVIDIA driver on your system is too old (found version "
+            "11040).",
             stacklevel=1,
         )
         return False

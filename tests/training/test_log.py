@@ -24,7 +24,8 @@ LINE = {
 
 def test_a_line_for_people() -> None:
     assert describe_line(LINE) == (
-        "epoch 0.50, step 20: loss 0.2500, lr 0.1, 12.3 clips/s, waiting for data 7%, memory 1.50 GB, 2 h 2 min left"
+        "epoch 0.50, step 20: loss 0.2500, lr 0.1, 12.3 clips/s, waiting for data 7%, memory "
+        "1.50 GB, 2 h 2 min left"
     )
     assert "1.50 GB + CUDA 20.0 GB" in describe_line({**LINE, "cuda_gb": 20.0})
     assert describe_line({"epoch": 3, "mAP": 0.5}) == "epoch 3: frame mAP 0.5000"

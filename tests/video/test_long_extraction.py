@@ -144,7 +144,8 @@ def test_a_whole_movie_gives_the_frames_and_pixels_of_its_jpegs(
             agreement.append(np.mean(np.equal(*numbers)))
             differences.append(np.abs(from_movie.astype(int) - from_pictures)[:, HEIGHT // 2 :])
     print(
-        f"{rate} {suffix}: clips {np.mean(agreement):.4%}, pixel difference {np.median(differences)}"
+        f"{rate} {suffix}: clips {np.mean(agreement):.4%}, pixel difference "
+        f"{np.median(differences)}"
     )
     assert np.mean(agreement) >= 0.999
     assert np.median(differences) <= 2

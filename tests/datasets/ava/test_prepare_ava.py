@@ -128,8 +128,8 @@ def test_a_dry_run_writes_nothing_and_tells_what_there_is(
     movies = [f"/trainval/{name}" for split in ("train", "val") for name in MOVIES[split]]
     for path in movies:
         assert (
-            f"{server.url}{path}  videos/{path.rpartition('/')[2]}  {len(server.files[path])} bytes\n"
-            in out
+            f"{server.url}{path}  videos/{path.rpartition('/')[2]}  {len(server.files[path])} "
+            "bytes\n" in out
         )
     assert server.fetched() == [
         "/s3.amazonaws.com/ava-dataset/annotations/ava_file_names_trainval_v2.1.txt"
