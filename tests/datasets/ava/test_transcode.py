@@ -344,7 +344,7 @@ def test_a_folder_is_prepared_in_parallel_and_one_bad_file_is_named(
     assert main(command) == 2
     said = capsys.readouterr()
     assert (
-        "c.mp4: cannot be opened as a video" in said.err
+        "c.mp4: cannot be transcoded: cannot be opened as a video" in said.err
         and "1 of 3 videos" in said.err
         and "2 videos made" in said.out
     )
