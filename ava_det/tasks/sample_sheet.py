@@ -15,7 +15,8 @@ from ava_det.structures import Detections, Keyframe
 from ava_det.video.file import VideoError
 from ava_det.video.folder import open_video
 from ava_det.visualization import Overlay
-from ava_det.visualization.panel import PANEL_COLOR, put_text
+from ava_det.visualization.panel import PANEL_COLOR
+from ava_det.visualization.text import put_text
 
 WIDTH = 480  # pixels of one picture
 CAPTION = 24

@@ -11,8 +11,9 @@ import numpy as np
 
 from ava_det.structures import Detections
 from ava_det.visualization.overlay import Overlay
-from ava_det.visualization.panel import GROUP_COLORS, PANEL_COLOR, put_text, text_width
+from ava_det.visualization.panel import GROUP_COLORS, PANEL_COLOR
 from ava_det.visualization.png import write_png
+from ava_det.visualization.text import put_text, text_width
 
 TILE_AREA = 480 * 270  # pixels
 SHEET_ASPECT = 1.5

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ava_det.visualization.panel import PANEL_COLOR, Color, put_text, text_width
+from ava_det.visualization.panel import PANEL_COLOR
 from ava_det.visualization.surface import Surface
+from ava_det.visualization.text import Color, put_text, text_width
 
 WIDTH = 480
 HEIGHT = 300

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from ava_det.video.planes import compute_matrix
-
-Color = tuple[int, int, int]
+from ava_det.visualization.text import Color, put_text, text_width
 
 # Eight hues that most kinds of color vision distinguish (after Okabe and Ito), lightened for video.
 PERSON_COLORS: tuple[Color, ...] = (
@@ -100,39 +99,6 @@ def person_color(person: int) -> Color:
 def group_color(action_id: int) -> Color:
     """Returns the color of an AVA action id's group; gray beyond AVA's 80."""
     return next((color for last, _, color in GROUP_COLORS if action_id <= last), OTHER_COLOR)
-
-
-@lru_cache(maxsize=1)
-def _font() -> cv2.FontFace:
-    return cv2.FontFace("sans")
-
-
-def text_width(text: str, size: int, weight: int = 450) -> int:
-    """Returns the width of a line of text in pixels."""
-    return int(cv2.getTextSize((0, 0), text, (0, 0), _font(), size, weight)[2])
-
-
-def put_text(
-    image: np.ndarray,
-    text: str,
-    x: int,
-    baseline: int,
-    color: Color,
-    size: int,
-    weight: int = 450,
-) -> None:
-    """Writes one antialiased line of text, in place.
-
-    Args:
-        image: RGB uint8 [H, W, 3].
-        text: The line.
-        x: Left end, in pixels.
-        baseline: y of the baseline, in pixels.
-        color: RGB.
-        size: Text height, in pixels.
-        weight: Of the font; 400 is regular, 700 bold.
-    """
-    cv2.putText(image, text, (x, baseline), color, _font(), size, weight)
 
 
 @lru_cache(maxsize=64)
