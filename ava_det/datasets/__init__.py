@@ -1,1 +1,1 @@
-"""Data sets that can be fetched or made."""
+"""Downloads or renders data sets."""

@@ -1,1 +1,1 @@
-"""AVA: its annotations, boxes and movies."""
+"""Downloads AVA (annotations, person boxes, movies) and prepares its videos for training."""

@@ -1,7 +1,7 @@
-"""Unpacking: only the files asked for, each to its own place, whole or absent.
+"""Unpacks the wanted files of an archive; each is written completely or not at all.
 
-The path a file has in an archive chooses it and nothing else, so no archive can write outside the
-folder.
+The path of a file in the archive only selects it. The place it is written to does not depend on
+that path, so no archive can write outside the folder.
 """
 
 from __future__ import annotations
@@ -22,11 +22,19 @@ from ava_det.files import atomic_path
 
 
 def unpack(archive: Path, members: tuple[Member, ...], folder: Path) -> list[str]:
-    """Unpacks `members` of a zip or tar into `folder`; returns the names of optional ones it does
-    not have.
+    """Unpacks files of a zip or tar.
 
-    Raises DownloadError in one sentence for a damaged archive, a required member that is missing,
-    or one that is not the official file.
+    Args:
+        archive: The archive.
+        members: The files to unpack.
+        folder: Where to write them.
+
+    Returns:
+        The names of the optional members that the archive does not have.
+
+    Raises:
+        DownloadError: The archive is damaged, a required member is missing, or a member is not the
+            official file.
     """
     missing = {member.name: member for member in members}
     try:
@@ -50,7 +58,7 @@ def unpack(archive: Path, members: tuple[Member, ...], folder: Path) -> list[str
 
 
 def _files(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
-    """Regular files only: no links, no devices."""
+    """Yields the regular files with their paths: no links, no devices."""
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as contents:
             for info in contents.infolist():
@@ -66,7 +74,7 @@ def _files(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
 
 
 def _ends_with(path: PurePosixPath, name: str) -> bool:
-    """Whether a member's path ends in `name`; one that leaves its folder is no member of ours."""
+    """Tells whether a member's path ends in `name`, and stays inside the archive's folder."""
     wanted = PurePosixPath(name).parts
     return (
         not path.is_absolute() and ".." not in path.parts and path.parts[-len(wanted) :] == wanted

@@ -1,9 +1,9 @@
-"""Files over HTTP: several at a time, going on where a broken connection stopped, whole or absent.
+"""Downloads files over HTTP: several at a time, resumed after a broken connection.
 
-A file grows as `.NAME.XXXXXXXX.part` beside its place, where XXXXXXXX stands for the version the
-server has (its ETag), and takes its name when it is as long as the server says. Standard library:
-what counts here (resuming, deciding what is worth another try, one sentence without network) is not
-what HTTP libraries bring.
+A file is written to `.NAME.XXXXXXXX.part` in its folder, where XXXXXXXX stands for the server's
+version of it (its ETag), and is renamed when it is as long as the server says. This uses the
+standard library, because HTTP libraries do not bring what matters here: resuming, deciding which
+errors are worth another try, and one sentence when there is no network.
 """
 
 from __future__ import annotations
@@ -24,36 +24,42 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-FIRST_WAITS = (1, 2)  # seconds before another try, when nothing says that there is a network
-WAITS = (1, 2, 4, 8, 15, 30, 60)  # of a download that has begun; progress starts them anew
+FIRST_WAITS = (1, 2)  # seconds before another try, as long as the network may be down altogether
+WAITS = (1, 2, 4, 8, 15, 30, 60)  # the same for a download that has begun; progress restarts them
 TIMEOUT = 30  # seconds without a byte
-CHUNK = 1 << 18
+CHUNK = 1 << 18  # bytes
 RESERVE = 1 << 28  # bytes of the disk that stay free
 
 T = TypeVar("T")
 
 
 class DownloadError(ValueError):
-    """A sentence naming the address or file, and what is wrong with it."""
+    """Reports, in one sentence with the address or file, what is wrong with it."""
 
 
 class NoNetworkError(DownloadError):
-    """The server cannot be reached at all: no other file is worth a try."""
+    """Reports that the server cannot be reached at all: no other file is worth a try."""
 
 
 class _UnreachableError(ConnectionError):
-    """No connection came about; a ConnectionError otherwise is one that broke, or a server that is
-    overloaded.
+    """Reports that no connection was made.
+
+    Any other ConnectionError is a connection that broke, or an overloaded server.
     """
 
 
 class _StoppedError(Exception):
-    """Another file's failure, or Ctrl-C, ends this one."""
+    """Ends the download of a file because of another file's failure, or Ctrl-C."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """What a server says of a file: its length in bytes, and a tag that changes with its content."""
+    """Describes a file on a server.
+
+    Attributes:
+        size: In bytes.
+        tag: Changes with the content (the ETag); empty where the server gives none.
+    """
 
     size: int
     tag: str
@@ -61,7 +67,13 @@ class Remote:
 
 @dataclass(frozen=True)
 class Item:
-    """A file to fetch. blob: its git blob id, where it is known."""
+    """Describes a file to fetch.
+
+    Attributes:
+        url: Its address.
+        target: The path to write.
+        blob: Its git blob id, None where it is not known.
+    """
 
     url: str
     target: Path
@@ -69,7 +81,7 @@ class Item:
 
 
 def git_blob_id(path: Path) -> str:
-    """What `git hash-object` says of a file."""
+    """Computes the git blob id of a file, as `git hash-object` does."""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
@@ -78,13 +90,27 @@ def git_blob_id(path: Path) -> str:
 
 
 def check_blob(path: Path, blob: str | None, name: object) -> None:
-    """Raises DownloadError, about `name`, unless the file has that git blob id (None: any)."""
+    """Checks that a file has the git blob id `blob`.
+
+    Args:
+        path: The file.
+        blob: The id; None accepts every file.
+        name: What the error calls the file.
+
+    Raises:
+        DownloadError: It has another id.
+    """
     if blob is not None and (found := git_blob_id(path)) != blob:
         raise DownloadError(f"{name}: expected the official file, git blob {blob}, found {found}")
 
 
 def probe(url: str) -> Remote:
-    """Asks for the length of a file without fetching it."""
+    """Asks a server for the length of a file without fetching it.
+
+    Raises:
+        DownloadError: The file cannot be fetched, or the server does not tell its length.
+        NoNetworkError: The server cannot be reached.
+    """
 
     def ask() -> Remote:
         with _open(url, method="HEAD") as response:
@@ -97,7 +123,14 @@ def probe(url: str) -> Remote:
 
 
 def probe_all(urls: Iterable[str], num_jobs: int) -> dict[str, Remote | DownloadError]:
-    """`probe` of many, in parallel; NoNetworkError for one is raised for all."""
+    """Probes many files in parallel.
+
+    Returns:
+        By address what the server says, or the error of this file.
+
+    Raises:
+        NoNetworkError: The server of a file cannot be reached.
+    """
 
     def ask(url: str) -> Remote | DownloadError:
         try:
@@ -116,7 +149,7 @@ def probe_all(urls: Iterable[str], num_jobs: int) -> dict[str, Remote | Download
 
 
 def fetch_text(url: str) -> str:
-    """A small text file, not written anywhere."""
+    """Fetches a small text file without writing it to disk; raises as `probe`."""
 
     def read() -> str:
         with _open(url) as response:
@@ -126,10 +159,16 @@ def fetch_text(url: str) -> str:
 
 
 def fetch_all(items: Sequence[Item], num_jobs: int) -> list[DownloadError]:
-    """Fetches files in parallel with one progress bar; returns what went wrong with single ones.
+    """Fetches files in parallel with one progress bar.
 
-    Raises NoNetworkError when there is no way to the server and OSError for a full or unwritable
-    disk; what has been received stays, and another call goes on from there.
+    Whatever happens, the received bytes stay on disk, and the next call continues from there.
+
+    Returns:
+        The errors of single files.
+
+    Raises:
+        NoNetworkError: The server cannot be reached.
+        OSError: The disk is full or cannot be written.
     """
     if not items:
         return []
@@ -171,9 +210,18 @@ def fetch_all(items: Sequence[Item], num_jobs: int) -> list[DownloadError]:
 def fetch_file(
     item: Item, remote: Remote, report: Callable[[int], object], stopped: threading.Event
 ) -> None:
-    """Fetches one file. report: called with each number of bytes (also those of an earlier try, and
-    negative ones for bytes that must be fetched again). Raises DownloadError, or OSError for the
-    disk.
+    """Fetches one file.
+
+    Args:
+        item: The file.
+        remote: What the server says of it.
+        report: Called with each number of received bytes, also with those of an earlier try, and
+            with negative numbers for bytes that must be fetched again.
+        stopped: Ends the download when it is set.
+
+    Raises:
+        DownloadError: The file cannot be fetched, or is not the official one.
+        OSError: The disk is full or cannot be written.
     """
     target = item.target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +240,7 @@ def fetch_file(
     try:
         _persist(item.url, go_on, WAITS, lambda: _size(part))
     except OSError as error:
-        error.filename = error.filename or str(target)  # a full disk does not say which
+        error.filename = error.filename or str(target)  # the error of a full disk names no file
         raise
     try:
         check_blob(part, item.blob, item.url)
@@ -205,8 +253,9 @@ def fetch_file(
 
 
 def part_path(target: Path, remote: Remote) -> Path:
-    """Where a file grows: another version on the server has another place, so that two are never
-    joined.
+    """Returns the path of an unfinished download.
+
+    It depends on the server's version of the file, so that bytes of two versions never mix.
     """
     version = hashlib.sha256(f"{remote.size} {remote.tag}".encode()).hexdigest()[:8]
     return target.with_name(f".{target.name}.{version}.part")
@@ -215,7 +264,7 @@ def part_path(target: Path, remote: Remote) -> Path:
 def _append(
     url: str, remote: Remote, part: Path, report: Callable[[int], object], stopped: threading.Event
 ) -> None:
-    """Fetches what the part lacks; from the start where the server does not send ranges."""
+    """Fetches the missing bytes; starts again where the server does not send ranges."""
     have = _size(part)
     with _open(
         url, headers={"Range": f"bytes={have}-"} if 0 < have < remote.size else {}
@@ -242,11 +291,10 @@ def _append(
 
 
 def _read(response: Any) -> bytes:
-    """The next bytes; ConnectionError when there are none, so that a fault of the disk is never
-    taken for it.
-    """
+    """Reads the next bytes; raises ConnectionError, which cannot be confused with a disk error."""
     try:
-        chunk = response.read1(CHUNK)  # what there is: little is lost when it breaks off
+        # Whatever has arrived, so that little is lost when the connection breaks.
+        chunk = response.read1(CHUNK)
     except (OSError, http.client.HTTPException) as error:
         raise ConnectionError(_reason(error)) from None
     if not chunk:
@@ -255,7 +303,12 @@ def _read(response: Any) -> bytes:
 
 
 def _open(url: str, method: str = "GET", headers: dict[str, str] | None = None) -> Any:
-    """An answer of 200 or 206; ConnectionError for what may pass, DownloadError for what will not."""
+    """Opens an address whose answer is 200 or 206.
+
+    Raises:
+        ConnectionError: An error that may go away.
+        DownloadError: An error that stays.
+    """
     request = urllib.request.Request(
         url, headers={"User-Agent": "ava_det", **(headers or {})}, method=method
     )
@@ -277,9 +330,7 @@ def _persist(
     waits: Sequence[float],
     progress: Callable[[], int] = lambda: 0,
 ) -> T:
-    """Tries again after a ConnectionError, as long as `progress` grows or for len(waits) times
-    without.
-    """
+    """Repeats an attempt after a ConnectionError, at most len(waits) times without progress."""
     failures = 0
     best = progress()
     while True:
@@ -295,7 +346,7 @@ def _persist(
 
 
 def _check_space(items: Sequence[tuple[Item, Remote]]) -> None:
-    """Raises DownloadError before the first byte when the disk cannot hold them all."""
+    """Raises DownloadError when the disk is too small for all files."""
     if not items:
         return
     folder = items[0][0].target.parent

@@ -1,11 +1,11 @@
-"""Fetches AVA, checks it, and lays it out as configs/ava read it.
+"""Fetches AVA, checks it, and puts it where configs/ava expect it.
 
-    ava-det prepare-ava --dry-run                    # what there is to fetch, and how large it is
-    ava-det prepare-ava                              # annotations, person boxes, the 299 labeled movies
-    ava-det prepare-ava --parts annotations val      # what scoring published weights needs of the movies
-    ava-det prepare-ava --transcode                  # and the prepared form, for training one's own weights
+    ava-det prepare-ava --dry-run                # what there is to fetch, and how large it is
+    ava-det prepare-ava                          # annotations, person boxes, the 299 labeled movies
+    ava-det prepare-ava --parts annotations val  # what scoring published weights needs of them
+    ava-det prepare-ava --transcode              # and the prepared form, to train your own weights
 
-What is there and whole is not fetched again, so the same command goes on after an interruption.
+Complete files are not fetched again, so the same command continues after an interruption.
 data/ava/README.md says how to place files by hand.
 """
 
@@ -37,14 +37,25 @@ from ava_det.datasets.ava.sources import AVA, Movies, Source, Table
 
 PARTS = ("annotations", "boxes", "train", "val", "test", "ava-kinetics")
 DEFAULT_PARTS = ("annotations", "boxes", "train", "val")
-BY_HAND = "fetch what --dry-run lists on another machine, place it as data/ava/README.md says and run this again"
+BY_HAND = (
+    "fetch what --dry-run lists on another machine, place it as data/ava/README.md says and run "
+    "this again"
+)
 
 
 def prepare(output: Path, parts: Sequence[str], num_jobs: int, table: Table) -> None:
     """Fetches the parts that are not there yet and checks all of them.
 
-    Raises DownloadError in one sentence; single files that failed are named on stderr before it.
-    What has been fetched stays.
+    Fetched files stay, whatever happens.
+
+    Args:
+        output: The folder to fill.
+        parts: Some of `PARTS`.
+        num_jobs: Downloads at a time.
+        table: The files and addresses.
+
+    Raises:
+        DownloadError: Files are missing or wrong; several are named on stderr before it.
     """
     wanted = [
         source for source in table.sources if source.part in parts and source.part != "annotations"
@@ -59,17 +70,18 @@ def prepare(output: Path, parts: Sequence[str], num_jobs: int, table: Table) -> 
         )
     except NoNetworkError as error:
         raise NoNetworkError(f"{error}: {BY_HAND}") from None
-    for split, items in ((split, items) for split, items in splits.items() if split in parts):
-        print(
-            f"{split}: {sum(item.target.is_file() for item in items)} of {len(items)} videos in {output / 'videos'}"
-        )
+    for split, items in splits.items():
+        if split in parts:
+            count = sum(item.target.is_file() for item in items)
+            print(f"{split}: {count} of {len(items)} videos in {output / 'videos'}")
     _report(failures)
 
 
 def find_splits(output: Path, table: Table) -> dict[str, list[Item]]:
-    """The movies of train, val and test, by the file lists and the annotations of val.
+    """Finds the movies of train, val and test from the file lists and the annotations of val.
 
-    Raises DownloadError unless each split has as many videos as AVA says.
+    Raises:
+        DownloadError: A split does not have as many videos as AVA says.
     """
     movies = {
         kind: [_movie(url, output) for url in _movie_urls(output, entry)]
@@ -86,14 +98,14 @@ def find_splits(output: Path, table: Table) -> dict[str, list[Item]]:
     for split, items in splits.items():
         if len(items) != table.num_videos[split]:
             raise DownloadError(
-                f"{rows} and the lists of file names: expected {table.num_videos[split]} videos of {split}, "
-                f"found {len(items)}"
+                f"{rows} and the lists of file names: expected {table.num_videos[split]} videos "
+                f"of {split}, found {len(items)}"
             )
     return splits
 
 
 def _movie_urls(output: Path, movies: Movies, text: str | None = None) -> list[str]:
-    """The addresses of a list of file names, which is read from `output` unless its text is given."""
+    """Makes the addresses of a list of file names, which is read from `output` or given as text."""
     lines = ((output / movies.names).read_text(encoding="utf-8") if text is None else text).split()
     for line in lines:
         if not re.fullmatch(r"[\w-]+\.(mkv|mp4|webm)", line, re.ASCII):
@@ -116,8 +128,10 @@ def _item(source: Source, output: Path) -> Item:
 
 
 def _is_unpacked(source: Source, output: Path) -> bool:
-    """Whether every required file of an archive is there; raises DownloadError for one that is not
-    the official one.
+    """Tells whether every required file of an archive is there.
+
+    Raises:
+        DownloadError: A file is not the official one.
     """
     for member in source.members:
         path = output / source.folder / member.name
@@ -129,7 +143,7 @@ def _is_unpacked(source: Source, output: Path) -> bool:
 
 
 def _fetch_sources(sources: Sequence[Source], output: Path, num_jobs: int) -> list[DownloadError]:
-    """Fetches and unpacks what is not there; returns what went wrong."""
+    """Fetches and unpacks what is not there; returns the errors."""
     failures = _fetch(
         [_item(source, output) for source in sources if not _is_unpacked(source, output)], num_jobs
     )
@@ -149,7 +163,7 @@ def _fetch_sources(sources: Sequence[Source], output: Path, num_jobs: int) -> li
 
 
 def _fetch(items: Sequence[Item], num_jobs: int) -> list[DownloadError]:
-    """Fetches what is not there and checks what is; returns what went wrong."""
+    """Fetches the missing files and checks the others; returns the errors."""
     missing = [item for item in items if not item.target.is_file()]
     there = [item for item in items if item.target.is_file()]
     for item in there:
@@ -161,9 +175,7 @@ def _fetch(items: Sequence[Item], num_jobs: int) -> list[DownloadError]:
 
 
 def _report(failures: Sequence[DownloadError]) -> None:
-    """Raises the one failure there is; of several, names each on stderr and says how many there
-    are.
-    """
+    """Raises a single failure; prints several on stderr, and raises an error with their number."""
     if len(failures) == 1:
         raise failures[0]
     for failure in failures:
@@ -175,14 +187,15 @@ def _report(failures: Sequence[DownloadError]) -> None:
 def _compare_sizes(
     items: Sequence[Item], num_jobs: int, offline_is_fine: bool
 ) -> list[DownloadError]:
-    """Files whose length is not the server's: copies made by hand that broke off."""
+    """Finds files whose length is not the server's: incomplete copies made by hand."""
     try:
         remotes = probe_all([item.url for item in items], num_jobs)
     except NoNetworkError:
         if not offline_is_fine:
             raise
         print(
-            f"no network: the sizes of {len(items)} files that are there are not compared with the server's"
+            f"no network: the sizes of {len(items)} files that are there are not compared with "
+            "the server's"
         )
         return []
     failures = []
@@ -192,15 +205,21 @@ def _compare_sizes(
         if isinstance(remote, Remote) and remote.size != size:
             failures.append(
                 DownloadError(
-                    f"{item.target}: {size} bytes, expected {remote.size}; delete it to fetch it again"
+                    f"{item.target}: {size} bytes, expected {remote.size}; delete it to fetch it "
+                    "again"
                 )
             )
     return failures
 
 
 def describe(output: Path, parts: Sequence[str], num_jobs: int, table: Table) -> Iterator[str]:
-    """The lines of a dry run: each file's address, place and size, and whether it is there. Writes
-    nothing.
+    """Yields the lines of a dry run: each file's address, place, size, and whether it is there.
+
+    Args:
+        output: The folder that would be filled; nothing is written.
+        parts: Some of `PARTS`.
+        num_jobs: Requests at a time.
+        table: The files and addresses.
     """
     sources = [source for source in table.sources if source.part in {"annotations", *parts}]
     items = [_item(source, output) for source in sources]
@@ -232,7 +251,8 @@ def describe(output: Path, parts: Sequence[str], num_jobs: int, table: Table) ->
         size = (
             f"{remote.size} bytes" if isinstance(remote, Remote) else str(remote or "size unknown")
         )
-        yield f"{item.url}  {item.target.relative_to(output)}  {size}{', there' if is_there else ''}"
+        there = ", there" if is_there else ""
+        yield f"{item.url}  {item.target.relative_to(output)}  {size}{there}"
     yield from unknown
     for source in sources:
         for member in source.members:
@@ -246,8 +266,9 @@ def describe(output: Path, parts: Sequence[str], num_jobs: int, table: Table) ->
 def _movies_of_parts(
     output: Path, kind: str, parts: Sequence[str], table: Table, online: bool
 ) -> list[Item]:
-    """The movies a dry run speaks of: all of the list where the annotations that tell val from
-    train are not there.
+    """Lists the movies of a dry run.
+
+    They are all movies of the list where the annotations that tell val from train are not there.
     """
     movies = table.movies[kind]
     text = None
@@ -267,6 +288,7 @@ def _movies_of_parts(
 
 
 def make_parser() -> ToolParser:
+    """Makes the parser of the command line."""
     parser = ToolParser("ava-det prepare-ava", __doc__)
     parser.add_argument(
         "--output",
@@ -298,6 +320,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
     options = make_parser().parse_args(argv)
     if options.dry_run:
         for line in describe(options.output, options.parts, options.jobs, AVA):

@@ -1,9 +1,8 @@
-"""Every file of AVA that this project reads: where it is published, under which license, where it
-goes.
+"""Lists the files of AVA that this project reads: their addresses, licenses and places.
 
-Blob ids are git's (`git hash-object FILE`), of the official files. Where none stands, none is known
-to us, and the file is checked by its length and by what it says. No address could be opened where
-this was written: they are those that the publishers' own instructions name.
+Blob ids are git's (`git hash-object FILE`), of the official files. A file without one is checked by
+its length and by its contents. No address could be opened where this was written: they are those
+that the publishers' own instructions name.
 """
 
 from __future__ import annotations
@@ -12,7 +11,10 @@ from dataclasses import dataclass
 
 AVA_LICENCE = "CC BY 4.0 (research.google.com/ava)"
 MOVIE_LICENCE = "no licence stated; films from YouTube, hosted by CVDF for research"
-LFB_LICENCE = "none stated for the file; the repository that links it is Apache-2.0 (video-long-term-feature-banks)"
+LFB_LICENCE = (
+    "none stated for the file; the repository that links it is Apache-2.0 "
+    "(video-long-term-feature-banks)"
+)
 PYSLOWFAST_LICENCE = (
     "none stated for the file; the repository that links it is Apache-2.0 (PySlowFast)"
 )
@@ -26,8 +28,12 @@ FACEBOOK = "https://dl.fbaipublicfiles.com"
 
 @dataclass(frozen=True)
 class Member:
-    """A file of an archive, found by the last parts of its path there. required: nothing works
-    without it.
+    """Describes a file of an archive.
+
+    Attributes:
+        name: The last parts of its path in the archive.
+        blob: Its git blob id, None where it is not known.
+        required: Whether an archive without it is an error.
     """
 
     name: str
@@ -37,7 +43,18 @@ class Member:
 
 @dataclass(frozen=True)
 class Source:
-    """One address. path: below the output folder. members: of an archive, unpacked into `folder`."""
+    """Describes a file to fetch.
+
+    Attributes:
+        part: The part of the data set it belongs to, as in --parts.
+        url: Its address.
+        path: Its place below the output folder.
+        what: Its contents, in words.
+        license: The license of its contents.
+        blob: Its git blob id, None where it is not known.
+        folder: Where an archive is unpacked, below the output folder.
+        members: The files of an archive.
+    """
 
     part: str
     url: str
@@ -51,8 +68,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Movies:
-    """One folder of movies; the text file `names` (a path below the output folder) lists its files,
-    one a line.
+    """Describes a folder of movies on a server.
+
+    Attributes:
+        url: The address of the folder.
+        names: A text file with the names of the movies, one per line; a path below the output
+            folder.
+        count: The number of movies.
+        license: The license of the movies.
     """
 
     url: str
@@ -63,12 +86,19 @@ class Movies:
 
 @dataclass(frozen=True)
 class Table:
-    """All there is to fetch, and how many videos each split must have by its annotations."""
+    """Lists all files to fetch.
+
+    Attributes:
+        sources: The files other than movies.
+        movies: The folders of movies, by `trainval` or `test`.
+        num_videos: The number of videos that each split must have.
+        val_rows: The annotations whose video ids tell val from train; below the output folder.
+    """
 
     sources: tuple[Source, ...]
     movies: dict[str, Movies]
     num_videos: dict[str, int]
-    val_rows: str = "annotations/ava_val_v2.2.csv"  # their video ids tell val from train
+    val_rows: str = "annotations/ava_val_v2.2.csv"
 
 
 def _annotations(version: str, *members: Member) -> Source:

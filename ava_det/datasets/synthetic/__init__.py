@@ -1,1 +1,1 @@
-"""A small data set in AVA's format, drawn by this code."""
+"""Renders a small data set in AVA's format."""
