@@ -16,7 +16,7 @@ from typing import IO
 
 from tqdm import tqdm
 
-from ava_det.datasets.ava.download import DownloadError, check_blob
+from ava_det.datasets.ava.official_files import DownloadError, check_blob
 from ava_det.datasets.ava.sources import Member
 from ava_det.files import atomic_path
 

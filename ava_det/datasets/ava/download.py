@@ -24,6 +24,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from ava_det.datasets.ava.official_files import DownloadError, NoNetworkError, check_blob
+
 FIRST_WAITS = (1, 2)  # seconds before another try, as long as the network may be down altogether
 WAITS = (1, 2, 4, 8, 15, 30, 60)  # the same for a download that has begun; progress restarts them
 TIMEOUT = 30  # seconds without a byte
@@ -31,14 +33,6 @@ CHUNK = 1 << 18  # bytes
 RESERVE = 1 << 28  # bytes of the disk that stay free
 
 T = TypeVar("T")
-
-
-class DownloadError(ValueError):
-    """Reports, in one sentence with the address or file, what is wrong with it."""
-
-
-class NoNetworkError(DownloadError):
-    """Reports that the server cannot be reached at all: no other file is worth a try."""
 
 
 class _UnreachableError(ConnectionError):
@@ -78,30 +72,6 @@ class Item:
     url: str
     target: Path
     blob: str | None = None
-
-
-def git_blob_id(path: Path) -> str:
-    """Computes the git blob id of a file, as `git hash-object` does."""
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def check_blob(path: Path, blob: str | None, name: object) -> None:
-    """Checks that a file has the git blob id `blob`.
-
-    Args:
-        path: The file.
-        blob: The id; None accepts every file.
-        name: What the error calls the file.
-
-    Raises:
-        DownloadError: It has another id.
-    """
-    if blob is not None and (found := git_blob_id(path)) != blob:
-        raise DownloadError(f"{name}: expected the official file, git blob {blob}, found {found}")
 
 
 def probe(url: str) -> Remote:

@@ -22,16 +22,8 @@ from tqdm import tqdm
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.datasets.ava import transcode
 from ava_det.datasets.ava.archives import unpack
-from ava_det.datasets.ava.download import (
-    DownloadError,
-    Item,
-    NoNetworkError,
-    Remote,
-    check_blob,
-    fetch_all,
-    fetch_text,
-    probe_all,
-)
+from ava_det.datasets.ava.download import Item, Remote, fetch_all, fetch_text, probe_all
+from ava_det.datasets.ava.official_files import DownloadError, NoNetworkError, check_blob
 from ava_det.datasets.ava.prepared_form import Form
 from ava_det.datasets.ava.sources import AVA, Movies, Source, Table
 

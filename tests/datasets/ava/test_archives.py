@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ava_det.datasets.ava.archives import unpack
-from ava_det.datasets.ava.download import DownloadError
+from ava_det.datasets.ava.official_files import DownloadError
 from ava_det.datasets.ava.sources import Member
 
 MEMBERS = (Member("rows.csv"), Member("boxes/list.csv", required=False))

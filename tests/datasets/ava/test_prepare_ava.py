@@ -302,7 +302,7 @@ def test_the_table_says_everything_of_every_address() -> None:
 
 @pytest.mark.needs_shared
 def test_the_official_files_have_the_blob_ids_of_the_table(shared_data: Path) -> None:
-    from ava_det.datasets.ava.download import git_blob_id
+    from ava_det.datasets.ava.official_files import git_blob_id
 
     known = {
         member.name: member.blob
