@@ -36,7 +36,11 @@ def test_a_list_is_read_as_csv(text: str, expected: set[tuple[str, str]], tmp_pa
         ("v,nan\n", "line 1: expected seconds as timestamp, found 'nan'"),
         ("v,1\nv,-inf\n", "line 2: expected seconds as timestamp, found '-inf'"),
         ("v,1_0\n", "line 1: expected video_id,timestamp, found 'v,1_0'"),
-        ("video_id,timestamp\nv,1\n", "found 'video_id,timestamp'; AVA's CSV files have no header"),
+        (
+            "video_id,timestamp\nv,1\n",
+            "expected a row such as movie,902, found 'video_id,timestamp'; AVA's CSV files have no "
+            "header",
+        ),
         ("v,1\nvideo_id,timestamp\n", "line 2: expected video_id,timestamp, found 'video_id,time"),
         ("v;1\nw;2\n", "separated by semicolons: write commas"),
         ("0,v,1\n1,w,2\n", "a column that counts the rows: write it without"),
@@ -70,3 +74,9 @@ def test_a_list_of_other_annotations_is_told() -> None:
         assert "names no keyframe of" in sentence
         assert "the annotations have 'v,902'" in sentence
     assert describe_stray_exclusions({("v", "1.000000")}, annotated()) is None
+
+
+def test_a_broken_first_row_is_not_taken_for_a_header(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"line 1: expected video_id,timestamp") as refused:
+        load_excluded(save(tmp_path, "v,1_0\nw,3\n"))
+    assert "header" not in str(refused.value)

@@ -37,10 +37,11 @@ def load_excluded(path: str | Path) -> set[KeyframeKey]:
         if not any(cells):
             continue
         if len(cells) != 2 or not cells[0] or not is_number(cells[1]):
-            hint = HEADER_HINT if line == 1 and not any(map(is_number, cells)) else ""
-            where = f"{path}, line {line}"
-            error = f"{where}: expected video_id,timestamp, found {','.join(row)!r}{hint}"
-            raise explain_refusal(path, ValueError(error))
+            is_header = line == 1 and len(cells) > 1 and not any(map(str.isdigit, "".join(cells)))
+            expected = "a row such as movie,902" if is_header else "video_id,timestamp"
+            found = f"{','.join(row)!r}{HEADER_HINT if is_header else ''}"
+            error = ValueError(f"{path}, line {line}: expected {expected}, found {found}")
+            raise explain_refusal(path, error)
         if not math.isfinite(float(cells[1])):
             raise ValueError(
                 f"{path}, line {line}: expected seconds as timestamp, found {cells[1]!r}"
