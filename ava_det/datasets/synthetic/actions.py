@@ -73,8 +73,9 @@ BLEND_SECONDS = 0.15  # half the time in which one pose turns into the next
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of time, in seconds from the start of the video, with one movement and one use of
-    the arms.
+    """Describes a stretch of time with one movement and one use of the arms.
+
+    `start` and `end` are seconds from the start of the video.
     """
 
     start: float
@@ -90,16 +91,14 @@ class Segment:
 
     @property
     def action_ids(self) -> tuple[int, ...]:
+        """The AVA ids of the movement and, where they do something, of the arms."""
         return (self.movement,) if self.arms == NOTHING else (self.movement, self.arms)
 
 
 def build_segment(
     rng: np.random.Generator, start: float, end: float, movement: int, arms: int
 ) -> Segment:
-    """A segment of a movement and a use of the arms, with the rest drawn as every segment of theirs
-    has it.
-    """
-    """A segment of a movement and a use of the arms, with the rest drawn as every segment of theirs has it."""
+    """Draws the rates and sizes of a segment from what its movement and its arms allow."""
     frequency = rng.uniform(0.15, 0.45) + (SLOW_FRAME_RATE if arms in (WAVE, HIT) else 0.0)
     speed = 0.0
     cadence = 0.0
@@ -224,8 +223,9 @@ def _compute_arms(segment: Segment, times: np.ndarray) -> dict[int, np.ndarray]:
 
 
 def _compute_weight(segment: Segment, times: np.ndarray) -> np.ndarray:
-    """[F] how much of the pose at each time is this segment's; the weights of a timetable sum to
-    one.
+    """Computes this segment's share of the pose at each time, [F].
+
+    The shares of all segments of a video sum to one.
     """
     rise = _smoothstep((times - segment.start) / (2 * BLEND_SECONDS) + 0.5)
     fall = _smoothstep((times - segment.end) / (2 * BLEND_SECONDS) + 0.5)
@@ -233,12 +233,12 @@ def _compute_weight(segment: Segment, times: np.ndarray) -> np.ndarray:
 
 
 def draw_sway(rng: np.random.Generator) -> np.ndarray:
-    """[2, 10] rate (Hz) and phase of the slight sway of each limb: nobody is a statue."""
+    """Draws rate (Hz) and phase of the slight sway of each limb, [2, 10]."""
     return np.stack([rng.uniform(0.1, 0.45, NUM_ANGLES), rng.uniform(0, 2 * np.pi, NUM_ANGLES)])
 
 
 def compute_poses(segments: list[Segment], times: np.ndarray, sway: np.ndarray) -> np.ndarray:
-    """[F, 10] angles at ``times`` (seconds); ``sway`` is from :func:`draw_sway`."""
+    """Computes the angles [F, 10] at `times` (seconds); `sway` is from `draw_sway`."""
     angles = np.zeros((len(times), NUM_ANGLES))
     for segment in segments:
         weight = _compute_weight(segment, times)
@@ -250,8 +250,10 @@ def compute_poses(segments: list[Segment], times: np.ndarray, sway: np.ndarray) 
 
 
 def compute_held(segments: list[Segment], times: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """What is in the hands at each time ("parcel", "newspaper" or ""), and how far it has grown,
-    [F] 0..1.
+    """Computes what is in the hands at each time.
+
+    Returns:
+        Names ("parcel", "newspaper" or ""), and the share of its size an object has by then, [F].
     """
     names = [""] * len(times)
     sizes = np.zeros(len(times))

@@ -62,8 +62,9 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Look:
-    """What one figure looks like for a whole video. Colors are RGB 0..255, ``height`` is in
-    pixels.
+    """Describes what one figure looks like for a whole video.
+
+    Colors are RGB 0..255, `height` is in pixels.
     """
 
     height: float
@@ -128,7 +129,10 @@ def _rectangle(
     sides: tuple[float, float, float, float],
     color: Color,
 ) -> None:
-    """``sides`` (left, top, right, bottom) in units of ``half`` a width and height from ``center``."""
+    """Draws a rectangle.
+
+    `sides` (left, top, right, bottom) are in units of `half` a width and height from `center`.
+    """
     left = center[0] + sides[0] * half[0]
     right = center[0] + sides[2] * half[0]
     top = center[1] + sides[1] * half[1]
@@ -190,11 +194,13 @@ def _draw_held(
 def draw_figure(
     image: np.ndarray, joints: np.ndarray, facing: float, look: Look, held: str, held_size: float
 ) -> None:
-    """Draws one figure over ``image`` (uint8 [H, W, 3] RGB, changed in place), far limbs first.
+    """Draws one figure over an image in place, far limbs first.
 
     Args:
+        image: RGB uint8 [H, W, 3].
         joints: [11, 2] pixels, one row of :func:`compute_joints`.
         facing: +1 right, -1 left.
+        look: Colors and sizes.
         held: "parcel", "newspaper" or "" for empty hands.
         held_size: 0..1, so that an object can grow into the hands instead of popping up.
     """
@@ -224,7 +230,7 @@ def compute_mask(
     held: str,
     held_size: float,
 ) -> np.ndarray:
-    """Which pixels of a frame of ``shape`` (H, W) the figure covers by at least half: bool [H, W]."""
+    """Computes which pixels a figure covers by at least half: bool [H, W] = `shape`."""
     white = (255, 255, 255)
     silhouette = Look(
         look.height, look.girth, white, white, white, white, white, white, white, white

@@ -71,7 +71,8 @@ def render_video(job: Job) -> tuple[str, str]:
     frames = scene.render_frames(paint_rng, palette, actors, width, height)
     write_video(folder / f"{video_id}.mp4", frames, width, height)
     lines = [
-        f"{video_id},{row.timestamp:04d},{','.join(f'{v:.4f}' for v in row.box)},{action_id},{row.person_id}\n"
+        f"{video_id},{row.timestamp:04d},{','.join(f'{v:.4f}' for v in row.box)},"
+        f"{action_id},{row.person_id}\n"
         for row in rows
         for action_id in row.action_ids
     ]
@@ -126,6 +127,7 @@ def render_dataset(
 
 
 def parse_size(text: str) -> tuple[int, int]:
+    """Reads WIDTHxHEIGHT, two even numbers of at least 64."""
     width, separator, height = text.partition("x")
     if not separator or not width.isdecimal() or not height.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 192x144")
@@ -138,6 +140,8 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_count(minimum: int) -> Callable[[str], int]:
+    """Returns a reader of whole numbers from `minimum` on."""
+
     def parse(text: str) -> int:
         if not text.isdecimal() or int(text) < minimum:
             raise argparse.ArgumentTypeError(
@@ -149,6 +153,7 @@ def parse_count(minimum: int) -> Callable[[str], int]:
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of the command line."""
     parser = ToolParser("ava-det render", __doc__)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--seed", type=parse_count(0), default=0)
@@ -169,6 +174,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command."""
     options = make_parser().parse_args(argv)
     counts = {"train": options.num_train, "val": options.num_val, "demo": 1}
     render_dataset(options.output, options.seed, counts, options.seconds, *options.size)

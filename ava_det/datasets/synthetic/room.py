@@ -48,8 +48,9 @@ def _noise_texture(
 def build_background(
     rng: np.random.Generator, palette: Palette, width: int, height: int
 ) -> np.ndarray:
-    """A room, uint8 [H, W, 3]: papered or bricked wall, floor boards, a few framed pictures, uneven
-    light.
+    """Draws a room, uint8 [H, W, 3].
+
+    It has a papered or bricked wall, floor boards, a few framed pictures and uneven light.
     """
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     horizon = int(height * rng.uniform(0.6, 0.74))
@@ -96,8 +97,9 @@ def build_background(
 
 
 def build_lighting(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
-    """[F, 256, 3] uint8 tables at ``times`` (seconds): drifting brightness and tint, at times a
-    dimmer.
+    """Draws the light at `times` (seconds), as uint8 tables [F, 256, 3].
+
+    Brightness and tint drift, and some rooms have a dimmer.
     """
     gain = 1 + rng.uniform(0.03, 0.12) * np.sin(
         2 * np.pi * rng.uniform(0.02, 0.12) * times + rng.uniform(0, 6.3)

@@ -38,8 +38,9 @@ class Role:
 
 @dataclass(frozen=True)
 class Actor:
-    """A role played: per frame its joints [F, 11, 2] in pixels, the side it faces [F] and what it
-    holds.
+    """Describes a role in every frame.
+
+    Joints are pixels [F, 11, 2]; `facing` [F] is +1 to the right, -1 to the left.
     """
 
     role: Role
@@ -51,8 +52,9 @@ class Actor:
 
 @dataclass(frozen=True)
 class Row:
-    """One person at one keyframe: box (x1, y1, x2, y2) normalized to the frame, tight around what
-    is visible.
+    """Describes one person at one keyframe.
+
+    The box (x1, y1, x2, y2) is in fractions of the frame, tight around what is visible.
     """
 
     timestamp: int
@@ -62,7 +64,7 @@ class Row:
 
 
 def compute_keyframe_seconds(seconds: int) -> range:
-    """Annotated seconds from the start of a video: all but two at the start and three at the end."""
+    """Lists the annotated seconds of a video: all but two at its start and three at its end."""
     return range(FIRST_KEYFRAME, seconds - 2)
 
 
@@ -72,9 +74,7 @@ def _draw_distinct(
     saturation: tuple[float, float],
     value: tuple[float, float],
 ) -> Color:
-    """A color that is no camouflage: some channel is far from the wall's, and some from the
-    floor's.
-    """
+    """Draws a color that differs from the wall's and from the floor's in some channel."""
     for _ in range(12):
         color = draw_color(rng, saturation, value)
         if all(
@@ -112,8 +112,9 @@ def draw_role(
     index: int,
     count: int,
 ) -> Role:
-    """Role ``index`` of ``count``. Their parts of the room overlap: figures meet, but not all the
-    time.
+    """Draws role `index` of `count`.
+
+    Their parts of the room overlap: figures meet, but not all the time.
     """
     width, height = size
     share = {1: (0.55, 0.72), 2: (0.5, 0.66), 3: (0.45, 0.56)}[count]
@@ -148,8 +149,9 @@ def play(role: Role, seconds: int, step: int = 1) -> Actor:
 
 
 def _compute_extents(role: Role, seconds: int) -> np.ndarray:
-    """[K, 4] boxes around the joints at every whole second, widened by the girth of a limb: about
-    the real ones.
+    """Computes boxes [K, 4] around the joints at every whole second.
+
+    They are widened by the girth of a limb, which is about right.
     """
     joints = play(role, seconds, step=FPS).joints
     border = 0.05 * role.look.height
@@ -157,7 +159,7 @@ def _compute_extents(role: Role, seconds: int) -> np.ndarray:
 
 
 def _compute_crowding(mine: np.ndarray, others: list[np.ndarray]) -> float:
-    """Share of the whole seconds at which a box of ``mine`` [K, 4] meets one of the others' [K, 4]."""
+    """Computes the share of seconds at which a box of `mine` [K, 4] meets another's [K, 4]."""
     meets = np.zeros(len(mine), bool)
     for theirs in others:
         meets |= ((mine[:, :2] < theirs[:, 2:]) & (theirs[:, :2] < mine[:, 2:])).all(axis=1)

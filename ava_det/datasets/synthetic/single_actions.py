@@ -1,5 +1,6 @@
-"""Renders short clips of one figure with one action each, a folder for each class: a small
-Kinetics.
+"""Renders short clips of one figure with one action each, a folder for each class.
+
+It is a small Kinetics:
 
     ava-det render-clips --output data/synthetic/single_actions
 
@@ -75,6 +76,7 @@ def render_clip(
 
 
 def make_parser() -> ToolParser:
+    """Builds the parser of the command line."""
     parser = ToolParser("ava-det render-clips", __doc__)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--seed", type=parse_count(0), default=0)
@@ -100,6 +102,7 @@ def make_parser() -> ToolParser:
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command."""
     options = make_parser().parse_args(argv)
     cv2.setNumThreads(1)
     counts = {"train": options.num_train, "val": options.num_val}
