@@ -24,6 +24,10 @@ _FAMILIES = {
     "an action network": r"\bbackbone\.(slow|fast)\.",
 }
 
+# Families with names of their own among ours: model.backbone -> a pattern that one entry begins
+# with.
+_BACKBONES: dict[str, str] = {}
+
 
 def name_family(names: Iterable[str]) -> str | None:
     """Names another kind of network by the names of its entries.
@@ -59,9 +63,12 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
         tensors.get(f"backbone.{pathway}.stem.conv.weight") for pathway in ("slow", "fast")
     )
     first = fast if slow is None else slow
+    facts: dict[str, object] = {}
+    for family, mark in _BACKBONES.items():
+        if any(re.match(mark, name) for name in tensors):
+            return {"model.backbone": family} | _describe_head(tensors)
     if first is None or first.ndim != 5:
         return {}
-    facts: dict[str, object] = {}
     if slow is not None and fast is not None:
         facts["model.backbone"] = "slowfast"
         facts["model.beta_inv"] = len(slow) // max(len(fast), 1)
@@ -79,11 +86,15 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     facts["model.non_local_res4"] = sorted(
         {int(m[1]) for name in tensors if (m := re.match(non_local, name))}
     )
+    return facts | _describe_head(tensors)
+
+
+def _describe_head(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     last = tensors.get("head.projection.weight")
-    if last is not None:
-        facts["model.num_classes"] = len(last)
-        facts["model.roi_hidden_layer"] = "head.hidden.weight" in tensors
-    return facts
+    if last is None:
+        return {}
+    hidden = "head.hidden.weight" in tensors
+    return {"model.num_classes": len(last), "model.roi_hidden_layer": hidden}
 
 
 def compare_networks(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> str:

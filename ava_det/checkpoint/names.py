@@ -16,19 +16,18 @@ Our Faster R-CNN keeps Detectron2's names.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-Replacement = str | Callable[[re.Match[str]], str]
-Table = list[tuple[str, Replacement]]
+from ava_det.checkpoint.translation import SKIP, Source, Table
 
 
 def detect_source(names: Iterable[str]) -> str:
     """Detects which of `SOURCES` wrote a state dict; returns "ava_det" if none is recognized."""
     found = list(names)
-    for source, pattern in _MARKS.items():
-        if any(re.match(pattern, name) for name in found):
+    for source, entry in SOURCES.items():
+        if any(re.match(entry.mark, name) for name in found):
             return source
     return "ava_det"
 
@@ -45,10 +44,14 @@ def find_prefix(names: Iterable[str]) -> tuple[str, str]:
     """
     found = list(names)
     for before in ("", r"(?:[\w-]+\.)+?"):
-        for source, pattern in _MARKS.items():
+        for source, entry in SOURCES.items():
             for name in found:
-                if match := re.match(f"({before})(?:{pattern})", name):
+                if match := re.match(f"({before})(?:{entry.mark})", name):
                     return match[1], source
+    # Our other networks have our head in common; so have networks of PySlowFast, found above.
+    for name in found:
+        if match := re.match(r"((?:[\w-]+\.)*?)head\.projection\.", name):
+            return match[1], "ava_det"
     return "", "ava_det"
 
 
@@ -66,12 +69,12 @@ def rename(names: Iterable[str], source: str) -> dict[str, str]:
         ValueError: Two entries get the same name.
     """
     found = list(names)
-    table = _tables(found)[source]
+    table = SOURCES[source].make_table(found)
     renamed: dict[str, str] = {}
     claimed = set()
     for name in found:
         ours = _rename(name, table)
-        if ours == _SKIP:
+        if ours == SKIP:
             continue
         if ours in claimed:
             raise ValueError(f"two entries of the file stand for {ours}, the second is {name}")
@@ -130,7 +133,7 @@ def _caffe2() -> Table:
         return _pathway("1" if prefix else "0")
 
     return [
-        (r".*(momentum|model_iter).*|(.*_)?lr(_.*)?", _SKIP),
+        (r".*(momentum|model_iter).*|(.*_)?lr(_.*)?", SKIP),
         (r"(t_)?conv1_w", lambda m: f"{pathway(m[1])}.stem.conv.weight"),
         (r"(t_)?res_conv1_bn_(s|b|rm|riv)", lambda m: f"{pathway(m[1])}.stem.bn.{bn[m[2]]}"),
         (
@@ -261,29 +264,21 @@ def _imagenet() -> Table:
 
 def _detectron2() -> Table:
     # constants of the configuration that some files carry along
-    return [(r"proposal_generator\.anchor_generator\..+|pixel_(mean|std)", _SKIP)]
+    return [(r"proposal_generator\.anchor_generator\..+|pixel_(mean|std)", SKIP)]
 
 
-def _tables(names: list[str]) -> dict[str, Table]:
-    return {
-        "ava_det": [],
-        "pyslowfast": _pyslowfast(),
-        "caffe2": _caffe2(),
-        "pytorchvideo": _pytorchvideo(names),
-        "mmaction2": _mmaction2(),
-        "imagenet": _imagenet(),
-        "detectron2": _detectron2(),
-    }
-
-
-_SKIP = ""
-_MARKS = {
-    "ava_det": r"backbone\.(slow|fast)\.",
-    "pyslowfast": r"s\d\.pathway\d_",
-    "caffe2": r"(t_)?(conv1_w|res\d_\d+_branch)",
-    "pytorchvideo": r"(model\.)?blocks\.0\.(multipathway_blocks|conv|norm)\.",
-    "mmaction2": r"backbone\.((slow|fast)_path\.)?conv1\.conv\.",
-    "imagenet": r"layer1\.0\.conv1\.weight",
-    "detectron2": r"backbone\.(bottom_up\.|fpn_|stem\.|res\d\.)|proposal_generator\.|roi_heads\.",
+# The first whose mark is found counts.
+SOURCES: dict[str, Source] = {
+    "pyslowfast": Source(r"s\d\.pathway\d_", lambda _: _pyslowfast()),
+    "caffe2": Source(r"(t_)?(conv1_w|res\d_\d+_branch)", lambda _: _caffe2()),
+    "pytorchvideo": Source(
+        r"(model\.)?blocks\.0\.(multipathway_blocks|conv|norm)\.", _pytorchvideo
+    ),
+    "mmaction2": Source(r"backbone\.((slow|fast)_path\.)?conv1\.conv\.", lambda _: _mmaction2()),
+    "imagenet": Source(r"layer1\.0\.conv1\.weight", lambda _: _imagenet()),
+    "ava_det": Source(r"backbone\.(slow|fast)\.", lambda _: []),
+    "detectron2": Source(
+        r"backbone\.(bottom_up\.|fpn_|stem\.|res\d\.)|proposal_generator\.|roi_heads\.",
+        lambda _: _detectron2(),
+    ),
 }
-SOURCES = tuple(_MARKS)

@@ -168,7 +168,7 @@ def _describe_misfit(
     if not report.loaded:
         family = name_family([*found.tensors, *found.beside])
         network = f"has the names of {family}" if family else "has names nobody here knows"
-        readable = f"SlowFast, Slow, Fast and I3D ResNets as {', '.join(SOURCES)} name them"
+        readable = f"networks as {', '.join(SOURCES)} name them, see MODEL_ZOO.md"
         reasons = f"it {network}; read are {readable}"
     place = f", entries of {report.place}," if report.place else ""
     reasons = f" ({reasons})" if reasons else ""

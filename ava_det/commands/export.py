@@ -20,6 +20,7 @@ from torch import Tensor
 from ava_det.checkpoint import load_checkpoint
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, config_to_dict, load_config
+from ava_det.config.networks import FAMILIES
 from ava_det.data.build import build_clip_reader, load_label_map_for
 from ava_det.data.loader import collate
 from ava_det.data.transforms import Augmentation, apply_augmentation, normalize_batch
@@ -158,9 +159,7 @@ def read_by(
     config: Config, slow: Tensor | None, fast: Tensor | None, rois: Tensor
 ) -> dict[str, Tensor]:
     """Keeps those inputs that the config's network reads."""
-    absent = {"slow_only": {"fast"}, "i3d": {"fast"}, "fast_only": {"slow"}}.get(
-        config.model.backbone, set()
-    )
+    absent = {"slow", "fast"} - set(FAMILIES[config.model.backbone].clips)
     if config.model.head == "classification":
         absent = absent | {"rois"}
     given = {"slow": slow, "fast": fast, "rois": rois}

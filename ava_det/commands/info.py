@@ -19,6 +19,7 @@ from torch import nn
 
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, load_config
+from ava_det.config.networks import BACKBONES, FAMILIES
 from ava_det.models.build import build_model
 from ava_det.models.cost import ModelCost, compute_cost
 from ava_det.models.resnet3d import Bottleneck, Stage, Stem
@@ -116,7 +117,16 @@ def describe_layers(module: nn.Module) -> str:
                 f"{module.alpha},1^2"
             )
         return f"{module.kind.replace('_', '-')}, {module.added_channels or 'no'} channels added"
-    return "pool, dropout, linear"
+    kernels = [
+        f"{m.kernel_size[0]}x{m.kernel_size[1]}^2, {m.out_channels}"
+        for m in module.modules()
+        if isinstance(m, nn.Conv3d)
+    ]
+    if not kernels:
+        return "pool, dropout, linear"
+    listed = list(dict.fromkeys(kernels))
+    more = f" and {len(listed) - 4} more kinds" if len(listed) > 4 else ""
+    return f"{len(kernels)} convolutions: {'; '.join(listed[:4])}{more}"
 
 
 def _runs(times: list[int]) -> str:
@@ -132,13 +142,13 @@ def _title(config: Config, size: int) -> str:
     model = config.model
     fast = (
         f", alpha {model.alpha}, beta 1/{model.beta_inv}"
-        if model.backbone in ("slowfast", "fast_only")
+        if "fast" in FAMILIES[model.backbone].clips
         else ""
     )
+    depth = f" R{model.depth}" if model.backbone in BACKBONES else ""
     grid = f"T x tau = {model.num_slow_frames} x {model.slow_stride}"
     return (
-        f"{model.backbone} R{model.depth}, {grid}{fast}, clip {size} x {size}, "
-        f"{model.num_classes} classes"
+        f"{model.backbone}{depth}, {grid}{fast}, clip {size} x {size}, {model.num_classes} classes"
     )
 
 

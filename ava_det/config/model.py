@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ava_det.config.checks import KeyChecks
-from ava_det.config.networks import BACKBONES, BLOCKS_PER_STAGE, LATERALS
+from ava_det.config.networks import BLOCKS_PER_STAGE, FAMILIES, LATERALS
 
 _POSITIVE_WHOLE_KEYS = (
     "width",
@@ -60,8 +60,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check = KeyChecks(self, "model")
-        check.require_one_of("backbone", BACKBONES)
+        check.require_one_of("backbone", tuple(FAMILIES))
         check.require_one_of("head", ("roi", "classification"))
+        reason = FAMILIES[self.backbone].cannot.get(self.head)
+        check.require("head", reason is None, f"another one, because {reason}")
         check.require_one_of("lateral", LATERALS)
         depths = f"one of {sorted(BLOCKS_PER_STAGE)}"
         check.require("depth", self.depth in BLOCKS_PER_STAGE, depths)

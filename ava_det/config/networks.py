@@ -1,6 +1,35 @@
-"""Names the networks that can be built."""
+"""Names the networks that can be built, and what must be known of each before it is built."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Family(NamedTuple):
+    """Describes a family of networks to everything that does not build it.
+
+    Attributes:
+        clips: The clips that it reads, of `slow` and `fast`.
+        cannot: What it cannot do, by the value of `model.head` that is refused, with the reason as
+            a part of a sentence.
+    """
+
+    clips: tuple[str, ...] = ("slow",)
+    cannot: Mapping[str, str] = MappingProxyType({})
+
+
+# The networks of models/slowfast.py, described by the keys of the section `model` itself.
 BACKBONES = ("slowfast", "slow_only", "fast_only", "i3d")
+# One line a family. The section `model.<name>` holds what is its own, and models/build.py says
+# which class it becomes.
+FAMILIES: dict[str, Family] = {
+    "slowfast": Family(("slow", "fast")),
+    "slow_only": Family(),
+    "fast_only": Family(("fast",)),
+    "i3d": Family(),
+}
 LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")
 
 # bottleneck blocks of res2..res5; 14 is one block each, for small data and quick tests

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ava_det.config import Config, ConfigError
+from ava_det.config.networks import FAMILIES
 from ava_det.data.clip_reader import ClipReader
 from ava_det.data.sampling import compute_slow_indices
 from ava_det.formats.label_map import load_label_map
@@ -19,14 +20,15 @@ def build_clip_reader(config: Config) -> ClipReader:
     model = config.model
     data = config.data
     seen = data.frame_grid, data.grid_start_second, data.frame_colour, data.box_arithmetic
-    if model.backbone in ("slow_only", "i3d"):
+    clips = FAMILIES[model.backbone].clips
+    if "fast" not in clips:
         every = np.arange(model.num_slow_frames)
         return ClipReader(
             model.num_slow_frames, model.slow_stride, data.clip_fps, every, None, *seen
         )
     num_fast_frames = model.alpha * model.num_slow_frames
     slow = compute_slow_indices(num_fast_frames, model.alpha, data.slow_frame_policy)
-    slow_indices = slow if model.backbone == "slowfast" else None
+    slow_indices = slow if "slow" in clips else None
     fast_stride = model.slow_stride // model.alpha
     return ClipReader(
         num_fast_frames, fast_stride, data.clip_fps, slow_indices, np.arange(num_fast_frames), *seen

@@ -13,6 +13,7 @@ from torch import nn
 from ava_det.checkpoint import load_checkpoint, load_weights
 from ava_det.checkpoint.zoo import SEEN_BY_DETECTORS, ZOO
 from ava_det.config import Config, ConfigError, config_to_dict
+from ava_det.config.networks import FAMILIES
 from ava_det.device.precision import resolve_precision
 from ava_det.distributed import is_main_process
 from ava_det.export import load_exported
@@ -136,7 +137,7 @@ def describe_unlike_input(
         for key in SEEN_BY_DETECTORS["pyslowfast"]
         if key in seen and seen[key] != getattr(config.data, key)
     ]
-    if config.model.backbone != "slowfast" and "slow_frame_policy" in keys:
+    if len(FAMILIES[config.model.backbone].clips) == 1 and "slow_frame_policy" in keys:
         keys.remove("slow_frame_policy")  # one pathway reads every frame
     return [
         f"{name} was trained with data.{key}={seen[key]}, "

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ava_det.models.backbone import Backbone
 from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.roi_head import RoIHead
-from ava_det.models.slowfast import SlowFast
 
 
 class ActionDetector(nn.Module):
     """Scores what each person of a clip does: one row of logits per box."""
 
-    def __init__(self, backbone: SlowFast, head: RoIHead) -> None:
+    def __init__(self, backbone: Backbone, head: RoIHead) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
@@ -45,7 +45,7 @@ class ActionDetector(nn.Module):
 class ActionClassifier(nn.Module):
     """Scores what happens in each clip as a whole (Kinetics): one row of logits per clip."""
 
-    def __init__(self, backbone: SlowFast, head: ClassificationHead) -> None:
+    def __init__(self, backbone: Backbone, head: ClassificationHead) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head

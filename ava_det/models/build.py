@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 from ava_det.config import Config
+from ava_det.config.model import ModelConfig
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
+from ava_det.models.backbone import Backbone
 from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.slowfast import SlowFast
@@ -19,7 +23,31 @@ def build_model(config: Config) -> nn.Module:
         A module whose call `model(slow=None, fast=None, rois=None)` gives logits.
     """
     model = config.model
-    backbone = SlowFast(
+    backbone = BUILDERS[model.backbone](model)
+    if model.head == "classification":
+        head = ClassificationHead(
+            backbone.out_channels,
+            model.num_classes,
+            dropout=model.dropout,
+            window=backbone.pool_window,
+        )
+        return ActionClassifier(backbone, head)
+    roi_head = RoIHead(
+        backbone.out_channels,
+        model.num_classes,
+        backbone.feature_stride,
+        aligned=model.roi_aligned,
+        resolution=model.roi_resolution,
+        dropout=model.dropout,
+        time_pool=model.roi_time_pool,
+        context=model.roi_context,
+        hidden_layer=model.roi_hidden_layer,
+    )
+    return ActionDetector(backbone, roi_head)
+
+
+def _build_slowfast(model: ModelConfig) -> Backbone:
+    return SlowFast(
         backbone=model.backbone,
         depth=model.depth,
         width=model.width,
@@ -36,21 +64,15 @@ def build_model(config: Config) -> nn.Module:
         zero_init_last_gamma=model.zero_init_last_gamma,
         temporal_difference_init=model.temporal_difference_init,
     )
-    if model.head == "classification":
-        head = ClassificationHead(backbone.out_channels, model.num_classes, dropout=model.dropout)
-        return ActionClassifier(backbone, head)
-    roi_head = RoIHead(
-        backbone.out_channels,
-        model.num_classes,
-        backbone.feature_stride,
-        aligned=model.roi_aligned,
-        resolution=model.roi_resolution,
-        dropout=model.dropout,
-        time_pool=model.roi_time_pool,
-        context=model.roi_context,
-        hidden_layer=model.roi_hidden_layer,
-    )
-    return ActionDetector(backbone, roi_head)
+
+
+# The backbone of each family of `config.networks.FAMILIES`, from the section `model`.
+BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
+    "slowfast": _build_slowfast,
+    "slow_only": _build_slowfast,
+    "fast_only": _build_slowfast,
+    "i3d": _build_slowfast,
+}
 
 
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:

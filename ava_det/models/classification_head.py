@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ava_det.models.precision import full_precision
 
@@ -20,12 +21,21 @@ class ClassificationHead(nn.Module):
         in_channels: Channels of each pathway's features.
         num_classes: Columns of the logits.
         dropout: Share of features that training drops.
+        window: (time, height, width) of an average pool of stride 1 before the global one, cut to
+            the size of the features. Where they are larger than the window, cells at the border
+            count less than those inside; Inception networks are scored so.
     """
 
     def __init__(
-        self, in_channels: Sequence[int], num_classes: int, *, dropout: float = 0.5
+        self,
+        in_channels: Sequence[int],
+        num_classes: int,
+        *,
+        dropout: float = 0.5,
+        window: tuple[int, int, int] | None = None,
     ) -> None:
         super().__init__()
+        self.window = window
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(sum(in_channels), num_classes)
         nn.init.normal_(self.projection.weight, std=0.01)
@@ -34,5 +44,12 @@ class ClassificationHead(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Returns logits [B, num_classes]. features: a tensor [B, C_i, T_i, h, w] per pathway."""
         with full_precision(features[0]):
-            pooled = torch.cat([feature.float().mean(dim=(2, 3, 4)) for feature in features], dim=1)
+            pooled = torch.cat([self._pool(feature.float()) for feature in features], dim=1)
             return self.projection(self.dropout(pooled.to(self.projection.weight.dtype)))
+
+    def _pool(self, feature: Tensor) -> Tensor:
+        """Pools a float32 map [B, C, T, h, w] to [B, C]."""
+        if self.window is not None:
+            sizes = zip(self.window, feature.shape[2:], strict=True)
+            feature = F.avg_pool3d(feature, [min(pair) for pair in sizes], stride=1)
+        return feature.mean(dim=(2, 3, 4))

@@ -58,7 +58,8 @@ def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int =
 
     Args:
         model: An `ActionDetector` or `ActionClassifier` on the meta device. Its stages are the
-            pathways' stem and res2..res5, the lateral connections and the head.
+            pathways' stem and res2..res5 and the lateral connections, or the children of another
+            backbone, and the head.
         num_slow_frames: T.
         alpha: The Fast clip has alpha * T frames.
         size: Pixels of a side of the clip.
@@ -105,8 +106,12 @@ def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int =
 
 
 def _is_stage(name: str) -> bool:
-    parts = name.split(".")
-    return name == "head" or (len(parts) == 3 and parts[0] == "backbone")
+    """Tells the parts of a network: of two pathways each has its own, other backbones are one."""
+    first, *inner = name.split(".")
+    if first != "backbone":
+        return name == "head"
+    is_pathway = bool(inner) and inner[0] in ("slow", "fast", "laterals")
+    return len(inner) == (2 if is_pathway else 1)
 
 
 def _short(name: str) -> str:

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ava_det.config.networks import BACKBONES, BLOCKS_PER_STAGE, LATERALS
+from ava_det.models.backbone import Backbone, require_clip
 from ava_det.models.resnet3d import FactorizedConv3d, Pathway
 
 
@@ -83,7 +84,7 @@ class LateralConnection(nn.Module):
         return slow + packed if self.kind == "ttoc_sum" else torch.cat([slow, packed], dim=1)
 
 
-class SlowFast(nn.Module):
+class SlowFast(Backbone):
     """Computes the features of every network in the paper's tables of SlowFast.
 
     Args:
@@ -192,9 +193,9 @@ class SlowFast(nn.Module):
                 (self.fast, fast, "fast") if self.slow is None else (self.slow, slow, "slow")
             )
             assert pathway is not None
-            return [pathway(_present(clip, name))]
-        slow = _present(slow, "slow")
-        fast = _present(fast, "fast")
+            return [pathway(require_clip(clip, name))]
+        slow = require_clip(slow, "slow")
+        fast = require_clip(fast, "fast")
         if fast.shape[2] != self.alpha * slow.shape[2]:
             raise ValueError(
                 f"the fast clip has {fast.shape[2]} frames, "
@@ -206,18 +207,6 @@ class SlowFast(nn.Module):
             if index < len(self.laterals):
                 slow = self.laterals[index](slow, fast)
         return [slow, fast]
-
-
-def _present(clip: Tensor | None, name: str) -> Tensor:
-    if clip is None:
-        raise ValueError(
-            f"the {name} clip is missing: this network needs {name} [B, 3, frames, H, W]"
-        )
-    if clip.ndim != 5 or clip.shape[1] != 3:
-        raise ValueError(
-            f"the {name} clip has shape {list(clip.shape)}, expected [B, 3, frames, H, W]"
-        )
-    return clip
 
 
 def _check_values(

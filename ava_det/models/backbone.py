@@ -1,0 +1,70 @@
+"""What every backbone gives to the heads, and the checks of a clip that all of them share."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Backbone(nn.Module):
+    """Turns the clips of a batch into feature maps: `forward(slow, fast)` gives a list of tensors.
+
+    Attributes:
+        out_channels: Channels of each feature map [B, C_i, T_i, h, w].
+        feature_stride: Clip pixels per feature cell.
+        pool_window: (time, height, width) of the average pool of stride 1 that goes before the
+            mean in the network's own classification head; None where the mean is all.
+    """
+
+    out_channels: list[int]
+    feature_stride: int
+    pool_window: tuple[int, int, int] | None = None
+
+
+class SingleStreamBackbone(Backbone):
+    """Is a backbone that reads the clip `slow` alone; subclasses define `compute`.
+
+    Args:
+        in_channels: Channels of a frame: 3 for RGB.
+    """
+
+    def __init__(self, in_channels: int = 3) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+
+    def compute(self, clip: Tensor) -> list[Tensor]:
+        """Computes the feature maps of a clip [B, in_channels, T, H, W]."""
+        raise NotImplementedError
+
+    def forward(self, slow: Tensor | None = None, fast: Tensor | None = None) -> list[Tensor]:
+        """Computes the features of a batch of clips.
+
+        Args:
+            slow: Float [B, in_channels, T, H, W].
+            fast: Ignored.
+
+        Returns:
+            A tensor [B, out_channels[i], T_i, h, w] per feature map.
+
+        Raises:
+            ValueError: The clip is missing or has another shape.
+        """
+        return self.compute(require_clip(slow, "slow", self.in_channels))
+
+
+def require_clip(clip: Tensor | None, name: str, channels: int = 3) -> Tensor:
+    """Returns the clip, if it is one.
+
+    Args:
+        clip: Float [B, channels, frames, H, W].
+        name: `slow` or `fast`, for the message.
+        channels: Of a frame.
+
+    Raises:
+        ValueError: It is missing or has another shape.
+    """
+    shape = f"[B, {channels}, frames, H, W]"
+    if clip is None:
+        raise ValueError(f"the {name} clip is missing: this network needs {name} {shape}")
+    if clip.ndim != 5 or clip.shape[1] != channels:
+        raise ValueError(f"the {name} clip has shape {list(clip.shape)}, expected {shape}")
+    return clip

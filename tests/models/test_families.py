@@ -1,0 +1,204 @@
+"""Every family of networks, in a tiny form, does what the toolkit asks of a backbone.
+
+A new family is tested here by its line in `TINY`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ava_det.checkpoint import load_weights, save_checkpoint
+from ava_det.commands.export import draw_inputs
+from ava_det.commands.info import format_table
+from ava_det.config import Config, ConfigError, config_to_dict, load_config
+from ava_det.config.networks import FAMILIES
+from ava_det.export import export_model
+from ava_det.models.build import BUILDERS, build_model
+from ava_det.models.cost import compute_cost
+from ava_det.models.inference_form import optimize_for_inference
+
+# overrides that make each family small
+_RESNET = (
+    "model.depth=14",
+    "model.width=8",
+    "model.alpha=4",
+    "model.beta_inv=4",
+    "model.num_slow_frames=2",
+)
+TINY: dict[str, tuple[str, ...]] = {
+    "slowfast": _RESNET,
+    "slow_only": _RESNET,
+    "fast_only": _RESNET,
+    "i3d": _RESNET,
+}
+FRAMES = 8  # where TINY does not say otherwise
+SIDE = 96
+# on clips of 96 x 96; the third and fourth leave the clip
+ROIS = torch.tensor(
+    [
+        [0, 4.0, 4.0, 60.0, 80.0],
+        [1, 10.0, 2.0, 90.0, 95.0],
+        [1, -20.0, -9.0, 35.0, 40.0],
+        [0, 50.0, 30.0, 130.0, 170.0],
+    ]
+)
+CASES = [
+    (family, head)
+    for family, facts in FAMILIES.items()
+    for head in ("roi", "classification")
+    if head not in facts.cannot
+]
+
+
+def make_config(family: str, head: str, *overrides: str) -> Config:
+    return load_config(
+        "configs/ava/slowfast_r50_4x16.yaml",
+        [
+            f"model.backbone={family}",
+            f"model.head={head}",
+            f"model.num_slow_frames={FRAMES}",
+            "model.num_classes=5",
+            "model.dropout=0",
+            "model.zero_init_last_gamma=false",
+            *TINY[family],
+            *overrides,
+        ],
+    )
+
+
+def build_small(family: str, head: str) -> nn.Module:
+    torch.manual_seed(0)
+    return build_model(make_config(family, head))
+
+
+def make_clips(
+    family: str, batch: int = 2, height: int = SIDE, width: int = SIDE
+) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    frames = 2 if "model.num_slow_frames=2" in TINY[family] else FRAMES
+    fast = torch.randn(batch, 3, 4 * frames, height, width, generator=generator)
+    clips = {"slow": fast[:, :, ::4], "fast": fast}
+    return {name: clips[name] for name in FAMILIES[family].clips}
+
+
+def give_statistics(model: nn.Module) -> nn.Module:
+    """Runs batch norms to statistics, scales and shifts of their own, as training does."""
+    generator = torch.Generator().manual_seed(2)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.uniform_(-0.2, 0.2, generator=generator)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+            module.weight.data.uniform_(0.5, 1.0, generator=generator)
+            module.bias.data.uniform_(-0.2, 0.2, generator=generator)
+    return model.eval()
+
+
+def test_the_tables_name_the_same_families() -> None:
+    assert set(FAMILIES) == set(BUILDERS) == set(TINY)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_family_cannot_do_is_one_sentence(family: str) -> None:
+    for head, reason in FAMILIES[family].cannot.items():
+        with pytest.raises(ConfigError) as caught:
+            make_config(family, head)
+        assert "model.head" in str(caught.value)
+        assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_batched_equals_single_with_boxes_partly_outside(family: str, head: str) -> None:
+    model = give_statistics(build_small(family, head))
+    clips = make_clips(family)
+    with torch.no_grad():
+        batched = model(**clips, rois=ROIS)
+        assert batched.shape == (4 if head == "roi" else 2, 5)
+        assert batched.isfinite().all()
+        for index in (0, 1):
+            rows = ROIS[:, 0] == index
+            rois = ROIS[rows].clone()
+            rois[:, 0] = 0
+            one = {name: clip[index : index + 1] for name, clip in clips.items()}
+            single = model(**one, rois=rois)
+            expected = batched[rows] if head == "roi" else batched[index : index + 1]
+            deviation = float(batched.std())
+            torch.testing.assert_close(single, expected, rtol=1e-4, atol=1e-4 * deviation)
+
+
+@pytest.mark.parametrize("family", [family for family, head in CASES if head == "roi"])
+def test_no_boxes_give_no_rows_and_still_train(family: str) -> None:
+    model = build_small(family, "roi")
+    logits = model(**make_clips(family), rois=torch.zeros(0, 5))
+    assert logits.shape == (0, 5)
+    logits.sum().backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_odd_sizes_keep_their_scores_in_the_inference_form(family: str, head: str) -> None:
+    model = give_statistics(build_small(family, head))
+    form = optimize_for_inference(model)
+    for height, width in ((SIDE, SIDE), (101, 79)):
+        clips = make_clips(family, height=height, width=width)
+        with torch.inference_mode():
+            expected = model(**clips, rois=ROIS)
+            received = form(**clips, rois=ROIS)
+        assert received.dtype == torch.float32
+        deviation = float(expected.std())
+        assert float((received - expected).abs().max()) <= 1e-4 * deviation
+
+
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_every_parameter_gets_a_gradient(family: str, head: str) -> None:
+    model = build_small(family, head).train()
+    for name, module in model.named_modules():
+        if "non_local" in name and isinstance(module, nn.modules.batchnorm._BatchNorm):
+            nn.init.ones_(module.weight)  # zero at first, so that nothing flows behind it
+    model(**make_clips(family), rois=ROIS).square().sum().backward()
+    without = [
+        name
+        for name, p in model.named_parameters()
+        if p.requires_grad and (p.grad is None or not p.grad.abs().sum() > 0)
+    ]
+    assert without == []
+
+
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_costs_are_counted_stage_by_stage(family: str, head: str) -> None:
+    config = make_config(family, head)
+    with torch.device("meta"):
+        model = build_model(config)
+    cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, 224)
+    assert sum(stage.gmacs for stage in cost.per_stage) == pytest.approx(cost.gmacs, rel=1e-6)
+    params = sum(stage.params_m for stage in cost.per_stage)
+    assert params == pytest.approx(cost.params_m, rel=1e-6)
+    assert family in format_table(config, model, cost, 224)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_our_own_file_loads_from_any_container(family: str, tmp_path: Path) -> None:
+    head = "roi" if (family, "roi") in CASES else "classification"
+    model = give_statistics(build_small(family, head))
+    state = {f"student.{name}": tensor for name, tensor in model.state_dict().items()}
+    values = config_to_dict(make_config(family, head))
+    save_checkpoint(tmp_path / "last.pt", {"model": state, "config": values})
+    copy = build_small(family, head)
+    load_weights(copy, tmp_path / "last.pt")
+    for name, tensor in copy.state_dict().items():
+        torch.testing.assert_close(tensor, model.state_dict()[name], rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "head"), CASES)
+def test_export(family: str, head: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    config = make_config(family, head)
+    model = give_statistics(build_small(family, head))
+    checks = [draw_inputs(config, 2, 3, SIDE), draw_inputs(config, 1, 0, SIDE + 15)]
+    assert export_model(model, checks, tmp_path / "model.onnx", "onnx", "fp32", {}) < 1e-4
