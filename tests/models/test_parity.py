@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ava_det.checkpoint import load_weights
@@ -15,13 +14,7 @@ from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.slowfast import SlowFast
-from tests.support.parity import BOXES, load_fixture, make_clips, make_state_dict
-
-
-def deviation(logits: Tensor, expected: list[object]) -> float:
-    """Largest difference in units of the expected logits' standard deviation."""
-    reference = torch.tensor(expected).reshape(logits.shape)
-    return float((logits - reference).abs().max() / reference.std())
+from tests.support.parity import BOXES, deviation, load_fixture, make_clips, make_state_dict
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,21 @@ def load_fixture(name: str) -> dict[str, Any]:
     return fixture
 
 
-def make_state_dict(shapes: dict[str, list[int]]) -> dict[str, Tensor]:
-    """Weights under PySlowFast's names."""
-    norms = {name.removesuffix(".running_var") for name in shapes if name.endswith(".running_var")}
+def make_state_dict(
+    shapes: dict[str, list[int]], norms: Collection[str] | None = None
+) -> dict[str, Tensor]:
+    """Weights under the names of a fixture; `norms` are the owners of a norm's weight and bias, by
+    default those with statistics.
+    """
+    if norms is None:
+        marks = [name for name in shapes if name.endswith(".running_var")]
+        norms = {name.removesuffix(".running_var") for name in marks}
     return {
         name: torch.from_numpy(_draw(name, tuple(shape), norms)) for name, shape in shapes.items()
     }
 
 
-def _draw(name: str, shape: tuple[int, ...], norms: set[str]) -> np.ndarray:
+def _draw(name: str, shape: tuple[int, ...], norms: Collection[str]) -> np.ndarray:
     owner, leaf = name.rsplit(".", 1)
     if leaf == "num_batches_tracked":
         return np.zeros(shape, np.int64)
@@ -74,6 +81,19 @@ def _draw(name: str, shape: tuple[int, ...], norms: set[str]) -> np.ndarray:
         generator.normal(mean, std, shape) if low is None else generator.uniform(low, high, shape)
     )
     return np.asarray(values, np.float32).reshape(shape)
+
+
+def make_clip(shape: list[int]) -> Tensor:
+    """Normal noise [B, 3, T, H, W]; shape is B, T, H, W and a value that is not read."""
+    batch, frames, height, width = shape[:4]
+    noise = np.random.RandomState(20181210).standard_normal((batch, 3, frames, height, width))
+    return torch.from_numpy(noise.astype(np.float32))
+
+
+def deviation(logits: Tensor, expected: Any) -> float:
+    """Largest difference in units of the expected logits' standard deviation."""
+    reference = torch.tensor(expected).reshape(logits.shape)
+    return float((logits - reference).abs().max() / reference.std())
 
 
 def make_clips(fixture: dict[str, Any]) -> dict[str, Tensor]:
