@@ -28,6 +28,9 @@ from ava_det.files import atomic_path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "configs/synthetic/slowfast.yaml"
+# A network this small is no faster with two threads: its operators end before a second one wakes up
+# (docs/performance.md, "Beside other processes").
+TRAINING_THREADS = 1
 INTERRUPTED = 128 + signal.SIGINT  # the exit code of a program that Ctrl-C has ended
 
 
@@ -75,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             f"\nthe training in {args.output} was interrupted, its settings are these: it goes on"
         )
-    run("train", "--config", CONFIG, *training, *(["--resume"] if resume else []))
+    train = ("train", "--config", CONFIG, *training, *(["--resume"] if resume else []))
+    run(*train, num_threads=None if "OMP_NUM_THREADS" in os.environ else TRAINING_THREADS)
     weights = args.output / "checkpoints" / "last.pt"
     gt_output = args.output / "gt_boxes"
     test = ("test", "--config", CONFIG, "--weights", weights, "--boxes", "gt")
@@ -112,15 +116,20 @@ def is_unfinished(output: Path, config: Config, dataset: Path) -> bool:
     return not was_rendered_since and load_checkpoint(last).get("config") == config_to_dict(config)
 
 
-def run(command: str, *arguments: object) -> None:
+def run(command: str, *arguments: object, num_threads: int | None = None) -> None:
     """Runs one command in a process of its own; where it fails, its exit code ends this one.
 
     Ctrl-C reaches that process too, and this one waits for it: a training saves its state first.
+
+    Args:
+        command: Of `ava-det`.
+        *arguments: Its arguments.
+        num_threads: With which it computes; None for torch's default.
     """
     texts = [command, *(str(argument) for argument in arguments)]
     print(f"\n$ ava-det {shlex.join(texts)}", flush=True)
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**build_child_environment(), "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {**build_child_environment(num_threads), "PYTHONPATH": os.pathsep.join(paths)}
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         code = subprocess.run(

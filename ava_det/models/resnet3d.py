@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ava_det.models.batch_norm import BatchNorm3d
 from ava_det.models.non_local import NonLocal
 
 STAGES = ("res2", "res3", "res4", "res5")
@@ -142,7 +143,7 @@ class Bottleneck(nn.Module):
             padding=(temporal_kernel // 2, 0, 0),
             bias=False,
         )
-        self.a_bn = nn.BatchNorm3d(inner_channels)
+        self.a_bn = BatchNorm3d(inner_channels)
         self.b = FactorizedConv3d(
             inner_channels,
             inner_channels,
@@ -152,15 +153,15 @@ class Bottleneck(nn.Module):
             dilation=(1, dilation, dilation),
             bias=False,
         )
-        self.b_bn = nn.BatchNorm3d(inner_channels)
+        self.b_bn = BatchNorm3d(inner_channels)
         self.c = FactorizedConv3d(inner_channels, out_channels, 1, bias=False)
-        self.c_bn = nn.BatchNorm3d(out_channels)
+        self.c_bn = BatchNorm3d(out_channels)
         self.has_shortcut = in_channels != out_channels or stride != 1
         if self.has_shortcut:
             self.shortcut = FactorizedConv3d(
                 in_channels, out_channels, 1, stride=(1, stride, stride), bias=False
             )
-            self.shortcut_bn = nn.BatchNorm3d(out_channels)
+            self.shortcut_bn = BatchNorm3d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps x [B, in_channels, T, H, W] to [B, out_channels, T, H/stride, W/stride]."""
@@ -187,7 +188,7 @@ class Stem(nn.Module):
             padding=(temporal_kernel // 2, 3, 3),
             bias=False,
         )
-        self.bn = nn.BatchNorm3d(out_channels)
+        self.bn = BatchNorm3d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps x [B, 3, T, H, W] to [B, out_channels, T, H/4, W/4]."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import roi_align
 
 from ava_det.models.precision import full_precision
+from ava_det.models.roi_align import align_boxes
 
 
 class RoIHead(nn.Module):
@@ -105,14 +105,7 @@ class RoIHead(nn.Module):
         # other order.
         rows = [pool(feature.float().permute(0, 2, 3, 4, 1), dim=1) for feature in features]
         maps = torch.cat(rows, dim=-1).permute(0, 3, 1, 2)
-        aligned = roi_align(
-            maps,
-            rois,
-            output_size=self.resolution,
-            spatial_scale=1.0 / self.feature_stride,
-            sampling_ratio=0,
-            aligned=self.aligned,
-        )
+        aligned = align_boxes(maps, rois, self.resolution, 1 / self.feature_stride, self.aligned)
         vectors = aligned.flatten(2).amax(dim=2)
         if self.context:
             whole = F.adaptive_avg_pool2d(maps, self.resolution).flatten(2).amax(dim=2)

@@ -31,6 +31,7 @@ from torch.nn import functional as F
 
 from ava_det.config.networks import BACKBONES, BLOCKS_PER_STAGE, LATERALS
 from ava_det.models.backbone import Backbone, require_clip
+from ava_det.models.batch_norm import BatchNorm3d
 from ava_det.models.resnet3d import FactorizedConv3d, Pathway
 
 
@@ -67,7 +68,7 @@ class LateralConnection(nn.Module):
                 padding=(kernel // 2, 0, 0),
                 bias=False,
             )
-            self.bn = nn.BatchNorm3d(self.added_channels) if norm else None
+            self.bn = BatchNorm3d(self.added_channels) if norm else None
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
         """Returns the Slow pathway's next input, [B, C + added_channels, T, h, w]."""
