@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, cast
 
+from ava_det.choices import DETECTORS, EXPORT_FORMATS
+
 Main = Callable[..., int]
 
 
@@ -73,18 +75,17 @@ class ToolParser(argparse.ArgumentParser):
         )
         self._key_options.append("device")
 
-    def add_detector(self, names: Sequence[str], group: Any = None, default: str = "auto") -> None:
+    def add_detector(self, group: Any = None, default: str = "auto") -> None:
         """Adds `--detector NAME[:WEIGHTS]`, the person detector; None where it is not given.
 
         Args:
-            names: The names of the available detectors.
             group: An argparse group of options of which only one may be given, to add it to.
             default: The default that --help names.
         """
-        listed = ", ".join(names)
+        listed = ", ".join(DETECTORS)
 
         def detector(text: str) -> str:
-            if text.partition(":")[0] not in names:
+            if text.partition(":")[0] not in DETECTORS:
                 expected = f"expected one of {listed}, or NAME:WEIGHTS"
                 raise argparse.ArgumentTypeError(f"{expected}, received {text!r}")
             return text
@@ -92,6 +93,13 @@ class ToolParser(argparse.ArgumentParser):
         meaning = f"who finds the persons: {listed} (default: {default})"
         (group or self).add_argument(
             "--detector", type=detector, metavar="NAME[:WEIGHTS]", help=meaning
+        )
+
+    def add_runtime(self) -> None:
+        """Adds `--runtime NAME`, which runs `--weights`."""
+        runtimes = ("torch", *EXPORT_FORMATS)
+        self.add_argument(
+            "--runtime", choices=runtimes, default="torch", help="of an exported --weights"
         )
 
     def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -155,11 +163,17 @@ def interval(text: str) -> float:
     return value
 
 
-def count_from_zero(text: str) -> int:
-    """Parses an argument that is a whole number, 0 or more."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, received {text!r}")
-    return int(text)
+def at_least(minimum: int) -> Callable[[str], int]:
+    """Returns a function that parses an argument that is a whole number from `minimum` on."""
+
+    def parse(text: str) -> int:
+        if not text.strip().isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number of at least {minimum}, received {text!r}"
+            )
+        return int(text)
+
+    return parse
 
 
 def second(text: str) -> float:
@@ -170,13 +184,17 @@ def second(text: str) -> float:
     return value
 
 
-def count(text: str) -> int:
-    """Parses an argument that is a whole number, 1 or more."""
-    if not text.strip().isdecimal() or int(text) < 1:
+def size(text: str) -> tuple[int, int]:
+    """Parses WIDTHxHEIGHT in pixels, two even numbers of at least 64."""
+    width, separator, height = text.partition("x")
+    if not separator or not width.isdecimal() or not height.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 192x144")
+    sides = int(width), int(height)
+    if min(sides) < 64 or sides[0] % 2 or sides[1] % 2:
         raise argparse.ArgumentTypeError(
-            f"expected a whole number of at least 1, received {text!r}"
+            f"{text!r}: both sides must be even numbers of at least 64"
         )
-    return int(text)
+    return sides
 
 
 def fraction(text: str) -> float:

@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ava_det.commands.export import draw_inputs
 from ava_det.config import config_to_dict
 from ava_det.export import export_model, load_exported
 from ava_det.models.build import to_device
 from ava_det.models.inference_form import optimize_for_inference
+from ava_det.operations.export import draw_inputs
 from benchmarks.graph import RecordedNetwork
 from benchmarks.growth import measure_growth, plot_growth
 from benchmarks.machine import measure_in_turns

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ava_det.commands.export import draw_inputs
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.device.select import prepare_torch
 from ava_det.files import write_json
 from ava_det.models.build import build_model
 from ava_det.models.cost import compute_cost
+from ava_det.operations.export import draw_inputs
 from benchmarks.machine import DTYPES, Rulers, Time, describe_machine
 
 Inputs = dict[str, Tensor]

@@ -17,17 +17,18 @@ MAX_FUNCTION_LINES = 60
 MAX_LOOSE_MODULES = 6
 BEING_SPLIT = {"build_evaluation", "train_detector", "train"}  # they leave it when they are short
 
-GROUND = {"structures", "boxes", "files", "distributed"}
+GROUND = {"structures", "boxes", "choices", "files", "distributed"}
 READERS = GROUND | {"formats", "video"}
 PACKAGES: dict[str, set[str]] = {
     "__main__": {"commands"},
     "structures": set(),
     "boxes": set(),
+    "choices": set(),
     "stderr_log": set(),
-    "config": set(),
+    "config": {"choices"},
     "files": {"distributed"},
     "distributed": set(),
-    "cli": {"distributed"},
+    "cli": {"choices", "distributed"},
     "device": {"config", "distributed"},
     "models": {"config"},
     "training": GROUND,
@@ -44,12 +45,20 @@ PACKAGES: dict[str, set[str]] = {
     "interchange": READERS | {"tracking"},
     "dataset_check": READERS | {"visualization"},
     "reproduction": READERS | {"config", "checkpoint", "evaluation"},
-    "datasets": READERS | {"cli"},
+    "datasets": READERS,
     "inference": READERS
     | {"config", "checkpoint", "data", "detectors", "device", "export", "models", "tracking"},
-    "demo": READERS | {"cli", "config", "detectors", "export", "inference", "visualization"},
+    "demo": READERS | {"config", "detectors", "export", "inference", "visualization"},
 }
-TASKS_MAY_NOT = {"commands", "demo", "interchange", "dataset_check", "reproduction", "datasets"}
+TASKS_MAY_NOT = {
+    "commands",
+    "operations",
+    "demo",
+    "interchange",
+    "dataset_check",
+    "reproduction",
+    "datasets",
+}
 
 
 def packages() -> list[str]:
@@ -84,7 +93,7 @@ def imported_packages(package: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "package", [name for name in packages() if name not in ("tasks", "commands")]
+    "package", [name for name in packages() if name not in ("tasks", "operations", "commands")]
 )
 def test_a_package_imports_only_what_is_below_it(package: str) -> None:
     assert package in PACKAGES, f"ava_det/{package} is a new package: give it a place in this table"
@@ -100,6 +109,11 @@ def test_tasks_compose_everything_but_what_stands_above_them() -> None:
 def test_nothing_but_the_console_script_imports_a_command() -> None:
     below = set(packages()) - {"commands", "__main__"}
     assert not [name for name in below if "commands" in imported_packages(name)]
+
+
+def test_nothing_but_its_command_imports_an_operation() -> None:
+    below = set(packages()) - {"commands", "operations"}
+    assert not [name for name in below if "operations" in imported_packages(name)]
 
 
 def test_no_file_without_a_name() -> None:

@@ -81,6 +81,23 @@ def test_options_have_one_spelling(name: str) -> None:
             assert action.help == "==SUPPRESS==" or action.metavar == shown[option], option
 
 
+def test_parsers_are_built_without_a_large_library() -> None:
+    """--help and completion of every command answer at once."""
+    code = """
+import sys
+from importlib import import_module
+from ava_det.commands import COMMANDS
+for name, command in COMMANDS.items():
+    if name in ("train", "train-detector", "train-kinetics"):  # their turn comes with their loop
+        print(name)
+        continue
+    import_module(command.module).make_parser()
+    print(name, *({"torch", "numpy", "av", "cv2", "omegaconf", "pandas"} & set(sys.modules)))
+"""
+    finished = run_python("-c", code)
+    assert finished.stdout.splitlines() == list(COMMANDS), finished.stderr
+
+
 @pytest.mark.parametrize(
     "name", ["train", "train-head", "train-detector", "train-kinetics", "test", "demo"]
 )

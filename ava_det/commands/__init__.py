@@ -1,7 +1,9 @@
 """Lists the commands of `ava-det`: one module each, with `make_parser()` and `main(argv=None)`.
 
-This table is all that `ava-det --help` reads: a command's own module, and torch with it, is
-imported when it is run.
+This table is all that `ava-det --help` reads; a command's own module is imported when it is run.
+Such a module holds options and help and imports no large library: `main` first parses the command
+line and only then imports what does the work, mostly the module of the same name in
+ava_det/operations.
 """
 
 from __future__ import annotations
@@ -80,14 +82,14 @@ GROUPS: dict[str, dict[str, Command]] = {
             ("ava-import-annotations",),
         ),
         "prepare-ava": Command(
-            "ava_det.datasets.ava.prepare", "fetch AVA, check it and lay it out"
+            "ava_det.commands.prepare_ava", "fetch AVA, check it and lay it out"
         ),
         "transcode": Command(
-            "ava_det.datasets.ava.transcode", "make videos small and quick to read for training"
+            "ava_det.commands.transcode", "make videos small and quick to read for training"
         ),
-        "render": Command("ava_det.datasets.synthetic.prepare", "render the synthetic dataset"),
+        "render": Command("ava_det.commands.render", "render the synthetic dataset"),
         "render-clips": Command(
-            "ava_det.datasets.synthetic.single_actions", "render clips with one class each"
+            "ava_det.commands.render_clips", "render clips with one class each"
         ),
     },
     "weights and configs": {

@@ -10,25 +10,10 @@ look whether boxes and labels fit.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-
-from tqdm import tqdm
 
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import Config, ConfigError, SplitConfig, load_config
-from ava_det.dataset_check import (
-    DatasetFiles,
-    SplitFiles,
-    check_dataset,
-    choose_tiles,
-    format_examination,
-)
-from ava_det.detectors.registry import names_detector
-from ava_det.visualization import draw_label_sheet, write_png
 
 
 def make_parser() -> ToolParser:
@@ -46,53 +31,9 @@ def make_parser() -> ToolParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det check` and returns its exit code."""
     args = make_parser().parse_intermixed_args(argv)
-    if args.sheet and Path(args.sheet).suffix.lower() != ".png":
-        raise ValueError(f"--sheet: expected a file name that ends in .png, received {args.sheet}")
-    config = load_config(args.config, args.overrides)
-    examination = check_dataset(list_files(config), partial(tqdm, desc="open videos", unit="video"))
-    width = shutil.get_terminal_size((140, 0)).columns
-    print(format_examination(examination, max(width, 100)))
-    if args.sheet:
-        tiles = choose_tiles(examination, config.data.start_second, config.seed)
-        if tiles:
-            write_png(args.sheet, draw_label_sheet(tiles))
-        print(
-            f"sheet: {args.sheet}"
-            if tiles
-            else "no sheet: no keyframe lies in a video that can be read"
-        )
-    return 1 if examination.has_errors else 0
+    from ava_det.operations.check import run
 
-
-def list_files(config: Config) -> DatasetFiles:
-    """Lists the files that a config names, for `check_dataset`.
-
-    Raises:
-        ConfigError: The config names the annotations of no split.
-    """
-    data = config.data
-    splits = []
-    for name in ("train", "val", "test"):
-        section: SplitConfig = getattr(data, name)
-        is_detected = names_detector(section.boxes)
-        annotations = tuple(Path(path) for path in section.annotation_files)
-        excluded = tuple(Path(path) for path in section.excluded_files)
-        if annotations or (section.boxes != "gt" and not is_detected):
-            splits.append(SplitFiles(name, annotations, excluded, section.boxes, is_detected))
-    if not splits:
-        raise ConfigError("data.train.annotations: expected the annotations of at least one split")
-    return DatasetFiles(
-        splits,
-        _path(data.video_dir),
-        _path(data.label_map),
-        data.start_second,
-        config.model.num_classes,
-        data.min_person_score,
-    )
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
+    return run(args)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,11 @@ Every key=value of the second form works after any command that reads a config.
 
 from __future__ import annotations
 
-import shutil
+import argparse
 import sys
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import ConfigError, config_to_yaml, load_config
-from ava_det.config.keys import KeyInfo, describe_keys
 
 
 def make_parser() -> ToolParser:
@@ -36,45 +33,23 @@ def make_parser() -> ToolParser:
     return parser
 
 
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line, and ends the program where its options do not fit together."""
+    parser = make_parser()
+    args: argparse.Namespace = parser.parse_intermixed_args(argv)
+    if (args.keys is None) == (args.file is None):
+        received = "" if args.file is None else ", received both"
+        parser.error(f"expected FILE or --keys{received}")
+    return args
+
+
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det config` and returns its exit code."""
-    parser = make_parser()
-    args = parser.parse_intermixed_args(argv)
-    if args.keys is not None:
-        if args.file is not None:
-            parser.error("expected FILE or --keys, received both")
-        print_keys(args.keys)
-    elif args.file is None:
-        parser.error("expected FILE or --keys")
-    else:
-        print(config_to_yaml(load_config(args.file, args.overrides)), end="")
-    return 0
+    args = parse_arguments(argv)
+    from ava_det.operations.config import run
 
-
-def print_keys(word: str) -> None:
-    """Prints every key of a config with `word` in its name or meaning.
-
-    Raises:
-        ConfigError: There is no such key.
-    """
-    found = [
-        info for info in describe_keys() if word.lower() in f"{info.key} {info.meaning}".lower()
-    ]
-    if not found:
-        raise ConfigError(
-            f"--keys: expected a word of a key's name or meaning, found none with {word!r}"
-        )
-    width = max(60, min(100, shutil.get_terminal_size().columns))
-    for info in found:
-        print("\n".join(format_key(info, width)))
-
-
-def format_key(info: KeyInfo, width: int) -> Iterator[str]:
-    """Yields the lines about one key: `key: default`, then its form and meaning below."""
-    yield f"{info.key}: {info.default}"
-    meaning = f"{info.form}. {info.meaning}" if info.meaning else info.form
-    yield from textwrap.wrap(meaning, width, initial_indent="    ", subsequent_indent="    ")
+    return run(args)
 
 
 if __name__ == "__main__":

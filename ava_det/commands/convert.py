@@ -13,16 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ava_det.checkpoint import (
-    load_checkpoint,
-    load_weights,
-    resolve_weights,
-    save_safetensors,
-)
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import config_to_dict, load_config
-from ava_det.files import require_other_files
-from ava_det.models.build import build_model
 
 
 def make_parser() -> ToolParser:
@@ -35,11 +26,10 @@ def make_parser() -> ToolParser:
     return parser
 
 
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `ava-det convert` and returns its exit code."""
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line, and ends the program where its options do not fit together."""
     parser = make_parser()
-    args = parser.parse_intermixed_args(argv)
+    args: argparse.Namespace = parser.parse_intermixed_args(argv)
     if len(args.before) == 2:
         args.weights, args.output = args.before
     if args.weights is None or args.output is None or len(args.before) not in (0, 2):
@@ -49,22 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"argument --output: expected a file name that ends in .safetensors, which is what is "
             f"written, received {args.output!r}"
         )
-    read = {"--weights": resolve_weights(args.weights), "--config": args.config}
-    require_other_files({"--output": args.output}, read)
-    config = load_config(args.config)
-    model = build_model(config)
-    report = load_weights(model, args.weights)
-    facts = {
-        "config": config_to_dict(config),
-        "converted_from": Path(args.weights).name,
-        "names_of": report.source,
-    }
-    label_map = load_checkpoint(args.weights).get("label_map")
-    if label_map:
-        facts["label_map"] = label_map
-    save_safetensors(args.output, model.state_dict(), facts)
-    print(f"{args.output}: {report}")
-    return 0
+    return args
+
+
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det convert` and returns its exit code."""
+    args = parse_arguments(argv)
+    from ava_det.operations.convert import run
+
+    return run(args)
 
 
 if __name__ == "__main__":

@@ -15,179 +15,156 @@ was stopped.
 from __future__ import annotations
 
 import argparse
-import logging
-import signal
+import math
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
 
-from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import ConfigError
-from ava_det.demo.job import name_files, run_job
-from ava_det.demo.options import SUFFIXES, choose_actions, choose_thresholds, parse_arguments
-from ava_det.demo.options import make_parser as make_demo_parser
-from ava_det.demo.video import DisplayOptions, Outputs, SamplingOptions, process_live, process_video
-from ava_det.detectors.registry import DETECTORS, names_detector
-from ava_det.files import require_other_files
-from ava_det.formats.annotations import load_boxes
-from ava_det.inference.predictor import Predictor
-from ava_det.structures import PersonBoxes
-from ava_det.video.folder import open_video
-from ava_det.video.sources import Source, find_source
-from ava_det.visualization import Window
-
-logger = logging.getLogger("ava_det")
+from ava_det.choices import DEFAULT_ACTION_WEIGHTS
+from ava_det.cli import ToolParser, at_least, interval, reports_mistakes
+from ava_det.demo.thresholds import parse_thresholds
 
 
 def make_parser() -> ToolParser:
     """Builds the parser of `ava-det demo`."""
-    return make_demo_parser("ava-det demo", __doc__)
+    parser = ToolParser("ava-det demo", __doc__)
+    _add_source(parser)
+    _add_results(parser)
+    _add_network(parser)
+    _add_persons(parser)
+    _add_times(parser)
+    _add_actions(parser)
+    parser.add_device_key()
+    parser.add_overrides()
+    return parser
+
+
+def _add_source(parser: ToolParser) -> None:
+    """Adds the options of what is read."""
+    parser.add_argument(
+        "--video",
+        required=True,
+        help="a file, a folder, a glob in quotes, a webcam's number, an RTSP or HTTP URL",
+    )
+    parser.add_argument(
+        "--recursive",
+        action="store_true",
+        help="read folders within the folder --video too; results keep their places",
+    )
+    parser.add_argument(
+        "--stream",
+        type=at_least(0),
+        help="which video stream of the file, from 0 (default: the first that is no picture)",
+    )
+
+
+def _add_results(parser: ToolParser) -> None:
+    """Adds the options of what is written and shown."""
+    add = parser.add_argument
+    add(
+        "--output",
+        type=Path,
+        help="the overlay, an .mp4 file (H.264); a folder where --video is several",
+    )
+    add("--csv", type=Path, help="every score, as an AVA result CSV; a folder for several")
+    add("--json", type=Path, help="JSON lines, an object per keyframe; a folder for several")
+    add("--sheet", type=Path, help="a contact sheet, a .png file; a folder for several")
+    add(
+        "--show",
+        action="store_true",
+        help="show the overlay in a window (needs opencv-python, not headless)",
+    )
+
+
+def _add_network(parser: ToolParser) -> None:
+    """Adds the options of the network."""
+    parser.add_weights(
+        f"a checkpoint, or a name of the model zoo ({DEFAULT_ACTION_WEIGHTS})",
+        default=DEFAULT_ACTION_WEIGHTS,
+    )
+    parser.add_config(
+        "the experiment the weights were trained by (default: what they carry or ships with them)",
+        required=False,
+    )
+    parser.add_runtime()
+    parser.add_argument(
+        "--label-map",
+        type=Path,
+        metavar="PBTXT",
+        help="names of the actions (default: what the weights carry)",
+    )
+
+
+def _add_persons(parser: ToolParser) -> None:
+    """Adds the options of where persons come from."""
+    persons = parser.add_mutually_exclusive_group()
+    parser.add_detector(persons)
+    persons.add_argument(
+        "--boxes", metavar="FILE", help="a box file, whose keyframes are taken too"
+    )
+
+
+def _add_times(parser: ToolParser) -> None:
+    """Adds the options of which times are processed."""
+    add = parser.add_argument
+    add("--every", type=interval, default=1.0, help="seconds between predictions (default: 1.0)")
+    add("--start", type=moment, default=0.0, help="seconds of the file to begin at (0)")
+    add("--end", type=moment, default=math.inf, help="seconds of the file to end at (its end)")
+    add(
+        "--smooth",
+        type=moment,
+        default=0.0,
+        help="average each person's scores over so many seconds (0, not at all)",
+    )
+
+
+def _add_actions(parser: ToolParser) -> None:
+    """Adds the options of which actions are shown."""
+    add = parser.add_argument
+    add(
+        "--threshold",
+        metavar="SCORE[,ACTION=SCORE...]",
+        help="show actions of at least this score (default: those of the checkpoint, or 0.5)",
+    )
+    add("--topk", type=at_least(1), default=5, help="show at most so many actions a person (5)")
+    add("--classes", metavar="ACTION,...", help="these actions only, by id or name (default: all)")
+
+
+def moment(text: str) -> float:
+    """Parses a number of seconds, 0 or more."""
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds, 0 or more, received {text!r}"
+        )
+    return value
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line, and ends the program where its options do not fit together."""
+    parser = make_parser()
+    args: argparse.Namespace = parser.parse_intermixed_args(argv)
+    if not any((args.output, args.csv, args.json, args.sheet, args.show)):
+        parser.error("expected at least one of --output, --csv, --json, --sheet, --show")
+    if args.end <= args.start:
+        parser.error(
+            f"argument --end: expected more than --start = {args.start:g}, received {args.end:g}"
+        )
+    if args.threshold is not None:
+        try:
+            parse_thresholds(args.threshold)
+        except ValueError as error:
+            parser.error(f"argument --threshold: {error}")
+    return args
 
 
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det demo` and returns its exit code."""
-    args = parse_arguments(make_parser(), argv)
-    source = find_source(args.video, args.recursive)
-    outputs = check_outputs(args, source)
-    if source.left_out is not None:
-        logger.warning(source.left_out)
-    window = Window(f"{args.video} (q quits)") if args.show else None
-    if source.is_single:
-        with open_video(
-            source.videos[0], stream=args.stream
-        ):  # a file that is no video is said before minutes go into the weights
-            pass
-    predictor = load_predictor(args)
-    actions = choose_actions(args.classes, predictor.label_map)
-    display = DisplayOptions(
-        actions, choose_thresholds(args.threshold, actions, predictor.thresholds), args.topk
-    )
-    sampling = SamplingOptions(args.every, args.start, args.end, args.smooth, args.stream)
-    with stopped_by_interrupt() as stop:
-        if source.live is not None:
-            summary, dropped = process_live(
-                predictor, source.live, sampling, outputs, display, stop, window
-            )
-            print(f"{summary.seconds:.1f} s watched, {dropped} frames dropped", file=sys.stderr)
-        elif not source.is_single:
-            return run_job(
-                predictor, source, sampling, outputs, display, stop, describe_settings(args)
-            )
-        else:
-            summary = process_video(
-                predictor, source.videos[0], sampling, outputs, display, stop, window
-            )
-    files = ", ".join(str(path) for path in outputs.paths()) or "nothing"
-    print(f"{summary.num_persons} persons on {summary.num_keyframes} keyframes; written: {files}")
-    if stop.is_set() and source.live is None:
-        print(f"stopped at {summary.seconds:.1f} s of the video", file=sys.stderr)
-        return 130
-    return 0
+    args = parse_arguments(argv)
+    from ava_det.operations.demo import run
 
-
-def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
-    """Lists the files to write, or for several videos the folders.
-
-    Raises:
-        ConfigError: An option does not fit the source, or a name cannot be written.
-        ValueError: A file to write is one that is read.
-    """
-    one_file = source.is_single or source.live is not None
-    if source.live is not None and (args.sheet or args.start):
-        raise ConfigError(
-            f"--{'sheet' if args.sheet else 'start'}: not for a live source, received {source.live}"
-        )
-    if args.show and not one_file:
-        raise ConfigError("--show: one video at a time, received several")
-    given = {
-        option: getattr(args, option) for option in SUFFIXES if getattr(args, option) is not None
-    }
-    for option, path in given.items():
-        wanted = SUFFIXES[option]
-        if one_file and option in ("output", "sheet") and path.suffix.lower() != wanted:
-            raise ConfigError(
-                f"--{option}: expected a file name that ends in {wanted}, received {str(path)!r}"
-            )
-        if one_file and path.is_dir():
-            raise ConfigError(f"--{option}: expected a file name to write, {path} is a folder")
-        if not one_file and (path.is_file() or path.suffix.lower() == wanted):
-            raise ConfigError(
-                f"--{option}: expected a folder for the files of several videos, received "
-                f"{str(path)!r}"
-            )
-    if one_file and len({path.resolve() for path in given.values()}) < len(given):
-        raise ConfigError("--output, --csv, --json, --sheet: expected different files")
-    outputs = Outputs(args.output, args.csv, args.json, args.sheet)
-    written = [outputs]
-    if not one_file:
-        written = [name_files(video, outputs, source.root) for video in source.videos]
-    files = [path for each in written for path in each.paths()]
-    pictures = [path for video in source.videos if video.is_dir() for path in video.iterdir()]
-    read = {f"--{name}": getattr(args, name) for name in ("weights", "config", "boxes")}
-    require_other_files(
-        {"--output, --csv, --json, --sheet": files},
-        {"--video": [*source.videos, *pictures], "--label-map": args.label_map, **read},
-    )
-    return outputs
-
-
-def load_predictor(args: argparse.Namespace) -> Predictor:
-    """Loads the weights and the person detector, or the person boxes, that the options name.
-
-    Raises:
-        ConfigError: `--boxes` or `--detector` is neither a box file nor a detector.
-    """
-    who: str | PersonBoxes = args.boxes or args.detector or "auto"
-    option = "--boxes" if args.boxes else "--detector"
-    if not names_detector(str(who)):
-        if not args.boxes or not Path(args.boxes).is_file():
-            kinds = "a box file or one of " if args.boxes else "one of "
-            raise ConfigError(f"{option}: expected {kinds}{', '.join(DETECTORS)}, received {who!r}")
-        who = load_boxes(args.boxes, min_score=0.0)
-    return Predictor.from_pretrained(
-        args.weights,
-        who,
-        config=args.config,
-        overrides=args.overrides,
-        label_map=args.label_map,
-        runtime=args.runtime,
-    )
-
-
-def describe_settings(args: argparse.Namespace) -> dict[str, object]:
-    """Describes all options that decide what a job writes.
-
-    A job only goes on if these are the same as when it began.
-    """
-    keys = (
-        "weights config runtime label_map detector boxes every start end smooth threshold "
-        "topk classes overrides stream"
-    )
-    return {key: str(getattr(args, key)) for key in keys.split()}
-
-
-@contextmanager
-def stopped_by_interrupt() -> Iterator[Event]:
-    """Provides an event that the first Ctrl-C sets, so that files are closed properly.
-
-    The second Ctrl-C interrupts at once.
-    """
-    stop = Event()
-
-    def on_interrupt(*_: object) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, previous)
-
-    previous = signal.getsignal(signal.SIGINT)
-    if previous is not signal.SIG_IGN:  # as a shell's background jobs have it
-        signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    return run(args)
 
 
 if __name__ == "__main__":

@@ -10,27 +10,13 @@ docs/export.md.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from ava_det.checkpoint import load_checkpoint
+from ava_det.choices import EXPORT_FORMATS, EXPORT_PRECISIONS
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import Config, config_to_dict, load_config
-from ava_det.config.networks import FAMILIES
-from ava_det.data.build import build_clip_reader, load_label_map_for
-from ava_det.data.loader import collate
-from ava_det.data.transforms import Augmentation, apply_augmentation, normalize_batch
-from ava_det.export import FORMATS, PRECISIONS, export_model
-from ava_det.files import require_other_files
-from ava_det.inference.pretrained import check_thresholds
-from ava_det.inference.trained_model import load_plain_model
-from ava_det.structures import Keyframe
-from ava_det.video.folder import open_video
-from ava_det.video.sources import find_videos, video_id_of
 
 
 def make_parser() -> ToolParser:
@@ -38,7 +24,7 @@ def make_parser() -> ToolParser:
     parser = ToolParser("ava-det export", __doc__)
     parser.add_config("the experiment the weights were trained by")
     parser.add_weights("a checkpoint, or a name of the model zoo", required=True)
-    parser.add_argument("--format", required=True, choices=tuple(FORMATS))
+    parser.add_argument("--format", required=True, choices=tuple(EXPORT_FORMATS))
     parser.add_argument(
         "--output",
         type=Path,
@@ -46,7 +32,10 @@ def make_parser() -> ToolParser:
         help="an .onnx file, or OpenVINO's .xml (a .bin joins it)",
     )
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default="fp32", help="of the stored weights (fp32)"
+        "--precision",
+        choices=EXPORT_PRECISIONS,
+        default="fp32",
+        help="of the stored weights (fp32)",
     )
     parser.add_argument(
         "--video", type=Path, help="compare on this video too; default: the first of data.video_dir"
@@ -55,117 +44,26 @@ def make_parser() -> ToolParser:
     return parser
 
 
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `ava-det export` and returns its exit code."""
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line, and ends the program where its options do not fit together."""
     parser = make_parser()
-    args = parser.parse_intermixed_args(argv)
-    suffix = FORMATS[args.format]
+    args: argparse.Namespace = parser.parse_intermixed_args(argv)
+    suffix = EXPORT_FORMATS[args.format]
     if args.output.suffix.lower() != suffix or args.output.is_dir():
         parser.error(
             f"argument --output: expected a file name that ends in {suffix}, received "
             f"{str(args.output)!r}"
         )
-    require_other_files(
-        {"--output": [args.output, args.output.with_suffix(".bin")]},
-        {"--weights": args.weights, "--config": args.config, "--video": args.video},
-    )
-    config = load_config(args.config, args.overrides)
-    video = args.video or find_first_video(config)
-    checks = [draw_inputs(config, 2, 3), draw_inputs(config, 1, 0), draw_inputs(config, 3, 1)]
-    if video is not None:
-        checks.append(read_inputs(config, video))
-    model, label_map = load_plain_model(config, args.weights)
-    if (
-        label_map is None
-        and config.data.label_map is not None
-        and Path(config.data.label_map).is_file()
-    ):
-        label_map = load_label_map_for(config)
-    thresholds = check_thresholds(load_checkpoint(args.weights).get("thresholds"), args.weights)
-    facts = {
-        "config": config_to_dict(config),
-        "label_map": label_map,
-        "thresholds": thresholds,
-        "precision": args.precision,
-    }
-    difference = export_model(model, checks, args.output, args.format, args.precision, facts)
-    compared = (
-        f"random clips and one of {video.name}"
-        if video is not None
-        else "random clips alone: no video is at hand"
-    )
-    what = "logits" if args.precision == "fp32" else "scores"
-    print(f"{args.output}: {what} within {difference:.1g} of the network's on {compared}")
-    return 0
+    return args
 
 
-def find_first_video(config: Config) -> Path | None:
-    """Returns the first of the config's own videos; None where none is present."""
-    folder = config.data.video_dir
-    videos = find_videos(folder) if folder is not None and Path(folder).is_dir() else {}
-    return videos[min(videos)] if videos else None
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det export` and returns its exit code."""
+    args = parse_arguments(argv)
+    from ava_det.operations.export import run
 
-
-def draw_inputs(config: Config, batch: int, boxes: int, short_side: int = 64) -> dict[str, Tensor]:
-    """Draws random inputs of the config's network, always the same for the same arguments.
-
-    The pictures are small, because they check a graph of any size as well as large ones.
-
-    Args:
-        config: The experiment.
-        batch: N, the number of clips.
-        boxes: R, the number of boxes, spread over the clips. Some reach out of the picture.
-        short_side: Height of the pictures, in pixels; they are 13 * N pixels wider than high.
-
-    Returns:
-        Those of these that the network reads: `slow` float32 [N, 3, T, H, W] and `fast`
-        [N, 3, alpha * T, H, W], normal noise, and `rois` [R, 5], (clip, x1, y1, x2, y2) in pixels.
-    """
-    generator = torch.Generator().manual_seed(batch)
-    height = short_side
-    width = short_side + 13 * batch
-    frames = config.model.alpha * config.model.num_slow_frames
-    fast = torch.randn(batch, 3, frames, height, width, generator=generator)
-    corners = torch.rand(boxes, 2, 2, generator=generator).sort(dim=1).values * torch.tensor(
-        [width + 9, height]
-    )
-    rois = torch.cat([torch.arange(boxes)[:, None] % batch, corners.flatten(1)], dim=1)
-    return read_by(config, fast[:, :, :: config.model.alpha].contiguous(), fast, rois)
-
-
-def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
-    """Reads the clip in the middle of a video, with the whole frame and its middle as boxes.
-
-    Returns:
-        The inputs as `draw_inputs` returns them, of one clip.
-    """
-    reader = build_clip_reader(config)
-    start = config.data.start_second
-    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.3, 0.2, 0.6, 0.9]])
-    with open_video(video, start) as frames_of:
-        middle = (start + frames_of.find_end()) / 2
-        keyframe = Keyframe(video_id_of(video), middle, boxes, None, torch.ones(2))
-        frames = reader.read_frames(frames_of, middle, config.data.test_short_side)
-    frames, pixel_boxes = apply_augmentation(
-        frames, boxes, Augmentation(config.data.test_short_side), torch.Generator()
-    )
-    batch = collate([reader.make_clip(frames, pixel_boxes, keyframe)])
-    batch = normalize_batch(batch, config.data.mean, config.data.std, torch.device("cpu"))
-    return read_by(config, batch.slow, batch.fast, batch.rois)
-
-
-def read_by(
-    config: Config, slow: Tensor | None, fast: Tensor | None, rois: Tensor
-) -> dict[str, Tensor]:
-    """Keeps those inputs that the config's network reads."""
-    absent = {"slow", "fast"} - set(FAMILIES[config.model.backbone].clips)
-    if config.model.head == "classification":
-        absent = absent | {"rois"}
-    given = {"slow": slow, "fast": fast, "rois": rois}
-    return {
-        name: value for name, value in given.items() if name not in absent and value is not None
-    }
+    return run(args)
 
 
 if __name__ == "__main__":

@@ -14,58 +14,11 @@ label constructor. See docs/custom_dataset.md.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ava_det.cli import ToolParser, fraction, interval, positive, reports_mistakes, second
-from ava_det.files import require_other_files
-from ava_det.formats.annotations import load_annotations, load_boxes, load_detections
-from ava_det.formats.label_map import load_label_map, write_label_map
-from ava_det.interchange.action_names import describe_new_names, list_actions
-from ava_det.interchange.clock import VideoClocks
-from ava_det.interchange.cvat import load_cvat
-from ava_det.interchange.cvat_actions import (
-    boxes_from_task,
-    choose_tracks,
-    declared_actions,
-    describe_left_out,
-    find_doubtful_labels,
-)
-from ava_det.interchange.cvat_writer import write_cvat, write_labels
-from ava_det.interchange.drafts import (
-    boxes_from_annotations,
-    boxes_from_detections,
-    boxes_from_persons,
-)
-from ava_det.interchange.earlier import SPLITS, check_nothing_lost, load_earlier
-from ava_det.interchange.labeled import (
-    LabeledBox,
-    choose_val_videos,
-    join_exports,
-    number_actions,
-    rows_from_labeled,
-)
-from ava_det.interchange.splits import write_split
-from ava_det.interchange.table import load_table
-
-logger = logging.getLogger("ava_det")
-
-
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `ava-det import` and returns its exit code."""
-    args = make_parser().parse_args(argv)
-    if args.command == "to-cvat":
-        print(write_drafts(args))
-        return 0
-    boxes, declared = read_cvat(args) if args.command == "cvat" else read_tables(args)
-    print(write_dataset(args, boxes, declared))
-    return 0
 
 
 def make_parser() -> ToolParser:
@@ -204,121 +157,13 @@ def add_output_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def read_cvat(args: argparse.Namespace) -> tuple[list[LabeledBox], list[str]]:
-    """Reads the persons of all exports, and the actions their labels declare."""
-    clocks = VideoClocks(args.videos, args.fps, args.start_second)
-    sources = []
-    declared = []
-    left_out: Counter[tuple[str, str]] = Counter()
-    doubtful: dict[str, None] = {}
-    for path in tqdm(args.sources, desc="read exports", unit="file"):
-        for task in load_cvat(path):
-            left_out += choose_tracks(task, args.persons, args.ignore)
-            doubtful |= dict.fromkeys(find_doubtful_labels(task, args.person))
-            clock = clocks.find(task.video_id, task.path, task.last_frame)
-            sources.append(
-                boxes_from_task(
-                    task, clock, None if args.drawn else args.every, args.person, args.ignore
-                )
-            )
-            declared += declared_actions(task, args.person, args.ignore)
-    for label in doubtful:
-        logger.warning(
-            f"the label {label!r} has actions as attributes and is taken as an action itself: "
-            f"--person {label} where it says who and not what"
-        )
-    if left_out:
-        logger.warning(describe_left_out(left_out))
-    return join_exports(sources), declared
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det import` and returns its exit code."""
+    args = make_parser().parse_args(argv)
+    from ava_det.operations.import_annotations import run
 
-
-def read_tables(args: argparse.Namespace) -> tuple[list[LabeledBox], list[str]]:
-    """Reads the persons of all tables, which declare no further actions."""
-    clocks = VideoClocks(args.videos, args.fps, args.start_second)
-    return join_exports(load_table(path, clocks, args.pixels) for path in args.sources), []
-
-
-def write_dataset(
-    args: argparse.Namespace, boxes: list[LabeledBox], declared: Sequence[str]
-) -> str:
-    """Writes the splits and, where it is new, the label map.
-
-    Args:
-        args: The options of the command.
-        boxes: The imported persons and keyframes.
-        declared: Actions that the labels declare, whether anybody does them or not.
-
-    Returns:
-        The text to print.
-
-    Raises:
-        ValueError: There are no persons, or an action of earlier imports would be lost.
-    """
-    if not boxes:
-        raise ValueError(f"{args.sources[0]}: expected persons on the keyframes, found nobody")
-    require_other_files(
-        {"--output": [args.output / "train.csv", args.output / "val.csv"]}, {"FILE": args.sources}
-    )
-    existing = args.label_map or args.output / "labelmap.pbtxt"
-    known = load_label_map(existing) if args.label_map or existing.is_file() else None
-    label_map = number_actions(boxes, declared, known)
-    earlier = load_earlier(args.output)
-    check_nothing_lost(earlier.values(), boxes, known)
-    imported = {box.video_id for box in boxes}
-    val_videos = choose_val_videos(imported, args.val_share, args.seed)
-    if not args.val_share and "val" in earlier:
-        val_videos = imported & set(earlier["val"].video_names)  # a video stays in its split
-    used = [(action, box.where) for box in boxes for action in box.actions]
-    if known is None:
-        for sentence in describe_new_names(used, label_map):
-            logger.warning(sentence)
-        write_label_map(existing, label_map)
-    lines = []
-    for name in SPLITS:
-        chosen = [box for box in boxes if (box.video_id in val_videos) == (name == "val")]
-        new = rows_from_labeled(chosen, label_map, keep_unlabeled=name == "train")
-        lines += write_split(args.output / f"{name}.csv", new, earlier.get(name), chosen, imported)
-    lines.append(f"{existing}: {len(label_map)} actions, model.num_classes={max(label_map)}")
-    return "\n".join([*lines, f"actions: {list_actions(used, label_map)}"])
-
-
-def write_drafts(args: argparse.Namespace) -> str:
-    """Writes an XML for each video and labels.json; returns the text to print."""
-    label_map = load_label_map(args.label_map)
-    boxes = load_draft(args, label_map)
-    clocks = VideoClocks(args.videos, None, args.start_second)
-    by_video: dict[str, list[LabeledBox]] = {}
-    for box in boxes:
-        by_video.setdefault(box.video_id, []).append(box)
-    names = [*(f"{video_id}.xml" for video_id in by_video), "labels.json"]
-    read = ("annotations", "detections", "boxes", "label_map")
-    require_other_files(
-        {"--output": [args.output / name for name in names]},
-        {f"--{name.replace('_', '-')}": getattr(args, name) for name in read},
-    )
-    for video_id, persons in tqdm(by_video.items(), desc="write drafts", unit="video"):
-        clock = clocks.find(video_id, persons[0].where)
-        write_cvat(
-            args.output / f"{video_id}.xml",
-            Path(clock.name).name,
-            clock,
-            persons,
-            list(label_map.values()),
-        )
-    write_labels(args.output / "labels.json", label_map.values())
-    return (
-        f"{args.output}: {len(boxes)} persons in {len(by_video)} drafts (.xml); labels.json "
-        "for the label constructor"
-    )
-
-
-def load_draft(args: argparse.Namespace, label_map: dict[int, str]) -> list[LabeledBox]:
-    """Loads the persons of the one source that was given."""
-    if args.annotations:
-        return boxes_from_annotations(load_annotations(args.annotations), label_map)
-    if args.detections:
-        return boxes_from_detections(load_detections(args.detections), label_map, args.min_score)
-    return boxes_from_persons(load_boxes(args.boxes, args.min_score), str(args.boxes))
+    return run(args)
 
 
 if __name__ == "__main__":

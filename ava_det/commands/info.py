@@ -9,21 +9,10 @@ weights are made.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 
-import torch
-from torch import nn
-
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import Config, load_config
-from ava_det.config.networks import BACKBONES, FAMILIES
-from ava_det.models.build import build_model
-from ava_det.models.cost import ModelCost, compute_cost
-from ava_det.models.resnet3d import Bottleneck, Stage, Stem
-from ava_det.models.slowfast import LateralConnection
 
 
 def make_parser() -> ToolParser:
@@ -40,116 +29,9 @@ def make_parser() -> ToolParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det info` and returns its exit code."""
     args = make_parser().parse_intermixed_args(argv)
-    if args.size < 32:
-        raise ValueError(f"--size: expected at least 32 pixels, received {args.size}")
-    config = load_config(args.config, args.overrides)
-    with torch.device("meta"):
-        model = build_model(config)
-    cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, args.size)
-    print(
-        json.dumps(dataclasses.asdict(cost))
-        if args.json
-        else format_table(config, model, cost, args.size)
-    )
-    return 0
+    from ava_det.operations.info import run
 
-
-def format_table(config: Config, model: nn.Module, cost: ModelCost, size: int) -> str:
-    """Formats the stages in the order they run, with layers, output, parameters and cost."""
-    names = {
-        name.removeprefix("backbone.").replace("laterals", "lateral"): m
-        for name, m in model.named_modules()
-    }
-    rows = [("stage", "layers", "output C x T x H x W", "params M", "GMACs")]
-    for stage in cost.per_stage:
-        shape = " x ".join(map(str, stage.output_shape))
-        layers = describe_layers(names[stage.name])
-        rows.append((stage.name, layers, shape, f"{stage.params_m:.3f}", f"{stage.gmacs:.3f}"))
-    rows.append(
-        (
-            "backbone",
-            "",
-            "",
-            f"{cost.params_m - cost.per_stage[-1].params_m:.3f}",
-            f"{cost.backbone_gmacs:.2f}",
-        )
-    )
-    rows.append(("all", "", "", f"{cost.params_m:.3f}", f"{cost.gmacs:.2f}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column < 3 else cell.rjust(width)
-            for column, (cell, width) in cells
-        ).rstrip()
-        for cells in (list(enumerate(zip(row, widths, strict=True))) for row in rows)
-    ]
-    rule = "-" * max(map(len, lines))
-    return "\n".join([_title(config, size), rule, lines[0], rule, *lines[1:-2], rule, *lines[-2:]])
-
-
-def describe_layers(module: nn.Module) -> str:
-    """Describes kernels as T x S^2 and channels, in the paper's notation."""
-    if isinstance(module, Stem):
-        return (
-            f"{module.conv.kernel_size[0]}x7^2, {module.conv.out_channels}, stride 1,2^2; max "
-            "pool 1x3^2, stride 1,2^2"
-        )
-    if isinstance(module, Stage):
-        blocks = [block for block in module.blocks if isinstance(block, Bottleneck)]
-        first = blocks[0]
-        times = [int(block.a.kernel_size[0]) for block in blocks]
-        kernels = (
-            ",".join(map(str, times)) if len(set(times)) > 1 and len(times) < 7 else _runs(times)
-        )
-        block = (
-            f"[{kernels}x1^2, {first.a.out_channels}; 1x3^2, {first.b.out_channels}; 1x1^2, "
-            f"{first.c.out_channels}]"
-        )
-        extra = f" + non-local after {','.join(module.non_local)}" if module.non_local else ""
-        dilated = f", dilation {first.b.dilation[1]}" if int(first.b.dilation[1]) > 1 else ""
-        return (
-            f"{block} x{len(times)}{dilated}{extra}{'; max pool 2x1^2' if module.time_pool else ''}"
-        )
-    if isinstance(module, LateralConnection):
-        if module.kind == "t_conv":
-            return (
-                f"T-conv {module.conv.kernel_size[0]}x1^2, {module.added_channels}, stride "
-                f"{module.alpha},1^2"
-            )
-        return f"{module.kind.replace('_', '-')}, {module.added_channels or 'no'} channels added"
-    kernels = [
-        f"{m.kernel_size[0]}x{m.kernel_size[1]}^2, {m.out_channels}"
-        for m in module.modules()
-        if isinstance(m, nn.Conv3d)
-    ]
-    if not kernels:
-        return "pool, dropout, linear"
-    listed = list(dict.fromkeys(kernels))
-    more = f" and {len(listed) - 4} more kinds" if len(listed) > 4 else ""
-    return f"{len(kernels)} convolutions: {'; '.join(listed[:4])}{more}"
-
-
-def _runs(times: list[int]) -> str:
-    """Joins equal neighbors: 3 3 3 1 1 -> 3(x3),1(x2); a single run is just its number."""
-    values = [time for index, time in enumerate(times) if index == 0 or times[index - 1] != time]
-    if len(values) == 1:
-        return str(values[0])
-    counts = {value: times.count(value) for value in values}
-    return ",".join(f"{value}(x{count})" for value, count in counts.items())
-
-
-def _title(config: Config, size: int) -> str:
-    model = config.model
-    fast = (
-        f", alpha {model.alpha}, beta 1/{model.beta_inv}"
-        if "fast" in FAMILIES[model.backbone].clips
-        else ""
-    )
-    depth = f" R{model.depth}" if model.backbone in BACKBONES else ""
-    grid = f"T x tau = {model.num_slow_frames} x {model.slow_stride}"
-    return (
-        f"{model.backbone}{depth}, {grid}{fast}, clip {size} x {size}, {model.num_classes} classes"
-    )
+    return run(args)
 
 
 if __name__ == "__main__":

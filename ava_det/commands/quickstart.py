@@ -9,29 +9,11 @@ stays, and a training goes on from its last checkpoint.
 
 from __future__ import annotations
 
-import json
-import os
-import shlex
-import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ava_det.checkpoint import load_checkpoint
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import Config, config_to_dict, load_config
-from ava_det.device.threads import build_child_environment
-from ava_det.files import atomic_path
-
-ROOT = Path(__file__).resolve().parents[2]
-CONFIG = "configs/synthetic/slowfast.yaml"
-# A network this small is no faster with two threads: its operators end before a second one wakes up
-# (docs/performance.md, "Beside other processes").
-TRAINING_THREADS = 1
-INTERRUPTED = 128 + signal.SIGINT  # the exit code of a program that Ctrl-C has ended
 
 
 def make_parser() -> ToolParser:
@@ -64,97 +46,9 @@ def make_parser() -> ToolParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det quickstart` and returns its exit code."""
     args = make_parser().parse_intermixed_args(argv)
-    start = time.monotonic()
-    sizes = [
-        f"--num-{split}={n}"
-        for split, n in (("train", args.num_train), ("val", args.num_val))
-        if n is not None
-    ]
-    run("render", "--output", args.dataset, *sizes)
-    data = dataset_overrides(args.dataset)
-    training = [f"output_dir={args.output}", *data, *args.overrides]
-    resume = is_unfinished(args.output, load_config(CONFIG, training), args.dataset)
-    if resume:
-        print(
-            f"\nthe training in {args.output} was interrupted, its settings are these: it goes on"
-        )
-    train = ("train", "--config", CONFIG, *training, *(["--resume"] if resume else []))
-    run(*train, num_threads=None if "OMP_NUM_THREADS" in os.environ else TRAINING_THREADS)
-    weights = args.output / "checkpoints" / "last.pt"
-    gt_output = args.output / "gt_boxes"
-    test = ("test", "--config", CONFIG, "--weights", weights, "--boxes", "gt")
-    run(*test, f"output_dir={gt_output}", *data, *args.overrides)
-    with atomic_path(args.output / "metrics_gt_boxes.json") as temporary:
-        shutil.copyfile(gt_output / "metrics.json", temporary)
-    video = next((args.dataset / "videos").glob("demo_*.mp4"))
-    overlay = ("--output", args.output / "overlay.mp4", "--sheet", args.output / "overlay.png")
-    demo = ("demo", "--video", video, *overlay, "--config", CONFIG, "--weights", weights)
-    run(*demo, "--detector", "motion", "--every", "0.5", *data, *args.overrides)
-    print(summary(args.output, time.monotonic() - start))
-    return 0
+    from ava_det.operations.quickstart import run
 
-
-def dataset_overrides(dataset: Path) -> list[str]:
-    """Returns the overrides that point the config at a dataset in another folder."""
-    files = [f"data.{split}.annotations={dataset}/{split}.csv" for split in ("train", "val")]
-    files += [f"data.{split}.excluded={dataset}/{split}_excluded.csv" for split in ("train", "val")]
-    return [f"data.video_dir={dataset}/videos", f"data.label_map={dataset}/labelmap.pbtxt", *files]
-
-
-def is_unfinished(output: Path, config: Config, dataset: Path) -> bool:
-    """Tells whether a folder holds a training that was begun and not scored yet.
-
-    Args:
-        output: The folder.
-        config: The config that the training must have.
-        dataset: The rendered dataset, which must not be newer than the training.
-    """
-    last = output / "checkpoints" / "last.pt"
-    if not last.is_file() or (output / "metrics.json").exists():
-        return False
-    was_rendered_since = (dataset / "complete.json").stat().st_mtime > last.stat().st_mtime
-    return not was_rendered_since and load_checkpoint(last).get("config") == config_to_dict(config)
-
-
-def run(command: str, *arguments: object, num_threads: int | None = None) -> None:
-    """Runs one command in a process of its own; where it fails, its exit code ends this one.
-
-    Ctrl-C reaches that process too, and this one waits for it: a training saves its state first.
-
-    Args:
-        command: Of `ava-det`.
-        *arguments: Its arguments.
-        num_threads: With which it computes; None for torch's default.
-    """
-    texts = [command, *(str(argument) for argument in arguments)]
-    print(f"\n$ ava-det {shlex.join(texts)}", flush=True)
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**build_child_environment(num_threads), "PYTHONPATH": os.pathsep.join(paths)}
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        code = subprocess.run(
-            [sys.executable, "-m", "ava_det", *texts], check=False, env=environment
-        ).returncode
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if code == INTERRUPTED:
-        print("the same command goes on with the training, if its state was saved")
-    if code:
-        raise SystemExit(code)
-
-
-def summary(output: Path, seconds: float) -> str:
-    """Formats both scores and the files to look at."""
-    detected = json.loads((output / "metrics.json").read_text())
-    labeled = json.loads((output / "metrics_gt_boxes.json").read_text())
-    return f"""
-frame mAP with detected boxes      {detected["mAP"]:.3f}   {output}/metrics.json
-frame mAP with ground-truth boxes  {labeled["mAP"]:.3f}   {output}/metrics_gt_boxes.json
-persons found by the detector      {detected["person_recall"]:.3f}   (recall at IoU 0.5)
-every detection                    {output}/detections.csv
-the trained detector               {output}/checkpoints/last.pt
-what it looks like                 {output}/overlay.mp4, {output}/overlay.png
-took {seconds:.0f} s"""
+    return run(args)
 
 
 if __name__ == "__main__":

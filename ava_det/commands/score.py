@@ -9,76 +9,11 @@ It also says why a row was not scored. What the protocols count: docs/evaluation
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import torch
-
+from ava_det.choices import PROTOCOL_NAMES
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.evaluation import PROTOCOLS, Evaluation, evaluate_rows
-from ava_det.evaluation.ava_evaluator import describe_inputs
-from ava_det.evaluation.report import COUNT_MEANINGS, Sources, write_report
-from ava_det.evaluation.summary import compute_group_means
-from ava_det.files import require_other_files, write_json
-from ava_det.formats.annotations import AvaRows, load_annotations, load_detections, load_excluded
-from ava_det.formats.label_map import load_label_groups, load_label_map
-
-
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `ava-det score` and returns its exit code."""
-    args = make_parser().parse_args(argv)
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            "--device cuda: expected a CUDA device, found none that this torch build can use"
-        )
-    if args.protocol == "all" and args.report:
-        raise ValueError("--report: expected one --protocol, found all")
-    pages = Path(args.report) / "index.html" if args.report else None
-    read = ("annotations", "detections", "label_map", "excluded", "compare", "gt_boxes")
-    require_other_files(
-        {"--json": args.json, "--report": pages},
-        {f"--{name.replace('_', '-')}": getattr(args, name) for name in read},
-    )
-    label_map = load_label_map(args.label_map)
-    groups = load_label_groups(args.label_map)
-    annotations = load_annotations(args.annotations)
-    detections = load_detections(args.detections)
-    names = list(PROTOCOLS) if args.protocol == "all" else [args.protocol]
-    results: dict[str, dict[str, Any]] = {}
-    for name in names:
-        try:
-            evaluation = _evaluate(args, name, annotations, detections, label_map)
-        except (ValueError, OSError) as error:
-            if args.protocol != "all":
-                raise
-            results[name] = {"error": str(error)}
-            continue
-        evaluation.result["by_group"] = compute_group_means(evaluation.result["per_class"], groups)
-        results[name] = evaluation.result
-    if all("error" in result for result in results.values()):
-        raise ValueError(
-            "; ".join(f"{name}: {result['error']}" for name, result in results.items())
-        )
-    if args.protocol == "all":
-        _print_protocols(results)
-        if args.json is not None:
-            write_json(args.json, results)
-        return 0
-    _print_result(evaluation.result)
-    compared = _evaluate_other(args, args.compare, annotations, label_map)
-    if compared is not None:
-        _print_comparison(evaluation.result, compared, args.compare)
-    if args.json is not None:
-        write_json(args.json, evaluation.result)
-    if args.report:
-        bound = _evaluate_other(args, args.gt_boxes, annotations, label_map)
-        sources = Sources(args.annotations, args.detections, args.compare, args.gt_boxes)
-        print(f"report: {write_report(args.report, evaluation, groups, sources, compared, bound)}")
-    return 0
 
 
 def make_parser() -> ToolParser:
@@ -93,7 +28,10 @@ def make_parser() -> ToolParser:
     parser.add_argument("--label-map", required=True, metavar="PBTXT", help="the evaluated classes")
     parser.add_argument("--excluded", metavar="CSV", help="keyframes that most protocols drop")
     parser.add_argument(
-        "--protocol", choices=[*PROTOCOLS, "all"], default="activitynet-2020", help="%(default)s"
+        "--protocol",
+        choices=[*PROTOCOL_NAMES, "all"],
+        default="activitynet-2020",
+        help="%(default)s",
     )
     parser.add_argument(
         "--iou", nargs="+", type=float, default=[0.5], metavar="IOU", help="default: 0.5"
@@ -112,89 +50,13 @@ def make_parser() -> ToolParser:
     return parser
 
 
-def _evaluate(
-    args: argparse.Namespace,
-    protocol: str,
-    annotations: AvaRows,
-    detections: AvaRows,
-    label_map: Mapping[int, str],
-) -> Evaluation:
-    settings = PROTOCOLS[protocol]
-    excluded = (
-        load_excluded(args.excluded)
-        if args.excluded and settings.exclusion != "nothing"
-        else frozenset()
-    )
-    evaluation = evaluate_rows(
-        annotations, detections, label_map, excluded, protocol, args.iou, args.device
-    )
-    evaluation.result["warnings"][:0] = describe_inputs(args.label_map, args.excluded, settings)
-    return evaluation
+@reports_mistakes
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `ava-det score` and returns its exit code."""
+    args = make_parser().parse_args(argv)
+    from ava_det.operations.score import run
 
-
-def _evaluate_other(
-    args: argparse.Namespace, path: str | None, annotations: AvaRows, label_map: Mapping[int, str]
-) -> dict[str, Any] | None:
-    if path is None:
-        return None
-    return _evaluate(args, args.protocol, annotations, load_detections(path), label_map).result
-
-
-def _print_result(result: Mapping[str, Any]) -> None:
-    for sentence in result["warnings"]:
-        print(f"warning: {sentence}")
-    print(f"{'AP':>8} {'boxes':>8} {'rows':>9}  action")
-    for action_id, row in result["per_class"].items():
-        print(
-            f"{_number(row['AP'])} {row['num_gt']:8d} {row['num_det']:9d}  {action_id} "
-            f"{row['name']}"
-        )
-    for name, value in result["by_group"].items():
-        print(f"{_number(value)}  mean of {name}")
-    print("detection rows that were")
-    for name, meaning in COUNT_MEANINGS.items():
-        print(f"{result['counts'][name]:10d}  {name.replace('_', '-')}: {meaning}")
-    for threshold, other in result.get("by_iou", {}).items():
-        print(f"frame mAP {_number(other['mAP']).strip()} at IoU {threshold}, {result['protocol']}")
-    low, high = result["tie_interval"]
-    ties = f"; equal scores leave it between {low:.6f} and {high:.6f}" if low != high else ""
-    where = (
-        f"at IoU {result['iou_threshold']:g}, {result['protocol']}, {result['num_keyframes']} "
-        "keyframes"
-    )
-    print(f"frame mAP {_number(result['mAP']).strip()} {where}{ties}")
-
-
-def _print_protocols(results: Mapping[str, Mapping[str, Any]]) -> None:
-    said: dict[str, None] = {}
-    for name, result in results.items():
-        if "error" in result:
-            print(f"{name:17} error: {result['error']}")
-            continue
-        low, high = result["tie_interval"]
-        ties = f"  ({low:.6f} to {high:.6f} by the order of equal scores)" if low != high else ""
-        print(
-            f"{name:17} mAP {_number(result['mAP']).strip()}  {result['num_keyframes']} "
-            f"keyframes{ties}"
-        )
-        said.update(dict.fromkeys(result["warnings"]))
-    for sentence in said:
-        print(f"warning: {sentence}")
-
-
-def _print_comparison(result: Mapping[str, Any], compared: Mapping[str, Any], path: str) -> None:
-    gains = {
-        action_id: row["AP"] - compared["per_class"][action_id]["AP"]
-        for action_id, row in result["per_class"].items()
-        if row["AP"] is not None and compared["per_class"][action_id]["AP"] is not None
-    }
-    print(f"gain in AP over {path} (mAP {_number(compared['mAP']).strip()}), largest first")
-    for action_id in sorted(gains, key=lambda key: -gains[key]):
-        print(f"{gains[action_id]:+8.4f}  {action_id} {result['per_class'][action_id]['name']}")
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:8.4f}"
+    return run(args)
 
 
 if __name__ == "__main__":

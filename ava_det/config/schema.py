@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ava_det.choices import PROTOCOL_NAMES
 from ava_det.config.checks import KeyChecks
 from ava_det.config.data import DataConfig
 from ava_det.config.detector import DetectorConfig
@@ -27,6 +28,7 @@ class EvalConfig:
     def __post_init__(self) -> None:
         check = KeyChecks(self, "eval")
         check.require_at_least("batch_size", 1, "at least 1")
+        check.require_one_of("protocol", PROTOCOL_NAMES)
         sides = self.short_sides
         fits = sides is None or (len(sides) > 0 and min(sides) >= 16)
         check.require("short_sides", fits, "null or numbers of at least 16 pixels")

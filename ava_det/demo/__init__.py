@@ -1,1 +1,1 @@
-"""The parts of the demo command: its options, one video, a folder of videos."""
+"""The parts of the demo command: its actions and scores, one video, a folder of videos."""

@@ -18,8 +18,7 @@ import torch
 from tqdm import tqdm
 
 from ava_det.config import ConfigError
-from ava_det.demo.options import SUFFIXES
-from ava_det.demo.video import DisplayOptions, Outputs, SamplingOptions, process_video
+from ava_det.demo.video import SUFFIXES, DisplayOptions, Outputs, SamplingOptions, process_video
 from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.files.shared_jobs import begin_job, share_out
 from ava_det.inference.predictor import Predictor

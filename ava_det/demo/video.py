@@ -34,6 +34,9 @@ logger = logging.getLogger("ava_det")
 DRAWN_AHEAD = 4  # drawn frames that wait for the encoder
 
 
+SUFFIXES = {"output": ".mp4", "csv": ".csv", "json": ".jsonl", "sheet": ".png"}  # of its files
+
+
 @dataclass(frozen=True)
 class Outputs:
     """Describes the result files of one video; None for those that are not wanted.

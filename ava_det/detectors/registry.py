@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from ava_det.checkpoint import WeightsError
+from ava_det.choices import DETECTORS
 from ava_det.config import ConfigError
 from ava_det.detectors import MotionDetector, PersonDetector
 from ava_det.distributed import is_main_process
 
-DETECTORS = ("auto", "detectron2", "faster_rcnn", "motion", "torchvision")
 DEFAULT_PERSON_WEIGHTS = "detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x"
 
 

@@ -3,13 +3,10 @@
 ONNX is for onnxruntime, OpenVINO's IR for OpenVINO; both are extras of the package.
 """
 
-from ava_det.export.export import FORMATS, PRECISIONS, export_model
-from ava_det.export.runtimes import RUNTIMES, ExportedModel, load_exported, read_facts
+from ava_det.export.export import export_model
+from ava_det.export.runtimes import ExportedModel, load_exported, read_facts
 
 __all__ = [
-    "FORMATS",
-    "PRECISIONS",
-    "RUNTIMES",
     "ExportedModel",
     "export_model",
     "load_exported",

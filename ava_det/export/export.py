@@ -18,11 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ava_det.choices import EXPORT_FORMATS
 from ava_det.export.runtimes import FACTS, import_extra, load_exported
 from ava_det.files import atomic_path
 
-FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
-PRECISIONS = ("fp32", "fp16")
 # of logits in fp32; of scores after the sigmoid where weights are stored in 16 bits
 TOLERANCES = {"fp32": 1e-4, "fp16": 0.006}
 DYNAMIC = {
@@ -48,8 +47,8 @@ def export_model(
         model: A plain `ActionDetector` or `ActionClassifier` on the CPU.
         checks: Inputs by name, those that the network reads; the graph is traced with the first.
         path: The file; OpenVINO's .bin file is written beside it.
-        file_format: A key of `FORMATS`.
-        precision: Of the stored weights, one of `PRECISIONS`.
+        file_format: A key of `EXPORT_FORMATS`.
+        precision: Of the stored weights, one of `EXPORT_PRECISIONS`.
         facts: JSON values that are kept in the file.
 
     Returns:
@@ -63,7 +62,7 @@ def export_model(
     path = Path(path)
     half = precision == "fp16"
     with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / f"model{FORMATS[file_format]}"
+        written = Path(folder) / f"model{EXPORT_FORMATS[file_format]}"
         onnx_file = written.with_suffix(".onnx")
         _write_onnx(model, checks[0], onnx_file, half and file_format == "onnx", facts, file_format)
         if file_format == "openvino":

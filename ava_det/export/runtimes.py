@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from ava_det.device.precision import resolve_precision
 from ava_det.export.finite import require_finite_onnx, require_finite_openvino
 
-RUNTIMES = ("onnx", "openvino")
 FACTS = "ava_det"
 OPENVINO_FILE = "OpenVINO's .xml file, with its .bin beside it,"
 
@@ -94,7 +93,7 @@ def load_exported(
 
     Args:
         path: The file.
-        runtime: One of `RUNTIMES`.
+        runtime: One of `EXPORT_FORMATS`.
         device: Where the network should run.
         precision: Of OpenVINO's arithmetic: fp32, bf16 where the CPU computes it natively, or auto.
 

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from torch import nn
 
+from ava_det.choices import DEFAULT_ACTION_WEIGHTS
 from ava_det.data.build import build_clip_reader
 from ava_det.data.clip_reader import ClipReader
 from ava_det.data.transforms import normalize_batch
@@ -23,7 +24,6 @@ from ava_det.inference.clip_scorer import ClipScorer
 from ava_det.inference.live import LiveWatcher
 from ava_det.inference.persons import DetectedPersons
 from ava_det.inference.pretrained import (
-    DEFAULT_ACTION_WEIGHTS,
     DEFAULT_THRESHOLD,
     choose_config,
     choose_runtime,

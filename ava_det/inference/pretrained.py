@@ -12,13 +12,13 @@ from torch import nn
 
 from ava_det.checkpoint import load_checkpoint
 from ava_det.checkpoint.zoo import ZOO
+from ava_det.choices import EXPORT_FORMATS
 from ava_det.config import Config, ConfigError, config_from_dict, find_shipped, load_config
 from ava_det.data.build import load_label_map_for
-from ava_det.export import FORMATS, ExportedModel, read_facts
+from ava_det.export import ExportedModel, read_facts
 from ava_det.formats.label_map import load_label_map
 from ava_det.inference.trained_model import load_trained_model
 
-DEFAULT_ACTION_WEIGHTS = "pyslowfast/SLOWFAST_32x2_R101_50_50"
 DEFAULT_THRESHOLD = 0.5
 AVA_ACTIONS = "configs/ava/actions.pbtxt"  # names for AVA weights that contain none
 
@@ -43,7 +43,7 @@ def choose_runtime(weights: str | Path, runtime: str) -> str:
     """Returns the runtime of weights: that of an exported file by its suffix, or `runtime`."""
     if runtime != "torch":
         return runtime
-    runtimes = {suffix: name for name, suffix in FORMATS.items()}
+    runtimes = {suffix: name for name, suffix in EXPORT_FORMATS.items()}
     return runtimes.get(Path(weights).suffix.lower(), runtime)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need not be installed
 
-from ava_det.datasets.synthetic.single_actions import main
+from ava_det.commands.render_clips import main
 
 if __name__ == "__main__":
     sys.exit(main())

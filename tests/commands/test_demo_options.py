@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from ava_det.checkpoint import load_checkpoint, save_checkpoint
-from ava_det.demo.options import choose_actions, choose_thresholds, parse_thresholds
+from ava_det.demo.actions import choose_actions, choose_thresholds
+from ava_det.demo.thresholds import parse_thresholds
 from ava_det.video.file import VideoReader
 from ava_det.video.sources import find_source
 from ava_det.video.writer import VideoWriter

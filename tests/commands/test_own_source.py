@@ -9,9 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from ava_det.commands import convert, demo, detect, export, import_annotations, score, train_head
+from ava_det.commands import (
+    convert,
+    demo,
+    detect,
+    export,
+    import_annotations,
+    score,
+    train_head,
+    transcode,
+)
 from ava_det.config import load_config
-from ava_det.datasets.ava import transcode
 from ava_det.tasks.run_folder import RunFolder
 
 CONFIG = "configs/synthetic/slowfast.yaml"

@@ -15,8 +15,8 @@ import cv2
 import pytest
 
 from ava_det.checkpoint import save_checkpoint
-from ava_det.commands.quickstart import is_unfinished
 from ava_det.config import config_to_dict, load_config
+from ava_det.operations.quickstart import is_unfinished
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,9 +15,9 @@ import av
 import numpy as np
 import pytest
 
-from ava_det.commands.check import list_files
 from ava_det.config import load_config
 from ava_det.dataset_check import ERROR, NOTE, Examination, check_dataset
+from ava_det.operations.check import list_files
 from tests.support.numbered_video import draw_number, write_numbered_video
 from tests.support.small_dataset import (
     FAULTS,

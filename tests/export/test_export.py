@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ava_det.commands.export import draw_inputs
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.export import export_model, load_exported, runtimes
 from ava_det.export.runtimes import give_extent
 from ava_det.models.build import build_model
+from ava_det.operations.export import draw_inputs
 
 pytest.importorskip("onnxscript", reason="needs an extra: pip install 'ava_det[onnx]'")
 CPU = torch.device("cpu")

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ava_det.commands.demo import make_parser
+from ava_det.commands.demo import parse_arguments as parse_demo
 from ava_det.commands.detect import parse_arguments
-from ava_det.demo.options import parse_arguments as parse_demo
 from ava_det.detectors import MotionDetector
 from ava_det.inference.predictor import Predictor
 from ava_det.structures import Detections
@@ -126,7 +125,7 @@ def test_the_command_line_says_the_same(
 ) -> None:
     options = [f"--{name}={value}" for name, value in times.items()]
     with pytest.raises(SystemExit):
-        parse_demo(make_parser(), ["--video", "v.mp4", "--csv", "c.csv", *options])
+        parse_demo(["--video", "v.mp4", "--csv", "c.csv", *options])
     assert sentence in capsys.readouterr().err
     if "every" in times:
         with pytest.raises(SystemExit):

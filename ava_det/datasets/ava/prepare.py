@@ -1,17 +1,7 @@
-"""Fetches AVA, checks it, and puts it where configs/ava expect it.
-
-    ava-det prepare-ava --dry-run                # what there is to fetch, and how large it is
-    ava-det prepare-ava                          # annotations, person boxes, the 299 labeled movies
-    ava-det prepare-ava --parts annotations val  # what scoring published weights needs of them
-    ava-det prepare-ava --transcode              # and the prepared form, to train your own weights
-
-Complete files are not fetched again, so the same command continues after an interruption.
-data/ava/README.md says how to place files by hand.
-"""
+"""Fetches AVA's files, checks them and puts them where configs/ava expect them."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,16 +9,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.datasets.ava import transcode
 from ava_det.datasets.ava.archives import unpack
 from ava_det.datasets.ava.download import Item, Remote, fetch_all, fetch_text, probe_all
 from ava_det.datasets.ava.official_files import DownloadError, NoNetworkError, check_blob
-from ava_det.datasets.ava.prepared_form import Form
-from ava_det.datasets.ava.sources import AVA, Movies, Source, Table
+from ava_det.datasets.ava.sources import Movies, Source, Table
 
-PARTS = ("annotations", "boxes", "train", "val", "test", "ava-kinetics")
-DEFAULT_PARTS = ("annotations", "boxes", "train", "val")
 BY_HAND = (
     "fetch what --dry-run lists on another machine, place it as data/ava/README.md says and run "
     "this again"
@@ -277,54 +262,3 @@ def _movies_of_parts(
         ]
         return [item for split in names for item in splits[split]]
     return [_movie(url, output) for url in _movie_urls(output, movies, text)]
-
-
-def make_parser() -> ToolParser:
-    """Makes the parser of the command line."""
-    parser = ToolParser("ava-det prepare-ava", __doc__)
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("data/ava"),
-        metavar="DIR",
-        help="folder to fill (data/ava)",
-    )
-    parser.add_argument(
-        "--parts",
-        nargs="+",
-        choices=PARTS,
-        default=DEFAULT_PARTS,
-        metavar="PART",
-        help=", ".join(PARTS),
-    )
-    parser.add_argument(
-        "--jobs", type=transcode.parse_count, default=4, metavar="N", help="downloads at a time (4)"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be fetched, write nothing"
-    )
-    parser.add_argument(
-        "--transcode", action="store_true", help="make the prepared form in videos_prepared"
-    )
-    transcode.add_options(parser)
-    return parser
-
-
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    options = make_parser().parse_args(argv)
-    if options.dry_run:
-        for line in describe(options.output, options.parts, options.jobs, AVA):
-            print(line)
-        return 0
-    prepare(options.output, options.parts, options.jobs, AVA)
-    if options.transcode:
-        folder = options.output / "videos_prepared"
-        form = Form(options.fps, options.short_side)
-        transcode.transcode_folder(options.output / "videos", folder, form, os.cpu_count() or 1)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

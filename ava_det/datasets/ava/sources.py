@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-AVA_LICENCE = "CC BY 4.0 (research.google.com/ava)"
+PARTS = ("annotations", "boxes", "train", "val", "test", "ava-kinetics")
+DEFAULT_PARTS = ("annotations", "boxes", "train", "val")
+AVA_LICENSE = "CC BY 4.0 (research.google.com/ava)"
 MOVIE_LICENCE = "no licence stated; films from YouTube, hosted by CVDF for research"
 LFB_LICENCE = (
     "none stated for the file; the repository that links it is Apache-2.0 "
@@ -110,7 +112,7 @@ def _annotations(version: str, *members: Member) -> Source:
         f"{S3}/annotations/ava_v{version}.zip",
         f"downloads/ava_v{version}.zip",
         f"rows, exclusions and label maps of v{version}",
-        AVA_LICENCE,
+        AVA_LICENSE,
         folder="annotations",
         members=(*members, *(Member(name) for name in names if name not in known)),
     )
@@ -123,7 +125,7 @@ def _names(kind: str, blob: str) -> Source:
         f"{S3}/annotations/{name}",
         f"annotations/{name}",
         f"names of the {kind} movies, the same for v2.2",
-        AVA_LICENCE,
+        AVA_LICENSE,
         blob,
     )
 
@@ -221,7 +223,7 @@ AVA = Table(
             "https://s3.amazonaws.com/kinetics/700_2020/annotations/ava_kinetics_v1_0.tar.gz",
             "downloads/ava_kinetics_v1_0.tar.gz",
             "rows of AVA-Kinetics; also at storage.googleapis.com/deepmind-media/Datasets",
-            AVA_LICENCE,
+            AVA_LICENSE,
             folder="annotations",
             members=(
                 Member("kinetics_train_v1.0.csv"),

@@ -1,24 +1,15 @@
 """Makes small videos of constant frame rate, quick to seek, for training: the prepared form.
 
-    ava-det transcode --videos DIR --output DIR [--fps 15] [--short-side 320] [--stream N]
-
-Frame k is the frame of the source nearest to k / fps seconds after its first one. So times stay
-the same, and with them annotations, start_second and configs. There is a key picture where the clip
-of a whole second begins: a clip of 64 ticks starts 32/30 s before its keyframe, at 15 fps with
-frame 15 s - 16, so that no frame outside the clip is decoded. Published weights were trained on
-other pictures (larger ones, at another rate). A prepared video is marked as such in its metadata,
-and `ava_det.video.file.VideoReader.is_prepared` reads the mark.
+commands/transcode.py describes it for users.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 import multiprocessing
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,7 +17,6 @@ import av
 from av.video.frame import PictureType
 from tqdm import tqdm
 
-from ava_det.cli import ToolParser, count_from_zero, reports_mistakes
 from ava_det.datasets.ava.prepared_form import CRF, Form
 from ava_det.datasets.ava.source_video import SourceVideo, TranscodeError
 from ava_det.files import atomic_path, require_other_files
@@ -235,60 +225,3 @@ def _run(job: Job) -> bool | str:
         return transcode_video(*job)
     except (TranscodeError, OSError) as error:
         return str(error)
-
-
-def parse_count(text: str) -> int:
-    """Parses an argument that is a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the form: --fps and --short-side."""
-    parser.add_argument(
-        "--fps",
-        type=parse_count,
-        default=Form.fps,
-        help=f"of the prepared form, frames a second ({Form.fps})",
-    )
-    parser.add_argument(
-        "--short-side",
-        type=parse_count,
-        default=Form.short_side,
-        metavar="PIXELS",
-        help=f"of the prepared form ({Form.short_side}; nothing is enlarged)",
-    )
-
-
-def make_parser() -> ToolParser:
-    """Makes the parser of the command line."""
-    parser = ToolParser("ava-det transcode", __doc__)
-    parser.add_argument(
-        "--videos", type=Path, required=True, metavar="DIR", help="folder of videos"
-    )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument(
-        "--jobs", type=parse_count, default=os.cpu_count() or 1, metavar="N", help="processes"
-    )
-    parser.add_argument(
-        "--stream",
-        type=count_from_zero,
-        metavar="N",
-        help="which video stream of the files, from 0 (the first that is no picture)",
-    )
-    add_options(parser)
-    return parser
-
-
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    options = make_parser().parse_args(argv)
-    form = Form(options.fps, options.short_side)
-    transcode_folder(options.videos, options.output, form, options.jobs, options.stream)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,21 +1,12 @@
-"""Renders the synthetic dataset: videos in H.264 and their annotations in AVA's format.
-
-    ava-det render --output data/synthetic/rendered
-
-writes ``videos/*.mp4``, ``train.csv``, ``val.csv``, ``demo.csv``, ``{train,val,demo}_excluded.csv``
-and ``labelmap.pbtxt``; see data/synthetic/README.md. The same options give the same CSV bytes,
-on any number of processes. A finished dataset with the same options is left as it is.
-"""
+"""Renders the synthetic dataset: videos in H.264 and their annotations in AVA's format."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -23,7 +14,6 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.datasets.synthetic import scene
 from ava_det.datasets.synthetic.actions import ACTION_NAMES
 from ava_det.datasets.synthetic.room import draw_palette
@@ -124,62 +114,3 @@ def render_dataset(
     )
     write_text(output / "labelmap.pbtxt", "".join(items))
     write_text(stamp, json.dumps(parameters) + "\n")
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Reads WIDTHxHEIGHT, two even numbers of at least 64."""
-    width, separator, height = text.partition("x")
-    if not separator or not width.isdecimal() or not height.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 192x144")
-    size = int(width), int(height)
-    if min(size) < 64 or size[0] % 2 or size[1] % 2:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: both sides must be even numbers of at least 64"
-        )
-    return size
-
-
-def parse_count(minimum: int) -> Callable[[str], int]:
-    """Returns a reader of whole numbers from `minimum` on."""
-
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < minimum:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number of at least {minimum}"
-            )
-        return int(text)
-
-    return parse
-
-
-def make_parser() -> ToolParser:
-    """Builds the parser of the command line."""
-    parser = ToolParser("ava-det render", __doc__)
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--seed", type=parse_count(0), default=0)
-    parser.add_argument(
-        "--num-train", type=parse_count(1), default=48, metavar="N", help="training videos (48)"
-    )
-    parser.add_argument(
-        "--num-val", type=parse_count(1), default=16, metavar="N", help="validation videos (16)"
-    )
-    parser.add_argument(
-        "--seconds", type=parse_count(5), default=30, help="length of each video (30)"
-    )
-    parser.add_argument(
-        "--size", type=parse_size, default=(192, 144), metavar="WxH", help="frame size (192x144)"
-    )
-    return parser
-
-
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command."""
-    options = make_parser().parse_args(argv)
-    counts = {"train": options.num_train, "val": options.num_val, "demo": 1}
-    render_dataset(options.output, options.seed, counts, options.seconds, *options.size)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

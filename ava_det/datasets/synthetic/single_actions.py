@@ -1,25 +1,15 @@
-"""Renders short clips of one figure with one action each, a folder for each class.
-
-It is a small Kinetics:
-
-    ava-det render-clips --output data/synthetic/single_actions
-
-writes ``train/CLASS/*.mp4`` and ``val/CLASS/*.mp4`` for the actions of the synthetic dataset, in
-rooms and by figures that it does not have. The same options give the same videos.
-"""
+"""Renders short clips of one figure with one action each, a folder for each class."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.datasets.synthetic import actions, scene
 from ava_det.datasets.synthetic.actions import (
     CARRY,
@@ -36,7 +26,7 @@ from ava_det.datasets.synthetic.actions import (
     WALK,
     WAVE,
 )
-from ava_det.datasets.synthetic.prepare import parse_count, parse_size, write_video
+from ava_det.datasets.synthetic.prepare import write_video
 from ava_det.datasets.synthetic.room import draw_palette
 
 SECONDS = 3
@@ -75,37 +65,16 @@ def render_clip(
     return scene.render_frames(rng, palette, [actor], *size)
 
 
-def make_parser() -> ToolParser:
-    """Builds the parser of the command line."""
-    parser = ToolParser("ava-det render-clips", __doc__)
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--seed", type=parse_count(0), default=0)
-    parser.add_argument(
-        "--num-train",
-        type=parse_count(1),
-        default=40,
-        metavar="N",
-        help="training clips of each class",
-    )
-    parser.add_argument(
-        "--num-val",
-        type=parse_count(1),
-        default=10,
-        metavar="N",
-        help="validation clips of each class",
-    )
-    parser.add_argument(
-        "--size", type=parse_size, default=(192, 144), metavar="WxH", help="frame size"
-    )
-    return parser
+def render_clips(output: Path, seed: int, counts: dict[str, int], size: tuple[int, int]) -> None:
+    """Renders SPLIT/CLASS/*.mp4 below a folder.
 
-
-@reports_mistakes
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command."""
-    options = make_parser().parse_args(argv)
+    Args:
+        output: The folder.
+        seed: The same seed gives the same clips.
+        counts: Clips of each class, for the splits `train` and `val`.
+        size: Width and height, in pixels.
+    """
     cv2.setNumThreads(1)
-    counts = {"train": options.num_train, "val": options.num_val}
     jobs = [
         (split, kind, i)
         for split in counts
@@ -115,18 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for split, kind, index in tqdm(jobs, desc="rendering", unit="clip"):
         movement, arms = CLASSES[kind]
         name = actions.ACTION_NAMES[arms or movement].replace("/", " or ")
-        folder = options.output / split / name
+        folder = output / split / name
         folder.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(
-            np.random.SeedSequence([SEED, options.seed, ("train", "val").index(split), kind, index])
+            np.random.SeedSequence([SEED, seed, ("train", "val").index(split), kind, index])
         )
         write_video(
             folder / f"{split}_{kind:02d}_{index:04d}.mp4",
-            render_clip(rng, movement, arms, options.size),
-            *options.size,
+            render_clip(rng, movement, arms, size),
+            *size,
         )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

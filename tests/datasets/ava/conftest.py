@@ -10,13 +10,13 @@ from types import ModuleType
 
 import pytest
 
-from ava_det.datasets.ava import prepare as prepare_ava
+from ava_det.commands import prepare_ava
 from tests.support.range_server import Server, build_handler
 
 
 @pytest.fixture(scope="session")
 def prepare() -> ModuleType:
-    """The module of `data/ava/prepare.py`."""
+    """The module of `ava-det prepare-ava`."""
     return prepare_ava
 
 

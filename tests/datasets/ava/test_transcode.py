@@ -13,11 +13,12 @@ import av
 import numpy as np
 import pytest
 
+from ava_det.commands.transcode import main
 from ava_det.data.sampling import compute_clip_seconds
 from ava_det.datasets.ava import transcode
 from ava_det.datasets.ava.prepared_form import Form
 from ava_det.datasets.ava.source_video import TranscodeError
-from ava_det.datasets.ava.transcode import main, transcode_folder, transcode_video
+from ava_det.datasets.ava.transcode import transcode_folder, transcode_video
 from ava_det.video.decoding import DecodedFrame, FrameDecoder
 from ava_det.video.file import PREPARED_TAG, VideoReader
 from tests.support.numbered_video import STRIPES, read_number, write_numbered_video

@@ -1,0 +1,23 @@
+"""Names that command line options and config keys choose from.
+
+This file imports nothing, so that the parsers of all commands are built without the libraries
+behind the names.
+"""
+
+DETECTORS = ("auto", "detectron2", "faster_rcnn", "motion", "torchvision")  # of persons
+
+# evaluators that published mAP values come from; ava_det/evaluation/protocols.py has their settings
+PROTOCOL_NAMES = (
+    "activitynet-2020",
+    "activitynet-2019",
+    "activitynet-2018",
+    "pyslowfast",
+    "mmaction2",
+)
+
+# runtimes a network is exported for, with the suffix of the file
+EXPORT_FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
+EXPORT_PRECISIONS = ("fp32", "fp16")  # of the stored weights
+
+# what the demo and the Predictor load where no weights are named; a name of MODEL_ZOO.md
+DEFAULT_ACTION_WEIGHTS = "pyslowfast/SLOWFAST_32x2_R101_50_50"
