@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ava_det.checkpoint import load_weights, save_checkpoint
-from ava_det.commands.export import draw_inputs
-from ava_det.commands.info import format_table
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.config.networks import FAMILIES
 from ava_det.export import export_model
 from ava_det.models.build import BUILDERS, build_model
 from ava_det.models.cost import compute_cost
 from ava_det.models.inference_form import optimize_for_inference
+from ava_det.operations.export import draw_inputs
+from ava_det.operations.info import format_table
 
 # overrides that make each family small
 _RESNET = (

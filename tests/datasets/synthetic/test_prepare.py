@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
+from ava_det.commands.render import main
 from ava_det.datasets.synthetic import prepare
 
 SMALL = ("--num-train", "2", "--num-val", "1", "--seconds", "7", "--size", "96x80")
@@ -19,7 +20,7 @@ TEXTS = (
 
 
 def render(folder: Path, *options: str) -> dict[str, bytes]:
-    assert prepare.main(["--output", str(folder), *SMALL, *options]) == 0
+    assert main(["--output", str(folder), *SMALL, *options]) == 0
     return {name: (folder / name).read_bytes() for name in TEXTS}
 
 
@@ -120,7 +121,7 @@ def test_a_wrong_option_is_one_sentence(
     options: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        prepare.main(["--output", str(tmp_path / "out"), *options])
+        main(["--output", str(tmp_path / "out"), *options])
     assert stop.value.code == 2
     assert options[0] in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -130,5 +131,5 @@ def test_an_output_that_cannot_be_written_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert prepare.main(["--output", str(tmp_path / "file"), *SMALL]) == 2
+    assert main(["--output", str(tmp_path / "file"), *SMALL]) == 2
     assert str(tmp_path / "file") in capsys.readouterr().err
