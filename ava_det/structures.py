@@ -166,6 +166,8 @@ class ClipBatch(_ShapeRepr):
             the whole batch.
         labels: Float32 [K, C] multi-hot, or None if any clip is unlabeled.
         keyframes: The B keyframes, in the order of the clips.
+        long_term: Float32 [B, L, D], features of the persons in the seconds around each keyframe;
+            None for a network that reads none.
     """
 
     slow: Tensor | None
@@ -173,6 +175,13 @@ class ClipBatch(_ShapeRepr):
     rois: Tensor
     labels: Tensor | None
     keyframes: list[Keyframe]
+    long_term: Tensor | None = None
+
+    @property
+    def inputs(self) -> tuple[Tensor | None, ...]:
+        """Returns what the network is called with."""
+        clips = (self.slow, self.fast, self.rois)
+        return clips if self.long_term is None else (*clips, self.long_term)
 
     def __post_init__(self) -> None:
         _check(self.rois.ndim == 2 and self.rois.shape[1] == 5, self, "rois [K, 5]", self.rois)
@@ -187,6 +196,10 @@ class ClipBatch(_ShapeRepr):
                 f"labels [{len(self.rois)}, C]",
                 self.labels,
             )
+        if self.long_term is not None:
+            count = len(self.keyframes)
+            good = self.long_term.ndim == 3 and len(self.long_term) == count
+            _check(good, self, f"long_term [{count}, L, D]", self.long_term)
 
 
 @dataclass(repr=False)

@@ -214,6 +214,13 @@ def _pytorchvideo(names: list[str]) -> Table:
 
 def _mmaction2() -> Table:
     parts = {"conv1": "a", "conv2": "b", "conv3": "c", "downsample": "shortcut"}
+    attention = {
+        "st_feat_conv": "theta",
+        "lt_feat_conv": "phi",
+        "global_conv": "g",
+        "ln": "norm",
+        "out_conv": "out",
+    }
 
     def pathway(prefix: str | None) -> str:
         return _pathway("1" if prefix == "fast_path." else "0")
@@ -241,6 +248,15 @@ def _mmaction2() -> Table:
         (r"(?:roi_head\.bbox_head|cls_head)\.fc_cls\.(weight|bias)", r"head.projection.\1"),
         (r"roi_head\.bbox_head\.fc_cls\.0\.(weight|bias)", r"head.hidden.\1"),
         (r"roi_head\.bbox_head\.fc_cls\.2\.(weight|bias)", r"head.projection.\1"),
+        (
+            r"roi_head\.shared_head\.fbo\.(st|lt)_feat_conv\.(weight|bias)",
+            lambda m: f"head.fusion.{'short' if m[1] == 'st' else 'long'}.{m[2]}",
+        ),
+        (
+            r"roi_head\.shared_head\.fbo\.non_local_layer_(\d+)\."
+            r"(st_feat_conv|lt_feat_conv|global_conv|ln|out_conv)\.(?:conv\.)?(weight|bias)",
+            lambda m: f"head.fusion.layers.{int(m[1]) - 1}.{attention[m[2]]}.{m[3]}",
+        ),
     ]
 
 

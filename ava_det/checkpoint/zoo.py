@@ -108,6 +108,16 @@ ZOO: dict[str, PublishedWeights] = {
             f"{_MMACTION2}/slowonly/slowonly_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb/"
             "slowonly_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb_20220906-953ef5fe.pth"
         ),
+        "mmaction2/slowonly_lfb_nl_r50_4x16_v2.1": (
+            f"{_MMACTION2}/lfb/slowonly-lfb-nl_kinetics400-pretrained-r50_8xb12-4x16x1-20e"
+            "_ava21-rgb/slowonly-lfb-nl_kinetics400-pretrained-r50_8xb12-4x16x1-20e_ava21-rgb"
+            "_20220906-4c5b9f25.pth"
+        ),
+        "mmaction2/slowonly_lfb_max_r50_4x16_v2.1": (
+            f"{_MMACTION2}/lfb/slowonly-lfb-max_kinetics400-pretrained-r50_8xb12-4x16x1-20e"
+            "_ava21-rgb/slowonly-lfb-max_kinetics400-pretrained-r50_8xb12-4x16x1-20e_ava21-rgb"
+            "_20220906-4963135b.pth"
+        ),
         "mmaction2/slowonly_r50_8x8_tricks_ava_kinetics": (
             f"{_MMACTION2}/slowonly/"
             "slowonly_k700-pre-r50-context-temporal-max-nl-head_8xb8-8x8x1-focal-10e"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ava_det.config.checks import KeyChecks
+from ava_det.config.long_term import LongTermConfig
 from ava_det.config.networks import BLOCKS_PER_STAGE, FAMILIES, LATERALS
 
 _POSITIVE_WHOLE_KEYS = (
@@ -57,6 +58,7 @@ class ModelConfig:
     dropout: float = 0.5  # before the last layer, in training
     zero_init_last_gamma: bool = True  # false for very shallow networks and short schedules
     temporal_difference_init: bool = False  # half of the temporal filters see only change at first
+    long_term: LongTermConfig = field(default_factory=LongTermConfig)
 
     def __post_init__(self) -> None:
         check = KeyChecks(self, "model")
@@ -79,6 +81,15 @@ class ModelConfig:
         self.non_local_pool = list(self.non_local_pool)
         three = len(self.non_local_pool) == 3
         check.require("non_local_pool", three, "three numbers (T, H, W)")
+        self._check_long_term(check)
+
+    def _check_long_term(self, check: KeyChecks) -> None:
+        """Refuses what does not go together with a head that reads a bank."""
+        if not self.long_term.is_used:
+            return
+        check.require("head", self.head == "roi", "roi for model.long_term, which scores persons")
+        for key in ("roi_context", "roi_hidden_layer"):
+            check.require(key, not getattr(self, key), "false for a head with model.long_term")
 
     def _check_blocks(self, check: KeyChecks) -> None:
         """Refuses blocks of res4 that a network of this depth does not have."""

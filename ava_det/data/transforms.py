@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ava_det.boxes import clip_boxes, flip_boxes, jitter_boxes, scale_boxes
 from ava_det.data.color import ColorChange, change_colors, draw_color_change
+from ava_det.data.feature_bank import FeatureBank
 from ava_det.structures import ClipBatch
 from ava_det.video.pictures import resize_short_side
 
@@ -118,7 +119,11 @@ def apply_augmentation(
 
 
 def normalize_batch(
-    batch: ClipBatch, mean: list[float], std: list[float], device: torch.device
+    batch: ClipBatch,
+    mean: list[float],
+    std: list[float],
+    device: torch.device,
+    bank: FeatureBank | None = None,
 ) -> ClipBatch:
     """Moves a uint8 batch to a device and normalizes its clips.
 
@@ -127,6 +132,7 @@ def normalize_batch(
         mean: Mean of R, G and B in 0..1.
         std: Standard deviation of R, G and B in 0..1.
         device: Where the batch goes.
+        bank: Gives the features around each keyframe, for a network that reads them.
 
     Returns:
         Clips of float32, (x / 255 - mean) / std, with channels last in memory.
@@ -150,7 +156,11 @@ def normalize_batch(
 
     labels = None if batch.labels is None else batch.labels.to(device, non_blocking=True)
     rois = batch.rois.to(device, non_blocking=True)
-    return ClipBatch(normalize(batch.slow), normalize(batch.fast), rois, labels, batch.keyframes)
+    long_term = None
+    if bank is not None:
+        long_term = bank.cut_out_batch(batch.keyframes).to(device, non_blocking=True)
+    slow, fast = (normalize(frames) for frames in (batch.slow, batch.fast))
+    return ClipBatch(slow, fast, rois, labels, batch.keyframes, long_term)
 
 
 # OpenCV's own threads would compete with the loader's processes for the same cores.

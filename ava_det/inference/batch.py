@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +43,29 @@ def predict_batch(
     ]
 
 
+@torch.inference_mode()
+def compute_features(model: nn.Module, batch: ClipBatch, precision: str) -> list[Tensor]:
+    """Computes the features of the persons of a batch of clips: the input of the head's layers.
+
+    Args:
+        model: The network, an `ActionDetector` or its form for inference.
+        batch: Float clips on the model's device.
+        precision: fp32, or bf16 by autocast.
+
+    Returns:
+        Float32 [N, D] of each clip, on the CPU, in the order of the batch.
+    """
+    network: Any = model
+    with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        vectors = network.compute_features(batch.slow, batch.fast, batch.rois)
+    counts = [len(keyframe.boxes) for keyframe in batch.keyframes]
+    return list(vectors.float().cpu().split(counts))
+
+
 def flip_batch(batch: ClipBatch) -> ClipBatch:
     """Mirrors clips and their rois left to right.
 
-    The order of rows, labels and keyframes are those of `batch`.
+    The order of rows, labels, keyframes and the long-term features are those of `batch`.
     """
     clips = batch.fast if batch.slow is None else batch.slow
     assert clips is not None
@@ -52,7 +73,7 @@ def flip_batch(batch: ClipBatch) -> ClipBatch:
     slow, fast = (
         None if frames is None else frames.flip(-1) for frames in (batch.slow, batch.fast)
     )
-    return ClipBatch(slow, fast, rois, batch.labels, batch.keyframes)
+    return replace(batch, slow=slow, fast=fast, rois=rois)
 
 
 def average_views(views: Sequence[Sequence[Detections]]) -> list[Detections]:
@@ -87,5 +108,5 @@ def average_views(views: Sequence[Sequence[Detections]]) -> list[Detections]:
 def _score(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:
     """Returns scores float32 [K, C] on the CPU, after the sigmoid."""
     with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(batch.slow, batch.fast, batch.rois)
+        logits = model(*batch.inputs)
     return logits.float().sigmoid().cpu()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ava_det.boxes import clip_boxes, normalize_boxes
 from ava_det.data.clip_reader import ClipReader
+from ava_det.data.feature_bank import FeatureBank
 from ava_det.data.loader import collate
 from ava_det.data.transforms import Augmentation, apply_augmentation
-from ava_det.inference.batch import predict_batch
+from ava_det.inference.batch import compute_features, predict_batch
 from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
 
 
@@ -23,7 +25,8 @@ class ClipScorer:
         model: Is put into eval mode.
         clip_reader: Decides which frames around a keyframe the model sees.
         short_side: Of these frames, in pixels.
-        to_device: Converts a uint8 batch to what the model reads, such as `normalize_batch`.
+        to_device: Converts a uint8 batch to what the model reads, such as `normalize_batch`; for
+            a long-term head it takes the bank as `bank`.
         num_classes: Columns of the action scores.
         precision: fp32, or bf16 by autocast.
     """
@@ -33,7 +36,7 @@ class ClipScorer:
         model: nn.Module,
         clip_reader: ClipReader,
         short_side: int,
-        to_device: Callable[[ClipBatch], ClipBatch],
+        to_device: Callable[..., ClipBatch],
         num_classes: int,
         precision: str,
     ) -> None:
@@ -70,6 +73,28 @@ class ClipScorer:
             else Detections(keyframe.boxes, nothing, keyframe.person_scores, None, keyframe)
             for _, keyframe in clips
         ]
+
+    def compute_features(
+        self, clips: Sequence[tuple[np.ndarray, Keyframe]], size: tuple[int, int]
+    ) -> list[Tensor]:
+        """Computes the features of the persons of one batch, for a bank; see `score`.
+
+        Returns:
+            Float32 [N, D] of each clip; each must have a person.
+        """
+        made = [self._make_clip(frames, keyframe, size) for frames, keyframe in clips]
+        return compute_features(self.model, self._to_device(collate(made)), self._precision)
+
+    def with_bank(self, bank: FeatureBank) -> ClipScorer:
+        """Returns a scorer whose network, one with a long-term head, reads this bank."""
+        return ClipScorer(
+            self.model,
+            self.clip_reader,
+            self.short_side,
+            partial(self._to_device, bank=bank),
+            self._num_classes,
+            self._precision,
+        )
 
     def _predict(self, clips: Sequence[Clip]) -> list[Detections]:
         return predict_batch(self.model, self._to_device(collate(clips)), self._precision)

@@ -89,4 +89,27 @@ class ListedPersons:
         return inside
 
 
-PersonsOfVideo = DetectedPersons | ListedPersons
+class RememberedPersons:
+    """Returns the persons that an earlier pass found, and detects those of other keyframes.
+
+    Args:
+        found: By the earlier pass.
+        detected: Detects the rest, in the same video.
+    """
+
+    needs_picture = True
+
+    def __init__(self, found: PersonBoxes, detected: DetectedPersons) -> None:
+        self.video_id = detected.video_id
+        self._found = found
+        self._detected = detected
+
+    def find(self, inputs: Sequence[KeyframeInput], size: tuple[int, int]) -> list[Persons]:
+        """Finds the persons of keyframes; see `DetectedPersons.find`."""
+        keys = [KeyframeKey.at(self.video_id, one.timestamp) for one in inputs]
+        absent = [one for one, key in zip(inputs, keys, strict=True) if key not in self._found]
+        detected = iter(self._detected.find(absent, size))
+        return [self._found[key] if key in self._found else next(detected) for key in keys]
+
+
+PersonsOfVideo = DetectedPersons | ListedPersons | RememberedPersons

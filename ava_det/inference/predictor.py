@@ -21,8 +21,9 @@ from ava_det.device.precision import resolve_precision
 from ava_det.device.select import prepare_torch
 from ava_det.inference.arguments import check_times
 from ava_det.inference.clip_scorer import ClipScorer
+from ava_det.inference.first_pass import FirstPass, load_first_pass
 from ava_det.inference.live import LiveWatcher
-from ava_det.inference.persons import DetectedPersons
+from ava_det.inference.persons import DetectedPersons, PersonsOfVideo
 from ava_det.inference.pretrained import (
     DEFAULT_THRESHOLD,
     choose_config,
@@ -64,6 +65,7 @@ class Predictor:
         precision: See `ClipScorer`.
         label_map: Action id (1-based) to name; the ids by default.
         thresholds: Action id to the score from which the action is shown; 0.5 by default.
+        first_pass: Fills the bank of a model with a long-term head; None for other models.
 
     Attributes:
         start_second: See above.
@@ -85,12 +87,14 @@ class Predictor:
         precision: str = "fp32",
         label_map: Mapping[int, str] | None = None,
         thresholds: Mapping[int, float] | None = None,
+        first_pass: FirstPass | None = None,
     ) -> None:
         ids = range(1, num_classes + 1)
         self._scorer = ClipScorer(model, clip_reader, short_side, to_device, num_classes, precision)
         self._persons = persons if isinstance(persons, Mapping) else check_detector(persons)
         self._min_person_score = min_person_score
         self._batch_size = batch_size
+        self._first_pass = first_pass
         self.start_second = start_second
         self.label_map = dict(label_map or {number: str(number) for number in ids})
         self.thresholds = dict(thresholds or dict.fromkeys(self.label_map, DEFAULT_THRESHOLD))
@@ -145,6 +149,7 @@ class Predictor:
             resolve_precision(settings.precision, place),
             network.label_map,
             network.thresholds,
+            load_first_pass(settings, place),
         )
 
     def __call__(
@@ -208,14 +213,32 @@ class Predictor:
             ValueError: A time is not possible, or the box file does not fit the video.
         """
         check_times(every, start, end, smooth)
-        run = self._begin_run(reader, every, start, end)
-        return run.watch(ScoreSmoother(smooth), stop)
+        return self._watch(reader, every, start, end, smooth, stop)
+
+    def _watch(
+        self,
+        reader: FrameReader,
+        every: float,
+        start: float,
+        end: float,
+        smooth: float,
+        stop: Event | None,
+    ) -> Iterator[ShownFrame]:
+        yield from self._begin_run(reader, every, start, end).watch(ScoreSmoother(smooth), stop)
 
     def _begin_run(self, reader: FrameReader, every: float, start: float, end: float) -> VideoRun:
+        """Prepares the pass that yields; of a model with a bank this is the second one."""
+        scorer = self._scorer
+        persons: PersonDetector | PersonBoxes | PersonsOfVideo = self._persons
+        if self._first_pass is not None:
+            bank, persons = self._first_pass.run(
+                reader, self._persons, self._min_person_score, self._batch_size, start, end
+            )
+            scorer = scorer.with_bank(bank)
         return VideoRun(
             reader,
-            self._scorer,
-            self._persons,
+            scorer,
+            persons,
             self._min_person_score,
             self._batch_size,
             every,
@@ -234,9 +257,19 @@ class Predictor:
             Action scores float32 [N, C], after the sigmoid; column = action id - 1.
 
         Raises:
-            ValueError: A shape or a dtype is another, or a box is empty.
+            ValueError: A shape or a dtype is another, or a box is empty; or the model has a
+                long-term head.
         """
+        self._require_single_pass("predict_clip scores one clip")
         return self._scorer.score_frames(frames, boxes)
+
+    def _require_single_pass(self, use: str) -> None:
+        """Refuses a use in which the whole video is not there."""
+        if self._first_pass is not None:
+            raise ValueError(
+                f"{use}: expected a model without a long-term head (model.long_term), which reads "
+                "a whole video first"
+            )
 
     @property
     def num_ticks(self) -> int:
@@ -263,8 +296,10 @@ class Predictor:
             stop: See `watch`.
 
         Raises:
-            ValueError: Persons come from a file, or a time is not possible.
+            ValueError: Persons come from a file, a time is not possible, or the model has a
+                long-term head.
         """
+        self._require_single_pass("a live source has no end")
         if isinstance(self._persons, Mapping):
             raise ValueError("a live source has no box file: expected a person detector")
         check_times(every, 0.0, np.inf, smooth)

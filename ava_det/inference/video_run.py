@@ -6,11 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from threading import Event
 
 import numpy as np
+from torch import Tensor
 
+from ava_det.data.feature_bank import FeatureBank
 from ava_det.detectors import PersonDetector
 from ava_det.detectors.keyframe_boxes import NUM_SAMPLES, keyframe_grid
 from ava_det.inference.clip_scorer import ClipScorer
-from ava_det.inference.persons import DetectedPersons, ListedPersons, PersonsOfVideo
+from ava_det.inference.persons import (
+    DetectedPersons,
+    ListedPersons,
+    PersonsOfVideo,
+    RememberedPersons,
+)
 from ava_det.inference.prefetch import prefetch
 from ava_det.inference.smoothing import ScoreSmoother
 from ava_det.inference.streaming import (
@@ -22,7 +29,7 @@ from ava_det.inference.streaming import (
     read_keyframes,
     warn_of_faults,
 )
-from ava_det.structures import Detections, Keyframe, PersonBoxes
+from ava_det.structures import Detections, Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.tracking.linker import TrackLinker
 from ava_det.video.reader import FrameReader
 from ava_det.video.sources import video_id_of
@@ -37,24 +44,27 @@ class VideoRun:
     Args:
         reader: The video.
         scorer: Scores the actions.
-        persons: A detector, or the boxes of a file.
+        persons: A detector, the boxes of a file, or what an earlier run found.
         min_person_score: Persons with a lower score are left out.
         batch_size: Keyframes that go through the model together.
         every: Seconds between keyframes.
         start: Seconds of the file.
         end: Seconds of the file.
+        tells_faults: Whether damage is told at the end; a first of two passes leaves it to the
+            second.
     """
 
     def __init__(
         self,
         reader: FrameReader,
         scorer: ClipScorer,
-        persons: PersonDetector | PersonBoxes,
+        persons: PersonDetector | PersonBoxes | PersonsOfVideo,
         min_person_score: float,
         batch_size: int,
         every: float,
         start: float,
         end: float,
+        tells_faults: bool = True,
     ) -> None:
         self._reader = reader
         self._scorer = scorer
@@ -62,6 +72,7 @@ class VideoRun:
         self._min_person_score = min_person_score
         self._batch_size = batch_size
         self._every = every
+        self._tells_faults = tells_faults
         self._first = reader.start_second + start
         self._last = reader.start_second + end
 
@@ -73,7 +84,39 @@ class VideoRun:
             ValueError: The video ends before `start`, or the box file does not fit it.
         """
         linker = TrackLinker()
+        size = self._scorer.clip_reader.find_size(self._reader)
+        for clips in self._read_clips(self._begin()):
+            yield from map(linker.link, self._scorer.score(clips, size))
+
+    def fill(self, bank: FeatureBank) -> PersonsOfVideo:
+        """Puts the features of the persons of every keyframe in a bank.
+
+        Returns:
+            The persons, who need not be detected again.
+
+        Raises:
+            VideoError: The file cannot be read.
+            ValueError: The video ends before `start`, or the box file does not fit it.
+        """
         persons = self._begin()
+        size = self._scorer.clip_reader.find_size(self._reader)
+        keyframes: list[Keyframe] = []
+        features: list[Tensor] = []
+        found: dict[KeyframeKey, Persons] = {}
+        for clips in self._read_clips(persons):
+            for _, keyframe in clips:
+                found[keyframe.key] = Persons(keyframe.boxes, keyframe.person_scores)
+            peopled = [(frames, keyframe) for frames, keyframe in clips if len(keyframe.boxes)]
+            if peopled:
+                features += self._scorer.compute_features(peopled, size)
+                keyframes += [keyframe for _, keyframe in peopled]
+        bank.add_video(persons.video_id, keyframes, features)
+        if isinstance(persons, DetectedPersons):
+            return RememberedPersons(found, persons)
+        return persons
+
+    def _read_clips(self, persons: PersonsOfVideo) -> Iterator[list[tuple[np.ndarray, Keyframe]]]:
+        """Yields the clips of all keyframes and their persons, in batches."""
         keyframes = read_keyframes(
             self._reader,
             self._choose_keyframes(persons),
@@ -89,10 +132,12 @@ class VideoRun:
                 continue
             pending.append(keyframe)
             if len(pending) == self._batch_size:
-                yield from map(linker.link, self._predict(pending, persons))
+                yield find_persons(pending, self._reader, persons, self._min_person_score)
                 pending = []
-        yield from map(linker.link, self._predict(pending, persons))
-        warn_of_faults(self._reader, lost)
+        if pending:
+            yield find_persons(pending, self._reader, persons, self._min_person_score)
+        if self._tells_faults:
+            warn_of_faults(self._reader, lost)
 
     def watch(self, smoother: ScoreSmoother, stop: Event | None) -> Iterator[ShownFrame]:
         """Yields every frame with its detections, until `stop` is set.
@@ -154,6 +199,8 @@ class VideoRun:
                 f"{reader.find_end() - reader.start_second:.1f} s, "
                 f"received {self._first - reader.start_second:g}"
             )
+        if isinstance(self._persons, PersonsOfVideo):
+            return self._persons
         video_id = video_id_of(reader.path)
         if isinstance(self._persons, Mapping):
             return ListedPersons(self._persons, video_id)
@@ -194,10 +241,25 @@ def predict_keyframes(
     Returns:
         One Detections per keyframe.
     """
+    clips = find_persons(inputs, reader, persons, min_person_score)
+    return scorer.score(clips, scorer.clip_reader.find_size(reader))
+
+
+def find_persons(
+    inputs: Sequence[KeyframeInput],
+    reader: FrameReader,
+    persons: PersonsOfVideo,
+    min_person_score: float,
+) -> list[tuple[np.ndarray, Keyframe]]:
+    """Finds the persons of keyframes; arguments as for `predict_keyframes`.
+
+    Returns:
+        The frames of each clip, and its keyframe with the persons.
+    """
     size = (reader.width, reader.height)
     clips = []
     for one, (boxes, scores) in zip(inputs, persons.find(inputs, size), strict=True):
         sure = scores >= min_person_score
         keyframe = Keyframe(persons.video_id, one.timestamp, boxes[sure], None, scores[sure], size)
         clips.append((one.frames, keyframe))
-    return scorer.score(clips, scorer.clip_reader.find_size(reader))
+    return clips

@@ -12,6 +12,7 @@ from ava_det.config.model import ModelConfig
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.backbone import Backbone
 from ava_det.models.classification_head import ClassificationHead
+from ava_det.models.long_term_head import LongTermDetector, LongTermHead
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.slowfast import SlowFast
 
@@ -20,7 +21,8 @@ def build_model(config: Config) -> nn.Module:
     """Builds the network of `config.model`, in float32 on the CPU.
 
     Returns:
-        A module whose call `model(slow=None, fast=None, rois=None)` gives logits.
+        A module whose call `model(slow=None, fast=None, rois=None)` gives logits; one with a
+        long-term head takes the bank as its fourth argument.
     """
     model = config.model
     backbone = BUILDERS[model.backbone](model)
@@ -32,6 +34,8 @@ def build_model(config: Config) -> nn.Module:
             window=backbone.pool_window,
         )
         return ActionClassifier(backbone, head)
+    if model.long_term.is_used:
+        return LongTermDetector(backbone, _build_long_term_head(model, backbone))
     roi_head = RoIHead(
         backbone.out_channels,
         model.num_classes,
@@ -73,6 +77,24 @@ BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "fast_only": _build_slowfast,
     "i3d": _build_slowfast,
 }
+
+
+def _build_long_term_head(model: ModelConfig, backbone: Backbone) -> LongTermHead:
+    bank = model.long_term
+    return LongTermHead(
+        backbone.out_channels,
+        model.num_classes,
+        backbone.feature_stride,
+        operator=bank.operator,
+        bank_channels=bank.bank_channels,
+        fusion_channels=bank.channels,
+        num_layers=bank.layers,
+        fusion_dropout=bank.dropout,
+        aligned=model.roi_aligned,
+        resolution=model.roi_resolution,
+        dropout=model.dropout,
+        time_pool=model.roi_time_pool,
+    )
 
 
 def to_device(model: nn.Module, device: torch.device) -> nn.Module:

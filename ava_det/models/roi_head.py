@@ -29,6 +29,9 @@ class RoIHead(nn.Module):
         time_pool: `mean` or `max`.
         context: Whether the whole clip's features are appended to each box's.
         hidden_layer: Whether one more linear layer and a ReLU come before the last layer.
+
+    Attributes:
+        num_features: Width of what `pool` gives for each box.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class RoIHead(nn.Module):
         self.time_pool = time_pool
         self.context = context
         width = sum(in_channels) * (2 if context else 1)
+        self.num_features = width
         self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Linear(width, width) if hidden_layer else None
         self.projection = nn.Linear(width, num_classes)
