@@ -99,11 +99,12 @@ def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) 
         ConfigError: A key differs.
     """
     settings = config_to_dict(config)
+    defaults = config_to_dict(Config())  # of keys that are younger than the export
     model_keys = [key for key in settings["model"] if key not in ONLY_OF_TRAINING]
     data_keys = ["clip_fps", *SEEN_BY_DETECTORS["pyslowfast"]]
     keys = [("model", key) for key in model_keys] + [("data", key) for key in data_keys]
     for section, key in keys:
-        expected = exported.get(section, {}).get(key)
+        expected = exported.get(section, {}).get(key, defaults[section][key])
         received = settings[section][key]
         if received != expected:
             raise ConfigError(

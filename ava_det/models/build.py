@@ -87,6 +87,7 @@ def _build_long_term_head(model: ModelConfig, backbone: Backbone) -> LongTermHea
         backbone.feature_stride,
         operator=bank.operator,
         bank_channels=bank.bank_channels,
+        num_places=bank.window_seconds * bank.persons_per_second,
         fusion_channels=bank.channels,
         num_layers=bank.layers,
         fusion_dropout=bank.dropout,

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ava_det.models.long_term_head import LongTermDetector
+
 
 @dataclass(frozen=True)
 class StageCost:
@@ -79,10 +81,14 @@ def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int =
     ]
     clip = torch.empty(1, 3, num_slow_frames, size, size, device="meta")
     fast = torch.empty(1, 3, num_slow_frames * alpha, size, size, device="meta")
+    inputs = [clip, fast, torch.empty(1, 5, device="meta")]
+    if isinstance(model, LongTermDetector):
+        head = model.head
+        inputs.append(torch.empty(1, head.num_places, head.bank_channels, device="meta"))
     counter = FlopCounterMode(display=False)
     try:
         with counter, torch.no_grad():
-            model.eval()(clip, fast, torch.empty(1, 5, device="meta"))
+            model.eval()(*inputs)
     except RuntimeError as error:
         raise ValueError(
             f"size {size}: too small for this network ({str(error).splitlines()[0]})"

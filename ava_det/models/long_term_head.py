@@ -118,6 +118,7 @@ class LongTermHead(RoIHead):
         feature_stride: See `RoIHead`.
         operator: non_local, avg or max.
         bank_channels: Of the bank's features.
+        num_places: Persons that the bank around a clip has room for; the cost depends on it alone.
         fusion_channels: That persons and bank are reduced to; non_local alone.
         num_layers: Of attention; non_local alone.
         fusion_dropout: Of non_local, in training.
@@ -135,6 +136,7 @@ class LongTermHead(RoIHead):
         *,
         operator: str,
         bank_channels: int,
+        num_places: int = 300,
         fusion_channels: int = 512,
         num_layers: int = 2,
         fusion_dropout: float = 0.2,
@@ -156,6 +158,7 @@ class LongTermHead(RoIHead):
         )
         width = sum(in_channels)
         self.bank_channels = bank_channels
+        self.num_places = num_places
         self.fusion: NonLocalFusion | PooledFusion
         if operator == "non_local":
             self.fusion = NonLocalFusion(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ava_det.checkpoint import load_checkpoint
-from ava_det.config import Config, config_to_dict, load_config
+from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.config.networks import FAMILIES
 from ava_det.data.build import build_clip_reader, load_label_map_for
 from ava_det.data.loader import collate
@@ -30,6 +30,10 @@ def run(args: argparse.Namespace) -> int:
         {"--weights": args.weights, "--config": args.config, "--video": args.video},
     )
     config = load_config(args.config, args.overrides)
+    if config.model.long_term.is_used:
+        raise ConfigError(
+            "model.long_term: expected operator none, a head that reads a bank is not exported"
+        )
     video = args.video or find_first_video(config)
     checks = [draw_inputs(config, 2, 3), draw_inputs(config, 1, 0), draw_inputs(config, 3, 1)]
     if video is not None:

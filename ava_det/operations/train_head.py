@@ -97,11 +97,16 @@ def load_frozen(config: Config) -> ActionDetector:
     """Builds the config's network with its initial weights, whatever classes they were trained for.
 
     Raises:
-        ConfigError: The network's head does not score persons, or there are no weights.
+        ConfigError: The network's head does not score persons or reads a bank, or there are no
+            weights.
     """
     if config.model.head != "roi":
         raise ConfigError(
             f"model.head: expected roi, which scores each person, received {config.model.head!r}"
+        )
+    if config.model.long_term.is_used:
+        raise ConfigError(
+            "model.long_term: expected operator none, a head for own classes reads no bank"
         )
     if config.weights is None:
         raise ConfigError(

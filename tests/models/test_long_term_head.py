@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ava_det.checkpoint import load_weights
+from ava_det.commands.export import main as export_main
+from ava_det.config import ConfigError, load_config
+from ava_det.models.build import build_model
+from ava_det.models.cost import compute_cost
 from ava_det.models.long_term_head import OPERATORS, LongTermHead
+from ava_det.operations.train_head import load_frozen
 from tests.support.parity import BOXES, load_fixture, make_state_dict
 
 PLACES = 12
@@ -113,6 +118,47 @@ def test_every_parameter_learns(operator: str) -> None:
     assert all(
         head.get_parameter(name).grad.abs().sum() > 0 for name in dead if "phi.b" not in name
     )  # type: ignore[union-attr]
+
+
+LFB = "configs/ava/mmaction2/slowonly_lfb_nl_r50_4x16_v2.1.yaml"
+
+
+def test_a_config_builds_it_and_its_cost_is_counted() -> None:
+    costs = []
+    for operator in ("none", "avg", "non_local"):
+        config = load_config(LFB, [f"model.long_term.operator={operator}"])
+        with torch.device("meta"):
+            model = build_model(config)
+        costs.append(compute_cost(model, 4, 8, 224))
+    plain, pooled, attended = costs
+    assert pooled.params_m - plain.params_m == pytest.approx(80 * 2048 / 1e6)
+    assert attended.params_m - pooled.params_m == pytest.approx(
+        (4_408_913 - 81 * 2561 + 80 * 2561 - 80 * 4097) / 1e6
+    )
+    # 300 places through the layer that reduces them, phi and g of two layers
+    reduced = 300 * (2048 * 512 + 4 * 512 * 512) / 1e9
+    assert attended.gmacs - plain.gmacs == pytest.approx(reduced, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("model.head=classification", "model.head: expected roi for model.long_term"),
+        ("model.roi_context=true", "model.roi_context: expected false for a head with"),
+        ("model.long_term.operator=nonlocal", "did you mean non_local"),
+        ("model.long_term.layers=0", "model.long_term.layers: expected a whole number"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_one_sentence(override: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(LFB, [override])
+
+
+def test_own_classes_and_exports_have_no_bank() -> None:
+    with pytest.raises(ConfigError, match="a head for own classes reads no bank"):
+        load_frozen(load_config(LFB))
+    arguments = ["--config", LFB, "--weights", "x.pt", "--format", "onnx", "--output", "x.onnx"]
+    assert export_main(arguments) == 2
 
 
 def test_no_boxes_give_no_logits() -> None:

@@ -11,11 +11,7 @@ from __future__ import annotations
 
 import json
 import zlib
-<<<<<<< HEAD
 from collections.abc import Collection
-=======
-from collections.abc import Iterable
->>>>>>> 9f87b0d (A long-term feature bank head with MMAction2's weights: a first pass fills the bank, the second reads it)
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +40,6 @@ def load_fixture(name: str) -> dict[str, Any]:
 
 
 def make_state_dict(
-<<<<<<< HEAD
     shapes: dict[str, list[int]], norms: Collection[str] | None = None
 ) -> dict[str, Tensor]:
     """Weights under the names of a fixture; `norms` are the owners of a norm's weight and bias, by
@@ -53,13 +48,6 @@ def make_state_dict(
     if norms is None:
         marks = [name for name in shapes if name.endswith(".running_var")]
         norms = {name.removesuffix(".running_var") for name in marks}
-=======
-    shapes: dict[str, list[int]], norm_stems: Iterable[str] = ()
-) -> dict[str, Tensor]:
-    """Weights under the names of `shapes`; `norm_stems`: norms without running statistics."""
-    norms = {name.removesuffix(".running_var") for name in shapes if name.endswith(".running_var")}
-    norms |= set(norm_stems)
->>>>>>> 9f87b0d (A long-term feature bank head with MMAction2's weights: a first pass fills the bank, the second reads it)
     return {
         name: torch.from_numpy(_draw(name, tuple(shape), norms)) for name, shape in shapes.items()
     }
