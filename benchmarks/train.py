@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ava_det.models.build import to_device
-from ava_det.tasks.action_detection import build_optimizer
+from ava_det.tasks.recipe import build_optimizer
 from benchmarks.machine import measure_in_turns, measure_kept_memory
 from benchmarks.network import (
     Inputs,

@@ -16,18 +16,21 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-import torch
-
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config
 from ava_det.data.loader import ClipLoader
 from ava_det.formats.annotations import keyframes_from_annotations
 from ava_det.inference.trained_model import load_carried_label_map
-from ava_det.tasks.action_detection import build_evaluation
-from ava_det.tasks.run_folder import RunFolder, describe_metrics
+from ava_det.tasks.action_detection import (
+    build_action_loss,
+    build_action_model,
+    build_evaluation,
+    build_preparation,
+)
+from ava_det.tasks.run_folder import describe_metrics
 from ava_det.tasks.sample_sheet import SampleSheet
 from ava_det.tasks.splits import Split, build_split, build_train_loader, choose_label_map
-from ava_det.tasks.training_run import Task, make_training_parser, run_training
+from ava_det.tasks.training_run import Task, TrainingRun, make_training_parser, run_training
 from ava_det.video.sources import find_videos
 
 
@@ -42,22 +45,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_training(make_parser().parse_intermixed_args(argv), build_task, describe_metrics)
 
 
-def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:
-    """Builds the task: actions of the boxes of data.train, scored as frame mAP on data.val."""
+def build_task(run: TrainingRun) -> Task:
+    """Builds the training on the actions of data.train, scored as frame mAP on data.val."""
+    config = run.config
+    device = run.device
+    model = build_action_model(run)
     carried = None if config.weights is None else load_carried_label_map(config.weights)
     if carried is not None and max(carried) > config.model.num_classes:
         carried = None  # such weights only begin the training: their head does not fit
     label_map = choose_label_map(config, carried)
     split = build_split(config, "val", device)
     show = partial(
-        build_sample_sheet(config, split, label_map).save, path=folder.path / "samples.png"
+        build_sample_sheet(config, split, label_map).save, path=run.folder.path / "samples.png"
     )
 
     def build_loader() -> ClipLoader:
         return build_train_loader(config, build_split(config, "train", device))
 
     return Task(
-        label_map, build_evaluation(config, split, label_map, folder, device, show), build_loader
+        model,
+        build_action_loss(config, run.precision),
+        build_preparation(config, device),
+        build_loader,
+        build_evaluation(config, split, label_map, run.folder, device, show),
+        ("mAP",),
+        {"label_map": dict(label_map)},
     )
 
 

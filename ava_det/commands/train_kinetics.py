@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import torch
-
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import Config
-from ava_det.tasks.run_folder import RunFolder
-from ava_det.tasks.training_run import Task, make_training_parser, run_training
+from ava_det.tasks.action_detection import (
+    build_action_loss,
+    build_action_model,
+    build_preparation,
+)
+from ava_det.tasks.training_run import Task, TrainingRun, make_training_parser, run_training
 from ava_det.tasks.video_classification import (
     build_video_evaluation,
     build_video_loader,
@@ -41,11 +42,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_training(make_parser().parse_intermixed_args(argv), build_task, describe)
 
 
-def build_task(config: Config, folder: RunFolder, device: torch.device) -> Task:
-    """Builds the task: the class of each video of data.train, scored as top-1 and top-5."""
+def build_task(run: TrainingRun) -> Task:
+    """Builds the training on the class of each video of data.train, scored as top-1 on data.val."""
+    config = run.config
+    model = build_action_model(run)
     classes = load_video_classes(config)
-    evaluate = build_video_evaluation(config, "val", classes, folder.path, device)
-    return Task(classes, evaluate, partial(build_video_loader, config, "train", classes))
+    return Task(
+        model,
+        build_action_loss(config, run.precision),
+        build_preparation(config, run.device),
+        partial(build_video_loader, config, "train", classes),
+        build_video_evaluation(config, "val", classes, run.folder.path, run.device),
+        ("top1",),
+        {"label_map": dict(classes)},
+    )
 
 
 def describe(metrics: dict[str, Any], folder: str) -> str:

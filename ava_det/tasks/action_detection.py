@@ -1,4 +1,4 @@
-"""A config to what training and evaluation are handed."""
+"""Builds what training and evaluation of an action detector need from a config."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from ava_det.checkpoint import load_weights
 from ava_det.config import Config, ConfigError
 from ava_det.data.loader import ClipLoader
 from ava_det.data.sampling import EXTRACTED_GRIDS
@@ -19,60 +20,65 @@ from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks
 from ava_det.evaluation import AvaEvaluator, protocol_named
 from ava_det.inference.batch import average_views, predict_batch
-from ava_det.structures import Detections
+from ava_det.models.build import build_model, to_device
+from ava_det.structures import ClipBatch, Detections
 from ava_det.tasks.run_folder import RunFolder
 from ava_det.tasks.splits import Split, build_eval_loader
-from ava_det.training.loop import LoopSettings
-from ava_det.training.loss import LossSettings
-from ava_det.training.optimizer import build_optimizer as build_plain_optimizer
-from ava_det.training.optimizer import compute_lr
+from ava_det.tasks.training_run import TrainingRun
+from ava_det.training.loss import ActionLoss
 
 logger = logging.getLogger("ava_det")
 
 
-def build_optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
-    train = config.train
-    return build_plain_optimizer(
-        model, train.optimizer, train.lr, train.momentum, train.nesterov, train.weight_decay
-    )
+def build_action_model(run: TrainingRun) -> nn.Module:
+    """Builds the network of a config, with the weights that training begins or goes on with.
+
+    Args:
+        run: The run; its `config.weights` may lack the head where the run trains.
+
+    Returns:
+        The network, on the run's device.
+
+    Raises:
+        WeightsError: The weights do not fit.
+    """
+    config = run.config
+    model = build_model(config)
+    if run.checkpoint is not None:
+        load_weights(model, run.checkpoint)
+    elif config.weights is not None:
+        allowed = () if run.eval_only else ("head",)
+        report = load_weights(model, config.weights, allow_missing=allowed)
+        if is_main_process():
+            lacks = report.missing or report.wrong_shape
+            ending = "; what did not fit starts untrained" if lacks else ""
+            print(f"{config.weights}: {report}{ending}")
+    return to_device(model, run.device)
 
 
-def build_schedule(config: Config) -> Callable[[float], float]:
-    """Fractional epoch -> learning rate."""
-    train = config.train
-    return partial(
-        compute_lr,
-        lr=train.lr,
-        num_epochs=train.epochs,
-        warmup_epochs=train.warmup_epochs,
-        schedule=train.schedule,
-        steps=train.steps,
-    )
+def build_action_loss(config: Config, precision: str) -> ActionLoss:
+    """Returns the loss of a config, of actions or of exclusive classes (head: classification).
 
-
-def build_loop_settings(config: Config, precision: str) -> LoopSettings:
-    """precision: fp32 or bf16, what `config.precision` means on the device that trains."""
+    Args:
+        config: Its `train` section says which actions count and how.
+        precision: fp32 or bf16, what `config.precision` means on the device that trains.
+    """
     train = config.train
     columns = (
         None if train.action_ids is None else [action_id - 1 for action_id in train.action_ids]
     )
     is_classifier = config.model.head == "classification"
-    return LoopSettings(
-        num_epochs=train.epochs,
-        clip_grad_norm=train.clip_grad_norm,
-        freeze_bn=train.freeze_bn,
-        loss=LossSettings(
-            precision,
-            columns,
-            train.focal_gamma,
-            config.model.num_classes if is_classifier else None,
-        ),
-        log_every=train.log_every,
-        eval_every=train.eval_every,
-        save_every=train.save_every,
-        micro_batches=train.micro_batches,
-        metric="top1" if is_classifier else "mAP",
+    return ActionLoss(
+        precision,
+        columns,
+        train.focal_gamma,
+        config.model.num_classes if is_classifier else None,
     )
+
+
+def build_preparation(config: Config, device: torch.device) -> Callable[[ClipBatch], ClipBatch]:
+    """Returns a function that puts a batch onto the device and normalizes it."""
+    return partial(normalize_batch, mean=config.data.mean, std=config.data.std, device=device)
 
 
 def build_evaluation(
@@ -83,11 +89,19 @@ def build_evaluation(
     device: torch.device,
     show: Callable[[list[Detections]], None] | None = None,
 ) -> Callable[[nn.Module], dict[str, Any]]:
-    """A function that scores a model on a split, writes detections.csv and metrics.json, and
-    returns the metrics.
+    """Returns a function that scores a model, writes the results and returns the metrics.
 
-    show: is handed all detections of each evaluation, on the main process. Without labels mAP is
-    null: the detections are written all the same.
+    Args:
+        config: How clips are read and scored.
+        split: Which keyframes are scored. Without labels mAP is null: the detections are written
+            all the same.
+        label_map: Action id, from 1 -> name.
+        run_folder: Where detections.csv and metrics.json are written.
+        device: Of the model.
+        show: Called with all detections of each evaluation, on the main process.
+
+    Raises:
+        ConfigError: eval.protocol is not known.
     """
     try:
         protocol_named(config.eval.protocol)
@@ -104,8 +118,9 @@ def build_evaluation(
         and is_main_process()
     ):
         logger.warning(
-            f"{data.video_dir}: videos made by transcode.py, smaller and at another rate than the weights of "
-            f"data.frame_grid {data.frame_grid} have seen: expect lower scores, use the original videos"
+            f"{data.video_dir}: videos made by transcode.py, smaller and at another rate than the "
+            f"weights of data.frame_grid {data.frame_grid} have seen: expect lower scores, use the "
+            "original videos"
         )
 
     def score(model: nn.Module, loader: ClipLoader, short_side: int) -> list[Detections]:
@@ -150,7 +165,7 @@ def build_evaluation(
 def compute_metrics(
     detections: Sequence[Detections], split: Split, label_map: dict[int, str], protocol: str
 ) -> dict[str, Any]:
-    """The content of metrics.json."""
+    """Computes the content of metrics.json, with the split's own facts and warnings."""
     if split.annotations is None or not split.is_labeled:
         per_class = {
             str(i): {"name": name, "AP": None, "num_gt": 0} for i, name in label_map.items()
@@ -169,7 +184,8 @@ def compute_metrics(
         ignored = split.excluded & {k.key for k in split.keyframes}
         if ignored and protocol_named(protocol).exclusion == "nothing":
             metrics["warnings"].append(
-                f"{protocol} uses no exclusion list: the {len(ignored)} annotated keyframes on it were scored"
+                f"{protocol} uses no exclusion list: the {len(ignored)} annotated keyframes on it "
+                "were scored"
             )
     metrics["warnings"] = [*split.warnings, *metrics["warnings"]]
     return {

@@ -1,16 +1,15 @@
-"""A config to what the training of a person detector is handed: network, frames with boxes, losses,
-evaluation.
-"""
+"""Builds what the training of a person detector needs: network, frames, losses and evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError
@@ -19,32 +18,72 @@ from ava_det.data.clip_reader import ClipReader
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler
-from ava_det.data.transforms import draw_training_augmentation
+from ava_det.data.transforms import MID_GRAY, draw_training_augmentation
 from ava_det.detectors.faster_rcnn import (
     FasterRCNN,
     FasterRCNNDetector,
     InputRule,
+    describe_faster_rcnn,
     load_faster_rcnn,
 )
 from ava_det.detectors.keyframe_boxes import compute_recall, detect_persons
 from ava_det.distributed import is_main_process, merge_over_ranks, rank, world_size
 from ava_det.evaluation.person_ap import compute_person_ap
+from ava_det.files import write_json
 from ava_det.formats.annotations import write_boxes
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.tasks.run_folder import RunFolder
 from ava_det.tasks.splits import build_split
+from ava_det.tasks.training_run import Task, TrainingRun
+from ava_det.training.loss import StepLoss
 
 SURE = 0.8  # the score at which the paper's detector is judged and used
 # long side over short side up to which a frame is not shrunk further: training has no limit
 WIDEST = 3.0
+METRICS = ("AP", "AP50", "AP75", "recall", "precision")
 
 
-def build_person_detector(config: Config) -> tuple[FasterRCNN, InputRule]:
-    """The network to train, on the CPU, with one class, and the rule by which it sees frames.
+def build_person_task(run: TrainingRun) -> Task:
+    """Builds the training of a person detector on data.train, scored as AP on data.val."""
+    config = run.config
+    model, rule = build_person_detector(run)
+    model = model.to(run.device)
 
-    With `weights` it is the network of that file, whose scores and boxes of persons stay; without,
-    that of the `detector` section with random weights.
+    def to_device(batch: ClipBatch) -> ClipBatch:
+        slow = None if batch.slow is None else batch.slow.to(run.device, non_blocking=True)
+        rois = batch.rois.to(run.device, non_blocking=True)
+        return ClipBatch(slow, None, rois, batch.labels, batch.keyframes)
+
+    return Task(
+        model,
+        PersonLoss(rule, run.precision),
+        to_device,
+        partial(build_frame_loader, config),
+        build_person_evaluation(config, rule, run.folder, run.device),
+        METRICS,
+        describe_faster_rcnn(model, rule),
+    )
+
+
+def build_person_detector(run: TrainingRun) -> tuple[FasterRCNN, InputRule]:
+    """Builds the network of a run, on the CPU, and the rule by which it sees frames.
+
+    Args:
+        run: One that resumes has the network of its checkpoint, one that only scores that of its
+            weights. A new one trains the network of its weights, whose scores and boxes of persons
+            stay, or else that of the `detector` section with random weights; it has one class.
+
+    Returns:
+        The network and its rule.
+
+    Raises:
+        WeightsError: The file is not of such a network.
     """
+    config = run.config
+    if run.checkpoint is not None:
+        return load_faster_rcnn(run.checkpoint)
+    if run.eval_only and config.weights is not None:
+        return load_faster_rcnn(config.weights)
     short_side = config.data.test_short_side
     if config.weights is not None:
         model, rule = load_faster_rcnn(config.weights)
@@ -65,8 +104,9 @@ def build_person_detector(config: Config) -> tuple[FasterRCNN, InputRule]:
 
 
 def keep_persons(model: FasterRCNN) -> FasterRCNN:
-    """The same network with class 0, the person in COCO, as its only class beside the background
-    (the last one).
+    """Returns the same network with class 0, the person in COCO, as its only class.
+
+    The last class, the background, stays beside it.
     """
     if model.architecture["num_classes"] == 1:
         return model
@@ -84,8 +124,10 @@ def keep_persons(model: FasterRCNN) -> FasterRCNN:
 
 
 def build_frame_loader(config: Config) -> ClipLoader:
-    """Shuffled batches of keyframes with their persons, at several sizes and flipped: one-frame
-    clips of `slow`.
+    """Builds a loader of shuffled keyframes with their persons, at several sizes and flipped.
+
+    Returns:
+        Batches of this rank, one-frame clips in `slow`.
     """
     data = config.data
     keyframes = sorted(
@@ -112,40 +154,77 @@ def build_frame_loader(config: Config) -> ClipLoader:
     return ClipLoader(dataset, sampler, config.train.num_workers)
 
 
-def build_losses(
-    rule: InputRule, device: torch.device, precision: str
-) -> Callable[[nn.Module, ClipBatch], dict[str, Tensor]]:
-    """A function that gives a model's losses on a batch of one-frame clips, RGB uint8, by name,
-    float32.
+@dataclass
+class PersonLoss:
+    """Computes the four losses of Faster R-CNN; the examples are images.
+
+    Attributes:
+        rule: By which the network sees frames.
+        precision: fp32 or bf16 (autocast).
     """
 
-    def compute_losses(model: nn.Module, batch: ClipBatch) -> dict[str, Tensor]:
+    rule: InputRule
+    precision: str
+
+    @property
+    def initial_loss(self) -> float | None:
+        """Returns None: no one number is the loss of a detector that knows nothing."""
+        return None
+
+    def count(self, batch: ClipBatch) -> int:
+        """Returns the number of images; the blank one in place of a batch that was lost is none."""
         assert batch.slow is not None
-        frames = batch.slow[:, :, 0].to(device, non_blocking=True)
-        images = list(frames.flip(1) if rule.channel_order == "BGR" else frames)
-        rois = batch.rois[(batch.rois[:, 3:] - batch.rois[:, 1:3] >= 1).all(dim=1)].to(device)
+        is_alone = len(batch.keyframes) == 1 and len(batch.rois) == 0
+        if is_alone and bool((batch.slow == MID_GRAY).all()):
+            return 0
+        return len(batch.keyframes)
+
+    def compute(self, model: nn.Module, batch: ClipBatch, num_examples: float) -> StepLoss:
+        """Computes the share of a batch in the loss of a step of `num_examples` images.
+
+        Args:
+            model: (images, targets) -> losses by name, each a mean over the images.
+            batch: One-frame clips of `slow`, RGB uint8, and their persons, on the model's device.
+            num_examples: Images of the step, over all processes and parts.
+
+        Returns:
+            The losses by name, float32.
+        """
+        assert batch.slow is not None
+        device = batch.slow.device
+        frames = batch.slow[:, :, 0]
+        images = list(frames.flip(1) if self.rule.channel_order == "BGR" else frames)
+        rois = batch.rois[(batch.rois[:, 3:] - batch.rois[:, 1:3] >= 1).all(dim=1)]
         targets = []
         for index in range(len(images)):
             boxes = rois[rois[:, 0] == index, 1:]
             targets.append((boxes, torch.zeros(len(boxes), dtype=torch.long, device=device)))
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             losses = model(images, targets)
-        return {name: loss.float() for name, loss in losses.items()}
-
-    return compute_losses
+        # DistributedDataParallel averages over processes: undo it
+        share = self.count(batch) * world_size() / max(num_examples, 1.0)
+        return StepLoss({name: loss.float() * share for name, loss in losses.items()})
 
 
 def build_person_evaluation(
-    config: Config, model: FasterRCNN, rule: InputRule, folder: RunFolder, device: torch.device
-) -> Callable[[], dict[str, Any]]:
-    """A function that finds the persons of data.val as `detect_persons` does, writes boxes.csv and
-    returns the metrics: `AP`, `AP50`, `AP75` as COCO's, and `recall` and `precision` (IoU 0.5) of
-    boxes with a score of at least SURE.
+    config: Config, rule: InputRule, folder: RunFolder, device: torch.device
+) -> Callable[[nn.Module], dict[str, Any]]:
+    """Returns a function that finds the persons of data.val and scores them.
+
+    Args:
+        config: Of the run.
+        rule: By which the network sees frames.
+        folder: Where boxes.csv and metrics.json are written.
+        device: Of the network.
+
+    Returns:
+        Model -> metrics: `AP`, `AP50`, `AP75` as COCO's, and `recall` and `precision` (IoU 0.5) of
+        boxes with a score of at least `min_score`, which is SURE.
     """
     keyframes = _labeled(config, "val")
     videos = find_config_videos(config)
-    mine = set(sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()])
-    own = [keyframe for keyframe in keyframes if keyframe.video_id in mine]
+    video_ids = sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()]
+    own = [keyframe for keyframe in keyframes if keyframe.video_id in set(video_ids)]
     bar = partial(
         tqdm,
         desc="persons (val)",
@@ -155,26 +234,29 @@ def build_person_evaluation(
         disable=not is_main_process(),
     )
 
-    def evaluate() -> dict[str, Any]:
+    def evaluate(model: nn.Module) -> dict[str, Any]:
+        assert isinstance(model, FasterRCNN)
         sides = rule.short_side, rule.long_side, rule.channel_order
         detector = FasterRCNNDetector(model, device, *sides, precision=config.precision)
         found = detect_persons(detector, videos, own, config.data.start_second, bar)
         boxes = merge_over_ranks(found)
         recall, precision = compute_recall(keyframes, boxes, SURE)
-        if is_main_process():
-            write_boxes(folder.path / "boxes.csv", boxes)
-        return {
+        metrics = {
             **compute_person_ap(keyframes, boxes),
             "recall": recall,
             "precision": precision,
             "min_score": SURE,
         }
+        if is_main_process():
+            write_boxes(folder.path / "boxes.csv", boxes)
+            write_json(folder.path / "metrics.json", metrics)
+        return metrics
 
     return evaluate
 
 
 def _labeled(config: Config, name: str) -> Sequence[Keyframe]:
-    """The keyframes of a split with their labeled boxes; a person with several labels is one box."""
+    """Returns the keyframes of a split; a person with several labels is one box."""
     files = getattr(config.data, name).annotation_files
     if not files:
         raise ConfigError(f"data.{name}.annotations: expected an AVA CSV with the boxes of persons")

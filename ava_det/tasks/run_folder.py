@@ -1,4 +1,4 @@
-"""What a run leaves in its output folder, each file whole or absent.
+"""Writes what a run leaves in its output folder, each file whole or absent.
 
 config.yaml        resolved; loads again as a config      checkpoints/last.pt        model, config, label map, state
 environment.json   versions and git revision              checkpoints/best.pt        of the highest mAP on data.val
@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from ava_det.checkpoint import save_checkpoint
-from ava_det.config import Config, config_to_dict, config_to_yaml
+from ava_det.config import Config, config_to_yaml
 from ava_det.device.precision import Precision
 from ava_det.files import link_or_copy, require_other_files, write_json, write_text
 from ava_det.formats.annotations import write_detections
@@ -87,9 +87,7 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
     def remove_checkpoints(self) -> None:
-        """Takes away an earlier run's best.pt and epoch_N.pt; its last.pt stays until this run has
-        one of its own.
-        """
+        """Takes away an earlier run's best.pt and epoch_N.pt; its last.pt stays until this run saves."""
         for path in (self.checkpoints / "best.pt", *self.checkpoints.glob("epoch_[0-9]*.pt")):
             path.unlink(missing_ok=True)
 
@@ -99,19 +97,18 @@ class RunFolder:
             for path in folder.glob(".*.tmp"):
                 path.unlink(missing_ok=True)
 
-    def save_training_state(
-        self, state: Mapping[str, Any], config: Config, label_map: Mapping[int, str], num_kept: int
-    ) -> None:
-        """checkpoints/last.pt: the training state, with the config and the label map that test and
-        demo need.
+    def save_training_state(self, state: Mapping[str, Any], num_kept: int) -> None:
+        """Writes checkpoints/last.pt and, at the end of an epoch, epoch_N.pt and best.pt.
 
-        At the end of an epoch also epoch_N.pt, of which the last `num_kept` stay, and best.pt where
-        the state says that no other epoch's mAP was higher. They are second names of the same file
-        as long as last.pt is that epoch's.
+        The latter are second names of the same file as long as last.pt is that epoch's. best.pt is
+        written where the state says that no other epoch's mAP was higher.
+
+        Args:
+            state: The training state, with the config and what else users of the weights need.
+            num_kept: How many of the last epoch_N.pt stay.
         """
-        content = {**state, "config": config_to_dict(config), "label_map": dict(label_map)}
         self.checkpoints.mkdir(exist_ok=True)
-        save_checkpoint(self.last_checkpoint, content)
+        save_checkpoint(self.last_checkpoint, state)
         if state["batch"]:
             return
         if num_kept:
@@ -123,8 +120,10 @@ class RunFolder:
             link_or_copy(self.last_checkpoint, self.checkpoints / "best.pt")
 
     def save_bad_batch(self, batch: ClipBatch) -> Path:
-        """bad_batch.pt: uint8 clips as the network got them, boxes, labels, and which clips they
-        are.
+        """Writes bad_batch.pt: uint8 clips as the network got them, boxes, labels and the clips' names.
+
+        Returns:
+            The path of the file.
         """
         path = self.path / "bad_batch.pt"
         clips = [(keyframe.video_id, keyframe.timestamp) for keyframe in batch.keyframes]
@@ -140,13 +139,13 @@ class RunFolder:
     def write_results(
         self, detections: Sequence[Detections], metrics: Mapping[str, Any], classes: Sequence[int]
     ) -> None:
-        """detections.csv, rows of the action ids in `classes` only, and metrics.json."""
+        """Writes detections.csv, rows of the action ids in `classes` only, and metrics.json."""
         write_detections(self.path / "detections.csv", detections, action_ids=classes)
         write_json(self.path / "metrics.json", metrics)
 
 
 def list_sources(config: Config) -> dict[str, Any]:
-    """Key -> the files that a config names, one or a list or none; names of anything else too."""
+    """Returns config key -> the files it names, one or a list or none; zoo names too."""
     data = config.data
     sources: dict[str, Any] = {"weights": config.weights, "data.label_map": data.label_map}
     for name in ("train", "val", "test"):
@@ -158,13 +157,16 @@ def list_sources(config: Config) -> dict[str, Any]:
 
 
 def describe_metrics(metrics: Mapping[str, Any], folder: str | Path) -> str:
-    """The line a run ends with."""
+    """Returns the line that a run ends with."""
     written = f"detections.csv and metrics.json are in {folder}"
     if metrics["mAP"] is None and metrics["num_keyframes"]:
         return f"no mAP exists: no keyframe has a label of the label map; {written}"
     if metrics["mAP"] is None:
         return f"no mAP exists: the keyframes have no labels; {written}"
-    how = f"IoU 0.5, {metrics['protocol']}, boxes: {metrics['boxes']}, {metrics['num_keyframes']} keyframes"
+    how = (
+        f"IoU 0.5, {metrics['protocol']}, boxes: {metrics['boxes']}, "
+        f"{metrics['num_keyframes']} keyframes"
+    )
     shares = {"recall": metrics["person_recall"], "precision": metrics["person_precision"]}
     known = [f"{name} {value:.3f}" for name, value in shares.items() if value is not None]
     persons = f"persons: {', '.join(known)}; " if known else ""
@@ -172,7 +174,7 @@ def describe_metrics(metrics: Mapping[str, Any], folder: str | Path) -> str:
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, hardware and the git revision of the code, for whoever wants to repeat a run."""
+    """Returns versions, hardware and the code's git revision, for repeating a run."""
     packages = (
         "ava_det",
         "torch",
@@ -206,9 +208,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_revision() -> str | None:
-    """The commit the package's own checkout stands at, `-dirty` after it when files differ; None
-    outside a checkout.
-    """
+    """Returns the commit of the package's own checkout, with `-dirty` where files differ, or None."""
     folder = Path(__file__).resolve().parents[1]
     if not (folder.parent / ".git").exists():
         return None

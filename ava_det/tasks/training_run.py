@@ -1,7 +1,7 @@
-"""A training from its command line to its results, for `ava-det train` and `train-kinetics`.
+"""Runs a training from its command line to its results, for all commands that use the loop.
 
-Each tool says what is learned and how it is scored, a `Task`; the run folder, --resume,
---eval-only, preemption, logs and curves are the same.
+Each command says what is learned and how it is scored, a `Task`. The run folder, --resume,
+--eval-only, preemption, checkpoints, logs and curves are the same for all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,21 +18,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ava_det.checkpoint import WeightsError, load_checkpoint, load_weights, require_finite
+from ava_det.checkpoint import WeightsError, load_checkpoint, require_finite
 from ava_det.cli import ToolParser
-from ava_det.config import Config, ConfigError, load_config
+from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.data.loader import ClipLoader
-from ava_det.data.transforms import normalize_batch
 from ava_det.device.precision import choose_precision
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group, rank
-from ava_det.models.build import build_model, to_device
-from ava_det.tasks.action_detection import build_loop_settings, build_optimizer, build_schedule
+from ava_det.structures import ClipBatch
 from ava_det.tasks.lr_rule import describe_lr_mismatch
+from ava_det.tasks.recipe import build_optimizer, build_schedule
 from ava_det.tasks.run_folder import RunFolder
 from ava_det.training.interval import DivergedError
 from ava_det.training.log import ConsoleLog, JsonLog, Logs, TensorBoardLog
-from ava_det.training.loop import Hooks, train
+from ava_det.training.loop import Hooks, LoopSettings, train
+from ava_det.training.loss import TaskLoss
 from ava_det.training.state import TrainingError
 from ava_det.training.stop import Preempted, StopRequest
 from ava_det.visualization.curves import draw_curves
@@ -42,23 +42,65 @@ logger = logging.getLogger("ava_det")
 STATE_KEYS = ("epoch", "batch", "num_batches", "model", "optimizer", "rng", "config")
 
 
-class Task(NamedTuple):
-    """What is learned. label_map: id, from 1 -> name. evaluate: model -> metrics on data.val, their
-    files written. build_loader: opens the training clips, which --eval-only never needs.
+@dataclass(frozen=True)
+class TrainingRun:
+    """Describes a run before its network is built.
+
+    Attributes:
+        config: Of the run.
+        folder: Where its files are written.
+        device: On which the network is trained.
+        precision: Of the training steps, fp32, bf16 or fp16.
+        resumes: Whether it goes on from the folder's last checkpoint.
+        eval_only: Whether it scores `config.weights` without training.
     """
 
-    label_map: dict[int, str]
-    evaluate: Callable[[nn.Module], dict[str, Any]]
+    config: Config
+    folder: RunFolder
+    device: torch.device
+    precision: str
+    resumes: bool
+    eval_only: bool
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Returns the checkpoint that the run goes on from, if it does."""
+        return self.folder.last_checkpoint if self.resumes else None
+
+
+class Task(NamedTuple):
+    """Says what is learned and how it is scored.
+
+    Attributes:
+        model: The network, on the device, with the weights that training begins or goes on with.
+        loss: What is minimized.
+        to_device: Puts a batch of the loader onto the device, as the network takes it.
+        build_loader: Opens the training clips; --eval-only never calls it.
+        evaluate: Model -> metrics on data.val, whose files are written.
+        metrics: Which of them are logged; the first says which checkpoint is the best.
+        facts: Key -> what a checkpoint holds beside the training state and the config.
+    """
+
+    model: nn.Module
+    loss: TaskLoss
+    to_device: Callable[[ClipBatch], ClipBatch]
     build_loader: Callable[[], ClipLoader]
+    evaluate: Callable[[nn.Module], dict[str, Any]]
+    metrics: tuple[str, ...]
+    facts: dict[str, Any]
 
 
-BuildTask = Callable[[Config, RunFolder, torch.device], Task]
+# The network must be built before anything else draws random numbers, so that its initial weights
+# depend on the seed and the network alone.
+BuildTask = Callable[[TrainingRun], Task]
 
 
-def make_training_parser(prog: str, description: str | None) -> ToolParser:
-    """The options of every command that trains by `run_training`."""
+def make_training_parser(
+    prog: str, description: str | None, example: str = "configs/synthetic/slowfast.yaml"
+) -> ToolParser:
+    """Returns a parser with the options of every command that trains by `run_training`."""
     parser = ToolParser(prog, description)
-    parser.add_config("the experiment, such as configs/synthetic/slowfast.yaml")
+    parser.add_config(f"the experiment, such as {example}")
     parser.add_argument(
         "--resume", action="store_true", help="go on from output_dir/checkpoints/last.pt"
     )
@@ -74,12 +116,15 @@ def make_training_parser(prog: str, description: str | None) -> ToolParser:
 def run_training(
     args: argparse.Namespace, build_task: BuildTask, describe: Callable[[dict[str, Any], str], str]
 ) -> int:
-    """The `main` of a command that trains.
+    """Does what the `main` of a command that trains does.
 
     Args:
-        args: as `make_training_parser` reads them.
-        build_task: what is learned and how it is scored.
-        describe: metrics and output_dir -> the line a run ends with.
+        args: As `make_training_parser` reads them.
+        build_task: Says what is learned and how it is scored.
+        describe: Metrics and output_dir -> the line that a run ends with.
+
+    Returns:
+        The exit code: 0, or that of a run that was stopped.
     """
     config = load_config(args.config, args.overrides)
     mismatch = None if args.eval_only else describe_lr_mismatch(config, load_config(args.config))
@@ -108,23 +153,25 @@ def run(
     """Trains (or with `eval_only` just loads) and returns the metrics on data.val."""
     folder = RunFolder(config.output_dir)
     folder.require_other_sources(config, trains=not (resume or eval_only))
+    if eval_only and not resume and config.weights is None:
+        raise ConfigError("weights: expected a file or a name of the model zoo for --eval-only")
     state = load_training_state(config, folder.last_checkpoint) if resume else None
-    # first of all that draws random numbers, so that the initial weights depend on the seed and the
-    # network alone
-    model = build_initial_model(
-        config, device, folder.last_checkpoint if resume else None, eval_only
-    )
     precision = choose_precision(config.precision, device, is_training=not eval_only)
-    task = build_task(config, folder, device)
+    task = build_task(TrainingRun(config, folder, device, precision.name, resume, eval_only))
     if is_main_process():
         folder.write_description(config, precision)
     if eval_only:
-        return task.evaluate(model)
-    return train_and_save(config, model, task, folder, state, stop, device, precision.name)
+        return task.evaluate(task.model)
+    return train_and_save(config, task, folder, state, stop)
 
 
 def load_training_state(config: Config, path: Path) -> dict[str, Any]:
-    """The state --resume goes on from; the optimizer must be the one that wrote it."""
+    """Reads the state that --resume goes on from.
+
+    Raises:
+        ConfigError: There is no checkpoint, or not of this optimizer.
+        WeightsError: A value of the optimizer is not finite.
+    """
     if not path.is_file():
         raise ConfigError(f"--resume: expected the checkpoint {path} of a run that was begun")
     state = load_checkpoint(path)
@@ -145,44 +192,30 @@ def load_training_state(config: Config, path: Path) -> dict[str, Any]:
     return state
 
 
-def build_initial_model(
-    config: Config, device: torch.device, resume_from: Path | None, eval_only: bool
-) -> nn.Module:
-    """The network on `device`, with the weights training begins or goes on with."""
-    model = build_model(config)
-    if resume_from is not None:
-        load_weights(model, resume_from)
-    elif config.weights is not None:
-        report = load_weights(model, config.weights, allow_missing=() if eval_only else ("head",))
-        if is_main_process():
-            lacks = report.missing or report.wrong_shape
-            print(
-                f"{config.weights}: {report}{'; what did not fit starts untrained' if lacks else ''}"
-            )
-    elif eval_only:
-        raise ConfigError("weights: expected a file or a name of the model zoo for --eval-only")
-    if rank():
-        torch.manual_seed(config.seed + rank())  # so that each process drops out other features
-    return to_device(model, device)
-
-
 def train_and_save(
     config: Config,
-    model: nn.Module,
     task: Task,
     folder: RunFolder,
     state: dict[str, Any] | None,
     stop: StopRequest,
-    device: torch.device,
-    precision: str,
 ) -> dict[str, Any]:
-    """Trains, with checkpoints, logs and curves in `folder`, and returns the metrics of the last
-    evaluation.
+    """Trains, with checkpoints, logs and curves in the run folder.
 
-    state: of the checkpoint to go on from. precision: of the training steps, fp32 or bf16.
+    Args:
+        config: Of the run.
+        task: What is learned.
+        folder: Of the run.
+        state: Of the checkpoint to go on from, or None.
+        stop: Looked at after each step.
+
+    Returns:
+        The metrics of the last evaluation.
     """
+    if rank():
+        torch.manual_seed(config.seed + rank())  # so that each process drops out other features
     loader = task.build_loader()
     log = prepare_log(folder, state)
+    facts = {"config": config_to_dict(config), **task.facts}
 
     def warn(sentence: str) -> None:
         logger.warning(sentence)
@@ -190,20 +223,18 @@ def train_and_save(
 
     def save(training_state: dict[str, Any]) -> None:
         if is_main_process():
-            folder.save_training_state(
-                training_state, config, task.label_map, config.train.keep_checkpoints
-            )
+            folder.save_training_state({**training_state, **facts}, config.train.keep_checkpoints)
 
     loader.warn = warn
     try:
         with loader.failures_named():
             metrics = train(
-                model,
+                task.model,
                 loader,
-                build_optimizer(config, model),
+                build_optimizer(config, task.model),
                 build_schedule(config),
-                partial(normalize_batch, mean=config.data.mean, std=config.data.std, device=device),
-                build_loop_settings(config, precision),
+                task.to_device,
+                build_loop_settings(config, task),
                 Hooks(task.evaluate, save, log, stop),
                 resume_from=state,
             )
@@ -217,8 +248,24 @@ def train_and_save(
     return metrics
 
 
+def build_loop_settings(config: Config, task: Task) -> LoopSettings:
+    """Returns the settings of the training loop for a config and a task."""
+    train = config.train
+    return LoopSettings(
+        num_epochs=train.epochs,
+        clip_grad_norm=train.clip_grad_norm,
+        freeze_bn=train.freeze_bn,
+        loss=task.loss,
+        log_every=train.log_every,
+        eval_every=train.eval_every,
+        save_every=train.save_every,
+        micro_batches=train.micro_batches,
+        metrics=task.metrics,
+    )
+
+
 def prepare_log(folder: RunFolder, state: dict[str, Any] | None) -> Logs:
-    """The logs of the main process, cut to where training goes on; the others keep none."""
+    """Returns the logs of the main process, cut to where training goes on; the others have none."""
     if not is_main_process():
         return Logs()
     folder.remove_results()
@@ -234,19 +281,18 @@ def prepare_log(folder: RunFolder, state: dict[str, Any] | None) -> Logs:
 
 
 def draw_log(folder: RunFolder) -> None:
-    """curves.png, or a sentence where matplotlib is missing."""
+    """Draws curves.png, or prints a sentence where matplotlib is missing."""
     try:
         draw_curves(folder.log, folder.path / "curves.png")
     except ImportError:
         print(
-            f"no curves.png was drawn in {folder.path}: pip install 'ava_det[report]' brings matplotlib"
+            f"no curves.png was drawn in {folder.path}: pip install 'ava_det[report]' brings "
+            "matplotlib"
         )
 
 
 def report_lost_clips(loader: ClipLoader, log: Logs) -> None:
-    """One sentence for every video of any process whose clips could not be read, on stderr and in
-    the log.
-    """
+    """Warns of every video of any process whose clips could not be read, and logs their number."""
     counts: dict[str, int] = {}
     reasons: dict[str, str] = {}
     for part in gather_objects(loader.count_lost()):

@@ -1,3 +1,4 @@
-"""The training loop, its optimizer and its log. Handed a model, a loader, a loss and an `evaluate`;
-imports none.
+"""Trains networks: the loop, the losses, the optimizer and the log.
+
+It is handed a model, a loader, a loss and a function `evaluate`, and imports none of their packages.
 """

@@ -1,6 +1,4 @@
-"""What happened between two lines of the log: loss, speed, waiting, memory, and whether training is
-still sound.
-"""
+"""Sums up what happened between two lines of the log, and whether training is still sound."""
 
 from __future__ import annotations
 
@@ -11,23 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ava_det.distributed import gather_objects, rank, sum_over_ranks, world_size
 from ava_det.structures import ClipBatch, Keyframe
+from ava_det.training.loss import StepLoss
 from ava_det.training.state import Position, TrainingError
 
 SATURATED_LOGIT = 30.0  # a mean |logit| from which a sigmoid learns nothing: sigmoid(-30) is 1e-13
 # such logits are fine where they are right (absent actions); then the loss is far smaller
 WRONG_LOSS = 0.2
 SATURATED_LOSS = 5  # times the loss of a network that knows nothing
-FIRST_LOOKS = (1, 50)  # steps: a run has begun; a run that cannot work is told so
+FIRST_LOOKS = (1, 50)  # steps with a line of their own: training works, or is stopped early
 
 
 class DivergedError(TrainingError):
-    """The loss is no number. batch_index: which batch of the epoch did it; is_own: whether this
-    rank's part of it did, as far as known. batch: that part, read again by whoever still has the
-    loader.
+    """Says that the loss is not finite.
+
+    Attributes:
+        batch_index: Which batch of the epoch did it.
+        is_own: Whether this rank's part of the batch did it, as far as known.
+        batch: That part, read again by whoever still has the loader.
     """
 
     def __init__(self, sentence: str, batch_index: int, is_own: bool):
@@ -40,55 +41,73 @@ class DivergedError(TrainingError):
 class Interval:
     """Collects steps and closes with one look at the device, which costs the only wait for it.
 
-    initial_loss: that of a network that knows nothing.
+    Args:
+        device: On which the model is trained.
+        position: Before the first step.
+        initial_loss: The loss of a network that knows nothing; None for a task that is not watched
+            for saturation.
     """
 
-    def __init__(self, device: torch.device, position: Position, initial_loss: float = math.log(2)):
+    def __init__(
+        self, device: torch.device, position: Position, initial_loss: float | None = math.log(2)
+    ):
         self._device = device
         self._initial_loss = initial_loss
         self._first = position.batch
-        self._losses: list[Tensor] = []
-        self._logits: list[Tensor] = []
+        self._losses: list[StepLoss] = []
         self._keyframes: list[list[Keyframe]] = []
         self._waited = 0.0
         self._start = self._last = time.perf_counter()
 
     @property
     def seconds(self) -> float:
-        """Since the line before."""
+        """Returns the time since the interval began."""
         return time.perf_counter() - self._start
 
     def data_arrived(self) -> None:
+        """Notes that the wait for a batch is over."""
         self._waited += time.perf_counter() - self._last
 
-    def add(self, loss: Tensor, mean_logit: Tensor, keyframes: list[Keyframe]) -> None:
-        """One step: its loss (this rank's share), its mean |logit|, its clips."""
+    def add(self, loss: StepLoss, keyframes: list[Keyframe]) -> None:
+        """Adds a step: this rank's share of its losses, and its clips."""
         self._losses.append(loss)
-        self._logits.append(mean_logit)
         self._keyframes.append(keyframes)
         self._last = time.perf_counter()
 
     def close(self, position: Position, lr: float, num_steps: int) -> dict[str, Any]:
-        """The line of the log after a step; num_steps: of the whole run.
+        """Returns the line of the log for the steps that were added.
 
-        Raises DivergedError for a loss that is no number, TrainingError for a network that has
-        saturated.
+        Args:
+            position: After the last of them.
+            lr: Learning rate of the last of them.
+            num_steps: Of the whole training.
+
+        Returns:
+            Mean losses over steps and ranks, and what the steps cost.
+
+        Raises:
+            DivergedError: A loss is not finite.
+            TrainingError: The network has saturated.
         """
-        count = len(self._losses)
-        own = torch.stack(self._losses)
-        means = (
-            sum_over_ranks(torch.cat((own, torch.stack(self._logits)))) / world_size()
-        ).tolist()
-        losses = means[:count]
-        logit = max(means[count:])
-        self._check_finite(losses, own, position, lr)
-        loss = sum(losses) / count
-        _check_saturation(loss, logit, self._initial_loss, position, lr)
+        names = list(self._losses[0].parts)
+        own = torch.stack([torch.stack(list(loss.parts.values())) for loss in self._losses])
+        logits = [loss.mean_logit for loss in self._losses if loss.mean_logit is not None]
+        looked_at = torch.cat((own.flatten(), *(logit[None] for logit in logits)))
+        means = (sum_over_ranks(looked_at) / world_size()).tolist()
+        parts = [means[i : i + len(names)] for i in range(0, own.numel(), len(names))]
+        self._check_finite(names, parts, own.isfinite().all(dim=1), position, lr)
+        count = len(parts)
+        loss = sum(sum(values) for values in parts) / count
+        if self._initial_loss is not None:
+            logit = max(means[own.numel() :], default=0.0)
+            _check_saturation(loss, logit, self._initial_loss, position, lr)
         seconds = self.seconds
         num_clips = sum(len(keyframes) for keyframes in self._keyframes) * world_size()
+        by_name = zip(names, zip(*parts, strict=True), strict=True)
         return {
             "step": position.step,
             "epoch": round(position.fractional_epoch, 4),
+            **{name: sum(values) / count for name, values in by_name},
             "loss": loss,
             "lr": lr,
             "seconds": round(seconds, 3),
@@ -100,24 +119,34 @@ class Interval:
         }
 
     def _check_finite(
-        self, losses: list[float], own: Tensor, position: Position, lr: float
+        self,
+        names: list[str],
+        parts: list[list[float]],
+        is_own_finite: torch.Tensor,
+        position: Position,
+        lr: float,
     ) -> None:
-        bad = next((index for index, loss in enumerate(losses) if not math.isfinite(loss)), None)
-        if bad is None:
+        """Raises DivergedError for the first step with a loss that is not finite on some rank."""
+        is_finite = [all(math.isfinite(value) for value in values) for values in parts]
+        if all(is_finite):
             return
+        bad = is_finite.index(False)
         # the rank whose own clips did it names them; at the next step all ranks are infected
-        names = [
+        clips = [
             f"{keyframe.video_id} at {keyframe.timestamp:g}" for keyframe in self._keyframes[bad]
         ]
-        named = gather_objects([] if own[bad].isfinite() else names)
+        named = gather_objects([] if is_own_finite[bad] else clips)
         guilty = next((number for number, part in enumerate(named) if part), 0)
-        clips = ", ".join(named[guilty][:4]) + (
-            f" and {len(named[guilty]) - 4} more" if len(named[guilty]) > 4 else ""
+        more = len(named[guilty]) - 4
+        listed = ", ".join(named[guilty][:4]) + (f" and {more} more" if more > 0 else "")
+        step = position.step - len(parts) + bad + 1
+        values = ", ".join(
+            f"{name} is {value:.4g}" for name, value in zip(names, parts[bad], strict=True)
         )
-        step = position.step - len(losses) + bad + 1
         raise DivergedError(
-            f"step {step} (epoch {position.fractional_epoch:.2f}): the loss is {losses[bad]} at lr {lr:.4g}, expected "
-            f"a finite number; its clips are {clips}; try a lower train.lr or train.clip_grad_norm",
+            f"step {step} (epoch {position.fractional_epoch:.2f}): the {values} at lr {lr:.4g}, "
+            f"and its clips are {listed}; expected finite numbers, try a lower train.lr or "
+            "train.clip_grad_norm",
             self._first + bad,
             guilty == rank(),
         )
@@ -126,6 +155,7 @@ class Interval:
 def _check_saturation(
     loss: float, logit: float, initial_loss: float, position: Position, lr: float
 ) -> None:
+    """Raises TrainingError where the network has saturated."""
     if loss > SATURATED_LOSS * initial_loss:
         start = f"ln {round(math.exp(initial_loss))} = {initial_loss:.2f}"
         symptom = f"the loss is {loss:.3g}, far above {start}, where training begins"
@@ -134,14 +164,17 @@ def _check_saturation(
     else:
         return
     raise TrainingError(
-        f"step {position.step} (epoch {position.fractional_epoch:.2f}): {symptom}; lr {lr:.4g} is too high for this "
-        "batch: try a lower train.lr, a longer train.warmup_epochs or train.clip_grad_norm"
+        f"step {position.step} (epoch {position.fractional_epoch:.2f}): {symptom}; lr {lr:.4g} is "
+        "too high for this batch: try a lower train.lr, a longer train.warmup_epochs or "
+        "train.clip_grad_norm"
     )
 
 
 def measure_host_memory() -> float | None:
-    """GB held by this process and its loader's workers, shared pages counted once; None where /proc
-    does not tell.
+    """Measures the memory of this process and its loader's processes.
+
+    Returns:
+        GB, shared pages counted once; None where /proc does not say.
     """
     try:
         children = [
@@ -159,7 +192,7 @@ def measure_host_memory() -> float | None:
 
 
 def _measure_cuda_memory(device: torch.device) -> float | None:
-    """GB at the highest since the last line, as torch reserved them."""
+    """Returns the highest number of GB that torch reserved since the last line."""
     if device.type != "cuda":
         return None
     peak = torch.cuda.max_memory_reserved(device)

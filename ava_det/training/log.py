@@ -1,6 +1,4 @@
-"""What a run leaves to be read: a line of JSON per interval in its folder, and a sentence on the
-console.
-"""
+"""Writes what happens in a training: lines of JSON, sentences on the console, curves."""
 
 from __future__ import annotations
 
@@ -12,13 +10,15 @@ from typing import Any, Protocol
 
 from ava_det.files import write_text
 
+# the number of an evaluation that says how good the model is -> its name for people
+SCORES = {"mAP": "frame mAP", "top1": "top-1", "AP": "person AP"}
+
 
 class Log(Protocol):
-    """Takes what happened: an interval of training (with `step`, `loss`), an evaluation (`epoch`,
-    `mAP` or `top1`), a warning.
-    """
+    """Takes what happened: an interval of training, an evaluation or a warning."""
 
-    def write(self, **values: Any) -> None: ...
+    def write(self, **values: Any) -> None:
+        """Takes an interval (`step`, `epoch`, `loss`), an evaluation (`epoch`, its numbers) or else."""
 
 
 class JsonLog:
@@ -28,6 +28,7 @@ class JsonLog:
         self.path = Path(path)
 
     def write(self, **values: Any) -> None:
+        """Appends a line; null stands for a number that is not finite."""
         clean = {
             key: None if isinstance(v, float) and not math.isfinite(v) else v
             for key, v in values.items()
@@ -40,9 +41,11 @@ class JsonLog:
             raise OSError(error.errno, error.strerror, str(self.path)) from None
 
     def cut_after(self, step: int, evaluated: Container[int] = ()) -> None:
-        """Drops what a resumed run writes again: intervals after `step`, evaluations of epochs not
-        in `evaluated`, and a last line cut short. A run that begins anew, step -1, drops
-        everything.
+        """Drops the lines that a resumed run writes again, and a last line cut short.
+
+        Args:
+            step: The last step whose lines stay; -1 for a run that begins anew drops everything.
+            evaluated: Epochs whose evaluations stay.
         """
         kept = []
         for text in (
@@ -63,17 +66,20 @@ class JsonLog:
 
 
 class ConsoleLog:
-    """A sentence for each interval and evaluation, to standard output."""
+    """Prints a sentence for each interval and evaluation to standard output."""
 
     def write(self, **values: Any) -> None:
+        """Prints a sentence, or nothing where there is no epoch."""
         if "epoch" in values:
             print(describe_line(values), flush=True)
 
 
 class TensorBoardLog:
-    """Curves for TensorBoard, in `folder`; only where the extra `tensorboard` is installed.
+    """Writes curves for TensorBoard; only where the extra `tensorboard` is installed.
 
-    first_step: where a resumed run goes on: what an earlier one wrote after it is hidden.
+    Args:
+        folder: Where the curves are written.
+        first_step: Where a resumed run goes on; what an earlier run wrote after it is hidden.
     """
 
     def __init__(self, folder: str | Path, first_step: int = 0):
@@ -83,6 +89,7 @@ class TensorBoardLog:
         self._step = first_step
 
     def write(self, **values: Any) -> None:
+        """Adds a point to the curve of each number."""
         self._step = values.get("step", self._step)
         for key, value in values.items():
             if key not in ("step", "epoch") and isinstance(value, (int, float)):
@@ -93,33 +100,36 @@ class TensorBoardLog:
 
 
 class Logs:
-    """Several logs as one."""
+    """Joins several logs to one."""
 
     def __init__(self, *logs: Log):
         self._logs = logs
 
     def write(self, **values: Any) -> None:
+        """Writes to each of the logs."""
         for log in self._logs:
             log.write(**values)
 
 
 def describe_line(line: dict[str, Any]) -> str:
-    """The line of a log for people."""
+    """Describes a line of the log, an interval or an evaluation, in a sentence."""
     if "loss" not in line:
-        key, name = ("mAP", "frame mAP") if "mAP" in line else ("top1", "top-1")
+        key, name = next((key, name) for key, name in SCORES.items() if key in line)
         scored = f"no {key} exists" if line[key] is None else f"{name} {line[key]:.4f}"
         return f"epoch {line['epoch']:g}: {scored}"
     memory = f", memory {line['host_gb']:.2f} GB" if line["host_gb"] is not None else ""
     memory += f" + CUDA {line['cuda_gb']:.1f} GB" if line["cuda_gb"] is not None else ""
     return (
-        f"epoch {line['epoch']:.2f}, step {line['step']}: loss {line['loss']:.4f}, lr {line['lr']:.3g}, "
-        f"{line['clips_per_second']:.1f} clips/s, waiting for data {line['data_wait']:.0%}{memory}, "
+        f"epoch {line['epoch']:.2f}, step {line['step']}: loss {line['loss']:.4f}, "
+        f"lr {line['lr']:.3g}, "
+        f"{line['clips_per_second']:.1f} clips/s, "
+        f"waiting for data {line['data_wait']:.0%}{memory}, "
         f"{format_duration(line['seconds_left'])} left"
     )
 
 
 def format_duration(seconds: float) -> str:
-    """Such as 45 s, 12 min, 3 h 20 min, 2 d 3 h."""
+    """Formats a duration, such as 45 s, 12 min, 3 h 20 min, 2 d 3 h."""
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{round(seconds)} s"

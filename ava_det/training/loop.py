@@ -1,7 +1,7 @@
-"""The training loop, read top to bottom.
+"""Trains a network, whatever its task: the one loop of action, video and person training.
 
-ava-det train --config configs/synthetic/slowfast.yaml                          one process
-torchrun --nproc-per-node 8 -m ava_det train --config configs/ava/slowfast_r50_8x8.yaml   one node of 8 GPUs
+ava-det train --config configs/synthetic/slowfast.yaml                  one process
+torchrun --nproc-per-node 8 -m ava_det train --config FILE              one machine with 8 GPUs
 """
 
 from __future__ import annotations
@@ -10,55 +10,70 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ava_det.distributed import broadcast_from_main, is_main_process, sum_over_ranks, world_size
 from ava_det.structures import ClipBatch
 from ava_det.training.interval import FIRST_LOOKS, DivergedError, Interval
 from ava_det.training.log import Log
-from ava_det.training.loss import LossSettings, compute_loss, split_batch
+from ava_det.training.loss import StepLoss, TaskLoss, split_batch
 from ava_det.training.state import Position, TrainingError, capture_state, is_finite, restore_state
 from ava_det.training.stop import StopRequest
 
-LOG_SECONDS = 5.0  # between looks at the loss, however many steps that is
+LOG_SECONDS = 5.0  # between lines of the log, however many steps that is
 
 
 class EpochLoader(Protocol):
-    """What the loop asks of a loader: the same batches for the same epoch, from any of them on."""
+    """Describes a loader: the same batches for the same epoch, from any of them on."""
 
-    def set_epoch(self, epoch: int, first_batch: int = 0) -> None: ...
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        """Chooses the epoch that is read next, from a batch on."""
+
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[ClipBatch]: ...
 
 
 @dataclass
 class LoopSettings:
-    """num_epochs; clip_grad_norm: largest norm of the gradient, or None; loss: which actions count,
-    and how; log_every: steps between looks at the loss, fewer where they take longer than
-    LOG_SECONDS; eval_every: epochs between evaluations, or None for the end only; save_every:
-    minutes between checkpoints within an epoch; micro_batches: parts of a step's batch, one after
-    another; metric: of what `evaluate` returns, the number that says how good the model is.
+    """Holds what is minimized and how long.
+
+    Attributes:
+        num_epochs: Of the whole training.
+        clip_grad_norm: Largest norm of the gradient, or None.
+        freeze_bn: Whether batch norms keep their running statistics.
+        loss: Of the task.
+        log_every: Steps between lines of the log; fewer where they take longer than LOG_SECONDS.
+        eval_every: Epochs between evaluations, or None for the end only.
+        save_every: Minutes between checkpoints within an epoch.
+        micro_batches: Parts of a step's batch, computed one after another.
+        metrics: Which numbers of an evaluation are logged. The highest value of the first one
+            makes the best checkpoint.
     """
 
     num_epochs: int
     clip_grad_norm: float | None
     freeze_bn: bool
-    loss: LossSettings
+    loss: TaskLoss
     log_every: int
     eval_every: int | None
     save_every: float
     micro_batches: int = 1
-    metric: str = "mAP"
+    metrics: tuple[str, ...] = ("mAP",)
 
 
 @dataclass
 class Hooks:
-    """What the loop calls between steps. evaluate: model -> metrics. save: writes a training state,
-    called on every rank. stop: a wish to end, which is looked at after each step.
+    """Holds what the loop calls between steps.
+
+    Attributes:
+        evaluate: Model -> metrics.
+        save: Writes a training state; called on every rank.
+        log: Takes the lines of the log.
+        stop: A request to stop, which is looked at after each step.
     """
 
     evaluate: Callable[[nn.Module], dict[str, Any]]
@@ -79,168 +94,241 @@ def train(
 ) -> dict[str, Any]:
     """Trains `model` and returns the metrics of its last evaluation.
 
-    lr_at: fractional epoch -> learning rate. resume_from: a training state that was read back.
-    Raises Preempted, the state saved, after a step in which `hooks.stop` was received.
+    Args:
+        model: On the device it is trained on.
+        loader: The batches of this rank.
+        optimizer: Of the model's parameters.
+        lr_at: Fractional epoch -> learning rate.
+        to_device: Puts a batch of the loader onto the model's device, as the network takes it.
+        settings: What is minimized and how long.
+        hooks: What is called between steps.
+        resume_from: A training state that was read back.
+
+    Returns:
+        What `hooks.evaluate` returned for the trained model.
+
+    Raises:
+        Preempted: After a step in which `hooks.stop` was received; the state is saved.
+        TrainingError: Training cannot go on, such as for a loss that is not finite.
     """
     position = Position(len(loader))
-    stop = hooks.stop
     if resume_from is not None:
         position = restore_state(model, optimizer, resume_from, len(loader))
-    device = next(model.parameters()).device
-    replicas = world_size() > 1
-    parallel = (
-        DistributedDataParallel(model, [device] if device.type == "cuda" else None)
-        if replicas
-        else model
-    )
-    num_steps = settings.num_epochs * len(loader)
-    saved_at = time.monotonic()
+    loop = _Loop(model, loader, optimizer, lr_at, to_device, settings, hooks, position)
     while position.epoch < settings.num_epochs:
-        if _is_evaluation_due(position, settings.eval_every):
-            _score(model, optimizer, position, settings.metric, hooks)
+        if loop.is_evaluation_due():
+            loop.evaluate()
+        loop.train_epoch()
+    return loop.evaluate()
+
+
+class _Loop:
+    """Trains epoch by epoch from a position on; the arguments are those of `train`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loader: EpochLoader,
+        optimizer: torch.optim.Optimizer,
+        lr_at: Callable[[float], float],
+        to_device: Callable[[ClipBatch], ClipBatch],
+        settings: LoopSettings,
+        hooks: Hooks,
+        position: Position,
+    ) -> None:
+        self.model = model
+        self.loader = loader
+        self.optimizer = optimizer
+        self.lr_at = lr_at
+        self.to_device = to_device
+        self.settings = settings
+        self.hooks = hooks
+        self.position = position
+        self.device = next(model.parameters()).device
+        self.parallel = model
+        if world_size() > 1:
+            devices = [self.device] if self.device.type == "cuda" else None
+            self.parallel = DistributedDataParallel(model, devices)
+
+    def train_epoch(self) -> None:
+        """Trains to the end of an epoch, where the state is saved."""
+        position = self.position
+        stop = self.hooks.stop
         epoch = position.epoch
-        boxes_of_epoch = 0.0
-        loader.set_epoch(epoch, position.batch)
-        interval = Interval(device, position, settings.loss.initial_loss)
+        num_examples = 0.0
+        self.loader.set_epoch(epoch, position.batch)
+        saved_at = time.monotonic()
+        interval = self._begin_interval()
         stop.in_steps = True
-        for batch in loader:
+        for batch in self.loader:
             interval.data_arrived()
-            lr = lr_at(position.fractional_epoch)
-            is_late = time.monotonic() - saved_at >= settings.save_every * 60
-            wishes = stop.received is not None, is_late, interval.seconds >= LOG_SECONDS
-            num_boxes, is_stopped, is_save_due, is_log_due = _agree(len(batch.rois), *wishes)
-            interval.add(
-                *take_step(parallel, batch, num_boxes, lr, optimizer, to_device, settings),
-                batch.keyframes,
+            lr = self.lr_at(position.fractional_epoch)
+            agreed = _agree(
+                self.settings.loss.count(batch),
+                stop.received is not None,
+                time.monotonic() - saved_at >= self.settings.save_every * 60,
+                interval.seconds >= LOG_SECONDS,
             )
+            loss = take_step(
+                self.parallel,
+                batch,
+                agreed.num_examples,
+                lr,
+                self.optimizer,
+                self.to_device,
+                self.settings,
+            )
+            interval.add(loss, batch.keyframes)
             position.advance()
-            boxes_of_epoch += num_boxes
-            saves = is_save_due or is_stopped or position.batch == 0
-            if (
-                saves
-                or is_log_due
-                or position.batch % settings.log_every == 0
-                or position.step in FIRST_LOOKS
-            ):
-                try:
-                    hooks.log.write(**interval.close(position, lr, num_steps))
-                except DivergedError as error:
-                    # the very same clips can be read again: their augmentation is seeded
-                    if error.is_own:
-                        loader.set_epoch(epoch, error.batch_index)
-                        error.batch = next(iter(loader))
-                    raise
-                interval = Interval(device, position, settings.loss.initial_loss)
+            num_examples += agreed.num_examples
+            saves = agreed.is_save_due or agreed.is_stopped or position.batch == 0
+            if saves or agreed.is_log_due or self._is_log_due():
+                self._log(interval, lr, epoch)
+                interval = self._begin_interval()
             if saves:
-                _save_sound(model, optimizer, position, hooks.save)
+                self._save()
                 saved_at = time.monotonic()
-            if is_stopped:
+            if agreed.is_stopped:
                 stop.end(f"step {position.step}")
-        if not boxes_of_epoch:
+        if not num_examples:
             raise TrainingError(
                 f"epoch {epoch}: expected clips to learn from, not one of them could be read"
             )
-    return _score(model, optimizer, position, settings.metric, hooks)
+
+    def is_evaluation_due(self) -> bool:
+        """Returns whether the epochs before this one are to be evaluated and were not.
+
+        A resumed run may stand there.
+        """
+        position = self.position
+        every = self.settings.eval_every
+        if every is None or position.batch or not position.epoch:
+            return False
+        return position.epoch % every == 0 and position.epoch not in position.mean_aps
+
+    def evaluate(self) -> dict[str, Any]:
+        """Evaluates between two epochs; the state, saved before, is saved again with its number."""
+        position = self.position
+        self.hooks.stop.leave_steps()
+        # the batch norms of each rank saw other clips: all evaluate what was saved
+        broadcast_from_main(self.model.buffers())
+        metrics = self.hooks.evaluate(self.model)
+        names = self.settings.metrics
+        self.hooks.log.write(epoch=position.epoch, **{name: metrics[name] for name in names})
+        position.mean_aps[position.epoch] = metrics[names[0]]
+        self.hooks.save(capture_state(self.model, self.optimizer, position))
+        return metrics
+
+    def _begin_interval(self) -> Interval:
+        return Interval(self.device, self.position, self.settings.loss.initial_loss)
+
+    def _is_log_due(self) -> bool:
+        position = self.position
+        return position.batch % self.settings.log_every == 0 or position.step in FIRST_LOOKS
+
+    def _log(self, interval: Interval, lr: float, epoch: int) -> None:
+        """Writes a line of the log; clips whose loss is not finite are read again for the error."""
+        num_steps = self.settings.num_epochs * len(self.loader)
+        try:
+            self.hooks.log.write(**interval.close(self.position, lr, num_steps))
+        except DivergedError as error:
+            # the very same clips can be read again: their augmentation is seeded
+            if error.is_own:
+                self.loader.set_epoch(epoch, error.batch_index)
+                error.batch = next(iter(self.loader))
+            raise
+
+    def _save(self) -> None:
+        """Saves, unless the last step broke a weight: its loss was computed before it."""
+        position = self.position
+        if not is_finite(self.model):
+            raise TrainingError(
+                f"step {position.step} (epoch {position.fractional_epoch:.2f}): a weight is no "
+                "finite number any more, so the checkpoint before it was kept; try a lower "
+                "train.lr or train.clip_grad_norm"
+            )
+        self.hooks.save(capture_state(self.model, self.optimizer, position))
 
 
 def take_step(
     model: nn.Module,
     batch: ClipBatch,
-    num_boxes: float,
+    num_examples: float,
     lr: float,
     optimizer: torch.optim.Optimizer,
     to_device: Callable[[ClipBatch], ClipBatch],
     settings: LoopSettings,
-) -> tuple[Tensor, Tensor]:
-    """One step of the optimizer on a batch of this rank, `num_boxes` over all ranks; its loss and
-    mean |logit|.
+) -> StepLoss:
+    """Takes one step of the optimizer on a batch of this rank.
+
+    Args:
+        model: The network, or DistributedDataParallel around it.
+        batch: As the loader gives it.
+        num_examples: Of the step, over all ranks, as `settings.loss` counts them.
+        lr: Learning rate of the step.
+        optimizer: Of the model's parameters.
+        to_device: Puts a batch onto the model's device.
+        settings: The loss and how its gradient is used.
+
+    Returns:
+        The losses of this rank, without a gradient; nothing is read back from the device.
     """
     model.train()
     # clips that could not be read teach a norm nothing
-    if settings.freeze_bn or len(batch.rois) == 0:
+    if settings.freeze_bn or settings.loss.count(batch) == 0:
         freeze_batch_norm(model)
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.zero_grad(set_to_none=True)
     parts = split_batch(batch, settings.micro_batches)
     losses = []
-    logits = []
     for part in parts:
         # gradients travel between ranks once a step, with the last part
         waits = isinstance(model, DistributedDataParallel) and part is not parts[-1]
         with cast(DistributedDataParallel, model).no_sync() if waits else nullcontext():
-            loss, mean_logit = compute_loss(model, to_device(part), num_boxes, settings.loss)
-            loss.backward()
-        losses.append(loss.detach())
-        logits.append(mean_logit)
+            loss = settings.loss.compute(model, to_device(part), num_examples)
+            torch.stack(list(loss.parts.values())).sum().backward()
+        losses.append(loss)
     if settings.clip_grad_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), settings.clip_grad_norm)
     optimizer.step()
-    return torch.stack(losses).sum(), torch.stack(logits).mean()
+    return _add(losses)
+
+
+def _add(losses: list[StepLoss]) -> StepLoss:
+    """Adds up the losses of a step's parts and averages their logits."""
+    logits = [loss.mean_logit for loss in losses if loss.mean_logit is not None]
+    total = {
+        name: torch.stack([loss.parts[name].detach() for loss in losses]).sum()
+        for name in losses[0].parts
+    }
+    return StepLoss(total, torch.stack(logits).mean() if logits else None)
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
-    """Batch norms keep their running statistics and are not updated by them; their affine part
-    still learns.
-    """
+    """Makes batch norms use their running statistics and keep them; weight and bias still learn."""
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
 
 
-def _agree(
-    num_boxes: int, is_stopped: bool, is_late: bool, is_silent: bool
-) -> tuple[float, bool, bool, bool]:
-    """Over all ranks: the boxes of a step, whether any was asked to stop, whether the main one
-    wants to save or log.
+class _Agreement(NamedTuple):
+    """Holds what all ranks know of a step before it: its examples, and what is done after it."""
 
-    Counts and wishes are known before the step, on the host, so that no device is waited for.
+    num_examples: float
+    is_stopped: bool
+    is_save_due: bool
+    is_log_due: bool
+
+
+def _agree(count: int, is_stopped: bool, is_save_due: bool, is_log_due: bool) -> _Agreement:
+    """Adds up the examples of all ranks; any rank may stop, the main one says when to save and log.
+
+    All of it is known before the step, on the host, so that no device is waited for.
     """
-    by_main = is_main_process()
-    told = torch.tensor(
-        [num_boxes, is_stopped, is_late and by_main, is_silent and by_main], dtype=torch.float64
-    )
-    boxes, stopped, late, silent = sum_over_ranks(told).tolist()
-    return boxes, stopped > 0, late > 0, silent > 0
-
-
-def _is_evaluation_due(position: Position, eval_every: int | None) -> bool:
-    """At the start of an epoch, where the epochs before it have not been scored yet (a resumed run
-    may stand there).
-    """
-    if eval_every is None or position.batch or not position.epoch:
-        return False
-    return position.epoch % eval_every == 0 and position.epoch not in position.mean_aps
-
-
-def _score(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    position: Position,
-    metric: str,
-    hooks: Hooks,
-) -> dict[str, Any]:
-    """Evaluates between two epochs; the state, saved before, is saved again with its number."""
-    hooks.stop.leave_steps()
-    # each rank's batch norms saw other clips: all score what was saved
-    broadcast_from_main(model.buffers())
-    metrics = hooks.evaluate(model)
-    hooks.log.write(epoch=position.epoch, **{metric: metrics[metric]})
-    position.mean_aps[position.epoch] = metrics[metric]
-    hooks.save(capture_state(model, optimizer, position))
-    return metrics
-
-
-def _save_sound(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    position: Position,
-    save: Callable[[dict[str, Any]], None],
-) -> None:
-    """Saves, unless the last step broke a weight: its loss was computed before it."""
-    if not is_finite(model):
-        raise TrainingError(
-            f"step {position.step} (epoch {position.fractional_epoch:.2f}): a weight is no finite number any more, so "
-            "the checkpoint before it was kept; try a lower train.lr or train.clip_grad_norm"
-        )
-    save(capture_state(model, optimizer, position))
+    is_main = is_main_process()
+    own = [count, is_stopped, is_save_due and is_main, is_log_due and is_main]
+    total, stopped, saving, logging = sum_over_ranks(
+        torch.tensor(own, dtype=torch.float64)
+    ).tolist()
+    return _Agreement(total, stopped > 0, saving > 0, logging > 0)

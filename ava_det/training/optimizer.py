@@ -1,4 +1,4 @@
-"""The optimizer's parameter groups, and the learning rate as a pure function of progress."""
+"""Builds the optimizer, and computes the learning rate as a pure function of progress."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 
 def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Two groups: weights of convolutions and linear layers decay, norms and biases do not."""
+    """Returns two groups: weights of convolutions and linear layers decay, others do not."""
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for parameter in model.parameters():
@@ -25,8 +25,15 @@ def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[s
 def build_optimizer(
     model: nn.Module, name: str, lr: float, momentum: float, nesterov: bool, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """`sgd` (the paper) or `adamw`; momentum and nesterov are SGD's. One fused pass over the
-    parameters a step.
+    """Builds an optimizer that makes one fused pass over the parameters a step.
+
+    Args:
+        model: Whose parameters it changes.
+        name: `sgd` (the paper) or `adamw`.
+        lr: Learning rate.
+        momentum: Of SGD.
+        nesterov: Whether SGD's momentum is Nesterov's.
+        weight_decay: Of weights of convolutions and linear layers.
     """
     groups = build_parameter_groups(model, weight_decay)
     if name == "sgd":
@@ -42,10 +49,16 @@ def compute_lr(
     schedule: str,
     steps: Sequence[float],
 ) -> float:
-    """The learning rate at a fractional epoch, so that a resumed run needs no scheduler state.
+    """Computes the learning rate at a fractional epoch; a resumed run needs no scheduler state.
 
-    Linear warm-up from lr / 100, then `cosine` (half a period down to 0, SlowFast section 4.1) or
-    `steps` (divided by 10 at each of `steps`, its detection recipe).
+    Args:
+        epoch: Fractional, from 0.
+        lr: Learning rate after the warm-up.
+        num_epochs: Of the whole training.
+        warmup_epochs: In which the rate rises in a line from lr / 100.
+        schedule: `cosine` (half a period down to 0, SlowFast section 4.1) or `steps` (its detection
+            recipe).
+        steps: Epochs at each of which the rate is divided by 10.
     """
     if schedule == "cosine":
         target = 0.5 * lr * (1 + math.cos(math.pi * min(epoch / num_epochs, 1.0)))

@@ -1,4 +1,4 @@
-"""Where a run stands: all that a resumed one needs to go on bit for bit.
+"""Captures and restores the state of a training: a resumed run goes on bit for bit.
 
 The learning rate and every clip's augmentation are functions of the position alone, so they need no
 state.
@@ -16,14 +16,19 @@ from ava_det.distributed import gather_objects, rank
 
 
 class TrainingError(ValueError):
-    """Training cannot go on: says at which step, with which learning rate, and what to try."""
+    """Says why training cannot go on: at which step, with which learning rate, and what to try."""
 
 
 @dataclass
 class Position:
-    """epoch: full epochs done. batch: batches done of the next one, of which there are
-    `num_batches`. mean_aps: full epochs done -> mAP (or top-1) of the evaluation then, None where
-    none exists.
+    """Counts what was trained.
+
+    Attributes:
+        num_batches: Of an epoch.
+        epoch: Full epochs done.
+        batch: Batches done of the next epoch.
+        mean_aps: Full epochs done -> mAP (or top-1, or a detector's AP) of the evaluation then,
+            None where there is none.
     """
 
     num_batches: int
@@ -33,14 +38,16 @@ class Position:
 
     @property
     def step(self) -> int:
+        """Returns the number of steps done."""
         return self.epoch * self.num_batches + self.batch
 
     @property
     def fractional_epoch(self) -> float:
+        """Returns the epochs done, with the fraction of the next one."""
         return self.epoch + self.batch / self.num_batches
 
     def advance(self) -> None:
-        """One batch on; after the last one a new epoch begins."""
+        """Counts one more batch; after the last one of an epoch the next begins."""
         self.batch += 1
         if self.batch == self.num_batches:
             self.epoch = self.epoch + 1
@@ -50,8 +57,15 @@ class Position:
 def capture_state(
     model: nn.Module, optimizer: torch.optim.Optimizer, position: Position
 ) -> dict[str, Any]:
-    """The training state, the same on every rank; all ranks must call it. Plain containers, tensors
-    and numbers.
+    """Returns the training state, the same on every rank; all ranks must call it.
+
+    Args:
+        model: In training.
+        optimizer: Of its parameters.
+        position: Where the training stands.
+
+    Returns:
+        Plain containers, tensors and numbers.
     """
     return {
         "epoch": position.epoch,
@@ -67,15 +81,27 @@ def capture_state(
 def restore_state(
     model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], num_batches: int
 ) -> Position:
-    """Puts a state back on every rank and returns its position. Raises TrainingError where an epoch
-    has other batches.
+    """Puts a training state back on every rank.
 
     A run on more ranks than before leaves the random state of the new ones as it is.
+
+    Args:
+        model: Gets the weights of the state.
+        optimizer: Gets its own state.
+        state: As `capture_state` returned it.
+        num_batches: Of an epoch of this run.
+
+    Returns:
+        Where the training stands.
+
+    Raises:
+        TrainingError: The state stands within an epoch of another number of batches.
     """
     if state["batch"] and state["num_batches"] != num_batches:
         raise TrainingError(
-            f"the checkpoint stands in the middle of an epoch of {state['num_batches']} batches, expected the same "
-            f"training data and train.batch_size to go on, received an epoch of {num_batches}"
+            "the checkpoint stands in the middle of an epoch of "
+            f"{state['num_batches']} batches, expected the same training data and "
+            f"train.batch_size to go on, received an epoch of {num_batches}"
         )
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
@@ -85,15 +111,13 @@ def restore_state(
 
 
 def is_finite(model: nn.Module) -> bool:
-    """Whether every weight and statistic is a number: what is not must never replace a good
-    checkpoint.
-    """
+    """Returns whether every weight and statistic is finite; others must not be saved."""
     values = [value for value in model.state_dict().values() if value.is_floating_point()]
     return bool(torch.stack([value.isfinite().all() for value in values]).all())
 
 
 def _random_state() -> dict[str, Tensor]:
-    """Of the generators that dropout draws from; clips are drawn by generators of their own."""
+    """Returns the state of the generators of dropout and sampling; clips have their own ones."""
     state = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()

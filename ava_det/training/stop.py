@@ -1,5 +1,4 @@
-"""A request to stop: SIGTERM or SIGUSR1, as schedulers send before they take a machine away, or
-Ctrl-C (SIGINT)."""
+"""Answers requests to stop: SIGTERM or SIGUSR1, which schedulers send, or Ctrl-C (SIGINT)."""
 
 from __future__ import annotations
 
@@ -12,10 +11,11 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class Preempted(Exception):
-    """The run was asked to stop and did, with nothing lost; its message says how to go on.
+    """Says that the run was asked to stop and did, with nothing lost, and how to go on.
 
-    exit_code: 0 for a scheduler, 130 for Ctrl-C, as shells expect, so that a script does not go on
-    with its next line.
+    Attributes:
+        exit_code: 0 for a scheduler, 130 for Ctrl-C, as shells expect, so that a script does not go
+            on with its next line.
     """
 
     def __init__(self, sentence: str, exit_code: int = 0):
@@ -24,11 +24,13 @@ class Preempted(Exception):
 
 
 class StopRequest:
-    """Remembers the signal until a step is complete; outside of steps the signal stops the run at
-    once.
+    """Remembers a signal until a step is complete; outside of steps it stops the run at once.
 
-    received: the signal's name, None as long as nobody asked. in_steps: whether a step may be under
-    way, None before the first one. A second Ctrl-C within a step does not wait for its end.
+    A second Ctrl-C within a step does not wait for its end.
+
+    Attributes:
+        received: The signal's name, None as long as there was none.
+        in_steps: Whether a step may be under way; None before the first one.
     """
 
     def __init__(self) -> None:
@@ -51,15 +53,13 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def leave_steps(self) -> None:
-        """From here to the next step a signal stops the run at once, also one that came just
-        before.
-        """
+        """Lets signals stop the run at once until the next step, also one that came just before."""
         self.in_steps = False
         if self.received is not None:
             self.end("the end of an epoch")
 
     def end(self, place: str) -> NoReturn:
-        """Raises Preempted, after the state at `place` was saved."""
+        """Raises Preempted; to be called after the state at `place` was saved."""
         by = self.received or "a signal to another process"
         raise Preempted(
             f"stopped by {by} at {place}; the state is saved, go on with --resume", self._exit_code

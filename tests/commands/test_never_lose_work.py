@@ -18,6 +18,7 @@ import torch
 
 from ava_det.checkpoint import load_checkpoint
 from ava_det.training import loop
+from ava_det.training.loss import ActionLoss, StepLoss
 
 RunTool = Callable[..., tuple[int, str, str]]
 
@@ -164,15 +165,16 @@ def test_a_full_disk_ends_the_run_with_a_sentence(
 def test_the_clips_of_a_loss_that_is_no_number_are_kept(
     run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compute_loss = loop.compute_loss
+    compute = ActionLoss.compute
     calls = []
 
-    def broken_at_the_third(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+    def broken_at_the_third(self: ActionLoss, *arguments: object) -> StepLoss:
         calls.append(arguments[1].keyframes)  # type: ignore[attr-defined]
-        loss, logit = compute_loss(*arguments)  # type: ignore[arg-type]
-        return (loss * float("nan") if len(calls) == 3 else loss), logit
+        losses, logit = compute(self, *arguments)  # type: ignore[arg-type]
+        factor = float("nan") if len(calls) == 3 else 1.0
+        return StepLoss({"loss": losses["loss"] * factor}, logit)
 
-    monkeypatch.setattr(loop, "compute_loss", broken_at_the_third)
+    monkeypatch.setattr(ActionLoss, "compute", broken_at_the_third)
     code, _, err = run_tool("train_ava", *synthetic_config, "train.log_every=4")
     assert code == 2
     sentence = err.strip().splitlines()[-1]

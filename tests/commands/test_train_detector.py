@@ -27,7 +27,7 @@ from ava_det.detectors.faster_rcnn import (
 )
 from ava_det.detectors.registry import build_detector
 from ava_det.formats.annotations import load_boxes
-from ava_det.tasks.person_detection import build_frame_loader, build_losses, keep_persons
+from ava_det.tasks.person_detection import PersonLoss, build_frame_loader, keep_persons
 from tests.support.rendering import render_synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,9 +177,9 @@ def test_a_keyframe_without_a_person_gives_losses(
     loader = build_frame_loader(config)
     assert any(len(keyframe.boxes) == 0 for keyframe in loader.dataset.keyframes)
     model = FasterRCNN(18, 4, norm="bn", channels=8, hidden=8, num_classes=1)
-    compute_losses = build_losses(InputRule(), torch.device("cpu"), "bf16")
+    loss = PersonLoss(InputRule(), "bf16")
     for batch in loader:
-        losses = compute_losses(model, batch)
+        losses = loss.compute(model, batch, loss.count(batch)).parts
         assert all(
             loss.dtype == torch.float32 and bool(loss.isfinite()) for loss in losses.values()
         )

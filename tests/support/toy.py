@@ -15,7 +15,7 @@ from ava_det.distributed import rank, world_size
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.training.log import JsonLog
 from ava_det.training.loop import Hooks, LoopSettings, train
-from ava_det.training.loss import LossSettings
+from ava_det.training.loss import ActionLoss
 from ava_det.training.optimizer import compute_lr
 from ava_det.training.stop import StopRequest
 
@@ -119,7 +119,7 @@ def run(
         "num_epochs": epochs,
         "clip_grad_norm": 5.0,
         "freeze_bn": frozen,
-        "loss": LossSettings(),
+        "loss": ActionLoss(),
         "log_every": 2,
         "eval_every": None,
         "save_every": 1e9,

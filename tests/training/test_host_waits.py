@@ -16,9 +16,9 @@ from ava_det.config import load_config
 from ava_det.data.transforms import normalize_batch
 from ava_det.models.build import build_model, to_device
 from ava_det.structures import ClipBatch, Keyframe
-from ava_det.tasks.action_detection import build_optimizer
+from ava_det.tasks.recipe import build_optimizer
 from ava_det.training.loop import LoopSettings, take_step
-from ava_det.training.loss import LossSettings
+from ava_det.training.loss import ActionLoss
 from tests.support.toy import run
 
 SMALL = [
@@ -32,7 +32,7 @@ MOMENTS = {"mean": [0.45] * 3, "std": [0.225] * 3}
 
 
 def make_settings(precision: str, columns: list[int] | None) -> LoopSettings:
-    loss = LossSettings(precision, columns, focal_gamma=1.0)
+    loss = ActionLoss(precision, columns, focal_gamma=1.0)
     return LoopSettings(1, 1.0, False, loss, log_every=10, eval_every=None, save_every=1e9)
 
 
@@ -64,9 +64,9 @@ def test_a_step_reads_no_value(optimizer: str, precision: str, columns: list[int
         settings = make_settings(precision, columns)
         stepping = build_optimizer(config, model)
         loss, logit = take_step(model, make_clips(), 2.0, 0.1, stepping, prepare, settings)
-        assert (loss.shape, logit.shape) == ((), ())
+        assert (loss["loss"].shape, logit.shape) == ((), ())
         with pytest.raises(DataDependentOutputException):
-            loss.item()
+            loss["loss"].item()
 
 
 def test_an_interval_reads_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,8 @@ def test_a_step_waits_for_no_gpu(optimizer: str, precision: str, columns: list[i
     try:
         for mode in ("default", "error"):  # kernels are chosen in the first step, which may wait
             torch.cuda.set_sync_debug_mode(mode)
-            losses.append(take_step(model, make_clips(), 2.0, 0.1, stepping, prepare, settings)[0])
+            taken = take_step(model, make_clips(), 2.0, 0.1, stepping, prepare, settings)
+            losses.append(taken.parts["loss"])
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert all(loss.isfinite() for loss in losses)

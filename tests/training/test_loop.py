@@ -17,9 +17,17 @@ from ava_det.structures import ClipBatch
 from ava_det.training import loop
 from ava_det.training.interval import DivergedError, Interval
 from ava_det.training.loop import freeze_batch_norm
-from ava_det.training.loss import LossSettings, compute_loss, split_batch
+from ava_det.training.loss import ActionLoss, StepLoss, split_batch
 from ava_det.training.state import Position, TrainingError
 from tests.support.toy import CLASSES, ToyDetector, ToyLoader, make_batch, run
+
+
+def compute_loss(
+    model: Any, batch: ClipBatch, num_boxes: float, loss: ActionLoss
+) -> tuple[torch.Tensor, torch.Tensor]:
+    losses, mean_logit = loss.compute(model, batch, num_boxes)
+    assert mean_logit is not None
+    return losses["loss"], mean_logit
 
 
 def test_the_log_has_loss_rate_and_metrics(tmp_path: Path) -> None:
@@ -46,7 +54,7 @@ def test_the_loss_is_the_mean_over_boxes_and_classes() -> None:
     batch = make_batch([0, 1, 2])
     logits = model(None, batch.fast, batch.rois)
     expected = nn.functional.binary_cross_entropy_with_logits(logits, batch.labels)
-    loss, mean_logit = compute_loss(model, batch, len(logits), LossSettings())
+    loss, mean_logit = compute_loss(model, batch, len(logits), ActionLoss())
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(mean_logit, logits.abs().mean())
 
@@ -57,9 +65,9 @@ def test_focal_loss_is_its_definition_and_dwells_on_what_is_wrong() -> None:
     scores = model(None, batch.fast, batch.rois).sigmoid()
     true = torch.where(batch.labels > 0, scores, 1 - scores)
     expected = (-((1 - true) ** 2) * true.log()).mean()
-    loss, _ = compute_loss(model, batch, len(true), LossSettings(focal_gamma=2.0))
+    loss, _ = compute_loss(model, batch, len(true), ActionLoss(focal_gamma=2.0))
     torch.testing.assert_close(loss, expected)
-    plain, _ = compute_loss(model, batch, len(true), LossSettings())
+    plain, _ = compute_loss(model, batch, len(true), ActionLoss())
     assert loss < plain
 
 
@@ -67,7 +75,7 @@ def test_only_the_chosen_actions_count() -> None:
     model = ToyDetector(dropout=0.0).eval()
     batch = make_batch([0, 1, 2])
     logits = model(None, batch.fast, batch.rois)[:, [2]]
-    loss, _ = compute_loss(model, batch, len(logits), LossSettings(columns=[2]))
+    loss, _ = compute_loss(model, batch, len(logits), ActionLoss(columns=[2]))
     torch.testing.assert_close(
         loss, nn.functional.binary_cross_entropy_with_logits(logits, batch.labels[:, [2]])
     )
@@ -82,13 +90,13 @@ def test_one_true_class_is_a_softmax_and_a_lost_clip_no_gradient() -> None:
     batch = make_batch([0, 3])  # one box each
     batch.labels = torch.eye(CLASSES)[[2, 0]]
     logits = model(None, batch.fast, batch.rois)
-    loss, _ = compute_loss(model, batch, 2, LossSettings(num_exclusive=CLASSES))
+    loss, _ = compute_loss(model, batch, 2, ActionLoss(num_exclusive=CLASSES))
     torch.testing.assert_close(loss, nn.functional.cross_entropy(logits, torch.tensor([2, 0])))
-    assert LossSettings(num_exclusive=CLASSES).initial_loss == pytest.approx(math.log(CLASSES))
-    assert LossSettings().initial_loss == pytest.approx(math.log(2))
+    assert ActionLoss(num_exclusive=CLASSES).initial_loss == pytest.approx(math.log(CLASSES))
+    assert ActionLoss().initial_loss == pytest.approx(math.log(2))
     whole = ClipBatch(None, batch.fast, torch.zeros(0, 5), torch.zeros(0, CLASSES), batch.keyframes)
     # a row for each clip
-    lost, _ = compute_loss(lambda *_: logits, whole, 0, LossSettings(num_exclusive=CLASSES))
+    lost, _ = compute_loss(lambda *_: logits, whole, 0, ActionLoss(num_exclusive=CLASSES))
     assert lost.item() == 0
 
 
@@ -96,7 +104,7 @@ def test_a_batch_without_boxes_gives_no_gradient() -> None:
     batch = make_batch([0])
     empty = ClipBatch(None, batch.fast, torch.zeros(0, 5), torch.zeros(0, CLASSES), batch.keyframes)
     model = ToyDetector(dropout=0.0).eval()
-    loss, _ = compute_loss(model, empty, 0, LossSettings())
+    loss, _ = compute_loss(model, empty, 0, ActionLoss())
     loss.backward()
     assert loss.item() == 0
     assert model.linear.weight.grad is not None
@@ -165,10 +173,10 @@ def test_large_logits_that_are_right_are_no_saturation() -> None:
     """
     position = Position(10, batch=1)
     interval = Interval(torch.device("cpu"), position)
-    interval.add(torch.tensor(0.05), torch.tensor(200.0), [])
+    interval.add(StepLoss({"loss": torch.tensor(0.05)}, torch.tensor(200.0)), [])
     assert interval.close(position, 0.1, 10)["loss"] == pytest.approx(0.05)
     interval = Interval(torch.device("cpu"), position)
-    interval.add(torch.tensor(0.5), torch.tensor(200.0), [])
+    interval.add(StepLoss({"loss": torch.tensor(0.5)}, torch.tensor(200.0)), [])
     with pytest.raises(TrainingError, match=r"saturated \(mean size 200, at a loss of 0.5\)"):
         interval.close(position, 0.1, 10)
 
@@ -204,7 +212,7 @@ def test_frozen_batch_norm_keeps_its_statistics() -> None:
     model = ToyDetector().train()
     freeze_batch_norm(model)
     before = model.norm.running_mean.clone()
-    compute_loss(model, make_batch([0, 1]), 3, LossSettings())[0].backward()
+    compute_loss(model, make_batch([0, 1]), 3, ActionLoss())[0].backward()
     torch.testing.assert_close(model.norm.running_mean, before, rtol=0, atol=0)
     assert model.norm.weight.grad is not None
 

@@ -15,7 +15,7 @@ from ava_det.config import load_config
 from ava_det.models.build import build_model
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.training.loop import LoopSettings, take_step
-from ava_det.training.loss import LossSettings
+from ava_det.training.loss import ActionLoss
 
 CONFIG = Path(__file__).resolve().parent.parent.parent / "configs/synthetic/slowfast.yaml"
 
@@ -37,12 +37,14 @@ def make_step(model: nn.Module, device: str) -> tuple[torch.Tensor, torch.Tensor
             part.slow, part.fast, part.rois.to(device), part.labels.to(device), part.keyframes
         )
 
-    loss = LossSettings("fp32", columns=[3, 5], focal_gamma=2.0)
+    loss = ActionLoss("fp32", columns=[3, 5], focal_gamma=2.0)
     settings = LoopSettings(
         1, 1.0, False, loss, log_every=1, eval_every=None, save_every=1.0, micro_batches=2
     )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    return take_step(model, batch, 3.0, 0.1, optimizer, place, settings)
+    losses, mean_logit = take_step(model, batch, 3.0, 0.1, optimizer, place, settings)
+    assert mean_logit is not None
+    return losses["loss"], mean_logit
 
 
 def test_a_step_in_parts_asks_the_device_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,18 @@ its boxes. Of torchvision only `torchvision.ops` is used.
 
 from ava_det.detectors.faster_rcnn.detector import FasterRCNNDetector
 from ava_det.detectors.faster_rcnn.model import FasterRCNN
-from ava_det.detectors.faster_rcnn.weights import InputRule, load_faster_rcnn, save_faster_rcnn
+from ava_det.detectors.faster_rcnn.weights import (
+    InputRule,
+    describe_faster_rcnn,
+    load_faster_rcnn,
+    save_faster_rcnn,
+)
 
-__all__ = ["FasterRCNN", "FasterRCNNDetector", "InputRule", "load_faster_rcnn", "save_faster_rcnn"]
+__all__ = [
+    "FasterRCNN",
+    "FasterRCNNDetector",
+    "InputRule",
+    "describe_faster_rcnn",
+    "load_faster_rcnn",
+    "save_faster_rcnn",
+]

@@ -96,8 +96,13 @@ def save_faster_rcnn(path: str | Path, model: FasterRCNN, rule: InputRule, **ext
         rule: How its images are prepared.
         **extra: Further entries of the file.
     """
-    facts = {"architecture": model.architecture, "input": asdict(rule)}
-    save_checkpoint(path, {"model": model.state_dict(), "detector": facts, **extra})
+    facts = describe_faster_rcnn(model, rule)
+    save_checkpoint(path, {"model": model.state_dict(), **facts, **extra})
+
+
+def describe_faster_rcnn(model: FasterRCNN, rule: InputRule) -> dict[str, Any]:
+    """Returns what a weights file holds beside the weights, so that it says what they belong to."""
+    return {"detector": {"architecture": model.architecture, "input": asdict(rule)}}
 
 
 def infer_architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
