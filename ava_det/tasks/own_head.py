@@ -1,4 +1,4 @@
-"""A config to the features of a split's boxes, from a cache where they were computed before."""
+"""Computes the features of a split's boxes, or reads them from a cache."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ NOT_OF_FEATURES = {
 def _build_cache(
     config: Config, model: ActionDetector, folder: str | Path, precision: str, mirrored: bool
 ) -> FeatureCache:
-    """A cache in `folder` for this backbone, its head's pooling, and the clips the config shows it,
-    mirrored or not.
-    """
+    """Opens a cache for a backbone, its head's pooling and a config's clips, mirrored or not."""
     values = config_to_dict(config)
     facts: dict[str, Any] = {
         "weights": hash_weights(model.backbone.state_dict()),
@@ -84,12 +82,23 @@ def load_features(
     device: torch.device,
     mirrored: bool = False,
 ) -> tuple[list[Keyframe], Tensor]:
-    """The keyframes of a split that have boxes and can be read, and float32 [N, D] for their boxes,
-    in order.
+    """Loads the features of a split's boxes, and computes those that are not in the cache.
 
-    Whole frames at data.test_short_side, as in evaluation, or mirrored left to right. What is not
-    in the cache in `folder` is computed and put there, video by video, so that a run that was
-    stopped goes on where it was. Raises ValueError where no clip can be read.
+    They are put there video by video, so that a run that was stopped goes on where it was.
+
+    Args:
+        config: How clips are read: whole frames at data.test_short_side, as in evaluation.
+        model: Whose backbone and pooling compute the features.
+        split: Whose boxes are described.
+        folder: Of the cache.
+        device: On which features are computed.
+        mirrored: Whether frames are mirrored left to right.
+
+    Returns:
+        The keyframes that have boxes and can be read, and float32 [N, D] for their boxes, in order.
+
+    Raises:
+        ValueError: No clip can be read.
     """
     precision = resolve_precision(config.precision, device)
     videos = find_config_videos(config)
@@ -119,7 +128,8 @@ def load_features(
                 parts.append(part)
     if not kept:
         raise ConfigError(
-            f"data.{split.name}: expected keyframes with boxes in videos that can be read, found none"
+            f"data.{split.name}: expected keyframes with boxes in videos that can be read, "
+            "found none"
         )
     return kept, torch.cat(parts)
 
@@ -132,9 +142,7 @@ def _compute_features(
     device: torch.device,
     mirrored: bool,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Each video with the features of its boxes, [N, D], as soon as it is complete; NaN for a clip
-    that was lost.
-    """
+    """Yields each video with the features of its boxes, [N, D]; NaN for a clip that was lost."""
     keyframes = [keyframe for own in by_video.values() for keyframe in own]
     loader = build_eval_loader(
         config, Split(name, keyframes, None, set(), "gt"), config.data.test_short_side
@@ -165,12 +173,12 @@ def _compute_features(
 
 
 def _split(rows: Tensor, keyframes: Sequence[Keyframe]) -> tuple[Tensor, ...]:
-    """Rows for the boxes of several keyframes, by keyframe."""
+    """Splits the rows of the boxes of several keyframes, by keyframe."""
     return rows.split([len(keyframe.boxes) for keyframe in keyframes])
 
 
 def _join(parts: Mapping[float, Tensor], keyframes: Sequence[Keyframe], width: int) -> np.ndarray:
-    """Rows for the boxes of `keyframes` in order; of those that are not among `parts`, NaN."""
+    """Joins the rows of the boxes of keyframes, in order; NaN for those that are not in `parts`."""
     lost = [torch.full((len(keyframe.boxes), width), torch.nan) for keyframe in keyframes]
     return torch.cat(
         [parts.get(k.timestamp, nothing) for k, nothing in zip(keyframes, lost, strict=True)]

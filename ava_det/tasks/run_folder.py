@@ -1,11 +1,17 @@
 """Writes what a run leaves in its output folder, each file whole or absent.
 
-config.yaml        resolved; loads again as a config      checkpoints/last.pt        model, config, label map, state
-environment.json   versions and git revision              checkpoints/best.pt        of the highest mAP on data.val
-log.jsonl          one JSON object per interval           checkpoints/epoch_N.pt     of the last full epochs
-bad_batch.pt       the clips of a loss that is no number  detections.csv             AVA result rows
-samples.png        labels beside predictions              metrics.json               mAP, per class and overall
-curves.png         log.jsonl as a picture                 tensorboard/               where TensorBoard is installed
+config.yaml             resolved; loads again as a config
+environment.json        versions and git revision
+log.jsonl               one JSON object per interval
+curves.png              log.jsonl as a picture
+tensorboard/            curves, where TensorBoard is installed
+checkpoints/last.pt     model, config, label map, state
+checkpoints/best.pt     of the highest mAP on data.val
+checkpoints/epoch_N.pt  of the last full epochs
+bad_batch.pt            the clips of a loss that is not finite
+detections.csv          AVA result rows
+metrics.json            mAP, per class and overall
+samples.png             labels beside predictions
 """
 
 from __future__ import annotations
@@ -87,7 +93,7 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
     def remove_checkpoints(self) -> None:
-        """Takes away an earlier run's best.pt and epoch_N.pt; its last.pt stays until this run saves."""
+        """Removes an earlier run's best.pt and epoch_N.pt; last.pt stays until this run saves."""
         for path in (self.checkpoints / "best.pt", *self.checkpoints.glob("epoch_[0-9]*.pt")):
             path.unlink(missing_ok=True)
 
@@ -120,10 +126,9 @@ class RunFolder:
             link_or_copy(self.last_checkpoint, self.checkpoints / "best.pt")
 
     def save_bad_batch(self, batch: ClipBatch) -> Path:
-        """Writes bad_batch.pt: uint8 clips as the network got them, boxes, labels and the clips' names.
+        """Writes bad_batch.pt and returns its path.
 
-        Returns:
-            The path of the file.
+        It holds the uint8 clips as the network got them, boxes, labels, and which clips they are.
         """
         path = self.path / "bad_batch.pt"
         clips = [(keyframe.video_id, keyframe.timestamp) for keyframe in batch.keyframes]
@@ -208,7 +213,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_revision() -> str | None:
-    """Returns the commit of the package's own checkout, with `-dirty` where files differ, or None."""
+    """Returns the commit of the package's checkout, with `-dirty` where files differ, or None."""
     folder = Path(__file__).resolve().parents[1]
     if not (folder.parent / ".git").exists():
         return None

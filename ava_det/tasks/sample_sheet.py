@@ -1,4 +1,4 @@
-"""A picture of how an evaluation went: some keyframes, as labeled beside as predicted."""
+"""Draws some keyframes of an evaluation, as labeled beside as predicted."""
 
 from __future__ import annotations
 
@@ -26,11 +26,15 @@ CAPTION_COLOR = (215, 220, 230)
 
 
 class SampleSheet:
-    """Draws `num_samples` keyframes, spread evenly over those with detections, each as a pair of
-    pictures.
+    """Draws keyframes, spread evenly over those with detections, each as a pair of pictures.
 
-    videos: video id to file. labeled: keyframes with labels; one without is drawn beside an
-    unmarked frame. threshold: actions predicted below it are not drawn.
+    Args:
+        videos: Video id -> file.
+        start_second: Annotation time, in seconds, of each video's first frame.
+        labeled: Keyframes with labels; another one is drawn beside an unmarked frame.
+        label_map: Action id, from 1 -> name.
+        num_samples: Number of keyframes.
+        threshold: Actions with a lower score are not drawn.
     """
 
     def __init__(
@@ -50,8 +54,12 @@ class SampleSheet:
         self._threshold = threshold
 
     def save(self, detections: Sequence[Detections], path: str | Path) -> None:
-        """Writes the sheet as a PNG. A keyframe that cannot be read is left out; without any there
-        is no sheet.
+        """Writes the sheet as a PNG.
+
+        Args:
+            detections: Of an evaluation. A keyframe that cannot be read is left out; without any,
+                nothing is written.
+            path: The PNG.
         """
         shown = [detection for detection in detections if len(detection.boxes)]
         places = (
@@ -70,7 +78,7 @@ class SampleSheet:
             Path(temporary).write_bytes(data.tobytes())
 
     def _draw_pair(self, detections: Detections) -> np.ndarray | None:
-        """Labels left, predictions right, captions below: RGB uint8."""
+        """Draws labels left, predictions right, as RGB uint8; None if the frame is not readable."""
         keyframe = detections.keyframe
         moment = keyframe.video_id, keyframe.timestamp
         try:
@@ -99,7 +107,7 @@ class SampleSheet:
 
 
 def _as_detections(keyframe: Keyframe) -> Detections:
-    """What a network that knew the labels would say."""
+    """Returns labels as detections with scores 0 and 1."""
     labels = torch.zeros(len(keyframe.boxes), 0) if keyframe.labels is None else keyframe.labels
     return Detections(keyframe.boxes, labels, torch.ones(len(keyframe.boxes)), None, keyframe)
 

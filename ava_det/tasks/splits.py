@@ -1,4 +1,4 @@
-"""A config to the keyframes of a split, with their person boxes, and to loaders of their clips."""
+"""Builds the keyframes of a split with their person boxes, and loaders of their clips."""
 
 from __future__ import annotations
 
@@ -67,11 +67,18 @@ def tell(warnings: Iterable[str]) -> None:
 
 @dataclass
 class Split:
-    """One split, ready to be read. name: train, val or test. keyframes: with the boxes to classify.
-    annotations: the rows of its file, None where it has none. excluded: keyframes the protocol may
-    drop. boxes: where the boxes came from (gt, a detector's name or a file). recall, precision: of
-    these boxes against the labeled ones at IoU 0.5; None where the boxes are the labels, or there
-    are none. warnings: what looks wrong.
+    """Describes one split, ready to be read.
+
+    Attributes:
+        name: train, val or test.
+        keyframes: With the boxes to classify.
+        annotations: The rows of its files, None where it has none.
+        excluded: Keyframes that the protocol may leave out.
+        boxes: Where the boxes came from: gt, a detector's name or a file.
+        recall: Of these boxes against the labeled ones at IoU 0.5; None where the boxes are the
+            labels, or there are none.
+        precision: As `recall`.
+        warnings: What looks wrong.
     """
 
     name: str
@@ -85,15 +92,23 @@ class Split:
 
     @property
     def is_labeled(self) -> bool:
+        """Returns whether any person has an action."""
         return self.annotations is not None and bool((self.annotations.action_ids > 0).any())
 
 
 def build_split(config: Config, name: str, device: torch.device, boxes: str | None = None) -> Split:
     """Reads the annotations of a split and gives its keyframes their boxes.
 
-    boxes: as `data.<split>.boxes`, which it overrides. In training the labeled boxes always stay,
-    and others join them where they overlap by data.proposal_iou; in evaluation they take their
-    place.
+    Args:
+        config: Names the files.
+        name: train, val or test.
+        device: Of a detector.
+        boxes: As `data.<split>.boxes`, which it overrides. In training the labeled boxes always
+            stay, and others join them where they overlap by data.proposal_iou; in evaluation they
+            take their place.
+
+    Raises:
+        ConfigError: The files do not give keyframes with boxes.
     """
     if config.model.head != "roi":
         raise ConfigError(
@@ -135,10 +150,11 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
 def _keyframes_of_box_file(
     name: str, path: str, excluded: set[KeyframeKey], min_score: float
 ) -> list[Keyframe]:
-    """Without annotations a box file says which keyframes there are."""
+    """Returns the keyframes of a box file, for a split without annotations."""
     if path == "gt" or not Path(path).is_file():
         raise ConfigError(
-            f"data.{name}.annotations: expected an AVA CSV (video_id,timestamp rows are enough to predict)"
+            f"data.{name}.annotations: expected an AVA CSV (video_id,timestamp rows are enough to "
+            "predict)"
         )
     return [
         Keyframe(video_id, float(key), boxes, None, scores)
@@ -150,13 +166,13 @@ def _keyframes_of_box_file(
 def _load_person_boxes(
     config: Config, name: str, keyframes: Sequence[Keyframe], source: str, device: torch.device
 ) -> PersonBoxes:
-    """From a file, or from a detector that runs on this rank's share of the videos."""
+    """Loads boxes from a file, or detects them, each rank in its share of the videos."""
     minimum = config.data.min_person_score
     if names_detector(source):
         detector = build_detector(source, device, config.precision)
         videos = find_config_videos(config)
-        mine = set(sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()])
-        own = [keyframe for keyframe in keyframes if keyframe.video_id in mine]
+        video_ids = sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()]
+        own = [keyframe for keyframe in keyframes if keyframe.video_id in set(video_ids)]
         title = f"persons ({name}, {detector.name})"
         bar = partial(
             tqdm, desc=title, total=len(own), unit="keyframe", disable=not is_main_process()
@@ -187,7 +203,7 @@ def _load_person_boxes(
 
 
 def build_train_loader(config: Config, split: Split) -> ClipLoader:
-    """Shuffled, augmented batches of this rank; keyframes without a box are left out."""
+    """Builds a loader of this rank's shuffled, augmented batches of keyframes that have boxes."""
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
     keyframes.sort(key=lambda keyframe: (keyframe.video_id, keyframe.timestamp))
@@ -229,8 +245,13 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
 def build_eval_loader(
     config: Config, split: Split, short_side: int, shared: bool = True
 ) -> ClipLoader:
-    """This rank's share of the split (without `shared`, all of it), every keyframe with a box once,
-    whole frames at `short_side`.
+    """Builds a loader that reads every keyframe with a box once, whole frames, in order.
+
+    Args:
+        config: How clips are read.
+        split: Whose keyframes are read.
+        short_side: Of the frames, in pixels.
+        shared: Whether this rank reads its share only, or all of the split.
     """
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]

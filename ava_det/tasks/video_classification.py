@@ -1,6 +1,4 @@
-"""A config to the training and testing of whole videos with one label each (model.head:
-classification).
-"""
+"""Builds training and testing of videos with one label each (model.head: classification)."""
 
 from __future__ import annotations
 
@@ -43,10 +41,11 @@ NUM_CROPS = 3
 
 
 def load_video_classes(config: Config) -> dict[int, str]:
-    """Class id (from 1) -> name: those of data.label_map, or else of the labels in data.train."""
+    """Returns class id (from 1) -> name, of data.label_map or else of the labels in data.train."""
     if config.model.head != "classification":
         raise ConfigError(
-            f"model.head: expected classification, one label a video, received {config.model.head!r}"
+            "model.head: expected classification, one label a video, received "
+            f"{config.model.head!r}"
         )
     if config.data.label_map is not None:
         classes = load_label_map(config.data.label_map)
@@ -63,10 +62,16 @@ def load_video_classes(config: Config) -> dict[int, str]:
 
 
 def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> ClipLoader:
-    """Batches of a split of this rank.
+    """Builds a loader of this rank's batches of a split.
 
-    "train": shuffled, one clip anywhere in each video, augmented. Another split: in order,
-    NUM_CLIPS clips spread over each video, whole frames at data.test_short_side.
+    Args:
+        config: Names the videos.
+        name: "train": shuffled, one clip anywhere in each video, augmented. Another split: in
+            order, NUM_CLIPS clips spread over each video, whole frames at data.test_short_side.
+        classes: Class id, from 1 -> name.
+
+    Raises:
+        ConfigError: No videos are named.
     """
     data = config.data
     is_training = name == "train"
@@ -99,10 +104,16 @@ def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> Cl
 def build_video_evaluation(
     config: Config, name: str, classes: dict[int, str], folder: Path, device: torch.device
 ) -> Callable[[nn.Module], dict[str, Any]]:
-    """A function that scores a classifier on a split, writes metrics.json into `folder`, and
-    returns the metrics.
+    """Returns a function that scores a classifier on a split and returns the metrics.
 
     A video's scores are the mean softmax of NUM_CLIPS clips x NUM_CROPS crops.
+
+    Args:
+        config: Names the videos.
+        name: Of the split.
+        classes: Class id, from 1 -> name.
+        folder: Where metrics.json is written.
+        device: Of the model.
     """
     loader = build_video_loader(config, name, classes)
     data = config.data
@@ -149,8 +160,16 @@ def build_video_evaluation(
 
 @torch.inference_mode()
 def score_crops(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:
-    """float32 [B, C] on the CPU: the softmax of each clip, mean over NUM_CROPS square crops along
-    its longer side.
+    """Computes the scores of clips.
+
+    Args:
+        model: (slow, fast, rois) -> logits [B, C].
+        batch: Normalized clips, on the model's device.
+        precision: fp32 or bf16 (autocast).
+
+    Returns:
+        Float32 [B, C] on the CPU: the softmax of each clip, mean over NUM_CROPS square crops along
+        its longer side.
     """
     crops = [_crop(batch, share / (NUM_CROPS - 1)) for share in range(NUM_CROPS)]
     with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -159,9 +178,7 @@ def score_crops(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:
 
 
 def _crop(batch: ClipBatch, share: float) -> tuple[Tensor | None, Tensor | None]:
-    """Slow and fast clips cut to the largest square, at `share` (0..1) of the way along the longer
-    side.
-    """
+    """Cuts clips to the largest square, at `share` (0..1) of the way along the longer side."""
 
     def cut(frames: Tensor | None) -> Tensor | None:
         if frames is None:
@@ -176,11 +193,17 @@ def _crop(batch: ClipBatch, share: float) -> tuple[Tensor | None, Tensor | None]
 
 
 def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> dict[str, Any]:
-    """top1 and top5, the share of videos whose class is the highest, or among the five highest, of
-    its scores [C].
+    """Computes the share of videos whose class has the highest, or one of the five highest scores.
 
     A class that ties with others comes after them. A video without scores (it could not be read)
     counts as wrong.
+
+    Args:
+        totals: Video id -> scores [C].
+        columns: Video id -> 0-based column of its class.
+
+    Returns:
+        `top1`, `top5`, and how they were measured.
     """
     ranks = {
         video_id: int((totals[video_id] >= totals[video_id][column]).sum())
@@ -196,7 +219,8 @@ def _sources(config: Config, name: str) -> list[str]:
     section: SplitConfig = getattr(config.data, name)
     if not section.annotation_files:
         raise ConfigError(
-            f"data.{name}.annotations: expected a list of videos (path,label) or a folder of classes"
+            f"data.{name}.annotations: expected a list of videos (path,label) or a folder of "
+            "classes"
         )
     return section.annotation_files
 
@@ -206,7 +230,7 @@ def _name_sources(config: Config, name: str) -> str:
 
 
 def _videos(config: Config, name: str) -> list[tuple[Path, str]]:
-    """The labeled videos of all lists and folders of a split."""
+    """Returns the labeled videos of all lists and folders of a split."""
     return [
         video
         for source in _sources(config, name)

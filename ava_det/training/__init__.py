@@ -1,4 +1,4 @@
 """Trains networks: the loop, the losses, the optimizer and the log.
 
-It is handed a model, a loader, a loss and a function `evaluate`, and imports none of their packages.
+It is handed a model, a loader, a loss and a function `evaluate`; it imports none of their packages.
 """

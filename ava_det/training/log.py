@@ -18,7 +18,7 @@ class Log(Protocol):
     """Takes what happened: an interval of training, an evaluation or a warning."""
 
     def write(self, **values: Any) -> None:
-        """Takes an interval (`step`, `epoch`, `loss`), an evaluation (`epoch`, its numbers) or else."""
+        """Takes an interval (it has `step`), an evaluation (it has `epoch`) or a warning."""
 
 
 class JsonLog:

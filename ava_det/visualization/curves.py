@@ -9,12 +9,15 @@ from typing import Any
 
 from ava_det.files import atomic_path
 
+# the number of an evaluation that says how good the model is -> its name in the picture
+SCORES = {"mAP": "frame mAP", "top1": "top-1", "AP": "person AP"}
+
 
 def draw_curves(log: str | Path, path: str | Path) -> None:
     """Draws the curves of a run over its epochs, as a PNG.
 
-    They are the loss, the learning rate, the speed with the share of waiting for data, and mAP or
-    top-1.
+    They are the loss, the learning rate, the speed with the share of waiting for data, and mAP,
+    top-1 or a person detector's AP.
 
     Args:
         log: The lines that a run wrote, log.jsonl.
@@ -27,7 +30,7 @@ def draw_curves(log: str | Path, path: str | Path) -> None:
 
     lines = [json.loads(text) for text in Path(log).read_text(encoding="utf-8").splitlines()]
     steps = [line for line in lines if "loss" in line]
-    scores = [line for line in lines if {"mAP", "top1"} & set(line)]
+    scores = [line for line in lines if set(SCORES) & set(line)]
     figure = Figure((11, 6.5), layout="constrained")
     panels = figure.subplots(2, 2)
     for axes, name, heading in zip(
@@ -44,11 +47,9 @@ def draw_curves(log: str | Path, path: str | Path) -> None:
     waiting = panels[1, 0].twinx()
     waiting.plot(*_curve(steps, "data_wait"), "C1", linewidth=1)
     waiting.set(ylim=(0, 1), ylabel="share of waiting for data")
-    is_classification = bool(scores) and "top1" in scores[0]
-    key = "top1" if is_classification else "mAP"
-    title = "top-1 on data.val" if is_classification else "frame mAP on data.val"
+    key = next((key for key in SCORES if scores and key in scores[0]), "mAP")
     panels[1, 1].plot(*_curve(scores, key), "o-")
-    panels[1, 1].set(title=title, xlabel="epoch", ylim=(0, 1))
+    panels[1, 1].set(title=f"{SCORES[key]} on data.val", xlabel="epoch", ylim=(0, 1))
     panels[1, 1].grid(alpha=0.3)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
