@@ -107,31 +107,14 @@ def build_evaluation(
         protocol_named(config.eval.protocol)
     except ValueError as error:
         raise ConfigError(f"eval.protocol: {error}") from None
-    data = config.data
-    flip = config.eval.flip
     precision = resolve_precision(config.precision, device)
-    short_sides = config.eval.short_sides or [data.test_short_side]
+    short_sides = config.eval.short_sides or [config.data.test_short_side]
     loaders = [build_eval_loader(config, split, short_side) for short_side in short_sides]
-    if (
-        data.frame_grid in EXTRACTED_GRIDS
-        and loaders[0].dataset.is_prepared()
-        and is_main_process()
-    ):
-        logger.warning(
-            f"{data.video_dir}: videos made by transcode.py, smaller and at another rate than the "
-            f"weights of data.frame_grid {data.frame_grid} have seen: expect lower scores, use the "
-            "original videos"
-        )
+    _warn_of_prepared_videos(config, loaders[0])
 
     def score(model: nn.Module, loader: ClipLoader, short_side: int) -> list[Detections]:
-        detections: list[Detections] = []
         title = f"evaluate ({split.name}, short side {short_side})"
-        bar = tqdm(loader, desc=title, unit="batch", disable=not is_main_process(), leave=False)
-        with bar, loader.failures_named():
-            for batch in bar:
-                ready = normalize_batch(batch, data.mean, data.std, device)
-                detections += predict_batch(model, ready, precision, flip)
-        return detections
+        return _predict_clips(model, loader, config, device, precision, title)
 
     def evaluate(model: nn.Module) -> dict[str, Any]:
         model.eval()
@@ -145,7 +128,7 @@ def build_evaluation(
             key=lambda detection: (detection.keyframe.video_id, detection.keyframe.timestamp)
         )
         metrics = compute_metrics(gathered, split, label_map, config.eval.protocol)
-        metrics |= {"short_sides": short_sides, "flip": flip}
+        metrics |= {"short_sides": short_sides, "flip": config.eval.flip}
         lost = merge_over_ranks(loaders[0].count_lost())
         metrics["warnings"] += [
             f"{count} keyframes of {video_id} got no detections: {reason}"
@@ -160,6 +143,35 @@ def build_evaluation(
         return metrics
 
     return evaluate
+
+
+def _warn_of_prepared_videos(config: Config, loader: ClipLoader) -> None:
+    """Warns of videos that are not as the published weights of an extracted grid have seen them."""
+    data = config.data
+    if data.frame_grid in EXTRACTED_GRIDS and loader.dataset.is_prepared() and is_main_process():
+        logger.warning(
+            f"{data.video_dir}: videos made by transcode.py, smaller and at another rate than the "
+            f"weights of data.frame_grid {data.frame_grid} have seen: expect lower scores, use the "
+            "original videos"
+        )
+
+
+def _predict_clips(
+    model: nn.Module,
+    loader: ClipLoader,
+    config: Config,
+    device: torch.device,
+    precision: str,
+    title: str,
+) -> list[Detections]:
+    """Predicts the actions of all clips of a loader, with a progress bar on the main process."""
+    detections: list[Detections] = []
+    prepare = build_preparation(config, device)
+    bar = tqdm(loader, desc=title, unit="batch", disable=not is_main_process(), leave=False)
+    with bar, loader.failures_named():
+        for batch in bar:
+            detections += predict_batch(model, prepare(batch), precision, config.eval.flip)
+    return detections
 
 
 def compute_metrics(
