@@ -31,18 +31,24 @@ def make_parser() -> ToolParser:
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det train-detector` and returns its exit code."""
-    return run_training(make_parser().parse_intermixed_args(argv), build_person_task, describe)
+    args = make_parser().parse_intermixed_args(argv)
+    return run_training(args, build_person_task, describe_scores if args.eval_only else describe)
 
 
 def describe(metrics: dict[str, Any], folder: str) -> str:
-    """Describes the metrics in the line that a run ends with."""
+    """Describes the metrics, and where the detector is, in the line that a training ends with."""
+    weights = f"{folder}/checkpoints/last.pt"
+    return f"{describe_scores(metrics, folder)}; the detector is faster_rcnn:{weights}"
+
+
+def describe_scores(metrics: dict[str, Any], folder: str) -> str:
+    """Describes the metrics in the line that --eval-only ends with."""
     shown = {
         key: "undefined" if value is None else f"{value:.4f}" for key, value in metrics.items()
     }
     return (
         f"AP {shown['AP']}, AP50 {shown['AP50']}, AP75 {shown['AP75']}; "
-        f"recall {shown['recall']} and precision {shown['precision']} at score {SURE:g}; "
-        f"the detector is faster_rcnn:{folder}/checkpoints/last.pt"
+        f"recall {shown['recall']} and precision {shown['precision']} at score {SURE:g}"
     )
 
 

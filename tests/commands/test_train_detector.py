@@ -5,12 +5,15 @@ one that learns.
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +31,8 @@ from ava_det.detectors.faster_rcnn import (
 from ava_det.detectors.registry import build_detector
 from ava_det.formats.annotations import load_boxes
 from ava_det.tasks.person_detection import PersonLoss, build_frame_loader, keep_persons
+from ava_det.training import loop
+from ava_det.training.loss import StepLoss
 from tests.support.rendering import render_synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +124,47 @@ def test_one_and_one_epoch_are_two(run_tool: Run, arguments: list[str], tmp_path
     expected, _ = load_faster_rcnn(tmp_path / "straight/checkpoints/last.pt")
     for name, value in expected.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_a_stopped_run_goes_on_bit_for_bit_and_its_best_is_scored_alone(
+    run_tool: Run, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    arguments = [*arguments, "train.epochs=1", "train.micro_batches=2"]
+    assert run_tool("train_detector", *arguments, f"output_dir={tmp_path}/straight")[0] == 0
+    take_step = loop.take_step
+    steps: list[int] = []
+
+    def interrupted_step(*values: Any) -> StepLoss:
+        steps.append(len(steps))
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take_step(*values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "take_step", interrupted_step)
+        code, _, err = run_tool("train_detector", *arguments)
+    assert code == 0
+    assert err.strip().splitlines()[-1].startswith("stopped by SIGTERM at step 3; the state is")
+    assert load_checkpoint(run / "checkpoints/last.pt")["batch"] == 3
+    assert not (run / "metrics.json").exists()
+    assert run_tool("train_detector", *arguments, "--resume")[0] == 0
+    resumed, straight = (
+        load_checkpoint(folder / "checkpoints/best.pt") for folder in (run, tmp_path / "straight")
+    )
+    for key in ("epoch", "mean_aps", "model", "optimizer", "rng"):
+        torch.testing.assert_close(resumed[key], straight[key], rtol=0, atol=0)
+    alone = [
+        f"output_dir={tmp_path}/alone",
+        "--eval-only",
+        "--weights",
+        run / "checkpoints/best.pt",
+    ]
+    code, out, err = run_tool("train_detector", *arguments, *alone)
+    assert code == 0, err
+    assert "last.pt" not in out
+    assert (tmp_path / "alone/metrics.json").read_text() == (run / "metrics.json").read_text()
+    assert not (tmp_path / "alone/checkpoints").exists()
 
 
 def test_mistakes_are_one_sentence(run_tool: Run, arguments: list[str], tmp_path: Path) -> None:
