@@ -212,7 +212,9 @@ class _Loop:
         self.hooks.stop.leave_steps()
         # the batch norms of each rank saw other clips: all evaluate what was saved
         broadcast_from_main(self.model.buffers())
-        metrics = self.hooks.evaluate(self.model)
+        cuda = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(cuda):  # training goes on as if nothing had been evaluated
+            metrics = self.hooks.evaluate(self.model)
         names = self.settings.metrics
         self.hooks.log.write(epoch=position.epoch, **{name: metrics[name] for name in names})
         position.mean_aps[position.epoch] = metrics[names[0]]
