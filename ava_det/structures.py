@@ -168,6 +168,7 @@ class ClipBatch(_ShapeRepr):
         keyframes: The B keyframes, in the order of the clips.
         long_term: Float32 [B, L, D], features of the persons in the seconds around each keyframe;
             None for a network that reads none.
+        is_blank: Whether it is one gray clip in place of a training batch that could not be read.
     """
 
     slow: Tensor | None
@@ -176,6 +177,7 @@ class ClipBatch(_ShapeRepr):
     labels: Tensor | None
     keyframes: list[Keyframe]
     long_term: Tensor | None = None
+    is_blank: bool = False
 
     @property
     def inputs(self) -> tuple[Tensor | None, ...]:

@@ -13,6 +13,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 
 import torch
@@ -127,10 +128,10 @@ class ClipLoader:
                 for clip in read:
                     if isinstance(clip, LostClip):
                         self._note(clip)
-                if not clips and self._training:
-                    clips = [self.dataset.make_blank_clip()]
                 if clips:
                     yield collate(clips)
+                elif self._training:
+                    yield replace(collate([self.dataset.make_blank_clip()]), is_blank=True)
         if not self._training:
             self._loader = None  # its processes end; those of training wait for the next epoch
 

@@ -6,7 +6,7 @@ float once, on the device.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -160,7 +160,7 @@ def normalize_batch(
     if bank is not None:
         long_term = bank.cut_out_batch(batch.keyframes).to(device, non_blocking=True)
     slow, fast = (normalize(frames) for frames in (batch.slow, batch.fast))
-    return ClipBatch(slow, fast, rois, labels, batch.keyframes, long_term)
+    return replace(batch, slow=slow, fast=fast, rois=rois, labels=labels, long_term=long_term)
 
 
 # OpenCV's own threads would compete with the loader's processes for the same cores.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from ava_det.data.clip_reader import ClipReader
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler
-from ava_det.data.transforms import MID_GRAY, draw_training_augmentation
+from ava_det.data.transforms import draw_training_augmentation
 from ava_det.detectors.faster_rcnn import (
     FasterRCNN,
     FasterRCNNDetector,
@@ -52,7 +52,7 @@ def build_person_task(run: TrainingRun) -> Task:
     def to_device(batch: ClipBatch) -> ClipBatch:
         slow = None if batch.slow is None else batch.slow.to(run.device, non_blocking=True)
         rois = batch.rois.to(run.device, non_blocking=True)
-        return ClipBatch(slow, None, rois, batch.labels, batch.keyframes)
+        return replace(batch, slow=slow, rois=rois)
 
     return Task(
         model,
@@ -173,11 +173,7 @@ class PersonLoss:
 
     def count(self, batch: ClipBatch) -> int:
         """Returns the number of images; the blank one in place of a batch that was lost is none."""
-        assert batch.slow is not None
-        is_alone = len(batch.keyframes) == 1 and len(batch.rois) == 0
-        if is_alone and bool((batch.slow == MID_GRAY).all()):
-            return 0
-        return len(batch.keyframes)
+        return 0 if batch.is_blank else len(batch.keyframes)
 
     def compute(self, model: nn.Module, batch: ClipBatch, num_examples: float) -> StepLoss:
         """Computes the share of a batch in the loss of a step of `num_examples` images.

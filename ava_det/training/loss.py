@@ -143,9 +143,11 @@ def split_batch(batch: ClipBatch, num_parts: int) -> list[ClipBatch]:
         inside = (batch.rois[:, 0] >= first) & (batch.rois[:, 0] < last)
         rois = batch.rois[inside].clone()
         rois[:, 0] -= first
-        slow, fast = (
-            None if clips is None else clips[first:last] for clips in (batch.slow, batch.fast)
+        slow, fast, long_term = (
+            None if values is None else values[first:last]
+            for values in (batch.slow, batch.fast, batch.long_term)
         )
         labels = None if batch.labels is None else batch.labels[inside]
-        parts.append(ClipBatch(slow, fast, rois, labels, batch.keyframes[first:last]))
+        keyframes = batch.keyframes[first:last]
+        parts.append(ClipBatch(slow, fast, rois, labels, keyframes, long_term, batch.is_blank))
     return parts

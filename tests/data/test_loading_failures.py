@@ -144,6 +144,7 @@ def test_a_training_batch_without_any_clip_has_no_person_and_evaluation_leaves_i
     assert len(batches) == len(loader) == len(KEYFRAMES)
     blank = [batch for batch in batches if len(batch.rois) == 0]
     assert len(blank) == 3
+    assert [batch.is_blank for batch in batches] == [len(batch.rois) == 0 for batch in batches]
     assert blank[0].labels is not None
     assert blank[0].labels.shape == (0, 3)
     assert blank[0].slow is not None
