@@ -112,21 +112,16 @@ def build_evaluation(
     loaders = [build_eval_loader(config, split, short_side) for short_side in short_sides]
     _warn_of_prepared_videos(config, loaders[0])
 
-    def score(model: nn.Module, loader: ClipLoader, short_side: int) -> list[Detections]:
-        title = f"evaluate ({split.name}, short side {short_side})"
-        return _predict_clips(model, loader, config, device, precision, title)
-
     def evaluate(model: nn.Module) -> dict[str, Any]:
         model.eval()
-        views = [
-            score(model, loader, side) for loader, side in zip(loaders, short_sides, strict=True)
-        ]
+        views = []
+        for loader, short_side in zip(loaders, short_sides, strict=True):
+            title = f"evaluate ({split.name}, short side {short_side})"
+            views.append(_predict_clips(model, loader, config, device, precision, title))
         gathered = [
             detection for part in gather_objects(average_views(views)) for detection in part
         ]
-        gathered.sort(
-            key=lambda detection: (detection.keyframe.video_id, detection.keyframe.timestamp)
-        )
+        gathered.sort(key=lambda found: (found.keyframe.video_id, found.keyframe.timestamp))
         metrics = compute_metrics(gathered, split, label_map, config.eval.protocol)
         metrics |= {"short_sides": short_sides, "flip": config.eval.flip}
         lost = merge_over_ranks(loaders[0].count_lost())
