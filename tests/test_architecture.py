@@ -75,7 +75,9 @@ def imported_packages(package: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in [file] if file.exists() else sorted((PACKAGE / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            names = [alias.name for alias in node.names]
             if isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{path}:{node.lineno}: relative import"
                 module = node.module or ""

@@ -33,6 +33,8 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 from torchvision.ops import StochasticDepth
 
+from ava_det.models.backbone import Backbone
+
 PATCH = 16  # pixels of a side of a tubelet
 TABLE_SIDE = 14  # rows and columns of the position table: patches of 224 x 224 pixels
 NORM_EPS = (
@@ -101,7 +103,7 @@ class Block(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
-class VideoTransformer(nn.Module):
+class VideoTransformer(Backbone):
     """Computes the features of a video ViT, for the RoI head or for classification.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +90,8 @@ def test_caffe2_pkl(tmp_path: Path, protocol: int) -> None:
     blobs = {to_caffe2(name): tensor.numpy() for name, tensor in expected.items()}
     # lower rank: trailing ones
     blobs["nonlocal_conv4_0_out_w"] = blobs["nonlocal_conv4_0_out_w"][..., 0, 0, 0]
-    blobs |= {"conv1_w_momentum": np.ones(3), "lr": np.float32(0.1), "model_iter": np.int64(7)}
+    blobs |= {"conv1_w_momentum": np.ones(3)}
+    blobs |= {"lr": np.asarray(0.1, np.float32)[()], "model_iter": np.asarray(7)[()]}
     (tmp_path / "weights.pyth").write_bytes(pickle.dumps({"blobs": blobs}, protocol))
     model = build(non_local_res4=[0])
     report = load_weights(model, tmp_path / "weights.pyth")
@@ -128,7 +130,7 @@ def test_pytorchvideo_i3d_has_a_pool_between_its_stages() -> None:
 
 @pytest.mark.parametrize("backbone", ["slowfast", "slow_only"])
 def test_mmaction2_drops_its_background_class(tmp_path: Path, backbone: str) -> None:
-    values: dict[str, object] = {"lateral_norm": False} if backbone == "slowfast" else {}
+    values: dict[str, Any] = {"lateral_norm": False} if backbone == "slowfast" else {}
     expected = randomize(build(backbone, **values))
     state = {
         to_mmaction2(name, two_pathways=backbone == "slowfast"): t for name, t in expected.items()

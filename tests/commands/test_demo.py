@@ -16,7 +16,7 @@ import torch
 from ava_det.checkpoint import load_checkpoint, save_checkpoint
 from ava_det.config import config_to_dict, load_config
 from ava_det.evaluation import evaluate_csv
-from ava_det.formats.annotations import load_annotations, load_detections
+from ava_det.formats.annotations import AvaRows, load_annotations, load_detections
 from ava_det.formats.label_map import load_label_map
 from ava_det.models.build import build_model
 from ava_det.video.file import VideoReader
@@ -139,14 +139,14 @@ def test_the_csv_scores_as_test_ava_does(
     theirs = load_detections(tmp_path / "run" / "detections.csv")
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["num_keyframes"] > 3
 
-    def table(rows: object) -> dict[tuple[object, ...], float]:
+    def table(rows: AvaRows) -> dict[tuple[object, ...], float]:
         columns = (
             rows.video_ids,
             rows.timestamps,
             map(tuple, rows.boxes),
             rows.action_ids,
             rows.column8,
-        )  # type: ignore[attr-defined]
+        )
         return {
             key: score
             for *key_parts, score in zip(*columns, strict=True)

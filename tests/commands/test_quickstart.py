@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -73,7 +74,7 @@ def test_the_small_twin(tmp_path: Path) -> None:
 
 def test_ctrl_c_in_its_training_and_the_same_command_again(tmp_path: Path) -> None:
     arguments = [*SMALL, "train.epochs=20"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(
         make_command(tmp_path, *arguments), cwd=ROOT, start_new_session=True, **pipes
     )

@@ -155,9 +155,12 @@ def test_both_tools_score_the_actions_of_the_config(
     renamed.write_text(text.replace('"walk"', '"stroll"'))
     weights = trained / "checkpoints" / "last.pt"
     config = [*synthetic_config, override.format(renamed)]
-    tools = {"test": ["test_ava", "--weights", weights], "train": ["train_ava", "--eval-only"]}
+    tools: dict[str, list[object]] = {
+        "test": ["test_ava", "--weights", weights],
+        "train": ["train_ava", "--eval-only"],
+    }
     metrics = {}
-    for name, (tool, *options) in tools.items():
+    for name, [tool, *options] in tools.items():
         folder = [f"output_dir={tmp_path}/{name}", f"weights={weights}"]
         code, _, err = run_tool(tool, *config, *options, *folder)
         assert code == 0, err

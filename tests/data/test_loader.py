@@ -109,7 +109,7 @@ def test_workers_and_this_process_give_the_same_batches(synthetic: Path) -> None
 def test_the_cache_changes_nothing_at_its_own_size(synthetic: Path) -> None:
     plain = make_dataset(synthetic)
     cached = make_dataset(synthetic, cache_side=40)
-    cached.fill_cache(iter)
+    cached.fill_cache(lambda indices: indices)
     for dataset in (plain, cached):
         dataset._view_for = lambda _: Augmentation(40)
     for index in (0, 5, 11):

@@ -8,18 +8,16 @@ import pytest
 import torch
 
 from ava_det.detectors.box_file import BoxParts
-from ava_det.formats.annotations import load_boxes, timestamp_key, write_boxes
+from ava_det.formats.annotations import load_boxes, write_boxes
+from ava_det.structures import KeyframeKey, Persons
 
-SETTINGS = {"--detector": "motion", "--every": 1.0}
+SETTINGS: dict[str, str | float | None] = {"--detector": "motion", "--every": 1.0}
 
 
-def one_box(
-    video: str, timestamp: float = 1.0
-) -> dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]:
+def one_box(video: str, timestamp: float = 1.0) -> dict[KeyframeKey, Persons]:
     return {
-        (video, timestamp_key(timestamp)): (
-            torch.tensor([[0.1, 0.2, 0.3, 0.4]]),
-            torch.tensor([0.5]),
+        KeyframeKey.at(video, timestamp): Persons(
+            torch.tensor([[0.1, 0.2, 0.3, 0.4]]), torch.tensor([0.5])
         )
     }
 
@@ -40,7 +38,7 @@ def test_a_video_without_a_person_is_done(tmp_path: Path) -> None:
     parts = BoxParts(tmp_path / "boxes.csv")
     parts.begin(SETTINGS)
     assert not parts.has("a")
-    parts.write("a", {("a", timestamp_key(1)): (torch.zeros(0, 4), torch.zeros(0))})
+    parts.write("a", {KeyframeKey.at("a", 1): Persons(torch.zeros(0, 4), torch.zeros(0))})
     assert BoxParts(tmp_path / "boxes.csv").has("a")
     parts.merge(["a"])
     assert load_boxes(tmp_path / "boxes.csv", 0.0) == {}

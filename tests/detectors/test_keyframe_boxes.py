@@ -14,8 +14,8 @@ from ava_det.detectors.keyframe_boxes import (
     detect_persons,
     replace_boxes,
 )
-from ava_det.formats.annotations import keyframes_from_annotations, load_annotations, timestamp_key
-from ava_det.structures import Keyframe
+from ava_det.formats.annotations import keyframes_from_annotations, load_annotations
+from ava_det.structures import Keyframe, KeyframeKey, Persons
 from ava_det.video.file import VideoError
 from ava_det.video.sources import find_videos
 from tests.support.rendering import render_synthetic
@@ -27,10 +27,8 @@ def make_keyframe() -> Keyframe:
     return Keyframe("video", 902.0, LABELED, torch.eye(2, 4), torch.ones(2))
 
 
-def boxes_at(
-    boxes: torch.Tensor, scores: Sequence[float]
-) -> dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]:
-    return {("video", timestamp_key(902)): (boxes, torch.tensor(scores))}
+def boxes_at(boxes: torch.Tensor, scores: Sequence[float]) -> dict[KeyframeKey, Persons]:
+    return {KeyframeKey.at("video", 902): Persons(boxes, torch.tensor(scores))}
 
 
 def test_detected_boxes_take_the_place_of_labeled_ones() -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from ava_det.formats.annotations import (
     rows_from_keyframes,
     write_detections,
 )
-from ava_det.structures import Detections, Keyframe
+from ava_det.structures import Detections, Keyframe, KeyframeKey
 
 LABEL_MAP = {3: "c", 1: "a", 2: "b", 5: "e"}
 
@@ -185,7 +186,7 @@ def test_excluded_keyframes(keyframes: list[Keyframe], detections: list[Detectio
     ]
     truth = rows_from_keyframes(with_boxes)
     first = with_boxes[0]
-    excluded = {(first.video_id, f"{first.timestamp:.6f}")}
+    excluded = {KeyframeKey.at(first.video_id, first.timestamp)}
     rest = rows_from_keyframes(with_boxes[1:])
     results = {}
     for name, ground_truth, keys in (
@@ -206,7 +207,7 @@ def test_excluded_keyframes(keyframes: list[Keyframe], detections: list[Detectio
 
 
 def test_group_means() -> None:
-    per_class = {"1": {"AP": 0.5}, "2": {"AP": 0.25}, "3": {"AP": None}}
+    per_class: dict[str, dict[str, Any]] = {"1": {"AP": 0.5}, "2": {"AP": 0.25}, "3": {"AP": None}}
     means = compute_group_means(per_class, {1: "x", 2: "x", 3: "y"})
     assert means == {"x": 0.375, "y": None}
 

@@ -74,7 +74,7 @@ def test_the_heap_is_replayed_only_where_the_cut_is_unclear() -> None:
 
 @pytest.mark.parametrize("scores", [[0.1, float("nan"), 0.3], [float("nan")] * 3])
 def test_a_nan_score_is_left_to_the_heap(scores: list[float]) -> None:
-    rows = [(score, 1, 0.0, 0.0, 1.0, 1.0) for score in scores]
+    rows: list[tuple[float, ...]] = [(score, 1, 0.0, 0.0, 1.0, 1.0) for score in scores]
     keep = kept_under_cap(
         torch.zeros(3, dtype=torch.int64), torch.tensor(scores).double(), 2, lambda span: rows[span]
     )

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from ava_det.evaluation.person_ap import compute_person_ap
-from ava_det.formats.annotations import timestamp_key
-from ava_det.structures import Keyframe
+from ava_det.structures import Keyframe, KeyframeKey, Persons
 
 LEFT = [0.1, 0.1, 0.3, 0.5]
 RIGHT = [0.6, 0.2, 0.9, 0.9]
@@ -19,11 +18,9 @@ def labeled(*boxes: list[float], timestamp: float = 1.0) -> Keyframe:
     return Keyframe("v", timestamp, tensor, None, torch.ones(len(tensor)))
 
 
-def detected(
-    *boxes: list[float], timestamp: float = 1.0
-) -> dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]:
+def detected(*boxes: list[float], timestamp: float = 1.0) -> dict[KeyframeKey, Persons]:
     tensor = torch.tensor(boxes).reshape(-1, 4)
-    return {("v", timestamp_key(timestamp)): (tensor, torch.linspace(0.9, 0.1, len(tensor)))}
+    return {KeyframeKey.at("v", timestamp): Persons(tensor, torch.linspace(0.9, 0.1, len(tensor)))}
 
 
 def test_the_labeled_boxes_themselves_are_perfect() -> None:

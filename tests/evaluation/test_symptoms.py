@@ -118,7 +118,12 @@ def test_an_exclusion_list_of_other_annotations_is_told(tmp_path: Path) -> None:
     for name, rows in (("gt.csv", TRUTH), ("det.csv", detections()), ("ex.csv", ['"w",0902'])):
         (tmp_path / name).write_text("\n".join(rows))
     (tmp_path / "map.pbtxt").write_text('item {\n  name: "a"\n  id: 1\n}\n')
-    paths = (tmp_path / name for name in ("gt.csv", "det.csv", "map.pbtxt", "ex.csv"))
-    result = evaluate_csv(*paths, protocol="activitynet-2019")
+    result = evaluate_csv(
+        tmp_path / "gt.csv",
+        tmp_path / "det.csv",
+        tmp_path / "map.pbtxt",
+        tmp_path / "ex.csv",
+        protocol="activitynet-2019",
+    )
     [sentence] = [s for s in result["warnings"] if "exclusion list" in s]
     assert "it has 'w,902', the annotations have 'v,90" in sentence

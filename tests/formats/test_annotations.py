@@ -32,7 +32,7 @@ from ava_det.formats.annotations import (
     write_submission,
 )
 from ava_det.formats.label_map import describe_label_map_form, load_label_groups, load_label_map
-from ava_det.structures import Detections, Keyframe
+from ava_det.structures import Detections, Keyframe, KeyframeKey
 
 ROW = "v,0902,0.1,0.2,0.5,0.6,1,0"
 
@@ -217,7 +217,8 @@ def test_keyframes_merge_the_actions_of_a_person(tmp_path: Path) -> None:
     assert second.labels is not None
     assert second.labels.shape == (0, 4)
     assert [
-        k.video_id for k in keyframes_from_annotations(rows, 4, excluded={("v", "902.000000")})
+        k.video_id
+        for k in keyframes_from_annotations(rows, 4, excluded={KeyframeKey("v", "902.000000")})
     ] == ["w"]
 
 
@@ -288,7 +289,7 @@ def test_the_kinetics_rows_of_ava_kinetics(tmp_path: Path) -> None:
     )
     assert first.labels is not None
     assert first.labels.nonzero().tolist() == [[0, 11], [0, 79]]
-    assert len(keyframes_from_annotations(rows, 80, excluded={("abc", "5.005000")})) == 1
+    assert len(keyframes_from_annotations(rows, 80, excluded={KeyframeKey("abc", "5.005000")})) == 1
 
 
 fractions = st.floats(0, 1) | st.integers(0, 1000).map(lambda thousandth: thousandth / 1000)

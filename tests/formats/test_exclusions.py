@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ava_det.formats.ava_csv import AvaRows, describe_stray_exclusions, load_excluded
+from ava_det.structures import KeyframeKey
 
 
 def save(folder: Path, text: str) -> Path:
@@ -19,10 +20,13 @@ def save(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('"v",0902\n', {("v", "902.000000")}),
-        ('"a,b",902.5\r\n\r\nw,1\r\n', {("a,b", "902.500000"), ("w", "1.000000")}),
-        (" v , 0902 \n", {("v", "902.000000")}),
-        ("\ufeffv,0902\n", {("v", "902.000000")}),
+        ('"v",0902\n', {KeyframeKey("v", "902.000000")}),
+        (
+            '"a,b",902.5\r\n\r\nw,1\r\n',
+            {KeyframeKey("a,b", "902.500000"), KeyframeKey("w", "1.000000")},
+        ),
+        (" v , 0902 \n", {KeyframeKey("v", "902.000000")}),
+        ("\ufeffv,0902\n", {KeyframeKey("v", "902.000000")}),
         ("", set()),
     ],
 )
@@ -66,14 +70,22 @@ def annotated(*keyframes: tuple[str, float]) -> AvaRows:
 
 def test_a_list_of_other_annotations_is_told() -> None:
     rows = annotated(("v", 902), ("v", 910), ("w", 902))
-    for fits in (set(), {("v", "902.000000")}, {("v", "905.000000"), ("x", "1.000000")}):
+    for fits in (
+        set(),
+        {KeyframeKey("v", "902.000000")},
+        {KeyframeKey("v", "905.000000"), KeyframeKey("x", "1.000000")},
+    ):
         assert describe_stray_exclusions(fits, rows) is None  # AVA's lists name absent keyframes
-    for stray in ({("v.mp4", "902.000000")}, {("v", "30.000000")}, {("w", "903.000000")}):
+    for stray in (
+        {KeyframeKey("v.mp4", "902.000000")},
+        {KeyframeKey("v", "30.000000")},
+        {KeyframeKey("w", "903.000000")},
+    ):
         sentence = describe_stray_exclusions(stray, rows)
         assert sentence is not None
         assert "names no keyframe of" in sentence
         assert "the annotations have 'v,902'" in sentence
-    assert describe_stray_exclusions({("v", "1.000000")}, annotated()) is None
+    assert describe_stray_exclusions({KeyframeKey("v", "1.000000")}, annotated()) is None
 
 
 def test_a_broken_first_row_is_not_taken_for_a_header(tmp_path: Path) -> None:

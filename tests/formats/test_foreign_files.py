@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_the_kind_and_the_mend_are_named(content: bytes, expected: str, tmp_path
 
 
 @pytest.mark.parametrize("load", [load_annotations, load_detections, load_box_rows])
-def test_every_reader_says_so(load, tmp_path: Path) -> None:
+def test_every_reader_says_so(load: Callable[[Path], object], tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     for content, words in (
         (TEXT.replace(",", ";").encode(), "columns, found 1; the file is separated by semicolons"),

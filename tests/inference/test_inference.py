@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ava_det.structures import Detections
+from ava_det.structures import Detections, KeyframeKey, Persons
 from ava_det.video.file import VideoError, VideoReader
 from ava_det.video.writer import VideoWriter
 from tests.support.scripted_predictor import (
@@ -88,10 +88,10 @@ def test_boxes_of_a_file_bring_their_own_keyframes(video: Path) -> None:
     box = torch.tensor([[0.1, 0.1, 0.4, 0.9], [0.5, 0.1, 0.9, 0.9]])
     scores = torch.tensor([0.95, 0.2])
     boxes = {
-        ("ramp", "902.500000"): (box, scores),
-        ("ramp", "901.000000"): (box, scores),
-        ("other", "901.000000"): (box, scores),
-        ("ramp", "970.000000"): (box, scores),
+        KeyframeKey("ramp", "902.500000"): Persons(box, scores),
+        KeyframeKey("ramp", "901.000000"): Persons(box, scores),
+        KeyframeKey("other", "901.000000"): Persons(box, scores),
+        KeyframeKey("ramp", "970.000000"): Persons(box, scores),
     }
     found = list(make_predictor(boxes)(video))
     assert [detections.keyframe.timestamp for detections in found] == [901, 902.5]
@@ -99,13 +99,17 @@ def test_boxes_of_a_file_bring_their_own_keyframes(video: Path) -> None:
 
 
 def test_a_box_file_that_does_not_fit_is_a_sentence(video: Path) -> None:
-    nobody = torch.zeros(0, 4), torch.zeros(0)
+    nobody = Persons(torch.zeros(0, 4), torch.zeros(0))
     with pytest.raises(ValueError, match="no row of video id ramp"):
-        list(make_predictor({("other", "901.000000"): nobody})(video))
+        list(make_predictor({KeyframeKey("other", "901.000000"): nobody})(video))
     with pytest.raises(
         ValueError, match=r"seconds 1\.\.2, expected 900\.\.904 .*data\.start_second"
     ):
-        list(make_predictor({("ramp", "1.000000"): nobody, ("ramp", "2.000000"): nobody})(video))
+        list(
+            make_predictor(
+                {KeyframeKey("ramp", "1.000000"): nobody, KeyframeKey("ramp", "2.000000"): nobody}
+            )(video)
+        )
 
 
 def test_half_a_second_and_a_single_frame_have_a_keyframe(tmp_path: Path) -> None:
@@ -129,7 +133,9 @@ def test_prediction_is_lazy_and_reads_the_video_once(
     )
     model = BrightnessModel()
     boxes = {
-        ("ramp", f"{900 + second}.000000"): (torch.tensor([[0.1, 0.1, 0.4, 0.9]]), torch.ones(1))
+        KeyframeKey.at("ramp", 900 + second): Persons(
+            torch.tensor([[0.1, 0.1, 0.4, 0.9]]), torch.ones(1)
+        )
         for second in range(4)
     }
     iterator = make_predictor(boxes, model)(video)

@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ava_det.structures import KeyframeKey, Persons
 from ava_det.video.live import LiveSource
 from ava_det.video.reader import VideoError
 from ava_det.video.writer import VideoWriter
@@ -99,7 +100,7 @@ def test_stop_and_mistakes(camera: str) -> None:
         next(frames)
         stop.set()
         list(frames)
-        boxes = {("ramp", "0.000000"): (torch.zeros(0, 4), torch.zeros(0))}
+        boxes = {KeyframeKey("ramp", "0.000000"): Persons(torch.zeros(0, 4), torch.zeros(0))}
         with pytest.raises(ValueError, match="box file"):
             make_predictor(boxes).watch_live(source)
     with pytest.raises(VideoError, match="cannot be opened"):

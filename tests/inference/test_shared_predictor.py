@@ -108,7 +108,7 @@ TIMES: list[tuple[dict[str, float], str]] = [
 
 @pytest.mark.parametrize(("times", "sentence"), TIMES, ids=str)
 def test_times_that_cannot_be_meant_are_sentences_at_once(
-    predictor: Predictor, videos: list[Path], times: dict[str, float], sentence: str
+    predictor: Predictor, videos: list[Path], times: dict[str, Any], sentence: str
 ) -> None:
     name = list(times)[-1]
     calls: list[Callable[[], Any]] = [lambda: predictor.watch(None, **times)]  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ def test_times_that_cannot_be_meant_are_sentences_at_once(
 
 @pytest.mark.parametrize(("times", "sentence"), TIMES, ids=str)
 def test_the_command_line_says_the_same(
-    times: dict[str, float], sentence: str, capsys: pytest.CaptureFixture[str]
+    times: dict[str, Any], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = [f"--{name}={value}" for name, value in times.items()]
     with pytest.raises(SystemExit):

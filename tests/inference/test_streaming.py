@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,13 +49,13 @@ def ramp(tmp_path: Path) -> Path:
     return path
 
 
-def watch(path: Path, batch_size: int = 2, **options: float) -> list[ShownFrame]:
+def watch(path: Path, batch_size: int = 2, **options: Any) -> list[ShownFrame]:
     with open_video(path, START) as reader:
         return list(
             make_predictor(ScriptedDetector(EVERYWHERE), batch_size=batch_size).watch(
                 reader, **options
             )
-        )  # type: ignore[arg-type]
+        )
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def test_a_gpu_keeps_the_scores(
     """TF32, which torch lets convolutions use, is off. Features stay channels last: cuDNN is never
     asked to reorder.
     """
-    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")
+    monkeypatch.setattr("torch.backends.cudnn.conv.fp32_precision", "ieee")
     plain, inputs = small_detector()
     form = optimize_for_inference(plain, "cuda", dtype)
     on_gpu = [value.cuda() for value in inputs]

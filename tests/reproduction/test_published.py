@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,7 @@ def movie(name: str = "a", **changes: object) -> VideoFacts:
         ({"fps": 10.0}, "frame rate: a have 10 frames a second"),
     ],
 )
-def test_each_fault_of_a_movie_is_named(changes: dict[str, object], said: str | None) -> None:
+def test_each_fault_of_a_movie_is_named(changes: dict[str, Any], said: str | None) -> None:
     problems = find_video_problems([movie(**changes)])
     assert len(problems) == (said is not None)
     if said is not None:

@@ -29,7 +29,8 @@ def box_at(second: float) -> torch.Tensor:
 
 def describe(path: Path, boxes: dict[float, torch.Tensor], score: float = 0.9) -> list[str]:
     write_boxes(
-        path, {("v", f"{s:.6f}"): (b[None], torch.tensor([score])) for s, b in boxes.items()}
+        path,
+        {KeyframeKey.at("v", s): Persons(b[None], torch.tensor([score])) for s, b in boxes.items()},
     )
     found = load_boxes(path, 0.3)
     recall, precision = compute_recall(keyframes(), found, 0.3)
@@ -80,7 +81,7 @@ def test_boxes_on_nobody_are_counted(tmp_path: Path) -> None:
     frames = keyframes()
     nobody = torch.tensor([0.0, 0.8, 0.1, 1.0])
     boxes = {
-        ("v", f"{s:.6f}"): (torch.stack((box_at(s), nobody, nobody)), torch.ones(3))
+        KeyframeKey.at("v", s): Persons(torch.stack((box_at(s), nobody, nobody)), torch.ones(3))
         for s in SECONDS
     }
     recall, precision = compute_recall(frames, boxes, 0.3)

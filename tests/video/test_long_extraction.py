@@ -141,7 +141,7 @@ def test_a_whole_movie_gives_the_frames_and_pixels_of_its_jpegs(
             ]
             # the keyframe
             assert numbers[0][16] == numbers[1][16] == extracted[30 * (second - CUT)]
-            agreement.append(np.mean(np.equal(*numbers)))
+            agreement.append(np.mean(np.equal(numbers[0], numbers[1])))
             differences.append(np.abs(from_movie.astype(int) - from_pictures)[:, HEIGHT // 2 :])
     print(
         f"{rate} {suffix}: clips {np.mean(agreement):.4%}, pixel difference "

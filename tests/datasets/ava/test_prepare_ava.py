@@ -87,8 +87,8 @@ def test_one_command_makes_what_the_configs_read(run: Run, server: Server, tmp_p
         for version in ("2.1", "2.2"):
             data = load_config(config, [f"data.ava_version={version}"]).data
             paths = [data.video_dir, data.label_map]
-            for split in (data.train, data.val, data.test):
-                paths += [split.annotations, split.excluded, split.boxes]
+            for section in (data.train, data.val, data.test):
+                paths += [section.annotations, section.excluded, section.boxes]
             missing = {
                 path for path in paths if path not in (None, "gt") and not Path(path).exists()
             }
