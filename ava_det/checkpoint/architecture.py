@@ -26,7 +26,10 @@ _FAMILIES = {
 
 # Families with names of their own among ours: model.backbone -> a pattern that one entry begins
 # with.
-_BACKBONES: dict[str, str] = {}
+_BACKBONES: dict[str, str] = {
+    "i3d_inception": r"backbone\.mixed_3b\.b1b\.conv\.",
+    "s3d": r"backbone\.mixed_3b\.b1b\.spatial\.",
+}
 
 
 def name_family(names: Iterable[str]) -> str | None:

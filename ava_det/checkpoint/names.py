@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
+from ava_det.checkpoint.inception_names import INCEPTION_SOURCES
 from ava_det.checkpoint.translation import SKIP, Source, Table
 
 
@@ -292,6 +293,7 @@ SOURCES: dict[str, Source] = {
     ),
     "mmaction2": Source(r"backbone\.((slow|fast)_path\.)?conv1\.conv\.", lambda _: _mmaction2()),
     "imagenet": Source(r"layer1\.0\.conv1\.weight", lambda _: _imagenet()),
+    **INCEPTION_SOURCES,
     "ava_det": Source(r"backbone\.(slow|fast)\.", lambda _: []),
     "detectron2": Source(
         r"backbone\.(bottom_up\.|fpn_|stem\.|res\d\.)|proposal_generator\.|roi_heads\.",

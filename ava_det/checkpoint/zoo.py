@@ -16,28 +16,14 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 from tqdm import tqdm
 
 from ava_det.checkpoint.files import WeightsError
+from ava_det.checkpoint.published import COMPARED_SYSTEMS, PublishedWeights
 from ava_det.files import atomic_path, suggest_file
-
-
-@dataclass(frozen=True)
-class PublishedWeights:
-    """Describes published weights.
-
-    Attributes:
-        url: Where they are; None where the model is published and its weights are not.
-        license: Under which license.
-    """
-
-    url: str | None
-    license: str
-
 
 _FACEBOOK = "https://dl.fbaipublicfiles.com"
 _PYSLOWFAST = f"{_FACEBOOK}/pyslowfast/model_zoo"
@@ -146,7 +132,7 @@ ZOO: dict[str, PublishedWeights] = {
         "torchvision/resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
         "torchvision/resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
     }.items()
-}
+} | COMPARED_SYSTEMS
 
 
 # The frames and boxes each project's detectors were trained on, as keys of `data` in a config: on

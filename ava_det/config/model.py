@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ava_det.config.backbones import I3DInceptionConfig, S3DConfig
 from ava_det.config.checks import KeyChecks
 from ava_det.config.long_term import LongTermConfig
 from ava_det.config.networks import BLOCKS_PER_STAGE, FAMILIES, LATERALS
@@ -28,7 +29,8 @@ class ModelConfig:
     beside each key says what it means; `ava-det config --keys` prints them.
     """
 
-    backbone: str = "slowfast"  # slowfast, slow_only, fast_only, i3d
+    # slowfast, slow_only, fast_only, i3d (a ResNet); i3d_inception, s3d
+    backbone: str = "slowfast"
     # bottleneck blocks a stage: 14 = 1-1-1-1, 26 = 2-2-2-2, 50 = 3-4-6-3, 101 = 3-4-23-3
     depth: int = 50
     width: int = 64  # channels of the Slow stem; res2 ends at 4 * width
@@ -59,6 +61,9 @@ class ModelConfig:
     zero_init_last_gamma: bool = True  # false for very shallow networks and short schedules
     temporal_difference_init: bool = False  # half of the temporal filters see only change at first
     long_term: LongTermConfig = field(default_factory=LongTermConfig)
+    # the sections of other families
+    i3d_inception: I3DInceptionConfig = field(default_factory=I3DInceptionConfig)
+    s3d: S3DConfig = field(default_factory=S3DConfig)
 
     def __post_init__(self) -> None:
         check = KeyChecks(self, "model")
@@ -66,6 +71,9 @@ class ModelConfig:
         check.require_one_of("head", ("roi", "classification"))
         reason = FAMILIES[self.backbone].cannot.get(self.head)
         check.require("head", reason is None, f"another one, because {reason}")
+        least = FAMILIES[self.backbone].min_frames
+        expected = f"at least {least} for {self.backbone}"
+        check.require("num_slow_frames", self.num_slow_frames >= least, expected)
         check.require_one_of("lateral", LATERALS)
         depths = f"one of {sorted(BLOCKS_PER_STAGE)}"
         check.require("depth", self.depth in BLOCKS_PER_STAGE, depths)

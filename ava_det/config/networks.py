@@ -12,11 +12,13 @@ class Family(NamedTuple):
 
     Attributes:
         clips: The clips that it reads, of `slow` and `fast`.
+        min_frames: The fewest frames of the clip `slow` that its poolings leave something of.
         cannot: What it cannot do, by the value of `model.head` that is refused, with the reason as
             a part of a sentence.
     """
 
     clips: tuple[str, ...] = ("slow",)
+    min_frames: int = 1
     cannot: Mapping[str, str] = MappingProxyType({})
 
 
@@ -29,6 +31,8 @@ FAMILIES: dict[str, Family] = {
     "slow_only": Family(),
     "fast_only": Family(("fast",)),
     "i3d": Family(),
+    "i3d_inception": Family(),
+    "s3d": Family(min_frames=5),
 }
 LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")
 

@@ -13,11 +13,14 @@ class Backbone(nn.Module):
         feature_stride: Clip pixels per feature cell.
         pool_window: (time, height, width) of the average pool of stride 1 that goes before the
             mean in the network's own classification head; None where the mean is all.
+        left_out: Parts of the whole network that this form of it does not have; weights of the
+            whole network may have them.
     """
 
     out_channels: list[int]
     feature_stride: int
     pool_window: tuple[int, int, int] | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class SingleStreamBackbone(Backbone):

@@ -12,9 +12,12 @@ from ava_det.config.model import ModelConfig
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.backbone import Backbone
 from ava_det.models.classification_head import ClassificationHead
+from ava_det.models.i3d_inception import I3DInception
 from ava_det.models.long_term_head import LongTermDetector, LongTermHead
 from ava_det.models.roi_head import RoIHead
+from ava_det.models.s3d import S3D
 from ava_det.models.slowfast import SlowFast
+from ava_det.models.tail_detector import TailDetector
 
 
 def build_model(config: Config) -> nn.Module:
@@ -36,8 +39,9 @@ def build_model(config: Config) -> nn.Module:
         return ActionClassifier(backbone, head)
     if model.long_term.is_used:
         return LongTermDetector(backbone, _build_long_term_head(model, backbone))
+    tail = backbone if isinstance(backbone, I3DInception) and backbone.tail_channels else None
     roi_head = RoIHead(
-        backbone.out_channels,
+        backbone.out_channels if tail is None else [tail.tail_channels],
         model.num_classes,
         backbone.feature_stride,
         aligned=model.roi_aligned,
@@ -47,7 +51,7 @@ def build_model(config: Config) -> nn.Module:
         context=model.roi_context,
         hidden_layer=model.roi_hidden_layer,
     )
-    return ActionDetector(backbone, roi_head)
+    return ActionDetector(backbone, roi_head) if tail is None else TailDetector(tail, roi_head)
 
 
 def _build_slowfast(model: ModelConfig) -> Backbone:
@@ -70,12 +74,38 @@ def _build_slowfast(model: ModelConfig) -> Backbone:
     )
 
 
+def _build_i3d_inception(model: ModelConfig) -> Backbone:
+    own = model.i3d_inception
+    return I3DInception(
+        width=model.width,
+        roi_endpoint=own.roi_endpoint if model.head == "roi" else None,
+        roi_tail=own.roi_tail and model.head == "roi",
+        pool_window=own.pool_window,
+    )
+
+
+def _build_s3d(model: ModelConfig) -> Backbone:
+    own = model.s3d
+    return S3D(
+        width=model.width,
+        roi_endpoint=own.roi_endpoint if model.head == "roi" else None,
+        stem=own.stem,
+        padding=own.padding,
+        gating=own.gating,
+        gate_bias=own.gate_bias,
+        bn_eps=own.bn_eps,
+        pool_window=own.pool_window,
+    )
+
+
 # The backbone of each family of `config.networks.FAMILIES`, from the section `model`.
 BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "slowfast": _build_slowfast,
     "slow_only": _build_slowfast,
     "fast_only": _build_slowfast,
     "i3d": _build_slowfast,
+    "i3d_inception": _build_i3d_inception,
+    "s3d": _build_s3d,
 }
 
 

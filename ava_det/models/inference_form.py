@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ava_det.models.conv_unit import ConvUnit
 from ava_det.models.non_local import NonLocal
 from ava_det.models.resnet3d import Bottleneck, Stem
 from ava_det.models.slowfast import LateralConnection
@@ -55,6 +56,11 @@ def optimize_for_inference(
             return InferenceBottleneck(module, fold)
         if isinstance(module, LateralConnection) and module.kind == "t_conv":
             return InferenceLateral(module, fold)
+        if isinstance(module, ConvUnit):
+            module.conv = fold(module.conv, module.bn, module.relu)  # type: ignore[assignment]
+            module.bn = nn.Identity()  # type: ignore[assignment]
+            module.relu = False
+            return module
         if isinstance(module, NonLocal):
             for name, norm in (("theta", None), ("phi", None), ("g", None), ("out", module.bn)):
                 setattr(module, name, fold(getattr(module, name), norm, relu=False))
@@ -128,7 +134,7 @@ class FoldedConv(nn.Module):
             x: The input.
             residual: Is added, of the shape of the output.
         """
-        x = x.contiguous(memory_format=torch.channels_last_3d)
+        x = x.to(self.weight.dtype).contiguous(memory_format=torch.channels_last_3d)
         seen = self._flatten(x)
         other = None if residual is None else self._flatten(residual)
         y = self.convolve(

@@ -83,15 +83,20 @@ class RoIHead(nn.Module):
 
     def pool(self, features: Sequence[Tensor], rois: Tensor | None) -> Tensor:
         """Pools one float32 vector per box, [K, width]: the half of `forward` without weights."""
+        rois = self.require_rois(rois)
+        # Both poolings run in float32 even under autocast: box coordinates do not survive bfloat16.
+        with full_precision(features[0]):
+            return self._pool(features, rois.float())
+
+    def require_rois(self, rois: Tensor | None) -> Tensor:
+        """Returns the boxes, if they are [K, 5]; raises ValueError otherwise."""
         if rois is None or rois.ndim != 2 or rois.shape[1] != 5:
             received = "None" if rois is None else f"shape {list(rois.shape)}"
             raise ValueError(
                 "rois: expected [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, "
                 f"got {received}"
             )
-        # Both poolings run in float32 even under autocast: box coordinates do not survive bfloat16.
-        with full_precision(features[0]):
-            return self._pool(features, rois.float())
+        return rois
 
     def classify(self, vectors: Tensor) -> Tensor:
         """Turns the vectors [K, width] of `pool` into logits [K, num_classes]."""

@@ -47,7 +47,8 @@ def build_action_model(run: TrainingRun) -> nn.Module:
     if run.checkpoint is not None:
         load_weights(model, run.checkpoint)
     elif config.weights is not None:
-        allowed = () if run.eval_only else ("head",)
+        left_out = [f"backbone.{name}" for name in getattr(model.backbone, "left_out", ())]
+        allowed = () if run.eval_only else ("head", *left_out)
         report = load_weights(model, config.weights, allow_missing=allowed)
         if is_main_process():
             lacks = report.missing or report.wrong_shape

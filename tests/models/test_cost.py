@@ -33,6 +33,12 @@ KINETICS = [
     ("i3d_r50_8x8", 37.11, 28.043),
     ("pyslowfast/SLOWFAST_NLN_16x8_R101", 242.01, 60.080),
 ]
+# config, pixels of a side, GMACs and parameters as measured on public implementations
+SYSTEMS = [
+    ("i3d_inception", 224, 111.15, 12.697),
+    ("s3d", 224, 71.92, 8.320),
+    ("s3dg", 224, 71.9, 9.54),
+]
 AVA = [
     ("slowfast_r50_8x8", 96.89, 33_828_888),
     ("pyslowfast/SLOWFAST_32x2_R50_SHORT", 96.89, 33_828_888),
@@ -42,16 +48,25 @@ AVA = [
 ]
 
 
-def cost_of(path: str, overrides: list[str] | None = None) -> ModelCost:
+def cost_of(path: str, overrides: list[str] | None = None, size: int = 256) -> ModelCost:
     config = load_config(path, overrides or [])
     with torch.device("meta"):
         model = build_model(config)
-    return compute_cost(model, config.model.num_slow_frames, config.model.alpha)
+    return compute_cost(model, config.model.num_slow_frames, config.model.alpha, size)
 
 
 @pytest.mark.parametrize(("name", "gmacs", "params_m"), KINETICS)
 def test_kinetics_rows(name: str, gmacs: float, params_m: float) -> None:
     cost = cost_of(f"configs/kinetics/{name}.yaml")
+    assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
+    assert cost.params_m == pytest.approx(params_m, rel=0.002)
+
+
+@pytest.mark.parametrize(("name", "size", "gmacs", "params_m"), SYSTEMS)
+def test_systems_that_slowfast_is_compared_with(
+    name: str, size: int, gmacs: float, params_m: float
+) -> None:
+    cost = cost_of(f"configs/kinetics/{name}.yaml", size=size)
     assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
     assert cost.params_m == pytest.approx(params_m, rel=0.002)
 
@@ -111,3 +126,17 @@ def test_every_config_builds() -> None:
 def test_a_model_with_numbers_is_refused() -> None:
     with pytest.raises(ValueError, match="meta"):
         compute_cost(torch.nn.Linear(1, 1), 4, 8)
+
+
+def test_i3d_for_boxes() -> None:
+    cost = cost_of("configs/ava/i3d_inception_girdhar.yaml", size=400)
+    assert cost.backbone_gmacs == pytest.approx(348.5, rel=0.005)
+    assert tail_gmacs(cost) == pytest.approx(3.73, rel=0.005)
+    overrides = ["model.num_slow_frames=20"]
+    cost = cost_of("configs/ava/i3d_inception.yaml", overrides, size=400)
+    # 20 frames of 320 x 400
+    assert cost.backbone_gmacs == pytest.approx(82.6 * 400 / 320, rel=0.01)
+
+
+def tail_gmacs(cost: ModelCost) -> float:
+    return sum(stage.gmacs for stage in cost.per_stage if stage.name.startswith("mixed_5"))

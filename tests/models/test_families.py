@@ -34,6 +34,8 @@ TINY: dict[str, tuple[str, ...]] = {
     "slow_only": _RESNET,
     "fast_only": _RESNET,
     "i3d": _RESNET,
+    "i3d_inception": ("model.width=4",),
+    "s3d": ("model.width=4", "model.s3d.gating=true"),
 }
 FRAMES = 8  # where TINY does not say otherwise
 SIDE = 96

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ava_det.config import Config, load_config
-from ava_det.config.networks import BACKBONES, LATERALS
+from ava_det.config.networks import BACKBONES, FAMILIES, LATERALS
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.build import build_model
 from ava_det.models.inference_form import FoldedConv, optimize_for_inference
@@ -75,7 +75,7 @@ def test_every_config_keeps_its_scores(config_path: str) -> None:
     """
     config = load_config(config_path)
     config.model.width = max(16, config.model.beta_inv)
-    config.model.num_slow_frames = 2
+    config.model.num_slow_frames = max(2, FAMILIES[config.model.backbone].min_frames)
     plain = give_statistics(build_model(config))
     inputs = make_inputs(config, batch=2, height=64, width=80, boxes=3)
     assert sigmoid_difference(plain, optimize_for_inference(plain), inputs) <= 1e-6

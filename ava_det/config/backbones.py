@@ -1,0 +1,60 @@
+"""The sections `model.<family>` of a config: what is one family of networks' own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ava_det.config.checks import KeyChecks
+
+S3D_STEMS = ("separable", "full", "space_to_depth")
+S3D_PADDINGS = ("symmetric", "end")
+# Where an Inception network ends under the roi head: features of stride 16, or 32 at the end.
+ROI_ENDPOINTS = ("mixed_4e", "mixed_4f", "mixed_5c")
+
+
+@dataclass
+class I3DInceptionConfig:
+    """Describes I3D, the inflated Inception-v1, `model.backbone: i3d_inception`."""
+
+    roi_endpoint: str = "mixed_4f"  # last block under the roi head: mixed_4e, mixed_4f, mixed_5c
+    # Mixed_5b and 5c run on each aligned box instead of on the clip, at every time step
+    roi_tail: bool = False
+    # average pool (T, H, W) of stride 1 before the mean of the classification head; 0,0,0 = none
+    pool_window: list[int] = field(default_factory=lambda: [2, 7, 7])
+
+    def __post_init__(self) -> None:
+        check = KeyChecks(self, "model.i3d_inception")
+        check.require_one_of("roi_endpoint", ROI_ENDPOINTS)
+        fits = not self.roi_tail or self.roi_endpoint == "mixed_4f"
+        check.require("roi_endpoint", fits, "mixed_4f, because model.i3d_inception.roi_tail is on")
+        self.pool_window = list(self.pool_window)
+        _check_window(check, self.pool_window)
+
+
+@dataclass
+class S3DConfig:
+    """Describes S3D and S3D-G, `model.backbone: s3d`."""
+
+    stem: str = "separable"  # separable, full, space_to_depth
+    # of the max pools: symmetric (torchvision, kylemin), or end (one cell after; antoine77340)
+    padding: str = "symmetric"
+    gating: bool = False  # S3D-G
+    gate_bias: bool = True  # false in TF-slim
+    bn_eps: float = 0.001  # 0.00001 for antoine77340's weights
+    roi_endpoint: str = "mixed_4f"  # last block under the roi head: mixed_4e, mixed_4f, mixed_5c
+    # average pool (T, H, W) of stride 1 before the mean of the classification head; 0,0,0 = none
+    pool_window: list[int] = field(default_factory=lambda: [2, 7, 7])
+
+    def __post_init__(self) -> None:
+        check = KeyChecks(self, "model.s3d")
+        check.require_one_of("stem", S3D_STEMS)
+        check.require_one_of("padding", S3D_PADDINGS)
+        check.require("bn_eps", self.bn_eps > 0, "a number above 0")
+        check.require_one_of("roi_endpoint", ROI_ENDPOINTS)
+        self.pool_window = list(self.pool_window)
+        _check_window(check, self.pool_window)
+
+
+def _check_window(check: KeyChecks, window: list[int]) -> None:
+    fits = len(window) == 3 and (min(window) >= 1 or not any(window))
+    check.require("pool_window", fits, "three numbers (T, H, W) of at least 1, or 0,0,0")

@@ -1,0 +1,75 @@
+"""Outputs of the networks that SlowFast is compared with, from their authors' names and weights.
+
+tests/assets/parity_systems holds names, shapes and logits of public implementations that were filled
+by the rule of tests/support/parity.py and run on its normal noise.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ava_det.checkpoint import WeightsError, load_weights
+from ava_det.config import load_config
+from ava_det.models.build import build_model
+from tests.support.parity import make_state_dict
+
+ASSETS = Path(__file__).parents[1] / "assets" / "parity_systems"
+# fixture, config, source of the names
+NETWORKS = [
+    ("i3d_inception_rgb_piergiaj", "configs/kinetics/i3d_inception.yaml", "piergiaj"),
+    ("s3d_torchvision", "configs/kinetics/torchvision/s3d.yaml", "torchvision_s3d"),
+    ("s3dg_antoine_space_to_depth", "configs/kinetics/antoine77340/s3dg.yaml", "antoine77340"),
+]
+
+
+def load_fixture(name: str) -> dict[str, Any]:
+    fixture: dict[str, Any] = json.loads((ASSETS / f"{name}.json").read_text())
+    return fixture
+
+
+def make_weights(fixture: dict[str, Any]) -> dict[str, Tensor]:
+    """Draws the weights; some are scaled, where the plain rule overflows."""
+    state = make_state_dict(fixture["keys"])
+    for scaled in fixture.get("scaled_keys", []):
+        for key in state:
+            if key.endswith(tuple(scaled["endswith"])) and scaled.get("contains", "") in key:
+                state[key] = state[key] * np.float32(scaled["factor"])
+    return state
+
+
+def make_clip(shape: list[int]) -> Tensor:
+    values = np.random.RandomState(20181210).standard_normal(shape).astype(np.float32)
+    return torch.from_numpy(values)
+
+
+@pytest.mark.parametrize(("name", "config", "source"), NETWORKS)
+def test_logits(name: str, config: str, source: str, tmp_path: Path) -> None:
+    fixture = load_fixture(name)
+    torch.save({"state_dict": make_weights(fixture)}, tmp_path / "weights.pth")
+    model = build_model(load_config(config)).eval()
+    report = load_weights(model, tmp_path / "weights.pth")
+    assert report.source == source
+    for case in fixture["cases"]:
+        expected = torch.tensor(case["logits"])
+        with torch.no_grad():
+            logits = model(make_clip(case["input_shape"]))
+        assert float((logits - expected).abs().max() / expected.std()) < 1e-4
+
+
+@pytest.mark.parametrize(("name", "config", "source"), NETWORKS)
+def test_a_file_of_another_family_is_refused_by_name(
+    name: str, config: str, source: str, tmp_path: Path
+) -> None:
+    torch.save(make_weights(load_fixture(name)), tmp_path / "weights.pth")
+    own = load_config(config).model.backbone
+    other = "s3d" if own != "s3d" else "i3d_inception"
+    model = build_model(load_config(config, [f"model.backbone={other}"]))
+    with pytest.raises(WeightsError, match=f"model.backbone={own}"):
+        load_weights(model, tmp_path / "weights.pth")
