@@ -98,6 +98,9 @@ class ModelConfig:
         check.require("head", self.head == "roi", "roi for model.long_term, which scores persons")
         for key in ("roi_context", "roi_hidden_layer"):
             check.require(key, not getattr(self, key), "false for a head with model.long_term")
+        tail = self.backbone == "i3d_inception" and self.i3d_inception.roi_tail
+        expected = "another one than i3d_inception with roi_tail for model.long_term"
+        check.require("backbone", not tail, expected)
 
     def _check_blocks(self, check: KeyChecks) -> None:
         """Refuses blocks of res4 that a network of this depth does not have."""
