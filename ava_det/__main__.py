@@ -11,6 +11,7 @@ from pathlib import Path
 
 import ava_det
 from ava_det.commands import COMMANDS, GROUPS, OLD_NAMES
+from ava_det.interrupts import report_interrupt
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if word not in COMMANDS:
         print(f"ava-det: {suggest(word)} (see ava-det --help)", file=sys.stderr)
         return 2
-    code: int = import_module(COMMANDS[word].module).main(words[1:])
+    try:
+        code: int = import_module(COMMANDS[word].module).main(words[1:])
+    except KeyboardInterrupt:  # while the command itself was imported; later it answers
+        return report_interrupt()
     return code
 
 

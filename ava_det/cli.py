@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, cast
 
 from ava_det.choices import DETECTORS, EXPORT_FORMATS
+from ava_det.interrupts import noticed_interrupts, report_interrupt
 
 Main = Callable[..., int]
 
@@ -227,15 +228,19 @@ def reports_mistakes(main: Main) -> Main:
             sys.stdout.reconfigure(errors="backslashreplace")
         # A root handler set up by a library would print each warning a second time.
         logging.getLogger("ava_det").propagate = False
-        try:
-            return _recorded(main)(argv) or 0
-        except (ValueError, OSError) as error:
-            if _prints_mistakes():
-                print(f"error: {_sentence(error)}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
-            return 130
+        with noticed_interrupts() as interrupted:
+            try:
+                return _recorded(main)(argv) or 0
+            except KeyboardInterrupt as stopped:
+                return report_interrupt(str(stopped) or "stopped")
+            except Exception as error:
+                if interrupted.is_set():
+                    return report_interrupt()
+                if not isinstance(error, ValueError | OSError):
+                    raise
+                if _prints_mistakes():
+                    print(f"error: {_sentence(error)}", file=sys.stderr)
+                return 2
 
     return run
 

@@ -19,7 +19,8 @@ MAX_LOOSE_MODULES = 6
 GROUND = {"structures", "boxes", "choices", "files", "distributed"}
 READERS = GROUND | {"formats", "video"}
 PACKAGES: dict[str, set[str]] = {
-    "__main__": {"commands"},
+    "__main__": {"commands", "interrupts"},
+    "interrupts": set(),
     "structures": set(),
     "boxes": set(),
     "choices": set(),
@@ -27,7 +28,7 @@ PACKAGES: dict[str, set[str]] = {
     "config": {"choices"},
     "files": {"distributed"},
     "distributed": set(),
-    "cli": {"choices", "distributed"},
+    "cli": {"choices", "distributed", "interrupts"},
     "device": {"config", "distributed"},
     "models": {"config"},
     "training": GROUND,
@@ -44,7 +45,7 @@ PACKAGES: dict[str, set[str]] = {
     "interchange": READERS | {"tracking"},
     "dataset_check": READERS | {"visualization"},
     "reproduction": READERS | {"config", "checkpoint", "evaluation"},
-    "datasets": READERS,
+    "datasets": READERS | {"interrupts"},
     "inference": READERS
     | {"config", "checkpoint", "data", "detectors", "device", "export", "models", "tracking"},
     "demo": READERS | {"config", "detectors", "export", "inference", "visualization"},

@@ -17,45 +17,63 @@ from ava_det.checkpoint import load_checkpoint
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.device.threads import build_child_environment
 from ava_det.files import atomic_path
+from ava_det.interrupts import INTERRUPTED, SILENT, withheld_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "configs/synthetic/slowfast.yaml"
 # A network this small is no faster with two threads: its operators end before a second one wakes up
 # (docs/performance.md, "Beside other processes").
 TRAINING_THREADS = 1
-INTERRUPTED = 128 + signal.SIGINT  # the exit code of a program that Ctrl-C has ended
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det quickstart` and returns its exit code."""
     start = time.monotonic()
+    training = [f"output_dir={args.output}", *dataset_overrides(args.dataset), *args.overrides]
+    config = load_config(CONFIG, training)
+    try:
+        run_all(args, config, training)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(describe_stop(args.output, config, args.dataset)) from None
+    print(summary(args.output, time.monotonic() - start))
+    return 0
+
+
+def run_all(args: argparse.Namespace, config: Config, training: list[str]) -> None:
+    """Runs the four commands.
+
+    Args:
+        args: The options.
+        config: Of the training.
+        training: The overrides that make it of `CONFIG`; the first is output_dir.
+
+    Raises:
+        SystemExit: A command failed; with its exit code.
+        KeyboardInterrupt: Ctrl-C ended one.
+    """
     sizes = [
         f"--num-{split}={n}"
         for split, n in (("train", args.num_train), ("val", args.num_val))
         if n is not None
     ]
     run_command("render", "--output", args.dataset, *sizes)
-    data = dataset_overrides(args.dataset)
-    training = [f"output_dir={args.output}", *data, *args.overrides]
-    resume = is_unfinished(args.output, load_config(CONFIG, training), args.dataset)
+    resume = is_unfinished(args.output, config, args.dataset)
     if resume:
         print(
             f"\nthe training in {args.output} was interrupted, its settings are these: it goes on"
         )
     train = ("train", "--config", CONFIG, *training, *(["--resume"] if resume else []))
     run_command(*train, num_threads=None if "OMP_NUM_THREADS" in os.environ else TRAINING_THREADS)
-    weights = args.output / "checkpoints" / "last.pt"
     gt_output = args.output / "gt_boxes"
-    test = ("test", "--config", CONFIG, "--weights", weights, "--boxes", "gt")
-    run_command(*test, f"output_dir={gt_output}", *data, *args.overrides)
+    overrides = training[1:]
+    scored = ("--config", CONFIG, "--weights", args.output / "checkpoints" / "last.pt")
+    run_command("test", *scored, "--boxes", "gt", f"output_dir={gt_output}", *overrides)
     with atomic_path(args.output / "metrics_gt_boxes.json") as temporary:
         shutil.copyfile(gt_output / "metrics.json", temporary)
     video = next((args.dataset / "videos").glob("demo_*.mp4"))
     overlay = ("--output", args.output / "overlay.mp4", "--sheet", args.output / "overlay.png")
-    demo = ("demo", "--video", video, *overlay, "--config", CONFIG, "--weights", weights)
-    run_command(*demo, "--detector", "motion", "--every", "0.5", *data, *args.overrides)
-    print(summary(args.output, time.monotonic() - start))
-    return 0
+    detected = ("--detector", "motion", "--every", "0.5")
+    run_command("demo", "--video", video, *overlay, *scored, *detected, *overrides)
 
 
 def dataset_overrides(dataset: Path) -> list[str]:
@@ -80,6 +98,17 @@ def is_unfinished(output: Path, config: Config, dataset: Path) -> bool:
     return not was_rendered_since and load_checkpoint(last).get("config") == config_to_dict(config)
 
 
+def describe_stop(output: Path, config: Config, dataset: Path) -> str:
+    """Says how to go on after Ctrl-C; the arguments are those of `is_unfinished`."""
+    if not (dataset / "complete.json").exists():
+        rest = "begins again with the videos"
+    elif is_unfinished(output, config, dataset):
+        rest = "goes on with the training, whose state is saved"
+    else:
+        rest = "begins again with the training"
+    return f"stopped; the same command {rest}"
+
+
 def run_command(command: str, *arguments: object, num_threads: int | None = None) -> None:
     """Runs one command in a process of its own; where it fails, its exit code ends this one.
 
@@ -89,20 +118,28 @@ def run_command(command: str, *arguments: object, num_threads: int | None = None
         command: Of `ava-det`.
         *arguments: Its arguments.
         num_threads: With which it computes; None for torch's default.
+
+    Raises:
+        SystemExit: It failed; with its exit code.
+        KeyboardInterrupt: Ctrl-C ended it; it has said nothing.
     """
     texts = [command, *(str(argument) for argument in arguments)]
     print(f"\n$ ava-det {shlex.join(texts)}", flush=True)
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**build_child_environment(num_threads), "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {
+        **build_child_environment(num_threads),
+        "PYTHONPATH": os.pathsep.join(paths),
+        SILENT: "1",
+    }
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        code = subprocess.run(
-            [sys.executable, "-m", "ava_det", *texts], check=False, env=environment
-        ).returncode
+        with withheld_interrupts():
+            process = subprocess.Popen([sys.executable, "-m", "ava_det", *texts], env=environment)
+        code = process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
     if code == INTERRUPTED:
-        print("the same command goes on with the training, if its state was saved")
+        raise KeyboardInterrupt
     if code:
         raise SystemExit(code)
 

@@ -25,6 +25,7 @@ from ava_det.data.loader import ClipLoader
 from ava_det.device.precision import choose_precision
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group, rank
+from ava_det.interrupts import INTERRUPTED, report_interrupt
 from ava_det.structures import ClipBatch
 from ava_det.tasks.lr_rule import describe_lr_mismatch
 from ava_det.tasks.recipe import build_optimizer, build_schedule
@@ -137,6 +138,8 @@ def run_training(
             if is_main_process():
                 print(describe(metrics, config.output_dir))
     except Preempted as stopped:
+        if stopped.exit_code == INTERRUPTED:
+            return report_interrupt(str(stopped))
         print(stopped, file=sys.stderr)
         return stopped.exit_code
     return 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import multiprocessing
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from ava_det.datasets.ava.prepared_form import CRF, Form
 from ava_det.datasets.ava.source_video import SourceVideo, TranscodeError
 from ava_det.files import atomic_path, require_other_files
+from ava_det.interrupts import start_workers
 from ava_det.video.containers import open_container, to_url
 from ava_det.video.decoding import DecodedFrame
 from ava_det.video.file import PREPARED_TAG
@@ -201,8 +201,7 @@ def transcode_folder(
         {"--videos": [job[0] for job in jobs]},
     )
     output.mkdir(parents=True, exist_ok=True)
-    # Fresh interpreters: forking a process that may hold FFmpeg threads can hang.
-    with multiprocessing.get_context("spawn").Pool(min(num_jobs, len(jobs))) as pool:
+    with start_workers(min(num_jobs, len(jobs))) as pool:
         results = list(
             tqdm(pool.imap_unordered(_run, jobs), total=len(jobs), desc="transcoding", unit="video")
         )

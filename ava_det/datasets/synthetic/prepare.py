@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from ava_det.datasets.synthetic import scene
 from ava_det.datasets.synthetic.actions import ACTION_NAMES
 from ava_det.datasets.synthetic.room import draw_palette
 from ava_det.files import write_text
+from ava_det.interrupts import start_workers
 
 # raise it when the rendered pixels or rows change, so that older folders are rendered again
 VERSION = 3
@@ -95,12 +94,7 @@ def render_dataset(
         for split in SPLITS
         for i in range(counts[split])
     ]
-    # Fresh interpreters: forking a process that may hold OpenCV or FFmpeg threads can hang.
-    # Ctrl-C reaches them too, and is answered by this process alone.
-    num_processes = min(len(jobs), os.cpu_count() or 1)
-    ignore_interrupts = (signal.SIGINT, signal.SIG_IGN)
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(num_processes, signal.signal, ignore_interrupts) as pool:
+    with start_workers(min(len(jobs), os.cpu_count() or 1)) as pool:
         results = list(
             tqdm(pool.imap(render_video, jobs), total=len(jobs), desc="rendering", unit="video")
         )
