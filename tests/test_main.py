@@ -88,9 +88,6 @@ import sys
 from importlib import import_module
 from ava_det.commands import COMMANDS
 for name, command in COMMANDS.items():
-    if name in ("train", "train-detector", "train-kinetics"):  # their turn comes with their loop
-        print(name)
-        continue
     import_module(command.module).make_parser()
     print(name, *({"torch", "numpy", "av", "cv2", "omegaconf", "pandas"} & set(sys.modules)))
 """

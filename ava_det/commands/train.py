@@ -14,24 +14,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.config import Config
-from ava_det.data.loader import ClipLoader
-from ava_det.formats.annotations import keyframes_from_annotations
-from ava_det.inference.trained_model import load_carried_label_map
-from ava_det.tasks.action_detection import (
-    build_action_loss,
-    build_action_model,
-    build_evaluation,
-    build_preparation,
-)
-from ava_det.tasks.run_folder import describe_metrics
-from ava_det.tasks.sample_sheet import SampleSheet
-from ava_det.tasks.splits import Split, build_split, build_train_loader, choose_label_map
-from ava_det.tasks.training_run import Task, TrainingRun, make_training_parser, run_training
-from ava_det.video.sources import find_videos
 
 
 def make_parser() -> ToolParser:
@@ -39,51 +23,37 @@ def make_parser() -> ToolParser:
     return make_training_parser("ava-det train", __doc__)
 
 
+def make_training_parser(
+    prog: str, description: str | None, example: str = "configs/synthetic/slowfast.yaml"
+) -> ToolParser:
+    """Builds a parser with the options of every command that trains.
+
+    Args:
+        prog: The command as it is typed.
+        description: The docstring of its module.
+        example: A config, for --help.
+    """
+    parser = ToolParser(prog, description)
+    parser.add_config(f"the experiment, such as {example}")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from output_dir/checkpoints/last.pt"
+    )
+    parser.add_argument(
+        "--eval-only", action="store_true", help="score `weights` on data.val without training"
+    )
+    parser.add_weights_key("start from these: a file or a name of the model zoo")
+    parser.add_device_key()
+    parser.add_overrides()
+    return parser
+
+
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det train` and returns its exit code."""
-    return run_training(make_parser().parse_intermixed_args(argv), build_task, describe_metrics)
+    args = make_parser().parse_intermixed_args(argv)
+    from ava_det.operations.train import run
 
-
-def build_task(run: TrainingRun) -> Task:
-    """Builds the training on the actions of data.train, scored as frame mAP on data.val."""
-    config = run.config
-    device = run.device
-    model = build_action_model(run)
-    carried = None if config.weights is None else load_carried_label_map(config.weights)
-    if carried is not None and max(carried) > config.model.num_classes:
-        carried = None  # such weights only begin the training: their head does not fit
-    label_map = choose_label_map(config, carried)
-    split = build_split(config, "val", device)
-    show = partial(
-        build_sample_sheet(config, split, label_map).save, path=run.folder.path / "samples.png"
-    )
-
-    def build_loader() -> ClipLoader:
-        return build_train_loader(config, build_split(config, "train", device))
-
-    return Task(
-        model,
-        build_action_loss(config, run.precision),
-        build_preparation(config, device),
-        build_loader,
-        build_evaluation(config, split, label_map, run.folder, device, show),
-        ("mAP",),
-        {"label_map": dict(label_map)},
-    )
-
-
-def build_sample_sheet(config: Config, split: Split, label_map: dict[int, str]) -> SampleSheet:
-    """Builds the sheet of keyframes beside their labels; see docs/training.md, `samples.png`."""
-    assert config.data.video_dir is not None  # or the split could not have been built
-    labeled = (
-        []
-        if split.annotations is None
-        else keyframes_from_annotations(split.annotations, config.model.num_classes)
-    )
-    return SampleSheet(
-        find_videos(config.data.video_dir), config.data.start_second, labeled, label_map
-    )
+    return run(args)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.tasks.person_detection import SURE, build_person_task
-from ava_det.tasks.training_run import make_training_parser, run_training
+from ava_det.commands.train import make_training_parser
 
 
 def make_parser() -> ToolParser:
@@ -32,24 +30,9 @@ def make_parser() -> ToolParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det train-detector` and returns its exit code."""
     args = make_parser().parse_intermixed_args(argv)
-    return run_training(args, build_person_task, describe_scores if args.eval_only else describe)
+    from ava_det.operations.train_detector import run
 
-
-def describe(metrics: dict[str, Any], folder: str) -> str:
-    """Describes the metrics, and where the detector is, in the line that a training ends with."""
-    weights = f"{folder}/checkpoints/last.pt"
-    return f"{describe_scores(metrics, folder)}; the detector is faster_rcnn:{weights}"
-
-
-def describe_scores(metrics: dict[str, Any], folder: str) -> str:
-    """Describes the metrics in the line that --eval-only ends with."""
-    shown = {
-        key: "undefined" if value is None else f"{value:.4f}" for key, value in metrics.items()
-    }
-    return (
-        f"AP {shown['AP']}, AP50 {shown['AP50']}, AP75 {shown['AP75']}; "
-        f"recall {shown['recall']} and precision {shown['precision']} at score {SURE:g}"
-    )
+    return run(args)
 
 
 if __name__ == "__main__":

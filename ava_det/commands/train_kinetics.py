@@ -14,21 +14,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
 
 from ava_det.cli import ToolParser, reports_mistakes
-from ava_det.tasks.action_detection import (
-    build_action_loss,
-    build_action_model,
-    build_preparation,
-)
-from ava_det.tasks.training_run import Task, TrainingRun, make_training_parser, run_training
-from ava_det.tasks.video_classification import (
-    build_video_evaluation,
-    build_video_loader,
-    load_video_classes,
-)
+from ava_det.commands.train import make_training_parser
 
 
 def make_parser() -> ToolParser:
@@ -39,32 +27,10 @@ def make_parser() -> ToolParser:
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det train-kinetics` and returns its exit code."""
-    return run_training(make_parser().parse_intermixed_args(argv), build_task, describe)
+    args = make_parser().parse_intermixed_args(argv)
+    from ava_det.operations.train_kinetics import run
 
-
-def build_task(run: TrainingRun) -> Task:
-    """Builds the training on the class of each video of data.train, scored as top-1 on data.val."""
-    config = run.config
-    model = build_action_model(run)
-    classes = load_video_classes(config)
-    return Task(
-        model,
-        build_action_loss(config, run.precision),
-        build_preparation(config, run.device),
-        partial(build_video_loader, config, "train", classes),
-        build_video_evaluation(config, "val", classes, run.folder.path, run.device),
-        ("top1",),
-        {"label_map": dict(classes)},
-    )
-
-
-def describe(metrics: dict[str, Any], folder: str) -> str:
-    """Describes the metrics in the line that a run ends with."""
-    counts = f"{metrics['num_videos']} videos, {metrics['views']}"
-    return (
-        f"top-1 {metrics['top1']:.4f}, top-5 {metrics['top5']:.4f} ({counts}); metrics.json is "
-        f"in {folder}"
-    )
+    return run(args)
 
 
 if __name__ == "__main__":

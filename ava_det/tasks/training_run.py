@@ -19,7 +19,6 @@ import torch
 from torch import nn
 
 from ava_det.checkpoint import WeightsError, load_checkpoint, require_finite
-from ava_det.cli import ToolParser
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.data.loader import ClipLoader
 from ava_det.device.precision import choose_precision
@@ -96,31 +95,13 @@ class Task(NamedTuple):
 BuildTask = Callable[[TrainingRun], Task]
 
 
-def make_training_parser(
-    prog: str, description: str | None, example: str = "configs/synthetic/slowfast.yaml"
-) -> ToolParser:
-    """Returns a parser with the options of every command that trains by `run_training`."""
-    parser = ToolParser(prog, description)
-    parser.add_config(f"the experiment, such as {example}")
-    parser.add_argument(
-        "--resume", action="store_true", help="go on from output_dir/checkpoints/last.pt"
-    )
-    parser.add_argument(
-        "--eval-only", action="store_true", help="score `weights` on data.val without training"
-    )
-    parser.add_weights_key("start from these: a file or a name of the model zoo")
-    parser.add_device_key()
-    parser.add_overrides()
-    return parser
-
-
 def run_training(
     args: argparse.Namespace, build_task: BuildTask, describe: Callable[[dict[str, Any], str], str]
 ) -> int:
     """Does what the `main` of a command that trains does.
 
     Args:
-        args: As `make_training_parser` reads them.
+        args: The options of the command, as `make_training_parser` of commands/train.py reads them.
         build_task: Says what is learned and how it is scored.
         describe: Metrics and output_dir -> the line that a run ends with.
 

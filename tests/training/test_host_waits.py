@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ SMALL = [
     "model.alpha=2",
     "model.num_classes=3",
 ]
-MOMENTS = {"mean": [0.45] * 3, "std": [0.225] * 3}
+MOMENTS: dict[str, Any] = {"mean": [0.45] * 3, "std": [0.225] * 3}
 
 
 def make_settings(precision: str, columns: list[int] | None) -> LoopSettings:

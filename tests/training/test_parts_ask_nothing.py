@@ -24,12 +24,12 @@ def make_step(model: nn.Module, device: str) -> tuple[torch.Tensor, torch.Tensor
     """Two clips with three persons, in two parts, focal loss and a chosen action: every branch of a
     step.
     """
-    clips = [torch.zeros(2, 3, frames, 32, 48, device=device) for frames in (4, 16)]
+    slow, fast = (torch.zeros(2, 3, frames, 32, 48, device=device) for frames in (4, 16))
     rois = torch.tensor([[0, 1, 2, 20, 30], [0, 4, 4, 30, 30], [1, 1, 2, 20, 30.0]])
     keyframes = [
         Keyframe("v", second, torch.zeros(0, 4), None, torch.zeros(0)) for second in (0.0, 1.0)
     ]
-    batch = ClipBatch(*clips, rois, torch.zeros(3, 80), keyframes)
+    batch = ClipBatch(slow, fast, rois, torch.zeros(3, 80), keyframes)
 
     def place(part: ClipBatch) -> ClipBatch:
         assert part.labels is not None
