@@ -29,6 +29,9 @@ _FAMILIES = {
 _BACKBONES: dict[str, str] = {
     "i3d_inception": r"backbone\.mixed_3b\.b1b\.conv\.",
     "s3d": r"backbone\.mixed_3b\.b1b\.spatial\.",
+    "eco": r"backbone\.volume\.res3a",
+    "artnet": r"backbone\.res2a\.",
+    "two_stream_cnn": r"backbone\.conv5\.weight",
 }
 
 

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
+from ava_det.checkpoint.artnet_names import ARTNET
+from ava_det.checkpoint.eco_names import ECO
 from ava_det.checkpoint.inception_names import INCEPTION_SOURCES
 from ava_det.checkpoint.translation import SKIP, Source, Table
 
@@ -262,6 +264,7 @@ def _mmaction2() -> Table:
 
 
 def _imagenet() -> Table:
+    # `_custom`: two-stream networks of jeffreyyihuang
     convs = {"1": "a", "2": "b", "3": "c"}
     prefix = r"layer([1-4])\.(\d+)\."
 
@@ -269,13 +272,13 @@ def _imagenet() -> Table:
         return f"backbone.slow.res{int(match[1]) + 1}.blocks.{match[2]}.{part}"
 
     return [
-        (r"conv1\.weight", "backbone.slow.stem.conv.weight"),
+        (r"conv1(?:_custom)?\.weight", "backbone.slow.stem.conv.weight"),
         (r"bn1\.(.+)", r"backbone.slow.stem.bn.\1"),
         (prefix + r"conv([123])\.weight", lambda m: block(m, f"{convs[m[3]]}.weight")),
         (prefix + r"bn([123])\.(.+)", lambda m: block(m, f"{convs[m[3]]}_bn.{m[4]}")),
         (prefix + r"downsample\.0\.weight", lambda m: block(m, "shortcut.weight")),
         (prefix + r"downsample\.1\.(.+)", lambda m: block(m, f"shortcut_bn.{m[3]}")),
-        (r"fc\.(weight|bias)", r"head.projection.\1"),
+        (r"fc(?:_custom)?\.(weight|bias)", r"head.projection.\1"),
     ]
 
 
@@ -292,6 +295,8 @@ SOURCES: dict[str, Source] = {
         r"(model\.)?blocks\.0\.(multipathway_blocks|conv|norm)\.", _pytorchvideo
     ),
     "mmaction2": Source(r"backbone\.((slow|fast)_path\.)?conv1\.conv\.", lambda _: _mmaction2()),
+    "eco": ECO,
+    "artnet": ARTNET,
     "imagenet": Source(r"layer1\.0\.conv1\.weight", lambda _: _imagenet()),
     **INCEPTION_SOURCES,
     "ava_det": Source(r"backbone\.(slow|fast)\.", lambda _: []),

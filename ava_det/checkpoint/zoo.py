@@ -30,11 +30,17 @@ _PYSLOWFAST = f"{_FACEBOOK}/pyslowfast/model_zoo"
 _PYTORCHVIDEO = f"{_FACEBOOK}/pytorchvideo/model_zoo"
 _MMACTION2 = "https://download.openmmlab.com/mmaction/v1.0/detection"
 _DETECTRON2 = f"{_FACEBOOK}/detectron2"
+_GOOGLE_DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 _APACHE = "Apache-2.0, as stated for the repository that publishes them"
 _BSD = "BSD-3-Clause, as stated for the repository that publishes them; trained on ImageNet"
 
+_LICENSES = {
+    "torchvision": _BSD,
+    "eco_pytorch": "BSD-2-Clause, as stated for the repository that publishes them",
+}
+
 ZOO: dict[str, PublishedWeights] = {
-    name: PublishedWeights(url, _BSD if name.startswith("torchvision/") else _APACHE)
+    name: PublishedWeights(url, _LICENSES.get(name.partition("/")[0], _APACHE))
     for name, url in {
         # PySlowFast, AVA
         "pyslowfast/SLOW_8x8_R50": f"{_PYSLOWFAST}/ava/C2D_8x8_R50.pkl",
@@ -128,6 +134,9 @@ ZOO: dict[str, PublishedWeights] = {
             f"{_DETECTRON2}/COCO-Detection/faster_rcnn_X_101_32x8d_FPN_3x/139173657/"
             "model_final_68b088.pkl"
         ),
+        # ECO's authors, Kinetics-400
+        "eco_pytorch/ECO_Lite": f"{_GOOGLE_DRIVE}1XNIq7byciKgrn011jLBggd2g79jKX4uD",
+        "eco_pytorch/ECO_Full": f"{_GOOGLE_DRIVE}1ATuN_KctsbFAbcNgWDlETZVsy2vhxZay",
         # ImageNet, to be inflated
         "torchvision/resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
         "torchvision/resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
@@ -196,9 +205,8 @@ def resolve_weights(name_or_path: str | Path) -> Path:
         raise WeightsError(
             f"{name}: its authors published the recipe and the result but no weights"
         )
-    return _keep(
-        name, url, f"{name.rpartition('/')[0]}/{url.rpartition('/')[2]}", ZOO[name].license
-    )
+    file = f"{name.rpartition('/')[2]}.pth" if "?" in url else url.rpartition("/")[2]
+    return _keep(name, url, f"{name.rpartition('/')[0]}/{file}", ZOO[name].license)
 
 
 def _keep(name: str, url: str, place: str, license: str) -> Path:

@@ -58,3 +58,21 @@ class S3DConfig:
 def _check_window(check: KeyChecks, window: list[int]) -> None:
     fits = len(window) == 3 and (min(window) >= 1 or not any(window))
     check.require("pool_window", fits, "three numbers (T, H, W) of at least 1, or 0,0,0")
+
+
+@dataclass
+class EcoConfig:
+    """Describes what is ECO's own."""
+
+    full: bool = False  # ECO Full: BN-Inception goes on beside the 3D network
+
+
+@dataclass
+class TwoStreamCNNConfig:
+    """Describes what is the Two-Stream CNN's own."""
+
+    architecture: str = "cnn_m_2048"  # cnn_m_2048, or resnet: of model.depth, on each frame
+
+    def __post_init__(self) -> None:
+        check = KeyChecks(self, "model.two_stream_cnn")
+        check.require_one_of("architecture", ("cnn_m_2048", "resnet"))

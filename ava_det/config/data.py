@@ -66,6 +66,8 @@ class DataConfig:
     box_arithmetic: str = "exact"
     mean: list[float] = field(default_factory=lambda: [0.45, 0.45, 0.45])  # of RGB / 255
     std: list[float] = field(default_factory=lambda: [0.225, 0.225, 0.225])  # of RGB / 255
+    # order of the colors that the network sees: rgb, or bgr for weights from Caffe
+    channel_order: str = "rgb"
     # training: pixels of the short side, drawn between these two
     train_short_side: list[int] = field(default_factory=lambda: [256, 340])
     crop_size: int | None = 224  # square training crop; null keeps the whole frame
@@ -89,6 +91,7 @@ class DataConfig:
         check.require_one_of("slow_frame_policy", ("stride", "linspace"))
         check.require_one_of("frame_grid", ("seconds", "pyslowfast", "mmaction2"))
         check.require_one_of("frame_colour", ("tagged", "bt601"))
+        check.require_one_of("channel_order", ("rgb", "bgr"))
         check.require_one_of("box_arithmetic", ("exact", "pyslowfast"))
         check.require_one_of("ava_version", ("2.1", "2.2"))
         fits = self.frame_grid == "seconds" or self.clip_fps == 30

@@ -33,6 +33,9 @@ FAMILIES: dict[str, Family] = {
     "i3d": Family(),
     "i3d_inception": Family(),
     "s3d": Family(min_frames=5),
+    "eco": Family(),
+    "artnet": Family(),
+    "two_stream_cnn": Family(),
 }
 LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")
 

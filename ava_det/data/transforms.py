@@ -123,6 +123,7 @@ def normalize_batch(
     mean: list[float],
     std: list[float],
     device: torch.device,
+    channel_order: str = "rgb",
     bank: FeatureBank | None = None,
 ) -> ClipBatch:
     """Moves a uint8 batch to a device and normalizes its clips.
@@ -132,25 +133,30 @@ def normalize_batch(
         mean: Mean of R, G and B in 0..1.
         std: Standard deviation of R, G and B in 0..1.
         device: Where the batch goes.
+        channel_order: `rgb`, or `bgr`, which reverses the channels of the result.
         bank: Gives the features around each keyframe, for a network that reads them.
 
     Returns:
         Clips of float32, (x / 255 - mean) / std, with channels last in memory.
     """
+    statistics = list(zip(mean, std, strict=True))
+    if channel_order == "bgr":
+        statistics.reverse()
 
     def normalize(frames: Tensor | None) -> Tensor | None:
         """Moves and normalizes the clips of one pathway."""
         if frames is None:
             return None
-        frames = frames.to(device, non_blocking=True).to(
-            torch.float32, memory_format=torch.channels_last_3d
-        )
+        frames = frames.to(device, non_blocking=True)
+        if channel_order == "bgr":
+            frames = frames.flip(1)
+        frames = frames.to(torch.float32, memory_format=torch.channels_last_3d)
         # made on the CPU and sent without waiting: making a tensor on a GPU from numbers waits
         # for all work queued there
-        scale = torch.tensor([1 / (255 * value) for value in std]).to(device, non_blocking=True)
-        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).to(
+        scale = torch.tensor([1 / (255 * value) for _, value in statistics]).to(
             device, non_blocking=True
         )
+        shift = torch.tensor([-m / s for m, s in statistics]).to(device, non_blocking=True)
         # in place: the fewest passes over memory
         return frames.mul_(scale[:, None, None, None]).add_(shift[:, None, None, None])
 

@@ -95,7 +95,13 @@ def load_first_pass(config: Config, device: torch.device) -> FirstPass | None:
         optimize_for_inference(model, device, dtype),
         build_clip_reader(settings),
         data.test_short_side,
-        partial(normalize_batch, mean=data.mean, std=data.std, device=device),
+        partial(
+            normalize_batch,
+            mean=data.mean,
+            std=data.std,
+            device=device,
+            channel_order=data.channel_order,
+        ),
         settings.model.num_classes,
         precision,
     )

@@ -10,14 +10,17 @@ from torch import nn
 from ava_det.config import Config
 from ava_det.config.model import ModelConfig
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
+from ava_det.models.artnet import ARTNet
 from ava_det.models.backbone import Backbone
 from ava_det.models.classification_head import ClassificationHead
+from ava_det.models.eco import ECO
 from ava_det.models.i3d_inception import I3DInception
 from ava_det.models.long_term_head import LongTermDetector, LongTermHead
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.s3d import S3D
 from ava_det.models.slowfast import SlowFast
 from ava_det.models.tail_detector import TailDetector
+from ava_det.models.two_stream_cnn import build_two_stream_cnn
 
 
 def build_model(config: Config) -> nn.Module:
@@ -65,7 +68,7 @@ def _build_slowfast(model: ModelConfig) -> Backbone:
         lateral_kernel=model.lateral_kernel,
         lateral_norm=model.lateral_norm,
         res4_temporal_blocks=model.res4_temporal_blocks,
-        res5_stride=2 if model.head == "classification" else 1,
+        res5_stride=_res5_stride(model),
         res5_dilation=model.res5_dilation,
         non_local_res4=model.non_local_res4,
         non_local_pool=(model.non_local_pool[0], model.non_local_pool[1], model.non_local_pool[2]),
@@ -98,6 +101,30 @@ def _build_s3d(model: ModelConfig) -> Backbone:
     )
 
 
+def _res5_stride(model: ModelConfig) -> int:
+    """Returns 2 for the published networks, 1 for boxes, which need larger feature maps."""
+    return 2 if model.head == "classification" else 1
+
+
+def _build_eco(model: ModelConfig) -> Backbone:
+    return ECO(full=model.eco.full, width=model.width, res5_stride=_res5_stride(model))
+
+
+def _build_artnet(model: ModelConfig) -> Backbone:
+    return ARTNet(width=model.width)
+
+
+def _build_two_stream_cnn(model: ModelConfig) -> Backbone:
+    return build_two_stream_cnn(
+        model.two_stream_cnn.architecture,
+        detection=model.head == "roi",
+        width=model.width,
+        depth=model.depth,
+        res5_dilation=model.res5_dilation,
+        dropout=model.dropout,
+    )
+
+
 # The backbone of each family of `config.networks.FAMILIES`, from the section `model`.
 BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "slowfast": _build_slowfast,
@@ -106,6 +133,9 @@ BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "i3d": _build_slowfast,
     "i3d_inception": _build_i3d_inception,
     "s3d": _build_s3d,
+    "eco": _build_eco,
+    "artnet": _build_artnet,
+    "two_stream_cnn": _build_two_stream_cnn,
 }
 
 

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from ava_det.models.conv_unit import ConvUnit
 from ava_det.models.non_local import NonLocal
-from ava_det.models.resnet3d import Bottleneck, Stem
+from ava_det.models.resnet3d import Bottleneck, FactorizedConv3d, Stem
 from ava_det.models.slowfast import LateralConnection
 
 
@@ -66,6 +66,8 @@ def optimize_for_inference(
                 setattr(module, name, fold(getattr(module, name), norm, relu=False))
             module.bn = nn.Identity()  # type: ignore[assignment]
             return module
+        if isinstance(module, FactorizedConv3d):
+            return fold(module, None, False)
         for name, child in module.named_children():
             setattr(module, name, replaced(child))
         return module
@@ -85,8 +87,8 @@ class FoldedConv(nn.Module):
         norm: The batch norm after it, or None.
         relu: Whether a ReLU follows.
         dtype: Of weight and bias.
-        convolve: Function of x, weight, bias, stride, padding, dilation, relu and residual, in two
-            or three dimensions.
+        convolve: Function of x, weight, bias, stride, padding, dilation, groups, relu and residual,
+            in two or three dimensions.
     """
 
     weight: Tensor
@@ -121,6 +123,7 @@ class FoldedConv(nn.Module):
         self.register_buffer("weight", ordered)
         self.register_buffer("bias", bias.to(dtype))
         self.stride, self.padding, self.dilation = geometry
+        self.groups = conv.groups
         self.relu = relu
         # One channel has no layout at all: there oneDNN's operator falls back to one without
         # bfloat16.
@@ -137,9 +140,8 @@ class FoldedConv(nn.Module):
         x = x.to(self.weight.dtype).contiguous(memory_format=torch.channels_last_3d)
         seen = self._flatten(x)
         other = None if residual is None else self._flatten(residual)
-        y = self.convolve(
-            seen, self.weight, self.bias, self.stride, self.padding, self.dilation, self.relu, other
-        )
+        geometry = (self.stride, self.padding, self.dilation, self.groups)
+        y = self.convolve(seen, self.weight, self.bias, *geometry, self.relu, other)
         if self.view == "frames":
             return y.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
         return y.unflatten(3, x.shape[3:]) if self.view == "moments" else y
@@ -159,7 +161,7 @@ class InferenceStem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps x [B, 3, T, H, W] to [B, out_channels, T, H/4, W/4]."""
-        y = self.conv(x.to(self.conv.weight.dtype))
+        y = self.conv(x)
         pooled = F.max_pool2d(y.transpose(1, 2).flatten(0, 1), 3, stride=2, padding=1)
         return pooled.unflatten(0, (y.shape[0], y.shape[2])).transpose(1, 2)
 
@@ -225,7 +227,7 @@ def _choose_convolution(device: torch.device, dtype: torch.dtype) -> Convolve:
     if device.type != "cpu":
         return _convolve
     pixel, kernel = (torch.ones(1, 2, 1, 1, dtype=dtype) for _ in range(2))
-    geometry = (1, 1), (0, 0), (1, 1)
+    geometry = (1, 1), (0, 0), (1, 1), 1
     try:
         if torch.backends.mkldnn.is_available():
             _convolve_onednn(pixel, kernel, pixel.new_zeros(1), *geometry, False, None)
@@ -242,12 +244,13 @@ def _convolve(
     stride: tuple[int, ...],
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
+    groups: int,
     relu: bool,
     residual: Tensor | None,
 ) -> Tensor:
     """Computes a convolution, sum and ReLU by torch's plain operators."""
     convolution = F.conv3d if x.ndim == 5 else F.conv2d
-    y = convolution(x, weight, bias, stride, padding, dilation)
+    y = convolution(x, weight, bias, stride, padding, dilation, groups)
     if residual is not None:
         y += residual
     return F.relu(y, inplace=True) if relu else y
@@ -260,6 +263,7 @@ def _convolve_in_float32(
     stride: tuple[int, ...],
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
+    groups: int,
     relu: bool,
     residual: Tensor | None,
 ) -> Tensor:
@@ -267,7 +271,7 @@ def _convolve_in_float32(
     other = None if residual is None else residual.float()
     with torch.autocast(x.device.type, enabled=False):
         return _convolve(
-            x.float(), weight.float(), bias.float(), stride, padding, dilation, relu, other
+            x.float(), weight.float(), bias.float(), stride, padding, dilation, groups, relu, other
         ).to(x.dtype)
 
 
@@ -278,6 +282,7 @@ def _convolve_onednn(
     stride: tuple[int, ...],
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
+    groups: int,
     relu: bool,
     residual: Tensor | None,
 ) -> Tensor:
@@ -288,8 +293,8 @@ def _convolve_onednn(
     fused = torch.ops.mkldnn._convolution_pointwise
     after = "relu" if relu else "none"
     if residual is None:
-        return fused(x, weight, bias, padding, stride, dilation, 1, after, [], "")
+        return fused(x, weight, bias, padding, stride, dilation, groups, after, [], "")
     last = "relu" if relu else None
     return fused.binary(
-        x, residual, weight, bias, padding, stride, dilation, 1, "add", 1.0, last, [], None
+        x, residual, weight, bias, padding, stride, dilation, groups, "add", 1.0, last, [], None
     )

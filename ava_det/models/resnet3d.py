@@ -43,19 +43,32 @@ class FactorizedConv3d(nn.Conv3d):
             frames = input.transpose(1, 2).flatten(0, 1)
             weight = self.weight.squeeze(2)
             y = F.conv2d(
-                frames, weight, self.bias, self.stride[1:], (height, width), self.dilation[1:]
+                frames,
+                weight,
+                self.bias,
+                self.stride[1:],
+                (height, width),
+                self.dilation[1:],
+                self.groups,
             )
             return y.unflatten(0, (input.shape[0], input.shape[2])).transpose(1, 2)
         if viewable and self.kernel_size[1:] == self.stride[1:] == (1, 1):
             weight = self.weight.squeeze(4)
             y = F.conv2d(
-                input.flatten(3), weight, self.bias, self.stride[:2], (time, 0), self.dilation[:2]
+                input.flatten(3),
+                weight,
+                self.bias,
+                self.stride[:2],
+                (time, 0),
+                self.dilation[:2],
+                self.groups,
             )
             return y.unflatten(3, input.shape[3:])
         if viewable and self._suits_frame_pairs(input, time):
             return convolve_frame_pairs(input, self.weight, self.stride[1:], (height, width), time)
+        padding = (time, height, width)
         return F.conv3d(
-            input, self.weight, self.bias, self.stride, (time, height, width), self.dilation
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
 
     def _suits_frame_pairs(self, input: Tensor, padding: int) -> bool:
@@ -178,10 +191,10 @@ class Stem(nn.Module):
     Convolution t x 7 x 7 with spatial stride 2, BN, ReLU, then a 1 x 3 x 3 max pool with stride 2.
     """
 
-    def __init__(self, out_channels: int, temporal_kernel: int) -> None:
+    def __init__(self, out_channels: int, temporal_kernel: int, in_channels: int = 3) -> None:
         super().__init__()
         self.conv = FactorizedConv3d(
-            3,
+            in_channels,
             out_channels,
             (temporal_kernel, 7, 7),
             stride=(1, 2, 2),
@@ -191,7 +204,7 @@ class Stem(nn.Module):
         self.bn = BatchNorm3d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps x [B, 3, T, H, W] to [B, out_channels, T, H/4, W/4]."""
+        """Maps x [B, in_channels, T, H, W] to [B, out_channels, T, H/4, W/4]."""
         y = F.relu(self.bn(self.conv(x)), inplace=True)
         return F.max_pool3d(y, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
 
@@ -277,6 +290,7 @@ class Pathway(nn.Module):
         non_local_res4: `non_local` of the res4 `Stage`.
         non_local_pool: See `Stage`.
         time_pool_res2: `time_pool` of the res2 `Stage`.
+        in_channels: Channels of a frame.
     """
 
     def __init__(
@@ -292,13 +306,14 @@ class Pathway(nn.Module):
         non_local_res4: Collection[int] = (),
         non_local_pool: tuple[int, int, int] = (2, 2, 2),
         time_pool_res2: bool = False,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         inner = [max(1, round(width * factor / beta_inv)) for factor in (1, 2, 4, 8)]
         self.stage_channels = [
             max(1, round(width * factor / beta_inv)) for factor in (1, 4, 8, 16, 32)
         ]
-        self.stem = Stem(self.stage_channels[0], stem_kernel)
+        self.stem = Stem(self.stage_channels[0], stem_kernel, in_channels)
         for index, name in enumerate(STAGES):
             stage = Stage(
                 self.stage_channels[index] + (extra_channels[index] if extra_channels else 0),
@@ -314,7 +329,7 @@ class Pathway(nn.Module):
             self.add_module(name, stage)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps x [B, 3, T, H, W] to [B, stage_channels[4], T, h, w], by the stem and all stages."""
+        """Maps x [B, in_channels, T, H, W] to [B, stage_channels[4], T, h, w], by all stages."""
         for index in range(1 + len(STAGES)):
             x = self.stage(index, x)
         return x

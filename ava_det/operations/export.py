@@ -114,7 +114,8 @@ def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
         frames, boxes, Augmentation(config.data.test_short_side), torch.Generator()
     )
     batch = collate([reader.make_clip(frames, pixel_boxes, keyframe)])
-    batch = normalize_batch(batch, config.data.mean, config.data.std, torch.device("cpu"))
+    data = config.data
+    batch = normalize_batch(batch, data.mean, data.std, torch.device("cpu"), data.channel_order)
     return read_by(config, batch.slow, batch.fast, batch.rois)
 
 

@@ -220,7 +220,8 @@ def score_video(
         loader = build_eval_loader(config, split, config.data.test_short_side, shared=False)
         with loader.failures_named():
             for batch in loader:
-                ready = normalize_batch(batch, config.data.mean, config.data.std, device)
+                data = config.data
+                ready = normalize_batch(batch, data.mean, data.std, device, data.channel_order)
                 detections += predict_batch(model, ready, config.precision)
                 bar.update(len(batch.keyframes))
         losses = loader.count_lost()

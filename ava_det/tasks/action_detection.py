@@ -79,7 +79,13 @@ def build_action_loss(config: Config, precision: str) -> ActionLoss:
 
 def build_preparation(config: Config, device: torch.device) -> Callable[[ClipBatch], ClipBatch]:
     """Returns a function that puts a batch onto the device and normalizes it."""
-    return partial(normalize_batch, mean=config.data.mean, std=config.data.std, device=device)
+    return partial(
+        normalize_batch,
+        mean=config.data.mean,
+        std=config.data.std,
+        device=device,
+        channel_order=config.data.channel_order,
+    )
 
 
 def build_evaluation(

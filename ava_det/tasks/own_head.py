@@ -156,7 +156,8 @@ def _compute_features(
     with torch.inference_mode(), loader.failures_named():
         title = f"features ({name}{', mirrored' if mirrored else ''})"
         for batch in tqdm(loader, desc=title, unit="batch", leave=False):
-            ready = normalize_batch(batch, config.data.mean, config.data.std, device)
+            data = config.data
+            ready = normalize_batch(batch, data.mean, data.std, device, data.channel_order)
             ready = flip_batch(ready) if mirrored else ready
             with torch.autocast(device.type, torch.bfloat16, enabled=is_half):
                 vectors = network.compute_features(ready.slow, ready.fast, ready.rois).float().cpu()

@@ -135,7 +135,9 @@ def build_video_evaluation(
         with bar, loader.failures_named():
             for batch in bar:
                 scores = score_crops(
-                    model, normalize_batch(batch, data.mean, data.std, device), precision
+                    model,
+                    normalize_batch(batch, data.mean, data.std, device, data.channel_order),
+                    precision,
                 )
                 video_id = batch.keyframes[0].video_id  # evaluation batches stay within one video
                 total, count = own.get(video_id, (torch.zeros(scores.shape[1]), 0))

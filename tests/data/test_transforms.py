@@ -93,3 +93,15 @@ def test_normalize_makes_float_channels_last_clips() -> None:
     )
     assert ready.fast.is_contiguous(memory_format=torch.channels_last_3d)
     assert ready.slow is None
+
+
+def test_caffe_networks_see_blue_first() -> None:
+    frames = torch.randint(0, 256, (2, 3, 4, 6, 8), dtype=torch.uint8)
+    batch = ClipBatch(frames, None, torch.zeros(0, 5), None, [None, None])  # type: ignore[list-item]
+    statistics = ([0.45, 0.4, 0.35], [0.225, 0.25, 0.2], torch.device("cpu"))
+    rgb = normalize_batch(batch, *statistics).slow
+    bgr = normalize_batch(batch, *statistics, "bgr").slow
+    assert rgb is not None
+    assert bgr is not None
+    torch.testing.assert_close(bgr, rgb.flip(1), rtol=0, atol=0)
+    assert bgr.is_contiguous(memory_format=torch.channels_last_3d)

@@ -36,6 +36,9 @@ TINY: dict[str, tuple[str, ...]] = {
     "i3d": _RESNET,
     "i3d_inception": ("model.width=4",),
     "s3d": ("model.width=4", "model.s3d.gating=true"),
+    "eco": ("model.width=8", "model.eco.full=true"),
+    "artnet": ("model.width=8",),
+    "two_stream_cnn": ("model.width=4",),
 }
 FRAMES = 8  # where TINY does not say otherwise
 SIDE = 96

@@ -68,6 +68,21 @@ def sigmoid_difference(plain: nn.Module, form: nn.Module, inputs: tuple[Tensor, 
     return float((received.sigmoid() - expected.sigmoid()).abs().max()) if expected.numel() else 0.0
 
 
+def find_largest_feature(model: nn.Module, inputs: tuple[Tensor, ...]) -> float:
+    """Largest input of the last layer, to which the rounding of a logit is proportional.
+
+    Without norms of trained statistics it is about 1 in ResNets, and 60 after the 30 layers of
+    BN-Inception.
+    """
+    seen: list[Tensor] = []
+    last = model.get_submodule("head.projection")
+    hook = last.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.inference_mode():
+        model(*inputs)
+    hook.remove()
+    return float(seen[0].abs().max())
+
+
 @pytest.mark.parametrize("config_path", CONFIGS)
 def test_every_config_keeps_its_scores(config_path: str) -> None:
     """Narrow and with few frames, so that all of them take seconds; depth, laterals and blocks are
@@ -78,7 +93,10 @@ def test_every_config_keeps_its_scores(config_path: str) -> None:
     config.model.num_slow_frames = max(2, FAMILIES[config.model.backbone].min_frames)
     plain = give_statistics(build_model(config))
     inputs = make_inputs(config, batch=2, height=64, width=80, boxes=3)
-    assert sigmoid_difference(plain, optimize_for_inference(plain), inputs) <= 1e-6
+    bound = 1e-6
+    if config.model.backbone not in BACKBONES:
+        bound *= max(1.0, find_largest_feature(plain, inputs))
+    assert sigmoid_difference(plain, optimize_for_inference(plain), inputs) <= bound
 
 
 @given(

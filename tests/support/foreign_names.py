@@ -123,3 +123,34 @@ def without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
         name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")
     }
+
+
+def to_eco(name: str) -> str:
+    head, network, *parts = name.split(".")
+    if head == "head":
+        return f"fc_final.{parts[-1]}"
+    leaf = parts[-1]
+    norm = "_bn" if parts[-2] in ("bn", "norm") else ""
+    if network == "volume":
+        block = parts[0]
+        if parts[1] == "norm":
+            order = ["res3a", "res3b", "res4a", "res4b", "res5a", "res5b", "last"]
+            return f"{order[order.index(block) - 1]}_bn.{leaf}"
+        layer = {"a": "_1", "b": "_2", "shortcut": "_down"}.get(parts[1], "_2")
+        return f"{block}{layer}{norm}.{leaf}"
+    inner = ["double_3x3_reduce", "double_3x3_1", "double_3x3_2"]
+    if network == "stack":
+        return f"inception_3c_{inner[int(parts[0])]}{norm}.{leaf}"
+    if parts[0] in ("conv1", "conv2_reduce", "conv2"):
+        stem = {"conv1": "conv1_7x7_s2", "conv2_reduce": "conv2_3x3_reduce", "conv2": "conv2_3x3"}
+        return f"{stem[parts[0]]}{norm}.{leaf}"
+    if parts[0] == "inner_4e":
+        return f"inception_4e_{inner[int(parts[1])]}{norm}.{leaf}"
+    layers = {
+        "one": ["1x1"],
+        "three": ["3x3_reduce", "3x3"],
+        "twice": inner,
+        "projection": ["pool_proj"],
+    }[parts[1]]
+    layer = layers[int(parts[2])] if parts[2].isdigit() else layers[-1]
+    return f"{parts[0]}_{layer}{norm}.{leaf}"
