@@ -7,13 +7,11 @@ without decoding, to list its packets in their order, each with its time on one 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
@@ -100,6 +98,7 @@ class PacketIndex:
         keys: int64 [K], the numbers of the packets with a key picture.
         step: Ticks of one frame.
         joins: The numbers of the packets before which the clock of the file jumps.
+        places: int64 [N], where each packet begins in the file, in bytes; -1 where unknown.
     """
 
     shifts: np.ndarray | None
@@ -107,6 +106,7 @@ class PacketIndex:
     keys: np.ndarray
     step: int
     joins: tuple[int, ...]
+    places: np.ndarray
 
     @property
     def first(self) -> int:
@@ -122,6 +122,11 @@ class PacketIndex:
         """Returns the number of the last key picture shown at or before `time`, or 0."""
         before = self.keys[self.times[self.keys] <= time]
         return int(before.max(initial=0))
+
+    def find_number(self, place: int | None) -> int | None:
+        """Returns the number of the packet that begins at a byte; None where that is not sure."""
+        found = np.flatnonzero(self.places == place) if place is not None else ()
+        return int(found[0]) if len(found) == 1 else None
 
     def retime(self, packet: av.Packet, number: int) -> None:
         """Sets the times of packet `number` to those of the continuous clock."""
@@ -157,6 +162,7 @@ def index_packets(
     times: list[int] = []
     keys: list[int] = []
     joins: list[int] = []
+    places: list[int] = []
     timed = False
     step = 0
     for packet in packets:
@@ -171,6 +177,7 @@ def index_packets(
             joins.append(len(times))
         time = packet.dts if packet.pts is None else packet.pts
         shifts.append(shift)
+        places.append(-1 if packet.pos is None else packet.pos)
         times.append((times[-1] if times else 0) if time is None else time + shift)
     if not times:
         return None
@@ -184,6 +191,7 @@ def index_packets(
         np.array(keys, dtype=np.int64),
         step,
         tuple(joins),
+        np.array(places, dtype=np.int64),
     )
 
 
@@ -211,6 +219,18 @@ def load_index(
         return index_packets(packets, tick, rate, ahead)
 
 
+def copy_packet(packet: av.Packet) -> av.Packet:
+    """Copies a packet with its times, and without the mark that it is corrupt."""
+    copied = av.Packet(bytes(packet))
+    copied.stream = packet.stream
+    copied.time_base = packet.time_base
+    copied.pts = packet.pts
+    copied.dts = packet.dts
+    copied.duration = packet.duration
+    copied.is_keyframe = packet.is_keyframe
+    return copied
+
+
 def _read_leniently(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[av.Packet]:
@@ -224,35 +244,3 @@ def _read_leniently(
             return
         except av.FFmpegError:
             failures += 1
-
-
-def holds_another_file(path: Path, container: str) -> bool:
-    """Returns whether data follow the end of a Matroska file, as where files were appended.
-
-    Args:
-        path: The file.
-        container: FFmpeg's name of its format.
-    """
-    if "matroska" not in container:
-        return False
-    with path.open("rb") as file:
-        header = _read_length(file)
-        if header is None:
-            return False
-        file.seek(header, os.SEEK_CUR)
-        segment = _read_length(file)
-        return segment is not None and file.tell() + segment + SKIPPED_BYTES < path.stat().st_size
-
-
-def _read_length(file: BinaryIO) -> int | None:
-    """Reads the id and the length of an EBML element (RFC 8794); None for an unknown length."""
-    values = []
-    for keep_marker in (True, False):
-        first = file.read(1)
-        size = 9 - first[0].bit_length() if first else 9
-        if size > 8:
-            return None
-        value = first[0] if keep_marker else first[0] & ((1 << (8 - size)) - 1)
-        rest = file.read(size - 1)
-        values.append((value << 8 * len(rest)) | int.from_bytes(rest))
-    return None if values[1] == (1 << 7 * size) - 1 else values[1]

@@ -9,6 +9,7 @@ from typing import Any
 import av
 from av.stream import Disposition
 
+from ava_det.video.declared_end import describe_unreadable
 from ava_det.video.reader import VideoError
 
 # Covers and thumbnails. Some writers mark them so, others only choose a codec of pictures.
@@ -53,9 +54,8 @@ def open_container(path: str | Path) -> av.container.InputContainer:
     except UnicodeEncodeError:
         raise VideoError(f"{str(path)!r}: expected a file name in UTF-8, rename the file") from None
     except (av.FFmpegError, OSError) as error:
-        raise VideoError(
-            f"{path}: cannot be opened as a video ({describe_av_error(error)})"
-        ) from None
+        reason = describe_unreadable(Path(path)) or describe_av_error(error)
+        raise VideoError(f"{path}: cannot be opened as a video ({reason})") from None
 
 
 def choose_video_stream(
@@ -116,8 +116,8 @@ def describe_choice(
     if number is not None or sum(rank_stream(one) == 0 for one in streams) < 2:
         return ()
     return (
-        f"holds several video streams ({list_streams(streams)}): {streams.index(taken)} is taken, "
-        "--stream chooses another",
+        f"holds several video streams ({list_streams(streams)}): {streams.index(taken)} is taken; "
+        "demo, detect and transcode choose another by --stream",
     )
 
 

@@ -20,13 +20,13 @@ from ava_det.video.clock import (
     MAY_JUMP,
     SKIPPED_BYTES,
     PacketIndex,
-    holds_another_file,
+    copy_packet,
     load_index,
 )
 from ava_det.video.containers import choose_video_stream, open_container
-from ava_det.video.notes import describe_change, describe_clock, describe_hdr
+from ava_det.video.declared_end import describe_end, holds_another_file
+from ava_det.video.notes import ChangeFinder, describe_clock
 from ava_det.video.reader import VideoError
-from ava_det.video.tone import is_hdr
 
 # Where packets are damaged, a frame this far from the wanted time is not the frame of that time.
 DAMAGE_SECONDS = 0.5
@@ -87,8 +87,7 @@ class FrameDecoder:
         self.broken = False
         self.notes: list[str] = []
         self._by_order = False
-        self._first: tuple[int, tuple[int, int, Fraction]] | None = None
-        self._changed = False
+        self._changes = ChangeFinder()
         self._open()
         guessed = self.stream.guessed_rate
         average = self.stream.average_rate
@@ -97,7 +96,8 @@ class FrameDecoder:
         if self.index is not None and self.index.shifts is None:
             self.rate = 1 / (self.index.step * self.tick)
         self._by_order = self._is_timed_by_order()
-        self._first = None
+        self._changes = ChangeFinder()
+        self.notes += describe_end(self.path, self.container.format.name)
         if self.index is not None:
             self.notes += describe_clock(self.index, self.rate, self.tick)
 
@@ -179,19 +179,8 @@ class FrameDecoder:
                         aspect = Fraction(coded or 1)
                     shown = frame
                     found = DecodedFrame(frame, last, aspect)
-                    self._inspect(found)
+                    self.notes += self._changes.inspect(frame, aspect, last, self.tick)
                     yield found
-
-    def _inspect(self, found: DecodedFrame) -> None:
-        """Notes, once each, that the video is HDR and that its frame size changes."""
-        if self._first is None:
-            self._first = found.ticks, found.shape
-            if is_hdr(found.frame):
-                self.notes.append(describe_hdr(found.frame.color_trc))
-        elif not self._changed and found.shape != self._first[1]:
-            self._changed = True
-            seconds = float((found.ticks - self._first[0]) * self.tick)
-            self.notes.append(describe_change(self._first[1], found.shape, seconds))
 
     def _note(self, whole: bool) -> None:
         """Remembers damage."""
@@ -221,23 +210,21 @@ class FrameDecoder:
     @property
     def _step(self) -> int:
         """Returns the ticks of one frame."""
-        return (
-            self.index.step
-            if self.index is not None
-            else max(round(1 / (self.rate * self.tick)), 1)
-        )
+        if self.index is not None:
+            return self.index.step
+        return max(round(1 / (self.rate * self.tick)), 1)
 
     def _find_index(self) -> PacketIndex | None:
         """Lists the packets of a file whose clock jumps or that has none, else returns None."""
         flags = self.container.format.flags
-        if not flags & (MAY_JUMP | HAS_NO_TIMES) and not holds_another_file(
-            self.path, self.container.format.name
-        ):
+        joined = holds_another_file(self.path, self.container.format.name)
+        if not flags & (MAY_JUMP | HAS_NO_TIMES) and not joined:
             return None
         status = self.path.stat()
         state = status.st_size, status.st_mtime_ns
         index = load_index(self.path, self._choice, self.tick, self.rate, state)
-        return index if index is not None and (index.joins or flags & HAS_NO_TIMES) else None
+        useful = index is not None and (joined or index.joins or flags & HAS_NO_TIMES)
+        return index if useful else None
 
     def _is_timed_by_order(self) -> bool:
         """Returns whether the packets' times are those of decoding, not of display.
@@ -277,7 +264,7 @@ class FrameDecoder:
                 continue
             if self.index is not None and (packet.size or packet.dts is not None):
                 if packet.is_corrupt and self._is_before_join(self._number):
-                    packet = _copy_packet(packet)  # only the joined parts' packet counters differ
+                    packet = copy_packet(packet)  # only the joined parts' packet counters differ
                 self.index.retime(packet, self._number)
             self._number += 1
             moment = last if packet.pts is None else float(packet.pts * self.tick)
@@ -316,23 +303,28 @@ class FrameDecoder:
         return any(0 <= join - number <= JOIN_REACH for join in self.index.joins)
 
     def _skip_to(self, number: int) -> None:
-        """Moves to packet `number`; those before it are read, but not decoded."""
-        if number < self._number:
+        """Moves to packet `number`, or reads those before it without decoding them."""
+        self.stream.codec_context.flush_buffers()
+        if not self._jump_to(number) and number < self._number:
             self.reopen()
-        else:
-            self.stream.codec_context.flush_buffers()
         packets = self._read()
         while self._number < number and next(packets, None) is not None:
             self._number += 1
 
-
-def _copy_packet(packet: av.Packet) -> av.Packet:
-    """Copies a packet without its flags."""
-    copied = av.Packet(bytes(packet))
-    copied.stream = packet.stream
-    copied.time_base = packet.time_base
-    copied.pts = packet.pts
-    copied.dts = packet.dts
-    copied.duration = packet.duration
-    copied.is_keyframe = packet.is_keyframe
-    return copied
+    def _jump_to(self, number: int) -> bool:
+        """Moves to packet `number` by its place in the file, in those formats that allow it."""
+        assert self.index is not None
+        place = int(self.index.places[number])
+        if not self.container.format.flags & MAY_JUMP or place < 0:
+            return False
+        try:
+            self.container.seek(place, stream=self.stream, unsupported_byte_offset=True)
+            self._peeked = list(islice(self._read(), 1))
+        except av.FFmpegError:
+            self._peeked = []
+        found = self.index.find_number(self._peeked[0].pos) if self._peeked else None
+        if found != number:
+            self.reopen()
+            return False
+        self._number = number
+        return True

@@ -19,6 +19,7 @@ import numpy as np
 
 from ava_det.video.containers import describe_choice
 from ava_det.video.decoding import DAMAGE_SECONDS, FrameDecoder
+from ava_det.video.notes import describe_left_out
 from ava_det.video.pictures import DecodedPicture, FrameConverter
 from ava_det.video.reader import TAGGED, DamageError, FrameReader, Picture, VideoError
 
@@ -58,6 +59,7 @@ class VideoReader(FrameReader):
         self._converter = FrameConverter()
         self._on_frame: Callable[[Picture], None] | None = None
         self._last_sent = -math.inf
+        self._first_left_out: float | None = None
         self._pictures: deque[DecodedPicture] = deque()
         self._source = FrameDecoder(self.path, stream)
         self._decoder = self._source.frames()
@@ -163,7 +165,7 @@ class VideoReader(FrameReader):
     @property
     def notes(self) -> Sequence[str]:
         """Returns what was assumed or changed to read this video, see `FrameReader.notes`."""
-        return (*self._choice, *self._source.notes)
+        return (*self._choice, *self._source.notes, *describe_left_out(self._first_left_out))
 
     def find_end(self) -> float:
         """Returns the time at which the last frame ends: as read, or as the header declares.
@@ -250,8 +252,10 @@ class VideoReader(FrameReader):
             ticks = found.ticks - (self._first_pts or 0)
             seconds = self.start_second + float(ticks * self._source.tick)
             self._note_loss(seconds)
-            # a frame whose time repeats or goes back is not kept
-            if not self._pictures or seconds > self._pictures[-1].seconds:
+            if self._pictures and seconds <= self._pictures[-1].seconds:
+                if self._first_left_out is None:
+                    self._first_left_out = self._pictures[-1].seconds - self.start_second
+            else:
                 picture = DecodedPicture(found.frame, ticks, seconds, self._converter, found.aspect)
                 self._pictures.append(picture)
                 if self._on_frame is not None and seconds > self._last_sent:

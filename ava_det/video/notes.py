@@ -4,8 +4,41 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import av
+
 from ava_det.video.clock import PacketIndex
-from ava_det.video.tone import HDR_NAMES
+from ava_det.video.tone import HDR_NAMES, is_hdr
+
+
+class ChangeFinder:
+    """Finds, once each, that a video is HDR and that the size of its frames changes."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, tuple[int, int, Fraction]] | None = None
+        self._changed = False
+
+    def inspect(
+        self, frame: av.VideoFrame, aspect: Fraction, ticks: int, tick: Fraction
+    ) -> list[str]:
+        """Looks at the next frame.
+
+        Args:
+            frame: The frame as decoded.
+            aspect: Width of its pixels by their height.
+            ticks: Its time.
+            tick: Seconds in one unit of the time.
+
+        Returns:
+            What is said now for the first time.
+        """
+        shape = frame.width, frame.height, aspect
+        if self._first is None:
+            self._first = ticks, shape
+            return [describe_hdr(frame.color_trc)] if is_hdr(frame) else []
+        if self._changed or shape == self._first[1]:
+            return []
+        self._changed = True
+        return [describe_change(self._first[1], shape, float((ticks - self._first[0]) * tick))]
 
 
 def describe_clock(index: PacketIndex, rate: Fraction, tick: Fraction) -> list[str]:
@@ -23,12 +56,36 @@ def describe_clock(index: PacketIndex, rate: Fraction, tick: Fraction) -> list[s
         return [f"holds no times: its frames are counted, {float(rate):g} a second"]
     if not index.joins:
         return []
-    where = f"{float((int(index.times[index.joins[0]]) - index.first) * tick):.1f} s"
-    more = f" and in {len(index.joins) - 1} more places" if len(index.joins) > 1 else ""
-    return [
-        f"its clock starts again or jumps at {where}{more} (joined recordings?): "
+    seconds = float((int(index.times[index.joins[0]]) - index.first) * tick)
+    return [describe_jump(seconds, len(index.joins))]
+
+
+def describe_jump(seconds: float, count: int = 1) -> str:
+    """Says that the clock of a video jumps.
+
+    Args:
+        seconds: When it first does, counted from the first frame.
+        count: How often it does, as far as is known.
+    """
+    more = f" and in {count - 1} more places" if count > 1 else ""
+    return (
+        f"its clock starts again or jumps at {seconds:.1f} s{more} (joined recordings?): "
         "seconds go on over that"
-    ]
+    )
+
+
+def describe_left_out(seconds: float | None) -> list[str]:
+    """Says that frames are left out, because their times are those of frames before them.
+
+    Args:
+        seconds: Where the first is, counted from the first frame; None where there is none.
+
+    Returns:
+        At most one sentence.
+    """
+    if seconds is None:
+        return []
+    return [f"frames whose time repeats or goes back are left out, the first at {seconds:.1f} s"]
 
 
 def describe_hdr(transfer: int) -> str:

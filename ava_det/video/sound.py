@@ -13,8 +13,9 @@ from typing import Protocol
 
 import av
 
-from ava_det.video.clock import MAY_JUMP, RunningClock, holds_another_file
+from ava_det.video.clock import MAY_JUMP, RunningClock
 from ava_det.video.containers import open_container
+from ava_det.video.declared_end import holds_another_file
 
 COPIED = {"aac", "mp3"}  # what every player of mp4 knows
 SLOWEST_MP3 = 16_000  # samples a second: the mp4 muxer refuses MP3 of fewer
@@ -54,10 +55,8 @@ class SoundTrack:
             stream = self._source.streams.audio[0]
             if stream.codec_context is None:
                 raise ValueError("FFmpeg has no decoder for it")
-            self._sink = (
-                _CopiedSound(stream, target) if can_copy(stream) else _EncodedSound(stream, target)
-            )
             self._is_counted = self._source.format.name == "avi"
+            self._sink = (_CopiedSound if can_copy(stream) else _EncodedSound)(stream, target)
             container = self._source.format
             may_jump = bool(container.flags & MAY_JUMP)
             rate = Fraction(stream.rate or USUAL_RATE, AAC_FRAME)
@@ -123,9 +122,14 @@ class SoundTrack:
 
 
 def can_copy(stream: av.AudioStream) -> bool:
-    """Returns whether the packets of a stream may be stored in an mp4 file unchanged."""
+    """Returns whether the packets of a stream may be stored in an mp4 file unchanged.
+
+    MP3 of an AVI may not: that container dates it in whole packets only.
+    """
     codec = stream.codec_context.codec.canonical_name
-    return codec in COPIED and not (codec == "mp3" and stream.rate < SLOWEST_MP3)
+    if codec == "mp3":
+        return stream.rate >= SLOWEST_MP3 and stream.container.format.name != "avi"
+    return codec in COPIED
 
 
 class _Sink(Protocol):

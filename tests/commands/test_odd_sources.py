@@ -87,7 +87,7 @@ def test_the_stream_of_a_file_is_chosen(
     for options in ((), ("--stream", "1")):
         code, _, err = demo("--video", two, "--output", tmp_path / "o.mp4", "--end", "1", *options)
         assert code == 0, err
-        assert ("0 is taken, --stream chooses another" in err) == (not options)
+        assert ("0 is taken; demo, detect and transcode choose another" in err) == (not options)
         with av.open(str(tmp_path / "o.mp4")) as container:
             sizes[options] = container.streams.video[0].width
     assert sizes[()] == 64 < sizes["--stream", "1"]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ava_det.inference.predictor import Predictor
-from ava_det.video.decoding import FrameDecoder, holds_another_file
+from ava_det.video.declared_end import holds_another_file
+from ava_det.video.decoding import FrameDecoder
 from ava_det.video.file import VideoReader
 from ava_det.video.writer import VideoWriter
 from tests.support.numbered_video import draw_number, read_number, write_numbered_video

@@ -79,10 +79,11 @@ def listen(path: Path) -> tuple[str, float, float, float]:
 @pytest.mark.parametrize(
     ("container", "codec", "rate", "layout", "becomes"),
     [
-        ("avi", "libmp3lame", 44100, "mono", "mp3"),  # whose clock counts whole packets of 26 ms
+        ("avi", "libmp3lame", 44100, "mono", "aac"),  # whose clock counts whole packets of 26 ms
         ("avi", "ac3", 44100, "stereo", "aac"),
         ("avi", "eac3", 44100, "stereo", "aac"),  # whose packets AVI dates wildly
         ("mkv", "libmp3lame", 44100, "stereo", "mp3"),
+        ("mp4", "libmp3lame", 44100, "stereo", "mp3"),
         ("mkv", "libmp3lame", 8000, "mono", "aac"),  # mp4 holds no MP3 of fewer than 16000 samples
         ("mov", "pcm_s16le", 192000, "stereo", "aac"),  # AAC has no such rate
         ("mkv", "pcm_s16le", 6000, "mono", "aac"),

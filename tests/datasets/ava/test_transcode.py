@@ -277,7 +277,7 @@ def test_of_two_cameras_the_first_is_taken_and_said_or_the_chosen_one(
 
     transcode_video(videos / "two.mkv", target, Form())
     said = capsys.readouterr().err
-    assert "holds several video streams" in said and "--stream chooses another" in said
+    assert "holds several video streams" in said and "choose another by --stream" in said
     red, blue = red_and_blue()
     assert red > 150 > 50 > blue
     assert main([*command, "--stream", "1"]) == 0
