@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ from ava_det.structures import Clip, Keyframe
 from ava_det.video.folder import open_video
 from ava_det.video.reader import FrameReader, VideoError
 
+logger = logging.getLogger("ava_det")
+
 BLANK_SIZE = (64, 64)  # height, width
 NUM_OPEN_VIDEOS = 8  # decoders a process keeps open, each with some megabytes of its own pictures
 
@@ -32,11 +35,13 @@ class ReadClip:
         index: The clip's index in the dataset.
         frames: uint8 RGB [T, H, W, 3], after augmentation.
         boxes: float32 [N, 4], xyxy in pixels of `frames`.
+        notes: What was changed to read its video so far, as `FrameReader.notes`.
     """
 
     index: int
     frames: Tensor
     boxes: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -100,6 +105,8 @@ class ClipDataset(Dataset[Clip]):
         self._cache_side = cache_side
         self._cached: dict[int, np.ndarray] = {}
         self._sizes: dict[str, tuple[int, int]] = {}  # width, height of the videos opened so far
+        self._notes: dict[str, tuple[str, ...]] = {}  # of the videos opened so far
+        self._told: set[tuple[Path, str]] = set()
         self._open: OrderedDict[str, FrameReader] = OrderedDict()
         self._process = os.getpid()
         # readers of the parent process; closing them in this one could hang
@@ -134,10 +141,19 @@ class ClipDataset(Dataset[Clip]):
             keyframe.boxes, *self._sizes[keyframe.video_id], view.short_side
         )
         frames, boxes = apply_augmentation(frames, boxes, view, generator)
-        return ReadClip(index, torch.from_numpy(frames), boxes.numpy())
+        notes = self._notes.get(keyframe.video_id, ())
+        return ReadClip(index, torch.from_numpy(frames), boxes.numpy(), notes)
 
     def make_clip(self, read: ReadClip) -> Clip:
-        """Divides what was read between the pathways, and adds the labels."""
+        """Divides what was read between the pathways, and adds the labels.
+
+        What was changed to read the video is said once, by the process that makes the clips.
+        """
+        video = self._videos[self.keyframes[read.index].video_id]
+        for note in read.notes:
+            if (video, note) not in self._told:
+                self._told.add((video, note))
+                logger.warning(f"{video}: {note}")
         return self._clip_reader.make_clip(
             read.frames.numpy(), torch.from_numpy(read.boxes), self.keyframes[read.index]
         )
@@ -209,6 +225,7 @@ class ClipDataset(Dataset[Clip]):
         moment = self._find_moment(index, reader, generator)
         reader.require(moment)
         frames = self._clip_reader.read_frames(reader, moment, short_side)
+        self._notes[self.keyframes[index].video_id] = tuple(reader.notes)
         reader.require(moment)  # a header may promise more than the file turned out to hold
         return frames
 

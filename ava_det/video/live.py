@@ -6,12 +6,13 @@ seconds. A caller takes the newest.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Self
@@ -20,9 +21,12 @@ import av
 import numpy as np
 
 from ava_det.video.clock import RunningClock, find_rate
-from ava_det.video.containers import choose_video_stream, describe_av_error
+from ava_det.video.containers import choose_video_stream, describe_av_error, describe_choice
+from ava_det.video.notes import ChangeFinder, describe_jump
 from ava_det.video.pictures import DecodedPicture, FrameConverter
 from ava_det.video.reader import TAGGED, FrameReader, Picture, VideoError
+
+logger = logging.getLogger("ava_det")
 
 OPEN_SECONDS = 10.0  # for a camera to answer, and then for each packet
 CAMERA_FORMATS = {
@@ -76,6 +80,7 @@ class LiveSource:
         except VideoError:
             self._container.close()
             raise
+        self._tell(describe_choice(self._container, self._stream, stream))
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
         with self._changed:
@@ -119,6 +124,11 @@ class LiveSource:
         with self._changed:
             return LiveWindow(self, list(self._held))
 
+    def _tell(self, notes: Iterable[str]) -> None:
+        """Logs what is changed to read the source, as warnings."""
+        for note in notes:
+            logger.warning(f"{self._name}: {note}")
+
     def _read(self) -> None:
         """Reads pictures until the source ends, and drops those older than the seconds to keep."""
         try:
@@ -142,6 +152,8 @@ class LiveSource:
         clock = RunningClock(time_base, Fraction(self._stream.guessed_rate or 30), ahead=True)
         aspect = Fraction(self._stream.sample_aspect_ratio or 1)
         last = self.start_second - 1.0
+        changes = ChangeFinder()
+        jumped = False
         try:
             for packet in self._container.demux(self._stream):
                 if packet.pts is not None:
@@ -160,6 +172,10 @@ class LiveSource:
                     if seconds <= last:
                         continue
                     last = seconds
+                    self._tell(changes.inspect(frame, aspect, frame.pts - first, time_base))
+                    if clock.num_jumps and not jumped:
+                        jumped = True
+                        self._tell([describe_jump(seconds - self.start_second)])
                     early = seconds - self.start_second - (time.monotonic() - began)
                     if early > 0:
                         time.sleep(min(early, OPEN_SECONDS))

@@ -38,6 +38,7 @@ class FakeReader:
     """
 
     trouble: Callable[[float], None] | None = None
+    notes: tuple[str, ...] = ()
     width = height = 32
 
     def __init__(self, path: Path, start_second: float):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -109,3 +110,29 @@ def test_stop_and_mistakes(camera: str) -> None:
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.05)  # the server's own
     assert threading.active_count() <= before
+
+
+def test_what_is_changed_to_read_a_source_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream whose clock starts again, and whose pictures have another size from then on."""
+    parts = b""
+    for width, height in ((64, 48), (96, 48), (64, 48)):
+        with av.open(str(tmp_path / "part.ts"), "w") as container:
+            stream = container.add_stream("mpeg2video", rate=25)
+            stream.width = width
+            stream.height = height
+            stream.pix_fmt = "yuv420p"
+            for _ in range(10):
+                gray = np.full((height, width, 3), 90, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(gray, format="rgb24")))
+            container.mux(stream.encode())
+        parts += (tmp_path / "part.ts").read_bytes()
+    (tmp_path / "camera.ts").write_bytes(parts)
+    with LiveSource(str(tmp_path / "camera.ts"), 1.0) as source:
+        seconds = -1.0
+        while (picture := source.wait(seconds, lambda: False)) is not None:
+            seconds = picture.seconds
+    assert len([one for one in caplog.messages if "its clock starts again or jumps" in one]) == 1
+    (said,) = (one for one in caplog.messages if "its pictures change" in one)
+    assert "camera.ts: its pictures change from 64x48 to 96x48" in said
