@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 
 from ava_det.video.file import VideoReader
-from ava_det.video.pictures import resize_short_side
+from ava_det.video.notes import describe_change
+from ava_det.video.pictures import fit_picture, resize_short_side
 from ava_det.video.planes import BT601, rgb_to_planes
 from ava_det.video.reader import EXTRACTED_FPS, TAGGED, FrameReader, Picture, VideoError
 
@@ -76,8 +77,9 @@ class FrameFolder(FrameReader):
         self._on_frame: Callable[[Picture], None] | None = None
         self._next_index = 0
         self.duration = len(self._names) / self.fps
-        self.height, self.width = self._load(0).shape[:2]
+        self.height, self.width = self._decode(0).shape[:2]
         self.stored_size = self.width, self.height
+        self._notes: list[str] = []
 
     def read(
         self,
@@ -162,8 +164,24 @@ class FrameFolder(FrameReader):
             self._on_frame(_FolderPicture(self, self._next_index))
             self._next_index += 1
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """Returns what was changed to read the pictures, see `FrameReader.notes`."""
+        return self._notes
+
     def _load(self, index: int) -> np.ndarray:
-        """Reads a picture as uint8 RGB [H, W, 3]."""
+        """Reads a picture as uint8 RGB [H, W, 3], fitted into the size of the first."""
+        picture = self._decode(index)
+        size = picture.shape[1], picture.shape[0]
+        if size == self.stored_size:
+            return picture
+        if not self._notes:
+            shapes = ((*one, Fraction(1)) for one in (self.stored_size, size))
+            self._notes.append(describe_change(*shapes, index / self.fps))
+        return fit_picture(picture, size, self.stored_size)
+
+    def _decode(self, index: int) -> np.ndarray:
+        """Reads a picture as it is."""
         path = self.path / self._names[index]
         try:
             content = path.read_bytes()
@@ -204,7 +222,7 @@ def _find_pictures(folder: Path) -> list[str]:
     found = [
         (int(match[2]), match[1], match[0])
         for match in map(PICTURE.fullmatch, os.listdir(folder))
-        if match
+        if match and not match[0].startswith(".")  # what macOS leaves beside files
     ]
     if not found:
         raise VideoError(f"{folder}: holds no numbered pictures (such as {folder.name}_000001.jpg)")

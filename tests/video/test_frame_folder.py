@@ -136,3 +136,21 @@ def test_folders_and_files_stand_side_by_side(tmp_path: Path) -> None:
     (tmp_path / "one.mkv").write_bytes(b"")
     with pytest.raises(VideoError, match="same video id"):
         find_videos(tmp_path)
+
+
+def test_pictures_of_another_size_are_fitted_into_the_first(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "movie", 6)
+    for number in (4, 5):
+        wide = np.full((48, 128, 3), 200, np.uint8)
+        assert cv2.imwrite(str(folder / f"movie_{number:06d}.jpg"), wide)
+    (folder / "._movie_000001.jpg").write_bytes(b"what macOS leaves")
+    with open_video(folder) as reader:
+        assert reader.notes == []
+        pictures = reader.read(np.arange(6) / 30)
+        assert pictures.shape == (6, 48, 64, 3)
+        assert pictures[3, 24].mean() == pytest.approx(200, abs=3)
+        assert pictures[3, 2].max() < 10  # bars above and below
+        assert read_number(pictures[5]) == 5
+        assert reader.notes == [
+            "its pictures change from 64x48 to 128x48 at 0.1 s: they are fitted into the first size"
+        ]
