@@ -165,11 +165,9 @@ def evaluate_csv(
         FileNotFoundError: A file does not exist.
     """
     settings = protocol_named(protocol)
-    keys = (
-        load_excluded(excluded)
-        if excluded is not None and settings.exclusion != "nothing"
-        else frozenset()
-    )
+    # read in any case: a list that cannot be read is a mistake, also where it is not used
+    listed = load_excluded(excluded) if excluded is not None else frozenset()
+    keys = frozenset() if settings.exclusion == "nothing" else listed
     truth = load_annotations(annotations)
     rows = load_detections(detections)
     names = load_label_map(label_map)

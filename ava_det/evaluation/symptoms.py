@@ -99,6 +99,39 @@ def _unmatched_keyframes(selection: Selection) -> str | None:
     return f"{share} the ground truth: detections have {names[0]!r}, ground truth has {names[1]!r}"
 
 
+def refuse_swapped_files(annotations: AvaRows, detections: AvaRows) -> None:
+    """Refuses files of which one certainly is the other's kind.
+
+    What only looks like it is left to `find_symptoms`.
+
+    Args:
+        annotations: Rows that are meant to be ground truth.
+        detections: Rows that are meant to be results.
+
+    Raises:
+        ValueError: Most person ids of the annotations are fractions, which only scores are, or the
+            detections are the very rows of the annotations.
+    """
+    ids = annotations.person_ids[~np.isnan(annotations.person_ids)]
+    fractions = np.flatnonzero(ids != np.round(ids))
+    if len(fractions) > len(ids) / 2:
+        raise ValueError(_describe_scores_as_ids(annotations, float(ids[fractions[0]])))
+    columns = ("boxes", "action_ids", "column8")
+    pairs = [(getattr(annotations, name), getattr(detections, name)) for name in columns]
+    if len(ids) and all(np.array_equal(*pair, equal_nan=True) for pair in pairs):
+        raise ValueError(
+            f"{detections.path}: has the rows of {annotations.path}, with person ids where "
+            "detections have scores: annotations were given as --detections"
+        )
+
+
+def _describe_scores_as_ids(annotations: AvaRows, score: float) -> str:
+    return (
+        f"{annotations.path}: column 8 holds {score:g}, a score, where annotations have a person "
+        "id: detections were given as --annotations"
+    )
+
+
 def _swapped_files(annotations: AvaRows, detections: AvaRows) -> list[str]:
     """Finds swapped files by column 8: person ids are whole numbers, scores hardly ever all are."""
     ids = annotations.person_ids[~np.isnan(annotations.person_ids)]
@@ -106,11 +139,7 @@ def _swapped_files(annotations: AvaRows, detections: AvaRows) -> list[str]:
     said = []
     fractions = np.flatnonzero(ids != np.round(ids))
     if len(fractions):
-        said.append(
-            f"{annotations.path}: column 8 holds {ids[fractions[0]]:g}, a score, where "
-            "annotations have a person id: "
-            "detections were given as --annotations"
-        )
+        said.append(_describe_scores_as_ids(annotations, float(ids[fractions[0]])))
     if (scores == np.round(scores)).all() and 0 <= scores.min() < scores.max() < np.inf:
         said.append(
             f"{detections.path}: column 8 holds whole numbers from {scores.min():g} to "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from ava_det.evaluation import PROTOCOLS, Evaluation, evaluate_rows
 from ava_det.evaluation.ava_evaluator import describe_inputs
 from ava_det.evaluation.report import COUNT_MEANINGS, Sources, write_report
 from ava_det.evaluation.summary import compute_group_means
+from ava_det.evaluation.symptoms import refuse_swapped_files
 from ava_det.files import require_other_files, write_json
 from ava_det.formats.annotations import AvaRows, load_annotations, load_detections, load_excluded
 from ava_det.formats.label_map import load_label_groups, load_label_map
+from ava_det.structures import KeyframeKey
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,11 +38,14 @@ def run(args: argparse.Namespace) -> int:
     groups = load_label_groups(args.label_map)
     annotations = load_annotations(args.annotations)
     detections = load_detections(args.detections)
+    refuse_swapped_files(annotations, detections)
+    # also where the protocol has no use for it: a list that cannot be read is a mistake
+    excluded: Set[KeyframeKey] = load_excluded(args.excluded) if args.excluded else frozenset()
     names = list(PROTOCOLS) if args.protocol == "all" else [args.protocol]
     results: dict[str, dict[str, Any]] = {}
     for name in names:
         try:
-            evaluation = _evaluate(args, name, annotations, detections, label_map)
+            evaluation = _evaluate(args, name, annotations, detections, label_map, excluded)
         except (ValueError, OSError) as error:
             if args.protocol != "all":
                 raise
@@ -58,13 +63,13 @@ def run(args: argparse.Namespace) -> int:
             write_json(args.json, results)
         return 0
     _print_result(evaluation.result)
-    compared = _evaluate_other(args, args.compare, annotations, label_map)
+    compared = _evaluate_other(args, args.compare, annotations, label_map, excluded)
     if compared is not None:
         _print_comparison(evaluation.result, compared, args.compare)
     if args.json is not None:
         write_json(args.json, evaluation.result)
     if args.report:
-        bound = _evaluate_other(args, args.gt_boxes, annotations, label_map)
+        bound = _evaluate_other(args, args.gt_boxes, annotations, label_map, excluded)
         sources = Sources(args.annotations, args.detections, args.compare, args.gt_boxes)
         print(f"report: {write_report(args.report, evaluation, groups, sources, compared, bound)}")
     return 0
@@ -76,26 +81,29 @@ def _evaluate(
     annotations: AvaRows,
     detections: AvaRows,
     label_map: Mapping[int, str],
+    excluded: Set[KeyframeKey],
 ) -> Evaluation:
     settings = PROTOCOLS[protocol]
-    excluded = (
-        load_excluded(args.excluded)
-        if args.excluded and settings.exclusion != "nothing"
-        else frozenset()
-    )
+    used = frozenset() if settings.exclusion == "nothing" else excluded
     evaluation = evaluate_rows(
-        annotations, detections, label_map, excluded, protocol, args.iou, args.device
+        annotations, detections, label_map, used, protocol, args.iou, args.device
     )
     evaluation.result["warnings"][:0] = describe_inputs(args.label_map, args.excluded, settings)
     return evaluation
 
 
 def _evaluate_other(
-    args: argparse.Namespace, path: str | None, annotations: AvaRows, label_map: Mapping[int, str]
+    args: argparse.Namespace,
+    path: str | None,
+    annotations: AvaRows,
+    label_map: Mapping[int, str],
+    excluded: Set[KeyframeKey],
 ) -> dict[str, Any] | None:
     if path is None:
         return None
-    return _evaluate(args, args.protocol, annotations, load_detections(path), label_map).result
+    detections = load_detections(path)
+    refuse_swapped_files(annotations, detections)
+    return _evaluate(args, args.protocol, annotations, detections, label_map, excluded).result
 
 
 def _print_result(result: Mapping[str, Any]) -> None:

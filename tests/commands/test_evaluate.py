@@ -253,3 +253,32 @@ def test_mistakes_on_the_command_line(
         assert code == 2
         assert expected in err
         assert "Traceback" not in err
+
+
+def test_a_list_that_cannot_be_read_is_told_also_where_it_is_not_used(
+    files: dict[str, Path], run_tool: RunTool
+) -> None:
+    files["excluded.csv"].write_text("video_id,timestamp\nv,0911\n")
+    code, _, err = run_tool("evaluate", *arguments(files, "--excluded", files["excluded.csv"]))
+    assert code == 2
+    assert "excluded.csv, line 1: expected a row such as movie,902" in err
+    files["excluded.csv"].unlink()
+    assert run_tool("evaluate", *arguments(files, "--excluded", files["excluded.csv"]))[0] == 2
+
+
+def test_swapped_files_are_refused_where_that_is_certain(
+    files: dict[str, Path], run_tool: RunTool, tmp_path: Path
+) -> None:
+    swapped = {**files, "gt.csv": files["det.csv"], "det.csv": files["gt.csv"]}
+    code, _, err = run_tool("evaluate", *arguments(swapped))
+    assert code == 2
+    assert "det.csv: column 8 holds 0.9, a score" in err.replace("0.5902", "0.9")
+    assert run_tool("evaluate", *arguments({**files, "gt.csv": files["det.csv"]}))[0] == 2
+    code, _, err = run_tool("evaluate", *arguments({**files, "det.csv": files["gt.csv"]}))
+    assert code == 2
+    assert "annotations were given as --detections" in err
+    counted = tmp_path / "counted.csv"  # scores of 0 and 1 may be meant so
+    counted.write_text("".join(f"v,{902 + n:04d},{BOX},1,{n % 3}\n" for n in range(9)))
+    code, out, _ = run_tool("evaluate", *arguments({**files, "det.csv": counted}))
+    assert code == 0
+    assert "whole numbers from 0 to 2, as person ids are" in out
