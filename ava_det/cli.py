@@ -24,6 +24,11 @@ OVERRIDE = re.compile(r"[a-z_]\w*(\.\w+)*=.*", re.DOTALL)
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
+def is_override(text: str) -> bool:
+    """Returns whether an argument is a key=value, and no file name."""
+    return OVERRIDE.fullmatch(text) is not None
+
+
 class ToolParser(argparse.ArgumentParser):
     """Parses a command line; its error messages are one line.
 
@@ -122,7 +127,7 @@ class ToolParser(argparse.ArgumentParser):
         for word in sys.argv[1:] if args is None else args:
             if self._is_option(word):
                 target = last if word in several else words
-            elif OVERRIDE.fullmatch(word):
+            elif is_override(word):
                 target = words
             target.append(word)
         parsed = super().parse_intermixed_args(words + last, namespace)

@@ -137,7 +137,10 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 class _Ignored:
-    """Replaces training logs that MMEngine pickles into its checkpoints; it holds nothing."""
+    """Replaces objects that training code pickles beside its weights; it holds nothing.
+
+    They are MMEngine's logs, and the arguments of the command that trained.
+    """
 
     def __new__(cls, *_arguments: object) -> _Ignored:
         return object.__new__(cls)
@@ -156,5 +159,11 @@ _INERT: list[Any] = [
     *((value, f"{module}.{name}") for (module, name), value in ARRAY_GLOBALS.items()),
     *{type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")},
     (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
+    (_Ignored, "argparse.Namespace"),
+    *(
+        (_ignore, f"{module}.{system}Path")
+        for module in ("pathlib", "pathlib._local")
+        for system in ("Posix", "Windows")
+    ),
     (_ignore, "builtins.getattr"),
 ]

@@ -6,7 +6,7 @@ It may lie in any container and behind any prefix.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +29,7 @@ CONTAINERS = (
     "weights",
 )
 AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "params_ema")
+_AVERAGE = re.compile(r"^(\w+_)?ema(_\w+)?\.")
 _NO_NETWORK = re.compile(
     r"optim|sched|scaler|rng|random|generator|queue|config|cfg|args|meta|hyper_parameters"
 )
@@ -48,12 +49,15 @@ class StateDict(NamedTuple):
         place: The container and prefix they were found in, for messages; empty where the file holds
             them directly.
         beside: Entries of the same container that belong to something else.
+        average: Where an average of the weights over training stands beside them, which was not
+            taken; empty where there is none.
     """
 
     tensors: dict[str, Tensor]
     source: str
     place: str
     beside: list[str]
+    average: str = ""
 
 
 def find_state_dict(content: Mapping[str, Any]) -> StateDict:
@@ -75,7 +79,16 @@ def find_state_dict(content: Mapping[str, Any]) -> StateDict:
     place = f"{container!r}" if container else ""
     if prefix:
         place += f"{' ' if place else ''}behind {prefix!r}"
-    return StateDict(tensors, source, place, beside)
+    return StateDict(tensors, source, place, beside, _find_unused_average(content, place, beside))
+
+
+def _find_unused_average(content: Mapping[str, Any], place: str, beside: Sequence[str]) -> str:
+    """Returns where the average of the weights stands that was not taken; empty for nowhere."""
+    keys = [key for key in AVERAGES if isinstance(content.get(key), Mapping) and content[key]]
+    if keys and not any(f"'{key}" in place for key in keys):
+        return keys[0]
+    entry = next((name for name in beside if _AVERAGE.search(name)), "")
+    return entry.partition(".")[0]
 
 
 def find_container(content: Mapping[str, Any]) -> tuple[str, dict[str, Tensor]]:

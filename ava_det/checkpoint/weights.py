@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from ava_det.checkpoint.files import WeightsError, read_file
 from ava_det.checkpoint.names import SOURCES
 from ava_det.checkpoint.state_dict import AVERAGES, StateDict, find_state_dict
 from ava_det.checkpoint.zoo import resolve_weights
+
+logger = logging.getLogger("ava_det")
 
 
 @dataclass
@@ -118,9 +121,15 @@ def find_weights(file: str | Path, content: Mapping[str, Any]) -> StateDict:
         WeightsError: There is none; the message begins with the file's name.
     """
     try:
-        return find_state_dict(content)
+        found = find_state_dict(content)
     except ValueError as error:
         raise WeightsError(f"{file}: {error}") from None
+    if found.average:
+        logger.warning(
+            f"{file}: the weights of {found.place or 'its entries'} are taken, not their average "
+            f"over training ({found.average!r}): save that alone to use it"
+        )
+    return found
 
 
 def copy_weights(

@@ -3,7 +3,8 @@ r"""Converts published weights of any known format into ours: safetensors with t
     ava-det convert --weights SLOWFAST_32x2_R101_50_50.pkl --output slowfast.safetensors \
         --config configs/ava/pyslowfast/SLOWFAST_32x2_R101_50_50.yaml
 
-Every entry must fit the config's network; the report says whose names it had.
+Every entry must fit the config's network, which key=value may change (model.num_classes=5); the
+report says whose names it had.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ava_det.cli import ToolParser, reports_mistakes
+from ava_det.cli import ToolParser, is_override, reports_mistakes
 
 
 def make_parser() -> ToolParser:
@@ -22,7 +23,7 @@ def make_parser() -> ToolParser:
     parser.add_weights("a file, or a name of MODEL_ZOO.md")
     parser.add_argument("--output", metavar="FILE", help="the safetensors file to write")
     parser.add_config("the experiment whose network the weights belong to")
-    parser.add_argument("before", nargs="*", help=argparse.SUPPRESS)  # before 0.2: SRC DST
+    parser.add_overrides()
     return parser
 
 
@@ -30,10 +31,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line, and ends the program where its options do not fit together."""
     parser = make_parser()
     args: argparse.Namespace = parser.parse_intermixed_args(argv)
-    if len(args.before) == 2:
-        args.weights, args.output = args.before
-    if args.weights is None or args.output is None or len(args.before) not in (0, 2):
-        parser.error("expected --weights and --output")
+    before = [text for text in args.overrides if not is_override(text)]  # before 0.2: SRC DST
+    args.overrides = [text for text in args.overrides if text not in before]
+    if len(before) == 2:
+        args.weights, args.output = before
+    if args.weights is None or args.output is None or len(before) not in (0, 2):
+        stray = f", found {' '.join(before)}" if before else ""
+        parser.error(f"expected --weights and --output, and key=value{stray}")
     if Path(args.output).suffix.lower() != ".safetensors":
         parser.error(
             f"argument --output: expected a file name that ends in .safetensors, which is what is "

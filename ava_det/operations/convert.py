@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs `ava-det convert` and returns its exit code."""
     read = {"--weights": resolve_weights(args.weights), "--config": args.config}
     require_other_files({"--output": args.output}, read)
-    config = load_config(args.config)
+    config = load_config(args.config, args.overrides)
     model = build_model(config)
     report = load_weights(model, args.weights)
     facts = {

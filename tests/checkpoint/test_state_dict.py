@@ -4,6 +4,7 @@ refused.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,44 @@ def test_mmaction2_s_background_is_no_action_whatever_num_classes_says(tmp_path:
     model = build(5, lateral_norm=False)
     load_weights(model, tmp_path / "w.pth")
     assert float(model.state_dict()["head.projection.bias"][0]) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("key", ["state_dict_ema", "model_ema"])
+def test_an_average_that_is_not_taken_is_told(
+    state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    path = tmp_path / "w.pt"
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
+    torch.save({"state_dict": state, key: zeros}, path)
+    model = build()
+    load_weights(model, path)
+    assert torch.equal(model.state_dict()["head.projection.bias"], state["head.projection.bias"])
+    (said,) = caplog.messages
+    assert f"of 'state_dict' are taken, not their average over training ({key!r})" in said
+
+
+def test_an_average_in_the_same_container_is_told(
+    state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "w.ckpt"
+    mixed = behind("model.", state) | behind("model_ema.", state)
+    torch.save({"state_dict": mixed}, path)
+    load_weights(build(), path)
+    assert "not their average over training ('model_ema')" in caplog.text
+
+
+def test_weights_alone_say_nothing_of_averages(
+    state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for content in ({"state_dict_ema": state}, {"model": state, "ema": None}, state):
+        torch.save(content, tmp_path / "w.pt")
+        load_weights(build(), tmp_path / "w.pt")
+    assert caplog.messages == []
+
+
+def test_the_arguments_of_a_training_beside_the_weights_are_passed_over(
+    state: State, tmp_path: Path
+) -> None:
+    arguments = argparse.Namespace(lr=0.1, output=Path("out"), nested=argparse.Namespace(a=[1]))
+    torch.save({"model": state, "args": arguments}, tmp_path / "w.pth")
+    assert load_weights(build(), tmp_path / "w.pth").missing == []

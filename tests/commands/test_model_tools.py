@@ -79,6 +79,24 @@ def test_convert_takes_two_file_names_as_before(tmp_path: Path) -> None:
         convert_weights.main([str(tmp_path / "last.pt"), "--config", SMALL])
 
 
+def test_convert_takes_values_of_the_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ["model.num_classes=5"]
+    source = tmp_path / "last.pt"
+    save_checkpoint(source, {"model": build_model(load_config(SMALL, overrides)).state_dict()})
+    target = tmp_path / "out.safetensors"
+    named = ["--weights", str(source), "--output", str(target), "--config", SMALL]
+    assert convert_weights.main([*named, *overrides]) == 0
+    assert load_checkpoint(target)["config"]["model"]["num_classes"] == 5
+    capsys.readouterr()
+    assert convert_weights.main([*named, "model.classes=5"]) == 2
+    assert "unknown key model.classes; did you mean model.num_classes?" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        convert_weights.main([*named, "stray"])
+    assert "and key=value, found stray" in capsys.readouterr().err
+
+
 def test_convert_weights_that_do_not_fit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
