@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import struct
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -105,6 +108,41 @@ def test_the_facts_travel(exported: tuple[str, Path, nn.Module]) -> None:
     assert facts["config"]["data"]["mean"] == [0.45, 0.45, 0.45]
     assert facts["config"]["data"]["frame_grid"] == "seconds"
     assert facts["config"]["model"]["width"] == 8
+
+
+def plant(runtime: str, path: Path, value: float) -> None:
+    """Changes one number of the largest float32 weight of an exported file."""
+    if runtime == "onnx":
+        onnx = pytest.importorskip("onnx")
+        model = onnx.load(path)
+        floats = [one for one in model.graph.initializer if one.data_type == 1]
+        largest = max(floats, key=lambda one: one.ByteSize())
+        values = onnx.numpy_helper.to_array(largest).copy()
+        values.flat[-1] = value
+        largest.CopyFrom(onnx.numpy_helper.from_array(values, largest.name))
+        onnx.save(model, path)
+        return
+    places = [
+        (int(data.attrib["size"]), int(data.attrib["offset"]))
+        for data in ElementTree.parse(path).iter("data")
+        if data.attrib.get("element_type") == "f32" and "offset" in data.attrib
+    ]
+    offset = max(places)[1]
+    content = bytearray(path.with_suffix(".bin").read_bytes())
+    content[offset : offset + 4] = struct.pack("<f", value)
+    path.with_suffix(".bin").write_bytes(content)
+
+
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (-np.inf, "infinity")])
+def test_weights_that_are_no_numbers_are_refused(
+    exported: tuple[str, Path, nn.Module], tmp_path: Path, value: float, word: str
+) -> None:
+    runtime, path, _ = exported
+    for part in path.parent.iterdir():
+        shutil.copy(part, tmp_path)
+    plant(runtime, tmp_path / path.name, value)
+    with pytest.raises(ValueError, match=rf"{path.name}: .+ holds {word}, expected finite numbers"):
+        load_exported(tmp_path / path.name, runtime, CPU)
 
 
 def test_inputs_that_do_not_fit_are_named(exported: tuple[str, Path, nn.Module]) -> None:
