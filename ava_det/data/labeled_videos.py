@@ -45,7 +45,7 @@ def find_labeled_videos(source: str | Path, video_dir: str | Path | None) -> lis
         )
     found = []
     start = Path(video_dir) if video_dir is not None else source.parent
-    with open(source, newline="", encoding="utf-8") as file:
+    with open(source, newline="", encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from pathlib import Path
 
+import numpy as np
+
 from ava_det.formats.annotations import AvaRows, write_annotations
 from ava_det.interchange.earlier import add_rows
 from ava_det.interchange.labeled import LabeledBox
@@ -37,9 +39,21 @@ def write_split(
         return [f"{path}: removed, its videos are in the other split now"]
     write_annotations(path, rows)
     stay = len(rows.video_names) - len(new.video_names)
-    return [
-        describe_split(path, chosen) + (f"; {stay} videos of earlier imports stay" if stay else "")
-    ]
+    more = f"; with {stay} videos of earlier imports it has {describe_total(rows)}" if stay else ""
+    return [describe_split(path, chosen) + more]
+
+
+def describe_total(rows: AvaRows) -> str:
+    """Describes all rows of a split by their counts."""
+    keyframes = np.stack((rows.video_index, rows.timestamps.round(6)), axis=1)
+    persons = np.concatenate(
+        (keyframes, rows.boxes, np.nan_to_num(rows.person_ids, nan=-1)[:, None]), axis=1
+    )
+    persons = persons[~np.isnan(rows.boxes).any(axis=1)]
+    return (
+        f"{len(np.unique(rows.video_index))} videos, {len(np.unique(keyframes, axis=0))} "
+        f"keyframes, {len(np.unique(persons, axis=0))} persons"
+    )
 
 
 def describe_split(path: Path, boxes: Sequence[LabeledBox]) -> str:

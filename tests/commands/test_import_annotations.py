@@ -230,7 +230,7 @@ def test_a_second_import_adds(tmp_path: Path, run_tool: RunTool) -> None:
     code, out, error = run_tool("import_annotations", "csv", second, *folder)
     assert code == 0, error
     assert "train.csv: 1 videos, 1 keyframes, 1 persons" in out
-    assert "; 2 videos of earlier imports stay" in out
+    assert "; with 2 videos of earlier imports it has 3 videos, 3 keyframes, 3 persons" in out
     assert videos_of(tmp_path / "mine/train.csv") == sorted([*train, "e"])
     after = load_annotations(tmp_path / "mine/val.csv")  # a video stays in its split, with new rows
     assert sorted(after.video_names) == val

@@ -66,6 +66,11 @@ def indexed(start: int, header: str = "") -> bytes:
         (b"PAR1" + bytes(8), "a Parquet file"),
         (gzip.compress(TEXT.replace(",", ";").encode(), mtime=0), "separated by semicolons"),
         (gzip.compress(TEXT.encode(), mtime=0)[:-9], "compressed by gzip and damaged"),
+        (b"BZh91AY&SY", "compressed by bzip2: unpack it"),
+        (b"\xfd7zXZ\x00\x00\x04", "compressed by xz: unpack it"),
+        (b"\x28\xb5\x2f\xfd\x04", "compressed by zstd: unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "fetch the file with `git lfs pull`"),
+        (b"<!DOCTYPE html>\n<html>404</html>", "a web page (HTML)"),
     ],
 )
 def test_the_kind_and_the_mend_are_named(content: bytes, expected: str, tmp_path: Path) -> None:

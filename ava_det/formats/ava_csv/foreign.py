@@ -23,6 +23,12 @@ BINARIES = (
     (b"\xd0\xcf\x11\xe0", f"an Excel workbook: {SAVE_AS}"),
     (b"PAR1", "a Parquet file: write it as CSV"),
     (b"\x89HDF", "an HDF5 file: write it as CSV"),
+    (b"BZh", "compressed by bzip2: unpack it, or use gzip"),
+    (b"\xfd7zXZ\0", "compressed by xz: unpack it, or use gzip"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it, or use gzip"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it"),
+    (b"Rar!", "a RAR archive: unpack it"),
+    (b"version https://git-lfs", "a pointer of Git LFS: fetch the file with `git lfs pull`"),
 )
 # the keys that annotation tools' JSON has; all of a set must occur near the beginning
 JSON_KINDS = (
@@ -102,6 +108,8 @@ def _describe_text(text: str) -> str | None:
     if start.startswith(("{", "[")):
         kind = next((name for name, keys in JSON_KINDS if all(key in text for key in keys)), None)
         return f"{kind or 'JSON'}, which is not read; {IMPORTERS}"
+    if start[:9].lower() in ("<!doctype", "<html>"):
+        return "a web page (HTML), not the file it links to"
     if start.startswith("<"):
         kind = "an XML export of CVAT" if "<annotations" in text else "XML"
         return f"{kind}, which is not CSV; {IMPORTERS}"
