@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakValueDictionary
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 
 from ava_det.detectors.detector import PersonDetector
+
+logger = logging.getLogger("ava_det")
 
 MEMBERS = ("name", "begin_video", "__call__")
 
@@ -34,6 +37,7 @@ class VideoDetector:
         begun = detector.begin_video(samples)
         self._is_shared = begun is None
         self._find = detector if begun is None else begun
+        self._told: set[str] = set()
 
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[Tensor, Tensor]]:
         """Finds the persons of each frame.
@@ -58,7 +62,13 @@ class VideoDetector:
                 f"{name}: expected a list of {len(frames)} pairs (boxes, scores), "
                 f"received {_show(found)}"
             )
-        return [_check_persons(name, pair) for pair in found]
+        persons = [_check_persons(name, pair) for pair in found]
+        for frame, (boxes, _) in zip(frames, persons, strict=True):
+            doubt = _find_doubt(boxes, frame.shape[1], frame.shape[0])
+            if doubt is not None and doubt not in self._told:
+                self._told.add(doubt)
+                logger.warning(f"{name}: {doubt}")
+        return persons
 
     def _refuse_another_video(self) -> None:
         if self._is_shared and _LATEST.get(id(self._detector)) is not self:
@@ -67,6 +77,21 @@ class VideoDetector:
                 "was begun: watch one after the other, or let begin_video return an object for "
                 "each video (itself, where it keeps nothing)"
             )
+
+
+def _find_doubt(boxes: Tensor, width: int, height: int) -> str | None:
+    """Says why boxes are hardly in pixels of the frame; None where they may be.
+
+    Args:
+        boxes: float32 [N, 4], xyxy.
+        width: Of the frame, in pixels.
+        height: Likewise.
+    """
+    if len(boxes) and float(boxes.max()) <= 1:
+        return "all its boxes of a frame are within one pixel: expected pixels, not fractions"
+    if bool(((boxes[:, 0] >= width) | (boxes[:, 1] >= height)).any()):
+        return "a box lies outside the frame: expected pixels of the frame it was given"
+    return None
 
 
 def check_detector(detector: Any) -> PersonDetector:

@@ -135,3 +135,27 @@ def test_the_motion_detector_watches_several_videos() -> None:
     for find_in, frame in zip(both, frames, strict=True):
         [(boxes, _)] = find_in([frame])
         assert boxes.tolist() == [pytest.approx([50, 20, 70, 80], abs=1.5)]
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ([0.1, 0.2, 0.5, 0.9], "expected pixels, not fractions"),
+        ([70, 2, 90, 40], "lies outside the frame"),
+        ([60, 2, 90, 40], None),
+    ],
+)
+def test_boxes_in_other_units_are_told_once(
+    caplog: pytest.LogCaptureFixture, box: list[float], words: str | None
+) -> None:
+    detect = VideoDetector(check_detector(Own([([box], [0.9])])), [FRAME])
+    for _ in range(2):
+        detect([FRAME])
+    assert len(caplog.messages) == (words is not None)
+    assert words is None or words in caplog.text
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.int32, np.uint8, np.float64])
+def test_numbers_of_any_type_are_taken(kind: Any) -> None:
+    [(found, _)] = find([(np.array([[1, 2, 3, 4]], kind), np.ones(1, kind))])
+    assert found.tolist() == [[1, 2, 3, 4]]
