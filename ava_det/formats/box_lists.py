@@ -117,10 +117,11 @@ def _of_keys(path: str | Path, content: Mapping[Any, Any]) -> Keyframes:
 
 
 def _parse_key(path: str | Path, key: Any) -> tuple[str, float]:
-    """Splits `video_id,timestamp`."""
-    video_id, _, second = key.rpartition(",") if isinstance(key, str) else ("", "", "")
+    """Splits `video_id,timestamp`, which may be a pair already."""
+    pair = key.rpartition(",")[::2] if isinstance(key, str) else key
+    video_id, second = pair if isinstance(pair, tuple) and len(pair) == 2 else ("", "")
     timestamp = _seconds(second)
-    if video_id and timestamp is not None:
+    if isinstance(video_id, str) and video_id and timestamp is not None:
         return video_id, timestamp
     raise ValueError(f'{path}: expected keys such as "video_id,0902", found {key!r}')
 

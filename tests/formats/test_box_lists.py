@@ -38,6 +38,7 @@ def test_lists_mean_the_same_as_arrays(suffix: str, tmp_path: Path) -> None:
 def test_keyframes_with_nobody(tmp_path: Path) -> None:
     nobody = {"v,0903": np.array([]), "v,0904": np.zeros((0, 5)), "v,0905": ()}
     check_one(save(tmp_path, {"v,0902": [tuple(BOX)], **nobody}), 1.0)
+    check_one(save(tmp_path, {("v", 902): [BOX]}), 1.0)
 
 
 def test_acar_net(tmp_path: Path) -> None:
@@ -74,7 +75,8 @@ def test_alphaction(tmp_path: Path) -> None:
         ({"v,0902": [BOX, [1.0]]}, "expected an array of boxes [N, 5], found list"),
         ({"v,0902": "boxes"}, "expected an array of boxes [N, 5], found str"),
         ({"v": [BOX]}, "expected keys such as \"video_id,0902\", found 'v'"),
-        ({("v", 902): [BOX]}, "expected keys such as"),
+        ({("v", 902, 1): [BOX]}, "expected keys such as"),
+        ({(902, "v"): [BOX]}, "expected keys such as"),
         ([BOX], 'expected a dict from "video_id,timestamp" to boxes, found list'),
         ({"v,0902": [[20, 20, 80, 60, 0.9]]}, "in fractions of the frame, found 20,20,80,60"),
     ],

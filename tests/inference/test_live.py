@@ -117,13 +117,13 @@ def test_what_is_changed_to_read_a_source_is_told_once(
 ) -> None:
     """A stream whose clock starts again, and whose pictures have another size from then on."""
     parts = b""
-    for width, height in ((64, 48), (96, 48), (64, 48)):
+    for width, height in ((64, 48), (96, 48)):
         with av.open(str(tmp_path / "part.ts"), "w") as container:
             stream = container.add_stream("mpeg2video", rate=25)
             stream.width = width
             stream.height = height
             stream.pix_fmt = "yuv420p"
-            for _ in range(10):
+            for _ in range(18):
                 gray = np.full((height, width, 3), 90, np.uint8)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(gray, format="rgb24")))
             container.mux(stream.encode())
