@@ -183,11 +183,11 @@ class _RowParser:
             self.forms.setdefault(EMPTY_ACTION, line)
             return 0
         number = self._number(line, text, "action_id")
-        if not number.is_integer():
+        if not number.is_integer() or abs(number) >= 2**53:
             raise self._error(line, f"expected a whole number as action_id, found {text!r}")
         if number < 1:
             self.forms.setdefault(ID_BELOW_ONE, line)
-        if is_integer(text) and abs(int(text)) < 2**53:
+        if is_integer(text):
             return int(text)
         self.repairs.setdefault(
             "id", f"{self.path}, line {line}: action id {text} was read as {int(number)}"
