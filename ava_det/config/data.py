@@ -13,14 +13,14 @@ from ava_det.config.checks import KeyChecks
 class SplitConfig:
     """Describes which keyframes a split has, and where their person boxes come from.
 
-    `annotations` and `excluded` are a file or a list of files, for which OmegaConf has no type.
+    Each is a file or a list of files, for which OmegaConf has no type.
     """
 
     # AVA CSV; two-column rows (video_id,timestamp) are keyframes without labels
     annotations: Any = None
     excluded: Any = None  # AVA exclusion CSV
-    # gt, a detector's name, or a box file; in training: ground truth, plus these at proposal_iou
-    boxes: str = "gt"
+    # gt, a detector's name, or box files; in training: ground truth, plus these at proposal_iou
+    boxes: Any = "gt"
 
     @property
     def annotation_files(self) -> list[str]:
@@ -31,6 +31,11 @@ class SplitConfig:
     def excluded_files(self) -> list[str]:
         """Returns the files that list the keyframes to leave out; none where there are none."""
         return _list_files(self.excluded)
+
+    @property
+    def box_sources(self) -> list[str]:
+        """Returns gt or a detector's name alone, or one or more box files."""
+        return _list_files(self.boxes) or ["gt"]
 
 
 def _list_files(value: Any) -> list[str]:

@@ -17,6 +17,7 @@ _LISTS = {
     float: "a list of numbers such as [0.5,1.5]",
 }
 _FILES = "a file, or a list of files such as [a.csv,b.csv]"
+_BOXES = "gt, a detector, a box file or a list of files such as [a.csv,b.csv]"
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 
 
@@ -43,7 +44,8 @@ def schema_types(schema: Any = Config, prefix: str = "") -> dict[str, Any]:
 def describe_form(key: str) -> str:
     """Says what a key takes, for a sentence that goes on after "expected"."""
     kind, element, may_be_null = _split_type(schema_types()[key])
-    form = _FILES if kind is Any else _LISTS[element] if kind is list else _WORDS[kind]
+    files = _BOXES if key.endswith(".boxes") else _FILES
+    form = files if kind is Any else _LISTS[element] if kind is list else _WORDS[kind]
     return f"null or {form}" if may_be_null and kind is not Any else form
 
 

@@ -118,7 +118,7 @@ def _check_purpose(split: SplitRows) -> list[Finding]:
                 "train on labelled annotations",
             )
         ]
-    if split.name != "train" and split.files.boxes == "gt" and not split.has_box.any():
+    if split.name != "train" and split.files.boxes == ("gt",) and not split.has_box.any():
         remedy = f"data.{split.name}.boxes: a box file or a detector"
         return [
             Finding(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from ava_det.dataset_check.boxes import check_boxes
@@ -33,7 +31,7 @@ def check_person_boxes(split: SplitRows, min_score: float) -> list[Finding]:
     findings = check_boxes(split.name, boxes, pictured=False) + _check_scores(split.name, boxes)
     if not split.files.annotations or not len(split.rows):
         return findings
-    where = Path(split.files.boxes).name
+    where = split.files.where_boxes
     sure = tabulate(boxes).filter(boxes.scores >= min_score)
     listed = sure.unique(KEYFRAME)
     strangers = len(listed.join(split.keyframes, on=KEYFRAME, how="anti"))
@@ -101,7 +99,7 @@ def _check_recall(split: SplitRows, min_score: float) -> list[Finding]:
         NOTE: "nothing to do",
     }[severity]
     missed = tuple(rows[best < 0.5].tolist()) if severity != NOTE else ()
-    where = Path(split.files.boxes).name
+    where = split.files.where_boxes
     return [
         Finding(severity, where, problem, remedy, int((best < 0.5).sum()) or 1, split.name, missed)
     ]

@@ -65,7 +65,7 @@ def _format_splits(examination: Examination) -> str:
         keyframes = f"{_say(len(split.keyframes), 'keyframe')} ({len(split.excluded):,} excluded)"
         labeled = len(examination.label_map.keys() & count_classes(split).keys())
         known = f"{labeled} of {len(examination.label_map)} classes"
-        source = " and ".join(map(str, split.files.annotations)) or split.files.boxes
+        source = " and ".join(map(str, split.files.annotations)) or " and ".join(split.files.boxes)
         lines.append(
             f"{split.name + ':':6} {_say(videos, 'video')}, {keyframes}, {boxes:,} boxes, "
             f"{len(split.rows):,} rows, {known}; {source}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -34,20 +35,30 @@ class SplitFiles:
         name: train, val or test.
         annotations: The annotation files.
         excluded: The exclusion lists.
-        boxes: As in the config: a detector where `is_detected`, else `gt` or a file.
+        boxes: As in the config: a detector where `is_detected`, else `gt` or one or more files.
         is_detected: Whether `boxes` is a detector.
     """
 
     name: str
     annotations: tuple[Path, ...]
     excluded: tuple[Path, ...]
-    boxes: str
+    boxes: tuple[str, ...]
     is_detected: bool = False
 
     @property
     def where(self) -> str:
         """Returns the names of the annotation files, for messages."""
         return " and ".join(path.name for path in self.annotations)
+
+    @property
+    def box_files(self) -> tuple[Path, ...]:
+        """Returns the box files; none where the boxes come from elsewhere."""
+        return () if self.is_detected or self.boxes == ("gt",) else tuple(map(Path, self.boxes))
+
+    @property
+    def where_boxes(self) -> str:
+        """Returns the names of the box files, for messages."""
+        return " and ".join(path.name for path in self.box_files)
 
 
 @dataclass
@@ -58,7 +69,7 @@ class SplitRows:
         files: The files of the split.
         rows: The annotations, R rows (none where the split has no such file).
         excluded: The keyframes of the exclusion lists.
-        boxes: Person boxes of a file; None where they come from elsewhere or cannot be read.
+        boxes: Person boxes of files; None where they come from elsewhere or cannot be read.
     """
 
     files: SplitFiles
@@ -129,13 +140,13 @@ def read_split(files: SplitFiles) -> tuple[SplitRows, list[Finding]]:
     boxes = None
     if files.is_detected:
         problem = (
-            f"persons of {files.name} come from the detector {files.boxes}: its recall is not "
+            f"persons of {files.name} come from the detector {files.boxes[0]}: its recall is not "
             "measured here"
         )
         remedy = "training and `ava-det test` print its recall and precision"
         findings.append(Finding(NOTE, f"data.{files.name}.boxes", problem, remedy))
-    elif files.boxes != "gt":
-        boxes = _read_rows(Path(files.boxes), _load_boxes, findings)
+    elif files.box_files:
+        boxes = _read_box_files(files.box_files, findings)
     return SplitRows(files, rows, excluded, boxes), findings
 
 
@@ -145,6 +156,19 @@ def _read_annotations(path: Path, findings: list[Finding]) -> AvaRows | None:
     if path.is_file() and not rows and len(findings) == found:
         findings.append(Finding(ERROR, path.name, "no rows", "write the annotations again"))
     return rows
+
+
+def _read_box_files(paths: Sequence[Path], findings: list[Finding]) -> AvaRows | None:
+    """Reads the box files of a split as one; finds keyframes that two of them have."""
+    read = [part for path in paths if (part := _read_rows(path, _load_boxes, findings)) is not None]
+    for first, second in combinations(read, 2):
+        keys = ["video_id", "timestamp"]
+        shared = tabulate(second).join(tabulate(first), on=keys, how="semi").unique(keys)
+        if len(shared):
+            problem = f"keyframes with boxes that {Path(first.path).name} has boxes of too"
+            remedy = "keep the boxes of each keyframe in one file"
+            findings.append(Finding(ERROR, Path(second.path).name, problem, remedy, len(shared)))
+    return join_files(read) if len(read) > 1 else read[0] if read else None
 
 
 def _load_boxes(path: Path, refused: dict[int, str]) -> AvaRows:

@@ -250,7 +250,7 @@ def check_seconds(
             .sort()
             .to_list()
         )
-        where = place(split.rows, rows[0]) if rows else Path(split.files.boxes).name
+        where = place(split.rows, rows[0]) if rows else split.files.where_boxes
         remedy = _find_remedy(pl.concat(keyframes), start_second)
         findings.append(
             Finding(ERROR, where, problem, remedy, len(outside), split.name, tuple(rows))

@@ -16,7 +16,7 @@ import torch
 
 from ava_det.files import atomic_path
 from ava_det.formats.ava_csv import AvaRows, load_annotations, load_detections, load_excluded
-from ava_det.formats.box_files import load_boxes, write_boxes
+from ava_det.formats.box_files import load_box_files, load_boxes, write_boxes
 from ava_det.formats.detections import rows_from_detections, write_detections, write_submission
 from ava_det.formats.rows import (
     as_decimals,
@@ -35,6 +35,7 @@ __all__ = [
     "keyframes_from_annotations",
     "load_annotation_files",
     "load_annotations",
+    "load_box_files",
     "load_boxes",
     "load_detections",
     "load_excluded",
@@ -73,6 +74,12 @@ def keyframes_from_annotations(
             f"found {action_id}"
         )
     check_fractions(rows)
+    lost = np.flatnonzero(np.isnan(rows.boxes).any(1) & (rows.action_ids > 0))
+    if len(lost):
+        raise ValueError(
+            f"{rows.where(lost[0])}: expected a box for action {rows.action_ids[lost[0]]}, found "
+            "none"
+        )
     timestamps = rows.timestamps.round(6)
     keyframe_of_row = _number_by_appearance(rows.video_index, timestamps)
     boxed = np.flatnonzero(~np.isnan(rows.boxes).any(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,9 @@ def load_boxes(path: str | Path, min_score: float) -> dict[KeyframeKey, Persons]
     else:
         rows = load_box_rows(path)
     check_fractions(rows)
+    absent = np.flatnonzero(np.isnan(rows.boxes).any(1))
+    if len(absent):
+        raise ValueError(f"{rows.where(absent[0])}: expected a box x1,y1,x2,y2, found none")
     _check_scores(rows)
     keys = {time: timestamp_key(time) for time in np.unique(rows.timestamps).tolist()}
     found: dict[tuple[str, str], dict[tuple[float, ...], float]] = {}
@@ -57,6 +61,36 @@ def load_boxes(path: str | Path, min_score: float) -> dict[KeyframeKey, Persons]
         )
         for key, boxes in found.items()
     }
+
+
+def load_box_files(paths: Sequence[str | Path], min_score: float) -> dict[KeyframeKey, Persons]:
+    """Reads one or more box files, whose keyframes make one list.
+
+    Args:
+        paths: The files, each as for `load_boxes`.
+        min_score: Boxes with a lower score are dropped.
+
+    Returns:
+        Boxes and scores by keyframe.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A row is no box, or a keyframe is in two of the files.
+    """
+    found: dict[KeyframeKey, Persons] = {}
+    origin: dict[KeyframeKey, str | Path] = {}
+    for path in paths:
+        boxes = load_boxes(path, min_score)
+        shared = next((key for key in boxes if key in origin), None)
+        if shared is not None:
+            keyframe = f"{shared.video_id},{format_timestamp(float(shared.key))}"
+            raise ValueError(
+                f"{path}: has boxes of the keyframe {keyframe}, and so has {origin[shared]}: "
+                "expected each keyframe in one box file"
+            )
+        found |= boxes
+        origin |= dict.fromkeys(boxes, path)
+    return found
 
 
 def _check_scores(rows: AvaRows) -> None:

@@ -51,11 +51,12 @@ def list_files(config: Config) -> DatasetFiles:
     splits = []
     for name in ("train", "val", "test"):
         section: SplitConfig = getattr(data, name)
-        is_detected = names_detector(section.boxes)
+        boxes = tuple(section.box_sources)
+        is_detected = names_detector(boxes[0])
         annotations = tuple(Path(path) for path in section.annotation_files)
         excluded = tuple(Path(path) for path in section.excluded_files)
-        if annotations or (section.boxes != "gt" and not is_detected):
-            splits.append(SplitFiles(name, annotations, excluded, section.boxes, is_detected))
+        if annotations or (boxes != ("gt",) and not is_detected):
+            splits.append(SplitFiles(name, annotations, excluded, boxes, is_detected))
     if not splits:
         raise ConfigError("data.train.annotations: expected the annotations of at least one split")
     return DatasetFiles(

@@ -137,7 +137,7 @@ def make_plan(
     last = max((k.timestamp for part in keyframes.values() for k in part), default=0.0)
     problems = [
         *find_video_problems(facts, last),
-        *find_list_problems(published, val.boxes, config.data.min_person_score),
+        *find_list_problems(published, val.box_sources[0], config.data.min_person_score),
         *find_annotation_problems(published, config.data.ava_version, val.annotation_files),
         *(f"unreadable: {sentence}" for sentence in broken),
     ]
@@ -158,7 +158,9 @@ def list_keyframes(
     Raises:
         ValueError: The box list is no file.
     """
-    boxes = config.data.val.boxes
+    boxes, *more = config.data.val.box_sources
+    if more:
+        raise ValueError("data.val.boxes: expected the published list of person boxes alone")
     if boxes == "gt" or not Path(boxes).is_file():
         raise ValueError(
             f"data.val.boxes: expected the published list of person boxes, found no file {boxes}"
@@ -216,7 +218,7 @@ def score_video(
     detections: list[Detections] = []
     losses: dict[str, tuple[int, str]] = {}
     if any(len(keyframe.boxes) for keyframe in keyframes):
-        split = Split("val", keyframes, None, set(), config.data.val.boxes)
+        split = Split("val", keyframes, None, set(), config.data.val.box_sources[0])
         loader = build_eval_loader(config, split, config.data.test_short_side, shared=False)
         with loader.failures_named():
             for batch in loader:

@@ -40,7 +40,7 @@ def describe_identity(config: Config, weights: Path) -> dict[str, Any]:
     model = config_to_dict(config)["model"]
     return {
         "weights": hash_file(weights),
-        "boxes": hash_file(Path(config.data.val.boxes)),
+        "boxes": hash_file(Path(config.data.val.box_sources[0])),
         "videos": str(Path(config.data.video_dir or "").resolve()),
         "model": model,
         "settings": {

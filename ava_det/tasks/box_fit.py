@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ava_det.detectors.keyframe_boxes import compute_recall
-from ava_det.formats.annotations import format_timestamp, load_boxes
+from ava_det.detectors.registry import names_detector
+from ava_det.formats.annotations import format_timestamp, load_box_files
 from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.sources import cut_video_suffix
 
@@ -26,12 +26,12 @@ SHIFTS = (-1, 1, -2, 2)  # seconds
 
 
 def describe_unknown_keyframes(
-    path: str, split: str, keyframes: Sequence[Keyframe], min_score: float
+    paths: Sequence[str], split: str, keyframes: Sequence[Keyframe], min_score: float
 ) -> str:
-    """Says why a box file has no box of at least `min_score` on any keyframe of a split.
+    """Says why box files have no box of at least `min_score` on any keyframe of a split.
 
     Args:
-        path: The box file.
+        paths: The box files.
         split: The name of the split.
         keyframes: Of the split, one or more.
         min_score: data.min_person_score.
@@ -39,10 +39,13 @@ def describe_unknown_keyframes(
     Returns:
         A sentence: only low scores, other video ids, other seconds, or nothing at all.
     """
-    every = load_boxes(path, 0.0)
+    every = load_box_files(paths, 0.0)
     wanted = {keyframe.key: keyframe for keyframe in keyframes}
     example = _name(*next(iter(wanted)))
-    expected = f"{path}: expected person boxes for the keyframes of data.{split}, such as {example}"
+    expected = (
+        f"{' and '.join(paths)}: expected person boxes for the keyframes of data.{split}, such as "
+        f"{example}"
+    )
     scores = [float(every[key][1].max()) for key in wanted if key in every]
     if scores:
         return (
@@ -74,7 +77,7 @@ def describe_fit(
     """Warns of boxes that miss half of the labeled persons, or of which half are on nobody.
 
     Args:
-        source: Where the boxes come from: a file, or the name of a detector.
+        source: Where the boxes come from: files, or the name of a detector.
         keyframes: With their labeled boxes.
         person_boxes: (video id, timestamp key) -> boxes and scores.
         min_score: data.min_person_score.
@@ -116,7 +119,7 @@ def _explain_misses(
         return sentence + (
             f"; it has boxes on {_name(*other)}, which is no keyframe" if other else ""
         )
-    if not Path(source).is_file():
+    if names_detector(source):
         return "is it the detector for this scene, and are the labelled boxes around whole persons?"
     tried = labeled[:: max(1, len(labeled) // MAX_TRIED)]
     readings = {

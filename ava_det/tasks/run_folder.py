@@ -157,7 +157,7 @@ def list_sources(config: Config) -> dict[str, Any]:
         split = getattr(data, name)
         sources[f"data.{name}.annotations"] = split.annotation_files
         sources[f"data.{name}.excluded"] = split.excluded_files
-        sources[f"data.{name}.boxes"] = split.boxes
+        sources[f"data.{name}.boxes"] = split.box_sources
     return sources
 
 

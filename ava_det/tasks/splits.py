@@ -34,7 +34,7 @@ from ava_det.formats.annotations import (
     AvaRows,
     keyframes_from_annotations,
     load_annotation_files,
-    load_boxes,
+    load_box_files,
     load_excluded,
 )
 from ava_det.formats.ava_csv import describe_stray_exclusions
@@ -115,14 +115,15 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
             f"model.head: expected roi, which scores each person, received {config.model.head!r}"
         )
     section: SplitConfig = getattr(config.data, name)
-    source = boxes or section.boxes
+    sources = [boxes] if boxes else section.box_sources
+    source = " and ".join(sources)
     excluded = {keyframe for path in section.excluded_files for keyframe in load_excluded(path)}
     minimum = config.data.min_person_score
     if not section.annotation_files:
         if name == "train":
             raise ConfigError("data.train.annotations: expected the AVA CSV to train on")
         return Split(
-            name, _keyframes_of_box_file(name, source, excluded, minimum), None, excluded, source
+            name, _keyframes_of_box_files(name, sources, excluded, minimum), None, excluded, source
         )
     rows = load_annotation_files(section.annotation_files)
     # in evaluation the protocol says what an exclusion means, and the evaluator follows it
@@ -136,7 +137,7 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
                 f"data.{name}.boxes: {rows.path} has no boxes, expected a box file or a detector"
             )
         return Split(name, keyframes, rows, excluded, source)
-    person_boxes = _load_person_boxes(config, name, keyframes, source, device)
+    person_boxes = _load_person_boxes(config, name, keyframes, sources, device)
     recall, precision = compute_recall(keyframes, person_boxes, minimum)
     warnings = describe_fit(source, keyframes, person_boxes, minimum, recall, precision)
     if name == "train":
@@ -147,28 +148,33 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
     return Split(name, keyframes, rows, excluded, source, recall, precision, warnings)
 
 
-def _keyframes_of_box_file(
-    name: str, path: str, excluded: set[KeyframeKey], min_score: float
+def _keyframes_of_box_files(
+    name: str, paths: Sequence[str], excluded: set[KeyframeKey], min_score: float
 ) -> list[Keyframe]:
-    """Returns the keyframes of a box file, for a split without annotations."""
-    if path == "gt" or not Path(path).is_file():
+    """Returns the keyframes of box files, for a split without annotations."""
+    if not all(Path(path).is_file() for path in paths):
         raise ConfigError(
             f"data.{name}.annotations: expected an AVA CSV (video_id,timestamp rows are enough to "
             "predict)"
         )
     return [
         Keyframe(video_id, float(key), boxes, None, scores)
-        for (video_id, key), (boxes, scores) in load_boxes(path, min_score).items()
+        for (video_id, key), (boxes, scores) in load_box_files(paths, min_score).items()
         if (video_id, key) not in excluded
     ]
 
 
 def _load_person_boxes(
-    config: Config, name: str, keyframes: Sequence[Keyframe], source: str, device: torch.device
+    config: Config,
+    name: str,
+    keyframes: Sequence[Keyframe],
+    sources: Sequence[str],
+    device: torch.device,
 ) -> PersonBoxes:
-    """Loads boxes from a file, or detects them, each rank in its share of the videos."""
+    """Loads boxes from files, or detects them, each rank in its share of the videos."""
     minimum = config.data.min_person_score
-    if names_detector(source):
+    source = sources[0]
+    if len(sources) == 1 and names_detector(source):
         detector = build_detector(source, device, config.precision)
         videos = find_config_videos(config)
         video_ids = sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()]
@@ -190,15 +196,16 @@ def _load_person_boxes(
                 ]
             )
         return found
-    if not Path(source).is_file():
-        choices = f"gt, a box file or one of {', '.join(DETECTORS)}"
-        raise ConfigError(
-            f"data.{name}.boxes (or --boxes): expected {choices}, received {source!r}"
-        )
-    boxes = load_boxes(source, minimum)
+    for path in sources:
+        if not Path(path).is_file():
+            choices = f"gt, box files or one of {', '.join(DETECTORS)}"
+            raise ConfigError(
+                f"data.{name}.boxes (or --boxes): expected {choices}, received {path!r}"
+            )
+    boxes = load_box_files(sources, minimum)
     wanted = [keyframe.key for keyframe in keyframes]
     if wanted and not any(key in boxes for key in wanted):
-        raise ConfigError(describe_unknown_keyframes(source, name, keyframes, minimum))
+        raise ConfigError(describe_unknown_keyframes(sources, name, keyframes, minimum))
     return boxes
 
 

@@ -86,7 +86,10 @@ def test_anything_else_names_the_key_and_the_form(empty: Path, text: str) -> Non
             "data.video_dir=[a,b]",
             "data.video_dir: expected null or a single text, received ['a', 'b']",
         ),
-        ("data.train.boxes=[a,b]", "data.train.boxes: expected a single text"),
+        (
+            "data.train.boxes=[[a]]",
+            "data.train.boxes: expected gt, a detector, a box file or a list",
+        ),
         ("train.steps[0]=3", "unknown key train.steps.0; did you mean train.steps?"),
         ("TRAIN.LR=0.1", "unknown key TRAIN.LR; did you mean train.lr?"),
         ("eval.qqqqqqqqqq=1", "unknown key eval.qqqqqqqqqq; expected one of eval.batch_size, "),
@@ -124,3 +127,10 @@ def test_one_file_stays_a_text(empty: Path) -> None:
     split = load_config(empty, ["data.val.annotations=[a.csv]", "data.val.excluded=7"]).data.val
     assert (split.annotations, split.excluded) == ("a.csv", "7")
     assert load_config(empty).data.test.annotation_files == []
+
+
+def test_boxes_may_be_several_files(empty: Path) -> None:
+    split = load_config(empty, ["data.val.boxes=a.csv,b.csv"]).data.val
+    assert split.box_sources == ["a.csv", "b.csv"]
+    assert load_config(empty, ["data.val.boxes=motion"]).data.val.box_sources == ["motion"]
+    assert load_config(empty).data.val.box_sources == ["gt"]

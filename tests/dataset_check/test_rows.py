@@ -30,7 +30,7 @@ def make_split(boxes: np.ndarray, actions: list[int], seconds: list[int]) -> Spl
         np.arange(count, dtype=np.float64),
         path="train.csv",
     )
-    return SplitRows(SplitFiles("train", (Path("train.csv"),), (), "gt"), rows, set(), None)
+    return SplitRows(SplitFiles("train", (Path("train.csv"),), (), ("gt",)), rows, set(), None)
 
 
 corner = st.integers(0, 5000)

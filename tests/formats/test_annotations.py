@@ -238,6 +238,13 @@ def test_an_action_beyond_the_classes_names_file_and_line(tmp_path: Path) -> Non
         keyframes_from_annotations(rows, 80)
 
 
+@pytest.mark.parametrize("box", [",,,", "nan,nan,nan,nan"])
+def test_an_action_without_a_box_is_not_lost_in_silence(tmp_path: Path, box: str) -> None:
+    path = save(tmp_path, f"v,0902,0.1,0.2,0.5,0.6,1,0\nv,0903,{box},,\nv,0904,{box},1,0\n")
+    with pytest.raises(ValueError, match=r"line 3: expected a box for action 1, found none"):
+        keyframes_from_annotations(load_annotations(path), 2)
+
+
 def test_keyframes_and_rows_are_the_same_ground_truth(tmp_path: Path) -> None:
     rows = load_annotations(save(tmp_path, ROW, "v,0902,0.077,0.151,0.283,0.811,3,1", "w,0903"))
     again = rows_from_keyframes(keyframes_from_annotations(rows, 3))

@@ -173,3 +173,12 @@ def test_boxes_that_everybody_is_sure_of_are_scores(tmp_path: Path) -> None:
 def test_real_annotations_are_no_box_file(shared_data: Path, name: str) -> None:
     with pytest.raises(ValueError, match="person ids"):
         load_boxes(shared_data / name, 0.0)
+
+
+def test_a_box_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path, "v,0902,0.1,0.2,0.5,0.6,,0.9", "v,0903,nan,nan,nan,nan,,0.9")
+    with pytest.raises(ValueError, match=r"boxes\.csv, line 2: expected a box x1,y1,x2,y2"):
+        load_boxes(path, 0.5)
+    rows = {"v,0902": np.array([[*BOX, 0.9]]), "v,0903": np.full((1, 5), np.nan)}
+    with pytest.raises(ValueError, match=r"proposals\.pkl, box 2: expected a box"):
+        load_boxes(save_pickle(tmp_path, rows), 0.5)

@@ -107,7 +107,7 @@ def test_a_file_of_other_keyframes_does_not_blame_the_score(
 ) -> None:
     path = tmp_path / "boxes.csv"
     path.write_text(f"{rows}\n")
-    sentence = describe_unknown_keyframes(str(path), "val", keyframes(), 0.3)
+    sentence = describe_unknown_keyframes([str(path)], "val", keyframes(), 0.3)
     assert words in sentence
     assert "such as 'v,0902'" in sentence
     assert ("min_person_score" in sentence) is ("0.05" in rows)

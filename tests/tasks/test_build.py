@@ -172,6 +172,31 @@ def test_without_annotations_the_box_file_says_which_keyframes(tmp_path: Path) -
         build_split(config, "test", CPU, boxes="motion")
 
 
+def test_several_box_files_make_one_split(tmp_path: Path) -> None:
+    rows = write(
+        tmp_path / "rows.csv", "v,0902,0.1,0.1,0.5,0.5,12,0", "w,0902,0.1,0.1,0.5,0.5,12,0"
+    )
+    first = write(tmp_path / "a.csv", "v,0902,0.1,0.1,0.5,0.5,,0.9")
+    second = write(tmp_path / "b.csv", "w,0902,0.1,0.1,0.5,0.6,,0.8")
+    shared = ["data.val.excluded=null", "data.min_person_score=0.5"]
+    overrides = [f"data.val.annotations={rows}", f"data.val.boxes=[{first},{second}]", *shared]
+    split = build_split(load_config("configs/synthetic/slowfast.yaml", overrides), "val", CPU)
+    assert (split.recall, split.precision) == (1.0, 1.0)
+    assert [float(keyframe.person_scores[0]) for keyframe in split.keyframes] == pytest.approx(
+        [0.9, 0.8]
+    )
+    assert split.boxes == f"{first} and {second}"
+    overrides[0] = "data.val.annotations=null"  # then the files say which keyframes there are
+    split = build_split(load_config("configs/synthetic/slowfast.yaml", overrides), "val", CPU)
+    assert [keyframe.video_id for keyframe in split.keyframes] == ["v", "w"]
+    write(tmp_path / "b.csv", "v,0902,0.1,0.1,0.5,0.6,,0.8")
+    with pytest.raises(ValueError, match=r"b\.csv: has boxes of the keyframe v,0902, .*a\.csv"):
+        build_split(load_config("configs/synthetic/slowfast.yaml", overrides), "val", CPU)
+    overrides[1] = f"data.val.boxes=[{first},motion]"
+    with pytest.raises(ConfigError, match=r"data\.val\.annotations: expected"):
+        build_split(load_config("configs/synthetic/slowfast.yaml", overrides), "val", CPU)
+
+
 def test_the_environment_is_described() -> None:
     environment = describe_environment()
     assert environment["packages"]["torch"]
