@@ -83,7 +83,7 @@ def load_box_files(paths: Sequence[str | Path], min_score: float) -> dict[Keyfra
         boxes = load_boxes(path, min_score)
         shared = next((key for key in boxes if key in origin), None)
         if shared is not None:
-            keyframe = f"{shared.video_id},{format_timestamp(float(shared.key))}"
+            keyframe = f"{shared.video_id},{format_timestamp(float(shared.timestamp))}"
             raise ValueError(
                 f"{path}: has boxes of the keyframe {keyframe}, and so has {origin[shared]}: "
                 "expected each keyframe in one box file"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ava_det.files import write_text
 from ava_det.formats.ava_csv.foreign import describe_foreign_file
+from ava_det.formats.ava_csv.opened import open_text
 from ava_det.formats.label_map_forms import FORMS, describe_zero, parse_other_form
 
 
@@ -55,7 +56,8 @@ def describe_label_map_form(path: str | Path) -> list[str]:
     Returns:
         At most one sentence.
     """
-    text = Path(path).read_text(encoding="utf-8-sig")
+    with open_text(Path(path)) as file:
+        text = file.read()
     names = re.findall(r'^  name: ".*"', text, re.MULTILINE)
     ids = re.findall(r"^  (?:id|label_id): \d+\s*$", text, re.MULTILINE)
     if len(names) == len(ids) == len(_label_entries(Path(path))):
@@ -79,7 +81,8 @@ def _label_entries(path: Path) -> dict[int, dict[str, str]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, expected a label map")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with open_text(path) as file:
+            text = file.read()
     except UnicodeDecodeError:
         found = (describe_foreign_file(path) or "another encoding").partition(":")[0]
         raise ValueError(f"{path}: expected a label map in UTF-8 text, found {found}") from None

@@ -125,7 +125,9 @@ class PacketIndex:
 
     def find_number(self, place: int | None) -> int | None:
         """Returns the number of the packet that begins at a byte; None where that is not sure."""
-        found = np.flatnonzero(self.places == place) if place is not None else ()
+        if place is None:
+            return None
+        found = np.flatnonzero(self.places == place)
         return int(found[0]) if len(found) == 1 else None
 
     def retime(self, packet: av.Packet, number: int) -> None:

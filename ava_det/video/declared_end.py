@@ -21,6 +21,7 @@ from typing import BinaryIO, NamedTuple
 SLACK_BYTES = 16  # some writers count the header of a chunk in its length, or pad it
 SKIPPED_BYTES = 1024  # that follow a Matroska segment and are no other one
 HEAD_BYTES = 1 << 16
+UNWRITTEN = (0, 0xFFFFFFFF)  # what stands in place of a length that the writer did not come to
 FLV_HEADER = re.compile(rb"FLV\x01[\x01\x04\x05]\0\0\0\x09\0\0\0\0")
 # "Advanced Systems Format", section 3.2: the object's id, its length, the file's id, its length
 ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -152,7 +153,7 @@ def _find_end_of_riff(file: BinaryIO, size: int) -> DeclaredEnd:
     while position + 12 <= size:
         file.seek(position)
         kind, length, form = struct.unpack("<4sI4s", file.read(12))
-        if kind != b"RIFF" or length == 0:  # zero: the recorder was stopped before it wrote this
+        if kind != b"RIFF" or length in UNWRITTEN:
             return DeclaredEnd(position)
         if position and form == b"AVI ":  # that of the further chunks of a large file is AVIX
             return DeclaredEnd(next_file=position)

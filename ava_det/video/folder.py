@@ -176,8 +176,9 @@ class FrameFolder(FrameReader):
         if size == self.stored_size:
             return picture
         if not self._notes:
-            shapes = ((*one, Fraction(1)) for one in (self.stored_size, size))
-            self._notes.append(describe_change(*shapes, index / self.fps))
+            square = Fraction(1)
+            change = describe_change((*self.stored_size, square), (*size, square), index / self.fps)
+            self._notes.append(change)
         return fit_picture(picture, size, self.stored_size)
 
     def _decode(self, index: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,9 @@ def test_another_encoding_is_named(tmp_path: Path) -> None:
     path.write_bytes('item { name: "走" id: 1 }'.encode("gbk"))
     with pytest.raises(ValueError, match=r"map\.pbtxt: expected a label map in UTF-8 text, found"):
         load_label_map(path)
+
+
+def test_a_compressed_map_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "map.pbtxt.gz"
+    path.write_bytes(gzip.compress(b'item {\r\n  name: "walk"\r\n  id: 1\r\n}\r\n'))
+    assert load_label_map(path) == {1: "walk"}

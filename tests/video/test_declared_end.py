@@ -96,6 +96,10 @@ def test_joined_avi_files_are_read_to_the_end_of_the_last(tmp_path: Path) -> Non
 def test_a_fragmented_recording_and_one_with_its_index_last_are_whole(tmp_path: Path) -> None:
     assert say_end(write_kind(tmp_path, "mp4", {"movflags": "frag_keyframe+empty_moov"})) == []
     assert say_end(write_kind(tmp_path, "mp4", {})) == []
+    avi = write_kind(tmp_path, "avi")
+    for length in (b"\xff" * 4, bytes(4)):  # of a recorder that never came to write it
+        avi.write_bytes(avi.read_bytes()[:4] + length + avi.read_bytes()[8:])
+        assert say_end(avi) == []
     live = write_kind(tmp_path, "mkv", {"live": "1"})
     live.write_bytes(live.read_bytes()[:-500])  # declares no length
     assert say_end(live) == []
