@@ -14,6 +14,7 @@ from ava_det.commands import info as model_info
 from ava_det.config import load_config
 from ava_det.models.build import build_model
 from studies import plot_tradeoff
+from tests.support.foreign_names import to_mmaction2, without_counters
 
 SMALL = "configs/synthetic/slowfast.yaml"
 
@@ -95,6 +96,28 @@ def test_convert_takes_values_of_the_config(
     with pytest.raises(SystemExit):
         convert_weights.main([*named, "stray"])
     assert "and key=value, found stray" in capsys.readouterr().err
+
+
+def test_the_background_of_mmaction2_is_no_action_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its head has a row more than there are actions, whatever num_classes says."""
+    torch.manual_seed(0)
+    state = without_counters(build_model(load_config(SMALL, ["model.num_classes=5"])).state_dict())
+    theirs = {to_mmaction2(name, two_pathways=True): value for name, value in state.items()}
+    for name, value in theirs.items():
+        if "fc_cls" in name:
+            theirs[name] = torch.cat((torch.zeros_like(value[:1]), value + 1))
+    torch.save({"meta": {}, "state_dict": theirs}, tmp_path / "mm.pth")
+    target = tmp_path / "ours.safetensors"
+    named = ["--weights", str(tmp_path / "mm.pth"), "--output", str(target), "--config", SMALL]
+    assert convert_weights.main([*named, "model.num_classes=6"]) == 2
+    error = capsys.readouterr().err
+    assert "whose row 0 is the background: model.num_classes=5" in error
+    assert not target.exists()
+    assert convert_weights.main([*named, "model.num_classes=5"]) == 0
+    head = load_checkpoint(target)["model"]["head.projection.weight"]
+    assert torch.equal(head, state["head.projection.weight"] + 1)
 
 
 def test_convert_weights_that_do_not_fit(
