@@ -103,6 +103,15 @@ def detect_in_video(
     warn_of_notes(reader)
 
 
+def find_read_end(reader: FrameReader) -> float:
+    """Returns the annotation time at which the last frame ends, whatever the header declares.
+
+    The last frames are decoded: a file that is cut off ends before.
+    """
+    reader.read([reader.find_end()])
+    return reader.find_end()
+
+
 def keyframe_grid(start_second: float, end: float, every: float) -> Iterator[float]:
     """Yields the keyframes of a video without annotations.
 

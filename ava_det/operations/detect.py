@@ -16,7 +16,12 @@ from tqdm import tqdm
 from ava_det.config import Config
 from ava_det.detectors import PersonDetector
 from ava_det.detectors.box_file import BoxParts
-from ava_det.detectors.keyframe_boxes import compute_recall, detect_in_video, keyframe_grid
+from ava_det.detectors.keyframe_boxes import (
+    compute_recall,
+    detect_in_video,
+    find_read_end,
+    keyframe_grid,
+)
 from ava_det.detectors.registry import build_detector
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import is_main_process, merge_over_ranks, process_group
@@ -192,7 +197,7 @@ def detect_video(
     boxes = {}
     with open_video(path, args.start_second, args.stream) as reader:
         if timestamps is None:
-            timestamps = list(keyframe_grid(args.start_second, reader.find_end(), args.every))
+            timestamps = list(keyframe_grid(args.start_second, find_read_end(reader), args.every))
         for timestamp, found, scores in detect_in_video(detector, reader, timestamps):
             sure = scores >= args.min_score
             boxes[KeyframeKey.at(video, timestamp)] = Persons(found[sure], scores[sure])

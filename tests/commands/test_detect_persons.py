@@ -11,11 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from ava_det.formats.annotations import load_boxes
+from tests.support.numbered_video import write_numbered_video
 from tests.support.rendering import render_synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -312,3 +314,18 @@ def test_a_begun_run_with_other_options_is_refused(
     code, _, err = run_tool("detect_persons", *arguments, "--min-score", 0.5)
     assert code == 2
     assert "begun with --min-score 0.05, expected 0.5" in err
+
+
+def test_a_video_that_is_cut_off_is_looked_at_as_far_as_it_goes(
+    run_tool: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "cut.mkv"
+    moments = [Fraction(number, 25) for number in range(150)]
+    write_numbered_video(path, moments, options={"g": "25", "bf": "0"}, rate=25)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    output = tmp_path / "boxes.csv"
+    options = ("--detector", "motion", "--every", "1", "--output", output)
+    code, out, err = run_tool("detect_persons", "--videos", path, *options)
+    assert code == 0, err
+    assert "in 1 videos" in out
+    assert "cut.mkv: it is cut off" in err
