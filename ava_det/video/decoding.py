@@ -25,7 +25,8 @@ from ava_det.video.clock import (
 )
 from ava_det.video.containers import choose_video_stream, open_container
 from ava_det.video.declared_end import describe_end, holds_another_file
-from ava_det.video.notes import ChangeFinder, describe_clock
+from ava_det.video.notes import describe_clock
+from ava_det.video.pictures import ChangeFinder
 from ava_det.video.reader import VideoError
 
 # Where packets are damaged, a frame this far from the wanted time is not the frame of that time.

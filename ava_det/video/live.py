@@ -22,8 +22,8 @@ import numpy as np
 
 from ava_det.video.clock import RunningClock, find_rate
 from ava_det.video.containers import choose_video_stream, describe_av_error, describe_choice
-from ava_det.video.notes import ChangeFinder, describe_jump
-from ava_det.video.pictures import DecodedPicture, FrameConverter
+from ava_det.video.notes import describe_jump
+from ava_det.video.pictures import ChangeFinder, DecodedPicture, FrameConverter
 from ava_det.video.reader import TAGGED, FrameReader, Picture, VideoError
 
 logger = logging.getLogger("ava_det")

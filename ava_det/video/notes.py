@@ -4,41 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import av
-
 from ava_det.video.clock import PacketIndex
-from ava_det.video.tone import HDR_NAMES, is_hdr
-
-
-class ChangeFinder:
-    """Finds, once each, that a video is HDR and that the size of its frames changes."""
-
-    def __init__(self) -> None:
-        self._first: tuple[int, tuple[int, int, Fraction]] | None = None
-        self._changed = False
-
-    def inspect(
-        self, frame: av.VideoFrame, aspect: Fraction, ticks: int, tick: Fraction
-    ) -> list[str]:
-        """Looks at the next frame.
-
-        Args:
-            frame: The frame as decoded.
-            aspect: Width of its pixels by their height.
-            ticks: Its time.
-            tick: Seconds in one unit of the time.
-
-        Returns:
-            What is said now for the first time.
-        """
-        shape = frame.width, frame.height, aspect
-        if self._first is None:
-            self._first = ticks, shape
-            return [describe_hdr(frame.color_trc)] if is_hdr(frame) else []
-        if self._changed or shape == self._first[1]:
-            return []
-        self._changed = True
-        return [describe_change(self._first[1], shape, float((ticks - self._first[0]) * tick))]
+from ava_det.video.tone import HDR_NAMES
 
 
 def describe_clock(index: PacketIndex, rate: Fraction, tick: Fraction) -> list[str]:

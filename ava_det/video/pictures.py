@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import Colorspace
 
+from ava_det.video.notes import describe_change, describe_hdr
 from ava_det.video.planes import BT601, BT709, rgb_to_planes, rotate_planes, scale_planes
 from ava_det.video.reader import TAGGED
 from ava_det.video.tone import ToneMapper, is_hdr
@@ -107,6 +108,37 @@ class DecodedPicture:
         """Maps an HDR frame to the standard range, once."""
         if is_hdr(self._frame):
             self._frame = self._converter.map_tones(self._frame)
+
+
+class ChangeFinder:
+    """Finds, once each, that a video is HDR and that the size of its frames changes."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, tuple[int, int, Fraction]] | None = None
+        self._changed = False
+
+    def inspect(
+        self, frame: av.VideoFrame, aspect: Fraction, ticks: int, tick: Fraction
+    ) -> list[str]:
+        """Looks at the next frame.
+
+        Args:
+            frame: The frame as decoded.
+            aspect: Width of its pixels by their height.
+            ticks: Its time.
+            tick: Seconds in one unit of the time.
+
+        Returns:
+            What is said now for the first time.
+        """
+        shape = frame.width, frame.height, aspect
+        if self._first is None:
+            self._first = ticks, shape
+            return [describe_hdr(frame.color_trc)] if is_hdr(frame) else []
+        if self._changed or shape == self._first[1]:
+            return []
+        self._changed = True
+        return [describe_change(self._first[1], shape, float((ticks - self._first[0]) * tick))]
 
 
 def find_square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
