@@ -89,9 +89,12 @@ def describe_unreadable(path: Path) -> str | None:
     An MP4 or QuickTime file keeps its index in the box `moov`, often at its end: a recording that
     was broken off, or a copy, then lacks it.
     """
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-        kinds = [kind for _, _, kind in _walk_boxes(file, path.stat().st_size)]
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            kinds = [kind for _, _, kind in _walk_boxes(file, path.stat().st_size)]
+    except OSError:  # there is none, or it may not be read: FFmpeg's reason says so
+        return None
     if not head.strip(b"\0"):
         return "it is empty, or holds zeros only: an unfinished copy or download"
     if head.startswith(b"version https://git-lfs"):

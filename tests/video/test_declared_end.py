@@ -131,6 +131,12 @@ def test_a_file_that_is_no_video_says_what_it_is(
         VideoReader(path)
 
 
+def test_a_missing_file_and_a_folder_keep_the_reason_of_ffmpeg(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.mp4", tmp_path):
+        with pytest.raises(VideoError, match="cannot be opened as a video"):
+            open_container(path)
+
+
 def test_frames_whose_time_repeats_are_told(tmp_path: Path) -> None:
     path = write_kind(tmp_path, "mp4", {"movflags": "frag_keyframe+empty_moov"})
     joined = tmp_path / "joined.mp4"
