@@ -94,6 +94,8 @@ def _merge(files: Layers, overrides: Sequence[str]) -> Config:
 def _describe_misfit(error: OmegaConfBaseException, layers: Layers) -> ConfigError:
     """Says what is wrong with the value of one key, in the words of this project."""
     key = re.sub(r"\[.*", "", str(error.full_key or ""))
+    if not key:  # of a reference to nothing OmegaConf names the key from 2.4 on
+        key = next((name for _, layer in layers for name in _find_references(layer)), "")
     source, value = _find_last(layers, key)
     if key not in schema_types():
         return ConfigError(f"{source}: {key}: {_first_line(error)}")
@@ -101,6 +103,11 @@ def _describe_misfit(error: OmegaConfBaseException, layers: Layers) -> ConfigErr
     if "${" in received:
         received += ", which refers to nothing that is set"
     return ConfigError(f"{source}: {key}: expected {describe_form(key)}, received {received}")
+
+
+def _find_references(layer: dict[str, Any]) -> list[str]:
+    """Finds the keys whose values refer to others."""
+    return [key for key, value in _flatten(layer).items() if "${" in str(value)]
 
 
 def _find_last(layers: Layers, key: str) -> tuple[str, Any]:

@@ -27,6 +27,8 @@ def prepare_torch(config: Config) -> torch.device:
     random.seed(config.seed)
     np.random.seed(config.seed)
     torch.manual_seed(config.seed)
+    # NumPy 1 computes this at its first use, and warns where denormal numbers are zero.
+    np.finfo(np.float64)
     # On a CPU, arithmetic with denormal numbers is a hundred times slower.
     torch.set_flush_denormal(True)
     if device.type == "cuda":

@@ -113,6 +113,7 @@ def run(
     `saved`.
     """
     model = ToyDetector(dropout=0.0 if frozen else 0.3)
+    torch.manual_seed(rank())  # each rank drops out other features
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     saved = [] if saved is None else saved
     chosen = {
