@@ -211,15 +211,13 @@ def draw(path: Path, results: Sequence[Result]) -> None:
             [result.row.gflops for result in own],
             [result.row.top1 for result in own],
             "o",
-            color="grey",
+            color="gray",
         )
         for result, cost in zip(own, costs, strict=True):
             offset = {"textcoords": "offset points", "xytext": (5, 4), "fontsize": 8}
             ours.annotate(result.row.name, (cost, mean(result.mean_ap)), **offset)
             theirs.annotate(result.row.name, (result.row.gflops, result.row.top1), **offset)
-        ours.set(
-            title=f"{table}: synthetic set", xlabel="GMACs", ylabel="frame mAP, labelled boxes"
-        )
+        ours.set(title=f"{table}: synthetic set", xlabel="GMACs", ylabel="frame mAP, labeled boxes")
         theirs.set(title=f"{table}: the paper", xlabel="GFLOPs", ylabel="Kinetics-400 top-1, %")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)

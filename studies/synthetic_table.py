@@ -241,7 +241,7 @@ def format_table(runs: Sequence[Run], names: Sequence[str], jobs: int) -> str:
     pairs = " | ".join(MOTION_PAIRS)
     groups = " | ".join(CLASS_GROUPS)
     lines = [
-        f"| config | frame mAP, detected boxes | labelled boxes | {groups} | AUC {pairs} | "
+        f"| config | frame mAP, detected boxes | labeled boxes | {groups} | AUC {pairs} | "
         "GMACs | training |",
         "|" + "---|" * (5 + len(CLASS_GROUPS) + len(MOTION_PAIRS)),
     ]

@@ -216,7 +216,7 @@ def _keep(name: str, url: str, place: str, license: str) -> Path:
         return target
     with one_process_at_a_time(place, f"{name}: waiting for another process to download it"):
         if not target.is_file():
-            print(f"{name}: downloading {url} to {target}; licence: {license}", file=sys.stderr)
+            print(f"{name}: downloading {url} to {target}; license: {license}", file=sys.stderr)
             _download(url, target)
     return target
 

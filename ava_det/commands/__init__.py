@@ -58,7 +58,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
         "train-detector": Command(
             "ava_det.commands.train_detector",
-            "train a person detector on labelled boxes",
+            "train a person detector on labeled boxes",
             ("ava-train-detector",),
         ),
         "train-kinetics": Command(

@@ -26,7 +26,7 @@ def make_parser() -> ToolParser:
     who.add_argument(
         "--boxes",
         metavar="gt|FILE",
-        help="labelled boxes, or those of a box file (default: data.<split>.boxes)",
+        help="labeled boxes, or those of a box file (default: data.<split>.boxes)",
     )
     parser.add_detector(who, default="data.<split>.boxes")
     parser.add_device_key()

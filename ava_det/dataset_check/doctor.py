@@ -115,7 +115,7 @@ def _check_purpose(split: SplitRows) -> list[Finding]:
                 ERROR,
                 where,
                 "no row has an action: nothing to train on",
-                "train on labelled annotations",
+                "train on labeled annotations",
             )
         ]
     if split.name != "train" and split.files.boxes == ("gt",) and not split.has_box.any():

@@ -102,7 +102,7 @@ def check_leaks(splits: Sequence[SplitRows]) -> list[Finding]:
                 f"videos in {first.name} and in {second.name}, at different seconds: "
                 f"{quote_first(videos)}"
             )
-            remedy = "neighbouring seconds look alike; splitting by video measures more honestly"
+            remedy = "neighboring seconds look alike; splitting by video measures more honestly"
             findings.append(Finding(NOTE, second.name, problem, remedy, len(videos)))
     return findings
 
@@ -131,7 +131,7 @@ def check_excluded(split: SplitRows) -> list[Finding]:
     if keyframes and keyframes <= excluded:
         problem = f"every keyframe of {split.name} is excluded"
         findings.append(
-            Finding(ERROR, where, problem, "take the labelled ones out of the list", len(keyframes))
+            Finding(ERROR, where, problem, "take the labeled ones out of the list", len(keyframes))
         )
     return findings
 

@@ -88,12 +88,12 @@ def _check_recall(split: SplitRows, min_score: float) -> list[Finding]:
     best, rows = recall
     at = {threshold: float((best >= threshold).mean()) for threshold in (0.5, 0.9)}
     problem = (
-        f"recall of the labelled boxes of {split.name}: {at[0.5]:.3f} at IoU 0.5, "
+        f"recall of the labeled boxes of {split.name}: {at[0.5]:.3f} at IoU 0.5, "
         f"{at[0.9]:.3f} at IoU 0.9"
     )
     severity = ERROR if at[0.5] < NO_RECALL else WARNING if at[0.5] < LOW_RECALL else NOTE
     remedy = {
-        ERROR: "these boxes hardly touch the labelled ones: check their order of coordinates, "
+        ERROR: "these boxes hardly touch the labeled ones: check their order of coordinates, "
         "video ids and timestamps",
         WARNING: "a lower data.min_person_score or a better detector finds more of them",
         NOTE: "nothing to do",

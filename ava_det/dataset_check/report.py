@@ -86,7 +86,7 @@ def _format_classes(examination: Examination) -> str:
         return ""
     half = NUM_CLASSES_SHOWN // 2
     left_out = len(order) - 2 * half
-    lines = ["".join(f"{split.name:>9}" for split in splits) + "  boxes labelled"]
+    lines = ["".join(f"{split.name:>9}" for split in splits) + "  boxes labeled"]
     for place, action_id in enumerate(order):
         if left_out > 1 and place == half:
             lines.append(f"{'...':>{9 * len(splits)}}  {left_out} classes in between")

@@ -113,7 +113,7 @@ def _check(path: Path, entries: Sequence[tuple[Any, Any, str]]) -> dict[int, str
 def describe_zero(name: str) -> str:
     """Says how to correct an id 0."""
     mend = (
-        "delete the entry, nobody is labelled with it"
+        "delete the entry, nobody is labeled with it"
         if name.casefold() in ("background", "__background__", "none", "bg")
         else "add 1 to every id, here and in the annotations"
     )

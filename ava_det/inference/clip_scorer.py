@@ -100,18 +100,7 @@ class ClipScorer:
         return predict_batch(self.model, self._to_device(collate(clips)), self._precision)
 
     def score_frames(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """Scores persons whose boxes are known.
-
-        Args:
-            frames: uint8 RGB [T, H, W, 3], T = `num_ticks` frames 1 / `clip_fps` s apart.
-            boxes: [N, 4], xyxy in pixels of these frames, of the persons of frame T // 2.
-
-        Returns:
-            Action scores float32 [N, C], after the sigmoid; column = action id - 1.
-
-        Raises:
-            ValueError: A shape or a dtype is another, or a box is empty.
-        """
+        """Scores persons whose boxes are known, as `Predictor.predict_clip` does."""
         frames = np.asarray(frames)
         if (
             frames.dtype != np.uint8

@@ -21,7 +21,7 @@ NO_ACTION = {
     "nothing",
     "-",
     "?",
-    "unlabelled",
+    "unlabeled",
 }
 SEVERAL = re.compile(
     r"\s*[,;|+&]\s*(?![^(]*\))"

@@ -185,7 +185,7 @@ class VideoClocks:
             raise ValueError(
                 f"{where}: expected a second of {self._videos[video_id]}, {first:g}..{last:.1f}, "
                 f"found {second:g} "
-                "(--start-second is what the first frame is worth)"
+                "(--start-second is the annotation time of the first frame)"
             )
 
     def _file_of(self, video_id: str, where: str) -> Path:

@@ -83,7 +83,7 @@ def _frames_of(clock: FrameClock, boxes: Sequence[LabeledBox]) -> dict[float, in
             raise ValueError(
                 f"{box.where}: expected a second of {clock.name}, {first:g}..{last:g}, found "
                 f"{box.timestamp:g} "
-                "(--start-second is what the first frame is worth)"
+                "(--start-second is the annotation time of the first frame)"
             )
         if moment_of.setdefault(frame, box.timestamp) != box.timestamp:
             raise ValueError(

@@ -246,7 +246,7 @@ def describe_quality(
     if ap is None:
         return
     yield (
-        f"{sum(len(k.boxes) for k in keyframes)} labelled boxes on {len(keyframes)} keyframes: "
+        f"{sum(len(k.boxes) for k in keyframes)} labeled boxes on {len(keyframes)} keyframes: "
         f"AP {ap:.4f} (IoU 0.5)"
     )
     for score in np.unique([min_score, max(min_score, SURE)]):

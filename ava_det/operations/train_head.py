@@ -149,7 +149,7 @@ def fit(
     columns = [action_id - 1 for action_id in label_map if bool(train[1][:, action_id - 1].any())]
     if not columns:
         raise ConfigError(
-            "data.train.annotations: expected labelled boxes of the label map's actions, found none"
+            "data.train.annotations: expected labeled boxes of the label map's actions, found none"
         )
     hidden = [] if head.hidden is None else [head.hidden, nn.ReLU()]
     narrow = nn.Linear(head.projection.in_features, len(columns))

@@ -90,14 +90,14 @@ def describe_fit(
     if recall is not None and recall < LOW:
         cause = _explain_misses(source, keyframes, person_boxes, min_score)
         return [
-            f"{source}: its boxes find {recall:.3f} of the labelled persons (recall at IoU 0.5): "
+            f"{source}: its boxes find {recall:.3f} of the labeled persons (recall at IoU 0.5): "
             f"{cause}"
         ]
     if precision is not None and precision < LOW:
         return [
-            f"{source}: {precision:.3f} of its boxes are on a labelled person (precision at IoU "
+            f"{source}: {precision:.3f} of its boxes are on a labeled person (precision at IoU "
             f"0.5): raise data.min_person_score = {min_score:g}, or are there persons whom nobody "
-            "labelled?"
+            "labeled?"
         ]
     return []
 
@@ -120,7 +120,7 @@ def _explain_misses(
             f"; it has boxes on {_name(*other)}, which is no keyframe" if other else ""
         )
     if names_detector(source):
-        return "is it the detector for this scene, and are the labelled boxes around whole persons?"
+        return "is it the detector for this scene, and are the labeled boxes around whole persons?"
     tried = labeled[:: max(1, len(labeled) // MAX_TRIED)]
     readings = {
         f"read as {name} they would find": _reorder(person_boxes, order)

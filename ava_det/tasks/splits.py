@@ -218,7 +218,7 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
         keyframe.labels is not None and bool(keyframe.labels.any()) for keyframe in keyframes
     ):
         files = " and ".join(data.train.annotation_files)
-        raise ConfigError(f"data.train.annotations: {files} has no labelled box to train on")
+        raise ConfigError(f"data.train.annotations: {files} has no labeled box to train on")
     sides = (data.train_short_side[0], data.train_short_side[1])
     augmentation_for = partial(
         draw_training_augmentation,

@@ -213,7 +213,8 @@ class FrameReader(ABC):
         if not first - 1 <= timestamp <= last + 1:
             raise VideoError(
                 f"{self.path}: expected keyframes within {first:g}..{last:.1f} s, "
-                f"received {timestamp:g} (data.start_second is what the first frame is worth)"
+                f"received {timestamp:g} "
+                "(data.start_second is the annotation time of the first frame)"
             )
 
     def sample(self, count: int) -> Sequence[np.ndarray]:

@@ -233,7 +233,6 @@ def test_memory_is_counted() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_recorded_network_answers_as_the_network() -> None:
     config = load_config("configs/ava/slowfast_r50_4x16.yaml", SMALL[:3] + SMALL[4:])
     form = optimize_for_inference(build_random_model(config), "cuda", torch.bfloat16)

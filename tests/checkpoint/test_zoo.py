@@ -39,7 +39,7 @@ def test_a_name_is_downloaded_once_with_its_license(
     publish(monkeypatch, source.as_uri())
     assert torch.equal(load_checkpoint(NAME)["model_state"]["x"], torch.ones(3))
     printed = capsys.readouterr().err
-    assert "licence: Apache-2.0" in printed
+    assert "license: Apache-2.0" in printed
     assert source.as_uri() in printed
     source.unlink()
     assert resolve_weights(NAME) == cache / "pyslowfast" / "published.pkl"

@@ -120,7 +120,7 @@ def test_the_csv_scores_as_test_ava_does(
     video_id = annotated[0][0]
     own = sorted({tuple(row[:6]) for row in annotated if row[0] == video_id})
     boxes = tmp_path / "boxes.csv"
-    labeled = tmp_path / "labelled.csv"
+    labeled = tmp_path / "labeled.csv"
     boxes.write_text("".join(",".join(row) + ",,0.95\n" for row in own))
     labeled.write_text("".join(",".join(row) + "\n" for row in annotated if row[0] == video_id))
     code, _, err = demo(

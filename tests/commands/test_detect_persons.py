@@ -285,7 +285,7 @@ def test_only_the_persons_of_annotations_matter(
     )
     code, out, err = run_tool("detect_persons", *options)
     assert code == 0, err
-    assert "1 labelled boxes on 1 keyframes" in out
+    assert "1 labeled boxes on 1 keyframes" in out
 
 
 def test_options_may_change_as_long_as_no_video_is_done(

@@ -200,7 +200,7 @@ def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: 
         "import_annotations", "to-cvat", "--annotations", synthetic / "train.csv", *draft
     )
     assert code == 2
-    assert "--start-second is what the first frame is worth" in error
+    assert "--start-second is the annotation time of the first frame" in error
     assert not (tmp_path / "mine").exists() or not list((tmp_path / "mine").iterdir())
 
 

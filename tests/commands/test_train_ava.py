@@ -183,7 +183,7 @@ def test_boxes_on_nobody_come_with_their_cause(
     )
     assert code == 0, err
     assert "persons: recall 0.000, precision 0.000" in out
-    assert "boxes.csv: its boxes find 0.000 of the labelled persons" in err
+    assert "boxes.csv: its boxes find 0.000 of the labeled persons" in err
     assert "keyframes with persons have no box" in err
     assert len(json.loads((tmp_path / "again/metrics.json").read_text())["warnings"]) >= 1
 
@@ -380,7 +380,7 @@ def test_a_resume_that_does_not_fit_says_what_differs(
     [
         ("{video},0903,12,20,80,140,12,0", ["line 1", "fractions"]),
         ("{video},0903,0.5,0.5,0.1,0.9,12,0", ["line 1", "fractions"]),
-        ("{video},0903,0.1,0.1,0.5,0.9,,0", ["no labelled box"]),
+        ("{video},0903,0.1,0.1,0.5,0.9,,0", ["no labeled box"]),
     ],
 )
 def test_boxes_nobody_can_have_meant_are_refused(

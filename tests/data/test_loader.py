@@ -45,7 +45,6 @@ def test_collate_keeps_persons_and_pads_to_the_right() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_frames_wait_in_pinned_memory_where_there_is_a_gpu() -> None:
     """A copy from it leaves the host free; without one the test of steps that wait for nothing is
     in tests/training.

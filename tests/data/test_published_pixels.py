@@ -197,16 +197,7 @@ def test_the_published_configs_say_what_their_weights_saw(name: str) -> None:
     )
 
 
-WITH_CUDA = pytest.param(
-    "cuda",
-    marks=[
-        pytest.mark.gpu,
-        pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-    ],
-)
-
-
-@pytest.mark.parametrize("device", ["cpu", WITH_CUDA])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_the_device_gets_the_same_pixels(tmp_path: Path, device: str) -> None:
     """Color and size are settled in uint8 before the device, which only normalizes: within 1 LSB,
     in truth 0.001.

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from ava_det.evaluation import PROTOCOLS, evaluate_csv
 
@@ -111,7 +110,6 @@ def test_a_case_gives_what_the_published_evaluator_gives(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("s")])
 def test_cuda_gives_what_the_cpu_gives(name: str, protocol: str, tmp_path: Path) -> None:

@@ -242,7 +242,6 @@ def test_average_precision_without_ground_truth_is_undefined() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_the_cpu() -> None:
     truth = random_rows(0, 2000)
     detections = random_rows(1, 20000, decimals=3)

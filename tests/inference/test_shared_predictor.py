@@ -29,7 +29,7 @@ def videos(tmp_path: Path) -> list[Path]:
     """Two scenes of one size and other backgrounds; a red box walks through each."""
     paths = []
     for gray, step in ((60, 4), (170, 7)):
-        paths.append(tmp_path / f"grey{gray}.mp4")
+        paths.append(tmp_path / f"gray{gray}.mp4")
         with VideoWriter(paths[-1], 128, 96, 5) as writer:
             for index in range(30):
                 frame = np.full((96, 128, 3), gray, np.uint8)

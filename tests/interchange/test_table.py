@@ -284,7 +284,7 @@ def test_seconds_are_looked_up_in_the_videos(tmp_path: Path, synthetic: Path) ->
             999,
             r"line 2: expected a second of .*train_00000\.mp4, 900\.\.908\.0, found",
         ),
-        ("train_00000", 2, r"found 2 \(--start-second is what the first frame is worth\)"),
+        ("train_00000", 2, r"found 2 \(--start-second is the annotation time of the first frame\)"),
     ):
         with pytest.raises(ValueError, match=words):
             load_table(save(tmp_path, HEADER, row.format(video, second)), clocks, pixels=False)

@@ -231,7 +231,6 @@ def test_a_missing_clip_is_named() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.006)])
 def test_a_gpu_keeps_the_scores(
     dtype: torch.dtype, tolerance: float, monkeypatch: pytest.MonkeyPatch

@@ -34,7 +34,7 @@ pytestmark = [
 
 START = 897
 CUT = 900
-LAST = 922  # what the first frame is worth; where the recipe cuts; the last keyframe
+LAST = 922  # annotation time of the first frame; where the recipe cuts; the last keyframe
 FILM = Fraction(24000, 1001)
 WIDTH = 640
 HEIGHT = 360
@@ -119,7 +119,7 @@ def make_sources(folder: Path) -> dict[str, list[str]]:
         "pictures": ["--videos", f"{folder}/pictures", f"data.start_second={CUT}"],
         "original": ["--videos", f"{folder}/original", whole],
         "nearest grid": ["--videos", f"{folder}/original", whole, nearest[0]],
-        "nearest grid, tagged colour, exact boxes": [
+        "nearest grid, tagged color, exact boxes": [
             "--videos",
             f"{folder}/original",
             whole,

@@ -331,7 +331,7 @@ FAULTS: dict[str, tuple[Plant, str, str | None]] = {
     ),
     "boxes elsewhere": (
         write_boxes(change_boxes(lambda box: np.array([0.9, 0.9, 0.99, 0.99]))),
-        "recall of the labelled",
+        "recall of the labeled",
         "boxes.csv",
     ),
 }

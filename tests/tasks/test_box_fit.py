@@ -53,7 +53,7 @@ def describe(path: Path, boxes: dict[float, torch.Tensor], score: float = 0.9) -
 )
 def test_the_cause_is_named(boxes: dict[float, torch.Tensor], words: str, tmp_path: Path) -> None:
     [sentence] = describe(tmp_path / "boxes.csv", boxes)
-    assert "of the labelled persons (recall at IoU 0.5)" in sentence
+    assert "of the labeled persons (recall at IoU 0.5)" in sentence
     assert words in sentence
 
 
@@ -86,7 +86,7 @@ def test_boxes_on_nobody_are_counted(tmp_path: Path) -> None:
     }
     recall, precision = compute_recall(frames, boxes, 0.3)
     [sentence] = describe_fit("motion", frames, boxes, 0.3, recall, precision)
-    assert "0.333 of its boxes are on a labelled person (precision" in sentence
+    assert "0.333 of its boxes are on a labeled person (precision" in sentence
     assert "data.min_person_score" in sentence
     [sentence] = describe_fit("motion", frames, {}, 0.3, 0.2, None)
     assert "10 of 10 keyframes" in sentence

@@ -87,7 +87,6 @@ def test_an_interval_reads_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize(("optimizer", "precision", "columns"), CASES)
 def test_a_step_waits_for_no_gpu(optimizer: str, precision: str, columns: list[int] | None) -> None:
     """Moving and normalizing the clips included; torch itself raises where the host would wait."""

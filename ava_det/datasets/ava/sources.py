@@ -12,15 +12,15 @@ from dataclasses import dataclass
 PARTS = ("annotations", "boxes", "train", "val", "test", "ava-kinetics")
 DEFAULT_PARTS = ("annotations", "boxes", "train", "val")
 AVA_LICENSE = "CC BY 4.0 (research.google.com/ava)"
-MOVIE_LICENCE = "no licence stated; films from YouTube, hosted by CVDF for research"
-LFB_LICENCE = (
+MOVIE_LICENSE = "no license stated; films from YouTube, hosted by CVDF for research"
+LFB_LICENSE = (
     "none stated for the file; the repository that links it is Apache-2.0 "
     "(video-long-term-feature-banks)"
 )
-PYSLOWFAST_LICENCE = (
+PYSLOWFAST_LICENSE = (
     "none stated for the file; the repository that links it is Apache-2.0 (PySlowFast)"
 )
-MMACTION2_LICENCE = (
+MMACTION2_LICENSE = (
     "none stated for the file; the repository that links it is Apache-2.0 (MMAction2)"
 )
 
@@ -83,7 +83,7 @@ class Movies:
     url: str
     names: str
     count: int
-    license: str = MOVIE_LICENCE
+    license: str = MOVIE_LICENSE
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _lfb_boxes(split: str) -> Source:
         url,
         f"annotations/{name}",
         f"person boxes of {split}, for scores above 0.9",
-        LFB_LICENCE,
+        LFB_LICENSE,
     )
 
 
@@ -150,7 +150,7 @@ def _mmaction2_boxes(split: str) -> Source:
         url,
         f"annotations/{name}",
         f"MMAction2's person boxes of {split}",
-        MMACTION2_LICENCE,
+        MMACTION2_LICENSE,
     )
 
 
@@ -196,7 +196,7 @@ AVA = Table(
             f"{FACEBOOK}/pyslowfast/annotation/ava/ava_annotations.tar",
             "downloads/ava_annotations.tar",
             "PySlowFast's person boxes, for scores above 0.8",
-            PYSLOWFAST_LICENCE,
+            PYSLOWFAST_LICENSE,
             folder="annotations",
             members=(
                 Member(f"{_PERSON_BOXES}_val_boxes_and_labels.csv"),

@@ -56,7 +56,7 @@ def draw_timetable(rng: np.random.Generator, movement: int, arms: int) -> list[a
 def render_clip(
     rng: np.random.Generator, movement: int, arms: int, size: tuple[int, int]
 ) -> Iterator[np.ndarray]:
-    """Frames uint8 [H, W, 3] RGB of one figure in a room of its own."""
+    """Frames uint8 [H, W, 3] RGB of one figure before a background of its own."""
     palette = draw_palette(rng)
     role = scene.draw_role(rng, palette, size, SECONDS, 0, 1)
     actor = scene.play(
