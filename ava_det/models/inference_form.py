@@ -106,7 +106,7 @@ class FoldedConv(nn.Module):
         weight, bias = _fold_norm(conv, norm)
         geometry = [tuple(values) for values in (conv.stride, conv.padding, conv.dilation)]
         along_time = weight.shape[2] > 1 or conv.stride[0] > 1
-        along_space = max(weight.shape[3:]) > 1
+        along_space = max(*weight.shape[3:], *conv.stride[1:]) > 1
         self.view = (
             "volume" if along_time and along_space else "moments" if along_time else "frames"
         )

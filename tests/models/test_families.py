@@ -35,6 +35,7 @@ TINY: dict[str, tuple[str, ...]] = {
     "fast_only": _RESNET,
     "i3d": _RESNET,
     "i3d_inception": ("model.width=4",),
+    "r2plus1d": ("model.width=4", "model.r2plus1d.depth=10"),
     "s3d": ("model.width=4", "model.s3d.gating=true"),
     "eco": ("model.width=8", "model.eco.full=true"),
     "artnet": ("model.width=8",),
