@@ -98,7 +98,7 @@ def test_a_malicious_pickle_is_refused_and_nothing_runs(tmp_path: Path, protocol
         ([1, 2], "expected a dict from"),
         ({"v": np.zeros((1, 5))}, "expected keys such as \"video_id,0902\", found 'v'"),
         ({"v,first": np.zeros((1, 5))}, "found 'v,first'"),
-        ({("v", 902): np.zeros((1, 5))}, r"found \('v', 902\)"),
+        ({("v", 902, 1): np.zeros((1, 5))}, r"found \('v', 902, 1\)"),
         (
             {"v,0902": np.zeros((1, 6))},
             r"key 'v,0902': expected an array of boxes \[N, 5\], found \[1, 6\] float64",
