@@ -7,13 +7,13 @@ They come from files, or batch by batch:
         evaluator.process(predict(batch))
     metrics = evaluator.evaluate()
 
-Results are plain dicts, ready for JSON: fractions 0..1, undefined is None, never NaN.
+Both return plain dicts, ready for JSON: fractions 0..1, undefined is None, never NaN.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from ava_det.evaluation.frame_map import (
     match_detections,
     rank_detections,
 )
+from ava_det.evaluation.metrics import FrameMapResult
 from ava_det.evaluation.protocols import Protocol, protocol_named
 from ava_det.evaluation.selection import Selection, select_boxes
 from ava_det.evaluation.summary import summarize
@@ -56,7 +57,7 @@ class Evaluation:
         selection: The boxes that the protocol scores.
         overlaps: What each detection overlaps most.
         rankings: IoU threshold -> the ranking of every class.
-        result: The part that goes into JSON.
+        result: The numbers, which go into JSON.
     """
 
     protocol: Protocol
@@ -64,7 +65,7 @@ class Evaluation:
     selection: Selection
     overlaps: Overlaps
     rankings: dict[float, Ranking]
-    result: dict[str, Any]
+    result: FrameMapResult
 
 
 class AvaEvaluator:
@@ -121,7 +122,7 @@ class AvaEvaluator:
         """Scores all detections since `reset`, over all ranks.
 
         Returns:
-            mAP and what belongs to it, as `evaluate_rows` gives it.
+            mAP and what belongs to it, as `evaluate_csv` returns it.
         """
         rows = concatenate_rows(self._parts)
         if self.gather is not None:
@@ -134,7 +135,7 @@ class AvaEvaluator:
             self.protocol,
             self.iou_thresholds,
             self.device,
-        ).result
+        ).result.to_json()
 
 
 def evaluate_csv(
@@ -172,8 +173,8 @@ def evaluate_csv(
     rows = load_detections(detections)
     names = load_label_map(label_map)
     result = evaluate_rows(truth, rows, names, keys, protocol, iou_thresholds, device).result
-    result["warnings"] = describe_inputs(label_map, excluded, settings) + result["warnings"]
-    return result
+    said = describe_inputs(label_map, excluded, settings)
+    return replace(result, warnings=(*said, *result.warnings)).to_json()
 
 
 def describe_inputs(
@@ -210,7 +211,7 @@ def evaluate_rows(
         device: Where the arithmetic runs.
 
     Returns:
-        The evaluation; `result["warnings"]` says what was repaired and what looks wrong.
+        The evaluation; `result.warnings` say what was repaired and what looks wrong.
 
     Raises:
         ValueError: The label map is empty, a threshold is not in (0, 1], or the protocol's
@@ -220,7 +221,7 @@ def evaluate_rows(
     def rescore(other: AvaRows) -> float | None:
         return _score(
             settings, annotations, other, names, excluded, iou_thresholds[:1], device
-        ).result["mAP"]
+        ).result.mean_ap
 
     settings = protocol_named(protocol)
     _check(label_map, iou_thresholds)
@@ -231,17 +232,17 @@ def evaluate_rows(
     largest = float(ious.nan_to_num(nan=-1.0).max()) if len(ious) else -1.0
     selection = evaluation.selection
     symptoms = find_symptoms(
-        annotations, detections, names, selection, result["mAP"], largest, rescore
+        annotations, detections, names, selection, result.mean_ap, largest, rescore
     )
     stray = (
         describe_stray_exclusions(excluded, annotations)
         if settings.exclusion != "nothing"
         else None
     )
-    ties = describe_ties(result["tie_interval"])
+    ties = describe_ties(result.frame_map.tie_interval)
     said = [*annotations.repairs, *detections.repairs, stray, *symptoms, ties]
-    result["warnings"] = [sentence for sentence in said if sentence]
-    return evaluation
+    warnings = tuple(sentence for sentence in said if sentence)
+    return replace(evaluation, result=replace(result, warnings=warnings))
 
 
 def _check(label_map: Mapping[int, str], iou_thresholds: Sequence[float]) -> None:
@@ -269,19 +270,19 @@ def _score(
         threshold: rank_selection(selection, overlaps, threshold, protocol)
         for threshold in iou_thresholds
     }
-    first, *others = [summarize(ranking, label_map, protocol) for ranking in rankings.values()]
-    result = {
-        **first,
-        "protocol": protocol.name,
-        "iou_threshold": iou_thresholds[0],
-        "num_keyframes": selection.num_keyframes,
-        "counts": {**selection.counts, "tied": rankings[iou_thresholds[0]].num_tied},
-        "warnings": [],
+    by_iou = {
+        threshold: summarize(ranking, label_map, protocol)
+        for threshold, ranking in rankings.items()
     }
-    if others:
-        result["by_iou"] = {
-            f"{key:g}": other for key, other in zip(list(rankings)[1:], others, strict=True)
-        }
+    first = iou_thresholds[0]
+    result = FrameMapResult(
+        by_iou.pop(first),
+        protocol.name,
+        first,
+        selection.num_keyframes,
+        {**selection.counts, "tied": rankings[first].num_tied},
+        by_iou=by_iou,
+    )
     return Evaluation(protocol, label_map, selection, overlaps, rankings, result)
 
 

@@ -11,7 +11,6 @@ errors hide each other. (After TIDE, Bolya et al., ECCV 2020, on AVA's matching 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +23,7 @@ from ava_det.evaluation.frame_map import (
     match_detections,
     rank_detections,
 )
+from ava_det.evaluation.metrics import FrameMap, compute_gains
 from ava_det.evaluation.summary import summarize
 
 NEAR_IOU = 0.1  # below it, a box does not mean the person (TIDE's background threshold)
@@ -41,7 +41,7 @@ class Diagnosis:
     """
 
     gains: dict[str, float]
-    per_class: dict[str, dict[str, float]]
+    per_class: dict[str, dict[int, float]]
     num_errors: dict[str, int]
 
 
@@ -63,12 +63,8 @@ def diagnose(evaluation: Evaluation, iou_threshold: float) -> Diagnosis:
     per_class = {}
     for cause in CAUSES:
         after = _mend(evaluation, iou_threshold, cause, causes[cause])
-        gains[cause] = (after["mAP"] or 0.0) - (before["mAP"] or 0.0)
-        per_class[cause] = {
-            action_id: entry["AP"] - before["per_class"][action_id]["AP"]
-            for action_id, entry in after["per_class"].items()
-            if entry["AP"] is not None and before["per_class"][action_id]["AP"] is not None
-        }
+        gains[cause] = (after.mean_ap or 0.0) - (before.mean_ap or 0.0)
+        per_class[cause] = compute_gains(after.per_class, before.per_class)
     return Diagnosis(gains, per_class, {cause: int(mask.sum()) for cause, mask in causes.items()})
 
 
@@ -98,9 +94,7 @@ def _without_classes(rows: BoxRows) -> BoxRows:
     return BoxRows(rows.keyframes, torch.zeros_like(rows.classes), rows.boxes)
 
 
-def _mend(
-    evaluation: Evaluation, iou_threshold: float, cause: str, errors: Tensor
-) -> dict[str, Any]:
+def _mend(evaluation: Evaluation, iou_threshold: float, cause: str, errors: Tensor) -> FrameMap:
     """Summarizes the result after the oracle has corrected the errors of one cause."""
     selection = evaluation.selection
     ranking = evaluation.rankings[iou_threshold]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 
 from ava_det.evaluation.diagnosis import CAUSES, Diagnosis
 from ava_det.evaluation.frame_map import ClassRanks, compute_precisions
+from ava_det.evaluation.metrics import ClassResult, compute_gains
 
 BLUE = "#2f6db3"
 LIGHT = "#c9dcf0"
@@ -42,30 +42,30 @@ STYLE = {
 
 
 def draw_class_bars(
-    per_class: Mapping[str, Mapping[str, Any]],
+    per_class: Mapping[int, ClassResult],
     groups: Mapping[int, str],
-    bound: Mapping[str, Mapping[str, Any]] | None,
+    bound: Mapping[int, ClassResult] | None,
 ) -> str:
     """Draws the AP of every class with ground truth as bars, best first, with its number of boxes.
 
     Args:
-        per_class: `per_class` of a result.
+        per_class: Action id -> its result.
         groups: Action id -> group name, which chooses the color.
-        bound: `per_class` of a result on ground-truth boxes, drawn as ticks; None for no ticks.
+        bound: The same of a result on ground-truth boxes, drawn as ticks; None for no ticks.
     """
     shown = sorted(
-        (key for key, row in per_class.items() if row["AP"] is not None),
-        key=lambda k: per_class[k]["AP"],
+        (key for key, row in per_class.items() if row.ap is not None),
+        key=lambda key: per_class[key].ap or 0.0,
     )
-    values = [per_class[key]["AP"] for key in shown]
+    values = [per_class[key].ap or 0.0 for key in shown]
     with matplotlib.rc_context(STYLE):
         figure = Figure((9, 1.1 + 0.21 * len(shown)))
         axes = figure.subplots()
-        colors = [GROUP_COLORS.get(groups.get(int(key), ""), BLUE) for key in shown]
+        colors = [GROUP_COLORS.get(groups.get(key, ""), BLUE) for key in shown]
         axes.barh(range(len(shown)), values, color=colors, height=0.72)
         reach = list(values)
         if bound is not None:
-            limits = [bound.get(key, {}).get("AP") or 0.0 for key in shown]
+            limits = [(bound[key].ap if key in bound else None) or 0.0 for key in shown]
             axes.plot(
                 limits,
                 range(len(shown)),
@@ -77,9 +77,9 @@ def draw_class_bars(
             axes.legend(loc="lower right", frameon=False)
             reach = [max(pair) for pair in zip(values, limits, strict=True)]
         for place, (key, value, end) in enumerate(zip(shown, values, reach, strict=True)):
-            text = f"{value:.3f}  ({per_class[key]['num_gt']:,} boxes)"
+            text = f"{value:.3f}  ({per_class[key].num_gt:,} boxes)"
             axes.text(end + 0.008, place, text, va="center", fontsize=7.5, color=GRAY)
-        axes.set_yticks(range(len(shown)), [per_class[key]["name"] for key in shown])
+        axes.set_yticks(range(len(shown)), [per_class[key].name for key in shown])
         axes.set_xlim(0, min(1.0, max([*reach, 0.1])) * 1.18)
         axes.set_ylim(-0.7, len(shown) - 0.3)
         axes.set_xlabel("average precision")
@@ -177,20 +177,14 @@ def draw_curves(classes: Sequence[tuple[str, ClassRanks]], columns: int = 6) -> 
         return _to_svg(figure, "curves", tight=False)
 
 
-def draw_gains(
-    per_class: Mapping[str, Mapping[str, Any]], other: Mapping[str, Mapping[str, Any]]
-) -> str:
+def draw_gains(per_class: Mapping[int, ClassResult], other: Mapping[int, ClassResult]) -> str:
     """Draws AP minus the other result's AP, class by class, largest gain first.
 
     Args:
-        per_class: `per_class` of a result.
-        other: `per_class` of the result to compare with.
+        per_class: Action id -> its result.
+        other: The same of the result to compare with.
     """
-    gains = {
-        key: row["AP"] - other[key]["AP"]
-        for key, row in per_class.items()
-        if row["AP"] is not None and other.get(key, {}).get("AP") is not None
-    }
+    gains = compute_gains(per_class, other)
     shown = sorted(gains, key=lambda key: -gains[key])
     values = [gains[key] for key in shown]
     with matplotlib.rc_context(STYLE):
@@ -204,7 +198,7 @@ def draw_gains(
         )
         axes.axhline(0, color=GRAY, linewidth=0.8)
         axes.set_xticks(
-            range(len(shown)), [per_class[key]["name"] for key in shown], rotation=90, fontsize=7.5
+            range(len(shown)), [per_class[key].name for key in shown], rotation=90, fontsize=7.5
         )
         axes.set_xlim(-0.7, max(len(shown), 1) - 0.3)
         axes.set_ylabel("gain in AP")

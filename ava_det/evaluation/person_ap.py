@@ -11,15 +11,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
+from ava_det.evaluation.metrics import PersonAp
 from ava_det.structures import Keyframe, PersonBoxes
 
 MAX_BOXES = 100  # of a keyframe, the surest: COCO's rule
 PERSON = 1
 
 
-def compute_person_ap(
-    keyframes: Sequence[Keyframe], person_boxes: PersonBoxes
-) -> dict[str, float | None]:
+def compute_person_ap(keyframes: Sequence[Keyframe], person_boxes: PersonBoxes) -> PersonAp:
     """Computes COCO's average precision of detected boxes against the labeled ones.
 
     Args:
@@ -27,9 +26,6 @@ def compute_person_ap(
             are ignored.
         person_boxes: (video id, timestamp key) -> normalized boxes [N, 4] and scores [N]; an absent
             keyframe has none.
-
-    Returns:
-        `AP` (mean over IoU 0.5, 0.55 .. 0.95), `AP50` and `AP75`; None where no keyframe has a box.
     """
     labeled: list[dict] = []
     detected: list[dict] = []
@@ -45,11 +41,11 @@ def compute_person_ap(
                 {"image_id": image_id, "category_id": PERSON, "bbox": box, "score": float(score)}
             )
     if not labeled:
-        return {"AP": None, "AP50": None, "AP75": None}
+        return PersonAp(None, None, None)
     if not detected:
-        return {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}
+        return PersonAp(0.0, 0.0, 0.0)
     precision = _compute_precision(len(keyframes), labeled, detected)
-    return {"AP": precision.mean(), "AP50": precision[0].mean(), "AP75": precision[5].mean()}
+    return PersonAp(precision.mean(), precision[0].mean(), precision[5].mean())
 
 
 def _compute_precision(num_images: int, labeled: list[dict], detected: list[dict]) -> np.ndarray:

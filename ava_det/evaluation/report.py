@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from ava_det.evaluation.ava_evaluator import Evaluation
 from ava_det.evaluation.diagnosis import diagnose
+from ava_det.evaluation.metrics import FrameMapResult
 from ava_det.files import write_text
 
 COUNT_MEANINGS = {
@@ -70,8 +70,8 @@ def write_report(
     evaluation: Evaluation,
     groups: Mapping[int, str],
     sources: Sources,
-    compared: Mapping[str, Any] | None = None,
-    bound: Mapping[str, Any] | None = None,
+    compared: FrameMapResult | None = None,
+    bound: FrameMapResult | None = None,
 ) -> Path:
     """Writes `index.html` into a folder; the page loads nothing from elsewhere.
 
@@ -80,7 +80,7 @@ def write_report(
         evaluation: The evaluation to show.
         groups: Action id -> group name; may be empty.
         sources: Names of the files.
-        compared: Result, as `evaluate_rows` gives it, of a baseline to show gains over.
+        compared: Result of a baseline to show gains over.
         bound: Result of the same model on ground-truth boxes.
 
     Returns:
@@ -95,11 +95,11 @@ def write_report(
         raise ValueError(f"a report needs {error.name}: pip install 'ava_det[report]'") from None
     result = evaluation.result
     sections = [_head(result, sources, bound), _warnings(result), _groups_and_counts(result)]
-    if result["mAP"] is not None:
+    if result.mean_ap is not None:
         sections += _draw_sections(figures, evaluation, groups, sources, compared, bound)
     sections.append(_class_table(result, compared, bound))
     path = Path(folder) / "index.html"
-    title = f"mAP {_number(result['mAP'])} ({result['protocol']})"
+    title = f"mAP {_number(result.mean_ap)} ({result.protocol})"
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
@@ -126,32 +126,31 @@ def _draw_sections(
     evaluation: Evaluation,
     groups: Mapping[int, str],
     sources: Sources,
-    compared: Mapping[str, Any] | None,
-    bound: Mapping[str, Any] | None,
+    compared: FrameMapResult | None,
+    bound: FrameMapResult | None,
 ) -> list[str]:
     """Formats the sections that have a figure; the arguments are those of `write_report`."""
     result = evaluation.result
+    assert result.mean_ap is not None
     legend = _legend(groups, figures.GROUP_COLORS)
-    bars = figures.draw_class_bars(
-        result["per_class"], groups, bound["per_class"] if bound else None
-    )
+    bars = figures.draw_class_bars(result.per_class, groups, bound.per_class if bound else None)
     sections = [
         _section(
             "Average precision by class", f"Best first, with ground-truth boxes. {legend}", bars
         ),
     ]
-    diagnosis = diagnose(evaluation, result["iou_threshold"])
+    diagnosis = diagnose(evaluation, result.iou_threshold)
     sections.append(
-        _section("Where mAP is lost", _LOSSES, figures.draw_losses(diagnosis, result["mAP"]))
+        _section("Where mAP is lost", _LOSSES, figures.draw_losses(diagnosis, result.mean_ap))
     )
     if compared is not None:
         difference = (
-            f"mAP {result['mAP']:.4f} against {_number(compared['mAP'])} of "
+            f"mAP {result.mean_ap:.4f} against {_number(compared.mean_ap)} of "
             f"{escape(str(sources.compared_with))}."
         )
-        chart = figures.draw_gains(result["per_class"], compared["per_class"])
+        chart = figures.draw_gains(result.per_class, compared.per_class)
         sections.append(_section("Gains by class", difference, chart))
-    ranks = evaluation.rankings[result["iou_threshold"]].classes
+    ranks = evaluation.rankings[result.iou_threshold].classes
     curves = figures.draw_curves(list(zip(evaluation.label_map.values(), ranks, strict=True)))
     sections.append(_section("Precision and recall", _CURVES, curves))
     return sections
@@ -165,17 +164,17 @@ def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
-def _head(result: Mapping[str, Any], sources: Sources, bound: Mapping[str, Any] | None) -> str:
-    low, high = result["tie_interval"]
-    classes = sum(row["AP"] is not None for row in result["per_class"].values())
-    shown = [(f"frame mAP at IoU {result['iou_threshold']:g}", _number(result["mAP"]))]
+def _head(result: FrameMapResult, sources: Sources, bound: FrameMapResult | None) -> str:
+    low, high = result.frame_map.tie_interval
+    classes = sum(row.ap is not None for row in result.per_class.values())
+    shown = [(f"frame mAP at IoU {result.iou_threshold:g}", _number(result.mean_ap))]
     if bound is not None:
-        shown.append(("mAP with ground-truth boxes", _number(bound["mAP"])))
-    if low is not None and high - low > 5e-5:
+        shown.append(("mAP with ground-truth boxes", _number(bound.mean_ap)))
+    if low is not None and high is not None and high - low > 5e-5:
         shown.append(("interval over equal scores", f"{low:.4f} to {high:.4f}"))
     shown += [
-        ("protocol", result["protocol"]),
-        ("keyframes", f"{result['num_keyframes']:,}"),
+        ("protocol", result.protocol),
+        ("keyframes", f"{result.num_keyframes:,}"),
         ("classes", str(classes)),
     ]
     cells = "".join(
@@ -189,18 +188,16 @@ def _head(result: Mapping[str, Any], sources: Sources, bound: Mapping[str, Any] 
     )
 
 
-def _warnings(result: Mapping[str, Any]) -> str:
-    return "".join(
-        f'<div class="warning">{escape(sentence)}</div>' for sentence in result["warnings"]
-    )
+def _warnings(result: FrameMapResult) -> str:
+    return "".join(f'<div class="warning">{escape(sentence)}</div>' for sentence in result.warnings)
 
 
-def _groups_and_counts(result: Mapping[str, Any]) -> str:
+def _groups_and_counts(result: FrameMapResult) -> str:
     groups = "".join(
-        _row(escape(name), _number(value)) for name, value in result.get("by_group", {}).items()
+        _row(escape(name), _number(value)) for name, value in (result.by_group or {}).items()
     )
     counts = "".join(
-        _row(name.replace("_", "-"), f"{result['counts'][name]:,}", meaning)
+        _row(name.replace("_", "-"), f"{result.counts[name]:,}", meaning)
         for name, meaning in COUNT_MEANINGS.items()
     )
     head = '<tr><th>group</th><th class="n">mean AP</th></tr>'
@@ -225,7 +222,7 @@ def _legend(groups: Mapping[int, str], colors: Mapping[str, str]) -> str:
 
 
 def _class_table(
-    result: Mapping[str, Any], compared: Mapping[str, Any] | None, bound: Mapping[str, Any] | None
+    result: FrameMapResult, compared: FrameMapResult | None, bound: FrameMapResult | None
 ) -> str:
     others = [
         (name, other)
@@ -237,10 +234,11 @@ def _class_table(
         for name in ("AP", *(n for n, _ in others), "boxes", "detections")
     )
     rows = []
-    for key, row in result["per_class"].items():
-        values = [row["AP"], *(other["per_class"].get(key, {}).get("AP") for _, other in others)]
+    for key, row in result.per_class.items():
+        found = [other.per_class.get(key) for _, other in others]
+        values = [row.ap, *(None if other is None else other.ap for other in found)]
         cells = "".join(f'<td class="n">{_number(value)}</td>' for value in values)
-        cells += f'<td class="n">{row["num_gt"]:,}</td><td class="n">{row["num_det"]:,}</td>'
-        rows.append(f"<tr><td>{key}</td><td>{escape(row['name'])}</td>{cells}</tr>")
+        cells += f'<td class="n">{row.num_gt:,}</td><td class="n">{row.num_det:,}</td>'
+        rows.append(f"<tr><td>{key}</td><td>{escape(row.name)}</td>{cells}</tr>")
     table = f"<table><tr><th>id</th><th>action</th>{head}</tr>{''.join(rows)}</table>"
     return f"<section><h2>All classes</h2>{table}</section>"

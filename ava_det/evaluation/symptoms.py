@@ -68,7 +68,7 @@ def find_symptoms(
     return [sentence for sentence in found if sentence]
 
 
-def describe_ties(interval: list[float | None]) -> str | None:
+def describe_ties(interval: tuple[float | None, float | None]) -> str | None:
     """Says that the order of equal scores moves mAP by more than a rounding error, if it does."""
     low, high = interval
     if low is None or high is None or high - low < WIDE_TIE_INTERVAL:

@@ -242,7 +242,7 @@ def describe_quality(
     min_score: float,
 ) -> Iterable[str]:
     """Yields lines with AP, recall and precision at IoU 0.5; none where no box is labeled."""
-    ap = compute_person_ap(keyframes, boxes)["AP50"]
+    ap = compute_person_ap(keyframes, boxes).ap50
     if ap is None:
         return
     yield (

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -21,6 +20,7 @@ from ava_det.device.precision import resolve_precision
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.evaluation import PROTOCOLS
+from ava_det.evaluation.metrics import ProtocolResult
 from ava_det.files.shared_jobs import share_out
 from ava_det.formats.annotations import (
     load_annotation_files,
@@ -239,9 +239,9 @@ def score_video(
 
 
 def headline(
-    published: PublishedResult | None, results: Mapping[str, Mapping[str, Any]]
-) -> Mapping[str, Any]:
-    """Returns the metrics of the published protocol, or of the first one."""
+    published: PublishedResult | None, results: Mapping[str, ProtocolResult]
+) -> ProtocolResult:
+    """Returns the result of the published protocol, or of the first one."""
     first = (
         published.protocol
         if published is not None and published.protocol in results
@@ -256,7 +256,7 @@ def summarize(
     published: PublishedResult | None,
     config: Config,
     plan: Plan,
-    results: Mapping[str, Mapping[str, Any]],
+    results: Mapping[str, ProtocolResult],
     lost: list[str],
 ) -> Reproduction:
     """Compares the results with the published number and names what may explain a difference."""
@@ -274,9 +274,7 @@ def summarize(
         plan.missing,
         len(boxes),
         sum(boxes),
-        causes=name_causes(
-            difference, headline(published, results).get("mAP"), plan.problems + lost
-        ),
+        causes=name_causes(difference, headline(published, results).mean_ap, plan.problems + lost),
         lost=lost,
         reference_source=published.reference_source if published else None,
         environment=describe_environment(),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Set
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ava_det.evaluation import PROTOCOLS, Evaluation, evaluate_rows
 from ava_det.evaluation.ava_evaluator import describe_inputs
+from ava_det.evaluation.metrics import FrameMapResult, ProtocolResult, Refusal, compute_gains
 from ava_det.evaluation.report import COUNT_MEANINGS, Sources, write_report
 from ava_det.evaluation.summary import compute_group_means
 from ava_det.evaluation.symptoms import refuse_swapped_files
@@ -41,38 +42,53 @@ def run(args: argparse.Namespace) -> int:
     refuse_swapped_files(annotations, detections)
     # also where the protocol has no use for it: a list that cannot be read is a mistake
     excluded: Set[KeyframeKey] = load_excluded(args.excluded) if args.excluded else frozenset()
-    names = list(PROTOCOLS) if args.protocol == "all" else [args.protocol]
-    results: dict[str, dict[str, Any]] = {}
-    for name in names:
-        try:
-            evaluation = _evaluate(args, name, annotations, detections, label_map, excluded)
-        except (ValueError, OSError) as error:
-            if args.protocol != "all":
-                raise
-            results[name] = {"error": str(error)}
-            continue
-        evaluation.result["by_group"] = compute_group_means(evaluation.result["per_class"], groups)
-        results[name] = evaluation.result
-    if all("error" in result for result in results.values()):
-        raise ValueError(
-            "; ".join(f"{name}: {result['error']}" for name, result in results.items())
-        )
     if args.protocol == "all":
-        _print_protocols(results)
-        if args.json is not None:
-            write_json(args.json, results)
+        _score_protocols(args, annotations, detections, label_map, excluded, groups)
         return 0
+    evaluation = _evaluate(
+        args, args.protocol, annotations, detections, label_map, excluded, groups
+    )
     _print_result(evaluation.result)
     compared = _evaluate_other(args, args.compare, annotations, label_map, excluded)
     if compared is not None:
         _print_comparison(evaluation.result, compared, args.compare)
     if args.json is not None:
-        write_json(args.json, evaluation.result)
+        write_json(args.json, evaluation.result.to_json())
     if args.report:
         bound = _evaluate_other(args, args.gt_boxes, annotations, label_map, excluded)
         sources = Sources(args.annotations, args.detections, args.compare, args.gt_boxes)
         print(f"report: {write_report(args.report, evaluation, groups, sources, compared, bound)}")
     return 0
+
+
+def _score_protocols(
+    args: argparse.Namespace,
+    annotations: AvaRows,
+    detections: AvaRows,
+    label_map: Mapping[int, str],
+    excluded: Set[KeyframeKey],
+    groups: Mapping[int, str],
+) -> None:
+    """Scores under every protocol; one that refuses the rows has a sentence for a result."""
+    results: dict[str, ProtocolResult] = {}
+    for name in PROTOCOLS:
+        try:
+            results[name] = _evaluate(
+                args, name, annotations, detections, label_map, excluded, groups
+            ).result
+        except (ValueError, OSError) as error:
+            results[name] = Refusal(str(error))
+    if all(isinstance(result, Refusal) for result in results.values()):
+        raise ValueError(
+            "; ".join(
+                f"{name}: {result.error}"
+                for name, result in results.items()
+                if isinstance(result, Refusal)
+            )
+        )
+    _print_protocols(results)
+    if args.json is not None:
+        write_json(args.json, {name: result.to_json() for name, result in results.items()})
 
 
 def _evaluate(
@@ -82,14 +98,18 @@ def _evaluate(
     detections: AvaRows,
     label_map: Mapping[int, str],
     excluded: Set[KeyframeKey],
+    groups: Mapping[int, str] | None = None,
 ) -> Evaluation:
     settings = PROTOCOLS[protocol]
     used = frozenset() if settings.exclusion == "nothing" else excluded
     evaluation = evaluate_rows(
         annotations, detections, label_map, used, protocol, args.iou, args.device
     )
-    evaluation.result["warnings"][:0] = describe_inputs(args.label_map, args.excluded, settings)
-    return evaluation
+    result = evaluation.result
+    said = describe_inputs(args.label_map, args.excluded, settings)
+    means = None if groups is None else compute_group_means(result.per_class, groups)
+    result = replace(result, warnings=(*said, *result.warnings), by_group=means)
+    return replace(evaluation, result=result)
 
 
 def _evaluate_other(
@@ -98,7 +118,7 @@ def _evaluate_other(
     annotations: AvaRows,
     label_map: Mapping[int, str],
     excluded: Set[KeyframeKey],
-) -> dict[str, Any] | None:
+) -> FrameMapResult | None:
     if path is None:
         return None
     detections = load_detections(path)
@@ -106,57 +126,46 @@ def _evaluate_other(
     return _evaluate(args, args.protocol, annotations, detections, label_map, excluded).result
 
 
-def _print_result(result: Mapping[str, Any]) -> None:
-    for sentence in result["warnings"]:
+def _print_result(result: FrameMapResult) -> None:
+    for sentence in result.warnings:
         print(f"warning: {sentence}")
     print(f"{'AP':>8} {'boxes':>8} {'rows':>9}  action")
-    for action_id, row in result["per_class"].items():
-        print(
-            f"{_number(row['AP'])} {row['num_gt']:8d} {row['num_det']:9d}  {action_id} "
-            f"{row['name']}"
-        )
-    for name, value in result["by_group"].items():
+    for action_id, row in result.per_class.items():
+        print(f"{_number(row.ap)} {row.num_gt:8d} {row.num_det:9d}  {action_id} {row.name}")
+    for name, value in (result.by_group or {}).items():
         print(f"{_number(value)}  mean of {name}")
     print("detection rows that were")
     for name, meaning in COUNT_MEANINGS.items():
-        print(f"{result['counts'][name]:10d}  {name.replace('_', '-')}: {meaning}")
-    for threshold, other in result.get("by_iou", {}).items():
-        print(f"frame mAP {_number(other['mAP']).strip()} at IoU {threshold}, {result['protocol']}")
-    low, high = result["tie_interval"]
+        print(f"{result.counts[name]:10d}  {name.replace('_', '-')}: {meaning}")
+    for threshold, other in result.by_iou.items():
+        mean_ap = _number(other.mean_ap).strip()
+        print(f"frame mAP {mean_ap} at IoU {threshold:g}, {result.protocol}")
+    low, high = result.frame_map.tie_interval
     ties = f"; equal scores leave it between {low:.6f} and {high:.6f}" if low != high else ""
-    where = (
-        f"at IoU {result['iou_threshold']:g}, {result['protocol']}, {result['num_keyframes']} "
-        "keyframes"
-    )
-    print(f"frame mAP {_number(result['mAP']).strip()} {where}{ties}")
+    where = f"at IoU {result.iou_threshold:g}, {result.protocol}, {result.num_keyframes} keyframes"
+    print(f"frame mAP {_number(result.mean_ap).strip()} {where}{ties}")
 
 
-def _print_protocols(results: Mapping[str, Mapping[str, Any]]) -> None:
+def _print_protocols(results: Mapping[str, ProtocolResult]) -> None:
     said: dict[str, None] = {}
     for name, result in results.items():
-        if "error" in result:
-            print(f"{name:17} error: {result['error']}")
+        if isinstance(result, Refusal):
+            print(f"{name:17} error: {result.error}")
             continue
-        low, high = result["tie_interval"]
+        low, high = result.frame_map.tie_interval
         ties = f"  ({low:.6f} to {high:.6f} by the order of equal scores)" if low != high else ""
-        print(
-            f"{name:17} mAP {_number(result['mAP']).strip()}  {result['num_keyframes']} "
-            f"keyframes{ties}"
-        )
-        said.update(dict.fromkeys(result["warnings"]))
+        value = _number(result.mean_ap).strip()
+        print(f"{name:17} mAP {value}  {result.num_keyframes} keyframes{ties}")
+        said.update(dict.fromkeys(result.warnings))
     for sentence in said:
         print(f"warning: {sentence}")
 
 
-def _print_comparison(result: Mapping[str, Any], compared: Mapping[str, Any], path: str) -> None:
-    gains = {
-        action_id: row["AP"] - compared["per_class"][action_id]["AP"]
-        for action_id, row in result["per_class"].items()
-        if row["AP"] is not None and compared["per_class"][action_id]["AP"] is not None
-    }
-    print(f"gain in AP over {path} (mAP {_number(compared['mAP']).strip()}), largest first")
+def _print_comparison(result: FrameMapResult, compared: FrameMapResult, path: str) -> None:
+    gains = compute_gains(result.per_class, compared.per_class)
+    print(f"gain in AP over {path} (mAP {_number(compared.mean_ap).strip()}), largest first")
     for action_id in sorted(gains, key=lambda key: -gains[key]):
-        print(f"{gains[action_id]:+8.4f}  {action_id} {result['per_class'][action_id]['name']}")
+        print(f"{gains[action_id]:+8.4f}  {action_id} {result.per_class[action_id].name}")
 
 
 def _number(value: float | None) -> str:

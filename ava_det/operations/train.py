@@ -7,6 +7,7 @@ from functools import partial
 
 from ava_det.config import Config
 from ava_det.data.loader import ClipLoader
+from ava_det.evaluation.metrics import ActionMetrics
 from ava_det.formats.annotations import keyframes_from_annotations
 from ava_det.inference.trained_model import load_carried_label_map
 from ava_det.tasks.action_detection import (
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     return run_training(args, build_task, describe_metrics)
 
 
-def build_task(training: TrainingRun) -> Task:
+def build_task(training: TrainingRun) -> Task[ActionMetrics]:
     """Builds the training on the actions of data.train, scored as frame mAP on data.val."""
     config = training.config
     device = training.device
@@ -50,7 +51,6 @@ def build_task(training: TrainingRun) -> Task:
         build_preparation(config, device),
         build_loader,
         build_evaluation(config, split, label_map, training.folder, device, show),
-        ("mAP",),
         {"label_map": dict(label_map)},
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
+from ava_det.evaluation.metrics import PersonMetrics
 from ava_det.tasks.person_detection import SURE, build_person_task
 from ava_det.tasks.training_run import run_training
 
@@ -14,16 +14,17 @@ def run(args: argparse.Namespace) -> int:
     return run_training(args, build_person_task, describe_scores if args.eval_only else describe)
 
 
-def describe(metrics: dict[str, Any], folder: str) -> str:
+def describe(metrics: PersonMetrics, folder: str) -> str:
     """Describes the metrics, and where the detector is, in the line that a training ends with."""
     weights = f"{folder}/checkpoints/last.pt"
     return f"{describe_scores(metrics, folder)}; the detector is faster_rcnn:{weights}"
 
 
-def describe_scores(metrics: dict[str, Any], folder: str) -> str:
+def describe_scores(metrics: PersonMetrics, folder: str) -> str:
     """Describes the metrics in the line that --eval-only ends with."""
     shown = {
-        key: "undefined" if value is None else f"{value:.4f}" for key, value in metrics.items()
+        key: "undefined" if value is None else f"{value:.4f}"
+        for key, value in metrics.to_log().items()
     }
     return (
         f"AP {shown['AP']}, AP50 {shown['AP50']}, AP75 {shown['AP75']}; "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.data.build import load_label_map_for
 from ava_det.device.precision import choose_precision
 from ava_det.device.select import prepare_torch
+from ava_det.evaluation.metrics import ActionMetrics
 from ava_det.files import require_other_files
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.build import build_model
@@ -74,17 +75,18 @@ def train_head(config: Config, device: torch.device, table: Path | None) -> None
     metrics = compute_metrics(
         to_detections(val_keyframes, scores), val_split, label_map, config.eval.protocol
     )
-    metrics |= {
+    details = {
         "thresholds": {str(action_id): value for action_id, value in thresholds.items()},
         "penalty": penalty,
     }
+    metrics = replace(metrics, details=details)
     folder.remove_results()
     folder.write_description(config, choose_precision(config.precision, device))
     facts = {"config": config_to_dict(config), "label_map": label_map, "thresholds": thresholds}
     save_checkpoint(folder.last_checkpoint, {"model": model.state_dict(), **facts})
     folder.write_results(to_detections(val_keyframes, scores), metrics, list(label_map))
-    tell(metrics["warnings"])
-    print(describe_classes(label_map, train[1], val[1], metrics))
+    tell(metrics.warnings)
+    print(describe_classes(label_map, train[1], val[1], metrics, thresholds))
     seconds = features_done - start, fit_done - features_done
     print(
         f"{len(train[0])} + {len(val[0])} boxes: features {seconds[0]:.1f} s, head "
@@ -176,18 +178,18 @@ def to_detections(keyframes: Sequence[Keyframe], scores: Tensor) -> list[Detecti
 
 
 def describe_classes(
-    label_map: dict[int, str], train: Tensor, val: Tensor, metrics: dict[str, Any]
+    label_map: dict[int, str],
+    train: Tensor,
+    val: Tensor,
+    metrics: ActionMetrics,
+    thresholds: dict[int, float],
 ) -> str:
     """Formats a line for each action: its boxes, its AP and the score it is shown from."""
     lines = [f"{'action':32} {'train':>6} {'val':>6} {'AP':>6}  shown from"]
     for action_id, name in label_map.items():
-        ap = metrics["per_class"][str(action_id)]["AP"]
+        ap = metrics.result.per_class[action_id].ap
         counts = [int(x[:, action_id - 1].sum()) for x in (train, val)]
-        shown = (
-            "no example to learn from"
-            if not counts[0]
-            else f"{metrics['thresholds'][str(action_id)]:.2f}"
-        )
+        shown = "no example to learn from" if not counts[0] else f"{thresholds[action_id]:.2f}"
         shown += "" if counts[1] or not counts[0] else " (no example in val)"
         lines.append(
             f"{name[:32]:32} {counts[0]:6} {counts[1]:6} "

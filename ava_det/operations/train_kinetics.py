@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from typing import Any
 
+from ava_det.evaluation.metrics import TopMetrics
 from ava_det.tasks.action_detection import (
     build_action_loss,
     build_action_model,
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     return run_training(args, build_task, describe)
 
 
-def build_task(training: TrainingRun) -> Task:
+def build_task(training: TrainingRun) -> Task[TopMetrics]:
     """Builds the training on the class of each video of data.train, scored as top-1 on data.val."""
     config = training.config
     model = build_action_model(training)
@@ -35,15 +35,14 @@ def build_task(training: TrainingRun) -> Task:
         build_preparation(config, training.device),
         partial(build_video_loader, config, "train", classes),
         build_video_evaluation(config, "val", classes, training.folder.path, training.device),
-        ("top1",),
         {"label_map": dict(classes)},
     )
 
 
-def describe(metrics: dict[str, Any], folder: str) -> str:
+def describe(metrics: TopMetrics, folder: str) -> str:
     """Describes the metrics in the line that a run ends with."""
-    counts = f"{metrics['num_videos']} videos, {metrics['views']}"
+    counts = f"{metrics.num_videos} videos, {metrics.views}"
     return (
-        f"top-1 {metrics['top1']:.4f}, top-5 {metrics['top5']:.4f} ({counts}); metrics.json is "
+        f"top-1 {metrics.top1:.4f}, top-5 {metrics.top5:.4f} ({counts}); metrics.json is "
         f"in {folder}"
     )

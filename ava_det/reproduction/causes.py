@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from ava_det.evaluation.metrics import ProtocolResult
 from ava_det.reproduction.published import NUM_MOVIES, PublishedResult
 
 CLOSE = 0.003  # mAP: one in the last printed digit, tied scores, and what re-encoding costs
@@ -79,13 +79,13 @@ def find_annotation_problems(
 
 
 def compare(
-    published: PublishedResult | None, results: Mapping[str, Mapping[str, Any]], num_videos: int
+    published: PublishedResult | None, results: Mapping[str, ProtocolResult], num_videos: int
 ) -> tuple[float | None, str]:
     """Compares mAP with the published one, under its protocol.
 
     Args:
         published: The published result; None for weights without one.
-        results: Protocol -> metrics of the run.
+        results: Protocol -> result of the run.
         num_videos: Movies of the run.
 
     Returns:
@@ -93,7 +93,7 @@ def compare(
     """
     if published is None:
         return None, "no number is published for these weights"
-    measured = results.get(published.protocol, {}).get("mAP")
+    measured = results[published.protocol].mean_ap if published.protocol in results else None
     if measured is None:
         return (
             None,
@@ -143,22 +143,18 @@ def name_causes(
 
 
 def find_odd_classes(
-    result: Mapping[str, Any], reference: Mapping[str, float]
+    result: ProtocolResult, reference: Mapping[str, float]
 ) -> list[tuple[str, float, float]]:
     """Compares the AP of classes with a reference.
 
     Args:
-        result: Metrics of the run.
+        result: Of the run.
         reference: Class name -> AP.
 
     Returns:
         (class name, AP here, AP in the reference), largest difference first; classes without both
         are left out.
     """
-    by_name = {row["name"]: row["AP"] for row in result.get("per_class", {}).values()}
-    both = [
-        (name, by_name[name], value)
-        for name, value in reference.items()
-        if by_name.get(name) is not None
-    ]
+    by_name = {row.name: row.ap for row in result.per_class.values() if row.ap is not None}
+    both = [(name, by_name[name], value) for name, value in reference.items() if name in by_name]
     return sorted(both, key=lambda row: -abs(row[1] - row[2]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ava_det.evaluation.metrics import ProtocolResult
 from ava_det.formats.annotations import AvaRows, concatenate_rows, load_detections
 from ava_det.reproduction.scoring import score_protocols, select_videos
 from ava_det.reproduction.videos import VideoFacts
@@ -42,7 +42,7 @@ def list_result_files(folder: Path, video_ids: Iterable[str]) -> list[Path]:
     return [whole if whole.is_file() else whole.with_suffix(".partial.csv") for whole in wholes]
 
 
-def score_results(plan: Plan, folder: Path, protocols: Sequence[str]) -> dict[str, dict[str, Any]]:
+def score_results(plan: Plan, folder: Path, protocols: Sequence[str]) -> dict[str, ProtocolResult]:
     """Scores the detections of all videos against the ground truth of the same videos.
 
     Args:
@@ -51,7 +51,7 @@ def score_results(plan: Plan, folder: Path, protocols: Sequence[str]) -> dict[st
         protocols: Names of the protocols.
 
     Returns:
-        Protocol -> metrics.
+        Protocol -> its result, or its refusal of the rows.
     """
     detections = concatenate_rows(
         [load_detections(path) for path in list_result_files(folder, plan.keyframes)]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ava_det.evaluation.metrics import ProtocolResult, Refusal
 from ava_det.files import write_json, write_text
 from ava_det.reproduction.published import NUM_MOVIES, PublishedResult
 from ava_det.reproduction.videos import VideoFacts
@@ -22,7 +23,7 @@ class Reproduction:
         published: Their published result, if there is one.
         verdict: A sentence about the difference.
         difference: mAP minus the published one, None where they are not comparable.
-        results: Protocol -> metrics or {"error": sentence}.
+        results: Protocol -> its result, or its refusal of the rows.
         settings: Name -> value of what decides the number.
         videos: Facts of the movies that were scored.
         missing: Ids of movies that were not found.
@@ -40,7 +41,7 @@ class Reproduction:
     published: PublishedResult | None
     verdict: str
     difference: float | None
-    results: Mapping[str, Mapping[str, Any]]
+    results: Mapping[str, ProtocolResult]
     settings: Mapping[str, Any]
     videos: Sequence[VideoFacts]
     missing: Sequence[str]
@@ -55,7 +56,8 @@ class Reproduction:
 
 def write_reports(folder: Path, reproduction: Reproduction) -> Path:
     """Writes report.json and report.md into a folder, and returns the path of the latter."""
-    write_json(folder / "report.json", asdict(reproduction))
+    results = {name: result.to_json() for name, result in reproduction.results.items()}
+    write_json(folder / "report.json", {**asdict(reproduction), "results": results})
     write_text(folder / "report.md", describe(reproduction))
     return folder / "report.md"
 
@@ -96,14 +98,14 @@ def describe(reproduction: Reproduction) -> str:
 
 
 def protocol_table(
-    results: Mapping[str, Mapping[str, Any]], published: PublishedResult | None
+    results: Mapping[str, ProtocolResult], published: PublishedResult | None
 ) -> list[str]:
     """Formats a Markdown table of every protocol's mAP in %.
 
     The published number is beside the protocol it was made with.
 
     Args:
-        results: Protocol -> metrics or {"error": sentence}.
+        results: Protocol -> its result, or its refusal of the rows.
         published: The published result; None for weights without one.
 
     Returns:
@@ -111,10 +113,12 @@ def protocol_table(
     """
     rows = ["| protocol | mAP | published |", "|---|---|---|"]
     for name, result in results.items():
-        value = result.get("mAP")
+        value = result.mean_ap
         shown = "undefined" if value is None else f"{100 * value:.2f}"
+        if isinstance(result, Refusal):
+            shown = result.error
         stated = ""
         if published is not None and published.protocol == name:
             stated = f"{100 * published.mean_ap:.4g}"
-        rows.append(f"| {name} | {result.get('error', shown)} | {stated} |")
+        rows.append(f"| {name} | {shown} | {stated} |")
     return rows

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ava_det.evaluation import PROTOCOLS, evaluate_rows
+from ava_det.evaluation.metrics import ProtocolResult, Refusal
 from ava_det.formats.annotations import AvaRows
 from ava_det.structures import KeyframeKey
 
@@ -40,7 +40,7 @@ def score_protocols(
     label_map: Mapping[int, str],
     excluded: Collection[KeyframeKey],
     protocols: Sequence[str],
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, ProtocolResult]:
     """Scores detections under several protocols.
 
     Args:
@@ -51,14 +51,13 @@ def score_protocols(
         protocols: Names from `PROTOCOLS`.
 
     Returns:
-        Protocol -> the result of `evaluate_rows`, or {"error": sentence} where that protocol
-        refuses the rows.
+        Protocol -> its result, or its refusal of the rows.
     """
-    results: dict[str, dict[str, Any]] = {}
+    results: dict[str, ProtocolResult] = {}
     for name in protocols:
         keys = excluded if PROTOCOLS[name].exclusion != "nothing" else frozenset()
         try:
             results[name] = evaluate_rows(annotations, detections, label_map, keys, name).result
         except ValueError as error:
-            results[name] = {"error": str(error)}
+            results[name] = Refusal(str(error))
     return results

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
 from ava_det.checkpoint import load_weights
-from ava_det.config import Config, ConfigError
+from ava_det.config import Config
 from ava_det.data.loader import ClipLoader
 from ava_det.data.sampling import EXTRACTED_GRIDS
 from ava_det.data.transforms import normalize_batch
 from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks
-from ava_det.evaluation import AvaEvaluator, protocol_named
+from ava_det.evaluation import evaluate_rows, protocol_named
+from ava_det.evaluation.metrics import ActionMetrics, FrameMapResult, UnlabeledResult
+from ava_det.formats.annotations import rows_from_detections
 from ava_det.inference.batch import average_views, predict_batch
 from ava_det.models.build import build_model, to_device
 from ava_det.structures import ClipBatch, Detections
@@ -95,7 +97,7 @@ def build_evaluation(
     run_folder: RunFolder,
     device: torch.device,
     show: Callable[[list[Detections]], None] | None = None,
-) -> Callable[[nn.Module], dict[str, Any]]:
+) -> Callable[[nn.Module], ActionMetrics]:
     """Returns a function that scores a model, writes the results and returns the metrics.
 
     Args:
@@ -106,20 +108,13 @@ def build_evaluation(
         run_folder: Where detections.csv and metrics.json are written.
         device: Of the model.
         show: Called with all detections of each evaluation, on the main process.
-
-    Raises:
-        ConfigError: eval.protocol is not known.
     """
-    try:
-        protocol_named(config.eval.protocol)
-    except ValueError as error:
-        raise ConfigError(f"eval.protocol: {error}") from None
     precision = resolve_precision(config.precision, device)
     short_sides = config.eval.short_sides or [config.data.test_short_side]
     loaders = [build_eval_loader(config, split, short_side) for short_side in short_sides]
     _warn_of_prepared_videos(config, loaders[0])
 
-    def evaluate(model: nn.Module) -> dict[str, Any]:
+    def evaluate(model: nn.Module) -> ActionMetrics:
         model.eval()
         views = []
         for loader, short_side in zip(loaders, short_sides, strict=True):
@@ -130,17 +125,19 @@ def build_evaluation(
         ]
         gathered.sort(key=lambda found: (found.keyframe.video_id, found.keyframe.timestamp))
         metrics = compute_metrics(gathered, split, label_map, config.eval.protocol)
-        metrics |= {"short_sides": short_sides, "flip": config.eval.flip}
+        metrics = replace(metrics, details={"short_sides": short_sides, "flip": config.eval.flip})
         lost = merge_over_ranks(loaders[0].count_lost())
-        metrics["warnings"] += [
-            f"{count} keyframes of {video_id} got no detections: {reason}"
-            for video_id, (count, reason) in lost.items()
-        ]
+        metrics = metrics.warn(
+            [
+                f"{count} keyframes of {video_id} got no detections: {reason}"
+                for video_id, (count, reason) in lost.items()
+            ]
+        )
         if is_main_process():
             run_folder.write_results(gathered, metrics, list(label_map))
             if show is not None:
                 show(gathered)
-            for warning in metrics["warnings"]:
+            for warning in metrics.warnings:
                 logger.warning(warning)
         return metrics
 
@@ -178,33 +175,21 @@ def _predict_clips(
 
 def compute_metrics(
     detections: Sequence[Detections], split: Split, label_map: dict[int, str], protocol: str
-) -> dict[str, Any]:
-    """Computes the content of metrics.json, with the split's own facts and warnings."""
+) -> ActionMetrics:
+    """Scores detections on a split, and adds the split's own facts and warnings."""
+    result: FrameMapResult | UnlabeledResult
+    warnings = list(split.warnings)
     if split.annotations is None or not split.is_labeled:
-        per_class = {
-            str(i): {"name": name, "AP": None, "num_gt": 0} for i, name in label_map.items()
-        }
-        metrics: dict[str, Any] = {
-            "mAP": None,
-            "protocol": protocol,
-            "per_class": per_class,
-            "num_keyframes": 0,
-        }
-        metrics["warnings"] = []
+        result = UnlabeledResult(label_map, protocol)
     else:
-        evaluator = AvaEvaluator(split.annotations, label_map, split.excluded, protocol=protocol)
-        evaluator.process(list(detections))
-        metrics = evaluator.evaluate()
+        rows = rows_from_detections(detections, label_map)
+        result = evaluate_rows(split.annotations, rows, label_map, split.excluded, protocol).result
+        warnings += result.warnings
         ignored = split.excluded & {k.key for k in split.keyframes}
         if ignored and protocol_named(protocol).exclusion == "nothing":
-            metrics["warnings"].append(
+            warnings.append(
                 f"{protocol} uses no exclusion list: the {len(ignored)} annotated keyframes on it "
                 "were scored"
             )
-    metrics["warnings"] = [*split.warnings, *metrics["warnings"]]
-    return {
-        **metrics,
-        "boxes": split.boxes,
-        "person_recall": split.recall,
-        "person_precision": split.precision,
-    }
+    result = replace(result, warnings=tuple(warnings))
+    return ActionMetrics(result, split.boxes, split.recall, split.precision)

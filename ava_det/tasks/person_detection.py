@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from ava_det.detectors.faster_rcnn import (
 )
 from ava_det.detectors.keyframe_boxes import compute_recall, detect_persons
 from ava_det.distributed import is_main_process, merge_over_ranks, rank, world_size
+from ava_det.evaluation.metrics import PersonMetrics
 from ava_det.evaluation.person_ap import compute_person_ap
 from ava_det.files import write_json
 from ava_det.formats.annotations import write_boxes
@@ -40,10 +40,9 @@ from ava_det.training.loss import StepLoss
 SURE = 0.8  # the score at which the paper's detector is judged and used
 # long side over short side up to which a frame is not shrunk further: training has no limit
 WIDEST = 3.0
-METRICS = ("AP", "AP50", "AP75", "recall", "precision")
 
 
-def build_person_task(run: TrainingRun) -> Task:
+def build_person_task(run: TrainingRun) -> Task[PersonMetrics]:
     """Builds the training of a person detector on data.train, scored as AP on data.val."""
     config = run.config
     model, rule = build_person_detector(run)
@@ -60,7 +59,6 @@ def build_person_task(run: TrainingRun) -> Task:
         to_device,
         partial(build_frame_loader, config),
         build_person_evaluation(config, rule, run.folder, run.device),
-        METRICS,
         describe_faster_rcnn(model, rule),
     )
 
@@ -204,7 +202,7 @@ class PersonLoss:
 
 def build_person_evaluation(
     config: Config, rule: InputRule, folder: RunFolder, device: torch.device
-) -> Callable[[nn.Module], dict[str, Any]]:
+) -> Callable[[nn.Module], PersonMetrics]:
     """Returns a function that finds the persons of data.val and scores them.
 
     Args:
@@ -214,8 +212,7 @@ def build_person_evaluation(
         device: Of the network.
 
     Returns:
-        Model -> metrics: `AP`, `AP50`, `AP75` as COCO's, and `recall` and `precision` (IoU 0.5) of
-        boxes with a score of at least `min_score`, which is SURE.
+        Model -> metrics, with recall and precision of boxes with a score of at least SURE.
     """
     keyframes = _labeled(config, "val")
     videos = find_config_videos(config)
@@ -230,22 +227,17 @@ def build_person_evaluation(
         disable=not is_main_process(),
     )
 
-    def evaluate(model: nn.Module) -> dict[str, Any]:
+    def evaluate(model: nn.Module) -> PersonMetrics:
         assert isinstance(model, FasterRCNN)
         sides = rule.short_side, rule.long_side, rule.channel_order
         detector = FasterRCNNDetector(model, device, *sides, precision=config.precision)
         found = detect_persons(detector, videos, own, config.data.start_second, bar)
         boxes = merge_over_ranks(found)
         recall, precision = compute_recall(keyframes, boxes, SURE)
-        metrics = {
-            **compute_person_ap(keyframes, boxes),
-            "recall": recall,
-            "precision": precision,
-            "min_score": SURE,
-        }
+        metrics = PersonMetrics(compute_person_ap(keyframes, boxes), recall, precision, SURE)
         if is_main_process():
             write_boxes(folder.path / "boxes.csv", boxes)
-            write_json(folder.path / "metrics.json", metrics)
+            write_json(folder.path / "metrics.json", metrics.to_json())
         return metrics
 
     return evaluate

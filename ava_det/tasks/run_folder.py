@@ -29,6 +29,7 @@ import torch
 from ava_det.checkpoint import save_checkpoint
 from ava_det.config import Config, config_to_yaml
 from ava_det.device.precision import Precision
+from ava_det.evaluation.metrics import ActionMetrics
 from ava_det.files import link_or_copy, require_other_files, write_json, write_text
 from ava_det.formats.annotations import write_detections
 from ava_det.structures import ClipBatch, Detections
@@ -142,11 +143,11 @@ class RunFolder:
         return path
 
     def write_results(
-        self, detections: Sequence[Detections], metrics: Mapping[str, Any], classes: Sequence[int]
+        self, detections: Sequence[Detections], metrics: ActionMetrics, classes: Sequence[int]
     ) -> None:
         """Writes detections.csv, rows of the action ids in `classes` only, and metrics.json."""
         write_detections(self.path / "detections.csv", detections, action_ids=classes)
-        write_json(self.path / "metrics.json", metrics)
+        write_json(self.path / "metrics.json", metrics.to_json())
 
 
 def list_sources(config: Config) -> dict[str, Any]:
@@ -161,21 +162,19 @@ def list_sources(config: Config) -> dict[str, Any]:
     return sources
 
 
-def describe_metrics(metrics: Mapping[str, Any], folder: str | Path) -> str:
+def describe_metrics(metrics: ActionMetrics, folder: str | Path) -> str:
     """Returns the line that a run ends with."""
     written = f"detections.csv and metrics.json are in {folder}"
-    if metrics["mAP"] is None and metrics["num_keyframes"]:
+    result = metrics.result
+    if result.mean_ap is None and result.num_keyframes:
         return f"no mAP exists: no keyframe has a label of the label map; {written}"
-    if metrics["mAP"] is None:
+    if result.mean_ap is None:
         return f"no mAP exists: the keyframes have no labels; {written}"
-    how = (
-        f"IoU 0.5, {metrics['protocol']}, boxes: {metrics['boxes']}, "
-        f"{metrics['num_keyframes']} keyframes"
-    )
-    shares = {"recall": metrics["person_recall"], "precision": metrics["person_precision"]}
+    how = f"IoU 0.5, {result.protocol}, boxes: {metrics.boxes}, {result.num_keyframes} keyframes"
+    shares = {"recall": metrics.person_recall, "precision": metrics.person_precision}
     known = [f"{name} {value:.3f}" for name, value in shares.items() if value is not None]
     persons = f"persons: {', '.join(known)}; " if known else ""
-    return f"frame mAP {metrics['mAP']:.4f} ({how}); {persons}{written}"
+    return f"frame mAP {result.mean_ap:.4f} ({how}); {persons}{written}"
 
 
 def describe_environment() -> dict[str, Any]:

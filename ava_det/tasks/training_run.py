@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import torch
 from torch import nn
@@ -31,7 +31,7 @@ from ava_det.tasks.recipe import build_optimizer, build_schedule
 from ava_det.tasks.run_folder import RunFolder
 from ava_det.training.interval import DivergedError
 from ava_det.training.log import ConsoleLog, JsonLog, Logs, TensorBoardLog
-from ava_det.training.loop import Hooks, LoopSettings, train
+from ava_det.training.loop import Hooks, LoopSettings, Result, train
 from ava_det.training.loss import TaskLoss
 from ava_det.training.state import TrainingError
 from ava_det.training.stop import Preempted, StopRequest
@@ -68,7 +68,7 @@ class TrainingRun:
         return self.folder.last_checkpoint if self.resumes else None
 
 
-class Task(NamedTuple):
+class Task(NamedTuple, Generic[Result]):
     """Says what is learned and how it is scored.
 
     Attributes:
@@ -77,7 +77,6 @@ class Task(NamedTuple):
         to_device: Puts a batch of the loader onto the device, as the network takes it.
         build_loader: Opens the training clips; --eval-only never calls it.
         evaluate: Model -> metrics on data.val, whose files are written.
-        metrics: Which of them are logged; the first says which checkpoint is the best.
         facts: Key -> what a checkpoint holds beside the training state and the config.
     """
 
@@ -85,18 +84,19 @@ class Task(NamedTuple):
     loss: TaskLoss
     to_device: Callable[[ClipBatch], ClipBatch]
     build_loader: Callable[[], ClipLoader]
-    evaluate: Callable[[nn.Module], dict[str, Any]]
-    metrics: tuple[str, ...]
+    evaluate: Callable[[nn.Module], Result]
     facts: dict[str, Any]
 
 
 # The network must be built before anything else draws random numbers, so that its initial weights
 # depend on the seed and the network alone.
-BuildTask = Callable[[TrainingRun], Task]
+BuildTask = Callable[[TrainingRun], Task[Result]]
 
 
 def run_training(
-    args: argparse.Namespace, build_task: BuildTask, describe: Callable[[dict[str, Any], str], str]
+    args: argparse.Namespace,
+    build_task: BuildTask[Result],
+    describe: Callable[[Result, str], str],
 ) -> int:
     """Does what the `main` of a command that trains does.
 
@@ -129,11 +129,11 @@ def run_training(
 def run(
     config: Config,
     device: torch.device,
-    build_task: BuildTask,
+    build_task: BuildTask[Result],
     stop: StopRequest,
     resume: bool,
     eval_only: bool,
-) -> dict[str, Any]:
+) -> Result:
     """Trains (or with `eval_only` just loads) and returns the metrics on data.val."""
     folder = RunFolder(config.output_dir)
     folder.require_other_sources(config, trains=not (resume or eval_only))
@@ -178,11 +178,11 @@ def load_training_state(config: Config, path: Path) -> dict[str, Any]:
 
 def train_and_save(
     config: Config,
-    task: Task,
+    task: Task[Result],
     folder: RunFolder,
     state: dict[str, Any] | None,
     stop: StopRequest,
-) -> dict[str, Any]:
+) -> Result:
     """Trains, with checkpoints, logs and curves in the run folder.
 
     Args:
@@ -218,7 +218,7 @@ def train_and_save(
                 build_optimizer(config, task.model),
                 build_schedule(config),
                 task.to_device,
-                build_loop_settings(config, task),
+                build_loop_settings(config, task.loss),
                 Hooks(task.evaluate, save, log, stop),
                 resume_from=state,
             )
@@ -232,19 +232,18 @@ def train_and_save(
     return metrics
 
 
-def build_loop_settings(config: Config, task: Task) -> LoopSettings:
-    """Returns the settings of the training loop for a config and a task."""
+def build_loop_settings(config: Config, loss: TaskLoss) -> LoopSettings:
+    """Returns the settings of the training loop for a config and a task's loss."""
     train = config.train
     return LoopSettings(
         num_epochs=train.epochs,
         clip_grad_norm=train.clip_grad_norm,
         freeze_bn=train.freeze_bn,
-        loss=task.loss,
+        loss=loss,
         log_every=train.log_every,
         eval_every=train.eval_every,
         save_every=train.save_every,
         micro_batches=train.micro_batches,
-        metrics=task.metrics,
     )
 
 

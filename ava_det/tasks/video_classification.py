@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from ava_det.data.transforms import (
 )
 from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks, rank, world_size
+from ava_det.evaluation.metrics import TopMetrics
 from ava_det.files import write_json
 from ava_det.formats.label_map import load_label_map
 from ava_det.structures import ClipBatch
@@ -103,7 +104,7 @@ def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> Cl
 
 def build_video_evaluation(
     config: Config, name: str, classes: dict[int, str], folder: Path, device: torch.device
-) -> Callable[[nn.Module], dict[str, Any]]:
+) -> Callable[[nn.Module], TopMetrics]:
     """Returns a function that scores a classifier on a split and returns the metrics.
 
     A video's scores are the mean softmax of NUM_CLIPS clips x NUM_CROPS crops.
@@ -122,7 +123,7 @@ def build_video_evaluation(
         k.video_id: int(k.labels.argmax()) for k in loader.dataset.keyframes if k.labels is not None
     }
 
-    def evaluate(model: nn.Module) -> dict[str, Any]:
+    def evaluate(model: nn.Module) -> TopMetrics:
         model.eval()
         own: dict[str, tuple[Tensor, int]] = {}
         bar = tqdm(
@@ -147,13 +148,11 @@ def build_video_evaluation(
             for video_id, (total, _) in part.items():
                 totals[video_id] = totals.get(video_id, torch.zeros_like(total)) + total
         lost = merge_over_ranks(loader.count_lost())
-        metrics = compute_top(totals, columns)
-        metrics["warnings"] = [
-            f"{count} clips of {path}: {reason}" for path, (count, reason) in lost.items()
-        ]
+        warnings = [f"{count} clips of {path}: {reason}" for path, (count, reason) in lost.items()]
+        metrics = replace(compute_top(totals, columns), warnings=tuple(warnings))
         if is_main_process():
-            write_json(folder / "metrics.json", metrics)
-            for warning in metrics["warnings"]:
+            write_json(folder / "metrics.json", metrics.to_json())
+            for warning in warnings:
                 logger.warning(warning)
         return metrics
 
@@ -194,7 +193,7 @@ def _crop(batch: ClipBatch, share: float) -> tuple[Tensor | None, Tensor | None]
     return cut(batch.slow), cut(batch.fast)
 
 
-def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> dict[str, Any]:
+def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> TopMetrics:
     """Computes the share of videos whose class has the highest, or one of the five highest scores.
 
     A class that ties with others comes after them. A video without scores (it could not be read)
@@ -203,9 +202,6 @@ def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> dict[str,
     Args:
         totals: Video id -> scores [C].
         columns: Video id -> 0-based column of its class.
-
-    Returns:
-        `top1`, `top5`, and how they were measured.
     """
     ranks = {
         video_id: int((totals[video_id] >= totals[video_id][column]).sum())
@@ -214,7 +210,7 @@ def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> dict[str,
     }
     top = {k: sum(place <= k for place in ranks.values()) / len(columns) for k in (1, 5)}
     views = f"{NUM_CLIPS} clips x {NUM_CROPS} crops"
-    return {"top1": top[1], "top5": top[5], "num_videos": len(columns), "views": views}
+    return TopMetrics(top[1], top[5], len(columns), views)
 
 
 def _sources(config: Config, name: str) -> list[str]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import torch
 from torch import nn
@@ -25,6 +25,20 @@ from ava_det.training.state import Position, TrainingError, capture_state, is_fi
 from ava_det.training.stop import StopRequest
 
 LOG_SECONDS = 5.0  # between lines of the log, however many steps that is
+
+
+class Metrics(Protocol):
+    """Describes what an evaluation measured."""
+
+    @property
+    def score(self) -> float | None:
+        """Returns how good the model is; the highest value makes the best checkpoint."""
+
+    def to_log(self) -> dict[str, float | None]:
+        """Returns the numbers of the log's line, by name."""
+
+
+Result = TypeVar("Result", bound=Metrics)
 
 
 class EpochLoader(Protocol):
@@ -50,8 +64,6 @@ class LoopSettings:
         eval_every: Epochs between evaluations, or None for the end only.
         save_every: Minutes between checkpoints within an epoch.
         micro_batches: Parts of a step's batch, computed one after another.
-        metrics: Which numbers of an evaluation are logged. The highest value of the first one
-            makes the best checkpoint.
     """
 
     num_epochs: int
@@ -62,11 +74,10 @@ class LoopSettings:
     eval_every: int | None
     save_every: float
     micro_batches: int = 1
-    metrics: tuple[str, ...] = ("mAP",)
 
 
 @dataclass
-class Hooks:
+class Hooks(Generic[Result]):
     """Holds what the loop calls between steps.
 
     Attributes:
@@ -76,7 +87,7 @@ class Hooks:
         stop: A request to stop, which is looked at after each step.
     """
 
-    evaluate: Callable[[nn.Module], dict[str, Any]]
+    evaluate: Callable[[nn.Module], Result]
     save: Callable[[dict[str, Any]], None]
     log: Log
     stop: StopRequest = field(default_factory=StopRequest)
@@ -89,9 +100,9 @@ def train(
     lr_at: Callable[[float], float],
     to_device: Callable[[ClipBatch], ClipBatch],
     settings: LoopSettings,
-    hooks: Hooks,
+    hooks: Hooks[Result],
     resume_from: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Trains `model` and returns the metrics of its last evaluation.
 
     Args:
@@ -122,7 +133,7 @@ def train(
     return loop.evaluate()
 
 
-class _Loop:
+class _Loop(Generic[Result]):
     """Trains epoch by epoch from a position on; the arguments are those of `train`."""
 
     def __init__(
@@ -133,7 +144,7 @@ class _Loop:
         lr_at: Callable[[float], float],
         to_device: Callable[[ClipBatch], ClipBatch],
         settings: LoopSettings,
-        hooks: Hooks,
+        hooks: Hooks[Result],
         position: Position,
     ) -> None:
         self.model = model
@@ -206,7 +217,7 @@ class _Loop:
             return False
         return position.epoch % every == 0 and position.epoch not in position.mean_aps
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self) -> Result:
         """Evaluates between two epochs; the state, saved before, is saved again with its number."""
         position = self.position
         self.hooks.stop.leave_steps()
@@ -215,9 +226,8 @@ class _Loop:
         cuda = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(cuda):  # training goes on as if nothing had been evaluated
             metrics = self.hooks.evaluate(self.model)
-        names = self.settings.metrics
-        self.hooks.log.write(epoch=position.epoch, **{name: metrics[name] for name in names})
-        position.mean_aps[position.epoch] = metrics[names[0]]
+        self.hooks.log.write(epoch=position.epoch, **metrics.to_log())
+        position.mean_aps[position.epoch] = metrics.score
         self.hooks.save(capture_state(self.model, self.optimizer, position))
         return metrics
 

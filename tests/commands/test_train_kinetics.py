@@ -15,6 +15,7 @@ import torch
 
 from ava_det.checkpoint import load_checkpoint
 from ava_det.config import load_config
+from ava_det.evaluation.metrics import TopMetrics
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.tasks import video_classification as build_kinetics
 from ava_det.tasks.video_classification import (
@@ -191,7 +192,7 @@ def test_a_video_is_scored_by_the_mean_of_thirty_views(
 
     scored: dict[str, torch.Tensor] = {}
 
-    def remember(totals: dict[str, torch.Tensor], columns: dict[str, int]) -> dict[str, object]:
+    def remember(totals: dict[str, torch.Tensor], columns: dict[str, int]) -> TopMetrics:
         scored.update(totals)
         return compute_top(totals, columns)
 
@@ -249,8 +250,8 @@ def test_top_one_and_five_of_known_scores() -> None:
         "b": torch.tensor([0.1, 0.2, 0.3, 0.05, 0.15, 0.0]),
     }
     metrics = compute_top(scores, {"a": 0, "b": 0, "lost": 2})
-    assert (metrics["top1"], metrics["top5"]) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
-    assert compute_top({"a": torch.zeros(6)}, {"a": 0})["top5"] == 0  # a tie is no answer
+    assert (metrics.top1, metrics.top5) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
+    assert compute_top({"a": torch.zeros(6)}, {"a": 0}).top5 == 0  # a tie is no answer
 
 
 @pytest.mark.parametrize("size", [(4, 10), (10, 4), (5, 5)])

@@ -20,7 +20,7 @@ def diagnosis_of(folder: Path, truth: list[str], detections: list[str]) -> tuple
     (folder / "det.csv").write_text("\n".join(detections) + "\n")
     rows = load_annotations(folder / "gt.csv"), load_detections(folder / "det.csv")
     evaluation = evaluate_rows(*rows, {1: "one", 2: "two"})
-    return diagnose(evaluation, 0.5), evaluation.result["mAP"]
+    return diagnose(evaluation, 0.5), evaluation.result.mean_ap
 
 
 TRUTH = [f"v,1,{A},1,0", f"v,2,{A},1,0"]
@@ -65,7 +65,7 @@ def test_a_moved_box_takes_its_person_from_a_lower_one_without_harm(tmp_path: Pa
     rows = [f"v,1,{NEAR_A},1,0.9", f"v,1,{A},1,0.8", f"v,2,{A},1,0.7"]
     diagnosis, before = diagnosis_of(tmp_path, TRUTH, rows)
     assert before + diagnosis.gains["wrong box"] == pytest.approx(1.0)
-    assert diagnosis.per_class["wrong box"]["1"] == pytest.approx(diagnosis.gains["wrong box"])
+    assert diagnosis.per_class["wrong box"][1] == pytest.approx(diagnosis.gains["wrong box"])
 
 
 def test_perfect_detections_have_nothing_to_mend(tmp_path: Path) -> None:

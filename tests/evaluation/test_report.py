@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -40,8 +41,8 @@ def an_evaluation(folder: Path, seed: int, skill: float) -> Evaluation:
     evaluation = evaluate_rows(
         load_annotations(folder / "gt.csv"), load_detections(folder / "det.csv"), LABEL_MAP
     )
-    evaluation.result["by_group"] = compute_group_means(evaluation.result["per_class"], GROUPS)
-    return evaluation
+    means = compute_group_means(evaluation.result.per_class, GROUPS)
+    return replace(evaluation, result=replace(evaluation.result, by_group=means))
 
 
 class Page(HTMLParser):
@@ -84,7 +85,7 @@ def test_the_page_shows_the_result_and_needs_nothing_else(tmp_path: Path) -> Non
         "bend <over>",
         "stand & stare",
         "<det>.csv",
-        f"{evaluation.result['mAP']:.4f}",
+        f"{evaluation.result.mean_ap:.4f}",
         "activitynet-2020",
     ):
         assert text in page.text
@@ -97,9 +98,9 @@ def test_the_page_shows_the_result_and_needs_nothing_else(tmp_path: Path) -> Non
     ):
         assert text in page.text
     assert html.count("<svg") == html.count("</svg>") == 4
-    gain = evaluation.result["mAP"] - baseline.result["mAP"]
+    gain = evaluation.result.mean_ap - baseline.result.mean_ap
     assert gain > 0
-    assert f"mAP {evaluation.result['mAP']:.4f} against {baseline.result['mAP']:.4f}" in page.text
+    assert f"mAP {evaluation.result.mean_ap:.4f} against {baseline.result.mean_ap:.4f}" in page.text
     assert [file.name for file in (tmp_path / "report").iterdir()] == ["index.html"]
     referenced = set(re.findall(r'href="#([^"]+)"', html)) | set(
         re.findall(r"url\(#([^)]+)\)", html)

@@ -10,6 +10,13 @@ import pytest
 
 from ava_det.checkpoint.zoo import ZOO
 from ava_det.config import load_config
+from ava_det.evaluation.metrics import (
+    ClassResult,
+    FrameMap,
+    FrameMapResult,
+    ProtocolResult,
+    Refusal,
+)
 from ava_det.inference.trained_model import describe_unlike_input
 from ava_det.reproduction.causes import (
     compare,
@@ -135,8 +142,15 @@ def test_wrong_lists_and_thresholds_are_named() -> None:
     )
 
 
-def results_of(value: float | None) -> dict[str, dict[str, object]]:
-    return {"pyslowfast": {"mAP": value}, "mmaction2": {"mAP": 0.5}}
+def result_of(name: str, value: float | None, rows: dict[int, ClassResult]) -> FrameMapResult:
+    return FrameMapResult(FrameMap(value, (value, value), rows), name, 0.5, 10, {})
+
+
+def results_of(value: float | None) -> dict[str, ProtocolResult]:
+    return {
+        name: result_of(name, known, {})
+        for name, known in (("pyslowfast", value), ("mmaction2", 0.5))
+    }
 
 
 @pytest.mark.parametrize(
@@ -167,10 +181,12 @@ def test_causes_are_named_only_where_they_may_matter() -> None:
 
 def test_classes_are_compared_by_name_largest_difference_first() -> None:
     rows = {
-        "1": {"name": "answer phone", "AP": 0.7},
-        "2": {"name": "bend/bow (at the waist)", "AP": 0.1},
-        "3": {"name": "kiss", "AP": None},
-        "4": {"name": "cut", "AP": 0.3},
+        1: ClassResult("answer phone", 0.7, 1, 1),
+        2: ClassResult("bend/bow (at the waist)", 0.1, 1, 1),
+        3: ClassResult("kiss", None, 0, 1),
+        4: ClassResult("cut", 0.3, 1, 1),
     }
-    odd = find_odd_classes({"per_class": rows}, {**BEST.reference, "kiss": 0.4})
+    result = result_of("pyslowfast", 0.3, rows)
+    odd = find_odd_classes(result, {**BEST.reference, "kiss": 0.4})
+    assert find_odd_classes(Refusal("other rows"), BEST.reference) == []
     assert [name for name, _, _ in odd] == ["bend/bow (at the waist)", "answer phone"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,14 @@ def make_batch(clips: list[int]) -> ClipBatch:
     return ClipBatch(None, torch.stack(frames), torch.cat(rois), torch.cat(labels), keyframes)
 
 
+@dataclass(frozen=True)
+class ToyMetrics:
+    score: float
+
+    def to_log(self) -> dict[str, float | None]:
+        return {"mAP": self.score}
+
+
 def run(
     folder: Path,
     epochs: int,
@@ -103,7 +112,7 @@ def run(
     state: dict[str, Any] | None = None,
     frozen: bool = False,
     lr: float = 0.5,
-    evaluate: Callable[[nn.Module], dict[str, Any]] = lambda _: {"mAP": 0.5},
+    evaluate: Callable[[nn.Module], ToyMetrics] = lambda _: ToyMetrics(0.5),
     loader: ToyLoader | None = None,
     stop: StopRequest | None = None,
     saved: list[dict[str, Any]] | None = None,

@@ -12,6 +12,7 @@ from ava_det.config import Config, ConfigError, DataConfig, ModelConfig, load_co
 from ava_det.data.build import build_clip_reader, load_label_map_for
 from ava_det.detectors.registry import build_detector
 from ava_det.device.select import find_cudnn_fault, prepare_torch
+from ava_det.evaluation.metrics import ClassResult
 from ava_det.tasks.action_detection import compute_metrics
 from ava_det.tasks.run_folder import describe_environment
 from ava_det.tasks.splits import build_split
@@ -114,14 +115,9 @@ def test_excluded_keyframes_are_not_trained_on_but_left_to_the_protocol(tmp_path
     split = build_split(config, "val", CPU)
     assert [keyframe.timestamp for keyframe in split.keyframes] == [902, 903]
     found = compute_metrics([], split, {12: "stand", 14: "walk", 17: "carry"}, "activitynet-2019")
-    assert found["per_class"]["14"]["num_gt"] == 0
-    assert found["per_class"]["17"] | {"num_det": 0} == {
-        "name": "carry",
-        "AP": None,
-        "num_gt": 0,
-        "num_det": 0,
-    }
-    json.dumps(found, allow_nan=False)
+    assert found.result.per_class[14].num_gt == 0
+    assert found.result.per_class[17] == ClassResult("carry", None, 0, 0)
+    json.dumps(found.to_json(), allow_nan=False)
 
 
 def test_several_annotation_files_make_one_split(tmp_path: Path) -> None:
@@ -167,7 +163,8 @@ def test_without_annotations_the_box_file_says_which_keyframes(tmp_path: Path) -
     assert [(keyframe.timestamp, len(keyframe.boxes)) for keyframe in split.keyframes] == [(902, 1)]
     assert not split.is_labeled
     metrics = compute_metrics([], split, {12: "stand"}, "activitynet-2020")
-    assert metrics["mAP"] is None
+    assert metrics.score is None
+    assert metrics.to_json()["per_class"] == {"12": {"name": "stand", "AP": None, "num_gt": 0}}
     with pytest.raises(ConfigError, match=r"data\.test\.annotations"):
         build_split(config, "test", CPU, boxes="motion")
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ava_det.cli import reports_mistakes
 from ava_det.distributed import gather_objects, process_group, rank, rank_watch
 from ava_det.training.stop import Preempted, StopRequest
-from tests.support.toy import ToyLoader, run
+from tests.support.toy import ToyLoader, ToyMetrics, run
 
 CPU = torch.device("cpu")
 
@@ -79,9 +79,9 @@ def _train(folder: Path) -> int:
 def _score_what_was_saved(folder: Path) -> None:
     scored: dict[str, Tensor] = {}
 
-    def evaluate(model: nn.Module) -> dict[str, Any]:
+    def evaluate(model: nn.Module) -> ToyMetrics:
         scored.update(copy.deepcopy(model.state_dict()))
-        return {"mAP": 0.5}
+        return ToyMetrics(0.5)
 
     state = run(folder, 2, 2, evaluate=evaluate)
     first, second = gather_objects(scored)

@@ -18,7 +18,7 @@ from torch import nn
 from ava_det.training.log import JsonLog
 from ava_det.training.state import TrainingError
 from ava_det.training.stop import Preempted, StopRequest
-from tests.support.toy import ToyLoader, run
+from tests.support.toy import ToyLoader, ToyMetrics, run
 
 
 def assert_same(first: dict[str, Any], second: dict[str, Any]) -> None:
@@ -48,9 +48,9 @@ def test_any_checkpoint_leads_to_the_same_end(tmp_path: Path) -> None:
 def test_an_evaluation_that_was_due_is_made_up_for_and_never_twice(tmp_path: Path) -> None:
     scored: list[int] = []
 
-    def evaluate(_: nn.Module) -> dict[str, Any]:
+    def evaluate(_: nn.Module) -> ToyMetrics:
         scored.append(len(scored))
-        return {"mAP": 0.5}
+        return ToyMetrics(0.5)
 
     saved: list[dict[str, Any]] = []
     run(tmp_path, 2, 2, eval_every=1, saved=saved, evaluate=evaluate)
@@ -108,7 +108,7 @@ def test_a_signal_saves_after_its_step(tmp_path: Path, name: str, code: int) -> 
 
 
 def test_a_signal_during_an_evaluation_stops_at_once(tmp_path: Path) -> None:
-    def evaluate(_: nn.Module) -> dict[str, Any]:
+    def evaluate(_: nn.Module) -> ToyMetrics:
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("not reached")
 
