@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# A command that Ctrl-C meets where its argument says: the signal is sent to the process itself, so that no
-# test waits for a moment that may pass.
+# A command that Ctrl-C meets where its argument says: the signal is sent to the process itself, so
+# that no test waits for a moment that may pass.
 PROGRAM = """
 import os, signal, sys
 import ava_det.__main__ as program

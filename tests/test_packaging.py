@@ -118,7 +118,9 @@ def test_every_entry_point_is_a_function(installed: Path) -> None:
 
 
 def test_the_lowest_versions_are_the_bounds_of_setup_cfg() -> None:
-    """`make matrix` installs what setup.cfg promises; a Python newer than a release takes later ones."""
+    """`make matrix` installs what setup.cfg promises; a Python newer than a release takes later
+    ones.
+    """
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     wanted = [Requirement(line) for line in setup["options"]["install_requires"].split()]

@@ -176,7 +176,8 @@ def test_what_is_no_number_is_refused_by_name(
     torch.save({"state_dict": behind(prefix, faulty)}, tmp_path / "w.pt")
     model = build()
     before = model.state_dict()["head.projection.weight"].clone()
-    name = rf"w\.pt: {prefix}backbone\.slow\.res3\.blocks\.0\.a_bn\.running_var holds {kind} \(1 of \d+ values\)"
+    key = rf"{prefix}backbone\.slow\.res3\.blocks\.0\.a_bn\.running_var"
+    name = rf"w\.pt: {key} holds {kind} \(1 of \d+ values\)"
     with pytest.raises(WeightsError, match=name):
         load_weights(model, tmp_path / "w.pt")
     assert torch.equal(model.state_dict()["head.projection.weight"], before)

@@ -1,4 +1,6 @@
-"""Every published format, written from random tensors and read back exactly; and what does not fit."""
+"""Every published format, written from random tensors and read back exactly; and what does not
+fit.
+"""
 
 from __future__ import annotations
 

@@ -231,8 +231,8 @@ def test_a_missing_gpu_is_one_sentence(files: dict[str, Path], run_tool: RunTool
     code, _, err = run_tool("evaluate", *arguments(files, "--device", "cuda"))
     assert code == 2
     assert (
-        err
-        == "error: --device cuda: expected a CUDA device, found none that this torch build can use\n"
+        err == "error: --device cuda: expected a CUDA device, "
+        "found none that this torch build can use\n"
     )
 
 

@@ -1,4 +1,6 @@
-"""Training for long does not grow: memory of the process that trains and of those that read for it."""
+"""Training for long does not grow: memory of the process that trains and of those that read for
+it.
+"""
 
 from __future__ import annotations
 

@@ -140,7 +140,8 @@ def test_plot_tradeoff(
     table.write_text(
         ",".join(plot_tradeoff.COLUMNS)
         + "\nava_v2.1,ours,configs/synthetic/slowfast.yaml,,1,,19.0,18.5,a test"
-        + "\nkinetics400,theirs,,108,,ImageNet,72.1,,a paper\nkinetics400,unknown cost,,,,,70.0,,a paper\n"
+        + "\nkinetics400,theirs,,108,,ImageNet,72.1,,a paper\n"
+        "kinetics400,unknown cost,,,,,70.0,,a paper\n"
     )
     output = tmp_path / "pictures" / "tradeoff.png"
     assert plot_tradeoff.main(["--literature", str(table), "--output", str(output)]) == 0

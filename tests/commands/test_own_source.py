@@ -46,7 +46,10 @@ CASES: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
     "convert, a link": (convert.main, ["w.safetensors", "link.safetensors", "--config", CONFIG]),
     "evaluate": (score.main, [*FILES, "--json", "gt.csv"]),
     "evaluate, a link": (score.main, [*FILES, "--json", "link.csv"]),
-    "evaluate, compared": (score.main, [*FILES, "--compare", "boxes/train.csv", "--json", "boxes/train.csv"]),
+    "evaluate, compared": (
+        score.main,
+        [*FILES, "--compare", "boxes/train.csv", "--json", "boxes/train.csv"],
+    ),
     "detect": (detect.main, ["--videos", "videos", "--at", "gt.csv", "--output", "gt.csv"]),
     "detect, a video": (detect.main, ["--videos", "videos/v.mp4", "--output", "videos/v.mp4"]),
     "demo": (demo.main, ["--video", "videos/v.mp4", "--output", "videos/v.mp4"]),
@@ -67,9 +70,15 @@ CASES: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
     "transcode": (transcode.main, ["--videos", "videos", "--output", "videos", "--jobs", "1"]),
     "train_head": (
         train_head.main,
-        ["--config", CONFIG, "weights=head/checkpoints/last.pt", "output_dir=.", "data.label_map=map.pbtxt"],
+        [
+            "--config",
+            CONFIG,
+            "weights=head/checkpoints/last.pt",
+            "output_dir=.",
+            "data.label_map=map.pbtxt",
+        ],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,4 +1,6 @@
-"""Lists in configs and overrides, as people write them, and sentences for values that do not fit."""
+"""Lists in configs and overrides, as people write them, and sentences for values that do not
+fit.
+"""
 
 from __future__ import annotations
 

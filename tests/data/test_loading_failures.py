@@ -196,7 +196,10 @@ def test_a_killed_process_is_named() -> None:
     FakeReader.trouble = die
     loader, _ = make_loader(2)
     start = time.monotonic()
-    sentence = r"^a process that reads videos was killed while it read b\.mp4 around \d s \(pid \d+\); if memory"
+    sentence = (
+        r"^a process that reads videos was killed while it read b\.mp4 around \d s \(pid \d+\); "
+        "if memory"
+    )
     with pytest.raises(LoadingError, match=sentence):
         read_slowly(loader)
     assert time.monotonic() - start < 30

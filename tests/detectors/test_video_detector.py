@@ -1,4 +1,6 @@
-"""A person detector of one's own: what it must be, what it may give, and whose video it remembers."""
+"""A person detector of one's own: what it must be, what it may give, and whose video it
+remembers.
+"""
 
 from __future__ import annotations
 

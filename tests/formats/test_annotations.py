@@ -419,7 +419,10 @@ def test_exclusions(tmp_path: Path) -> None:
         load_excluded(save(tmp_path, "v,0902", "v,0903,x"))
 
 
-ITEMS = 'item {\n  name: "bend/bow (at the waist)"\n  id: 1\n}\nitem {\n  name: "talk to \\"them\\""\n  id: 79\n}\n'
+ITEMS = (
+    'item {\n  name: "bend/bow (at the waist)"\n  id: 1\n}\n'
+    'item {\n  name: "talk to \\"them\\""\n  id: 79\n}\n'
+)
 LABELS = 'label {\n  name: "crawl"\n  label_id: 2\n  label_type: PERSON_MOVEMENT\n}\n'
 
 

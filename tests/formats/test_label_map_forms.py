@@ -1,4 +1,6 @@
-"""Label maps in the forms people have: read where they mean one thing, else refused with the line."""
+"""Label maps in the forms people have: read where they mean one thing, else refused with the
+line.
+"""
 
 from __future__ import annotations
 

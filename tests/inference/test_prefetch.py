@@ -1,4 +1,6 @@
-"""An iterator in a thread: the same items, the same errors, and never further ahead than it may be."""
+"""An iterator in a thread: the same items, the same errors, and never further ahead than it may
+be.
+"""
 
 from __future__ import annotations
 

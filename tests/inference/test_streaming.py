@@ -120,7 +120,9 @@ def test_a_start_after_the_end_is_a_sentence(ramp: Path) -> None:
 
 
 def test_few_frames_wait_whatever_the_batch(ramp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With room for ten frames a batch of eight keyframes is cut short, and the result is the same."""
+    """With room for ten frames a batch of eight keyframes is cut short, and the result is the
+    same.
+    """
     frame_bytes = WIDTH * HEIGHT * 3 // 2
     monkeypatch.setattr(inference, "WAITING_BYTES", 10 * frame_bytes)
     most = 0

@@ -1,4 +1,6 @@
-"""Names of actions: numbers keep their ids, and what nobody may have meant is said with its line."""
+"""Names of actions: numbers keep their ids, and what nobody may have meant is said with its
+line.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The long-term feature bank head: MMAction2's outputs, and what the bank may and may not change."""
+"""The long-term feature bank head: MMAction2's outputs, and what the bank may and may not
+change.
+"""
 
 from __future__ import annotations
 

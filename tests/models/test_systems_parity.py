@@ -1,7 +1,7 @@
 """Outputs of the networks that SlowFast is compared with, from their authors' names and weights.
 
-tests/assets/parity_systems holds names, shapes and logits of public implementations that were filled
-by the rule of tests/support/parity.py and run on its normal noise.
+tests/assets/parity_systems holds names, shapes and logits of public implementations that were
+filled by the rule of tests/support/parity.py and run on its normal noise.
 """
 
 from __future__ import annotations

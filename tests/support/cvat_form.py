@@ -107,7 +107,8 @@ def box(
         for name, value in zip(("xtl", "ytl", "xbr", "ybr"), corners, strict=True)
     )
     lines = [
-        f'    <box frame="{frame}" keyframe="{keyframe}" outside="{outside}" occluded="{occluded}" {sides}'
+        f'    <box frame="{frame}" keyframe="{keyframe}" outside="{outside}" '
+        f'occluded="{occluded}" {sides}'
         f'{extra} z_order="0">'
     ]
     for name, value in (attributes or {}).items():

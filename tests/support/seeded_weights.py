@@ -42,7 +42,9 @@ PERSON_BIAS = 5.0  # of class 0, so that there are persons among the boxes
 
 
 def fill(model: nn.Module) -> None:
-    """Gives every parameter and buffer of a network the value of the rule; pixel statistics stay."""
+    """Gives every parameter and buffer of a network the value of the rule; pixel statistics
+    stay.
+    """
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             if not name.startswith("pixel_"):

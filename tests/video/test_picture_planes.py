@@ -1,4 +1,6 @@
-"""Frames as planes: what the decoder gave where that can be, and the same picture where it cannot."""
+"""Frames as planes: what the decoder gave where that can be, and the same picture where it
+cannot.
+"""
 
 from __future__ import annotations
 

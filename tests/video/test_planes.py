@@ -21,7 +21,9 @@ FFMPEG = {BT601: Colorspace.ITU601, BT709: Colorspace.ITU709}
 
 
 def make_blocks(height: int, width: int) -> np.ndarray:
-    """Random colors, each two pixels wide and high, so that planes of half the size lose nothing."""
+    """Random colors, each two pixels wide and high, so that planes of half the size lose
+    nothing.
+    """
     blocks = np.random.default_rng(0).integers(
         0, 256, (-(-height // 2), -(-width // 2), 3), dtype=np.uint8
     )

@@ -1,4 +1,6 @@
-"""Clocks that start again, jump or are missing: every frame is there, once, at a moment of its own."""
+"""Clocks that start again, jump or are missing: every frame is there, once, at a moment of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ WITH_B = {"g": "25", "bf": "3"}
 def write_part(
     path: Path, first: int, count: int, begin: float = 0.0, codec: str = "libx264"
 ) -> bytes:
-    """A recording of `count` frames from number `first` on, whose clock begins at `begin` seconds."""
+    """A recording of `count` frames from number `first` on, whose clock begins at `begin`
+    seconds.
+    """
     rate = FPS
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
@@ -60,10 +64,17 @@ def check_numbers(path: Path, count: int) -> VideoReader:
     return reader
 
 
-@pytest.mark.parametrize(("begin", "suffix", "codec"), [
-    ((0.0, 0.0), "ts", "libx264"), ((0.0, 500.0), "ts", "libx264"), ((500.0, 0.0), "ts", "libx264"),
-    ((0.0, 0.0, 0.0), "mpg", "mpeg2video"), ((0.0, 0.0), "mkv", "libx264"), ((0.0, 0.0), "webm", "libvpx"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("begin", "suffix", "codec"),
+    [
+        ((0.0, 0.0), "ts", "libx264"),
+        ((0.0, 500.0), "ts", "libx264"),
+        ((500.0, 0.0), "ts", "libx264"),
+        ((0.0, 0.0, 0.0), "mpg", "mpeg2video"),
+        ((0.0, 0.0), "mkv", "libx264"),
+        ((0.0, 0.0), "webm", "libvpx"),
+    ],
+)
 def test_joined_recordings_go_on_over_the_join(
     tmp_path: Path, begin: tuple[float, ...], suffix: str, codec: str
 ) -> None:
@@ -103,7 +114,9 @@ def test_a_recording_of_one_part_is_read_as_before(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["avi", "h264", "mp4"])
 def test_frames_without_times_of_their_own_keep_their_order(tmp_path: Path, suffix: str) -> None:
-    """An AVI has no presentation times; a copy of it has made up ones; a raw stream has none at all."""
+    """An AVI has no presentation times; a copy of it has made up ones; a raw stream has none at
+    all.
+    """
     path = tmp_path / f"video.{'h264' if suffix == 'h264' else 'avi'}"
     write_part(path, 0, 60)
     if suffix == "mp4":

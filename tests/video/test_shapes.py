@@ -1,4 +1,6 @@
-"""Pixels that are not square, and sizes that change: what is seen, shown and drawn has the shape of the scene."""
+"""Pixels that are not square, and sizes that change: what is seen, shown and drawn has the shape of
+the scene.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +107,9 @@ def test_boxes_are_placed_on_the_pictures_that_are_read(tmp_path: Path) -> None:
 
 
 def write_changing(path: Path, sizes: list[tuple[int, int]]) -> None:
-    """VP8, each size for five frames: what WebRTC sends when the line gets worse or a phone is turned."""
+    """VP8, each size for five frames: what WebRTC sends when the line gets worse or a phone is
+    turned.
+    """
     with av.open(str(path), "w") as container:
         packets: list[av.Packet] = []
         for part, size in enumerate(sizes):

@@ -1,4 +1,6 @@
-"""What becomes of the sound of a video beside an overlay: copied, encoded again, or named as lost."""
+"""What becomes of the sound of a video beside an overlay: copied, encoded again, or named as
+lost.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def overlay(source: Path, target: Path, start: float = 0.0) -> str | None:
 
 
 def listen(path: Path) -> tuple[str, float, float, float]:
-    """Codec, seconds of samples, the end of the last one, and the loudest frequency of the middle."""
+    """Codec, seconds of samples, the end of the last one, and the loudest frequency of the
+    middle.
+    """
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
         name, rate = stream.codec_context.codec.canonical_name, stream.rate

@@ -1,4 +1,6 @@
-"""HDR made SDR: known lights, the table against the formula, and files of the standard range left alone."""
+"""HDR made SDR: known lights, the table against the formula, and files of the standard range left
+alone.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def show(gray: float, transfer: int) -> float:
 
 
 def test_known_grays() -> None:
-    """Below the knee light stays what it is, relative to a white of 203 cd/m2; the peak becomes white."""
+    """Below the knee light stays what it is, relative to a white of 203 cd/m2; the peak becomes
+    white.
+    """
     for light in (1.0, 10.0, 50.0):
         assert show(code_pq(light), PQ) == pytest.approx((light / 203) ** (1 / 2.4), abs=2e-3)
     assert show(code_pq(1000), PQ) == pytest.approx(1, abs=1e-3)

@@ -1,4 +1,6 @@
-"""The files of the dataset: same options, same bytes; safe to run twice; AVA's format; real H.264."""
+"""The files of the dataset: same options, same bytes; safe to run twice; AVA's format; real
+H.264.
+"""
 
 from __future__ import annotations
 

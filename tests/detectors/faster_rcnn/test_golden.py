@@ -48,7 +48,9 @@ def is_golden(name: str, results: Results) -> bool:
 def has_all(
     boxes: np.ndarray, scores: np.ndarray, wanted: np.ndarray, wanted_scores: np.ndarray
 ) -> bool:
-    """Whether each wanted box is there with its score, and the best scores are these and no others."""
+    """Whether each wanted box is there with its score, and the best scores are these and no
+    others.
+    """
     near = np.abs(boxes[:, None] - wanted).max(axis=2) < 5e-3
     near &= np.abs(scores[:, None] - wanted_scores) < 5e-5
     return bool(near.any(axis=0).all()) and np.allclose(
