@@ -30,7 +30,7 @@ from ava_det.tasks.lr_rule import describe_lr_mismatch
 from ava_det.tasks.recipe import build_optimizer, build_schedule
 from ava_det.tasks.run_folder import RunFolder
 from ava_det.training.interval import DivergedError
-from ava_det.training.log import ConsoleLog, JsonLog, Logs, TensorBoardLog
+from ava_det.training.log import SCORES, ConsoleLog, JsonLog, Logs, TensorBoardLog
 from ava_det.training.loop import Hooks, LoopSettings, Result, train
 from ava_det.training.loss import TaskLoss
 from ava_det.training.state import TrainingError
@@ -266,7 +266,7 @@ def prepare_log(folder: RunFolder, state: dict[str, Any] | None) -> Logs:
 def draw_log(folder: RunFolder) -> None:
     """Draws curves.png, or prints a sentence where matplotlib is missing."""
     try:
-        draw_curves(folder.log, folder.path / "curves.png")
+        draw_curves(folder.log, folder.path / "curves.png", SCORES)
     except ImportError:
         print(
             f"no curves.png was drawn in {folder.path}: pip install 'ava_det[report]' brings "

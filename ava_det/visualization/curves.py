@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ava_det.files import atomic_path
 
-# the number of an evaluation that says how good the model is -> its name in the picture
-SCORES = {"mAP": "frame mAP", "top1": "top-1", "AP": "person AP"}
 
-
-def draw_curves(log: str | Path, path: str | Path) -> None:
+def draw_curves(log: str | Path, path: str | Path, scores: Mapping[str, str]) -> None:
     """Draws the curves of a run over its epochs, as a PNG.
 
-    They are the loss, the learning rate, the speed with the share of waiting for data, and mAP,
-    top-1 or a person detector's AP.
+    They are the loss, the learning rate, the speed with the share of waiting for data, and how good
+    the model is.
 
     Args:
         log: The lines that a run wrote, log.jsonl.
         path: The PNG file.
+        scores: Keys of lines that say how good the model is -> their names for people.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -30,7 +28,7 @@ def draw_curves(log: str | Path, path: str | Path) -> None:
 
     lines = [json.loads(text) for text in Path(log).read_text(encoding="utf-8").splitlines()]
     steps = [line for line in lines if "loss" in line]
-    scores = [line for line in lines if set(SCORES) & set(line)]
+    evaluations = [line for line in lines if set(scores) & set(line)]
     figure = Figure((11, 6.5), layout="constrained")
     panels = figure.subplots(2, 2)
     for axes, name, heading in zip(
@@ -47,9 +45,11 @@ def draw_curves(log: str | Path, path: str | Path) -> None:
     waiting = panels[1, 0].twinx()
     waiting.plot(*_curve(steps, "data_wait"), "C1", linewidth=1)
     waiting.set(ylim=(0, 1), ylabel="share of waiting for data")
-    key = next((key for key in SCORES if scores and key in scores[0]), "mAP")
-    panels[1, 1].plot(*_curve(scores, key), "o-")
-    panels[1, 1].set(title=f"{SCORES[key]} on data.val", xlabel="epoch", ylim=(0, 1))
+    for key, name in scores.items():
+        if evaluations and key in evaluations[0]:
+            panels[1, 1].plot(*_curve(evaluations, key), "o-")
+            panels[1, 1].set(title=f"{name} on data.val")
+    panels[1, 1].set(xlabel="epoch", ylim=(0, 1))
     panels[1, 1].grid(alpha=0.3)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
