@@ -33,6 +33,7 @@ _BACKBONES: dict[str, str] = {
     "eco": r"backbone\.volume\.res3a",
     "artnet": r"backbone\.res2a\.",
     "two_stream_cnn": r"backbone\.conv5\.weight",
+    "vit": r"backbone\.patch_embed\.weight",
 }
 
 
@@ -73,7 +74,8 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     facts: dict[str, object] = {}
     for family, mark in _BACKBONES.items():
         if any(re.match(mark, name) for name in tensors):
-            return {"model.backbone": family} | _describe_head(tensors)
+            sizes = _describe_vit(tensors) if family == "vit" else {}
+            return {"model.backbone": family} | sizes | _describe_head(tensors)
     if first is None or first.ndim != 5:
         return {}
     if slow is not None and fast is not None:
@@ -94,6 +96,20 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
         {int(m[1]) for name in tensors if (m := re.match(non_local, name))}
     )
     return facts | _describe_head(tensors)
+
+
+def _describe_vit(tensors: Mapping[str, Tensor]) -> dict[str, object]:
+    patches = tensors["backbone.patch_embed.weight"]
+    blocks = {m[1] for name in tensors if (m := re.match(r"backbone\.blocks\.(\d+)\.", name))}
+    facts: dict[str, object] = {
+        "model.vit.width": len(patches),
+        "model.vit.depth": len(blocks),
+        "model.vit.tubelet": patches.shape[2],
+    }
+    table = tensors.get("backbone.position_table")
+    if table is not None and table.ndim == 3:
+        facts["model.num_slow_frames"] = table.shape[1] // 14**2 * patches.shape[2]
+    return facts
 
 
 def _describe_head(tensors: Mapping[str, Tensor]) -> dict[str, object]:

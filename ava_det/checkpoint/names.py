@@ -25,6 +25,7 @@ from ava_det.checkpoint.eco_names import ECO
 from ava_det.checkpoint.inception_names import INCEPTION_SOURCES
 from ava_det.checkpoint.r2plus1d_names import R2PLUS1D_SOURCES
 from ava_det.checkpoint.translation import SKIP, Source, Table
+from ava_det.checkpoint.vit_names import hub_videomae, mmaction2_videomae, videomae
 
 
 def detect_source(names: Iterable[str]) -> str:
@@ -235,6 +236,7 @@ def _mmaction2() -> Table:
         return f"{pathway(prefix)}.res{int(layer) + 1}.blocks.{index}.{name}.{rest}"
 
     return [
+        *mmaction2_videomae(),
         (
             r"backbone\.(slow_path\.|fast_path\.)?conv1\.(conv|bn)\.(.+)",
             lambda m: f"{pathway(m[1])}.stem.{m[2]}.{m[3]}",
@@ -297,11 +299,19 @@ SOURCES: dict[str, Source] = {
     "pytorchvideo": Source(
         r"(model\.)?blocks\.0\.(multipathway_blocks|conv|norm)\.", _pytorchvideo
     ),
-    "mmaction2": Source(r"backbone\.((slow|fast)_path\.)?conv1\.conv\.", lambda _: _mmaction2()),
     "eco": ECO,
     "artnet": ARTNET,
+    "mmaction2": Source(
+        r"backbone\.((slow|fast)_path\.)?conv1\.conv\.|backbone\.patch_embed\.projection\.",
+        lambda _: _mmaction2(),
+    ),
     "imagenet": Source(r"layer1\.0\.conv1\.weight", lambda _: _imagenet()),
-    "ava_det": Source(r"backbone\.(slow|fast)\.", lambda _: []),
+    "ava_det": Source(r"backbone\.(slow|fast)\.|backbone\.patch_embed\.weight", lambda _: []),
+    # behind ours and MMAction2's, which have the same names with a prefix
+    "videomae": Source(r"blocks\.\d+\.attn\.q_bias", lambda _: videomae()),
+    "hub": Source(
+        r"(videomae\.)?embeddings\.patch_embeddings\.projection\.", lambda _: hub_videomae()
+    ),
     "detectron2": Source(
         r"backbone\.(bottom_up\.|fpn_|stem\.|res\d\.)|proposal_generator\.|roi_heads\.",
         lambda _: _detectron2(),

@@ -10,12 +10,21 @@ class PublishedWeights:
     """Describes published weights.
 
     Attributes:
-        url: Where they are; None where the model is published and its weights are not.
+        url: Where they are; None where the model is published and its weights are not, or where
+            they are to be fetched by hand.
         license: Under which license.
+        page: Where they are fetched by hand, with the name they then have; None for others.
+        file: The name of the file that is fetched by hand.
+        mean_ap: Frame mAP of a detector on AVA v2.2, in percent, as its authors report it.
+        commercial: Whether the license permits commercial use.
     """
 
     url: str | None
     license: str
+    page: str | None = None
+    file: str | None = None
+    mean_ap: float | None = None
+    commercial: bool = True
 
 
 _STATED = ", as stated for the repository that publishes them"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ava_det.checkpoint.names import find_prefix, rename
+from ava_det.checkpoint.translation import join_parts
 
 # where projects keep the network; an average of the weights over training is taken where nothing
 # else is there
@@ -75,7 +76,7 @@ def find_state_dict(content: Mapping[str, Any]) -> StateDict:
     inside, beside = _split_entries(entries, prefix, source)
     ours = rename(inside, source)
     require_finite({inside[name]: entries[inside[name]] for name in ours})
-    tensors = {new: entries[inside[name]] for name, new in ours.items()}
+    tensors = join_parts({new: entries[inside[name]] for name, new in ours.items()})
     place = f"{container!r}" if container else ""
     if prefix:
         place += f"{' ' if place else ''}behind {prefix!r}"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
+
+import torch
+from torch import Tensor
 
 Replacement = str | Callable[[re.Match[str]], str]
 # (pattern, replacement): the first pattern that matches a whole name wins.
@@ -23,3 +26,20 @@ class Source(NamedTuple):
 
     mark: str
     make_table: Callable[[list[str]], Table]
+
+
+def join_parts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Joins entries whose names end in [0], [1], ..., one after another along the first dimension.
+
+    Some projects keep in several entries what is one of ours.
+    """
+    joined: dict[str, Tensor] = {}
+    parts: dict[str, dict[int, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if match := re.fullmatch(r"(.+)\[(\d+)\]", name):
+            parts.setdefault(match[1], {})[int(match[2])] = tensor
+        else:
+            joined[name] = tensor
+    for name, found in parts.items():
+        joined[name] = torch.cat([found[number] for number in sorted(found)])
+    return joined

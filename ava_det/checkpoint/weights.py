@@ -150,6 +150,9 @@ def copy_weights(
     fitted, report = _match(found.tensors, targets, found.source)
     report.place = found.place
     report.beside = found.beside
+    if "head" in allow_missing and "head.norm.weight" in found.tensors:
+        # a classifier's norm follows the mean over all tokens; the detector's own starts anew
+        allow_missing = (*allow_missing, "backbone.norm")
     problems = [
         name
         for name in (*report.missing, *report.unexpected, *report.wrong_shape)
@@ -198,8 +201,9 @@ def _match(
     has_background = source == "mmaction2" and _has_background(tensors, targets)
     for name, target in targets.items():
         if name not in tensors:
-            # A count that only matters to BN without momentum, and that some formats do not carry.
-            if not name.endswith(".num_batches_tracked"):
+            # A count that only matters to BN without momentum and a table that is computed, which
+            # some formats do not carry.
+            if not name.endswith((".num_batches_tracked", ".position_table")):
                 report.missing.append(name)
             continue
         drops = has_background and name.startswith("head.projection.")

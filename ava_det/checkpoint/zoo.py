@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from ava_det.checkpoint.files import WeightsError
 from ava_det.checkpoint.published import COMPARED_SYSTEMS, PublishedWeights
+from ava_det.checkpoint.published_transformers import SEEN_BY_TRANSFORMERS, VIDEO_TRANSFORMERS
 from ava_det.files import atomic_path, suggest_file
 
 _FACEBOOK = "https://dl.fbaipublicfiles.com"
@@ -142,6 +143,7 @@ ZOO: dict[str, PublishedWeights] = {
         "torchvision/resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
     }.items()
 } | COMPARED_SYSTEMS
+ZOO |= VIDEO_TRANSFORMERS
 
 
 # The frames and boxes each project's detectors were trained on, as keys of `data` in a config: on
@@ -153,6 +155,7 @@ _SEEN_BY_PYSLOWFAST: dict[str, object] = {
     "box_arithmetic": "pyslowfast",
     "mean": [0.45, 0.45, 0.45],
     "std": [0.225, 0.225, 0.225],
+    "clip_shift": 0,
 }
 SEEN_BY_DETECTORS: dict[str, dict[str, object]] = {
     "pyslowfast": _SEEN_BY_PYSLOWFAST,
@@ -164,7 +167,9 @@ SEEN_BY_DETECTORS: dict[str, dict[str, object]] = {
         "box_arithmetic": "exact",
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
+        "clip_shift": 0,
     },
+    **SEEN_BY_TRANSFORMERS,
 }
 
 
@@ -200,7 +205,16 @@ def resolve_weights(name_or_path: str | Path) -> Path:
         near = difflib.get_close_matches(name, ZOO, n=1)
         hint = f" (did you mean {near[0]}?)" if near else suggest_file(name)
         raise WeightsError(f"{name}: no such weights file, and no such name in MODEL_ZOO.md{hint}")
-    url = ZOO[name].url
+    published = ZOO[name]
+    url = published.url
+    if published.page is not None:
+        target = cache_folder() / name.rpartition("/")[0] / str(published.file)
+        if target.is_file():
+            return target
+        raise WeightsError(
+            f"{name}: expected {target}, fetched by hand from {published.page}; "
+            f"license: {published.license}"
+        )
     if url is None:
         raise WeightsError(
             f"{name}: its authors published the recipe and the result but no weights"

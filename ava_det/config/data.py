@@ -68,7 +68,11 @@ class DataConfig:
     # YUV to RGB: tagged, as each file says, or bt601 for all, as published weights were trained
     frame_colour: str = "tagged"
     # exact, or pyslowfast: the rounding of boxes that its weights were trained with
+    # or videomae_ad: its clipping and its margin around each box
     box_arithmetic: str = "exact"
+    # ticks by which a clip's frames come later than around the keyframe: 1 for the weights of
+    # VideoMAE-AD, 3 for those of UMT
+    clip_shift: int = 0
     mean: list[float] = field(default_factory=lambda: [0.45, 0.45, 0.45])  # of RGB / 255
     std: list[float] = field(default_factory=lambda: [0.225, 0.225, 0.225])  # of RGB / 255
     # order of the colors that the network sees: rgb, or bgr for weights from Caffe
@@ -97,7 +101,7 @@ class DataConfig:
         check.require_one_of("frame_grid", ("seconds", "pyslowfast", "mmaction2"))
         check.require_one_of("frame_colour", ("tagged", "bt601"))
         check.require_one_of("channel_order", ("rgb", "bgr"))
-        check.require_one_of("box_arithmetic", ("exact", "pyslowfast"))
+        check.require_one_of("box_arithmetic", ("exact", "pyslowfast", "videomae_ad"))
         check.require_one_of("ava_version", ("2.1", "2.2"))
         fits = self.frame_grid == "seconds" or self.clip_fps == 30
         check.require("clip_fps", fits, f"30, of which data.frame_grid {self.frame_grid} is made")

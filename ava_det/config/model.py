@@ -14,6 +14,7 @@ from ava_det.config.backbones import (
 from ava_det.config.checks import KeyChecks
 from ava_det.config.long_term import LongTermConfig
 from ava_det.config.networks import BLOCKS_PER_STAGE, FAMILIES, LATERALS
+from ava_det.config.vit import VitConfig
 
 _POSITIVE_WHOLE_KEYS = (
     "width",
@@ -36,7 +37,7 @@ class ModelConfig:
     """
 
     # slowfast, slow_only, fast_only, i3d (a ResNet); i3d_inception, s3d, r2plus1d, eco, artnet,
-    # two_stream_cnn
+    # two_stream_cnn, vit
     backbone: str = "slowfast"
     # bottleneck blocks a stage: 14 = 1-1-1-1, 26 = 2-2-2-2, 50 = 3-4-6-3, 101 = 3-4-23-3
     depth: int = 50
@@ -67,6 +68,7 @@ class ModelConfig:
     dropout: float = 0.5  # before the last layer, in training
     zero_init_last_gamma: bool = True  # false for very shallow networks and short schedules
     temporal_difference_init: bool = False  # half of the temporal filters see only change at first
+    vit: VitConfig = field(default_factory=VitConfig)
     long_term: LongTermConfig = field(default_factory=LongTermConfig)
     # the sections of other families
     i3d_inception: I3DInceptionConfig = field(default_factory=I3DInceptionConfig)
@@ -97,6 +99,9 @@ class ModelConfig:
         self._check_pathways(check)
         self.non_local_res4 = list(self.non_local_res4)
         self.non_local_pool = list(self.non_local_pool)
+        if self.backbone == "vit":
+            fits = self.num_slow_frames % self.vit.tubelet == 0
+            check.require("num_slow_frames", fits, f"a multiple of the tubelet {self.vit.tubelet}")
         three = len(self.non_local_pool) == 3
         check.require("non_local_pool", three, "three numbers (T, H, W)")
         self._check_long_term(check)

@@ -27,6 +27,7 @@ BACKBONES = ("slowfast", "slow_only", "fast_only", "i3d")
 # One line a family. The section `model.<name>` holds what is its own, and models/build.py says
 # which class it becomes.
 FAMILIES: dict[str, Family] = {
+    "vit": Family(),
     "slowfast": Family(("slow", "fast")),
     "slow_only": Family(),
     "fast_only": Family(("fast",)),

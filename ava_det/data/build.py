@@ -19,7 +19,13 @@ def build_clip_reader(config: Config) -> ClipReader:
     """Builds the reader of the frames that the network of this config needs around a keyframe."""
     model = config.model
     data = config.data
-    seen = data.frame_grid, data.grid_start_second, data.frame_colour, data.box_arithmetic
+    seen = (
+        data.frame_grid,
+        data.grid_start_second,
+        data.frame_colour,
+        data.box_arithmetic,
+        data.clip_shift,
+    )
     clips = FAMILIES[model.backbone].clips
     if "fast" not in clips:
         every = np.arange(model.num_slow_frames)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ava_det.boxes import place_as_pyslowfast
+from ava_det.boxes import place_as_pyslowfast, place_as_videomae_ad
 from ava_det.data.sampling import (
     EXTRACTED_GRIDS,
     GridOrigin,
@@ -36,7 +36,9 @@ class ClipReader:
             cut movies at `grid_start_second` and wrote 30 pictures a second.
         grid_start_second: Annotation time, in seconds, at which movies were cut.
         frame_colour: "tagged" or "bt601", as for `FrameReader.read`.
-        box_arithmetic: "exact", or "pyslowfast" for its rounding of boxes (`place_boxes`).
+        box_arithmetic: "exact", "pyslowfast" for its rounding of boxes, or "videomae_ad" for its
+            margin around them (`place_boxes`).
+        clip_shift: Ticks by which the frames come later.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class ClipReader:
         grid_start_second: float = 900.0,
         frame_colour: str = TAGGED,
         box_arithmetic: str = "exact",
+        clip_shift: int = 0,
     ):
         self.num_frames = num_frames
         self.stride = stride
@@ -60,6 +63,7 @@ class ClipReader:
         self.grid_start_second = grid_start_second
         self.frame_colour = frame_colour
         self.box_arithmetic = box_arithmetic
+        self.clip_shift = clip_shift
         self._origins: dict[Path, GridOrigin] = {}
 
     def read_frames(
@@ -78,12 +82,13 @@ class ClipReader:
         Raises:
             VideoError: The keyframe or the video is outside the grid, or the frames cannot be read.
         """
+        center = timestamp + self.clip_shift / self.clip_fps
         if self.frame_grid in EXTRACTED_GRIDS:
             origin = self._grid_origin(reader, timestamp)
             grid = self.frame_grid, origin, self.grid_start_second
-            exact = compute_grid_moments(*grid, timestamp, self.num_frames, self.stride)
+            exact = compute_grid_moments(*grid, center, self.num_frames, self.stride)
             return reader.read_at_or_after(exact, short_side, self.frame_colour)
-        moments = compute_clip_seconds(timestamp, self.num_frames, self.stride, self.clip_fps)
+        moments = compute_clip_seconds(center, self.num_frames, self.stride, self.clip_fps)
         return reader.read(moments, short_side, self.frame_colour)
 
     def find_size(self, reader: FrameReader) -> tuple[int, int]:
@@ -112,9 +117,10 @@ class ClipReader:
         """
         if self.box_arithmetic == "exact":
             return boxes
-        return place_as_pyslowfast(
-            boxes, width, height, *compute_resized_size(width, height, short_side)
-        )
+        size = compute_resized_size(width, height, short_side)
+        if self.box_arithmetic == "videomae_ad":
+            return place_as_videomae_ad(boxes, *size)
+        return place_as_pyslowfast(boxes, width, height, *size)
 
     def _grid_origin(self, reader: FrameReader, timestamp: float) -> GridOrigin:
         """Returns the grid's origin in this video, which is kept for later readers of it."""

@@ -23,7 +23,13 @@ from ava_det.models.inference_form import optimize_for_inference
 logger = logging.getLogger("ava_det")
 
 # Keys of `model` without effect once a network is trained.
-ONLY_OF_TRAINING = {"dropout", "zero_init_last_gamma", "temporal_difference_init"}
+ONLY_OF_TRAINING = {
+    "dropout",
+    "zero_init_last_gamma",
+    "temporal_difference_init",
+    "drop_path",
+    "checkpoint_activations",
+}
 
 
 def load_trained_model(
@@ -106,11 +112,18 @@ def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) 
     for section, key in keys:
         expected = exported.get(section, {}).get(key, defaults[section][key])
         received = settings[section][key]
-        if received != expected:
+        if _without_training(received) != _without_training(expected):
             raise ConfigError(
                 f"{section}.{key}: expected {expected!r}, as {path} was exported with, "
                 f"received {received!r}"
             )
+
+
+def _without_training(value: Any) -> Any:
+    """Leaves out of a family's section what has no effect once a network is trained."""
+    if not isinstance(value, dict):
+        return value
+    return {key: inner for key, inner in value.items() if key not in ONLY_OF_TRAINING}
 
 
 def describe_unlike_input(

@@ -15,12 +15,14 @@ class Backbone(nn.Module):
             mean in the network's own classification head; None where the mean is all.
         left_out: Parts of the whole network that this form of it does not have; weights of the
             whole network may have them.
+        norm_in_head: Whether a LayerNorm follows the mean in that head.
     """
 
     out_channels: list[int]
     feature_stride: int
     pool_window: tuple[int, int, int] | None = None
     left_out: tuple[str, ...] = ()
+    norm_in_head: bool = False
 
 
 class SingleStreamBackbone(Backbone):

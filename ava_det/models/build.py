@@ -22,6 +22,7 @@ from ava_det.models.s3d import S3D
 from ava_det.models.slowfast import SlowFast
 from ava_det.models.tail_detector import TailDetector
 from ava_det.models.two_stream_cnn import build_two_stream_cnn
+from ava_det.models.vit import VideoTransformer
 
 
 def build_model(config: Config) -> nn.Module:
@@ -39,6 +40,7 @@ def build_model(config: Config) -> nn.Module:
             model.num_classes,
             dropout=model.dropout,
             window=backbone.pool_window,
+            norm=backbone.norm_in_head,
         )
         return ActionClassifier(backbone, head)
     if model.long_term.is_used:
@@ -56,6 +58,21 @@ def build_model(config: Config) -> nn.Module:
         hidden_layer=model.roi_hidden_layer,
     )
     return ActionDetector(backbone, roi_head) if tail is None else TailDetector(tail, roi_head)
+
+
+def _build_vit(model: ModelConfig) -> Backbone:
+    vit = model.vit
+    return VideoTransformer(
+        vit.width,
+        vit.depth,
+        vit.heads,
+        num_frames=model.num_slow_frames,
+        tubelet=vit.tubelet,
+        border=vit.border,
+        final_norm=model.head == "roi",
+        drop_path=vit.drop_path,
+        checkpoint_activations=vit.checkpoint_activations,
+    )
 
 
 def _build_slowfast(model: ModelConfig) -> Backbone:
@@ -141,6 +158,7 @@ def _build_r2plus1d(model: ModelConfig) -> Backbone:
 
 # The backbone of each family of `config.networks.FAMILIES`, from the section `model`.
 BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
+    "vit": _build_vit,
     "slowfast": _build_slowfast,
     "slow_only": _build_slowfast,
     "fast_only": _build_slowfast,

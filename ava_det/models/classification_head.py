@@ -24,6 +24,7 @@ class ClassificationHead(nn.Module):
         window: (time, height, width) of an average pool of stride 1 before the global one, cut to
             the size of the features. Where they are larger than the window, cells at the border
             count less than those inside; Inception networks are scored so.
+        norm: Whether a LayerNorm comes between the pool and the dropout, as in VideoMAE.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class ClassificationHead(nn.Module):
         *,
         dropout: float = 0.5,
         window: tuple[int, int, int] | None = None,
+        norm: bool = False,
     ) -> None:
         super().__init__()
         self.window = window
+        self.norm = nn.LayerNorm(sum(in_channels), eps=1e-6) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(sum(in_channels), num_classes)
         nn.init.normal_(self.projection.weight, std=0.01)
@@ -45,7 +48,8 @@ class ClassificationHead(nn.Module):
         """Returns logits [B, num_classes]. features: a tensor [B, C_i, T_i, h, w] per pathway."""
         with full_precision(features[0]):
             pooled = torch.cat([self._pool(feature.float()) for feature in features], dim=1)
-            return self.projection(self.dropout(pooled.to(self.projection.weight.dtype)))
+            vectors = self.norm(pooled.to(self.projection.weight.dtype))
+            return self.projection(self.dropout(vectors))
 
     def _pool(self, feature: Tensor) -> Tensor:
         """Pools a float32 map [B, C, T, h, w] to [B, C]."""

@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 from torchvision.ops import StochasticDepth
 
-from ava_det.models.backbone import Backbone
+from ava_det.models.backbone import SingleStreamBackbone
 
 PATCH = 16  # pixels of a side of a tubelet
 TABLE_SIDE = 14  # rows and columns of the position table: patches of 224 x 224 pixels
@@ -103,7 +103,7 @@ class Block(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
-class VideoTransformer(Backbone):
+class VideoTransformer(SingleStreamBackbone):
     """Computes the features of a video ViT, for the RoI head or for classification.
 
     Args:
@@ -115,15 +115,11 @@ class VideoTransformer(Backbone):
         border: What happens to sides that are no multiple of 16 pixels. "cut" leaves out the rest
             at the right and below (MMAction2), "pad" adds zeros there (the others). It moves the
             logits by a quarter of their deviation, so it belongs to the weights.
-        final_norm: Whether a LayerNorm ends the network. Kinetics weights have theirs after the
-            mean over all tokens, in the head.
+        final_norm: Whether a LayerNorm ends the network. Classifiers have theirs after the mean
+            over all tokens, in the head.
         drop_path: Of the last block; it rises linearly from 0 at the first.
         checkpoint_activations: Whether training computes the inside of each block twice instead of
             keeping it: about a third slower, and memory no longer grows with what blocks hold.
-
-    Attributes:
-        out_channels: [C].
-        feature_stride: Clip pixels per feature cell.
 
     Raises:
         ValueError: The heads do not divide the width, or the tubelet the frames.
@@ -153,6 +149,7 @@ class VideoTransformer(Backbone):
             raise ValueError(f"border is {border!r}, expected cut or pad")
         self.num_frames = num_frames
         self.border = border
+        self.norm_in_head = not final_norm
         self.checkpoint_activations = checkpoint_activations
         self.out_channels = [width]
         self.feature_stride = PATCH
@@ -161,7 +158,7 @@ class VideoTransformer(Backbone):
         table = make_position_table(num_frames // tubelet * TABLE_SIDE**2, width)
         self.register_buffer("position_table", table[None])
         rates = [drop_path * index / max(depth - 1, 1) for index in range(depth)]
-        self.blocks = nn.ModuleList(Block(width, num_heads, rate) for rate in rates)
+        self.blocks = nn.Sequential(*(Block(width, num_heads, rate) for rate in rates))
         self.norm = nn.LayerNorm(width, eps=NORM_EPS) if final_norm else nn.Identity()
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -169,35 +166,31 @@ class VideoTransformer(Backbone):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, slow: Tensor | None = None, fast: Tensor | None = None) -> list[Tensor]:
+    def compute(self, clip: Tensor) -> list[Tensor]:
         """Computes the features of clips.
 
         Args:
-            slow: Float [B, 3, T, H, W] with sides of at least 16 pixels.
-            fast: Ignored.
+            clip: Float [B, 3, T, H, W] with sides of at least 16 pixels.
 
         Returns:
             One tensor [B, C, T / tubelet, h, w] with h = H / 16 and w = W / 16, rounded down where
             the border is cut and up where it is padded.
 
         Raises:
-            ValueError: The clip is missing, or has another number of frames.
+            ValueError: The clip has another number of frames.
         """
-        if slow is None or slow.ndim != 5 or slow.shape[2] != self.num_frames:
-            received = "none" if slow is None else f"shape {list(slow.shape)}"
-            raise ValueError(
-                f"the clip: expected [B, 3, {self.num_frames}, H, W], received {received}"
-            )
+        if clip.shape[2] != self.num_frames:
+            raise ValueError(f"the clip has {clip.shape[2]} frames, expected {self.num_frames}")
         if self.border == "pad":
-            slow = F.pad(slow, (0, -slow.shape[4] % PATCH, 0, -slow.shape[3] % PATCH))
-        patches = self.patch_embed(slow)
+            clip = F.pad(clip, (0, -clip.shape[4] % PATCH, 0, -clip.shape[3] % PATCH))
+        patches = self.patch_embed(clip)
         grid = patches.shape[2:]
         x = patches.flatten(2).transpose(1, 2) + self._positions(grid[1], grid[2]).to(patches.dtype)
-        for block in self.blocks:
-            if self.checkpoint_activations and self.training:
+        if self.checkpoint_activations and self.training:
+            for block in self.blocks:
                 x = checkpoint(block, x, use_reentrant=False)
-            else:
-                x = block(x)
+        else:
+            x = self.blocks(x)
         return [self.norm(x).transpose(1, 2).unflatten(2, grid)]
 
     def _positions(self, height: int, width: int) -> Tensor:

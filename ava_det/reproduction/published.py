@@ -172,6 +172,19 @@ PUBLISHED: dict[str, PublishedResult] = {
             0.9,
             overrides=("model.num_slow_frames=8", "model.slow_stride=8"),
         ),
+        *(
+            PublishedResult(
+                f"mmaction2/vit_{size}_videomae",
+                f"configs/ava/mmaction2/vit_{size}_videomae.yaml",
+                "2.2",
+                mean_ap,
+                "mmaction2",
+                f"{_MMACTION2_ZOO}/videomae",
+                _MMACTION2_LIST,
+                0.9,
+            )
+            for size, mean_ap in (("b", 0.336), ("l", 0.387))
+        ),
     )
 }
 

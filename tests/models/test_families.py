@@ -40,6 +40,7 @@ TINY: dict[str, tuple[str, ...]] = {
     "eco": ("model.width=8", "model.eco.full=true"),
     "artnet": ("model.width=8",),
     "two_stream_cnn": ("model.width=4",),
+    "vit": ("model.vit.width=24", "model.vit.depth=2", "model.vit.heads=3"),
 }
 FRAMES = 8  # where TINY does not say otherwise
 SIDE = 96

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ava_det.boxes import normalize_boxes, place_as_videomae_ad, scale_boxes
+from ava_det.checkpoint import load_weights
+from ava_det.config import load_config
+from ava_det.data.build import build_clip_reader
+from ava_det.inference.trained_model import describe_unlike_input
 from ava_det.models.action_detector import ActionDetector
+from ava_det.models.build import build_model
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.vit import VideoTransformer, make_position_table
 from tests.support.parity import deviation, load_fixture, make_clip, make_state_dict
@@ -41,28 +46,20 @@ def tiny_clip(height: int = 48, width: int = 64, batch: int = 2) -> Tensor:
     return torch.randn(batch, 3, FRAMES, height, width, generator=torch.Generator().manual_seed(1))
 
 
-def rename(name: str) -> str:
-    name = name.removeprefix("backbone.").replace("mlp.layers.0.0.", "mlp.fc1.")
-    name = name.replace("mlp.layers.1.", "mlp.fc2.")
-    name = re.sub(r"^(?:roi_head\.bbox_head\.fc_cls|head)\.", "head.projection.", name)
-    name = re.sub(r"^patch_embed\.proj(?:ection)?\.", "patch_embed.", name)
-    return name if name.startswith("head.") else f"backbone.{name}"
-
-
-def fill(model: ActionDetector, fixture: dict[str, Any]) -> None:
+def fill(model: ActionDetector, fixture: dict[str, Any], file: Path) -> None:
+    """Through a file under its authors' names, without the table, which is computed."""
     shapes = {name: shape for name, shape in fixture["keys"].items() if "pos_embed" not in name}
-    entries = make_state_dict(shapes, set(fixture["norm_stems"]))
-    fit = model.load_state_dict({rename(name): e for name, e in entries.items()}, strict=False)
-    assert fit.missing_keys == ["backbone.position_table"]
-    assert not fit.unexpected_keys
+    torch.save({"model": make_state_dict(shapes, set(fixture["norm_stems"]))}, file)
+    assert load_weights(model, file).missing == []
 
 
 @pytest.fixture(scope="module")
-def small() -> ActionDetector:
+def small(tmp_path_factory: pytest.TempPathFactory) -> ActionDetector:
     backbone = VideoTransformer(*SIZES["small"])
     head = RoIHead(backbone.out_channels, 81, backbone.feature_stride, resolution=8)
     model = ActionDetector(backbone, head).eval()
-    fill(model, load_fixture("mmaction2_videomae_vit_small_p16"))
+    file = tmp_path_factory.mktemp("vit") / "small.pth"
+    fill(model, load_fixture("mmaction2_videomae_vit_small_p16"), file)
     return model
 
 
@@ -102,11 +99,11 @@ def test_the_stages_of_mmaction2(small: ActionDetector) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["96x128", "112x144"])
-def test_logits_of_unmasked_teacher(case: str) -> None:
+def test_logits_of_unmasked_teacher(case: str, tmp_path: Path) -> None:
     fixture = load_fixture("umt_vit_base")
     backbone = VideoTransformer(*SIZES["base"], num_frames=8, tubelet=1, border="pad")
     model = ActionDetector(backbone, RoIHead(backbone.out_channels, 80, 16, aligned=False)).eval()
-    fill(model, fixture)
+    fill(model, fixture, tmp_path / "umt.pth")
     expected = fixture["cases"][case]
     boxes = [[i, *box] for i, rows in enumerate(expected["boxes_extended"]) for box in rows]
     with torch.no_grad():
@@ -291,9 +288,65 @@ def test_values_that_fit_nothing_are_refused(values: dict[str, Any], sentence: s
         VideoTransformer(**{"width": 24, "depth": 1, "num_heads": 3, **values})
 
 
-@pytest.mark.parametrize("frames", [None, 3, 8])
-def test_a_clip_of_another_length_is_one_sentence(frames: int | None) -> None:
-    model = copy.deepcopy(build_tiny())
-    clip = None if frames is None else torch.zeros(1, 3, frames, 32, 32)
-    with pytest.raises(ValueError, match=r"expected \[B, 3, 4, H, W\]"):
-        model(clip, rois=ROIS)
+@pytest.mark.parametrize("frames", [3, 8])
+def test_a_clip_of_another_length_is_one_sentence(frames: int) -> None:
+    with pytest.raises(ValueError, match=f"the clip has {frames} frames, expected 4"):
+        build_tiny()(torch.zeros(1, 3, frames, 32, 32), rois=ROIS)
+
+
+@pytest.mark.parametrize(("case", "width", "height"), [("96x128", 128, 96), ("112x144", 144, 112)])
+def test_boxes_get_the_margin_of_videomae_ad(case: str, width: int, height: int) -> None:
+    expected = load_fixture("umt_vit_base")["cases"][case]
+    pairs = zip(expected["boxes_clipped"], expected["boxes_extended"], strict=True)
+    for clipped, extended in pairs:
+        fractions = normalize_boxes(torch.tensor(clipped), width, height)
+        placed = scale_boxes(place_as_videomae_ad(fractions, width, height), width, height)
+        assert torch.allclose(placed, torch.tensor(extended), atol=1e-4)
+    outside = torch.tensor([[-0.5, -0.5, 2.0, 2.0], [0.5, 0.5, 0.5, 0.5]])
+    placed = scale_boxes(place_as_videomae_ad(outside, width, height), width, height)
+    assert placed[0].tolist() == pytest.approx([0, 0, width - 1, height - 1], abs=1e-4)
+    point = [width / 2 - 0.05, height / 2 - 0.025, width / 2 + 0.05, height / 2 + 0.025]
+    assert placed[1].tolist() == pytest.approx(point, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("config", "ticks"),
+    [
+        ("mmaction2/vit_b_videomae", [-32, -28, 28]),
+        ("videomae_ad/vit_b", [-31, -27, 29]),
+        ("umt/vit_b", [-29, -21, 27]),
+    ],
+)
+def test_the_frames_of_a_keyframe_are_those_of_the_weights(config: str, ticks: list[int]) -> None:
+    class Asked(Exception):
+        pass
+
+    class Recorder:
+        def read(self, moments: Any, *_: object) -> Any:
+            raise Asked(list(moments))
+
+    overrides = ["data.frame_grid=seconds"]  # whose grid counts from the keyframe itself
+    reader = build_clip_reader(load_config(f"configs/ava/{config}.yaml", overrides))
+    with pytest.raises(Asked) as asked:
+        reader.read_frames(Recorder(), 902.0, 256)  # type: ignore[arg-type]
+    moments = asked.value.args[0]
+    found = [round(30 * (moments[index] - 902.0), 6) for index in (0, 1, -1)]
+    assert found == ticks
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"mmaction2/vit_{size}_videomae" for size in "sbl"),
+        *(f"videomae_ad/vit_{size}" for size in "sb"),
+        *(f"umt/vit_{size}" for size in "bl"),
+    ],
+)
+def test_a_published_form_builds_with_what_its_weights_saw(name: str) -> None:
+    config = load_config(f"configs/ava/{name}.yaml")
+    with torch.device("meta"):
+        model = build_model(config)
+    width = SIZES[{"s": "small", "b": "base", "l": "large"}[name.partition("vit_")[2][0]]][0]
+    assert model.backbone.out_channels == [width]
+    assert model.backbone.border == ("cut" if name.startswith("mmaction2") else "pad")
+    assert describe_unlike_input(config, name, {}) == []

@@ -46,7 +46,7 @@ def test_every_row_has_weights_and_a_config_that_shows_them_what_they_saw(name: 
     assert find_annotation_problems(published, config.data.ava_version, [annotations]) == []
     assert find_list_problems(published, boxes, config.data.min_person_score) == []
     assert find_published(f"somewhere/{url.rpartition('/')[2]}") is published
-    assert 0.19 < published.mean_ap < 0.32
+    assert 0.19 < published.mean_ap < 0.40
 
 
 def test_the_issues_rows_are_all_there() -> None:
