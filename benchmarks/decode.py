@@ -77,7 +77,7 @@ class Ratio:
 
     @property
     def reached(self) -> bool:
-        """Whether the ratio reaches its goal."""
+        """Returns whether the ratio reaches its goal."""
         return self.value >= self.goal if self.at_least else self.value <= self.goal
 
 

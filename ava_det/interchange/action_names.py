@@ -120,7 +120,7 @@ def list_actions(used: Iterable[tuple[str, str]], label_map: Mapping[int, str]) 
 
 
 def is_no_action(name: str) -> bool:
-    """Whether a name is what programs and people write for nothing."""
+    """Returns whether a name means that no action was given, such as `none` or `n/a`."""
     return name.casefold().strip() in NO_ACTION
 
 

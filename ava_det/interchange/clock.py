@@ -113,7 +113,7 @@ def read_clock(video: str | Path, start_second: float) -> FrameClock:
 
 
 def constant_clock(name: str, fps: float, num_frames: int, start_second: float) -> FrameClock:
-    """The clock of a video nobody has at hand: frame n at start_second + n / fps."""
+    """Returns the clock of a video without its file: frame n is at start_second + n / fps."""
     return FrameClock(name, start_second + np.arange(num_frames) / fps)
 
 

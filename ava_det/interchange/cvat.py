@@ -102,7 +102,7 @@ def _refuse_other_kinds(path: Path) -> None:
 
 
 def _read_meta(path: Path, meta: Section) -> dict[str, CvatTask]:
-    """The tasks by their id in the file; one without id is the only one."""
+    """Reads the tasks by their id in the file; a task without id is the only one."""
     body = next((meta.child(tag) for tag in ("task", "job", "project") if meta.child(tag)), None)
     if body is None:
         raise ValueError(f"{path}, line {meta.line}: expected a task, a job or a project in <meta>")

@@ -96,7 +96,7 @@ def choose_tracks(
 
 
 def describe_left_out(left_out: Counter[tuple[str, str]]) -> str:
-    """One sentence about what of the exports is no person; empty where everything is."""
+    """Describes in one sentence which tracks are no persons; empty where all are persons."""
     parts = []
     for (kind, label), count in sorted(left_out.items()):
         plural = "es" if kind.endswith("box") and count > 1 else "s" if count > 1 else ""
@@ -106,18 +106,18 @@ def describe_left_out(left_out: Counter[tuple[str, str]]) -> str:
 
 
 def says_who(label: str, person: str) -> bool:
-    """Whether a label names a person and no action; `Person` does where `person` was asked for."""
+    """Returns whether a label names a person and no action; upper and lower case are the same."""
     return label.strip().casefold() == person.casefold()
 
 
 def find_doubtful_labels(task: CvatTask, person: str) -> list[str]:
-    """Labels that are taken as actions and have actions as attributes: rather they say who."""
+    """Finds labels that are taken as actions though they have actions as attributes."""
     owners = {owner for (owner, _), (kind, _) in task.attributes.items() if kind == "checkbox"}
     return [label for label in task.labels if label in owners and not says_who(label, person)]
 
 
 def _check_size(task: CvatTask, clock: FrameClock) -> tuple[int, int]:
-    """The size the boxes were drawn at, which a rescaled copy of the video need not have."""
+    """Returns the frame size the boxes were drawn at; a rescaled copy of the video has another."""
     size = task.size or clock.size
     if size is None:
         raise ValueError(f"{task.path}: expected original_size in its <meta>, or the videos")

@@ -70,7 +70,7 @@ def read_image(path: Path, image: Section, frame: int, task: CvatTask) -> None:
 
 
 def _leaves_out(where: str, shape: Section, label: str, task: CvatTask) -> bool:
-    """Whether a shape is no upright box, which is counted where it is in view."""
+    """Returns whether a shape is no upright box; such shapes are counted where they are in view."""
     kind = shape.tag
     if kind == "box":
         try:

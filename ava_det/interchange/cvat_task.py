@@ -29,7 +29,7 @@ class CvatBox(NamedTuple):
 
 @dataclass
 class CvatTrack:
-    """One person, or one action of one person, over time; boxes where it is in view, by frame.
+    """Holds the boxes of one person, or of one action of a person, by frame.
 
     track_id: None for a box of an export for images, which does not say whom else it shows.
     """
@@ -41,7 +41,7 @@ class CvatTrack:
 
 @dataclass
 class CvatTask:
-    """What one video of an export holds.
+    """Holds what an export says about one video.
 
     frames: those the annotators saw, None where the file does not say; size: (width, height) in
     pixels, likewise. attributes: (label, attribute) -> its kind and its values, as the file
@@ -61,7 +61,7 @@ class CvatTask:
 
     @property
     def last_frame(self) -> int:
-        """Of the task, or else of its boxes."""
+        """Returns the last frame of the task, or without one the last frame that has a box."""
         return (
             self.frames[-1]
             if self.frames
@@ -70,5 +70,5 @@ class CvatTask:
 
     @property
     def is_of_images(self) -> bool:
-        """Whether the export was one for images, which has boxes without tracks."""
+        """Returns whether the export was one for images, which has boxes without tracks."""
         return any(track.track_id is None for track in self.tracks)

@@ -68,7 +68,7 @@ def boxes_from_detections(
 
 
 def boxes_from_persons(persons: PersonBoxes, path: str) -> list[LabeledBox]:
-    """The persons of a box file (from `load_boxes`), doing nothing yet."""
+    """Returns the persons of a box file (from `load_boxes`), without an action."""
     boxes = []
     for (video_id, key), (corners, _) in persons.items():
         where = f"{path}, keyframe {video_id} {format_timestamp(float(key))}"

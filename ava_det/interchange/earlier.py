@@ -74,7 +74,7 @@ def check_nothing_lost(
 
 
 def add_rows(earlier: AvaRows | None, rows: AvaRows, imported: Collection[str]) -> AvaRows:
-    """The rows of an earlier import whose video is not imported again, then the new ones."""
+    """Joins the rows of an earlier import, without videos imported again, and the new rows."""
     if earlier is None:
         return rows
     names = [name for name in earlier.video_names if name not in imported]

@@ -20,7 +20,7 @@ Corners = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class LabeledBox:
-    """One person on one keyframe.
+    """Holds one person on one keyframe.
 
     timestamp: seconds as annotations count them. corners: xyxy in fractions of the frame; None for
     a keyframe that nobody is on. actions: names. person_id: the same for one person in all of a
@@ -38,7 +38,7 @@ class LabeledBox:
 def number_actions(
     boxes: Iterable[LabeledBox], declared: Sequence[str], label_map: Mapping[int, str] | None
 ) -> dict[int, str]:
-    """The label map of these boxes: `label_map` if it is given, else ids from 1.
+    """Returns the label map of these boxes: `label_map` if it is given, else ids from 1.
 
     New ids go to `declared` in that order, then to the names nobody declared, numbers by their
     value and the rest by alphabet, so that the same sources always give the same ids. Names that
@@ -68,7 +68,7 @@ def number_actions(
 def rows_from_labeled(
     boxes: Iterable[LabeledBox], label_map: Mapping[int, str], keep_unlabeled: bool = True
 ) -> AvaRows:
-    """Ground-truth rows, one per box and action, in the order of video, timestamp and person.
+    """Returns ground-truth rows, one for each box and action, by video, timestamp and person.
 
     A person without an action keeps one row with an empty action; with `keep_unlabeled` false it
     has none, as in AVA, and a keyframe with such persons only becomes `video_id,timestamp`. Persons
@@ -101,7 +101,7 @@ def rows_from_labeled(
 
 
 def number_persons(boxes: Iterable[LabeledBox]) -> list[LabeledBox]:
-    """The same boxes; those without a person id get one that nobody else in their video has."""
+    """Gives boxes without a person id one that nobody else in their video has."""
     boxes = list(boxes)
     following: dict[str, int] = {}
     for box in boxes:

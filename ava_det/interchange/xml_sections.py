@@ -32,7 +32,7 @@ class Section:
     text: str = ""
 
     def child(self, *tags: str) -> Section | None:
-        """The first child, grandchild, ... along these tags; None where there is none."""
+        """Returns the first child, grandchild, ... along these tags; None where there is none."""
         found: Section | None = self
         for tag in tags:
             found = (
@@ -43,13 +43,13 @@ class Section:
         return found
 
     def text_of(self, *tags: str) -> str:
-        """The text of that child, without the blanks around it; empty where there is none."""
+        """Returns the text of that child without blanks around it; empty where there is none."""
         found = self.child(*tags)
         return found.text.strip() if found else ""
 
 
 def read_sections(file: IO[bytes], name: str, root: str) -> Iterator[Section]:
-    """The children of the root element, which must be `root`, one after the other.
+    """Yields the children of the root element, which must be `root`, one after the other.
 
     name: the file's, for messages. Raises ValueError in one sentence, with the line, for anything
     but such XML.

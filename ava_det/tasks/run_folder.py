@@ -50,11 +50,11 @@ class RunFolder:
         self.log = self.path / "log.jsonl"
 
     def list_results(self) -> list[Path]:
-        """The files that scoring writes or takes away."""
+        """Lists the files that scoring writes or removes."""
         return [self.path / name for name in RESULTS]
 
     def list_checkpoints(self) -> list[Path]:
-        """The files that a new training writes or takes away."""
+        """Lists the files that a new training writes or removes."""
         kept = self.checkpoints.glob("epoch_[0-9]*.pt")
         return [self.last_checkpoint, self.checkpoints / "best.pt", *kept]
 

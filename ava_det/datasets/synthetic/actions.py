@@ -1,4 +1,4 @@
-"""What the figures do: the classes, the timetable of one figure, and the pose at every moment.
+"""Defines what figures do: the classes, the timetable of a figure, and its pose over time.
 
 Three pairs of classes differ in motion alone. Poses at any single moment follow the same
 distribution within a pair, by construction:
@@ -91,7 +91,7 @@ class Segment:
 
     @property
     def action_ids(self) -> tuple[int, ...]:
-        """The AVA ids of the movement and, where they do something, of the arms."""
+        """Returns the AVA ids of the movement and, where they do something, of the arms."""
         return (self.movement,) if self.arms == NOTHING else (self.movement, self.arms)
 
 
@@ -115,7 +115,7 @@ def build_segment(
 
 
 def _choose_block(rng: np.random.Generator, moving: bool) -> list[tuple[int, int, int]]:
-    """A few (movement, arms, whole seconds): something on the way, or something on the spot."""
+    """Draws a few (movement, arms, whole seconds), while walking or standing."""
     if moving:
         arms = int(rng.choice([NOTHING, CARRY, READ], p=[0.2, 0.4, 0.4]))
         return [(int(rng.choice([WALK, RUN])), arms, int(rng.integers(2, 4)))]
@@ -128,7 +128,7 @@ def _choose_block(rng: np.random.Generator, moving: bool) -> list[tuple[int, int
 
 
 def plan(rng: np.random.Generator, seconds: int) -> list[Segment]:
-    """The timetable of one figure for a video of ``seconds``.
+    """Draws the timetable of one figure for a video of ``seconds``.
 
     Changes happen around the half second, so that a keyframe (a whole second) has a clear answer; a
     few happen at a whole second on purpose: such keyframes go to the exclusion list. Start and end
@@ -269,7 +269,7 @@ def compute_held(segments: list[Segment], times: np.ndarray) -> tuple[list[str],
 def compute_path(
     segments: list[Segment], times: np.ndarray, start: float, low: float, high: float, height: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the figure is: x [F] in pixels within [low, high], and the side it faces [F], +1 or -1.
+    """Computes x [F] of the figure, in pixels within [low, high], and the side it faces [F], +-1.
 
     ``start`` (0..2) is the starting point on the way there and back. Figures turn at the ends of
     their range.
@@ -286,10 +286,10 @@ def compute_path(
 
 
 def find_segment(segments: list[Segment], time: float) -> Segment:
-    """The segment that holds ``time``."""
+    """Returns the segment that contains ``time``."""
     return next(s for s in segments if s.start <= time < s.end)
 
 
 def is_ambiguous(segments: list[Segment], time: float) -> bool:
-    """Whether the figure is just changing from one action to another at ``time``."""
+    """Returns whether the figure changes from one action to another at ``time``."""
     return any(min(abs(time - s.start), abs(time - s.end)) < BLEND_SECONDS + 0.05 for s in segments)

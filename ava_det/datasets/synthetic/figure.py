@@ -1,4 +1,4 @@
-"""One articulated figure: from joint angles to joint positions, and from joint positions to pixels.
+"""Draws one jointed figure: from joint angles to joint positions, and from these to pixels.
 
 A pose is ten absolute limb directions in radians. An angle is measured from straight down, positive
 towards the side the figure faces, so ``0`` hangs down, ``pi/2`` points forward and ``pi`` points
@@ -180,7 +180,7 @@ def _draw_arm(
 def _draw_held(
     image: np.ndarray, hands: Point, facing: float, look: Look, held: str, size: float
 ) -> None:
-    """A parcel (one upright band) or a newspaper (lines of text): same size, same two colors."""
+    """Draws a parcel (one upright band) or a newspaper (lines of text) of equal size and colors."""
     half = (0.16 * look.height * size, 0.135 * look.height * size)
     center = (hands[0] + 0.03 * look.height * facing, hands[1] - 0.02 * look.height)
     _rectangle(image, center, half, (-1, -1, 1, 1), look.paper)

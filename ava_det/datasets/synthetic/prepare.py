@@ -27,7 +27,7 @@ Job = tuple[Path, str, int, int, int, int, int]
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: int) -> None:
-    """H.264 at 15 fps with a key picture every second and no B frames, so that seeking is cheap."""
+    """Writes H.264 at 15 fps, a key picture every second and no B frames: seeking is cheap."""
     temporary = path.with_name(path.stem + ".part.mp4")
     options = {"crf": "24", "preset": "ultrafast", "bf": "0", "sc_threshold": "0", "threads": "1"}
     with av.open(str(temporary), "w") as container:

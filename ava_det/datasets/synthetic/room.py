@@ -1,4 +1,4 @@
-"""The empty room of one video, and its light."""
+"""Draws the background of one video, an empty room, and its light."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ava_det.datasets.synthetic.figure import Color
 
 @dataclass(frozen=True)
 class Palette:
-    """The colors a room is built from, RGB 0..255."""
+    """Holds the colors of a room, RGB 0..255."""
 
     wall: Color
     floor: Color
@@ -22,7 +22,7 @@ class Palette:
 def draw_color(
     rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
 ) -> Color:
-    """A color of any hue, saturation and value (0..1) within the ranges given."""
+    """Draws a color of any hue, with saturation and value (0..1) within the ranges given."""
     red, green, blue = colorsys.hsv_to_rgb(
         rng.random(), rng.uniform(*saturation), rng.uniform(*value)
     )
@@ -30,7 +30,7 @@ def draw_color(
 
 
 def draw_palette(rng: np.random.Generator) -> Palette:
-    """Muted colors: figures are to stand out."""
+    """Draws the colors of a room, muted so that figures are easy to see."""
     return Palette(
         wall=draw_color(rng, (0.05, 0.4), (0.45, 0.8)),
         floor=draw_color(rng, (0.05, 0.4), (0.3, 0.65)),

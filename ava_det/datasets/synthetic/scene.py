@@ -1,4 +1,4 @@
-"""One video: a room, its light, one to three figures in it, its frames and its ground truth."""
+"""Makes one video: a room, its light, one to three figures, the frames and the ground truth."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CROWDING = (0.0, 0.15)
 
 @dataclass(frozen=True)
 class Role:
-    """One figure of a video: its looks, its timetable and its part of the room (pixels)."""
+    """Describes one figure: its looks, its timetable and its part of the room, in pixels."""
 
     look: Look
     segments: list[Segment]
@@ -135,7 +135,7 @@ def draw_role(
 
 
 def play(role: Role, seconds: int, step: int = 1) -> Actor:
-    """Every ``step``-th frame of a role."""
+    """Computes every ``step``-th frame of a role."""
     times = np.arange(seconds * FPS) / FPS
     center_x, facing = actions.compute_path(
         role.segments, times, role.start, role.low, role.high, role.look.height
@@ -167,14 +167,14 @@ def _compute_crowding(mine: np.ndarray, others: list[np.ndarray]) -> float:
 
 
 def draw_num_persons(rng: np.random.Generator) -> int:
-    """One to three, most often two."""
+    """Draws the number of persons: one to three, most often two."""
     return int(rng.choice([1, 2, 3], p=[0.35, 0.45, 0.2]))
 
 
 def build_actors(
     rng: np.random.Generator, palette: Palette, count: int, size: tuple[int, int], seconds: int
 ) -> list[Actor]:
-    """``count`` (1..3) figures in a frame of ``size`` (width, height), ordered from back to front.
+    """Builds ``count`` (1..3) figures in a frame of ``size`` (width, height), from back to front.
 
     Left to chance, two or three figures in so small a room would cover each other half of the time.
     So several roles are drawn for each further figure, and the one whose crowding is nearest to a
@@ -198,7 +198,7 @@ def build_actors(
 
 
 def _draw_shadow(image: np.ndarray, actor: Actor, frame: int) -> None:
-    """A soft dark ellipse on the ground under the figure."""
+    """Draws a soft dark ellipse on the ground under the figure."""
     columns = actor.joints[frame, :, 0]
     left = columns.min() - 0.08 * actor.role.look.height
     right = columns.max() + 0.08 * actor.role.look.height

@@ -40,7 +40,7 @@ SEED = 1_000_003  # apart from the seeds of `ava-det render`
 
 
 def draw_timetable(rng: np.random.Generator, movement: int, arms: int) -> list[actions.Segment]:
-    """One action throughout; falling and getting up take two seconds between standing and lying."""
+    """Draws a timetable of one action; a fall goes from standing to lying, getting up back."""
     if movement not in (FALL, GET_UP):
         return [actions.build_segment(rng, -5.0, SECONDS + 5.0, movement, arms)]
     start = 0.5 + rng.uniform(-0.2, 0.2)
@@ -56,7 +56,7 @@ def draw_timetable(rng: np.random.Generator, movement: int, arms: int) -> list[a
 def render_clip(
     rng: np.random.Generator, movement: int, arms: int, size: tuple[int, int]
 ) -> Iterator[np.ndarray]:
-    """Frames uint8 [H, W, 3] RGB of one figure before a background of its own."""
+    """Yields frames uint8 [H, W, 3] RGB of one figure before a background of its own."""
     palette = draw_palette(rng)
     role = scene.draw_role(rng, palette, size, SECONDS, 0, 1)
     actor = scene.play(
