@@ -117,7 +117,12 @@ def _describe_head(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     if last is None:
         return {}
     hidden = "head.hidden.weight" in tensors
-    return {"model.num_classes": len(last), "model.roi_hidden_layer": hidden}
+    relation = "acrn" if "head.relate.weight" in tensors else "none"
+    return {
+        "model.num_classes": len(last),
+        "model.roi_hidden_layer": hidden,
+        "model.roi_relation": relation,
+    }
 
 
 def compare_networks(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> str:

@@ -235,6 +235,10 @@ def _mmaction2() -> Table:
         name = parts[part] + ("_bn" if kind == "bn" else "")
         return f"{pathway(prefix)}.res{int(layer) + 1}.blocks.{index}.{name}.{rest}"
 
+    def relation(match: re.Match[str]) -> str:
+        part = "relate" if match[1] == "1" else "refine"
+        return f"head.{part}{'_bn' if match[2] == 'bn' else ''}.{match[3]}"
+
     return [
         *mmaction2_videomae(),
         (
@@ -253,6 +257,7 @@ def _mmaction2() -> Table:
         ),
         (r"(?:roi_head\.bbox_head|cls_head)\.fc_cls\.(weight|bias)", r"head.projection.\1"),
         (r"roi_head\.bbox_head\.fc_cls\.0\.(weight|bias)", r"head.hidden.\1"),
+        (r"roi_head\.shared_head\.conv([12])\.(conv|bn)\.(.+)", relation),
         (r"roi_head\.bbox_head\.fc_cls\.2\.(weight|bias)", r"head.projection.\1"),
         (
             r"roi_head\.shared_head\.fbo\.(st|lt)_feat_conv\.(weight|bias)",

@@ -97,6 +97,12 @@ ZOO: dict[str, PublishedWeights] = {
             "slowfast_kinetics400-pretrained-r50_8xb6-8x8x1-cosine-10e_ava22-rgb"
             "_20220906-d934a48f.pth"
         ),
+        "mmaction2/slowfast_r50_8x8_acrn_v2.2": (
+            f"{_MMACTION2}/acrn/"
+            "slowfast-acrn_kinetics400-pretrained-r50_8xb8-8x8x1-cosine-10e_ava22-rgb/"
+            "slowfast-acrn_kinetics400-pretrained-r50_8xb8-8x8x1-cosine-10e_ava22-rgb"
+            "_20220906-66ec24a2.pth"
+        ),
         "mmaction2/slowonly_r50_4x16_v2.1": (
             f"{_MMACTION2}/slowonly/slowonly_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb/"
             "slowonly_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb_20220906-953ef5fe.pth"

@@ -9,6 +9,7 @@ from torch import nn
 
 from ava_det.config import Config
 from ava_det.config.model import ModelConfig
+from ava_det.models.acrn_head import ACRNHead
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.artnet import ARTNet
 from ava_det.models.backbone import Backbone
@@ -45,6 +46,17 @@ def build_model(config: Config) -> nn.Module:
         return ActionClassifier(backbone, head)
     if model.long_term.is_used:
         return LongTermDetector(backbone, _build_long_term_head(model, backbone))
+    if model.roi_relation == "acrn":
+        relation_head = ACRNHead(
+            backbone.out_channels,
+            model.num_classes,
+            backbone.feature_stride,
+            aligned=model.roi_aligned,
+            resolution=model.roi_resolution,
+            dropout=model.dropout,
+            time_pool=model.roi_time_pool,
+        )
+        return ActionDetector(backbone, relation_head)
     tail = backbone if isinstance(backbone, I3DInception) and backbone.tail_channels else None
     roi_head = RoIHead(
         backbone.out_channels if tail is None else [tail.tail_channels],

@@ -108,6 +108,15 @@ class RoIHead(nn.Module):
 
     def _pool(self, features: Sequence[Tensor], rois: Tensor) -> Tensor:
         """Pools one float32 vector per box, [K, sum of channels], doubled with context."""
+        maps, aligned = self._align(features, rois)
+        vectors = aligned.flatten(2).amax(dim=2)
+        if self.context:
+            whole = F.adaptive_avg_pool2d(maps, self.resolution).flatten(2).amax(dim=2)
+            vectors = torch.cat([vectors, whole[rois[:, 0].long()]], dim=1)
+        return vectors
+
+    def _align(self, features: Sequence[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
+        """Pools the features over time to [B, C, h, w], and each box of them to [K, C, r, r]."""
         # RoIAlign works channel by channel, so one call serves all pathways.
         pool = torch.mean if self.time_pool == "mean" else torch.amax
         # Channels come last in the view, as they do in memory: torch is 60 times as slow in the
@@ -115,8 +124,4 @@ class RoIHead(nn.Module):
         rows = [pool(feature.float().permute(0, 2, 3, 4, 1), dim=1) for feature in features]
         maps = torch.cat(rows, dim=-1).permute(0, 3, 1, 2)
         aligned = align_boxes(maps, rois, self.resolution, 1 / self.feature_stride, self.aligned)
-        vectors = aligned.flatten(2).amax(dim=2)
-        if self.context:
-            whole = F.adaptive_avg_pool2d(maps, self.resolution).flatten(2).amax(dim=2)
-            vectors = torch.cat([vectors, whole[rois[:, 0].long()]], dim=1)
-        return vectors
+        return maps, aligned
