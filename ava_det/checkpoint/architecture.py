@@ -34,6 +34,9 @@ _BACKBONES: dict[str, str] = {
     "artnet": r"backbone\.res2a\.",
     "two_stream_cnn": r"backbone\.conv5\.weight",
     "vit": r"backbone\.patch_embed\.weight",
+    "mvit_v2_s": r"backbone\.conv_proj\.",
+    "swin3d_s": r"backbone\.features\.4\.17\.",
+    "swin3d_t": r"backbone\.features\.",
 }
 
 

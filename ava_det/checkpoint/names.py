@@ -24,6 +24,7 @@ from ava_det.checkpoint.artnet_names import ARTNET
 from ava_det.checkpoint.eco_names import ECO
 from ava_det.checkpoint.inception_names import INCEPTION_SOURCES
 from ava_det.checkpoint.r2plus1d_names import R2PLUS1D_SOURCES
+from ava_det.checkpoint.torchvision_names import TORCHVISION_SOURCES
 from ava_det.checkpoint.translation import SKIP, Source, Table
 from ava_det.checkpoint.vit_names import hub_videomae, mmaction2_videomae, videomae
 
@@ -317,6 +318,9 @@ SOURCES: dict[str, Source] = {
     "hub": Source(
         r"(videomae\.)?embeddings\.patch_embeddings\.projection\.", lambda _: hub_videomae()
     ),
+    **INCEPTION_SOURCES,
+    **TORCHVISION_SOURCES,
+    "ava_det": Source(r"backbone\.(slow|fast)\.", lambda _: []),
     "detectron2": Source(
         r"backbone\.(bottom_up\.|fpn_|stem\.|res\d\.)|proposal_generator\.|roi_heads\.",
         lambda _: _detectron2(),

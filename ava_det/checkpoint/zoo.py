@@ -33,7 +33,10 @@ _MMACTION2 = "https://download.openmmlab.com/mmaction/v1.0/detection"
 _DETECTRON2 = f"{_FACEBOOK}/detectron2"
 _GOOGLE_DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 _APACHE = "Apache-2.0, as stated for the repository that publishes them"
-_BSD = "BSD-3-Clause, as stated for the repository that publishes them; trained on ImageNet"
+_BSD = (
+    "BSD-3-Clause, as stated for the repository that publishes them; trained on ImageNet or "
+    "Kinetics-400"
+)
 
 _LICENSES = {
     "torchvision": _BSD,
@@ -147,6 +150,12 @@ ZOO: dict[str, PublishedWeights] = {
         # ImageNet, to be inflated
         "torchvision/resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
         "torchvision/resnet101": "https://download.pytorch.org/models/resnet101-63fe2227.pth",
+        # torchvision's video transformers, Kinetics-400
+        "torchvision/mvit_v2_s": "https://download.pytorch.org/models/mvit_v2_s-ae3be167.pth",
+        "torchvision/swin3d_t": "https://download.pytorch.org/models/swin3d_t-7615ae03.pth",
+        "torchvision/swin3d_s": "https://download.pytorch.org/models/swin3d_s-da41c237.pth",
+        "torchvision/swin3d_b": "https://download.pytorch.org/models/swin3d_b_1k-24f7c7c6.pth",
+        "torchvision/swin3d_b_22k": "https://download.pytorch.org/models/swin3d_b_22k-7c6ae6fa.pth",
     }.items()
 } | COMPARED_SYSTEMS
 ZOO |= VIDEO_TRANSFORMERS

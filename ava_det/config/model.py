@@ -14,6 +14,7 @@ from ava_det.config.backbones import (
 from ava_det.config.checks import KeyChecks
 from ava_det.config.long_term import LongTermConfig
 from ava_det.config.networks import BLOCKS_PER_STAGE, FAMILIES, LATERALS
+from ava_det.config.torchvision import TorchvisionConfig
 from ava_det.config.vit import VitConfig
 
 _POSITIVE_WHOLE_KEYS = (
@@ -37,7 +38,7 @@ class ModelConfig:
     """
 
     # slowfast, slow_only, fast_only, i3d (a ResNet); i3d_inception, s3d, r2plus1d, eco, artnet,
-    # two_stream_cnn, vit
+    # two_stream_cnn, vit, mvit_v2_s, swin3d_t, swin3d_s, swin3d_b
     backbone: str = "slowfast"
     # bottleneck blocks a stage: 14 = 1-1-1-1, 26 = 2-2-2-2, 50 = 3-4-6-3, 101 = 3-4-23-3
     depth: int = 50
@@ -78,6 +79,7 @@ class ModelConfig:
     eco: EcoConfig = field(default_factory=EcoConfig)
     two_stream_cnn: TwoStreamCNNConfig = field(default_factory=TwoStreamCNNConfig)
     r2plus1d: R2Plus1DConfig = field(default_factory=R2Plus1DConfig)
+    torchvision: TorchvisionConfig = field(default_factory=TorchvisionConfig)
 
     def __post_init__(self) -> None:
         check = KeyChecks(self, "model")

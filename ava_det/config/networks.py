@@ -38,6 +38,11 @@ FAMILIES: dict[str, Family] = {
     "artnet": Family(),
     "two_stream_cnn": Family(),
     "r2plus1d": Family(),
+    # torchvision's own head of this one reads a class token that the feature map leaves out
+    "mvit_v2_s": Family(cannot={"classification": "its feature map has no class token"}),
+    "swin3d_t": Family(),
+    "swin3d_s": Family(),
+    "swin3d_b": Family(),
 }
 LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")
 

@@ -22,6 +22,7 @@ from ava_det.models.roi_head import RoIHead
 from ava_det.models.s3d import S3D
 from ava_det.models.slowfast import SlowFast
 from ava_det.models.tail_detector import TailDetector
+from ava_det.models.torchvision_video import MultiscaleTransformer, ShiftedWindowTransformer
 from ava_det.models.two_stream_cnn import build_two_stream_cnn
 from ava_det.models.vit import VideoTransformer
 
@@ -168,6 +169,15 @@ def _build_r2plus1d(model: ModelConfig) -> Backbone:
     )
 
 
+def _build_mvit(model: ModelConfig) -> Backbone:
+    return MultiscaleTransformer(model.torchvision.width, model.torchvision.drop_path)
+
+
+def _build_swin3d(model: ModelConfig) -> Backbone:
+    chosen = model.torchvision
+    return ShiftedWindowTransformer(model.backbone, chosen.width, chosen.drop_path)
+
+
 # The backbone of each family of `config.networks.FAMILIES`, from the section `model`.
 BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "vit": _build_vit,
@@ -181,6 +191,10 @@ BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "artnet": _build_artnet,
     "two_stream_cnn": _build_two_stream_cnn,
     "r2plus1d": _build_r2plus1d,
+    "mvit_v2_s": _build_mvit,
+    "swin3d_t": _build_swin3d,
+    "swin3d_s": _build_swin3d,
+    "swin3d_b": _build_swin3d,
 }
 
 

@@ -41,6 +41,10 @@ TINY: dict[str, tuple[str, ...]] = {
     "artnet": ("model.width=8",),
     "two_stream_cnn": ("model.width=4",),
     "vit": ("model.vit.width=24", "model.vit.depth=2", "model.vit.heads=3"),
+    "mvit_v2_s": ("model.torchvision.width=8", "model.torchvision.drop_path=0"),
+    "swin3d_t": ("model.torchvision.width=24", "model.torchvision.drop_path=0"),
+    "swin3d_s": ("model.torchvision.width=24", "model.torchvision.drop_path=0"),
+    "swin3d_b": ("model.torchvision.width=16", "model.torchvision.drop_path=0"),
 }
 FRAMES = 8  # where TINY does not say otherwise
 SIDE = 96
