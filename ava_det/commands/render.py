@@ -31,6 +31,12 @@ def make_parser() -> ToolParser:
     parser.add_argument(
         "--size", type=size, default=(192, 144), metavar="WxH", help="frame size (192x144)"
     )
+    parser.add_argument(
+        "--waits",
+        action="store_true",
+        help="in every video one figure that waits: two actions that only the seconds before and "
+        "after tell apart (docs/long_term.md)",
+    )
     return parser
 
 
@@ -41,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ava_det.datasets.synthetic.prepare import render_dataset
 
     counts = {"train": args.num_train, "val": args.num_val, "demo": 1}
-    render_dataset(args.output, args.seed, counts, args.seconds, *args.size)
+    render_dataset(args.output, args.seed, counts, args.seconds, *args.size, args.waits)
     return 0
 
 

@@ -139,6 +139,22 @@ def plan(rng: np.random.Generator, seconds: int) -> list[Segment]:
     while sum(length for _, _, length in wanted) < seconds + 8:
         wanted += _choose_block(rng, moving)
         moving = not moving
+    return lay_out(rng, wanted, seconds)
+
+
+def lay_out(
+    rng: np.random.Generator, wanted: list[tuple[int, int, int]], seconds: int
+) -> list[Segment]:
+    """Gives a figure's movements their times.
+
+    Args:
+        rng: Draws when each ends, and their rates and sizes.
+        wanted: (movement, arms, whole seconds), one after another, for longer than the video.
+        seconds: Of the video.
+
+    Returns:
+        Those within the video; the first began before it.
+    """
     segments = []
     start = clock = -float(rng.integers(0, 6)) - 0.5
     for i, (movement, arms, length) in enumerate(wanted):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterable
@@ -14,7 +15,8 @@ from tqdm import tqdm
 
 from ava_det.datasets.synthetic import scene
 from ava_det.datasets.synthetic.actions import ACTION_NAMES
-from ava_det.datasets.synthetic.room import draw_palette
+from ava_det.datasets.synthetic.room import Palette, draw_palette
+from ava_det.datasets.synthetic.waits import WAITING_NAMES, plan_waits
 from ava_det.files import write_text
 from ava_det.interrupts import start_workers
 
@@ -23,7 +25,7 @@ VERSION = 3
 SPLITS = ("train", "val", "demo")
 STAMP = "complete.json"
 
-Job = tuple[Path, str, int, int, int, int, int]
+Job = tuple[Path, str, int, int, int, int, int, bool]
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: int) -> None:
@@ -46,16 +48,19 @@ def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: in
 def render_video(job: Job) -> tuple[str, str]:
     """Renders one video; returns its lines of the annotation CSV and of the exclusion CSV."""
     cv2.setNumThreads(1)
-    folder, split, index, seed, seconds, width, height = job
+    folder, split, index, seed, seconds, width, height, waits = job
     video_id = f"{split}_{index:0{10 - len(split)}d}"
     plan_rng, paint_rng = (
         np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), index, use]))
         for use in (0, 1)
     )
     palette = draw_palette(plan_rng)
-    # Somebody alone would be a dull demonstration.
-    count = 2 if split == "demo" else scene.draw_num_persons(plan_rng)
-    actors = scene.build_actors(plan_rng, palette, count, (width, height), seconds)
+    if waits:
+        actors = [_build_waiting_actor(plan_rng, palette, (width, height), seconds)]
+    else:
+        # Somebody alone would be a dull demonstration.
+        count = 2 if split == "demo" else scene.draw_num_persons(plan_rng)
+        actors = scene.build_actors(plan_rng, palette, count, (width, height), seconds)
     rows, excluded = scene.compute_ground_truth(actors, width, height, seconds)
     frames = scene.render_frames(paint_rng, palette, actors, width, height)
     write_video(folder / f"{video_id}.mp4", frames, width, height)
@@ -68,10 +73,35 @@ def render_video(job: Job) -> tuple[str, str]:
     return "".join(lines), "".join(f"{video_id},{timestamp:04d}\n" for timestamp in excluded)
 
 
+def _build_waiting_actor(
+    rng: np.random.Generator, palette: Palette, size: tuple[int, int], seconds: int
+) -> scene.Actor:
+    """Draws a figure that waits; alone, so that nobody else's seconds stand beside its own."""
+    role = scene.draw_role(rng, palette, size, seconds, 0, 1)
+    return scene.play(dataclasses.replace(role, segments=plan_waits(rng, seconds)), seconds)
+
+
 def render_dataset(
-    output: Path, seed: int, counts: dict[str, int], seconds: int, width: int, height: int
+    output: Path,
+    seed: int,
+    counts: dict[str, int],
+    seconds: int,
+    width: int,
+    height: int,
+    waits: bool = False,
 ) -> None:
-    """Renders every split into ``output``. The stamp is removed first and written last."""
+    """Renders every split into ``output``. The stamp is removed first and written last.
+
+    Args:
+        output: Folder to write.
+        seed: Of everything that is drawn.
+        counts: Videos of each split.
+        seconds: Of each video.
+        width: Pixels.
+        height: Pixels.
+        waits: Whether every video has one figure that waits, see `waits.py`, in place of those of
+            the plain set.
+    """
     parameters = {
         "version": VERSION,
         "seed": seed,
@@ -79,6 +109,8 @@ def render_dataset(
         "seconds": seconds,
         "size": [width, height],
     }
+    if waits:
+        parameters["waits"] = True
     stamp = output / STAMP
     if stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == parameters:
         print(f"{output} is already complete.")
@@ -90,7 +122,7 @@ def render_dataset(
         if stale.stem.split("_")[0] in SPLITS:
             stale.unlink()
     jobs = [
-        (videos, split, i, seed, seconds, width, height)
+        (videos, split, i, seed, seconds, width, height, waits)
         for split in SPLITS
         for i in range(counts[split])
     ]
@@ -104,7 +136,7 @@ def render_dataset(
         write_text(output / f"{split}_excluded.csv", "".join(excluded for _, excluded in texts))
     items = (
         f'item {{\n  name: "{name}"\n  id: {action_id}\n}}\n'
-        for action_id, name in sorted(ACTION_NAMES.items())
+        for action_id, name in sorted((ACTION_NAMES | (WAITING_NAMES if waits else {})).items())
     )
     write_text(output / "labelmap.pbtxt", "".join(items))
     write_text(stamp, json.dumps(parameters) + "\n")

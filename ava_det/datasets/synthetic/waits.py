@@ -1,0 +1,41 @@
+"""A pair of actions that only the seconds before and after tell apart.
+
+A figure that **listens to** or **watches** a person stands idle, the same idle standing for both.
+Before it began to wait, and again when it ends, the one that listens points to something and the
+one that watches lifts something: far enough away that a clip of two seconds around a labeled
+keyframe shows none of it. A network needs the seconds around its clip to tell the two apart.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ava_det.datasets.synthetic.actions import (
+    LIFT,
+    NOTHING,
+    POINT,
+    STAND,
+    Segment,
+    lay_out,
+)
+
+# AVA v2.2 ids and names.
+LISTEN = 79
+WATCH = 80
+WAITING_NAMES = {LISTEN: "listen to (a person)", WATCH: "watch (a person)"}
+QUIET_SECONDS = 2  # of standing between what gives the answer away and the labeled wait
+
+
+def plan_waits(rng: np.random.Generator, seconds: int) -> list[Segment]:
+    """Draws the timetable of a figure that waits again and again, for a video of `seconds`."""
+    wanted: list[tuple[int, int, int]] = []
+    while sum(length for _, _, length in wanted) < seconds + 8:
+        wait, sign = ((LISTEN, POINT), (WATCH, LIFT))[int(rng.integers(2))]
+        wanted += [
+            (STAND, sign, int(rng.integers(2, 4))),
+            (STAND, NOTHING, QUIET_SECONDS),
+            (STAND, wait, int(rng.integers(1, 3))),
+            (STAND, NOTHING, QUIET_SECONDS),
+            (STAND, sign, int(rng.integers(2, 4))),
+        ]
+    return lay_out(rng, wanted, seconds)
