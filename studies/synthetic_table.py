@@ -126,7 +126,8 @@ def train_and_score(folder: Path, name: str, seed: int, jobs: int, overrides: Se
         json.loads((folder / part / "metrics.json").read_text()) for part in ("", "gt_boxes")
     )
     config = load_config(folder / "config.yaml")
-    auc = compute_pair_auc(config, folder / "gt_boxes" / "detections.csv")
+    pairs = list(MOTION_PAIRS.values())
+    auc = compute_pair_auc(config, folder / "gt_boxes" / "detections.csv", pairs)
     return Run(name, seed, detected, labeled, auc, seconds)
 
 
@@ -153,8 +154,10 @@ def run_command(name: str, arguments: list[str], jobs: int, folder: Path) -> Non
         )
 
 
-def compute_pair_auc(config: Config, detections: Path) -> list[float]:
-    """Computes how well scores separate the classes of each motion pair.
+def compute_pair_auc(
+    config: Config, detections: Path, pairs: Sequence[tuple[int, int]]
+) -> list[float]:
+    """Computes how well scores separate the classes of each pair of actions.
 
     This is how often a person of the first class outranks one of the second by score difference;
     0.5 is chance. Persons are the labeled boxes with exactly one class of the pair.
@@ -170,7 +173,7 @@ def compute_pair_auc(config: Config, detections: Path) -> list[float]:
     ):
         key = KeyframeKey.at(rows.video_names[video], timestamp)
         scores.setdefault(key, []).append((box, action_id, score))
-    margins: list[tuple[list[float], list[float]]] = [([], []) for _ in MOTION_PAIRS]
+    margins: list[tuple[list[float], list[float]]] = [([], []) for _ in pairs]
     for keyframe in keyframes:
         assert keyframe.labels is not None
         found = scores.get(keyframe.key, [])
@@ -180,7 +183,7 @@ def compute_pair_auc(config: Config, detections: Path) -> list[float]:
         for person, labels in zip(keyframe.boxes, keyframe.labels, strict=True):
             own = compute_iou(person[None], boxes)[0] > 0.999
             by_id = {found[i][1]: found[i][2] for i in own.nonzero().flatten().tolist()}
-            for (first, second), margin in zip(MOTION_PAIRS.values(), margins, strict=True):
+            for (first, second), margin in zip(pairs, margins, strict=True):
                 if bool(labels[first - 1]) != bool(labels[second - 1]):
                     margin[0 if labels[first - 1] else 1].append(by_id[first] - by_id[second])
     return [

@@ -23,6 +23,8 @@ class LongTermConfig:
     bank_weights: str | None = None
     # its config; null: the one that belongs to these weights
     bank_config: str | None = None
+    # the folder that keeps the banks of a data set's videos, so that they are computed once
+    bank_dir: str = "outputs/feature_banks"
     bank_channels: int = 2048  # of a box's features in the bank
     window_seconds: int = 60  # of the bank that are seen, half before and half after the keyframe
     persons_per_second: int = 5  # the surest ones of each second

@@ -16,6 +16,7 @@ from ava_det.tasks.action_detection import (
     build_evaluation,
     build_preparation,
 )
+from ava_det.tasks.long_term import build_bank, fill_bank
 from ava_det.tasks.run_folder import describe_metrics
 from ava_det.tasks.sample_sheet import SampleSheet
 from ava_det.tasks.splits import Split, build_split, build_train_loader, choose_label_map
@@ -42,13 +43,17 @@ def build_task(training: TrainingRun) -> Task[ActionMetrics]:
         build_sample_sheet(config, split, label_map).save, path=training.folder.path / "samples.png"
     )
 
+    bank = build_bank(config)
+
     def build_loader() -> ClipLoader:
-        return build_train_loader(config, build_split(config, "train", device))
+        learned = build_split(config, "train", device)
+        fill_bank(bank, config, learned, device)
+        return build_train_loader(config, learned)
 
     return Task(
         model,
         build_action_loss(config, training.precision),
-        build_preparation(config, device),
+        build_preparation(config, device, bank),
         build_loader,
         build_evaluation(config, split, label_map, training.folder, device, show),
         {"label_map": dict(label_map)},

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ava_det.checkpoint import load_weights
 from ava_det.config import Config
+from ava_det.data.feature_bank import FeatureBank
 from ava_det.data.loader import ClipLoader
 from ava_det.data.sampling import EXTRACTED_GRIDS
 from ava_det.data.transforms import normalize_batch
@@ -24,6 +25,7 @@ from ava_det.formats.annotations import rows_from_detections
 from ava_det.inference.batch import average_views, predict_batch
 from ava_det.models.build import build_model, to_device
 from ava_det.structures import ClipBatch, Detections
+from ava_det.tasks.long_term import build_bank, fill_bank
 from ava_det.tasks.run_folder import RunFolder
 from ava_det.tasks.splits import Split, build_eval_loader
 from ava_det.tasks.training_run import TrainingRun
@@ -79,14 +81,23 @@ def build_action_loss(config: Config, precision: str) -> ActionLoss:
     )
 
 
-def build_preparation(config: Config, device: torch.device) -> Callable[[ClipBatch], ClipBatch]:
-    """Returns a function that puts a batch onto the device and normalizes it."""
+def build_preparation(
+    config: Config, device: torch.device, bank: FeatureBank | None = None
+) -> Callable[[ClipBatch], ClipBatch]:
+    """Returns a function that puts a batch onto the device and normalizes it.
+
+    Args:
+        config: Says how clips are normalized.
+        device: Of the model.
+        bank: Is read by a model with a long-term head.
+    """
     return partial(
         normalize_batch,
         mean=config.data.mean,
         std=config.data.std,
         device=device,
         channel_order=config.data.channel_order,
+        bank=bank,
     )
 
 
@@ -113,13 +124,16 @@ def build_evaluation(
     short_sides = config.eval.short_sides or [config.data.test_short_side]
     loaders = [build_eval_loader(config, split, short_side) for short_side in short_sides]
     _warn_of_prepared_videos(config, loaders[0])
+    bank = build_bank(config)
+    fill_bank(bank, config, split, device)
+    prepare = build_preparation(config, device, bank)
 
     def evaluate(model: nn.Module) -> ActionMetrics:
         model.eval()
         views = []
         for loader, short_side in zip(loaders, short_sides, strict=True):
             title = f"evaluate ({split.name}, short side {short_side})"
-            views.append(_predict_clips(model, loader, config, device, precision, title))
+            views.append(_predict_clips(model, loader, prepare, precision, config.eval.flip, title))
         gathered = [
             detection for part in gather_objects(average_views(views)) for detection in part
         ]
@@ -158,18 +172,17 @@ def _warn_of_prepared_videos(config: Config, loader: ClipLoader) -> None:
 def _predict_clips(
     model: nn.Module,
     loader: ClipLoader,
-    config: Config,
-    device: torch.device,
+    prepare: Callable[[ClipBatch], ClipBatch],
     precision: str,
+    flip: bool,
     title: str,
 ) -> list[Detections]:
     """Predicts the actions of all clips of a loader, with a progress bar on the main process."""
     detections: list[Detections] = []
-    prepare = build_preparation(config, device)
     bar = tqdm(loader, desc=title, unit="batch", disable=not is_main_process(), leave=False)
     with bar, loader.failures_named():
         for batch in bar:
-            detections += predict_batch(model, prepare(batch), precision, config.eval.flip)
+            detections += predict_batch(model, prepare(batch), precision, flip)
     return detections
 
 

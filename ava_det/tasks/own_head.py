@@ -15,6 +15,7 @@ from ava_det.config import Config, ConfigError, config_to_dict
 from ava_det.data.build import find_config_videos
 from ava_det.data.transforms import normalize_batch
 from ava_det.device.precision import resolve_precision
+from ava_det.distributed import gather_objects, rank, world_size
 from ava_det.inference.batch import flip_batch
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.inference_form import optimize_for_inference
@@ -113,10 +114,15 @@ def load_features(
         if video_id in videos and cache.find(videos[video_id], own) is not None
     }
     absent = {video_id: own for video_id, own in by_video.items() if video_id not in known}
+    gather_objects(None)  # no process may write before all have looked
+    own_share = {video_id: absent[video_id] for video_id in list(absent)[rank() :: world_size()]}
     for video_id, rows in (
-        _compute_features(config, model, split.name, absent, device, mirrored) if absent else ()
+        _compute_features(config, model, split.name, own_share, device, mirrored)
+        if own_share
+        else ()
     ):
         cache.write(videos[video_id], by_video[video_id], rows)
+    gather_objects(None)  # nor read before all have written
     kept: list[Keyframe] = []
     parts: list[Tensor] = []
     for video_id, own in by_video.items():
@@ -144,9 +150,8 @@ def _compute_features(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yields each video with the features of its boxes, [N, D]; NaN for a clip that was lost."""
     keyframes = [keyframe for own in by_video.values() for keyframe in own]
-    loader = build_eval_loader(
-        config, Split(name, keyframes, None, set(), "gt"), config.data.test_short_side
-    )
+    all_of_them = Split(name, keyframes, None, set(), "gt")
+    loader = build_eval_loader(config, all_of_them, config.data.test_short_side, shared=False)
     is_half = resolve_precision(config.precision, device) == "bf16"
     network: Any = optimize_for_inference(
         model, device, torch.bfloat16 if is_half else torch.float32

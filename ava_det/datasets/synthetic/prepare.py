@@ -130,6 +130,14 @@ def render_dataset(
         results = list(
             tqdm(pool.imap(render_video, jobs), total=len(jobs), desc="rendering", unit="video")
         )
+    _write_annotations(output, jobs, results, waits)
+    write_text(stamp, json.dumps(parameters) + "\n")
+
+
+def _write_annotations(
+    output: Path, jobs: list[Job], results: list[tuple[str, str]], waits: bool
+) -> None:
+    """Writes the CSV files of every split and the label map."""
     for split in SPLITS:
         texts = [text for job, text in zip(jobs, results, strict=True) if job[1] == split]
         write_text(output / f"{split}.csv", "".join(annotations for annotations, _ in texts))
@@ -139,4 +147,3 @@ def render_dataset(
         for action_id, name in sorted((ACTION_NAMES | (WAITING_NAMES if waits else {})).items())
     )
     write_text(output / "labelmap.pbtxt", "".join(items))
-    write_text(stamp, json.dumps(parameters) + "\n")
