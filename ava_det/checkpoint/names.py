@@ -312,15 +312,13 @@ SOURCES: dict[str, Source] = {
         lambda _: _mmaction2(),
     ),
     "imagenet": Source(r"layer1\.0\.conv1\.weight", lambda _: _imagenet()),
+    **TORCHVISION_SOURCES,
     "ava_det": Source(r"backbone\.(slow|fast)\.|backbone\.patch_embed\.weight", lambda _: []),
     # behind ours and MMAction2's, which have the same names with a prefix
     "videomae": Source(r"blocks\.\d+\.attn\.q_bias", lambda _: videomae()),
     "hub": Source(
         r"(videomae\.)?embeddings\.patch_embeddings\.projection\.", lambda _: hub_videomae()
     ),
-    **INCEPTION_SOURCES,
-    **TORCHVISION_SOURCES,
-    "ava_det": Source(r"backbone\.(slow|fast)\.", lambda _: []),
     "detectron2": Source(
         r"backbone\.(bottom_up\.|fpn_|stem\.|res\d\.)|proposal_generator\.|roi_heads\.",
         lambda _: _detectron2(),

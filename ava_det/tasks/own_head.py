@@ -115,12 +115,9 @@ def load_features(
     }
     absent = {video_id: own for video_id, own in by_video.items() if video_id not in known}
     gather_objects(None)  # no process may write before all have looked
-    own_share = {video_id: absent[video_id] for video_id in list(absent)[rank() :: world_size()]}
-    for video_id, rows in (
-        _compute_features(config, model, split.name, own_share, device, mirrored)
-        if own_share
-        else ()
-    ):
+    share = {video_id: absent[video_id] for video_id in list(absent)[rank() :: world_size()]}
+    found_now = _compute_features(config, model, split.name, share, device, mirrored)
+    for video_id, rows in found_now if share else ():
         cache.write(videos[video_id], by_video[video_id], rows)
     gather_objects(None)  # nor read before all have written
     kept: list[Keyframe] = []
