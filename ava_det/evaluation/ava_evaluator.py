@@ -7,7 +7,8 @@ They come from files, or batch by batch:
         evaluator.process(predict(batch))
     metrics = evaluator.evaluate()
 
-Both return plain dicts, ready for JSON: fractions 0..1, undefined is None, never NaN.
+`AvaEvaluator.evaluate` and `evaluate_csv` return plain dicts, ready for JSON: fractions 0..1,
+undefined is None, never NaN.
 """
 
 from __future__ import annotations

@@ -39,10 +39,17 @@ def write_shaped(
         container.mux(stream.encode())
 
 
-@pytest.mark.parametrize(("aspect", "rotation", "size"), [
-    (Fraction(2), 0, (128, 48)), (Fraction(64, 45), 0, (92, 48)), (Fraction(8, 9), 0, (64, 54)),
-    (Fraction(2), 90, (48, 128)), (Fraction(1, 2), 270, (96, 64)), (Fraction(2), 180, (128, 48)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("aspect", "rotation", "size"),
+    [
+        (Fraction(2), 0, (128, 48)),
+        (Fraction(64, 45), 0, (92, 48)),
+        (Fraction(8, 9), 0, (64, 54)),
+        (Fraction(2), 90, (48, 128)),
+        (Fraction(1, 2), 270, (96, 64)),
+        (Fraction(2), 180, (128, 48)),
+    ],
+)
 def test_pictures_have_square_pixels(
     tmp_path: Path, aspect: Fraction, rotation: int, size: tuple[int, int]
 ) -> None:
