@@ -92,7 +92,10 @@ def test_every_config_keeps_its_scores(config_path: str) -> None:
     config.model.width = max(16, config.model.beta_inv)
     config.model.num_slow_frames = max(2, FAMILIES[config.model.backbone].min_frames)
     plain = give_statistics(build_model(config))
-    inputs = make_inputs(config, batch=2, height=64, width=80, boxes=3)
+    inputs: tuple[Tensor, ...] = make_inputs(config, batch=2, height=64, width=80, boxes=3)
+    if config.model.long_term.is_used:
+        places = (2, 4, config.model.long_term.bank_channels)
+        inputs = (*inputs, torch.rand(places, generator=torch.Generator().manual_seed(2)))
     bound = 1e-6
     if config.model.backbone not in BACKBONES:
         bound *= max(1.0, find_largest_feature(plain, inputs))
