@@ -85,7 +85,9 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
         facts["model.backbone"] = "slowfast"
         facts["model.beta_inv"] = len(slow) // max(len(fast), 1)
     else:
-        single = "i3d" if first.shape[2] > 1 else "slow_only"
+        has_res3 = any(name.startswith("backbone.slow.res3.non_local.") for name in tensors)
+        kind = "nl_i3d" if has_res3 else "i3d"
+        single = kind if first.shape[2] > 1 else "slow_only"
         facts["model.backbone"] = "fast_only" if slow is None else single
     facts["model.depth"] = 2 + 3 * sum(_count_blocks(tensors, stage) for stage in range(2, 6))
     if slow is not None:

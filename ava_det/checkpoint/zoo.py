@@ -75,6 +75,7 @@ ZOO: dict[str, PublishedWeights] = {
             f"{_PYSLOWFAST}/kinetics400/SLOWFAST_8x8_R50.pkl"
         ),
         "pyslowfast/kinetics400/I3D_8x8_R50": f"{_PYSLOWFAST}/kinetics400/I3D_8x8_R50.pkl",
+        "pyslowfast/kinetics400/I3D_NLN_8x8_R50": f"{_PYSLOWFAST}/kinetics400/I3D_NLN_8x8_R50.pkl",
         "pyslowfast/kinetics400/SLOWFAST_NLN_16x8_R101": None,
         # pytorchvideo
         "pytorchvideo/SLOWFAST_8x8_R50_DETECTION": (

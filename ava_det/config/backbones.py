@@ -73,6 +73,27 @@ class R2Plus1DConfig:
         check.require("bn_eps", self.bn_eps > 0, "a number above 0")
 
 
+@dataclass
+class NonLocalI3DConfig:
+    """Describes I3D ResNets with non-local blocks in res3 too, `model.backbone: nl_i3d`.
+
+    depth, non_local_res4, non_local_pool, res4_temporal_blocks and res5_dilation are `model`'s.
+    """
+
+    stem_stride: int = 2  # of the first convolution, in time
+    pool_frames: int = 3  # frames of the max pool after it
+    pool_stride: int = 2  # of that max pool, in time
+    pool_padding: bool = True  # false in video-nonlocal-net
+    # blocks of res3, counted from 0, that a non-local block follows
+    non_local_res3: list[int] = field(default_factory=lambda: [1, 3])
+
+    def __post_init__(self) -> None:
+        check = KeyChecks(self, "model.nl_i3d")
+        for key in ("stem_stride", "pool_frames", "pool_stride"):
+            check.require_at_least(key, 1, "a whole number of at least 1")
+        self.non_local_res3 = list(self.non_local_res3)
+
+
 def _check_window(check: KeyChecks, window: list[int]) -> None:
     fits = len(window) == 3 and (min(window) >= 1 or not any(window))
     check.require("pool_window", fits, "three numbers (T, H, W) of at least 1, or 0,0,0")

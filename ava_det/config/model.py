@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ava_det.config.backbones import (
     EcoConfig,
     I3DInceptionConfig,
+    NonLocalI3DConfig,
     R2Plus1DConfig,
     S3DConfig,
     TwoStreamCNNConfig,
@@ -37,8 +38,8 @@ class ModelConfig:
     beside each key says what it means; `ava-det config --keys` prints them.
     """
 
-    # slowfast, slow_only, fast_only, i3d (a ResNet); i3d_inception, s3d, r2plus1d, eco, artnet,
-    # two_stream_cnn, vit, mvit_v2_s, swin3d_t, swin3d_s, swin3d_b
+    # slowfast, slow_only, fast_only, i3d (a ResNet); nl_i3d, i3d_inception, s3d, r2plus1d, eco,
+    # artnet, two_stream_cnn, vit, mvit_v2_s, swin3d_t, swin3d_s, swin3d_b
     backbone: str = "slowfast"
     # bottleneck blocks a stage: 14 = 1-1-1-1, 26 = 2-2-2-2, 50 = 3-4-6-3, 101 = 3-4-23-3
     depth: int = 50
@@ -80,6 +81,7 @@ class ModelConfig:
     two_stream_cnn: TwoStreamCNNConfig = field(default_factory=TwoStreamCNNConfig)
     r2plus1d: R2Plus1DConfig = field(default_factory=R2Plus1DConfig)
     torchvision: TorchvisionConfig = field(default_factory=TorchvisionConfig)
+    nl_i3d: NonLocalI3DConfig = field(default_factory=NonLocalI3DConfig)
 
     def __post_init__(self) -> None:
         check = KeyChecks(self, "model")
@@ -144,6 +146,11 @@ class ModelConfig:
         fits = temporal is None or 0 <= temporal <= num_res4
         expected = f"null or 0..{num_res4} at depth {self.depth}"
         check.require("res4_temporal_blocks", fits, expected)
+        num_res3 = BLOCKS_PER_STAGE[self.depth][1]
+        inside = all(0 <= block < num_res3 for block in self.nl_i3d.non_local_res3)
+        if self.backbone == "nl_i3d" and not inside:
+            expected = f"blocks 0..{num_res3 - 1} at depth {self.depth}"
+            KeyChecks(self.nl_i3d, "model.nl_i3d").require("non_local_res3", False, expected)
         inside = all(0 <= block < num_res4 for block in self.non_local_res4)
         expected = f"blocks 0..{num_res4 - 1} at depth {self.depth}"
         check.require("non_local_res4", inside, expected)

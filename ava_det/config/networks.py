@@ -43,6 +43,7 @@ FAMILIES: dict[str, Family] = {
     "swin3d_t": Family(),
     "swin3d_s": Family(),
     "swin3d_b": Family(),
+    "nl_i3d": Family(min_frames=5),
 }
 LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")
 

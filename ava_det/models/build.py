@@ -17,6 +17,7 @@ from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.eco import ECO
 from ava_det.models.i3d_inception import I3DInception
 from ava_det.models.long_term_head import LongTermDetector, LongTermHead
+from ava_det.models.nl_i3d import NonLocalI3D
 from ava_det.models.r2plus1d import R2Plus1D
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.s3d import S3D
@@ -178,6 +179,25 @@ def _build_swin3d(model: ModelConfig) -> Backbone:
     return ShiftedWindowTransformer(model.backbone, chosen.width, chosen.drop_path)
 
 
+def _build_nl_i3d(model: ModelConfig) -> Backbone:
+    own = model.nl_i3d
+    return NonLocalI3D(
+        depth=model.depth,
+        width=model.width,
+        stem_stride=own.stem_stride,
+        pool_frames=own.pool_frames,
+        pool_stride=own.pool_stride,
+        pool_padding=own.pool_padding,
+        non_local_res3=own.non_local_res3,
+        non_local_res4=model.non_local_res4,
+        non_local_pool=(model.non_local_pool[0], model.non_local_pool[1], model.non_local_pool[2]),
+        res4_temporal_blocks=model.res4_temporal_blocks,
+        res5_stride=2 if model.head == "classification" else 1,
+        res5_dilation=model.res5_dilation,
+        zero_init_last_gamma=model.zero_init_last_gamma,
+    )
+
+
 # The backbone of each family of `config.networks.FAMILIES`, from the section `model`.
 BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "vit": _build_vit,
@@ -195,6 +215,7 @@ BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "swin3d_t": _build_swin3d,
     "swin3d_s": _build_swin3d,
     "swin3d_b": _build_swin3d,
+    "nl_i3d": _build_nl_i3d,
 }
 
 

@@ -16,11 +16,17 @@ class NonLocal(nn.Module):
     Args:
         channels: Channels of x; theta, phi and g work on half of them.
         pool: (time, height, width) window and stride of the max pooling before phi and g.
+        softmax: Whether the weights of the positions are the softmax of the products divided by
+            the square root of their width (Wang et al.'s I3D), instead of the products divided by
+            the number of positions.
     """
 
-    def __init__(self, channels: int, pool: tuple[int, int, int] = (2, 2, 2)) -> None:
+    def __init__(
+        self, channels: int, pool: tuple[int, int, int] = (2, 2, 2), softmax: bool = False
+    ) -> None:
         super().__init__()
         inner = channels // 2
+        self.softmax = softmax
         self.pool = pool
         self.theta = nn.Conv3d(channels, inner, kernel_size=1)
         self.phi = nn.Conv3d(channels, inner, kernel_size=1)
@@ -40,6 +46,9 @@ class NonLocal(nn.Module):
         query = self.theta(x).flatten(2).transpose(1, 2)  # [B, positions, inner]
         key = self.phi(pooled).flatten(2)  # [B, inner, pooled positions]
         value = self.g(pooled).flatten(2).transpose(1, 2)  # [B, pooled positions, inner]
-        affinity = torch.bmm(query, key) / key.shape[2]
+        if self.softmax:
+            affinity = torch.bmm(query * key.shape[1] ** -0.5, key).softmax(dim=2)
+        else:
+            affinity = torch.bmm(query, key) / key.shape[2]
         gathered = torch.bmm(affinity, value).transpose(1, 2).unflatten(2, x.shape[2:])
         return x + self.bn(self.out(gathered))

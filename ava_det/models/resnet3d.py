@@ -221,6 +221,7 @@ class Stage(nn.Module):
         dilation: Spatial dilation of every block's `b`.
         non_local: Numbers, from 0, of the blocks that a non-local block follows.
         non_local_pool: Pool of those non-local blocks.
+        non_local_softmax: Their form, see `NonLocal`.
         time_pool: Whether a max pool over pairs of frames ends the stage (I3D's res2).
     """
 
@@ -235,6 +236,7 @@ class Stage(nn.Module):
         dilation: int,
         non_local: Collection[int] = (),
         non_local_pool: tuple[int, int, int] = (2, 2, 2),
+        non_local_softmax: bool = False,
         time_pool: bool = False,
     ) -> None:
         super().__init__()
@@ -255,8 +257,9 @@ class Stage(nn.Module):
             )
             for index, kernel in enumerate(temporal_kernels)
         )
+        form = non_local_pool, non_local_softmax
         self.non_local = nn.ModuleDict(
-            {str(index): NonLocal(out_channels, non_local_pool) for index in sorted(set(non_local))}
+            {str(index): NonLocal(out_channels, *form) for index in sorted(set(non_local))}
         )
         self.time_pool = time_pool
 
@@ -289,6 +292,8 @@ class Pathway(nn.Module):
         res5_dilation: 1 for classification, 2 for detection.
         non_local_res4: `non_local` of the res4 `Stage`.
         non_local_pool: See `Stage`.
+        non_local_res3: `non_local` of the res3 `Stage`.
+        non_local_softmax: See `Stage`.
         time_pool_res2: `time_pool` of the res2 `Stage`.
         in_channels: Channels of a frame.
     """
@@ -305,6 +310,8 @@ class Pathway(nn.Module):
         res5_dilation: int = 1,
         non_local_res4: Collection[int] = (),
         non_local_pool: tuple[int, int, int] = (2, 2, 2),
+        non_local_res3: Collection[int] = (),
+        non_local_softmax: bool = False,
         time_pool_res2: bool = False,
         in_channels: int = 3,
     ) -> None:
@@ -313,7 +320,7 @@ class Pathway(nn.Module):
         self.stage_channels = [
             max(1, round(width * factor / beta_inv)) for factor in (1, 4, 8, 16, 32)
         ]
-        self.stem = Stem(self.stage_channels[0], stem_kernel, in_channels)
+        self.stem: nn.Module = Stem(self.stage_channels[0], stem_kernel, in_channels)
         for index, name in enumerate(STAGES):
             stage = Stage(
                 self.stage_channels[index] + (extra_channels[index] if extra_channels else 0),
@@ -322,7 +329,8 @@ class Pathway(nn.Module):
                 temporal_kernels[index],
                 stride=(1, 2, 2, res5_stride)[index],
                 dilation=res5_dilation if name == "res5" else 1,
-                non_local=non_local_res4 if name == "res4" else (),
+                non_local={"res3": non_local_res3, "res4": non_local_res4}.get(name, ()),
+                non_local_softmax=non_local_softmax,
                 non_local_pool=non_local_pool,
                 time_pool=time_pool_res2 and name == "res2",
             )

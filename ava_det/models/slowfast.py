@@ -145,7 +145,7 @@ class SlowFast(Backbone):
             return Pathway(
                 width,
                 stem_kernel,
-                _temporal_kernels(stream, depth, res4_temporal_blocks),
+                list_temporal_kernels(stream, depth, res4_temporal_blocks),
                 beta_inv=beta_inv,
                 extra_channels=extra_channels,
                 res5_stride=res5_stride,
@@ -172,7 +172,7 @@ class SlowFast(Backbone):
         self.out_channels = [
             pathway.stage_channels[4] for pathway in (self.slow, self.fast) if pathway is not None
         ]
-        _initialize(self, zero_init_last_gamma)
+        initialize(self, zero_init_last_gamma)
         if temporal_difference_init:
             remove_temporal_means(self)
 
@@ -235,7 +235,9 @@ def _build_laterals(
     return [LateralConnection(kind, channels, alpha, kernel, norm) for channels in fast_channels]
 
 
-def _temporal_kernels(stream: str, depth: int, res4_temporal_blocks: int | None) -> list[list[int]]:
+def list_temporal_kernels(
+    stream: str, depth: int, res4_temporal_blocks: int | None
+) -> list[list[int]]:
     """Lists the frames seen by each block's first convolution, for res2..res5.
 
     Sources: Table 1 of the SlowFast paper; for I3D, Wang et al. 2018.
@@ -256,7 +258,7 @@ def _temporal_kernels(stream: str, depth: int, res4_temporal_blocks: int | None)
     return kernels
 
 
-def _initialize(backbone: SlowFast, zero_init_last_gamma: bool) -> None:
+def initialize(backbone: SlowFast, zero_init_last_gamma: bool) -> None:
     """Draws He-normal weights for every unbiased convolution; non-local blocks draw their own."""
     for name, module in backbone.named_modules():
         if isinstance(module, nn.Conv3d) and module.bias is None:

@@ -35,6 +35,13 @@ TINY: dict[str, tuple[str, ...]] = {
     "fast_only": _RESNET,
     "i3d": _RESNET,
     "i3d_inception": ("model.width=4",),
+    "nl_i3d": (
+        "model.depth=14",
+        "model.width=8",
+        "model.nl_i3d.non_local_res3=[0]",
+        "model.non_local_res4=[0]",
+        "model.non_local_pool=[1,2,2]",
+    ),
     "r2plus1d": ("model.width=4", "model.r2plus1d.depth=10"),
     "s3d": ("model.width=4", "model.s3d.gating=true"),
     "eco": ("model.width=8", "model.eco.full=true"),

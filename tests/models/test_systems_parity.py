@@ -23,6 +23,11 @@ from tests.support.parity import make_state_dict
 ASSETS = Path(__file__).parents[1] / "assets" / "parity_systems"
 # fixture, config, source of the names
 NETWORKS = [
+    (
+        "i3d_nln_r50_8x8_pyslowfast",
+        "configs/kinetics/pyslowfast/I3D_NLN_8x8_R50.yaml",
+        "pyslowfast",
+    ),
     ("r2plus1d34_ig65m", "configs/kinetics/r2plus1d_34_8f.yaml", "torchvision_r2plus1d"),
     ("i3d_inception_rgb_piergiaj", "configs/kinetics/i3d_inception.yaml", "piergiaj"),
     ("s3d_torchvision", "configs/kinetics/torchvision/s3d.yaml", "torchvision_s3d"),
