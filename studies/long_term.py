@@ -113,10 +113,15 @@ def read_windows(config: Config, name: str) -> Windows:
 def fit_and_score(operator: str, learned: Windows, scored: Windows) -> float:
     """Fits a head on frozen features; returns how well it tells the two waits apart."""
     torch.manual_seed(0)
-    settings = {"bank_channels": BANK_CHANNELS, "fusion_channels": 64}
     num_classes = learned.labels.shape[1]
     head = LongTermHead(
-        [BANK_CHANNELS], num_classes, 16, operator=operator, dropout=0.2, **settings
+        [BANK_CHANNELS],
+        num_classes,
+        16,
+        operator=operator,
+        dropout=0.2,
+        bank_channels=BANK_CHANNELS,
+        fusion_channels=64,
     )
     optimizer = torch.optim.AdamW(head.parameters(), 0.001, weight_decay=0.02)
     for _ in range(STEPS):

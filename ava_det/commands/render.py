@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ava_det.datasets.synthetic.prepare import render_dataset
 
     counts = {"train": args.num_train, "val": args.num_val, "demo": 1}
-    render_dataset(args.output, args.seed, counts, args.seconds, *args.size, args.waits)
+    width, height = args.size
+    render_dataset(args.output, args.seed, counts, args.seconds, width, height, args.waits)
     return 0
 
 

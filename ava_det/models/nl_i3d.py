@@ -83,10 +83,10 @@ class NonLocalI3D(SingleStreamBackbone):
             time_pool_res2=True,
             in_channels=in_channels,
         )
-        initialize(self, zero_init_last_gamma)
         self.slow.stem = TimeStem(
             in_channels, width, stem_stride, pool_frames, pool_stride, pool_padding
         )
+        initialize(self, zero_init_last_gamma)
         self.out_channels = [self.slow.stage_channels[4]]
 
     def compute(self, clip: Tensor) -> list[Tensor]:

@@ -258,7 +258,7 @@ def list_temporal_kernels(
     return kernels
 
 
-def initialize(backbone: SlowFast, zero_init_last_gamma: bool) -> None:
+def initialize(backbone: nn.Module, zero_init_last_gamma: bool) -> None:
     """Draws He-normal weights for every unbiased convolution; non-local blocks draw their own."""
     for name, module in backbone.named_modules():
         if isinstance(module, nn.Conv3d) and module.bias is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models.video import swin3d_t
 
 from ava_det.checkpoint import load_weights
@@ -85,7 +86,9 @@ def test_costs(family: str, frames: int, size: int, gmacs: float, params: float)
         model = build_model(make_config(family, f"model.num_slow_frames={frames}"))
     cost = compute_cost(model, frames, 8, size)
     assert cost.backbone_gmacs == pytest.approx(gmacs, rel=0.005)
-    own = sum(p.numel() for p in model.backbone.parameters()) / 1e6
+    backbone = model.backbone
+    assert isinstance(backbone, nn.Module)
+    own = sum(p.numel() for p in backbone.parameters()) / 1e6
     assert own == pytest.approx(params, rel=0.002)
 
 
