@@ -116,10 +116,10 @@ def save_random_weights(config: str, path: Path) -> Path:
 
 def measure(predictor: Predictor, video: Path, every: float, folder: Path) -> dict[str, float]:
     """Measures the seconds of everything that `report` prints."""
-    found = measure_stages(predictor, video, every, folder) | measure_reading(
+    seconds = measure_stages(predictor, video, every, folder) | measure_reading(
         predictor, video, every
     )
-    found["bare decoder"], found["bare decoder and encoder"] = measure_floor(video, folder)
+    seconds["bare decoder"], seconds["bare decoder and encoder"] = measure_floor(video, folder)
     outputs = Outputs(folder / "whole.mp4", folder / "whole.csv", None, None)
     display = DisplayOptions(predictor.label_map, predictor.thresholds, 5)
     began = time.perf_counter()
@@ -133,9 +133,9 @@ def measure(predictor: Predictor, video: Path, every: float, folder: Path) -> di
         Event(),
         quiet=True,
     )
-    found["whole, clock"] = time.perf_counter() - began
-    found["whole, CPU"] = time.process_time() - cpu
-    return found
+    seconds["whole, clock"] = time.perf_counter() - began
+    seconds["whole, CPU"] = time.process_time() - cpu
+    return seconds
 
 
 class Stopwatch:
@@ -214,9 +214,11 @@ def measure_stages(
                 num_frames += 1
             closing = time.thread_time()
         watch.seconds["encoding"] += time.thread_time() - closing
-        own = time.thread_time() - thread_began
-        watch.seconds["batches, tracking"] = own - sum(watch.seconds.values())
-        watch.seconds["encoding"] += time.process_time() - began - own  # in threads of its own
+        thread_seconds = time.thread_time() - thread_began
+        watch.seconds["batches, tracking"] = thread_seconds - sum(watch.seconds.values())
+        watch.seconds["encoding"] += (
+            time.process_time() - began - thread_seconds
+        )  # in threads of its own
         torch.set_num_threads(threads)
         return {
             **watch.seconds,

@@ -51,18 +51,18 @@ def benchmark_evaluate(args: argparse.Namespace) -> int:
     Raises:
         ValueError: Only some of the files are given.
     """
-    given = [args.annotations, args.detections, args.label_map]
-    if any(given) != all(given):
+    files = [args.annotations, args.detections, args.label_map]
+    if any(files) != all(files):
         raise ValueError(
             "benchmark evaluate: expected --annotations, --detections and --label-map together"
         )
     with tempfile.TemporaryDirectory() as folder:
-        if not all(given):
+        if not all(files):
             print(f"writing a result file of {args.videos} videos")
             write_large_case(Path(folder), args.videos)
-            given = [f"{folder}/gt.csv", f"{folder}/det.csv", f"{folder}/labelmap.pbtxt"]
+            files = [f"{folder}/gt.csv", f"{folder}/det.csv", f"{folder}/labelmap.pbtxt"]
         measured = [
-            (_measure("pandas", *given), _measure("evaluator", *given)) for _ in range(args.repeat)
+            (_measure("pandas", *files), _measure("evaluator", *files)) for _ in range(args.repeat)
         ]
     pandas_seconds = statistics.median(pandas for (pandas,), _ in measured)
     columns = zip(*(ours for _, ours in measured), strict=True)
@@ -149,10 +149,10 @@ def write_large_case(
     _write_rows(
         folder / "gt.csv", keyframe[person], boxes[person].round(3), action, person % 10, frames
     )
-    found = np.flatnonzero(random.random(persons) > 0.07)
+    detected_rows = np.flatnonzero(random.random(persons) > 0.07)
     invented = random.integers(0, persons, persons // 5)
-    source = np.concatenate([found, invented])
-    shift = np.where(np.arange(len(source)) < len(found), 0.04, 0.5)[:, None]
+    source = np.concatenate([detected_rows, invented])
+    shift = np.where(np.arange(len(source)) < len(detected_rows), 0.04, 0.5)[:, None]
     found_boxes = boxes[source] + random.normal(0, shift, (len(source), 4)) * np.tile(
         size[source], 2
     )

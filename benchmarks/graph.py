@@ -54,16 +54,16 @@ class RecordedNetwork:
         return recording.output
 
     def _record(self, inputs: dict[str, Tensor]) -> Recording:
-        own = {
+        static_inputs = {
             name: value.clone(memory_format=torch.preserve_format) for name, value in inputs.items()
         }
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_UPS):
-                self._network(**own)
+                self._network(**static_inputs)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            output = self._network(**own)
-        return Recording(graph, own, output)
+            output = self._network(**static_inputs)
+        return Recording(graph, static_inputs, output)

@@ -103,8 +103,8 @@ def name_kind(name: str, module: nn.Module) -> str:
         return name
     sides = list(module.weight.shape[2:])
     kernel = {"frames": [1, *sides], "moments": [*sides, 1], "volume": sides}[module.view]
-    found = re.search(r"(slow|fast)\.(\w+)", name)
-    where = f"{found[1]} {found[2]}" if found else "lateral"
+    match = re.search(r"(slow|fast)\.(\w+)", name)
+    where = f"{match[1]} {match[2]}" if match else "lateral"
     return f"{where} {'x'.join(map(str, kernel))}"
 
 

@@ -128,10 +128,10 @@ def measure(
         runs = dict(zip(plan, pool.map(train, plan), strict=True))
     results = []
     for row in rows:
-        own = [runs[row.config, row.overrides, seed].labeled for seed in seeds]
-        fast_ap = [compute_group_ap(run, "fast motion") for run in own]
+        seed_runs = [runs[row.config, row.overrides, seed].labeled for seed in seeds]
+        fast_ap = [compute_group_ap(run, "fast motion") for run in seed_runs]
         gmacs = compute_gmacs(row.config, [*overrides, *row.overrides])
-        results.append(Result(row, [run["mAP"] for run in own], fast_ap, gmacs))
+        results.append(Result(row, [run["mAP"] for run in seed_runs], fast_ap, gmacs))
     return results
 
 
@@ -179,12 +179,14 @@ def write_csv(path: Path, results: Sequence[Result]) -> None:
         for result in results:
             row = result.row
             values = " ".join(f"{value:.4f}" for value in result.mean_ap)
-            own = (
+            measured = (
                 f"{mean(result.mean_ap):.4f}",
                 f"{mean(result.fast_ap):.4f}",
                 f"{result.gmacs:.4f}",
             )
-            writer.writerow((row.table, row.name, *own, values, row.top1, row.top5, row.gflops))
+            writer.writerow(
+                (row.table, row.name, *measured, values, row.top1, row.top5, row.gflops)
+            )
 
 
 def draw(path: Path, results: Sequence[Result]) -> None:
@@ -199,21 +201,27 @@ def draw(path: Path, results: Sequence[Result]) -> None:
     figure = Figure((6 * len(tables), 8), layout="constrained")
     panels = figure.subplots(2, len(tables), squeeze=False)
     for column, table in enumerate(tables):
-        own = [result for result in results if result.row.table == table]
+        table_results = [result for result in results if result.row.table == table]
         ours = panels[0, column]
         theirs = panels[1, column]
-        deviations = [stdev(result.mean_ap) if len(result.mean_ap) > 1 else 0.0 for result in own]
-        costs = [result.gmacs for result in own]
+        deviations = [
+            stdev(result.mean_ap) if len(result.mean_ap) > 1 else 0.0 for result in table_results
+        ]
+        costs = [result.gmacs for result in table_results]
         ours.errorbar(
-            costs, [mean(result.mean_ap) for result in own], deviations, fmt="o", capsize=3
+            costs,
+            [mean(result.mean_ap) for result in table_results],
+            deviations,
+            fmt="o",
+            capsize=3,
         )
         theirs.plot(
-            [result.row.gflops for result in own],
-            [result.row.top1 for result in own],
+            [result.row.gflops for result in table_results],
+            [result.row.top1 for result in table_results],
             "o",
             color="gray",
         )
-        for result, cost in zip(own, costs, strict=True):
+        for result, cost in zip(table_results, costs, strict=True):
             offset = {"textcoords": "offset points", "xytext": (5, 4), "fontsize": 8}
             ours.annotate(result.row.name, (cost, mean(result.mean_ap)), **offset)
             theirs.annotate(result.row.name, (result.row.gflops, result.row.top1), **offset)

@@ -176,13 +176,13 @@ def compute_pair_auc(
     margins: list[tuple[list[float], list[float]]] = [([], []) for _ in pairs]
     for keyframe in keyframes:
         assert keyframe.labels is not None
-        found = scores.get(keyframe.key, [])
-        if not found:
+        results = scores.get(keyframe.key, [])
+        if not results:
             continue
-        boxes = torch.tensor([box for box, _, _ in found])
+        boxes = torch.tensor([box for box, _, _ in results])
         for person, labels in zip(keyframe.boxes, keyframe.labels, strict=True):
-            own = compute_iou(person[None], boxes)[0] > 0.999
-            by_id = {found[i][1]: found[i][2] for i in own.nonzero().flatten().tolist()}
+            is_person = compute_iou(person[None], boxes)[0] > 0.999
+            by_id = {results[i][1]: results[i][2] for i in is_person.nonzero().flatten().tolist()}
             for (first, second), margin in zip(pairs, margins, strict=True):
                 if bool(labels[first - 1]) != bool(labels[second - 1]):
                     margin[0 if labels[first - 1] else 1].append(by_id[first] - by_id[second])
@@ -249,17 +249,23 @@ def format_table(runs: Sequence[Run], names: Sequence[str], jobs: int) -> str:
         "|" + "---|" * (5 + len(CLASS_GROUPS) + len(MOTION_PAIRS)),
     ]
     for name in names:
-        own = [run for run in runs if run.name == name]
+        network_runs = [run for run in runs if run.name == name]
         cells = [
             name,
-            spread([run.detected["mAP"] for run in own]),
-            spread([run.labeled["mAP"] for run in own]),
+            spread([run.detected["mAP"] for run in network_runs]),
+            spread([run.labeled["mAP"] for run in network_runs]),
         ]
         cells += [
-            spread([compute_group_ap(run.labeled, group) for run in own]) for group in CLASS_GROUPS
+            spread([compute_group_ap(run.labeled, group) for run in network_runs])
+            for group in CLASS_GROUPS
         ]
-        cells += [f"{mean(run.pair_auc[i] for run in own):.2f}" for i in range(len(MOTION_PAIRS))]
-        cells += [f"{compute_gmacs(name):.2f}", f"{mean(run.train_seconds for run in own):.0f} s"]
+        cells += [
+            f"{mean(run.pair_auc[i] for run in network_runs):.2f}" for i in range(len(MOTION_PAIRS))
+        ]
+        cells += [
+            f"{compute_gmacs(name):.2f}",
+            f"{mean(run.train_seconds for run in network_runs):.0f} s",
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     threads = max(1, (os.cpu_count() or 1) // jobs)
     seeds = len({run.seed for run in runs})

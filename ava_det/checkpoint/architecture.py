@@ -49,12 +49,12 @@ def name_family(names: Iterable[str]) -> str | None:
     Returns:
         Such as "a DETR"; None where the names are not known.
     """
-    found = list(names)
+    all_names = list(names)
     return next(
         (
             family
             for family, mark in _FAMILIES.items()
-            if any(re.search(mark, name) for name in found)
+            if any(re.search(mark, name) for name in all_names)
         ),
         None,
     )
@@ -149,8 +149,8 @@ def compare_networks(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -
         parts.append(f"res4 has {blocks[0]} blocks in the file and {blocks[1]} in the model")
     if differing:
         wanted = ", ".join(f"{key}={file[key]}" for key in differing)
-        found = ", ".join(str(model[key]) for key in differing)
-        parts.append(f"the file is of {wanted}, the model has {found}")
+        model_values = ", ".join(str(model[key]) for key in differing)
+        parts.append(f"the file is of {wanted}, the model has {model_values}")
     return "; ".join(parts)
 
 

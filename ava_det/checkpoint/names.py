@@ -31,9 +31,9 @@ from ava_det.checkpoint.vit_names import hub_videomae, mmaction2_videomae, video
 
 def detect_source(names: Iterable[str]) -> str:
     """Detects which of `SOURCES` wrote a state dict; returns "ava_det" if none is recognized."""
-    found = list(names)
+    all_names = list(names)
     for source, entry in SOURCES.items():
-        if any(re.match(entry.mark, name) for name in found):
+        if any(re.match(entry.mark, name) for name in all_names):
             return source
     return "ava_det"
 
@@ -48,14 +48,14 @@ def find_prefix(names: Iterable[str]) -> tuple[str, str]:
         The prefix, and which of `SOURCES` wrote the names; "" and "ava_det" if no names are
         recognized behind any prefix.
     """
-    found = list(names)
+    all_names = list(names)
     for before in ("", r"(?:[\w-]+\.)+?"):
         for source, entry in SOURCES.items():
-            for name in found:
+            for name in all_names:
                 if match := re.match(f"({before})(?:{entry.mark})", name):
                     return match[1], source
     # Our other networks have our head in common; so have networks of PySlowFast, found above.
-    for name in found:
+    for name in all_names:
         if match := re.match(r"((?:[\w-]+\.)*?)head\.projection\.", name):
             return match[1], "ava_det"
     return "", "ava_det"
@@ -74,11 +74,11 @@ def rename(names: Iterable[str], source: str) -> dict[str, str]:
     Raises:
         ValueError: Two entries get the same name.
     """
-    found = list(names)
-    table = SOURCES[source].make_table(found)
+    all_names = list(names)
+    table = SOURCES[source].make_table(all_names)
     renamed: dict[str, str] = {}
     claimed = set()
-    for name in found:
+    for name in all_names:
         ours = _rename(name, table)
         if ours == SKIP:
             continue

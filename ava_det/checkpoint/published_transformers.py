@@ -77,7 +77,7 @@ VIDEO_TRANSFORMERS: dict[str, PublishedWeights] = {
 }
 
 # The frames and boxes their detectors were trained on, as keys of `data` in a config.
-_SEEN: dict[str, object] = {
+_TRANSFORMER_INPUT: dict[str, object] = {
     "slow_frame_policy": "stride",
     "frame_grid": "seconds",
     "frame_colour": "bt601",
@@ -85,7 +85,7 @@ _SEEN: dict[str, object] = {
     "mean": [0.48145, 0.45469, 0.40384],
     "std": [0.225, 0.225, 0.225],
 }
-SEEN_BY_TRANSFORMERS = {
-    "videomae_ad": {**_SEEN, "clip_shift": 1},
-    "umt": {**_SEEN, "clip_shift": 3},
+TRANSFORMER_INPUTS = {
+    "videomae_ad": {**_TRANSFORMER_INPUT, "clip_shift": 1},
+    "umt": {**_TRANSFORMER_INPUT, "clip_shift": 3},
 }

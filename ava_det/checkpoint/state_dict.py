@@ -105,11 +105,11 @@ def find_container(content: Mapping[str, Any]) -> tuple[str, dict[str, Tensor]]:
     Raises:
         ValueError: The content holds no weights, or several networks under unknown keys.
     """
-    found = _search(content, ())
-    if found is None:
+    located = _search(content, ())
+    if located is None:
         keys = ", ".join(str(key) for key in list(content)[:8]) or "nothing"
         raise ValueError(f"no weights inside, expected a state dict of tensors, found {keys}")
-    path, entries = found
+    path, entries = located
     tensors: dict[str, Tensor] = {}
     for name, value in entries.items():
         plain = _WRAPPERS.sub("", name)
@@ -155,22 +155,22 @@ def _search(
     nested = {str(key): value for key, value in content.items() if isinstance(value, Mapping)}
     if len(path) < 4:
         for key in (*CONTAINERS, *AVERAGES):
-            if key in nested and (found := _search(nested[key], (*path, key))):
-                return found
-    own = {
+            if key in nested and (located := _search(nested[key], (*path, key))):
+                return located
+    direct_tensors = {
         str(name): tensor
         for name, value in content.items()
         if (tensor := _as_tensor(value)) is not None
     }
-    own.pop("n_averaged", None)  # how many networks torch's AveragedModel has averaged
-    if any(tensor.ndim for tensor in own.values()) or (own and not nested):
-        return path, own
+    direct_tensors.pop("n_averaged", None)  # how many networks torch's AveragedModel has averaged
+    if any(tensor.ndim for tensor in direct_tensors.values()) or (direct_tensors and not nested):
+        return path, direct_tensors
     if len(path) == 4:
         return None
     others = {
-        key: found
+        key: located
         for key, value in nested.items()
-        if not _NO_NETWORK.search(key.lower()) and (found := _search(value, (*path, key)))
+        if not _NO_NETWORK.search(key.lower()) and (located := _search(value, (*path, key)))
     }
     if len(others) > 1:
         raise ValueError(

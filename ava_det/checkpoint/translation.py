@@ -40,6 +40,6 @@ def join_parts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             parts.setdefault(match[1], {})[int(match[2])] = tensor
         else:
             joined[name] = tensor
-    for name, found in parts.items():
-        joined[name] = torch.cat([found[number] for number in sorted(found)])
+    for name, numbered in parts.items():
+        joined[name] = torch.cat([numbered[number] for number in sorted(numbered)])
     return joined

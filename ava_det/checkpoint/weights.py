@@ -121,25 +121,25 @@ def find_weights(file: str | Path, content: Mapping[str, Any]) -> StateDict:
         WeightsError: There is none; the message begins with the file's name.
     """
     try:
-        found = find_state_dict(content)
+        state_dict = find_state_dict(content)
     except ValueError as error:
         raise WeightsError(f"{file}: {error}") from None
-    if found.average:
+    if state_dict.average:
         logger.warning(
-            f"{file}: the weights of {found.place or 'its entries'} are taken, not their average "
-            f"over training ({found.average!r}): save that alone to use it"
+            f"{file}: the weights of {state_dict.place or 'its entries'} are taken, not their "
+            f"average over training ({state_dict.average!r}): save that alone to use it"
         )
-    return found
+    return state_dict
 
 
 def copy_weights(
-    model: nn.Module, found: StateDict, file: str | Path, allow_missing: Sequence[str] = ()
+    model: nn.Module, state_dict: StateDict, file: str | Path, allow_missing: Sequence[str] = ()
 ) -> WeightsReport:
     """Copies what `find_weights` found into a model: the second half of `load_weights`.
 
     Args:
         model: The model.
-        found: The entries.
+        state_dict: The entries.
         file: Their file's name, for messages.
         allow_missing: As in `load_weights`.
 
@@ -147,10 +147,10 @@ def copy_weights(
         WeightsError: Entries do not fit; the model is unchanged.
     """
     targets = model.state_dict()
-    fitted, report = _match(found.tensors, targets, found.source)
-    report.place = found.place
-    report.beside = found.beside
-    if "head" in allow_missing and "head.norm.weight" in found.tensors:
+    fitted, report = _match(state_dict.tensors, targets, state_dict.source)
+    report.place = state_dict.place
+    report.beside = state_dict.beside
+    if "head" in allow_missing and "head.norm.weight" in state_dict.tensors:
         # a classifier's norm follows the mean over all tokens; the detector's own starts anew
         allow_missing = (*allow_missing, "backbone.norm")
     problems = [
@@ -161,7 +161,7 @@ def copy_weights(
         )
     ]
     if problems:
-        raise WeightsError(_describe_misfit(report, found, targets, file, problems))
+        raise WeightsError(_describe_misfit(report, state_dict, targets, file, problems))
     with torch.no_grad():
         for name, tensor in fitted.items():
             targets[name].copy_(tensor)
@@ -170,15 +170,15 @@ def copy_weights(
 
 def _describe_misfit(
     report: WeightsReport,
-    found: StateDict,
+    state_dict: StateDict,
     targets: Mapping[str, Tensor],
     file: str | Path,
     problems: Sequence[str],
 ) -> str:
     """Says why a file does not fit: what network it is of, then the first entries."""
-    reasons = compare_networks(found.tensors, targets)
+    reasons = compare_networks(state_dict.tensors, targets)
     if not report.loaded:
-        family = name_family([*found.tensors, *found.beside])
+        family = name_family([*state_dict.tensors, *state_dict.beside])
         network = f"has the names of {family}" if family else "has names nobody here knows"
         readable = f"networks as {', '.join(SOURCES)} name them, see MODEL_ZOO.md"
         reasons = f"it {network}; read are {readable}"

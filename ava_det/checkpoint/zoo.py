@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from ava_det.checkpoint.files import WeightsError
 from ava_det.checkpoint.published import COMPARED_SYSTEMS, PublishedWeights
-from ava_det.checkpoint.published_transformers import SEEN_BY_TRANSFORMERS, VIDEO_TRANSFORMERS
+from ava_det.checkpoint.published_transformers import TRANSFORMER_INPUTS, VIDEO_TRANSFORMERS
 from ava_det.files import atomic_path, suggest_file
 
 _FACEBOOK = "https://dl.fbaipublicfiles.com"
@@ -164,7 +164,7 @@ ZOO |= VIDEO_TRANSFORMERS
 
 # The frames and boxes each project's detectors were trained on, as keys of `data` in a config: on
 # others they score lower.
-_SEEN_BY_PYSLOWFAST: dict[str, object] = {
+_PYSLOWFAST_INPUT: dict[str, object] = {
     "slow_frame_policy": "linspace",
     "frame_grid": "pyslowfast",
     "frame_colour": "bt601",
@@ -173,9 +173,9 @@ _SEEN_BY_PYSLOWFAST: dict[str, object] = {
     "std": [0.225, 0.225, 0.225],
     "clip_shift": 0,
 }
-SEEN_BY_DETECTORS: dict[str, dict[str, object]] = {
-    "pyslowfast": _SEEN_BY_PYSLOWFAST,
-    "pytorchvideo": _SEEN_BY_PYSLOWFAST,  # published from PySlowFast's workflow
+INPUTS_BY_SOURCE: dict[str, dict[str, object]] = {
+    "pyslowfast": _PYSLOWFAST_INPUT,
+    "pytorchvideo": _PYSLOWFAST_INPUT,  # published from PySlowFast's workflow
     "mmaction2": {
         "slow_frame_policy": "stride",
         "frame_grid": "mmaction2",
@@ -185,7 +185,7 @@ SEEN_BY_DETECTORS: dict[str, dict[str, object]] = {
         "std": [0.229, 0.224, 0.225],
         "clip_shift": 0,
     },
-    **SEEN_BY_TRANSFORMERS,
+    **TRANSFORMER_INPUTS,
 }
 
 

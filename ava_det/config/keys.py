@@ -40,16 +40,16 @@ def describe_keys(schema: Any = Config, prefix: str = "") -> list[KeyInfo]:
     """
     hints = get_type_hints(schema)
     comments = read_comments(schema)
-    found: list[KeyInfo] = []
+    infos: list[KeyInfo] = []
     for item in fields(schema):
         key = prefix + item.name
         if is_dataclass(hints[item.name]):
-            found += describe_keys(hints[item.name], f"{key}.")
+            infos += describe_keys(hints[item.name], f"{key}.")
         else:
-            found.append(
+            infos.append(
                 KeyInfo(key, describe_form(key), format_default(item), comments.get(item.name, ""))
             )
-    return found
+    return infos
 
 
 def format_default(item: Field[Any]) -> str:

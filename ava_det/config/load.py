@@ -112,8 +112,8 @@ def _find_references(layer: dict[str, Any]) -> list[str]:
 
 def _find_last(layers: Layers, key: str) -> tuple[str, Any]:
     """Finds the last source that sets a key, and its value; the first source if none sets it."""
-    found = [(source, flat[key]) for source, layer in layers if key in (flat := _flatten(layer))]
-    return found[-1] if found else (layers[0][0], None)
+    values = [(source, flat[key]) for source, layer in layers if key in (flat := _flatten(layer))]
+    return values[-1] if values else (layers[0][0], None)
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
@@ -188,8 +188,10 @@ def _check_keys(source: str, values: dict[str, Any]) -> None:
         if key not in known:
             near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
             section = key.rpartition(".")[0]
-            own = [name for name in known if name.rpartition(".")[0] == section] or known
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(own)}"
+            section_keys = [name for name in known if name.rpartition(".")[0] == section] or known
+            hint = (
+                f"did you mean {near[0]}?" if near else f"expected one of {', '.join(section_keys)}"
+            )
             raise ConfigError(f"{source}: unknown key {key}; {hint}")
 
 

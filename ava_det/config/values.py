@@ -91,18 +91,18 @@ def _read_value(source: str, key: str, value: Any, wanted: Any) -> Any:
             isinstance(item, list | dict | bool | None) for item in listed
         )
         files = [str(item) for item in listed]
-        found = files[0] if len(files) == 1 else files
+        parsed = files[0] if len(files) == 1 else files
     elif kind is list:
-        found = _read_numbers(value)
-        fits = isinstance(found, list) and not any(
-            isinstance(item, list | dict | bool) for item in found
+        parsed = _read_numbers(value)
+        fits = isinstance(parsed, list) and not any(
+            isinstance(item, list | dict | bool) for item in parsed
         )
     else:
-        found = value
+        parsed = value
         fits = not isinstance(value, list | dict)
     if not fits:
         raise ConfigError(f"{source}: {key}: expected {describe_form(key)}, received {value!r}")
-    return found
+    return parsed
 
 
 def _read_numbers(value: Any) -> Any:

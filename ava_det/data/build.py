@@ -19,7 +19,7 @@ def build_clip_reader(config: Config) -> ClipReader:
     """Builds the reader of the frames that the network of this config needs around a keyframe."""
     model = config.model
     data = config.data
-    seen = (
+    input_settings = (
         data.frame_grid,
         data.grid_start_second,
         data.frame_colour,
@@ -30,14 +30,19 @@ def build_clip_reader(config: Config) -> ClipReader:
     if "fast" not in clips:
         every = np.arange(model.num_slow_frames)
         return ClipReader(
-            model.num_slow_frames, model.slow_stride, data.clip_fps, every, None, *seen
+            model.num_slow_frames, model.slow_stride, data.clip_fps, every, None, *input_settings
         )
     num_fast_frames = model.alpha * model.num_slow_frames
     slow = compute_slow_indices(num_fast_frames, model.alpha, data.slow_frame_policy)
     slow_indices = slow if "slow" in clips else None
     fast_stride = model.slow_stride // model.alpha
     return ClipReader(
-        num_fast_frames, fast_stride, data.clip_fps, slow_indices, np.arange(num_fast_frames), *seen
+        num_fast_frames,
+        fast_stride,
+        data.clip_fps,
+        slow_indices,
+        np.arange(num_fast_frames),
+        *input_settings,
     )
 
 

@@ -35,7 +35,7 @@ class ClipReader:
             "mmaction2" take the frames on which the weights of those projects were trained: both
             cut movies at `grid_start_second` and wrote 30 pictures a second.
         grid_start_second: Annotation time, in seconds, at which movies were cut.
-        frame_colour: "tagged" or "bt601", as for `FrameReader.read`.
+        frame_color: "tagged" or "bt601", as for `FrameReader.read`.
         box_arithmetic: "exact", "pyslowfast" for its rounding of boxes, or "videomae_ad" for its
             margin around them (`place_boxes`).
         clip_shift: Ticks by which the frames come later.
@@ -50,7 +50,7 @@ class ClipReader:
         fast_indices: np.ndarray | None,
         frame_grid: str = "seconds",
         grid_start_second: float = 900.0,
-        frame_colour: str = TAGGED,
+        frame_color: str = TAGGED,
         box_arithmetic: str = "exact",
         clip_shift: int = 0,
     ):
@@ -61,7 +61,7 @@ class ClipReader:
         self.fast_indices = fast_indices
         self.frame_grid = frame_grid
         self.grid_start_second = grid_start_second
-        self.frame_colour = frame_colour
+        self.frame_color = frame_color
         self.box_arithmetic = box_arithmetic
         self.clip_shift = clip_shift
         self._origins: dict[Path, GridOrigin] = {}
@@ -87,9 +87,9 @@ class ClipReader:
             origin = self._grid_origin(reader, timestamp)
             grid = self.frame_grid, origin, self.grid_start_second
             exact = compute_grid_moments(*grid, center, self.num_frames, self.stride)
-            return reader.read_at_or_after(exact, short_side, self.frame_colour)
+            return reader.read_at_or_after(exact, short_side, self.frame_color)
         moments = compute_clip_seconds(center, self.num_frames, self.stride, self.clip_fps)
-        return reader.read(moments, short_side, self.frame_colour)
+        return reader.read(moments, short_side, self.frame_color)
 
     def find_size(self, reader: FrameReader) -> tuple[int, int]:
         """Returns width and height, in pixels, of the pictures that clips are resized from.

@@ -106,7 +106,7 @@ class ClipDataset(Dataset[Clip]):
         self._cached: dict[int, np.ndarray] = {}
         self._sizes: dict[str, tuple[int, int]] = {}  # width, height of the videos opened so far
         self._notes: dict[str, tuple[str, ...]] = {}  # of the videos opened so far
-        self._told: set[tuple[Path, str]] = set()
+        self._reported: set[tuple[Path, str]] = set()
         self._open: OrderedDict[str, FrameReader] = OrderedDict()
         self._process = os.getpid()
         # readers of the parent process; closing them in this one could hang
@@ -151,8 +151,8 @@ class ClipDataset(Dataset[Clip]):
         """
         video = self._videos[self.keyframes[read.index].video_id]
         for note in read.notes:
-            if (video, note) not in self._told:
-                self._told.add((video, note))
+            if (video, note) not in self._reported:
+                self._reported.add((video, note))
                 logger.warning(f"{video}: {note}")
         return self._clip_reader.make_clip(
             read.frames.numpy(), torch.from_numpy(read.boxes), self.keyframes[read.index]

@@ -43,7 +43,7 @@ def find_labeled_videos(source: str | Path, video_dir: str | Path | None) -> lis
             f"{source}: expected a list of videos (path,label) or a folder with a folder for "
             "each class"
         )
-    found = []
+    labeled = []
     start = Path(video_dir) if video_dir is not None else source.parent
     with open(source, newline="", encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
@@ -56,24 +56,24 @@ def find_labeled_videos(source: str | Path, video_dir: str | Path | None) -> lis
                 raise ValueError(
                     f"{source}, line {number}: expected path,label, received {line.strip()!r}"
                 )
-            found.append((start / row[0].strip(), row[1].strip()))
-    if not found:
+            labeled.append((start / row[0].strip(), row[1].strip()))
+    if not labeled:
         raise ValueError(f"{source}: expected a row path,label for each video, the file is empty")
-    return found
+    return labeled
 
 
 def _find_in_folders(source: Path) -> list[tuple[Path, str]]:
     """Finds videos and the names of their folders; warns of files that are no videos."""
-    found: list[tuple[Path, str]] = []
+    labeled: list[tuple[Path, str]] = []
     for folder in sorted(path for path in source.iterdir() if path.is_dir()):
         content = scan_folder(folder)
-        found += [(path, folder.name) for path in content.videos]
+        labeled += [(path, folder.name) for path in content.videos]
         left_out = content.describe_others()
         if left_out is not None and is_main_process():
             logger.warning(left_out)
-    if not found:
+    if not labeled:
         raise ValueError(f"{source}: expected a folder with videos for each class, found none")
-    return found
+    return labeled
 
 
 def number_classes(

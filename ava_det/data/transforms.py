@@ -56,7 +56,7 @@ def draw_training_augmentation(
     flip: bool,
     box_jitter: float,
     generator: torch.Generator,
-    colour_jitter: float = 0.0,
+    color_jitter: float = 0.0,
     lighting: float = 0.0,
 ) -> Augmentation:
     """Draws a random augmentation for training.
@@ -68,14 +68,14 @@ def draw_training_augmentation(
         flip: Whether half of the clips are mirrored.
         box_jitter: Share of a box's own size by which its sides may move.
         generator: Source of the random numbers.
-        colour_jitter: As `draw_color_change`'s jitter.
+        color_jitter: As `draw_color_change`'s jitter.
         lighting: As for `draw_color_change`.
     """
     draw = torch.rand(4, generator=generator).tolist()
     low = 1 / short_sides[1]
     high = 1 / short_sides[0]
     short_side = round(1 / (low + draw[0] * (high - low)))
-    color = draw_color_change(colour_jitter, lighting, generator)
+    color = draw_color_change(color_jitter, lighting, generator)
     return Augmentation(
         short_side, crop_size, draw[1], draw[2], flip and draw[3] < 0.5, box_jitter, color
     )

@@ -38,11 +38,11 @@ def check_boxes(split: str, rows: AvaRows, pictured: bool = True) -> list[Findin
     finite = np.isfinite(rows.boxes).all(axis=1)
     boxes = np.where(finite[:, None], rows.boxes, 0)
     has_box = ~np.isnan(rows.boxes).all(axis=1)
-    found = []
+    findings = []
     for severity, faulty, problem, remedy in _list_faults(boxes, finite, has_box):
         problem += _show(boxes, faulty)
-        found += find_rows(severity, split, rows, faulty, problem, remedy, pictured)
-    return found
+        findings += find_rows(severity, split, rows, faulty, problem, remedy, pictured)
+    return findings
 
 
 def _list_faults(boxes: np.ndarray, finite: np.ndarray, has_box: np.ndarray) -> Iterator[Fault]:

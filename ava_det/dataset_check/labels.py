@@ -117,10 +117,10 @@ def _explicit_zeros(rows: AvaRows) -> np.ndarray:
     zero = rows.action_ids == 0
     if not zero.any() or not {EMPTY_ACTION, EMPTY_BOX, TWO_COLUMNS} & rows.forms.keys():
         return zero
-    said = {path: _lines_that_say_zero(path) for path in rows.paths or [rows.path]}
+    zero_lines = {path: _lines_that_say_zero(path) for path in rows.paths or [rows.path]}
     for row in np.flatnonzero(zero):
         path, line = rows.place(int(row))
-        zero[row] = line in said[path]
+        zero[row] = line in zero_lines[path]
     return zero
 
 

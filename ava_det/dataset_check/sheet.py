@@ -137,7 +137,9 @@ def _make_tile(
         )
     )
     labels = [", ".join(_name(i, label_map) for i in ids) for ids in persons["action_id"].to_list()]
-    faulty = np.array([bool(rows & set(own)) for own in persons["row"].to_list()], dtype=bool)
+    faulty = np.array(
+        [bool(rows & set(person_rows)) for person_rows in persons["row"].to_list()], dtype=bool
+    )
     try:
         with open_video(facts.path, start_second) as reader:
             picture = reader.read([timestamp])[0]

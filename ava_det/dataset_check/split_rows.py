@@ -151,9 +151,9 @@ def read_split(files: SplitFiles) -> tuple[SplitRows, list[Finding]]:
 
 
 def _read_annotations(path: Path, findings: list[Finding]) -> AvaRows | None:
-    found = len(findings)
+    num_findings = len(findings)
     rows = _read_rows(path, load_annotations, findings)
-    if path.is_file() and not rows and len(findings) == found:
+    if path.is_file() and not rows and len(findings) == num_findings:
         findings.append(Finding(ERROR, path.name, "no rows", "write the annotations again"))
     return rows
 

@@ -106,8 +106,8 @@ def _find_last_second(reader: FrameReader, promised: float) -> float:
     gone = promised - MAX_MISSING
     while gone - there > 0.1:
         middle = (there + gone) / 2
-        found = reader.find_at_or_after(Fraction(middle))
-        there, gone = (there, middle) if found is None else (max(middle, float(found)), gone)
+        second = reader.find_at_or_after(Fraction(middle))
+        there, gone = (there, middle) if second is None else (max(middle, float(second)), gone)
     return there + 1 / reader.fps
 
 
@@ -235,8 +235,8 @@ def check_seconds(
     )
     keyframes = [split.keyframes.join(lengths, on="video_id") for split in splits]
     findings = []
-    for split, own in zip(splits, keyframes, strict=True):
-        outside = own.filter(~_fits(start_second))
+    for split, split_keyframes in zip(splits, keyframes, strict=True):
+        outside = split_keyframes.filter(~_fits(start_second))
         if not len(outside):
             continue
         video_id, timestamp, seconds, _ = outside.row(0)

@@ -155,7 +155,7 @@ def process_live(
         ExitStack() as files,
     ):
         watcher = predictor.watch_live(source, sampling.every, sampling.smooth, stop)
-        reader = source.hold()
+        reader = source.make_window()
         writer, tables = _open_files(files, reader, outputs, display, sampling)
         for frame in watcher.frames():
             summary.seconds = frame.seconds - source.start_second

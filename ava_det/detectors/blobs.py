@@ -59,15 +59,15 @@ def find_persons(mask: np.ndarray, min_area: int) -> list[Part]:
     gap = max(1, round(JOIN_GAP * mask.shape[0]))
     joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((2 * gap + 1, gap + 1), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    found: list[Part] = []
+    persons: list[Part] = []
     for i in range(1, count):
         x, y, width, height, area = (int(v) for v in stats[i])
         if area < min_area:
             continue
         window = (slice(y, y + height), slice(x, x + width))
         blob = _tighten(x, y, (mask[window] > 0) & (labels[window] == i))
-        found += [part for part in _split(blob) if np.count_nonzero(part.mask) >= min_area]
-    return found
+        persons += [part for part in _split(blob) if np.count_nonzero(part.mask) >= min_area]
+    return persons
 
 
 def _tighten(x: int, y: int, mask: np.ndarray) -> Part | None:

@@ -13,13 +13,13 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 # Boxes float32 [N, 4] and person scores float32 [N] of one frame.
-FoundPersons = tuple[np.ndarray, np.ndarray]
+FramePersons = tuple[np.ndarray, np.ndarray]
 
 
 class FrameDetector(Protocol):
     """Finds persons in frames of the video it was made for."""
 
-    def __call__(self, frames: Sequence[np.ndarray]) -> list[FoundPersons]:
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[FramePersons]:
         """Finds the persons of each frame.
 
         Args:

@@ -114,10 +114,10 @@ class Detectron2Detector:
             with autocast(self.device, self.precision):
                 outputs = self.model(inputs)
             for output in outputs:
-                found = output["instances"]
-                person = found.pred_classes == self.person_class
-                boxes = found.pred_boxes.tensor[person].float()
-                scores = found.scores[person].float()
+                instances = output["instances"]
+                person = instances.pred_classes == self.person_class
+                boxes = instances.pred_boxes.tensor[person].float()
+                scores = instances.scores[person].float()
                 results.append((boxes.cpu().numpy(), scores.cpu().numpy()))
         return results
 
@@ -197,11 +197,11 @@ def _find_config(library: ModuleType, config: str | Path) -> Path:
         return Path(config)
     for suffix in ("", ".yaml", ".py"):
         try:
-            found: str = library.model_zoo.get_config_file(f"{config}{suffix}")
+            path: str = library.model_zoo.get_config_file(f"{config}{suffix}")
         except RuntimeError:
             continue
-        if Path(found).is_file():
-            return Path(found)
+        if Path(path).is_file():
+            return Path(path)
     raise ValueError(
         f"{config}: no such file, and no such name in Detectron2's model zoo "
         f"(example: {DEFAULT_CONFIG})"
@@ -268,9 +268,9 @@ def _make_resize(library: ModuleType, rules: Sequence[Any]) -> Callable[[np.ndar
     transforms = library.data.transforms
 
     def resize(image: np.ndarray) -> np.ndarray:
-        given = transforms.AugInput(image)
-        transforms.AugmentationList(rules)(given)
-        resized: np.ndarray = given.image
+        inputs = transforms.AugInput(image)
+        transforms.AugmentationList(rules)(inputs)
+        resized: np.ndarray = inputs.image
         return resized
 
     return resize

@@ -18,7 +18,7 @@ from ava_det.video.folder import open_video
 from ava_det.video.reader import FrameReader, VideoError, warn_of_notes
 
 # Timestamp, normalized boxes float32 [N, 4] and person scores float32 [N] of one keyframe.
-Found = tuple[float, Tensor, Tensor]
+KeyframePersons = tuple[float, Tensor, Tensor]
 
 NUM_SAMPLES = 32  # frames of each video that a detector sees before the keyframes
 BATCH_SIZE = 8  # keyframes that a detector sees together
@@ -29,7 +29,7 @@ def detect_persons(
     videos: Mapping[str, Path],
     keyframes: Sequence[Keyframe],
     start_second: float,
-    progress: Callable[[Iterable[Found]], Iterable[Found]],
+    progress: Callable[[Iterable[KeyframePersons]], Iterable[KeyframePersons]],
 ) -> dict[KeyframeKey, Persons]:
     """Runs a detector on every keyframe, in one pass over each video.
 
@@ -47,7 +47,7 @@ def detect_persons(
         VideoError: A video has no file, cannot be read, or ends before one of its keyframes.
     """
 
-    def find() -> Iterator[Found]:
+    def find() -> Iterator[KeyframePersons]:
         ordered = sorted(keyframes, key=lambda keyframe: (keyframe.video_id, keyframe.timestamp))
         for video_id, group in groupby(ordered, key=lambda keyframe: keyframe.video_id):
             if video_id not in videos:
@@ -58,18 +58,18 @@ def detect_persons(
                 for timestamp, boxes, scores in detect_in_video(
                     detector, reader, [k.timestamp for k in group]
                 ):
-                    found[KeyframeKey.at(video_id, timestamp)] = Persons(boxes, scores)
+                    person_boxes[KeyframeKey.at(video_id, timestamp)] = Persons(boxes, scores)
                     yield timestamp, boxes, scores
 
-    found: dict[KeyframeKey, Persons] = {}
+    person_boxes: dict[KeyframeKey, Persons] = {}
     for _ in progress(find()):
         pass
-    return found
+    return person_boxes
 
 
 def detect_in_video(
     detector: PersonDetector, reader: FrameReader, timestamps: Sequence[float]
-) -> Iterator[Found]:
+) -> Iterator[KeyframePersons]:
     """Runs a detector on the frames at `timestamps`, several at a time, in one pass over a video.
 
     Args:

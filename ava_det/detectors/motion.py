@@ -16,7 +16,7 @@ import numpy as np
 
 from ava_det.detectors.background import compute_background, compute_gain
 from ava_det.detectors.blobs import find_persons
-from ava_det.detectors.detector import FoundPersons
+from ava_det.detectors.detector import FramePersons
 
 WORKING_SIDE = 384  # largest long side of the compared frames, in pixels: enough to find people
 SMOOTHING = 0.7  # sigma in pixels, against codec noise
@@ -62,7 +62,7 @@ class MotionDetector:
         self._latest = MotionScene(background, noise, self.threshold, self.min_height)
         return self._latest
 
-    def __call__(self, frames: Sequence[np.ndarray]) -> list[FoundPersons]:
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[FramePersons]:
         """Finds the persons in frames of the video that was begun last.
 
         Raises:
@@ -92,7 +92,7 @@ class MotionScene:
     threshold: float
     min_height: float
 
-    def __call__(self, frames: Sequence[np.ndarray]) -> list[FoundPersons]:
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[FramePersons]:
         """Finds the persons of each frame.
 
         Args:
@@ -103,7 +103,7 @@ class MotionScene:
         """
         return [self._detect(frame) for frame in frames]
 
-    def _detect(self, frame: np.ndarray) -> FoundPersons:
+    def _detect(self, frame: np.ndarray) -> FramePersons:
         small = _shrink(frame)
         if small.shape != self.background.shape:
             raise ValueError(

@@ -68,8 +68,8 @@ class TorchvisionDetector:
         results = []
         for frame in frames:
             pixels = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)
-            found = self.model([pixels.permute(2, 0, 1).float() / 255])[0]
-            person = found["labels"] == COCO_PERSON
-            boxes = found["boxes"][person].cpu().numpy()
-            results.append((boxes, found["scores"][person].cpu().numpy()))
+            output = self.model([pixels.permute(2, 0, 1).float() / 255])[0]
+            person = output["labels"] == COCO_PERSON
+            boxes = output["boxes"][person].cpu().numpy()
+            results.append((boxes, output["scores"][person].cpu().numpy()))
         return results

@@ -37,7 +37,7 @@ class VideoDetector:
         begun = detector.begin_video(samples)
         self._is_shared = begun is None
         self._find = detector if begun is None else begun
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def __call__(self, frames: Sequence[np.ndarray]) -> list[tuple[Tensor, Tensor]]:
         """Finds the persons of each frame.
@@ -54,19 +54,19 @@ class VideoDetector:
                 detector that remembers one at a time.
         """
         self._refuse_another_video()
-        found = self._find(frames)
+        pairs = self._find(frames)
         self._refuse_another_video()
         name = f"the detector {self._detector.name}"
-        if not isinstance(found, Sequence) or len(found) != len(frames):
+        if not isinstance(pairs, Sequence) or len(pairs) != len(frames):
             raise ValueError(
                 f"{name}: expected a list of {len(frames)} pairs (boxes, scores), "
-                f"received {_show(found)}"
+                f"received {_show(pairs)}"
             )
-        persons = [_check_persons(name, pair) for pair in found]
+        persons = [_check_persons(name, pair) for pair in pairs]
         for frame, (boxes, _) in zip(frames, persons, strict=True):
             doubt = _find_doubt(boxes, frame.shape[1], frame.shape[0])
-            if doubt is not None and doubt not in self._told:
-                self._told.add(doubt)
+            if doubt is not None and doubt not in self._reported:
+                self._reported.add(doubt)
                 logger.warning(f"{name}: {doubt}")
         return persons
 

@@ -62,19 +62,19 @@ class Precision(NamedTuple):
     reason: str
 
 
-def resolve_precision(asked: str, device: torch.device, is_training: bool = False) -> str:
+def resolve_precision(precision: str, device: torch.device, is_training: bool = False) -> str:
     """Returns the name that `choose_precision` chooses."""
-    return choose_precision(asked, device, is_training).name
+    return choose_precision(precision, device, is_training).name
 
 
-def choose_precision(asked: str, device: torch.device, is_training: bool = False) -> Precision:
+def choose_precision(precision: str, device: torch.device, is_training: bool = False) -> Precision:
     """Chooses what a network computes in.
 
     The choice is printed once a process where it is not what was asked.
 
     Args:
-        asked: auto, fp32, bf16 or fp16. `auto` is bf16 where the device computes it natively and
-            faster, else fp32. A 16-bit type that the device only emulates becomes fp32, with a
+        precision: auto, fp32, bf16 or fp16. `auto` is bf16 where the device computes it natively
+            and faster, else fp32. A 16-bit type that the device only emulates becomes fp32, with a
             warning.
         device: Of the network.
         is_training: Whether the network is trained. Then an emulated type that was asked for by
@@ -85,31 +85,33 @@ def choose_precision(asked: str, device: torch.device, is_training: bool = False
         fp32, bf16 or fp16, and the reason.
 
     Raises:
-        ValueError: `asked` is another name.
+        ValueError: `precision` is another name.
     """
-    if asked not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, received {asked!r}")
-    if asked == "fp32":
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"precision: expected one of {', '.join(PRECISIONS)}, received {precision!r}"
+        )
+    if precision == "fp32":
         return Precision("fp32", "as asked")
-    dtype = HALF_TYPES.get(asked, torch.bfloat16)
-    found = judge_half_precision(device, dtype)
+    dtype = HALF_TYPES.get(precision, torch.bfloat16)
+    judgment = judge_half_precision(device, dtype)
     if is_training:
-        found = min(gather_objects(found), key=lambda one: one.is_faster)
-    if asked == "auto":
-        chosen = "bf16" if found.is_faster else "fp32"
-        _say_once(f"precision auto: {chosen} ({found.reason})")
-        return Precision(chosen, found.reason)
-    if found.is_native:
-        return Precision(asked, "as asked")
+        judgment = min(gather_objects(judgment), key=lambda one: one.is_faster)
+    if precision == "auto":
+        chosen = "bf16" if judgment.is_faster else "fp32"
+        _say_once(f"precision auto: {chosen} ({judgment.reason})")
+        return Precision(chosen, judgment.reason)
+    if judgment.is_native:
+        return Precision(precision, "as asked")
     factor = measure_factor(device, dtype) if is_training else None
     if factor is None:
-        _warn_once(f"precision {asked}: fp32 is used in its place ({found.reason})")
-        return Precision("fp32", found.reason)
+        _warn_once(f"precision {precision}: fp32 is used in its place ({judgment.reason})")
+        return Precision("fp32", judgment.reason)
     _warn_once(
-        f"precision {asked}: {found.reason}: a convolution takes {factor:.0f} times as long as in "
-        "fp32, measured here; expected precision=auto or precision=fp32"
+        f"precision {precision}: {judgment.reason}: a convolution takes {factor:.0f} times as long "
+        "as in fp32, measured here; expected precision=auto or precision=fp32"
     )
-    return Precision(asked, f"as asked, though {found.reason}")
+    return Precision(precision, f"as asked, though {judgment.reason}")
 
 
 @cache

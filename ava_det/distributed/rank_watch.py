@@ -103,26 +103,26 @@ class RankWatch:
         """Writes the heartbeat and looks for a reason to stop, once a second, until `close`."""
         neighbor = (self._rank - 1) % self._world_size
         beat = 0
-        seen = ""
-        seen_at = time.monotonic()
+        last_beat = ""
+        beat_at = time.monotonic()
         while not self._closed.wait(PERIOD):
             beat += 1
             try:
                 self._store.set(f"beat/{self._rank}", str(beat))
                 if self._store.check(["stopped"]):
-                    self._follow(json.loads(self._store.get("stopped")))
+                    self._end_as_another(json.loads(self._store.get("stopped")))
                 now = self._beat_of(neighbor)
             except (RuntimeError, OSError):
                 if not self._closed.wait(2 * PERIOD):  # at the end of a run the store goes first
                     self._end(self._store_is_gone())
                 return
-            if now != seen:
-                seen = now
-                seen_at = time.monotonic()
-            elif time.monotonic() - seen_at > PATIENCE:
+            if now != last_beat:
+                last_beat = now
+                beat_at = time.monotonic()
+            elif time.monotonic() - beat_at > PATIENCE:
                 self._end(_describe_lost([str(neighbor)]))
 
-    def _follow(self, reason: dict[str, Any]) -> None:
+    def _end_as_another(self, reason: dict[str, Any]) -> None:
         """Ends as another process did; on each other machine one process repeats the reason."""
         if self._closed.is_set():
             return

@@ -174,21 +174,21 @@ def evaluate_csv(
     rows = load_detections(detections)
     names = load_label_map(label_map)
     result = evaluate_rows(truth, rows, names, keys, protocol, iou_thresholds, device).result
-    said = describe_inputs(label_map, excluded, settings)
-    return replace(result, warnings=(*said, *result.warnings)).to_json()
+    sentences = describe_inputs(label_map, excluded, settings)
+    return replace(result, warnings=(*sentences, *result.warnings)).to_json()
 
 
 def describe_inputs(
     label_map: str | Path, excluded: str | Path | None, protocol: Protocol
 ) -> list[str]:
     """Says what a protocol does with a file that its user might not expect, one sentence each."""
-    said = describe_label_map_form(label_map)
+    sentences = describe_label_map_form(label_map)
     if excluded is not None and protocol.exclusion == "nothing":
-        said.append(
+        sentences.append(
             f"{excluded}: protocol {protocol.name} does not use an exclusion list; nothing was "
             "excluded"
         )
-    return said
+    return sentences
 
 
 def evaluate_rows(
@@ -241,8 +241,8 @@ def evaluate_rows(
         else None
     )
     ties = describe_ties(result.frame_map.tie_interval)
-    said = [*annotations.repairs, *detections.repairs, stray, *symptoms, ties]
-    warnings = tuple(sentence for sentence in said if sentence)
+    sentences = [*annotations.repairs, *detections.repairs, stray, *symptoms, ties]
+    warnings = tuple(sentence for sentence in sentences if sentence)
     return replace(evaluation, result=replace(result, warnings=warnings))
 
 

@@ -62,7 +62,7 @@ def diagnose(evaluation: Evaluation, iou_threshold: float) -> Diagnosis:
     gains = {}
     per_class = {}
     for cause in CAUSES:
-        after = _mend(evaluation, iou_threshold, cause, causes[cause])
+        after = _summarize_corrected(evaluation, iou_threshold, cause, causes[cause])
         gains[cause] = (after.mean_ap or 0.0) - (before.mean_ap or 0.0)
         per_class[cause] = compute_gains(after.per_class, before.per_class)
     return Diagnosis(gains, per_class, {cause: int(mask.sum()) for cause, mask in causes.items()})
@@ -94,7 +94,9 @@ def _without_classes(rows: BoxRows) -> BoxRows:
     return BoxRows(rows.keyframes, torch.zeros_like(rows.classes), rows.boxes)
 
 
-def _mend(evaluation: Evaluation, iou_threshold: float, cause: str, errors: Tensor) -> FrameMap:
+def _summarize_corrected(
+    evaluation: Evaluation, iou_threshold: float, cause: str, errors: Tensor
+) -> FrameMap:
     """Summarizes the result after the oracle has corrected the errors of one cause."""
     selection = evaluation.selection
     ranking = evaluation.rankings[iou_threshold]
@@ -110,11 +112,11 @@ def _mend(evaluation: Evaluation, iou_threshold: float, cause: str, errors: Tens
             errors, torch.ones_like(evaluation.overlaps.ious), evaluation.overlaps.ious
         )
         moved = Overlaps(ious, evaluation.overlaps.targets)
-        mended = match_detections(
+        rematched = match_detections(
             moved, len(selection.ground_truth), iou_threshold, selection.match_scores
         )
-        gone = (errors | matched) & ~mended
-        matched = mended
+        gone = (errors | matched) & ~rematched
+        matched = rematched
     detections = selection.detections
     keep = ~gone
     assert detections.scores is not None
@@ -125,5 +127,5 @@ def _mend(evaluation: Evaluation, iou_threshold: float, cause: str, errors: Tens
         detections.scores[keep],
     )
     single = evaluation.protocol.single_precision
-    mended_ranking = rank_detections(rows, matched[keep], denominators, single)
-    return summarize(mended_ranking, evaluation.label_map, evaluation.protocol)
+    corrected_ranking = rank_detections(rows, matched[keep], denominators, single)
+    return summarize(corrected_ranking, evaluation.label_map, evaluation.protocol)

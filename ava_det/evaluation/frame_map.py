@@ -136,9 +136,9 @@ def compute_overlaps(
     ends = sizes.cumsum(0)
     lookup = torch.full((num_keyframes * num_classes,), -1, dtype=torch.int32, device=device)
     lookup[group] = torch.arange(len(group), dtype=torch.int32, device=device)
-    found = lookup[detections.keyframes.long() * num_classes + detections.classes]
-    rows = torch.nonzero(found >= 0).squeeze(1)
-    groups = found[rows].long()
+    group_of_row = lookup[detections.keyframes.long() * num_classes + detections.classes]
+    rows = torch.nonzero(group_of_row >= 0).squeeze(1)
+    groups = group_of_row[rows].long()
     boxes = detections.boxes[rows]
     targets_found = torch.full_like(rows, -1)
     ious_found = torch.full((len(rows),), -1.0, dtype=boxes.dtype, device=device)

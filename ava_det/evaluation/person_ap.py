@@ -59,15 +59,15 @@ def _compute_precision(num_images: int, labeled: list[dict], detected: list[dict
             "categories": [{"id": PERSON, "name": "person"}],
         }
         truth.createIndex()
-        found = COCO()
-        found.dataset = {
+        coco_results = COCO()
+        coco_results.dataset = {
             **truth.dataset,
             "annotations": [{**row, "id": i} for i, row in enumerate(detected, 1)],
         }
-        for row in found.dataset["annotations"]:
+        for row in coco_results.dataset["annotations"]:
             row.update(area=row["bbox"][2] * row["bbox"][3], iscrowd=0)
-        found.createIndex()
-        evaluation = COCOeval(truth, found, "bbox")
+        coco_results.createIndex()
+        evaluation = COCOeval(truth, coco_results, "bbox")
         evaluation.params.maxDets = [MAX_BOXES]
         evaluation.params.areaRng = [[0, 1e5**2]]
         evaluation.params.areaRngLbl = ["all"]

@@ -127,11 +127,12 @@ def check_forms(protocol: Protocol, annotations: AvaRows, detections: AvaRows) -
             if refused and form in rows.forms:
                 where = f"{rows.path}, line {rows.forms[form]}"
                 raise ValueError(
-                    f"{where}: protocol {protocol.name} expects {expected}, found {_FOUND[form]}"
+                    f"{where}: protocol {protocol.name} expects {expected}, "
+                    f"found {_FORM_NAMES[form]}"
                 )
 
 
-_FOUND = {
+_FORM_NAMES = {
     EMPTY_BOX: "an empty box",
     EMPTY_ACTION: "an empty action id",
     EMPTY_COLUMN_8: "an empty column 8",

@@ -235,8 +235,8 @@ def _class_table(
     )
     rows = []
     for key, row in result.per_class.items():
-        found = [other.per_class.get(key) for _, other in others]
-        values = [row.ap, *(None if other is None else other.ap for other in found)]
+        other_rows = [other.per_class.get(key) for _, other in others]
+        values = [row.ap, *(None if other is None else other.ap for other in other_rows)]
         cells = "".join(f'<td class="n">{_number(value)}</td>' for value in values)
         cells += f'<td class="n">{row.num_gt:,}</td><td class="n">{row.num_det:,}</td>'
         rows.append(f"<tr><td>{key}</td><td>{escape(row.name)}</td>{cells}</tr>")

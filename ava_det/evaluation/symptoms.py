@@ -46,7 +46,7 @@ def find_symptoms(
         return empty + [
             sentence for sentence in [_no_ground_truth(selection)] if sentence and len(annotations)
         ]
-    found = [
+    symptoms = [
         *_swapped_files(annotations, detections),
         _unmatched_keyframes(selection),
         _off_list(annotations, label_map, "ground-truth"),
@@ -59,13 +59,13 @@ def find_symptoms(
     ]
     if mean_ap is None or mean_ap < SUSPICIOUS_MAP:
         low = mean_ap or 0.0
-        found += [
+        symptoms += [
             _no_ground_truth(selection),
             _nothing_overlaps(selection, largest_iou),
             _shifted_labels(detections, low, rescore),
             _swapped_axes(detections, low, rescore),
         ]
-    return [sentence for sentence in found if sentence]
+    return [sentence for sentence in symptoms if sentence]
 
 
 def describe_ties(interval: tuple[float | None, float | None]) -> str | None:
@@ -136,17 +136,17 @@ def _swapped_files(annotations: AvaRows, detections: AvaRows) -> list[str]:
     """Finds swapped files by column 8: person ids are whole numbers, scores hardly ever all are."""
     ids = annotations.person_ids[~np.isnan(annotations.person_ids)]
     scores = detections.scores
-    said = []
+    sentences = []
     fractions = np.flatnonzero(ids != np.round(ids))
     if len(fractions):
-        said.append(_describe_scores_as_ids(annotations, float(ids[fractions[0]])))
+        sentences.append(_describe_scores_as_ids(annotations, float(ids[fractions[0]])))
     if (scores == np.round(scores)).all() and 0 <= scores.min() < scores.max() < np.inf:
-        said.append(
+        sentences.append(
             f"{detections.path}: column 8 holds whole numbers from {scores.min():g} to "
             f"{scores.max():g}, as person "
             "ids are, where detections have a score: annotations were given as --detections"
         )
-    return said
+    return sentences
 
 
 def _off_list(rows: AvaRows, label_map: Mapping[int, str], side: str) -> str | None:

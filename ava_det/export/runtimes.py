@@ -60,9 +60,11 @@ class ExportedModel(nn.Module):
         Raises:
             ValueError: An input is missing or has a shape that the network was not exported for.
         """
-        given = {"slow": slow, "fast": fast, "rois": rois}
-        arrays = {name: _to_array(name, given[name], shape) for name, shape in self._shapes.items()}
-        device = next(value.device for value in given.values() if value is not None)
+        inputs = {"slow": slow, "fast": fast, "rois": rois}
+        arrays = {
+            name: _to_array(name, inputs[name], shape) for name, shape in self._shapes.items()
+        }
+        device = next(value.device for value in inputs.values() if value is not None)
         return torch.from_numpy(self._run(arrays)).float().to(device)
 
 
@@ -243,5 +245,5 @@ def _parse_facts(path: str | Path, text: str | None) -> dict[str, Any]:
 
 
 def _not_ours(path: str | Path, expected: str, error: Exception) -> ValueError:
-    said = re.sub(r"\s+", " ", str(error)).strip()[:200]
-    return ValueError(f"{path}: expected {expected} written by ava-det export ({said})")
+    message = re.sub(r"\s+", " ", str(error)).strip()[:200]
+    return ValueError(f"{path}: expected {expected} written by ava-det export ({message})")

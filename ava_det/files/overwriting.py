@@ -34,8 +34,8 @@ def require_other_files(outputs: Names, sources: Names) -> None:
 
 
 def _list_files(names: Names) -> list[tuple[str, Path]]:
-    found = []
+    files = []
     for name, value in names.items():
         paths = [value] if isinstance(value, str | Path) else value or []
-        found += [(name, Path(path)) for path in paths]
-    return found
+        files += [(name, Path(path)) for path in paths]
+    return files

@@ -47,11 +47,11 @@ def load_boxes(path: str | Path, min_score: float) -> dict[KeyframeKey, Persons]
         raise ValueError(f"{rows.where(absent[0])}: expected a box x1,y1,x2,y2, found none")
     _check_scores(rows)
     keys = {time: timestamp_key(time) for time in np.unique(rows.timestamps).tolist()}
-    found: dict[tuple[str, str], dict[tuple[float, ...], float]] = {}
+    scores_by_key: dict[tuple[str, str], dict[tuple[float, ...], float]] = {}
     columns = (rows.video_index, rows.timestamps, rows.boxes, rows.scores)
     for video, timestamp, box, score in zip(*(column.tolist() for column in columns), strict=True):
         if score >= min_score:
-            found.setdefault((rows.video_names[video], keys[timestamp]), {}).setdefault(
+            scores_by_key.setdefault((rows.video_names[video], keys[timestamp]), {}).setdefault(
                 tuple(box), score
             )
     return {
@@ -59,7 +59,7 @@ def load_boxes(path: str | Path, min_score: float) -> dict[KeyframeKey, Persons]
             torch.tensor(list(boxes), dtype=torch.float32),
             torch.tensor(list(boxes.values()), dtype=torch.float32),
         )
-        for key, boxes in found.items()
+        for key, boxes in scores_by_key.items()
     }
 
 
@@ -77,7 +77,7 @@ def load_box_files(paths: Sequence[str | Path], min_score: float) -> dict[Keyfra
         FileNotFoundError: A file is missing.
         ValueError: A row is no box, or a keyframe is in two of the files.
     """
-    found: dict[KeyframeKey, Persons] = {}
+    person_boxes: dict[KeyframeKey, Persons] = {}
     origin: dict[KeyframeKey, str | Path] = {}
     for path in paths:
         boxes = load_boxes(path, min_score)
@@ -88,9 +88,9 @@ def load_box_files(paths: Sequence[str | Path], min_score: float) -> dict[Keyfra
                 f"{path}: has boxes of the keyframe {keyframe}, and so has {origin[shared]}: "
                 "expected each keyframe in one box file"
             )
-        found |= boxes
+        person_boxes |= boxes
         origin |= dict.fromkeys(boxes, path)
-    return found
+    return person_boxes
 
 
 def _check_scores(rows: AvaRows) -> None:

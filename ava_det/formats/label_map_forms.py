@@ -112,12 +112,12 @@ def _check(path: Path, entries: Sequence[tuple[Any, Any, str]]) -> dict[int, str
 
 def describe_zero(name: str) -> str:
     """Says how to correct an id 0."""
-    mend = (
+    remedy = (
         "delete the entry, nobody is labeled with it"
         if name.casefold() in ("background", "__background__", "none", "bg")
         else "add 1 to every id, here and in the annotations"
     )
-    return f"expected an id of 1 or more, found 0 for {name!r}; ids count from 1: {mend}"
+    return f"expected an id of 1 or more, found 0 for {name!r}; ids count from 1: {remedy}"
 
 
 def _unquote(text: str) -> str:

@@ -33,8 +33,10 @@ def concatenate_rows(parts: Sequence[AvaRows]) -> AvaRows:
 def join_files(parts: Sequence[AvaRows]) -> AvaRows:
     """Joins rows of several files; each row keeps the file and the line it comes from."""
     joined = concatenate_rows(parts)
-    own = [np.arange(1, len(part) + 1) if part.lines is None else part.lines for part in parts]
-    joined.lines = np.concatenate([np.zeros(0, np.int64), *own])
+    line_numbers = [
+        np.arange(1, len(part) + 1) if part.lines is None else part.lines for part in parts
+    ]
+    joined.lines = np.concatenate([np.zeros(0, np.int64), *line_numbers])
     joined.paths = [part.path for part in parts]
     joined.path_index = np.repeat(
         np.arange(len(parts), dtype=np.int32), [len(part) for part in parts]

@@ -87,10 +87,10 @@ def average_views(views: Sequence[Sequence[Detections]]) -> list[Detections]:
     Returns:
         One Detections per keyframe, in the order of the first view.
     """
-    found: dict[tuple[str, float], list[Detections]] = {}
+    by_keyframe: dict[tuple[str, float], list[Detections]] = {}
     for view in views:
         for detections in view:
-            found.setdefault(
+            by_keyframe.setdefault(
                 (detections.keyframe.video_id, detections.keyframe.timestamp), []
             ).append(detections)
     return [
@@ -101,7 +101,7 @@ def average_views(views: Sequence[Sequence[Detections]]) -> list[Detections]:
             None,
             same[0].keyframe,
         )
-        for same in found.values()
+        for same in by_keyframe.values()
     ]
 
 

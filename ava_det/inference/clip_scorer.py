@@ -65,10 +65,10 @@ class ClipScorer:
             for frames, keyframe in clips
             if len(keyframe.boxes)
         ]
-        found = iter(self._predict(made) if made else ())
+        predictions = iter(self._predict(made) if made else ())
         nothing = torch.zeros(0, self._num_classes)
         return [
-            next(found)
+            next(predictions)
             if len(keyframe.boxes)
             else Detections(keyframe.boxes, nothing, keyframe.person_scores, None, keyframe)
             for _, keyframe in clips
@@ -140,8 +140,8 @@ class ClipScorer:
         return self.clip_reader.clip_fps
 
     def _make_clip(self, frames: np.ndarray, keyframe: Keyframe, size: tuple[int, int]) -> Clip:
-        seen = self.clip_reader.place_boxes(keyframe.boxes, *size, self.short_side)
+        boxes = self.clip_reader.place_boxes(keyframe.boxes, *size, self.short_side)
         frames, pixel_boxes = apply_augmentation(
-            frames, seen, Augmentation(self.short_side), torch.Generator()
+            frames, boxes, Augmentation(self.short_side), torch.Generator()
         )
         return self.clip_reader.make_clip(frames, pixel_boxes, keyframe)

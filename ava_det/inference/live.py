@@ -45,7 +45,7 @@ class LiveWatcher:
         self._reach = reach
         self._every = every
         self._stop = stop
-        self._found: deque[Detections] = deque()  # of keyframes, not yielded yet
+        self._finished: deque[Detections] = deque()  # of keyframes, not yielded yet
         self._error: BaseException | None = None
         self._num_shown = 0
 
@@ -66,7 +66,7 @@ class LiveWatcher:
                 if self._error is not None:
                     raise self._error
                 seconds = picture.seconds
-                keyframes = [self._found.popleft() for _ in range(len(self._found))]
+                keyframes = [self._finished.popleft() for _ in range(len(self._finished))]
                 latest = keyframes[-1] if keyframes else latest
                 self._num_shown += 1
                 yield ShownFrame(seconds, picture, latest, keyframes)
@@ -91,7 +91,7 @@ class LiveWatcher:
                 if not samples or newest.seconds - samples[-1].seconds >= SAMPLE_SECONDS:
                     samples.append(newest)
                 keyframe = newest.seconds - self._reach
-                self._found.append(
+                self._finished.append(
                     self._detect(self._source, keyframe, [one.rgb(None) for one in samples])
                 )
         except BaseException as error:

@@ -40,8 +40,8 @@ class DetectedPersons:
             Boxes normalized, and scores, of each keyframe.
         """
         pictures = [one.picture for one in inputs if one.picture is not None]
-        found = self._detect(pictures) if pictures else []
-        return [normalize_persons(boxes, scores, *size) for boxes, scores in found]
+        detected = self._detect(pictures) if pictures else []
+        return [normalize_persons(boxes, scores, *size) for boxes, scores in detected]
 
 
 class ListedPersons:
@@ -93,23 +93,27 @@ class RememberedPersons:
     """Returns the persons that an earlier pass found, and detects those of other keyframes.
 
     Args:
-        found: By the earlier pass.
+        person_boxes: What the earlier pass found.
         detected: Detects the rest, in the same video.
     """
 
     needs_picture = True
 
-    def __init__(self, found: PersonBoxes, detected: DetectedPersons) -> None:
+    def __init__(self, person_boxes: PersonBoxes, detected: DetectedPersons) -> None:
         self.video_id = detected.video_id
-        self._found = found
+        self._person_boxes = person_boxes
         self._detected = detected
 
     def find(self, inputs: Sequence[KeyframeInput], size: tuple[int, int]) -> list[Persons]:
         """Finds the persons of keyframes; see `DetectedPersons.find`."""
         keys = [KeyframeKey.at(self.video_id, one.timestamp) for one in inputs]
-        absent = [one for one, key in zip(inputs, keys, strict=True) if key not in self._found]
+        absent = [
+            one for one, key in zip(inputs, keys, strict=True) if key not in self._person_boxes
+        ]
         detected = iter(self._detected.find(absent, size))
-        return [self._found[key] if key in self._found else next(detected) for key in keys]
+        return [
+            self._person_boxes[key] if key in self._person_boxes else next(detected) for key in keys
+        ]
 
 
 PersonsOfVideo = DetectedPersons | ListedPersons | RememberedPersons

@@ -314,16 +314,16 @@ class Predictor:
         smoother = ScoreSmoother(smooth)
 
         def detect(source: LiveSource, timestamp: float, samples: list[np.ndarray]) -> Detections:
-            reader = source.hold()
+            reader = source.make_window()
             persons = DetectedPersons(detector, samples, video_id_of(reader.path))
             [keyframe] = read_keyframes(
                 reader, [timestamp], self._scorer.clip_reader, self._scorer.short_side, True
             )
             assert isinstance(keyframe, KeyframeInput)
-            [found] = predict_keyframes(
+            [detections] = predict_keyframes(
                 self._scorer, [keyframe], reader, persons, self._min_person_score
             )
-            return smoother.smooth(linker.link(found))
+            return smoother.smooth(linker.link(detections))
 
         return LiveWatcher(source, detect, self.live_seconds / 2, every, stop or Event())
 

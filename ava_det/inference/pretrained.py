@@ -152,11 +152,11 @@ def load_names(config: Config, weights: str | Path) -> dict[int, str]:
     Returns:
         Action id to name.
     """
-    given = config.data.label_map
+    label_map = config.data.label_map
     if (
         str(weights) in ZOO
         and config.model.num_classes == 80
-        and not (given and Path(given).is_file())
+        and not (label_map and Path(label_map).is_file())
     ):
         return load_label_map(find_shipped(AVA_ACTIONS))
     return load_label_map_for(config)

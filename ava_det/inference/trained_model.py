@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ava_det.checkpoint import load_checkpoint, load_weights
-from ava_det.checkpoint.zoo import SEEN_BY_DETECTORS, ZOO
+from ava_det.checkpoint.zoo import INPUTS_BY_SOURCE, ZOO
 from ava_det.config import Config, ConfigError, config_to_dict
 from ava_det.config.networks import FAMILIES
 from ava_det.device.precision import resolve_precision
@@ -107,7 +107,7 @@ def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) 
     settings = config_to_dict(config)
     defaults = config_to_dict(Config())  # of keys that are younger than the export
     model_keys = [key for key in settings["model"] if key not in ONLY_OF_TRAINING]
-    data_keys = ["clip_fps", *SEEN_BY_DETECTORS["pyslowfast"]]
+    data_keys = ["clip_fps", *INPUTS_BY_SOURCE["pyslowfast"]]
     keys = [("model", key) for key in model_keys] + [("data", key) for key in data_keys]
     for section, key in keys:
         expected = exported.get(section, {}).get(key, defaults[section][key])
@@ -141,20 +141,20 @@ def describe_unlike_input(
     """
     name = str(weights)
     if name in ZOO:
-        seen: Mapping[str, Any] = SEEN_BY_DETECTORS.get(name.partition("/")[0], {})
+        settings: Mapping[str, Any] = INPUTS_BY_SOURCE.get(name.partition("/")[0], {})
     else:
         carried = content.get("config")
         data = carried.get("data") if isinstance(carried, Mapping) else None
-        seen = data if isinstance(data, Mapping) else {}
+        settings = data if isinstance(data, Mapping) else {}
     keys = [
         key
-        for key in SEEN_BY_DETECTORS["pyslowfast"]
-        if key in seen and seen[key] != getattr(config.data, key)
+        for key in INPUTS_BY_SOURCE["pyslowfast"]
+        if key in settings and settings[key] != getattr(config.data, key)
     ]
     if len(FAMILIES[config.model.backbone].clips) == 1 and "slow_frame_policy" in keys:
         keys.remove("slow_frame_policy")  # one pathway reads every frame
     return [
-        f"{name} was trained with data.{key}={seen[key]}, "
+        f"{name} was trained with data.{key}={settings[key]}, "
         f"here it is {getattr(config.data, key)}: expect lower scores"
         for key in keys
     ]

@@ -102,17 +102,17 @@ class VideoRun:
         size = self._scorer.clip_reader.find_size(self._reader)
         keyframes: list[Keyframe] = []
         features: list[Tensor] = []
-        found: dict[KeyframeKey, Persons] = {}
+        person_boxes: dict[KeyframeKey, Persons] = {}
         for clips in self._read_clips(persons):
             for _, keyframe in clips:
-                found[keyframe.key] = Persons(keyframe.boxes, keyframe.person_scores)
+                person_boxes[keyframe.key] = Persons(keyframe.boxes, keyframe.person_scores)
             peopled = [(frames, keyframe) for frames, keyframe in clips if len(keyframe.boxes)]
             if peopled:
                 features += self._scorer.compute_features(peopled, size)
                 keyframes += [keyframe for _, keyframe in peopled]
         bank.add_video(persons.video_id, keyframes, features)
         if isinstance(persons, DetectedPersons):
-            return RememberedPersons(found, persons)
+            return RememberedPersons(person_boxes, persons)
         return persons
 
     def _read_clips(self, persons: PersonsOfVideo) -> Iterator[list[tuple[np.ndarray, Keyframe]]]:
@@ -165,9 +165,9 @@ class VideoRun:
         depth = min(max(AHEAD_BYTES * 2 // (reader.width * reader.height * 3), 2), 256)
 
         def predict() -> None:
-            found = self._predict(pending, persons)
+            predictions = self._predict(pending, persons)
             frames.add_keyframes(
-                [smoother.smooth(linker.link(one)) for one in found], pending[-1].following
+                [smoother.smooth(linker.link(one)) for one in predictions], pending[-1].following
             )
             pending.clear()
 

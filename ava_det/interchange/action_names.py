@@ -78,32 +78,32 @@ def describe_new_names(used: Iterable[tuple[str, str]], label_map: Mapping[int, 
     first: dict[str, str] = {}
     for name, where in used:
         first.setdefault(name, where)
-    said = []
+    sentences = []
     alike: dict[str, str] = {}
     for name, where in first.items():
         known_as = alike.setdefault(re.sub(r"[\s_-]+", "", name.casefold()) or name, name)
         if is_no_action(name):
-            said.append(
+            sentences.append(
                 f"{where}: {name!r} became an action: leave the cell empty for a person without one"
             )
         elif len(SEVERAL.split(name)) > 1:
-            said.append(
+            sentences.append(
                 f"{where}: {name!r} became one action: write a row for each where it stands for "
                 "several"
             )
         elif known_as != name:
-            said.append(
+            sentences.append(
                 f"{where}: {name!r} and {known_as!r} became two actions: write them alike "
                 f"({first[known_as]})"
             )
     shifted = [(i, name) for i, name in label_map.items() if _number(name) not in (None, i)]
     if shifted:
         action_id, name = shifted[0]
-        said.append(
+        sentences.append(
             f"the action {name!r} has the id {action_id}: ids count from 1 and stand for names, "
             "not numbers"
         )
-    return said
+    return sentences
 
 
 def list_actions(used: Iterable[tuple[str, str]], label_map: Mapping[int, str]) -> str:

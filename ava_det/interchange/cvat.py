@@ -77,13 +77,13 @@ def _open_xml(path: Path) -> Iterator[IO[bytes]]:
         return
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
-        found = [name for name in names if Path(name).name.lower() == "annotations.xml"]
-        if len(found) != 1:
-            count = f", found {len(found)}" if found else ""
+        xml_names = [name for name in names if Path(name).name.lower() == "annotations.xml"]
+        if len(xml_names) != 1:
+            count = f", found {len(xml_names)}" if xml_names else ""
             raise ValueError(
                 f"{path}: expected annotations.xml in the archive, as in an export for video{count}"
             )
-        with archive.open(found[0]) as file:
+        with archive.open(xml_names[0]) as file:
             try:
                 yield file
             except (zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -94,10 +94,10 @@ def _refuse_other_kinds(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t")
     if not start.startswith((b"<", b"\xff\xfe<", b"\xfe\xff\0<")):
-        found = describe_foreign_file(path)
-        if found is not None:
+        file_kind = describe_foreign_file(path)
+        if file_kind is not None:
             raise ValueError(
-                f"{path}: expected an export of CVAT (.xml or .zip), the file is {found}"
+                f"{path}: expected an export of CVAT (.xml or .zip), the file is {file_kind}"
             )
 
 

@@ -105,7 +105,7 @@ def describe_left_out(left_out: Counter[tuple[str, str]]) -> str:
     return f"left out, being no persons: {', '.join(parts)}" if parts else ""
 
 
-def says_who(label: str, person: str) -> bool:
+def names_a_person(label: str, person: str) -> bool:
     """Returns whether a label names a person and no action; upper and lower case are the same."""
     return label.strip().casefold() == person.casefold()
 
@@ -113,7 +113,7 @@ def says_who(label: str, person: str) -> bool:
 def find_doubtful_labels(task: CvatTask, person: str) -> list[str]:
     """Finds labels that are taken as actions though they have actions as attributes."""
     owners = {owner for (owner, _), (kind, _) in task.attributes.items() if kind == "checkbox"}
-    return [label for label in task.labels if label in owners and not says_who(label, person)]
+    return [label for label in task.labels if label in owners and not names_a_person(label, person)]
 
 
 def _check_size(task: CvatTask, clock: FrameClock) -> tuple[int, int]:
@@ -136,7 +136,7 @@ def _check_size(task: CvatTask, clock: FrameClock) -> tuple[int, int]:
 def _find_actions(
     task: CvatTask, label: str, box: CvatBox, person: str, ignored: Collection[str]
 ) -> tuple[str, ...]:
-    actions = [] if says_who(label, person) else [label]
+    actions = [] if names_a_person(label, person) else [label]
     for name, value in box.attributes:
         kind, _ = task.attributes.get((label, name), ("", ()))
         if name in ignored or kind == "number":
@@ -152,7 +152,7 @@ def declared_actions(task: CvatTask, person: str, ignored: Collection[str]) -> l
     """Lists every action that the task's labels can say, in the file's order, done or not."""
     names = []
     for label in task.labels:
-        names += [] if says_who(label, person) else [label]
+        names += [] if names_a_person(label, person) else [label]
         for (owner, attribute), (kind, values) in task.attributes.items():
             if owner == label and attribute not in ignored and kind not in ("number", "text"):
                 names += (

@@ -33,19 +33,19 @@ class Section:
 
     def child(self, *tags: str) -> Section | None:
         """Returns the first child, grandchild, ... along these tags; None where there is none."""
-        found: Section | None = self
+        current: Section | None = self
         for tag in tags:
-            found = (
-                next((section for section in found.children if section.tag == tag), None)
-                if found
+            current = (
+                next((section for section in current.children if section.tag == tag), None)
+                if current
                 else None
             )
-        return found
+        return current
 
     def text_of(self, *tags: str) -> str:
         """Returns the text of that child without blanks around it; empty where there is none."""
-        found = self.child(*tags)
-        return found.text.strip() if found else ""
+        section = self.child(*tags)
+        return section.text.strip() if section else ""
 
 
 def read_sections(file: IO[bytes], name: str, root: str) -> Iterator[Section]:

@@ -110,26 +110,26 @@ def _build_slowfast(model: ModelConfig) -> Backbone:
 
 
 def _build_i3d_inception(model: ModelConfig) -> Backbone:
-    own = model.i3d_inception
+    settings = model.i3d_inception
     return I3DInception(
         width=model.width,
-        roi_endpoint=own.roi_endpoint if model.head == "roi" else None,
-        roi_tail=own.roi_tail and model.head == "roi",
-        pool_window=own.pool_window,
+        roi_endpoint=settings.roi_endpoint if model.head == "roi" else None,
+        roi_tail=settings.roi_tail and model.head == "roi",
+        pool_window=settings.pool_window,
     )
 
 
 def _build_s3d(model: ModelConfig) -> Backbone:
-    own = model.s3d
+    settings = model.s3d
     return S3D(
         width=model.width,
-        roi_endpoint=own.roi_endpoint if model.head == "roi" else None,
-        stem=own.stem,
-        padding=own.padding,
-        gating=own.gating,
-        gate_bias=own.gate_bias,
-        bn_eps=own.bn_eps,
-        pool_window=own.pool_window,
+        roi_endpoint=settings.roi_endpoint if model.head == "roi" else None,
+        stem=settings.stem,
+        padding=settings.padding,
+        gating=settings.gating,
+        gate_bias=settings.gate_bias,
+        bn_eps=settings.bn_eps,
+        pool_window=settings.pool_window,
     )
 
 
@@ -158,14 +158,14 @@ def _build_two_stream_cnn(model: ModelConfig) -> Backbone:
 
 
 def _build_r2plus1d(model: ModelConfig) -> Backbone:
-    own = model.r2plus1d
+    settings = model.r2plus1d
     # The features have stride 16 for boxes: without MMAction2's pool they have it anyway.
-    keeps_size = model.head == "roi" and own.form == "mmaction2"
+    keeps_size = model.head == "roi" and settings.form == "mmaction2"
     return R2Plus1D(
         width=model.width,
-        depth=own.depth,
-        form=own.form,
-        bn_eps=own.bn_eps,
+        depth=settings.depth,
+        form=settings.form,
+        bn_eps=settings.bn_eps,
         last_stride=1 if keeps_size else 2,
     )
 
@@ -180,15 +180,15 @@ def _build_swin3d(model: ModelConfig) -> Backbone:
 
 
 def _build_nl_i3d(model: ModelConfig) -> Backbone:
-    own = model.nl_i3d
+    settings = model.nl_i3d
     return NonLocalI3D(
         depth=model.depth,
         width=model.width,
-        stem_stride=own.stem_stride,
-        pool_frames=own.pool_frames,
-        pool_stride=own.pool_stride,
-        pool_padding=own.pool_padding,
-        non_local_res3=own.non_local_res3,
+        stem_stride=settings.stem_stride,
+        pool_frames=settings.pool_frames,
+        pool_stride=settings.pool_stride,
+        pool_padding=settings.pool_padding,
+        non_local_res3=settings.non_local_res3,
         non_local_res4=model.non_local_res4,
         non_local_pool=(model.non_local_pool[0], model.non_local_pool[1], model.non_local_pool[2]),
         res4_temporal_blocks=model.res4_temporal_blocks,

@@ -138,10 +138,10 @@ class FoldedConv(nn.Module):
             residual: Is added, of the shape of the output.
         """
         x = x.to(self.weight.dtype).contiguous(memory_format=torch.channels_last_3d)
-        seen = self._flatten(x)
+        inputs = self._flatten(x)
         other = None if residual is None else self._flatten(residual)
         geometry = (self.stride, self.padding, self.dilation, self.groups)
-        y = self.convolve(seen, self.weight, self.bias, *geometry, self.relu, other)
+        y = self.convolve(inputs, self.weight, self.bias, *geometry, self.relu, other)
         if self.view == "frames":
             return y.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
         return y.unflatten(3, x.shape[3:]) if self.view == "moments" else y

@@ -50,8 +50,8 @@ class BankAttention(nn.Module):
         values = self.g(bank)[clips]
         query = self.theta(persons)[:, None, :]
         # Places without a person take part too: their keys are phi's bias, as in MMAction2.
-        found = F.scaled_dot_product_attention(query, keys, values)[:, 0]
-        return persons + self.dropout(self.out(F.relu(self.norm(found))))
+        attended = F.scaled_dot_product_attention(query, keys, values)[:, 0]
+        return persons + self.dropout(self.out(F.relu(self.norm(attended))))
 
 
 class NonLocalFusion(nn.Module):

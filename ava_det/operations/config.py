@@ -26,15 +26,15 @@ def print_keys(word: str) -> None:
     Raises:
         ConfigError: There is no such key.
     """
-    found = [
+    matching = [
         info for info in describe_keys() if word.lower() in f"{info.key} {info.meaning}".lower()
     ]
-    if not found:
+    if not matching:
         raise ConfigError(
             f"--keys: expected a word of a key's name or meaning, found none with {word!r}"
         )
     width = max(60, min(100, shutil.get_terminal_size().columns))
-    for info in found:
+    for info in matching:
         print("\n".join(format_key(info, width)))
 
 

@@ -89,10 +89,10 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
         )
     if args.show and not one_file:
         raise ConfigError("--show: one video at a time, received several")
-    given = {
+    output_paths = {
         option: getattr(args, option) for option in SUFFIXES if getattr(args, option) is not None
     }
-    for option, path in given.items():
+    for option, path in output_paths.items():
         wanted = SUFFIXES[option]
         if one_file and option in ("output", "sheet") and path.suffix.lower() != wanted:
             raise ConfigError(
@@ -105,7 +105,7 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
                 f"--{option}: expected a folder for the files of several videos, received "
                 f"{str(path)!r}"
             )
-    if one_file and len({path.resolve() for path in given.values()}) < len(given):
+    if one_file and len({path.resolve() for path in output_paths.values()}) < len(output_paths):
         raise ConfigError("--output, --csv, --json, --sheet: expected different files")
     outputs = Outputs(args.output, args.csv, args.json, args.sheet)
     written = [outputs]

@@ -150,19 +150,19 @@ def detect_all(
     Returns:
         Video id -> why it could not be read, of all processes.
     """
-    mine, _ = share_out(videos, parts.has, size=lambda video: videos[video].stat().st_size)
+    own_share, _ = share_out(videos, parts.has, size=lambda video: videos[video].stat().st_size)
     failed: dict[str, str] = {}
     shown = (
         "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}, {remaining} "
         "left{postfix}]"
     )
     with tqdm(
-        total=len(mine),
+        total=len(own_share),
         desc=f"persons ({args.detector})",
         bar_format=shown,
         disable=not is_main_process(),
     ) as bar:
-        for count, video in enumerate(mine, 1):
+        for count, video in enumerate(own_share, 1):
             timestamps = (
                 None if keyframes is None else [keyframe.timestamp for keyframe in keyframes[video]]
             )
@@ -198,9 +198,9 @@ def detect_video(
     with open_video(path, args.start_second, args.stream) as reader:
         if timestamps is None:
             timestamps = list(keyframe_grid(args.start_second, find_read_end(reader), args.every))
-        for timestamp, found, scores in detect_in_video(detector, reader, timestamps):
+        for timestamp, person_boxes, scores in detect_in_video(detector, reader, timestamps):
             sure = scores >= args.min_score
-            boxes[KeyframeKey.at(video, timestamp)] = Persons(found[sure], scores[sure])
+            boxes[KeyframeKey.at(video, timestamp)] = Persons(person_boxes[sure], scores[sure])
             bar.update(1 / len(timestamps))
     return boxes
 

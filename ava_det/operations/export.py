@@ -126,7 +126,7 @@ def read_by(
     absent = {"slow", "fast"} - set(FAMILIES[config.model.backbone].clips)
     if config.model.head == "classification":
         absent = absent | {"rois"}
-    given = {"slow": slow, "fast": fast, "rois": rois}
+    inputs = {"slow": slow, "fast": fast, "rois": rois}
     return {
-        name: value for name, value in given.items() if name not in absent and value is not None
+        name: value for name, value in inputs.items() if name not in absent and value is not None
     }

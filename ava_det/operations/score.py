@@ -106,9 +106,9 @@ def _evaluate(
         annotations, detections, label_map, used, protocol, args.iou, args.device
     )
     result = evaluation.result
-    said = describe_inputs(args.label_map, args.excluded, settings)
+    sentences = describe_inputs(args.label_map, args.excluded, settings)
     means = None if groups is None else compute_group_means(result.per_class, groups)
-    result = replace(result, warnings=(*said, *result.warnings), by_group=means)
+    result = replace(result, warnings=(*sentences, *result.warnings), by_group=means)
     return replace(evaluation, result=result)
 
 
@@ -147,7 +147,7 @@ def _print_result(result: FrameMapResult) -> None:
 
 
 def _print_protocols(results: Mapping[str, ProtocolResult]) -> None:
-    said: dict[str, None] = {}
+    sentences: dict[str, None] = {}
     for name, result in results.items():
         if isinstance(result, Refusal):
             print(f"{name:17} error: {result.error}")
@@ -156,8 +156,8 @@ def _print_protocols(results: Mapping[str, ProtocolResult]) -> None:
         ties = f"  ({low:.6f} to {high:.6f} by the order of equal scores)" if low != high else ""
         value = _number(result.mean_ap).strip()
         print(f"{name:17} mAP {value}  {result.num_keyframes} keyframes{ties}")
-        said.update(dict.fromkeys(result.warnings))
-    for sentence in said:
+        sentences.update(dict.fromkeys(result.warnings))
+    for sentence in sentences:
         print(f"warning: {sentence}")
 
 

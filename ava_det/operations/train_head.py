@@ -26,7 +26,7 @@ from ava_det.structures import Detections, Keyframe
 from ava_det.tasks.action_detection import compute_metrics
 from ava_det.tasks.own_head import load_features
 from ava_det.tasks.run_folder import RunFolder, describe_metrics, list_sources
-from ava_det.tasks.splits import build_split, tell
+from ava_det.tasks.splits import build_split, log_warnings
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,18 +57,18 @@ def train_head(config: Config, device: torch.device, table: Path | None) -> None
     val_keyframes, val_features = load_features(config, model, val_split, features, device)
     train = (train_features, join_labels(train_keyframes))
     val = (val_features, join_labels(val_keyframes))
-    seen = train
+    train_set = train
     if config.data.flip:
         keyframes, mirrored = load_features(
             config, model, train_split, features, device, mirrored=True
         )
-        seen = torch.cat((train[0], mirrored)), torch.cat((train[1], join_labels(keyframes)))
+        train_set = torch.cat((train[0], mirrored)), torch.cat((train[1], join_labels(keyframes)))
     features_done = time.perf_counter()
     if table is not None:
         write_table(
             table, {"train": (train_keyframes, train[0]), "val": (val_keyframes, val[0])}, label_map
         )
-    thresholds, penalty = fit(model.head, seen, val, label_map)
+    thresholds, penalty = fit(model.head, train_set, val, label_map)
     fit_done = time.perf_counter()
     with torch.inference_mode():
         scores = model.head.classify(val[0]).sigmoid()
@@ -85,7 +85,7 @@ def train_head(config: Config, device: torch.device, table: Path | None) -> None
     facts = {"config": config_to_dict(config), "label_map": label_map, "thresholds": thresholds}
     save_checkpoint(folder.last_checkpoint, {"model": model.state_dict(), **facts})
     folder.write_results(to_detections(val_keyframes, scores), metrics, list(label_map))
-    tell(metrics.warnings)
+    log_warnings(metrics.warnings)
     print(describe_classes(label_map, train[1], val[1], metrics, thresholds))
     seconds = features_done - start, fit_done - features_done
     print(
@@ -155,16 +155,18 @@ def fit(
         )
     hidden = [] if head.hidden is None else [head.hidden, nn.ReLU()]
     narrow = nn.Linear(head.projection.in_features, len(columns))
-    seen, unseen = ((features, labels[:, columns]) for features, labels in (train, val))
-    layers, penalty = choose_head(nn.Sequential(*hidden, narrow), seen, unseen)
+    fit_set, held_out = ((features, labels[:, columns]) for features, labels in (train, val))
+    layers, penalty = choose_head(nn.Sequential(*hidden, narrow), fit_set, held_out)
     last = layers[-1]
     assert isinstance(last, nn.Linear)
-    calibrate(last, layers(unseen[0]), unseen[1])
+    calibrate(last, layers(held_out[0]), held_out[1])
     if head.hidden is not None:
         head.hidden.load_state_dict(layers[0].state_dict())
     place_columns(last, head.projection, columns)
-    found = find_thresholds(layers(unseen[0]).sigmoid(), unseen[1])
-    thresholds = {column + 1: round(value, 4) for column, value in zip(columns, found, strict=True)}
+    best_thresholds = find_thresholds(layers(held_out[0]).sigmoid(), held_out[1])
+    thresholds = {
+        column + 1: round(value, 4) for column, value in zip(columns, best_thresholds, strict=True)
+    }
     return dict.fromkeys(label_map, 0.5) | thresholds, penalty
 
 

@@ -34,15 +34,15 @@ def choose_head(
     Returns:
         The fitted layers and their penalty.
     """
-    found: tuple[float, nn.Sequential, float] | None = None
+    best: tuple[float, nn.Sequential, float] | None = None
     for penalty in PENALTIES:
         fitted = fit_head(layers, *train, penalty)
         with torch.inference_mode():
             loss = float(F.binary_cross_entropy_with_logits(fitted(val[0]), val[1]))
-        if found is None or loss < found[0]:
-            found = loss, fitted, penalty
-    assert found is not None
-    return found[1], found[2]
+        if best is None or loss < best[0]:
+            best = loss, fitted, penalty
+    assert best is not None
+    return best[1], best[2]
 
 
 def fit_head(

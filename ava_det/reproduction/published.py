@@ -224,12 +224,12 @@ def load_reference(path: str | Path) -> dict[str, float]:
         raise ValueError(
             f"{path}: no such file, expected a test log with AP@0.5IOU of each class"
         ) from None
-    found = re.findall(
+    pairs = re.findall(
         r"""PerformanceByCategory/AP@0\.5IOU/(.+?)['"]?\s*[:=]\s*([0-9.]+(?:e[+-]?\d+)?)""", text
     )
-    if not found:
+    if not pairs:
         raise ValueError(
             f"{path}: expected a test log with lines such as 'AP@0.5IOU/answer phone': 0.743, "
             "found none"
         )
-    return {name: float(value) for name, value in found}
+    return {name: float(value) for name, value in pairs}

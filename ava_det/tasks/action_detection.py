@@ -137,7 +137,9 @@ def build_evaluation(
         gathered = [
             detection for part in gather_objects(average_views(views)) for detection in part
         ]
-        gathered.sort(key=lambda found: (found.keyframe.video_id, found.keyframe.timestamp))
+        gathered.sort(
+            key=lambda detections: (detections.keyframe.video_id, detections.keyframe.timestamp)
+        )
         metrics = compute_metrics(gathered, split, label_map, config.eval.protocol)
         metrics = replace(metrics, details={"short_sides": short_sides, "flip": config.eval.flip})
         lost = merge_over_ranks(loaders[0].count_lost())

@@ -54,16 +54,16 @@ def describe_unknown_keyframes(
         )
     if not every:
         return f"{expected}, found no box at all"
-    found = f"{expected}, found others, such as {_name(*next(iter(every)))}"
+    problem = f"{expected}, found others, such as {_name(*next(iter(every)))}"
     ids = {video_id for video_id, _ in wanted}
     if any(video_id in ids for video_id, _ in every):
         return (
-            f"{found}: the video ids agree, the seconds do not: are they frame numbers, or counted "
-            "from another start?"
+            f"{problem}: the video ids agree, the seconds do not: are they frame numbers, or "
+            "counted from another start?"
         )
     if any(cut_video_suffix(video_id) in ids for video_id, _ in every):
-        return f"{found}: write the video ids without the extension"
-    return f"{found}: are the boxes those of other videos?"
+        return f"{problem}: write the video ids without the extension"
+    return f"{problem}: are the boxes those of other videos?"
 
 
 def describe_fit(
@@ -149,8 +149,8 @@ def _reorder(boxes: PersonBoxes, order: Callable[[Tensor], Tensor]) -> PersonBox
 
 def _shift(boxes: PersonBoxes, seconds: float) -> PersonBoxes:
     return {
-        KeyframeKey.at(video_id, float(key) + seconds): found
-        for (video_id, key), found in boxes.items()
+        KeyframeKey.at(video_id, float(key) + seconds): persons
+        for (video_id, key), persons in boxes.items()
     }
 
 

@@ -62,6 +62,6 @@ def fill_bank(bank: FeatureBank | None, config: Config, split: Split, device: to
     )
     rows = features.split([len(keyframe.boxes) for keyframe in keyframes])
     paired = zip(keyframes, rows, strict=True)
-    for video_id, own in groupby(paired, key=lambda pair: pair[0].video_id):
-        listed = list(own)
+    for video_id, video_pairs in groupby(paired, key=lambda pair: pair[0].video_id):
+        listed = list(video_pairs)
         bank.add_video(video_id, [one for one, _ in listed], [row for _, row in listed])

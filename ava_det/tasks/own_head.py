@@ -110,22 +110,26 @@ def load_features(
             by_video.setdefault(keyframe.video_id, []).append(keyframe)
     known = {
         video_id
-        for video_id, own in by_video.items()
-        if video_id in videos and cache.find(videos[video_id], own) is not None
+        for video_id, keyframes in by_video.items()
+        if video_id in videos and cache.find(videos[video_id], keyframes) is not None
     }
-    absent = {video_id: own for video_id, own in by_video.items() if video_id not in known}
+    absent = {
+        video_id: keyframes for video_id, keyframes in by_video.items() if video_id not in known
+    }
     gather_objects(None)  # no process may write before all have looked
     share = {video_id: absent[video_id] for video_id in list(absent)[rank() :: world_size()]}
-    found_now = _compute_features(config, model, split.name, share, device, mirrored)
-    for video_id, rows in found_now if share else ():
+    computed = _compute_features(config, model, split.name, share, device, mirrored)
+    for video_id, rows in computed if share else ():
         cache.write(videos[video_id], by_video[video_id], rows)
     gather_objects(None)  # nor read before all have written
     kept: list[Keyframe] = []
     parts: list[Tensor] = []
-    for video_id, own in by_video.items():
-        found = cache.find(videos[video_id], own)
-        assert found is not None
-        for keyframe, part in zip(own, _split(torch.from_numpy(np.array(found)), own), strict=True):
+    for video_id, keyframes in by_video.items():
+        cached = cache.find(videos[video_id], keyframes)
+        assert cached is not None
+        for keyframe, part in zip(
+            keyframes, _split(torch.from_numpy(np.array(cached)), keyframes), strict=True
+        ):
             if part.isfinite().all():
                 kept.append(keyframe)
                 parts.append(part)
@@ -146,14 +150,14 @@ def _compute_features(
     mirrored: bool,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yields each video with the features of its boxes, [N, D]; NaN for a clip that was lost."""
-    keyframes = [keyframe for own in by_video.values() for keyframe in own]
+    keyframes = [keyframe for video_keyframes in by_video.values() for keyframe in video_keyframes]
     all_of_them = Split(name, keyframes, None, set(), "gt")
     loader = build_eval_loader(config, all_of_them, config.data.test_short_side, shared=False)
     is_half = resolve_precision(config.precision, device) == "bf16"
     network: Any = optimize_for_inference(
         model, device, torch.bfloat16 if is_half else torch.float32
     )
-    found: dict[str, dict[float, Tensor]] = {video_id: {} for video_id in by_video}
+    features: dict[str, dict[float, Tensor]] = {video_id: {} for video_id in by_video}
     width = 0
     with torch.inference_mode(), loader.failures_named():
         title = f"features ({name}{', mirrored' if mirrored else ''})"
@@ -167,11 +171,11 @@ def _compute_features(
             for keyframe, rows in zip(
                 batch.keyframes, _split(vectors, batch.keyframes), strict=True
             ):
-                found[keyframe.video_id][keyframe.timestamp] = rows
+                features[keyframe.video_id][keyframe.timestamp] = rows
             video_id = batch.keyframes[0].video_id
-            if len(found[video_id]) == len(by_video[video_id]):
-                yield video_id, _join(found.pop(video_id), by_video[video_id], width)
-    for video_id, parts in found.items():
+            if len(features[video_id]) == len(by_video[video_id]):
+                yield video_id, _join(features.pop(video_id), by_video[video_id], width)
+    for video_id, parts in features.items():
         yield video_id, _join(parts, by_video[video_id], width)
 
 

@@ -88,15 +88,15 @@ def build_person_detector(run: TrainingRun) -> tuple[FasterRCNN, InputRule]:
         return keep_persons(model), InputRule(
             short_side, round(WIDEST * short_side), rule.channel_order
         )
-    own = config.detector
+    settings = config.detector
     model = FasterRCNN(
-        depth=own.depth,
-        width=own.width,
-        norm=own.norm,
-        channels=own.channels,
-        hidden=own.hidden,
+        depth=settings.depth,
+        width=settings.width,
+        norm=settings.norm,
+        channels=settings.channels,
+        hidden=settings.hidden,
         num_classes=1,
-        anchor_sizes=own.anchor_sizes,
+        anchor_sizes=settings.anchor_sizes,
     )
     return model, InputRule(short_side, round(WIDEST * short_side))
 
@@ -217,11 +217,11 @@ def build_person_evaluation(
     keyframes = _labeled(config, "val")
     videos = find_config_videos(config)
     video_ids = sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()]
-    own = [keyframe for keyframe in keyframes if keyframe.video_id in set(video_ids)]
+    own_keyframes = [keyframe for keyframe in keyframes if keyframe.video_id in set(video_ids)]
     bar = partial(
         tqdm,
         desc="persons (val)",
-        total=len(own),
+        total=len(own_keyframes),
         unit="keyframe",
         leave=False,
         disable=not is_main_process(),
@@ -231,8 +231,8 @@ def build_person_evaluation(
         assert isinstance(model, FasterRCNN)
         sides = rule.short_side, rule.long_side, rule.channel_order
         detector = FasterRCNNDetector(model, device, *sides, precision=config.precision)
-        found = detect_persons(detector, videos, own, config.data.start_second, bar)
-        boxes = merge_over_ranks(found)
+        detected = detect_persons(detector, videos, own_keyframes, config.data.start_second, bar)
+        boxes = merge_over_ranks(detected)
         recall, precision = compute_recall(keyframes, boxes, SURE)
         metrics = PersonMetrics(compute_person_ap(keyframes, boxes), recall, precision, SURE)
         if is_main_process():

@@ -55,11 +55,11 @@ def choose_label_map(config: Config, carried: Mapping[int, str] | None) -> dict[
         Names by action id.
     """
     label_map = load_label_map_for(config, carried)
-    tell(describe_other_names(label_map, carried))
+    log_warnings(describe_other_names(label_map, carried))
     return label_map
 
 
-def tell(warnings: Iterable[str]) -> None:
+def log_warnings(warnings: Iterable[str]) -> None:
     """Logs warnings, on the main process."""
     for sentence in warnings if is_main_process() else ():
         logger.warning(sentence)
@@ -130,7 +130,7 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
     left_out = excluded if name == "train" else frozenset()
     keyframes = keyframes_from_annotations(rows, config.model.num_classes, excluded=left_out)
     stray = describe_stray_exclusions(left_out, rows)
-    tell([stray] if stray else [])
+    log_warnings([stray] if stray else [])
     if source == "gt":
         if name != "train" and not any(len(keyframe.boxes) for keyframe in keyframes):
             raise ConfigError(
@@ -141,7 +141,7 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
     recall, precision = compute_recall(keyframes, person_boxes, minimum)
     warnings = describe_fit(source, keyframes, person_boxes, minimum, recall, precision)
     if name == "train":
-        tell(warnings)
+        log_warnings(warnings)
         keyframes = add_proposals(keyframes, person_boxes, minimum, config.data.proposal_iou)
     else:
         keyframes = replace_boxes(keyframes, person_boxes, minimum)
@@ -178,24 +178,28 @@ def _load_person_boxes(
         detector = build_detector(source, device, config.precision)
         videos = find_config_videos(config)
         video_ids = sorted({keyframe.video_id for keyframe in keyframes})[rank() :: world_size()]
-        own = [keyframe for keyframe in keyframes if keyframe.video_id in set(video_ids)]
+        own_keyframes = [keyframe for keyframe in keyframes if keyframe.video_id in set(video_ids)]
         title = f"persons ({name}, {detector.name})"
         bar = partial(
-            tqdm, desc=title, total=len(own), unit="keyframe", disable=not is_main_process()
+            tqdm,
+            desc=title,
+            total=len(own_keyframes),
+            unit="keyframe",
+            disable=not is_main_process(),
         )
-        found = detect_persons(detector, videos, own, config.data.start_second, bar)
-        found = merge_over_ranks(found)
+        detected = detect_persons(detector, videos, own_keyframes, config.data.start_second, bar)
+        detected = merge_over_ranks(detected)
         best = max(
-            (float(scores.max()) for _, scores in found.values() if len(scores)), default=0.0
+            (float(scores.max()) for _, scores in detected.values() if len(scores)), default=0.0
         )
         if best < minimum:
-            tell(
+            log_warnings(
                 [
                     f"{source} is not sure of any person: its highest score is {best:.2f}, below "
                     f"data.min_person_score = {minimum:g}"
                 ]
             )
-        return found
+        return detected
     for path in sources:
         if not Path(path).is_file():
             choices = f"gt, box files or one of {', '.join(DETECTORS)}"
@@ -226,7 +230,7 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
         data.crop_size,
         data.flip,
         data.box_jitter,
-        colour_jitter=data.colour_jitter,
+        color_jitter=data.colour_jitter,
         lighting=data.lighting,
     )
     sampler = TrainBatchSampler(

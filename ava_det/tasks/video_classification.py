@@ -125,7 +125,7 @@ def build_video_evaluation(
 
     def evaluate(model: nn.Module) -> TopMetrics:
         model.eval()
-        own: dict[str, tuple[Tensor, int]] = {}
+        score_sums: dict[str, tuple[Tensor, int]] = {}
         bar = tqdm(
             loader,
             desc=f"evaluate ({name})",
@@ -141,10 +141,10 @@ def build_video_evaluation(
                     precision,
                 )
                 video_id = batch.keyframes[0].video_id  # evaluation batches stay within one video
-                total, count = own.get(video_id, (torch.zeros(scores.shape[1]), 0))
-                own[video_id] = total + scores.sum(dim=0), count + len(scores)
+                total, count = score_sums.get(video_id, (torch.zeros(scores.shape[1]), 0))
+                score_sums[video_id] = total + scores.sum(dim=0), count + len(scores)
         totals: dict[str, Tensor] = {}  # the clips of a video may be shared out over two ranks
-        for part in gather_objects(own):
+        for part in gather_objects(score_sums):
             for video_id, (total, _) in part.items():
                 totals[video_id] = totals.get(video_id, torch.zeros_like(total)) + total
         lost = merge_over_ranks(loader.count_lost())

@@ -129,12 +129,12 @@ def interpolate(
         ValueError: The detections have no track ids.
     """
     if before is None or after is None:
-        return _hold(before or after, timestamp)
+        return _keep_if_near(before or after, timestamp)
     span = after.keyframe.timestamp - before.keyframe.timestamp
     share = (timestamp - before.keyframe.timestamp) / span
     near, far = (before, after) if share < 0.5 else (after, before)
     if span > MAX_GAP_SECONDS:
-        return _hold(near, timestamp)
+        return _keep_if_near(near, timestamp)
     weight = min(share, 1 - share)
     if near.track_ids is None or far.track_ids is None:
         raise ValueError("interpolate: expected detections with track ids")
@@ -148,7 +148,7 @@ def interpolate(
     return _select(replace(near, boxes=boxes), [*range(len(tracks))] if held else moving)
 
 
-def _hold(detections: Detections | None, timestamp: float) -> Detections | None:
+def _keep_if_near(detections: Detections | None, timestamp: float) -> Detections | None:
     """Returns the detections, or none of their persons where the keyframe is too far away."""
     if detections is None or abs(timestamp - detections.keyframe.timestamp) <= MAX_HOLD_SECONDS:
         return detections

@@ -19,7 +19,7 @@ SATURATED_LOGIT = 30.0  # a mean |logit| from which a sigmoid learns nothing: si
 # such logits are fine where they are right (absent actions); then the loss is far smaller
 WRONG_LOSS = 0.2
 SATURATED_LOSS = 5  # times the loss of a network that knows nothing
-FIRST_LOOKS = (1, 50)  # steps with a line of their own: training works, or is stopped early
+FIRST_LOGGED_STEPS = (1, 50)  # steps with a line of their own: training works, or is stopped early
 
 
 class DivergedError(TrainingError):
@@ -90,16 +90,16 @@ class Interval:
             TrainingError: The network has saturated.
         """
         names = list(self._losses[0].parts)
-        own = torch.stack([torch.stack(list(loss.parts.values())) for loss in self._losses])
+        loss_parts = torch.stack([torch.stack(list(loss.parts.values())) for loss in self._losses])
         logits = [loss.mean_logit for loss in self._losses if loss.mean_logit is not None]
-        looked_at = torch.cat((own.flatten(), *(logit[None] for logit in logits)))
+        looked_at = torch.cat((loss_parts.flatten(), *(logit[None] for logit in logits)))
         means = (sum_over_ranks(looked_at) / world_size()).tolist()
-        parts = [means[i : i + len(names)] for i in range(0, own.numel(), len(names))]
-        self._check_finite(names, parts, own.isfinite().all(dim=1), position, lr)
+        parts = [means[i : i + len(names)] for i in range(0, loss_parts.numel(), len(names))]
+        self._check_finite(names, parts, loss_parts.isfinite().all(dim=1), position, lr)
         count = len(parts)
         loss = sum(sum(values) for values in parts) / count
         if self._initial_loss is not None:
-            logit = max(means[own.numel() :], default=0.0)
+            logit = max(means[loss_parts.numel() :], default=0.0)
             _check_saturation(loss, logit, self._initial_loss, position, lr)
         seconds = self.seconds
         num_clips = sum(len(keyframes) for keyframes in self._keyframes) * world_size()

@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ava_det.distributed import broadcast_from_main, is_main_process, sum_over_ranks, world_size
 from ava_det.structures import ClipBatch
-from ava_det.training.interval import FIRST_LOOKS, DivergedError, Interval
+from ava_det.training.interval import FIRST_LOGGED_STEPS, DivergedError, Interval
 from ava_det.training.log import Log
 from ava_det.training.loss import StepLoss, TaskLoss, split_batch
 from ava_det.training.state import Position, TrainingError, capture_state, is_finite, restore_state
@@ -236,7 +236,7 @@ class _Loop(Generic[Result]):
 
     def _is_log_due(self) -> bool:
         position = self.position
-        return position.batch % self.settings.log_every == 0 or position.step in FIRST_LOOKS
+        return position.batch % self.settings.log_every == 0 or position.step in FIRST_LOGGED_STEPS
 
     def _log(self, interval: Interval, lr: float, epoch: int) -> None:
         """Writes a line of the log; clips whose loss is not finite are read again for the error."""
@@ -339,8 +339,8 @@ def _agree(count: int, is_stopped: bool, is_save_due: bool, is_log_due: bool) ->
     All of it is known before the step, on the host, so that no device is waited for.
     """
     is_main = is_main_process()
-    own = [count, is_stopped, is_save_due and is_main, is_log_due and is_main]
+    flags = [count, is_stopped, is_save_due and is_main, is_log_due and is_main]
     total, stopped, saving, logging = sum_over_ranks(
-        torch.tensor(own, dtype=torch.float64)
+        torch.tensor(flags, dtype=torch.float64)
     ).tolist()
     return _Agreement(total, stopped > 0, saving > 0, logging > 0)

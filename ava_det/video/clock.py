@@ -127,8 +127,8 @@ class PacketIndex:
         """Returns the number of the packet that begins at a byte; None where that is not sure."""
         if place is None:
             return None
-        found = np.flatnonzero(self.places == place)
-        return int(found[0]) if len(found) == 1 else None
+        numbers = np.flatnonzero(self.places == place)
+        return int(numbers[0]) if len(numbers) == 1 else None
 
     def retime(self, packet: av.Packet, number: int) -> None:
         """Sets the times of packet `number` to those of the continuous clock."""

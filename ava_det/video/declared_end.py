@@ -125,11 +125,11 @@ def _read_end(path: Path, container: str, size: int, changed: int) -> DeclaredEn
 def _find_end_of_boxes(file: BinaryIO, size: int) -> DeclaredEnd:
     """Finds a second file among the outermost boxes of an MP4 or QuickTime file."""
     position = 0
-    seen: set[bytes] = set()
+    kinds: set[bytes] = set()
     for begin, end, kind in _walk_boxes(file, size):
-        if kind == b"ftyp" and {b"ftyp", b"moov"} <= seen:
+        if kind == b"ftyp" and {b"ftyp", b"moov"} <= kinds:
             return DeclaredEnd(next_file=begin)
-        seen.add(kind)
+        kinds.add(kind)
         position = end
     return DeclaredEnd(position)
 
@@ -180,8 +180,8 @@ def _find_end_of_flv(file: BinaryIO, size: int) -> DeclaredEnd:
     """Finds a second header in an FLV file, and the length of the file in its metadata."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         second = FLV_HEADER.search(content, 13)
-        said = re.search(rb"(?i)filesize\0(.{8})", content[:HEAD_BYTES], re.DOTALL)
-        declared = round(struct.unpack(">d", said[1])[0]) if said else 0
+        size_entry = re.search(rb"(?i)filesize\0(.{8})", content[:HEAD_BYTES], re.DOTALL)
+        declared = round(struct.unpack(">d", size_entry[1])[0]) if size_entry else 0
         return DeclaredEnd(declared or None, second.start() if second else None)
 
 

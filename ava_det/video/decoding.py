@@ -179,9 +179,9 @@ class FrameDecoder:
                         coded = context.sample_aspect_ratio
                         aspect = Fraction(coded or 1)
                     shown = frame
-                    found = DecodedFrame(frame, last, aspect)
+                    decoded = DecodedFrame(frame, last, aspect)
                     self.notes += self._changes.inspect(frame, aspect, last, self.tick)
-                    yield found
+                    yield decoded
 
     def _note(self, whole: bool) -> None:
         """Remembers damage."""
@@ -244,7 +244,7 @@ class FrameDecoder:
         if first is None or first.dts is None or first.pts != first.dts or not first.is_keyframe:
             return False
         frames = self.frames()
-        times = [found.ticks for _, found in zip(range(NUM_CHECKED), frames, strict=False)]
+        times = [decoded.ticks for _, decoded in zip(range(NUM_CHECKED), frames, strict=False)]
         self.reopen()
         return times != sorted(times)
 
@@ -323,8 +323,8 @@ class FrameDecoder:
             self._peeked = list(islice(self._read(), 1))
         except av.FFmpegError:
             self._peeked = []
-        found = self.index.find_number(self._peeked[0].pos) if self._peeked else None
-        if found != number:
+        reached = self.index.find_number(self._peeked[0].pos) if self._peeked else None
+        if reached != number:
             self.reopen()
             return False
         self._number = number

@@ -114,13 +114,13 @@ class VideoReader(FrameReader):
         self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
     ) -> np.ndarray:
         """Reads the first frame at or after each time, see `FrameReader.read_at_or_after`."""
-        found = self._find_at_or_after(moments)
-        return np.stack([picture.rgb(short_side, color, stored=True) for picture in found])
+        pictures = self._find_at_or_after(moments)
+        return np.stack([picture.rgb(short_side, color, stored=True) for picture in pictures])
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
         """Returns the exact time of the first frame at or after `moment`, or None."""
-        found = self._start + self._find_at_or_after([moment])[0].pts * self._source.tick
-        return found if found >= moment else None
+        second = self._start + self._find_at_or_after([moment])[0].pts * self._source.tick
+        return second if second >= moment else None
 
     def frames(self) -> Iterator[tuple[float, np.ndarray]]:
         """Yields the time in seconds and the RGB picture of every frame."""
@@ -188,23 +188,23 @@ class VideoReader(FrameReader):
         wanted = [math.ceil((moment - self._start) / self._source.tick) for moment in moments]
         self._fill(float(min(moments)), float(max(moments)) + 2 * ROUNDING)
         held = list(self._pictures)
-        found = [
+        pictures = [
             held[min(bisect_left(held, pts, key=lambda picture: picture.pts), len(held) - 1)]
             for pts in wanted
         ]
         self._refuse_damage(
-            np.array(moments, dtype=np.float64), np.array([picture.seconds for picture in found])
+            np.array(moments, dtype=np.float64), np.array([picture.seconds for picture in pictures])
         )
-        return found
+        return pictures
 
-    def _refuse_damage(self, moments: np.ndarray, found: np.ndarray) -> None:
+    def _refuse_damage(self, moments: np.ndarray, frame_seconds: np.ndarray) -> None:
         """Raises DamageError where frames between the first and the last are lost to damage.
 
         A long gap alone is no fault: recordings of variable rate have them.
         """
         if self._source.damaged:
             inside = moments.clip(self.start_second, self._pictures[-1].seconds)
-            far = np.abs(found - inside) > DAMAGE_SECONDS
+            far = np.abs(frame_seconds - inside) > DAMAGE_SECONDS
             if far.any():
                 raise DamageError(
                     f"{self.path}: damaged around {inside[far][0]:.1f} s, "
@@ -246,17 +246,19 @@ class VideoReader(FrameReader):
 
     def _decode_next(self) -> bool:
         """Appends the next frame to the ring buffer; returns False at the end."""
-        for found in self._decoder:
+        for decoded in self._decoder:
             if self._first_pts is None:
-                self._first_pts = found.ticks
-            ticks = found.ticks - (self._first_pts or 0)
+                self._first_pts = decoded.ticks
+            ticks = decoded.ticks - (self._first_pts or 0)
             seconds = self.start_second + float(ticks * self._source.tick)
             self._note_loss(seconds)
             if self._pictures and seconds <= self._pictures[-1].seconds:
                 if self._first_left_out is None:
                     self._first_left_out = self._pictures[-1].seconds - self.start_second
             else:
-                picture = DecodedPicture(found.frame, ticks, seconds, self._converter, found.aspect)
+                picture = DecodedPicture(
+                    decoded.frame, ticks, seconds, self._converter, decoded.aspect
+                )
                 self._pictures.append(picture)
                 if self._on_frame is not None and seconds > self._last_sent:
                     self._last_sent = seconds

@@ -220,21 +220,21 @@ class _FolderPicture:
 
 def _find_pictures(folder: Path) -> list[str]:
     """Returns the file names by their numbers; raises VideoError for a missing number."""
-    found = [
+    numbered = [
         (int(match[2]), match[1], match[0])
         for match in map(PICTURE.fullmatch, os.listdir(folder))
         if match and not match[0].startswith(".")  # what macOS leaves beside files
     ]
-    if not found:
+    if not numbered:
         raise VideoError(f"{folder}: holds no numbered pictures (such as {folder.name}_000001.jpg)")
-    found.sort()
-    first = found[0][0]
-    for expected, (number, name, _) in enumerate(found, start=first):
-        if number != expected or name != found[0][1]:
+    numbered.sort()
+    first = numbered[0][0]
+    for expected, (number, name, _) in enumerate(numbered, start=first):
+        if number != expected or name != numbered[0][1]:
             raise VideoError(
                 f"{folder}: picture {expected} is missing or there twice, "
                 f"found {name}{number} in its place"
             )
     if first > 1:
         raise VideoError(f"{folder}: expected pictures from number 1, found the first at {first}")
-    return [name for _, _, name in found]
+    return [name for _, _, name in numbered]

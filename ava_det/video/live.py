@@ -80,7 +80,7 @@ class LiveSource:
         except VideoError:
             self._container.close()
             raise
-        self._tell(describe_choice(self._container, self._stream, stream))
+        self._log_notes(describe_choice(self._container, self._stream, stream))
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
         with self._changed:
@@ -119,12 +119,12 @@ class LiveSource:
                 self._changed.wait(0.1)
             return self._held[-1]
 
-    def hold(self) -> LiveWindow:
+    def make_window(self) -> LiveWindow:
         """Returns the frames that are held now."""
         with self._changed:
             return LiveWindow(self, list(self._held))
 
-    def _tell(self, notes: Iterable[str]) -> None:
+    def _log_notes(self, notes: Iterable[str]) -> None:
         """Logs what is changed to read the source, as warnings."""
         for note in notes:
             logger.warning(f"{self._name}: {note}")
@@ -172,10 +172,10 @@ class LiveSource:
                     if seconds <= last:
                         continue
                     last = seconds
-                    self._tell(changes.inspect(frame, aspect, frame.pts - first, time_base))
+                    self._log_notes(changes.inspect(frame, aspect, frame.pts - first, time_base))
                     if clock.num_jumps and not jumped:
                         jumped = True
-                        self._tell([describe_jump(seconds - self.start_second)])
+                        self._log_notes([describe_jump(seconds - self.start_second)])
                     early = seconds - self.start_second - (time.monotonic() - began)
                     if early > 0:
                         time.sleep(min(early, OPEN_SECONDS))

@@ -206,7 +206,7 @@ def find_source(text: str, recursive: bool = False) -> Source:
         return Source(folder.videos, root=path, left_out=left_out)
     if path.exists() or not glob.has_magic(text):
         return Source([path], is_single=True)
-    found = [Path(name) for name in sorted(glob.glob(text, recursive=True))]
-    if not found:
+    paths = [Path(name) for name in sorted(glob.glob(text, recursive=True))]
+    if not paths:
         raise VideoError(f"{text}: no file of that pattern")
-    return Source(list(key_by_id(found).values()))
+    return Source(list(key_by_id(paths).values()))

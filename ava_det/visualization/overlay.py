@@ -159,7 +159,7 @@ def _choose_place(
     costs = (FACE_COST, OTHER_PERSON_COST, PANEL_COST)
     weights = np.repeat(costs, (len(boxes), len(boxes), len(taken)))
     weights[len(boxes) + index] = SAME_PERSON_COST
-    found = []
+    places = []
     for panel in variants:
         wanted = _candidate_corners(boxes[index], *panel.size, gap=max(2, text // 3))
         limit = np.maximum([frame_size[0] - panel.size[0], frame_size[1] - panel.size[1]], 0)
@@ -173,10 +173,10 @@ def _choose_place(
         slot = int(cost.argmin())
         # Even numbers, because the color planes have half the size.
         x, y = (int(value) // 2 * 2 for value in corners[slot])
-        found.append((cost[slot], panel, (x, y), slot))
+        places.append((cost[slot], panel, (x, y), slot))
         if cost[slot] < 2:
             break
-    return min(found, key=lambda place: place[0])[1:]
+    return min(places, key=lambda place: place[0])[1:]
 
 
 def _candidate_corners(box: np.ndarray, width: int, height: int, gap: int) -> np.ndarray:

@@ -116,7 +116,7 @@ def test_bt601_is_the_color_of_the_published_jpegs(tmp_path: Path, tagged: bool)
 def test_the_network_gets_bt601_and_the_person_detector_honest_color(tmp_path: Path) -> None:
     path = tmp_path / "green.mp4"
     write_green(path, tagged_709=True)
-    clips = ClipReader(4, 2, 30.0, np.arange(4), None, frame_colour="bt601")
+    clips = ClipReader(4, 2, 30.0, np.arange(4), None, frame_color="bt601")
     with VideoReader(path) as reader:
         assert middle(clips.read_frames(reader, 0.5, 32)[0]) == [53, 228, 46]
         np.testing.assert_allclose(middle(reader.read([0.5])[0]), GREEN, atol=1)
@@ -190,7 +190,7 @@ def test_the_published_configs_say_what_their_weights_saw(name: str) -> None:
     reader = build_clip_reader(load_config(f"configs/ava/{name}.yaml"))
     project = name.partition("/")[0]
     arithmetic = "pyslowfast" if project == "pyslowfast" else "exact"
-    assert (reader.frame_grid, reader.frame_colour, reader.box_arithmetic) == (
+    assert (reader.frame_grid, reader.frame_color, reader.box_arithmetic) == (
         project,
         "bt601",
         arithmetic,
@@ -203,7 +203,7 @@ def test_the_device_gets_the_same_pixels(tmp_path: Path, device: str) -> None:
     in truth 0.001.
     """
     write_green(tmp_path / "green.mp4", tagged_709=True)
-    clips = ClipReader(4, 2, 30.0, np.arange(4), None, frame_colour="bt601")
+    clips = ClipReader(4, 2, 30.0, np.arange(4), None, frame_color="bt601")
     with VideoReader(tmp_path / "green.mp4") as reader:
         frames = clips.read_frames(reader, 0.5, 32)
     clip = torch.from_numpy(frames).permute(3, 0, 1, 2)[None]

@@ -86,7 +86,7 @@ def test_who_draws_slowly_drops_frames_and_does_not_lag(camera: str) -> None:
         watcher = predictor.watch_live(source)
         lags = []
         for frame in watcher.frames():
-            lags.append(source.hold().find_end() - frame.seconds)
+            lags.append(source.make_window().find_end() - frame.seconds)
             time.sleep(0.35)
         assert watcher.num_dropped > 1.5 * FPS
     assert max(lags) <= 0.35

@@ -121,7 +121,7 @@ def test_a_whole_movie_gives_the_frames_and_pixels_of_its_jpegs(
     def read(reader: FrameReader, clips: ClipReader, timestamp: float) -> np.ndarray:
         return clips.read_frames(reader, timestamp, None)
 
-    one = ClipReader(1, 1, 30.0, np.arange(1), None, "pyslowfast", frame_colour="bt601")
+    one = ClipReader(1, 1, 30.0, np.arange(1), None, "pyslowfast", frame_color="bt601")
     count = 30 * (END - CUT - 2)
     with VideoReader(movie) as reader:
         ours = [number_of(read(reader, one, CUT + k / 30)[0]) for k in range(count)]
@@ -129,7 +129,7 @@ def test_a_whole_movie_gives_the_frames_and_pixels_of_its_jpegs(
     print(f"{rate} {suffix}: {same:.4%} of {count} pictures are the same frame")
     assert same >= 0.999
 
-    clip = ClipReader(32, 2, 30.0, np.arange(32), None, "pyslowfast", frame_colour="bt601")
+    clip = ClipReader(32, 2, 30.0, np.arange(32), None, "pyslowfast", frame_color="bt601")
     differences = []
     agreement = []
     with VideoReader(movie) as reader, FrameFolder(folder, start_second=CUT) as pictures:

@@ -34,5 +34,5 @@ def check_blob(path: Path, blob: str | None, name: object) -> None:
     Raises:
         DownloadError: It has another id.
     """
-    if blob is not None and (found := git_blob_id(path)) != blob:
-        raise DownloadError(f"{name}: expected the official file, git blob {blob}, found {found}")
+    if blob is not None and (actual := git_blob_id(path)) != blob:
+        raise DownloadError(f"{name}: expected the official file, git blob {blob}, found {actual}")

@@ -83,13 +83,13 @@ class SourceVideo:
         self._decoder.reopen()
         yield from self._timed(second)
 
-    def make_picture(self, found: DecodedFrame, width: int, height: int) -> av.VideoFrame:
+    def make_picture(self, decoded: DecodedFrame, width: int, height: int) -> av.VideoFrame:
         """Converts a frame to yuv420p of that size, with square pixels and the standard range."""
-        if have_same_shape(find_square_size(*found.shape), self.size):
-            frame = self._make_standard(found)
+        if have_same_shape(find_square_size(*decoded.shape), self.size):
+            frame = self._make_standard(decoded)
             return frame.reformat(width, height, "yuv420p", interpolation="BICUBIC")
-        picture = self._make_standard(found).to_ndarray(format="rgb24")
-        fitted = fit_picture(picture, find_square_size(*found.shape), (width, height))
+        picture = self._make_standard(decoded).to_ndarray(format="rgb24")
+        fitted = fit_picture(picture, find_square_size(*decoded.shape), (width, height))
         frame = av.VideoFrame.from_ndarray(fitted, format="rgb24")
         return frame.reformat(format="yuv420p", dst_colorspace=self.first.colorspace)
 
@@ -100,22 +100,22 @@ class SourceVideo:
         )
         return TranscodeError(f"{self.path}: is cut off or damaged {where}")
 
-    def _make_standard(self, found: DecodedFrame) -> av.VideoFrame:
-        return self._map_tones(found.frame) if is_hdr(found.frame) else found.frame
+    def _make_standard(self, decoded: DecodedFrame) -> av.VideoFrame:
+        return self._map_tones(decoded.frame) if is_hdr(decoded.frame) else decoded.frame
 
     def _timed(self, begin: Fraction) -> Iterator[tuple[Fraction, DecodedFrame]]:
         """Yields frames after a seek to `begin`; damage is an error only from `begin` on."""
         self.end = Fraction(-1)
         begun = False
-        for found in self._decoder.frames():
-            seconds = (found.ticks - self.head.ticks) * self._decoder.tick
+        for decoded in self._decoder.frames():
+            seconds = (decoded.ticks - self.head.ticks) * self._decoder.tick
             if self._decoder.broken and begun:
                 raise self.damage()
             self._decoder.broken = False
             begun |= seconds <= begin
             if seconds > self.end and seconds >= 0:  # a repeated or earlier time is no new frame
                 self.end = seconds
-                yield seconds, found
+                yield seconds, decoded
         if self._decoder.broken:
             raise self.damage()
 

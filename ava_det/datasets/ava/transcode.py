@@ -155,14 +155,16 @@ def _check(path: Path, numbers: list[int], form: Form, source: Path) -> None:
     with open_container(path) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.pts is not None]
-        found = [packet.pts * stream.time_base * form.fps for packet in packets]
+        written = [packet.pts * stream.time_base * form.fps for packet in packets]
         keys = [
-            int(number) for number, packet in zip(found, packets, strict=True) if packet.is_keyframe
+            int(number)
+            for number, packet in zip(written, packets, strict=True)
+            if packet.is_keyframe
         ]
     expected = [number for number in numbers if number == 0 or number % form.fps == form.key_phase]
-    if found != numbers or keys != expected:
+    if written != numbers or keys != expected:
         raise TranscodeError(
-            f"{source}: expected {len(numbers)} frames in what was written, found {len(found)}"
+            f"{source}: expected {len(numbers)} frames in what was written, found {len(written)}"
         )
 
 

@@ -158,11 +158,11 @@ def _compute_extents(role: Role, seconds: int) -> np.ndarray:
     return np.concatenate([joints.min(axis=1) - border, joints.max(axis=1) + border], axis=1)
 
 
-def _compute_crowding(mine: np.ndarray, others: list[np.ndarray]) -> float:
+def _compute_crowding(boxes: np.ndarray, others: list[np.ndarray]) -> float:
     """Computes the share of seconds at which a box of `mine` [K, 4] meets another's [K, 4]."""
-    meets = np.zeros(len(mine), bool)
+    meets = np.zeros(len(boxes), bool)
     for theirs in others:
-        meets |= ((mine[:, :2] < theirs[:, 2:]) & (theirs[:, :2] < mine[:, 2:])).all(axis=1)
+        meets |= ((boxes[:, :2] < theirs[:, 2:]) & (theirs[:, :2] < boxes[:, 2:])).all(axis=1)
     return float(meets.mean())
 
 

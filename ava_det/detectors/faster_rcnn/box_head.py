@@ -24,7 +24,7 @@ FOREGROUND_SHARE = 0.25  # largest part of them that is foreground
 Size = tuple[int, int]
 # Boxes float32 [N, 4], xyxy in pixels of the resized image, scores float32 [N], best first, and
 # classes int64 [N].
-Found = tuple[Tensor, Tensor, Tensor]
+ImageDetections = tuple[Tensor, Tensor, Tensor]
 
 
 class FullyConnected(nn.Module):
@@ -86,7 +86,7 @@ class BoxHead(nn.Module):
 
     def forward(
         self, maps: Sequence[Tensor], proposals: Sequence[Tensor], image_sizes: Sequence[Size]
-    ) -> list[Found]:
+    ) -> list[ImageDetections]:
         """Finds the objects of each image.
 
         Args:
@@ -95,7 +95,7 @@ class BoxHead(nn.Module):
             image_sizes: (H, W) of each image without its padding.
 
         Returns:
-            Boxes, scores and classes of each image, see `Found`.
+            Boxes, scores and classes of each image, see `ImageDetections`.
         """
         logits, offsets = self._predict(maps, proposals)
         counts = [len(boxes) for boxes in proposals]
@@ -166,7 +166,7 @@ class BoxHead(nn.Module):
         )
         return logits.float(), offsets.float().unflatten(1, (self.num_classes, 4))
 
-    def _select(self, boxes: Tensor, scores: Tensor, image_size: Size) -> Found:
+    def _select(self, boxes: Tensor, scores: Tensor, image_size: Size) -> ImageDetections:
         """Selects the boxes of one image: by score, without overlaps, and at most `max_boxes`.
 
         Args:

@@ -82,9 +82,9 @@ class FasterRCNNDetector:
     def _detect(self, frames: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         images = [self._prepare(frame) for frame in frames]
         with autocast(self.device, self.precision):
-            found = self.model.detect(images)
+            detected = self.model.detect(images)
         results = []
-        for frame, image, (boxes, scores, classes) in zip(frames, images, found, strict=True):
+        for frame, image, (boxes, scores, classes) in zip(frames, images, detected, strict=True):
             height, width = frame.shape[:2]
             boxes = clip_boxes(
                 scale_boxes(boxes, width / image.shape[2], height / image.shape[1]), width, height

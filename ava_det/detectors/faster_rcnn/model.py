@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ava_det.detectors.faster_rcnn.box_head import BoxHead, Found
+from ava_det.detectors.faster_rcnn.box_head import BoxHead, ImageDetections
 from ava_det.detectors.faster_rcnn.proposals import ProposalNetwork
 from ava_det.detectors.faster_rcnn.pyramid import FeaturePyramid
 from ava_det.detectors.faster_rcnn.resnet import ResNet
@@ -93,14 +93,14 @@ class FasterRCNN(nn.Module):
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[tuple[Tensor, Tensor]] | None = None
-    ) -> list[Found] | dict[str, Tensor]:
+    ) -> list[ImageDetections] | dict[str, Tensor]:
         """Returns `detect(images)`, or with targets `compute_losses(images, targets)`.
 
         It is the only method that DistributedDataParallel calls.
         """
         return self.detect(images) if targets is None else self.compute_losses(images, targets)
 
-    def detect(self, images: Sequence[Tensor]) -> list[Found]:
+    def detect(self, images: Sequence[Tensor]) -> list[ImageDetections]:
         """Detects the objects of each image.
 
         The other images of a batch matter only by how far an image is padded.

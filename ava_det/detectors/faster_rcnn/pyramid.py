@@ -39,7 +39,7 @@ class FeaturePyramid(nn.Module):
         """
         maps = self.bottom_up(images)
         merged: Tensor | None = None
-        found: list[Tensor] = []
+        levels: list[Tensor] = []
         for level, features in zip(reversed(self.levels), reversed(maps), strict=True):
             lateral = getattr(self, f"fpn_lateral{level}")(features)
             merged = (
@@ -47,6 +47,6 @@ class FeaturePyramid(nn.Module):
                 if merged is None
                 else lateral + F.interpolate(merged, scale_factor=2.0, mode="nearest")
             )
-            found.insert(0, getattr(self, f"fpn_output{level}")(merged))
-        found.append(found[-1][:, :, ::2, ::2])  # P6: every second cell of P5
-        return found
+            levels.insert(0, getattr(self, f"fpn_output{level}")(merged))
+        levels.append(levels[-1][:, :, ::2, ::2])  # P6: every second cell of P5
+        return levels

@@ -68,10 +68,10 @@ def load_faster_rcnn(file: str | Path) -> tuple[FasterRCNN, InputRule]:
     """
     content = load_checkpoint(file)
     try:
-        found = find_weights(file, content)
+        state_dict = find_weights(file, content)
         facts = content.get("detector")
         if facts is None:
-            model, rule = FasterRCNN(**infer_architecture(found.tensors)), InputRule()
+            model, rule = FasterRCNN(**infer_architecture(state_dict.tensors)), InputRule()
         else:
             model = FasterRCNN(**facts["architecture"])
             rule = InputRule(**facts["input"])
@@ -83,7 +83,7 @@ def load_faster_rcnn(file: str | Path) -> tuple[FasterRCNN, InputRule]:
         raise WeightsError(
             f"{file}: its description of the detector is not one of ours ({error})"
         ) from None
-    copy_weights(model, found, file)
+    copy_weights(model, state_dict, file)
     return model, rule
 
 
@@ -122,7 +122,11 @@ def infer_architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     bottleneck = "backbone.bottom_up.res2.0.conv3.weight" in tensors
     blocks = tuple(_count_blocks(tensors, f"backbone.bottom_up.{stage}.") for stage in STAGES)
     depth = next(
-        (d for d, own in RESNET_BLOCKS.items() if own == blocks and (d >= 50) == bottleneck),
+        (
+            d
+            for d, num_blocks in RESNET_BLOCKS.items()
+            if num_blocks == blocks and (d >= 50) == bottleneck
+        ),
         None,
     )
     if depth is None:

@@ -63,9 +63,9 @@ def describe_foreign_file(path: Path) -> str | None:
 
 def _describe_bytes(head: bytes) -> str | None:
     """Recognizes files by their first bytes."""
-    found = next((text for magic, text in BINARIES if head.startswith(magic)), None)
-    if found is not None:
-        return found
+    known_kind = next((text for magic, text in BINARIES if head.startswith(magic)), None)
+    if known_kind is not None:
+        return known_kind
     if head.startswith(b"PK\x03\x04"):
         is_workbook = b"xl/" in head or b"[Content_Types].xml" in head
         return f"an Excel workbook: {SAVE_AS}" if is_workbook else "a zip archive: unpack it"

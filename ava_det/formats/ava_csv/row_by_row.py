@@ -102,8 +102,8 @@ def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def explain_refusal(path: Path, error: ValueError) -> ValueError:
     """Adds to an error what the file is, where it is of another kind."""
-    found = describe_foreign_file(path)
-    return error if found is None else ValueError(f"{error}; the file is {found}")
+    file_kind = describe_foreign_file(path)
+    return error if file_kind is None else ValueError(f"{error}; the file is {file_kind}")
 
 
 class _RowParser:
