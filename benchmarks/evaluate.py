@@ -187,7 +187,7 @@ def _write_rows(
     keyframe: np.ndarray,
     boxes: np.ndarray,
     action: np.ndarray,
-    column8: np.ndarray,
+    scores: np.ndarray,
     frames: int,
 ) -> None:
     videos = np.array(
@@ -196,5 +196,5 @@ def _write_rows(
     )
     seconds = np.array([f"{902 + second:04d}" for second in range(frames)], dtype=object)
     write_rows(
-        path, videos[keyframe // frames], seconds[keyframe % frames], boxes, action + 1, column8
+        path, videos[keyframe // frames], seconds[keyframe % frames], boxes, action + 1, scores
     )

@@ -30,14 +30,14 @@ def check_persons(split: SplitRows) -> list[Finding]:
     person_ids = split.rows.person_ids[~np.isnan(split.rows.person_ids)]
     fractional = person_ids[person_ids != np.round(person_ids)]
     if len(fractional):
-        scores = table.filter(pl.col("column8") != pl.col("column8").round())
+        scores = table.filter(pl.col("id_or_score") != pl.col("id_or_score").round())
         problem = f"person ids that look like scores: {fractional[0]:g}"
         remedy = "write a whole number for each person; a score belongs in result and box files"
         findings += _find_in_table(ERROR, split, scores, problem, remedy)
         # The checks below compare boxes without these scores.
-        table = table.with_columns(column8=pl.lit(None, pl.Float64))
+        table = table.with_columns(id_or_score=pl.lit(None, pl.Float64))
     boxed = table.filter(pl.col("x1").is_not_nan())
-    row_key = pl.struct(*KEYFRAME, *BOX, "action_id", "column8")
+    row_key = pl.struct(*KEYFRAME, *BOX, "action_id", "id_or_score")
     copies = boxed.filter(row_key.is_first_distinct().not_())
     problem = "rows that repeat an earlier row: evaluators count each as a person to find"
     findings += _find_in_table(ERROR, split, copies, problem, "delete them")
@@ -46,14 +46,14 @@ def check_persons(split: SplitRows) -> list[Finding]:
 
 def _check_boxes_of_persons(split: SplitRows, boxed: pl.DataFrame) -> list[Finding]:
     """Checks that every person on a keyframe has one person id and one box."""
-    persons = boxed.unique([*KEYFRAME, *BOX, "column8"], keep="first", maintain_order=True)
+    persons = boxed.unique([*KEYFRAME, *BOX, "id_or_score"], keep="first", maintain_order=True)
     twice = persons.filter(pl.struct(*KEYFRAME, *BOX).is_first_distinct().not_())
     problem = "the same box under another person id"
     remedy = "give the rows of one person one person id"
     findings = _find_in_table(ERROR, split, twice, problem, remedy)
     persons = persons.join(twice.select("row"), on="row", how="anti").sort("row")
-    known = persons.filter(pl.col("column8").is_not_null() & pl.col("column8").is_not_nan())
-    moved = known.filter(pl.struct(*KEYFRAME, "column8").is_first_distinct().not_())
+    known = persons.filter(pl.col("id_or_score").is_not_null() & pl.col("id_or_score").is_not_nan())
+    moved = known.filter(pl.struct(*KEYFRAME, "id_or_score").is_first_distinct().not_())
     problem = "one person id with two different boxes on one keyframe"
     remedy = "give every person a person id of its own, or all rows of a person one box"
     findings += _find_in_table(ERROR, split, moved, problem, remedy)

@@ -195,6 +195,6 @@ def count_classes(split: SplitRows) -> dict[int, int]:
     """Counts the labeled boxes of each action id."""
     labeled = split.table.filter(pl.col("action_id") > 0)
     boxes = labeled.unique(
-        ["video_id", "timestamp", "x1", "y1", "x2", "y2", "column8", "action_id"]
+        ["video_id", "timestamp", "x1", "y1", "x2", "y2", "id_or_score", "action_id"]
     )
     return dict(boxes.group_by("action_id").len().iter_rows())

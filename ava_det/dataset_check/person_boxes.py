@@ -115,7 +115,7 @@ def compute_recalls(split: SplitRows, min_score: float) -> tuple[np.ndarray, np.
         return None
     persons = (
         split.table.filter(split.has_box)
-        .unique([*KEYFRAME, *BOX, "column8"], keep="first")
+        .unique([*KEYFRAME, *BOX, "id_or_score"], keep="first")
         .sort("row")
     )
     sure = tabulate(split.boxes).filter(split.boxes.scores >= min_score)

@@ -61,7 +61,7 @@ def _format_splits(examination: Examination) -> str:
     lines = []
     for split in examination.splits:
         videos = split.keyframes["video_id"].n_unique()
-        boxes = len(split.table.filter(split.has_box).unique([*KEYFRAME, *BOX, "column8"]))
+        boxes = len(split.table.filter(split.has_box).unique([*KEYFRAME, *BOX, "id_or_score"]))
         keyframes = f"{_say(len(split.keyframes), 'keyframe')} ({len(split.excluded):,} excluded)"
         labeled = len(examination.label_map.keys() & count_classes(split).keys())
         known = f"{labeled} of {len(examination.label_map)} classes"

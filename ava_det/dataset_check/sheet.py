@@ -126,7 +126,7 @@ def _make_tile(
 ) -> LabeledTile:
     """Reads the picture nearest to a keyframe, with the persons, one per distinct box."""
     here = split.table.filter(split.has_box).filter(video_id=video_id, timestamp=timestamp)
-    persons = here.group_by(*BOX, "column8", maintain_order=True).agg("row", "action_id")
+    persons = here.group_by(*BOX, "id_or_score", maintain_order=True).agg("row", "action_id")
     boxes = persons.select(BOX).to_numpy().reshape(-1, 4)
     # Boxes in pixels are drawn as pixels, so that one sees whether they fit the person.
     boxes = np.nan_to_num(

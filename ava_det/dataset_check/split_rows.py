@@ -106,7 +106,7 @@ def tabulate(rows: AvaRows) -> pl.DataFrame:
     """Converts rows to a table.
 
     Its columns are row (the index), video_id, timestamp (in seconds, to the microsecond), x1, y1,
-    x2, y2, action_id and column8.
+    x2, y2, action_id and id_or_score.
     """
     columns = dict(zip(("x1", "y1", "x2", "y2"), rows.boxes.T, strict=True))
     return pl.DataFrame(
@@ -116,7 +116,7 @@ def tabulate(rows: AvaRows) -> pl.DataFrame:
             "timestamp": rows.timestamps.round(6),
             **{name: np.ascontiguousarray(values) for name, values in columns.items()},
             "action_id": rows.action_ids,
-            "column8": rows.column8,
+            "id_or_score": rows.ids_or_scores,
         }
     )
 

@@ -116,7 +116,7 @@ def refuse_swapped_files(annotations: AvaRows, detections: AvaRows) -> None:
     fractions = np.flatnonzero(ids != np.round(ids))
     if len(fractions) > len(ids) / 2:
         raise ValueError(_describe_scores_as_ids(annotations, float(ids[fractions[0]])))
-    columns = ("boxes", "action_ids", "column8")
+    columns = ("boxes", "action_ids", "ids_or_scores")
     pairs = [(getattr(annotations, name), getattr(detections, name)) for name in columns]
     if len(ids) and all(np.array_equal(*pair, equal_nan=True) for pair in pairs):
         raise ValueError(

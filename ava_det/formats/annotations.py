@@ -176,7 +176,7 @@ def write_annotations(path: str | Path, rows: AvaRows) -> None:
     number needs.
     """
     three = bool((np.round(rows.boxes, 3) == rows.boxes)[~np.isnan(rows.boxes)].all())
-    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
+    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.ids_or_scores)
     texts = {time: format_timestamp(time) for time in np.unique(rows.timestamps).tolist()}
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

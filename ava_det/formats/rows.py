@@ -25,7 +25,7 @@ def concatenate_rows(parts: Sequence[AvaRows]) -> AvaRows:
         np.concatenate([np.zeros(0), *(part.timestamps for part in parts)]),
         np.concatenate([np.zeros((0, 4)), *(part.boxes for part in parts)]),
         np.concatenate([np.zeros(0, np.int64), *(part.action_ids for part in parts)]),
-        np.concatenate([np.zeros(0), *(part.column8 for part in parts)]),
+        np.concatenate([np.zeros(0), *(part.ids_or_scores for part in parts)]),
         path=parts[0].path if parts else "the detections",
     )
 

@@ -20,7 +20,7 @@ def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[
     Column 8 is the person id; where it is empty, persons are followed from keyframe to keyframe.
     """
     persons: dict[tuple[str, float, Corners, float], tuple[int, list[str]]] = {}
-    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
+    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.ids_or_scores)
     for row, (video, timestamp, box, action_id, person) in enumerate(
         zip(*(c.tolist() for c in columns), strict=True)
     ):
@@ -55,7 +55,7 @@ def boxes_from_detections(
     Every detected person is there, with the actions that have a score of at least `min_score`.
     """
     persons: dict[tuple[str, float, Corners], tuple[int, list[str]]] = {}
-    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.column8)
+    columns = (rows.video_index, rows.timestamps, rows.boxes, rows.action_ids, rows.ids_or_scores)
     for row, (video, timestamp, box, action_id, score) in enumerate(
         zip(*(c.tolist() for c in columns), strict=True)
     ):

@@ -88,7 +88,7 @@ def add_rows(earlier: AvaRows | None, rows: AvaRows, imported: Collection[str]) 
         earlier.timestamps[kept],
         earlier.boxes[kept],
         earlier.action_ids[kept],
-        earlier.column8[kept],
+        earlier.ids_or_scores[kept],
         path=earlier.path,
     )
     return concatenate_rows([chosen, rows])

@@ -23,7 +23,7 @@ def select_videos(rows: AvaRows, video_ids: Collection[str]) -> AvaRows:
         rows.timestamps[kept],
         rows.boxes[kept],
         rows.action_ids[kept],
-        rows.column8[kept],
+        rows.ids_or_scores[kept],
         rows.path,
         lines[kept],
         rows.forms,

@@ -108,16 +108,13 @@ def load_features(
     for keyframe in sorted(split.keyframes, key=lambda k: (k.video_id, k.timestamp)):
         if len(keyframe.boxes):
             by_video.setdefault(keyframe.video_id, []).append(keyframe)
-    known = {
+    absent = [
         video_id
         for video_id, keyframes in by_video.items()
-        if video_id in videos and cache.find(videos[video_id], keyframes) is not None
-    }
-    absent = {
-        video_id: keyframes for video_id, keyframes in by_video.items() if video_id not in known
-    }
+        if video_id not in videos or cache.find(videos[video_id], keyframes) is None
+    ]
     gather_objects(None)  # no process may write before all have looked
-    share = {video_id: absent[video_id] for video_id in list(absent)[rank() :: world_size()]}
+    share = {video_id: by_video[video_id] for video_id in absent[rank() :: world_size()]}
     computed = _compute_features(config, model, split.name, share, device, mirrored)
     for video_id, rows in computed if share else ():
         cache.write(videos[video_id], by_video[video_id], rows)

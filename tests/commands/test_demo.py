@@ -145,7 +145,7 @@ def test_the_csv_scores_as_test_ava_does(
             rows.timestamps,
             map(tuple, rows.boxes),
             rows.action_ids,
-            rows.column8,
+            rows.scores,
         )
         return {
             key: score

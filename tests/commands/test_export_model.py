@@ -68,7 +68,7 @@ def test_the_same_map_and_the_same_demo(
         metrics = json.loads((folder / "metrics.json").read_text())
         results[name] = metrics["mAP"], load_detections(folder / "detections.csv")
     assert results[runtime][0] == pytest.approx(results["torch"][0], abs=1e-3)
-    np.testing.assert_allclose(results[runtime][1].column8, results["torch"][1].column8, atol=1e-5)
+    np.testing.assert_allclose(results[runtime][1].scores, results["torch"][1].scores, atol=1e-5)
     options = ["--weights", exported, "--runtime", runtime, "data.mean=[0.5,0.5,0.5]"]
     code, _, err = run_tool("test_ava", *synthetic_config, *options)
     assert (code, err.count("\n")) == (2, 1)

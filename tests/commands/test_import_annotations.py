@@ -234,7 +234,7 @@ def test_a_second_import_adds(tmp_path: Path, run_tool: RunTool) -> None:
     assert videos_of(tmp_path / "mine/train.csv") == sorted([*train, "e"])
     after = load_annotations(tmp_path / "mine/val.csv")  # a video stays in its split, with new rows
     assert sorted(after.video_names) == val
-    assert sorted(after.column8.tolist()) == [0, 7]
+    assert sorted(after.person_ids.tolist()) == [0, 7]
 
 
 def test_an_import_loses_nothing_unseen(tmp_path: Path, run_tool: RunTool) -> None:
@@ -262,7 +262,7 @@ def test_an_import_loses_nothing_unseen(tmp_path: Path, run_tool: RunTool) -> No
 def test_persons_of_several_tables_are_several(tmp_path: Path, run_tool: RunTool) -> None:
     tables = [save_table(tmp_path, f"{second}.csv", row("a", second)) for second in (2, 3)]
     assert run_tool("import_annotations", "csv", *tables, "--output", tmp_path / "mine")[0] == 0
-    assert load_annotations(tmp_path / "mine/train.csv").column8.tolist() == [0, 1]
+    assert load_annotations(tmp_path / "mine/train.csv").person_ids.tolist() == [0, 1]
     code, _, error = run_tool(
         "import_annotations", "csv", tables[0], tables[0], "--output", tmp_path / "again"
     )

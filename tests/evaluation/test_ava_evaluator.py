@@ -106,9 +106,9 @@ def test_the_order_of_rows_changes_nothing(
     truth = rows_from_keyframes([keyframe for keyframe in keyframes if len(keyframe.boxes)])
     rows = rows_from_detections(detections)
     generator = np.random.default_rng(0)
-    rows.column8 = generator.permutation(len(rows)) / len(rows)  # no ties
+    rows.ids_or_scores = generator.permutation(len(rows)) / len(rows)  # no ties
     order = generator.permutation(len(rows))
-    columns = ("video_index", "timestamps", "boxes", "action_ids", "column8")
+    columns = ("video_index", "timestamps", "boxes", "action_ids", "ids_or_scores")
     shuffled = replace(rows, **{name: getattr(rows, name)[order] for name in columns})
     before, after = (
         evaluate_rows(truth, r, LABEL_MAP, protocol=protocol).result for r in (rows, shuffled)

@@ -51,7 +51,7 @@ def test_columns_are_read_as_they_stand(tmp_path: Path) -> None:
     assert rows.timestamps.tolist() == [903.0, 902.0]
     assert rows.boxes.tolist() == [[0.077, 0.151, 0.283, 0.811], [0, 0, 1, 1]]
     assert rows.action_ids.tolist() == [80, 9]
-    assert rows.column8.tolist() == [1.0, 2.0]
+    assert rows.ids_or_scores.tolist() == [1.0, 2.0]
     assert (rows.boxes.dtype, rows.action_ids.dtype, rows.timestamps.dtype) == (
         np.float64,
         np.int64,
@@ -68,7 +68,7 @@ def test_every_float_is_read_as_the_nearest_to_its_text(
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     text = repr(value)
-    assert load_detections(save(folder, f"v,0902,0,0,1,1,1,{text}")).column8.tolist() == [
+    assert load_detections(save(folder, f"v,0902,0,0,1,1,1,{text}")).scores.tolist() == [
         float(text)
     ]
 
@@ -79,7 +79,7 @@ def test_rows_without_action_box_or_person_id(tmp_path: Path) -> None:
     )
     assert rows.action_ids.tolist() == [1, 0, 0, 0, 1]
     assert np.isnan(rows.boxes).any(1).tolist() == [False, True, False, True, False]
-    assert np.isnan(rows.column8).tolist() == [False, True, True, True, True]
+    assert np.isnan(rows.ids_or_scores).tolist() == [False, True, True, True, True]
     expected = {
         "two columns": 2,
         "empty action": 3,
@@ -92,7 +92,7 @@ def test_rows_without_action_box_or_person_id(tmp_path: Path) -> None:
 
 def test_a_detection_of_seven_columns_scores_one_and_one_of_two_is_nothing(tmp_path: Path) -> None:
     rows = load_detections(save(tmp_path, "v,0902,0.1,0.1,0.5,0.5,1", "v,0903"))
-    assert rows.column8.tolist() == [1.0]
+    assert rows.ids_or_scores.tolist() == [1.0]
     assert rows.forms == {"seven columns": 1, "two columns": 2}
 
 
@@ -329,7 +329,7 @@ def test_written_annotations_read_back_the_same(
     write_annotations(path, rows)
     again = load_annotations(path)
     assert again.video_ids.tolist() == rows.video_ids.tolist()
-    for name in ("timestamps", "boxes", "action_ids", "column8"):
+    for name in ("timestamps", "boxes", "action_ids", "ids_or_scores"):
         np.testing.assert_array_equal(getattr(again, name), getattr(rows, name))
 
 
@@ -353,7 +353,7 @@ def test_written_detections_read_back_the_same(tmp_path: Path) -> None:
     assert rows.action_ids.tolist() == [1, 2, 3] * 3
     np.testing.assert_array_equal(rows.boxes, expected.boxes)
     np.testing.assert_array_equal(
-        rows.column8.astype(np.float32), expected.column8.astype(np.float32)
+        rows.ids_or_scores.astype(np.float32), expected.ids_or_scores.astype(np.float32)
     )
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["d.csv"]
 

@@ -133,7 +133,7 @@ def test_a_truncated_pickle_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column8", "line"),
+    ("score_texts", "line"),
     [
         (["0", "1", "2"], 3),
         (["0", "1"], 1),
@@ -144,10 +144,11 @@ def test_a_truncated_pickle_is_one_sentence(tmp_path: Path) -> None:
     ],
 )
 def test_a_column_8_that_is_no_score_is_refused(
-    tmp_path: Path, column8: list[str], line: int
+    tmp_path: Path, score_texts: list[str], line: int
 ) -> None:
     path = save(
-        tmp_path, *(f"v,{902 + i:04d},0.1,0.2,0.5,0.6,12,{text}" for i, text in enumerate(column8))
+        tmp_path,
+        *(f"v,{902 + i:04d},0.1,0.2,0.5,0.6,12,{text}" for i, text in enumerate(score_texts)),
     )
     with pytest.raises(
         ValueError, match=rf"line {line}: expected a person's score.*annotations have person ids"

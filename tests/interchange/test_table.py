@@ -186,7 +186,7 @@ def test_persons_nobody_named_are_nobody_else() -> None:
         person(1, "a", video="w", who=None),
     ]
     rows = rows_from_labeled(boxes, {1: "a"})
-    assert sorted(zip(rows.video_ids.tolist(), rows.column8.tolist(), strict=True)) == [
+    assert sorted(zip(rows.video_ids.tolist(), rows.ids_or_scores.tolist(), strict=True)) == [
         ("v", 5),
         ("v", 6),
         ("v", 7),

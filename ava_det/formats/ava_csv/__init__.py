@@ -1,6 +1,6 @@
 """Reads AVA's CSV files, annotations, detections and person boxes, into columns and writes them.
 
-No file has a header. A row is `video_id,timestamp,x1,y1,x2,y2,action_id,column8`; boxes are
+No file has a header. A row is `video_id,timestamp,x1,y1,x2,y2,action_id,id_or_score`; boxes are
 normalized xyxy. Column 8 is a person id in annotations and a score in detections and box files, so
 each kind has its own `load_` function.
 

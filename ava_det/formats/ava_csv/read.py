@@ -154,7 +154,7 @@ def _rows_from_frame(frame: pl.DataFrame, path: Path) -> AvaRows:
         timestamps=timestamps,
         boxes=boxes,
         action_ids=frame["action_id"].to_numpy(),
-        column8=frame["column8"].to_numpy(),
+        ids_or_scores=frame["id_or_score"].to_numpy(),
         path=str(path),
     )
 

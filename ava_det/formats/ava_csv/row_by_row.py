@@ -69,7 +69,7 @@ def read_row_by_row(path: Path, form: RowForm, refused: dict[int, str] | None) -
         timestamps=columns[:, 0].copy(),
         boxes=columns[:, 1:5].copy(),
         action_ids=columns[:, 5].astype(np.int64),
-        column8=columns[:, 6].copy(),
+        ids_or_scores=columns[:, 6].copy(),
         path=str(path),
         lines=np.array(lines, dtype=np.int64),
         forms=parser.forms,
@@ -116,7 +116,7 @@ class _RowParser:
         self.repairs: dict[str, str] = {}
 
     def parse(self, line: int, row: list[str]) -> tuple[float, ...] | None:
-        """Returns (timestamp, x1, y1, x2, y2, action_id, column8); None for an empty row."""
+        """Returns (timestamp, x1, y1, x2, y2, action_id, id_or_score); None for an empty row."""
         if not any(text.strip() for text in row):
             self.repairs.setdefault("blank", f"{self.path}, line {line}: a blank line was skipped")
             return None
@@ -141,7 +141,7 @@ class _RowParser:
             timestamp,
             *self._box(line, row[2:6]),
             self._action(line, row[6]),
-            self._column8(line, row),
+            self._id_or_score(line, row),
         )
 
     def _error(self, line: int, expected: str) -> ValueError:
@@ -194,12 +194,12 @@ class _RowParser:
         )
         return int(number)
 
-    def _column8(self, line: int, row: list[str]) -> float:
+    def _id_or_score(self, line: int, row: list[str]) -> float:
         """Parses a person id or a score; an empty one is NaN where the form allows it."""
         if len(row) == 7:
             self.forms.setdefault(SEVEN_COLUMNS, line)
-            return self.form.absent_column8
-        if not row[7] and "column8" in self.form.may_be_empty:
+            return self.form.absent_id_or_score
+        if not row[7] and "id_or_score" in self.form.may_be_empty:
             self.forms.setdefault(EMPTY_COLUMN_8, line)
             return math.nan
         return self._number(line, row[7], self.form.last_column)

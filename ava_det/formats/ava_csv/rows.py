@@ -15,7 +15,7 @@ EMPTY_BOX = "empty box"
 FRACTIONAL_TIMESTAMP = "fractional timestamp"
 ID_BELOW_ONE = "action id below 1"
 
-COLUMNS = ("video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id", "column8")
+COLUMNS = ("video_id", "timestamp", "x1", "y1", "x2", "y2", "action_id", "id_or_score")
 
 
 @dataclass
@@ -28,7 +28,7 @@ class AvaRows:
         timestamps: float64 [R], annotation times in seconds.
         boxes: float64 [R, 4], normalized xyxy, NaN where the row has none.
         action_ids: int64 [R], 1-based, 0 where empty.
-        column8: float64 [R], person id or score as the loader says, NaN where absent.
+        ids_or_scores: float64 [R], person id or score as the loader says, NaN where absent.
         path: The file, for messages.
         lines: int64 [R], 1-based, or None where row i is on line i + 1.
         forms: Unusual but legal row forms, with the line of the first row of each; protocols differ
@@ -44,7 +44,7 @@ class AvaRows:
     timestamps: np.ndarray
     boxes: np.ndarray
     action_ids: np.ndarray
-    column8: np.ndarray
+    ids_or_scores: np.ndarray
     path: str = "<memory>"
     lines: np.ndarray | None = None
     forms: dict[str, int] = field(default_factory=dict)
@@ -56,12 +56,12 @@ class AvaRows:
     @property
     def person_ids(self) -> np.ndarray:
         """Returns column 8 of annotations: float64 [R], NaN where it is empty."""
-        return self.column8
+        return self.ids_or_scores
 
     @property
     def scores(self) -> np.ndarray:
         """Returns column 8 of detections and box files: float64 [R]."""
-        return self.column8
+        return self.ids_or_scores
 
     def __len__(self) -> int:
         return len(self.action_ids)
@@ -90,8 +90,8 @@ class RowForm:
         noun: What the rows are called in messages.
         last_column: The name of column 8.
         num_columns: The lengths that a row may have.
-        may_be_empty: Which of "box", "action_id" and "column8" may be empty with a meaning.
-        absent_column8: The value of column 8 for a row of seven columns.
+        may_be_empty: Which of "box", "action_id" and "id_or_score" may be empty with a meaning.
+        absent_id_or_score: The value of column 8 for a row of seven columns.
         keeps_two_columns: Whether a row of two columns is kept.
     """
 
@@ -99,7 +99,7 @@ class RowForm:
     last_column: str
     num_columns: tuple[int, ...]
     may_be_empty: frozenset[str]
-    absent_column8: float = math.nan
+    absent_id_or_score: float = math.nan
     keeps_two_columns: bool = False
 
 
@@ -107,8 +107,8 @@ ANNOTATIONS = RowForm(
     "annotations",
     "person_id",
     (2, 7, 8),
-    frozenset({"box", "action_id", "column8"}),
+    frozenset({"box", "action_id", "id_or_score"}),
     keeps_two_columns=True,
 )
-DETECTIONS = RowForm("detections", "score", (2, 7, 8), frozenset(), absent_column8=1.0)
+DETECTIONS = RowForm("detections", "score", (2, 7, 8), frozenset(), absent_id_or_score=1.0)
 BOXES = RowForm("person boxes", "score", (8,), frozenset({"action_id"}))
