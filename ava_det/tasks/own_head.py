@@ -116,17 +116,16 @@ def load_features(
     gather_objects(None)  # no process may write before all have looked
     share = {video_id: by_video[video_id] for video_id in absent[rank() :: world_size()]}
     computed = _compute_features(config, model, split.name, share, device, mirrored)
-    for video_id, rows in computed if share else ():
-        cache.write(videos[video_id], by_video[video_id], rows)
+    for video_id, features in computed if share else ():
+        cache.write(videos[video_id], by_video[video_id], features)
     gather_objects(None)  # nor read before all have written
     kept: list[Keyframe] = []
     parts: list[Tensor] = []
     for video_id, keyframes in by_video.items():
         cached = cache.find(videos[video_id], keyframes)
         assert cached is not None
-        for keyframe, part in zip(
-            keyframes, _split(torch.from_numpy(np.array(cached)), keyframes), strict=True
-        ):
+        rows = _split(torch.from_numpy(np.array(cached)), keyframes)
+        for keyframe, part in zip(keyframes, rows, strict=True):
             if part.isfinite().all():
                 kept.append(keyframe)
                 parts.append(part)
