@@ -4,9 +4,9 @@ This file imports nothing, so that the parsers of all commands are built without
 behind the names.
 """
 
-DETECTORS = ("auto", "detectron2", "faster_rcnn", "motion", "torchvision")  # of persons
+DETECTORS = ("auto", "detectron2", "faster_rcnn", "motion", "torchvision")  # person detectors
 
-# evaluators that published mAP values come from; ava_det/evaluation/protocols.py has their settings
+# the published evaluators of AVA mAP; ava_det/evaluation/protocols.py has their settings
 PROTOCOL_NAMES = (
     "activitynet-2020",
     "activitynet-2019",
@@ -17,7 +17,7 @@ PROTOCOL_NAMES = (
 
 # runtimes a network is exported for, with the suffix of the file
 EXPORT_FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
-EXPORT_PRECISIONS = ("fp32", "fp16")  # of the stored weights
+EXPORT_PRECISIONS = ("fp32", "fp16")  # data types of the stored weights
 
 # what the demo and the Predictor load where no weights are named; a name of MODEL_ZOO.md
 DEFAULT_ACTION_WEIGHTS = "pyslowfast/SLOWFAST_32x2_R101_50_50"

@@ -137,7 +137,7 @@ class ToolParser(argparse.ArgumentParser):
         return parsed
 
     def _is_option(self, word: str) -> bool:
-        """Tells options from file names such as `-clip.mp4`: only -h has a single dash."""
+        """Separates options from file names such as `-clip.mp4`: only -h has a single dash."""
         return word.startswith("--") or word in self._option_string_actions
 
     def _parse_optional(self, arg_string: str) -> Any:
@@ -260,7 +260,7 @@ def _recorded(main: Main) -> Main:
 
 
 def _prints_mistakes() -> bool:
-    """Tells whether this process prints a mistake: one per machine until the group exists."""
+    """Returns whether this process prints a mistake: one per machine until the group exists."""
     # A process that never imported the package has no process group.
     distributed = sys.modules.get("ava_det.distributed")
     return int(os.environ.get("LOCAL_RANK", 0)) == 0 or (

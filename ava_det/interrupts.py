@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from multiprocessing.pool import Pool
 
 INTERRUPTED = 128 + signal.SIGINT  # the exit code of a program that Ctrl-C has ended
-# Set for a command that another command has started and speaks for.
+# Set for a command that another command started: the latter prints how Ctrl-C ended both.
 SILENT = "AVA_DET_SILENT_INTERRUPT"
 
 

@@ -48,7 +48,7 @@ MOTION_PAIRS = {
     "wave / point": (69, 43),
     "hit / lift": (34, 36),
 }
-# what tells the classes of a group from one another; all twelve classes of the set
+# what distinguishes the classes of a group; all twelve classes of the set
 CLASS_GROUPS = {
     "appearance": (8, 12, 17, 48),
     "slow motion": (5, 6, 10, 14),

@@ -24,7 +24,7 @@ from ava_det.files.safe_pickle import ARRAY_GLOBALS, describe_unpickling, load_a
 
 
 class WeightsError(ValueError):
-    """Tells in one sentence why a weights file cannot be used."""
+    """Reports in one sentence why a weights file cannot be used."""
 
 
 def save_checkpoint(path: str | Path, state: Mapping[str, Any]) -> None:

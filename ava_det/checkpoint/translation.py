@@ -1,4 +1,4 @@
-"""What a table of names is made of, for the files that hold one project's names each."""
+"""Defines tables that translate one project's parameter names to ours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Source(NamedTuple):
     """Describes how one project names the entries of its networks.
 
     Attributes:
-        mark: A pattern that matches the beginning of one of its names and of nobody else's.
+        mark: A pattern that matches the beginning of one of its names and of no other network's.
         make_table: Makes the table of names, given all names of a file.
     """
 

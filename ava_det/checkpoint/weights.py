@@ -226,7 +226,7 @@ def _match(
 
 
 def _has_background(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> bool:
-    """Tells whether row 0 of MMAction2's head is its background class, which is no action.
+    """Returns whether row 0 of MMAction2's head is its background class, which is no action.
 
     Its detectors have one row more than there are actions. The loss leaves the row out, so that its
     bias stays at the initial 0: that distinguishes it from an action where the model has as many

@@ -1,4 +1,4 @@
-"""Checks a config's annotations, videos and boxes: what is wrong, where, and how to mend it.
+"""Checks a config's annotations, videos and boxes: what is wrong, where, and how to fix it.
 
     ava-det check --config configs/mini_ava/slowfast.yaml
     ava-det check --config your.yaml data.start_second=900 --sheet sheet.png

@@ -1,4 +1,4 @@
-"""The sections `model.<family>` of a config: what is one family of networks' own."""
+"""The sections `model.<family>` of a config: keys that belong to one family of networks."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class ConfigError(ValueError):
-    """Tells the user which file, override or key is wrong and what was expected there."""
+    """Reports to the user which file, override or key is wrong and what was expected there."""
 
 
 class KeyChecks:

@@ -1,4 +1,4 @@
-"""The section `model.long_term` of a config: a head that knows the minutes around a clip."""
+"""The section `model.long_term` of a config: a head with a feature bank."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _show(boxes: np.ndarray, faulty: np.ndarray) -> str:
 
 
 def _looks_like_xywh(boxes: np.ndarray) -> bool:
-    """Tells whether several boxes are inverted as corners, and all fit the frame as x,y,w,h."""
+    """Returns whether several boxes are inverted as corners, and all fit the frame as x,y,w,h."""
     inverted = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
     fits = (boxes[:, :2] + boxes[:, 2:] <= 1 + 2 * ROUNDING).all(axis=1)
     return bool(inverted.sum() >= 2 and fits.mean() > 0.99)

@@ -59,7 +59,7 @@ class Examination:
 
     @property
     def has_errors(self) -> bool:
-        """Tells whether any finding is an error."""
+        """Returns whether any finding is an error."""
         return any(finding.severity == ERROR for finding in self.findings)
 
 
@@ -142,7 +142,7 @@ def _read_label_map(files: DatasetFiles, findings: list[Finding]) -> dict[int, s
     except (ValueError, OSError) as error:
         problem = str(error).removeprefix(f"{files.label_map}: ")
         findings.append(
-            Finding(ERROR, files.label_map.name, problem, "mend the file or data.label_map")
+            Finding(ERROR, files.label_map.name, problem, "fix the file or data.label_map")
         )
         return {}
     findings += check_label_map(label_map, files.num_classes)

@@ -22,7 +22,7 @@ class Finding:
             to know).
         where: The first place: file:line, or a video id and second, or a config key.
         problem: What is wrong.
-        remedy: How to mend it.
+        remedy: How to fix it.
         count: The number of places.
         split: The split whose annotations the finding is about; empty for other findings.
         rows: The rows of these annotations, which the sheet can show; empty for other findings.
@@ -54,7 +54,7 @@ def find_rows(
         rows: The rows of an annotation or box file, R of them.
         faulty: Bool [R].
         problem: What is wrong with the faulty rows.
-        remedy: How to mend it.
+        remedy: How to fix it.
         pictured: Whether the rows are of the annotations, so that the sheet can show them.
 
     Returns:

@@ -122,7 +122,7 @@ def check_excluded(split: SplitRows) -> list[Finding]:
             f"excluded keyframes of videos that {split.name} has no rows of, such as "
             f"{_show(strangers[0])}"
         )
-        remedy = "harmless in part of a data set; otherwise mend the video ids"
+        remedy = "harmless in part of a data set; otherwise fix the video ids"
         findings.append(Finding(WARNING, where, problem, remedy, len(strangers)))
     unlabeled = sorted(key for key in excluded - keyframes if key[0] in videos)
     if unlabeled:

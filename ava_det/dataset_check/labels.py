@@ -91,7 +91,7 @@ def check_labels(split: SplitRows, label_map: Mapping[int, str], num_classes: in
         rows,
         strange & ~beyond,
         problem,
-        "name them in the label map, or mend them",
+        "name them in the label map, or fix them",
     )
     bare = split.has_box & (rows.action_ids == 0) & ~zero
     problem = "boxes without an action: training reads them as persons who do none of the actions"

@@ -27,7 +27,7 @@ def format_examination(examination: Examination, width: int = 120) -> str:
 
 def _format_findings(findings: Sequence[Finding], width: int) -> str:
     rows = [(f.severity, f.where, f"{f.count:,}", f.problem, f.remedy) for f in findings]
-    heads = ("severity", "where", "count", "what is wrong", "how to mend it")
+    heads = ("severity", "where", "count", "what is wrong", "how to fix it")
     fixed = [
         8,
         min(34, max(len(row[1]) for row in [heads, *rows])),

@@ -135,7 +135,7 @@ def read_split(files: SplitFiles) -> tuple[SplitRows, list[Finding]]:
         try:
             excluded |= load_excluded(path)
         except (ValueError, OSError) as error:
-            remedy = f"mend the file, or take data.{files.name}.excluded out of the config"
+            remedy = f"fix the file, or take data.{files.name}.excluded out of the config"
             findings.append(Finding(ERROR, path.name, _without_place(error, path), remedy))
     boxes = None
     if files.is_detected:
@@ -186,7 +186,7 @@ def _read_rows(path: Path, load: Loader, findings: list[Finding]) -> AvaRows | N
                 ERROR,
                 path.name,
                 _without_place(error, path),
-                "mend the file or its path in the config",
+                "fix the file or its path in the config",
             )
         )
         return None
@@ -199,7 +199,7 @@ def _read_rows(path: Path, load: Loader, findings: list[Finding]) -> AvaRows | N
             problem += f"; the same on lines {quote_first(lines[1:], 8)}"
         findings.append(
             Finding(
-                ERROR, f"{path.name}:{lines[0]}", problem, "mend or delete these rows", len(lines)
+                ERROR, f"{path.name}:{lines[0]}", problem, "fix or delete these rows", len(lines)
             )
         )
     return rows

@@ -54,7 +54,7 @@ class VideoFacts:
 
     @property
     def is_truncated(self) -> bool:
-        """Tells whether the frames end before the end that the header gives."""
+        """Returns whether the frames end before the end that the header gives."""
         return self.seconds < self.promised - MAX_MISSING
 
 
@@ -259,7 +259,7 @@ def check_seconds(
 
 
 def _fits(start: float, unit: pl.Expr | float = 1.0) -> pl.Expr:
-    """Tells which keyframes are in their video, up to `SLACK` s outside, for a start_second.
+    """Finds which keyframes are in their video, up to `SLACK` s outside, for a start_second.
 
     Their timestamps times `unit` are seconds.
     """
@@ -297,6 +297,6 @@ def _find_remedy(keyframes: pl.DataFrame, start_second: float) -> str:
         if count_outside(start_second, 0.001) <= few:
             return "timestamps look like milliseconds: divide them by 1000"
     return (
-        "delete these rows, or fetch the whole video; data.start_second is what a video's first "
-        "frame is worth"
+        "delete these rows, or fetch the whole video; data.start_second is the annotation "
+        "time of a video's first frame"
     )

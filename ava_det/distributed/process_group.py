@@ -68,14 +68,14 @@ def process_group(device: torch.device, patience: timedelta = PATIENCE) -> Itera
 
 
 def _is_broken_collective(error: BaseException) -> bool:
-    """Tells whether a collective failed; gloo's plain RuntimeError names its own source file."""
+    """Returns whether a collective failed; gloo's plain RuntimeError names its own source file."""
     return isinstance(error, dist.DistError) or (
         isinstance(error, RuntimeError) and "gloo" in str(error)
     )
 
 
 def has_met() -> bool:
-    """Tells whether this process has ever joined a group.
+    """Returns whether this process has ever joined a group.
 
     From then on, only one of several processes that stop prints a message.
     """
@@ -98,7 +98,7 @@ def world_size() -> int:
 
 
 def is_main_process() -> bool:
-    """Tells whether this is the process of rank 0."""
+    """Returns whether this is the process of rank 0."""
     return rank() == 0
 
 

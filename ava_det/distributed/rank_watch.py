@@ -25,7 +25,7 @@ PATIENCE = 40.0
 
 
 class LostRankError(ConnectionError):
-    """Tells, in one sentence, which other process of the run is gone."""
+    """Reports, in one sentence, which other process of the run is gone."""
 
 
 class RankWatch:
@@ -123,7 +123,7 @@ class RankWatch:
                 self._end(_describe_lost([str(neighbor)]))
 
     def _end_as_another(self, reason: dict[str, Any]) -> None:
-        """Ends as another process did; on each other machine one process repeats the reason."""
+        """Ends this process as another one ended; one process a machine repeats the reason."""
         if self._closed.is_set():
             return
         first_here = os.environ.get("LOCAL_RANK", "0") == "0"

@@ -106,7 +106,7 @@ def draw_losses(diagnosis: Diagnosis, mean_ap: float) -> str:
             left=mean_ap,
             color=RED,
             height=0.65,
-            label="gained if these errors were mended",
+            label="gained if these errors were fixed",
         )
         for place, (cause, gain) in enumerate(zip(causes, gains, strict=True)):
             noun = "persons" if cause == "missed person" else "rows"

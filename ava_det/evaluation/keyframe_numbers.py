@@ -35,7 +35,7 @@ class KeyframeNumbers:
         return KeyframeKey.at(self.video_names[self.videos[number]], self.timestamps[number])
 
     def mark(self, keys: Iterable[KeyframeKey]) -> np.ndarray:
-        """Tells which keyframes are among `keys`: bool [K]."""
+        """Finds which keyframes are among `keys`: bool [K]."""
         wanted = set(keys)
         return np.array(
             [self.key(number) in wanted for number in range(len(self))]
@@ -44,7 +44,7 @@ class KeyframeNumbers:
         )
 
     def occurring(self, file: int) -> np.ndarray:
-        """Tells which keyframes a file names: bool [K]."""
+        """Finds which keyframes a file names: bool [K]."""
         present = np.zeros(len(self), dtype=bool)
         present[self.numbers[file]] = True
         return present

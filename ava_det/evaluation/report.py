@@ -109,7 +109,7 @@ def write_report(
 
 
 _LOSSES = (
-    "Each bar mends one kind of error and leaves the rest: boxes that overlap their person too "
+    "Each bar fixes one kind of error and leaves the rest: boxes that overlap their person too "
     "little are moved onto "
     "it, actions claimed of a person who does something else are deleted, persons no box covers "
     "are forgiven, boxes on "

@@ -183,7 +183,7 @@ def _boxes(
 def _valid(
     protocol: Protocol, detections: AvaRows, rows: np.ndarray, boxes: Tensor, scores: Tensor
 ) -> Tensor | None:
-    """Tells which detections the protocol's evaluator does not drop; None if it drops none."""
+    """Finds which detections the protocol's evaluator does not drop; None if it drops none."""
     x1, y1, x2, y2 = boxes.unbind(1)
     if not protocol.drops_invalid_boxes:
         inverted = torch.nonzero((x1 > x2) | (y1 > y2))

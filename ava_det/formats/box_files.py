@@ -20,7 +20,7 @@ def load_boxes(path: str | Path, min_score: float) -> dict[KeyframeKey, Persons]
 
     The file is a CSV with the score in column 8 (ours, and the lists of the Long-Term Feature Banks
     and PySlowFast, whose column 7 is empty, -1 or an action id), or a pickle or JSON of another
-    project; its first bytes tell which. A box written several times in a keyframe (once per action)
+    project; its first bytes decide which. A box written several times in a keyframe (per action)
     is kept once, with its first score.
 
     Args:

@@ -84,7 +84,7 @@ class ListedPersons:
             raise ValueError(
                 f"the boxes of {self.video_id} are of seconds {timestamps[0]:g}.."
                 f"{timestamps[-1]:g}, expected {first:g}..{last:g} as in the video "
-                "(data.start_second is what its first frame is worth)"
+                "(data.start_second is the annotation time of its first frame)"
             )
         return inside
 

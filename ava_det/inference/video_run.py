@@ -50,8 +50,8 @@ class VideoRun:
         every: Seconds between keyframes.
         start: Seconds of the file.
         end: Seconds of the file.
-        tells_faults: Whether damage is told at the end; a first of two passes leaves it to the
-            second.
+        reports_damage: Whether damage is reported at the end; the first of two passes leaves it to
+            the second.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class VideoRun:
         every: float,
         start: float,
         end: float,
-        tells_faults: bool = True,
+        reports_damage: bool = True,
     ) -> None:
         self._reader = reader
         self._scorer = scorer
@@ -72,7 +72,7 @@ class VideoRun:
         self._min_person_score = min_person_score
         self._batch_size = batch_size
         self._every = every
-        self._tells_faults = tells_faults
+        self._reports_damage = reports_damage
         self._first = reader.start_second + start
         self._last = reader.start_second + end
 
@@ -136,7 +136,7 @@ class VideoRun:
                 pending = []
         if pending:
             yield find_persons(pending, self._reader, persons, self._min_person_score)
-        if self._tells_faults:
+        if self._reports_damage:
             warn_of_faults(self._reader, lost)
 
     def watch(self, smoother: ScoreSmoother, stop: Event | None) -> Iterator[ShownFrame]:

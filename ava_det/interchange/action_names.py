@@ -66,14 +66,14 @@ def hint_unknown_action(name: str, label_map: Mapping[int, str]) -> str:
 
 
 def describe_new_names(used: Iterable[tuple[str, str]], label_map: Mapping[int, str]) -> list[str]:
-    """Says which new classes nobody may have meant.
+    """Lists new classes that may be mistakes.
 
     Args:
         used: (name, place in its file) of every action of every person.
         label_map: The ids that were made for these names.
 
     Returns:
-        One sentence a doubtful name, with its first place and the mend.
+        One sentence a doubtful name, with its first place and the remedy.
     """
     first: dict[str, str] = {}
     for name, where in used:

@@ -47,7 +47,7 @@ def read_track(path: Path, track: Section, task: CvatTask) -> None:
 
 
 def read_frame_number(path: Path, image: Section) -> int:
-    """Tells which frame of a video an <image> is; ValueError where it is a picture of its own."""
+    """Finds which frame of a video an <image> is; ValueError where it is a picture of its own."""
     name = image.attributes.get("name", "")
     match = _FRAME_NAME.fullmatch(name)
     if match is None:

@@ -1,4 +1,4 @@
-"""ACRN's head (Sun et al., ECCV 2018): each person beside everything around them.
+"""ACRN's head (Sun et al., ECCV 2018): relates each person to the map around it.
 
     maps [B, C, h, w] of a clip          box k: RoIAlign, spatial max -> [C]
               |                                      |
@@ -62,7 +62,7 @@ class ACRNHead(RoIHead):
             nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
 
     def compute_relations(self, maps: Tensor, persons: Tensor, clips: Tensor) -> Tensor:
-        """Computes what each cell of a clip's map has to do with each person.
+        """Computes the relation of each cell of a clip's map to each person.
 
         Args:
             maps: Float [B, C, h, w].
@@ -91,7 +91,7 @@ class ACRNHead(RoIHead):
 
 
 def _normalize(norm: nn.BatchNorm3d, x: Tensor) -> Tensor:
-    """Calls the norm; the statistics of no boxes are not numbers, and are not taken."""
+    """Applies the norm; without boxes it keeps the running statistics, which would become NaN."""
     if norm.training and not len(x):
         return F.batch_norm(
             x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps

@@ -26,7 +26,7 @@ class Backbone(nn.Module):
 
 
 class SingleStreamBackbone(Backbone):
-    """Is a backbone that reads the clip `slow` alone; subclasses define `compute`.
+    """Computes the features of one clip, `slow`; subclasses define `compute`.
 
     Args:
         in_channels: Channels of a frame: 3 for RGB.

@@ -112,7 +112,7 @@ def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int =
 
 
 def _is_stage(name: str) -> bool:
-    """Tells the parts of a network: of two pathways each has its own, other backbones are one."""
+    """Lists the parts of a network: of two pathways each has its own, other backbones are one."""
     first, *inner = name.split(".")
     if first != "backbone":
         return name == "head"

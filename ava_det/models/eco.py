@@ -7,7 +7,7 @@
      stack: 1x1, 3x3 of inception 3c      96, N, /8
       |                           |
      volume: res3a, res3b       rest (full only):             3D ResNet-18 on the left,
-      |      128, N, /8         inception 3c, 4a..4e, 5a, 5b  BN-Inception goes on on the right,
+      |      128, N, /8         inception 3c, 4a..4e, 5a, 5b  BN-Inception goes on at the right,
       |      res4a, res4b       1024, N, /32                  each frame alone
       |      256, N/2, /16        |
       |      res5a, res5b         |
@@ -48,7 +48,7 @@ class ECO(SingleStreamBackbone):
     """Computes the features of ECO Lite and ECO Full.
 
     Args:
-        full: Whether BN-Inception goes on beside the 3D network.
+        full: Whether the rest of BN-Inception is computed beside the 3D network.
         width: Channels of the first convolution; all others are the paper's times width / 64.
         res5_stride: Spatial stride of the last reduction, of both networks: 2 as published, 1 for
             features at 1/16 of the clip. The latter is ours, for detection.
@@ -81,7 +81,7 @@ class ECO(SingleStreamBackbone):
 
 
 class FrameNetwork(nn.Module):
-    """Is BN-Inception up to inception 3b, on each frame."""
+    """Computes BN-Inception up to inception 3b on each frame."""
 
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class FrameNetwork(nn.Module):
 
 
 class FrameNetworkRest(nn.Module):
-    """Is BN-Inception from the second 3x3 of inception 3c on, on each frame."""
+    """Computes BN-Inception on each frame, from the second 3x3 of inception 3c to its end."""
 
     def __init__(self, in_channels: int, width: int, last_stride: int) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ class Reduction(nn.Module):
 
 
 class VolumeNetwork(nn.Module):
-    """Is the 3D ResNet-18 without its first two stages, on the stack of all frames."""
+    """Computes the 3D ResNet-18 without its first two stages on the stack of all frames."""
 
     def __init__(self, in_channels: int, width: int, last_stride: int) -> None:
         super().__init__()

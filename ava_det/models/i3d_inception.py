@@ -85,7 +85,7 @@ class I3DInception(InceptionBackbone):
 
 
 class SameConvUnit(ConvUnit):
-    """Is a `ConvUnit` padded as TensorFlow's SAME for its stride."""
+    """Pads its input as TensorFlow's SAME does for the stride, then runs a `ConvUnit`."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: Size, stride: Size) -> None:
         super().__init__(in_channels, out_channels, kernel, stride, padding=(0, 0, 0), eps=_EPS)

@@ -1,4 +1,4 @@
-"""The long-term feature bank head (Wu et al., CVPR 2019): each person beside minutes of the video.
+"""The head with a long-term feature bank (Wu et al., CVPR 2019): persons compared over minutes.
 
     RoI features [K, D] ---------------------------+------------> concatenate -> dropout -> linear
              |                                     |                   ^
@@ -26,7 +26,7 @@ OPERATORS = ("non_local", "avg", "max")
 
 
 class BankAttention(nn.Module):
-    """Adds to each person's features what the bank holds for it, by one layer of attention.
+    """Adds features of the bank to each person's, by one layer of attention.
 
     q + out(ReLU(LayerNorm(softmax(theta(q) phi(bank) / sqrt(channels)) g(bank))))
 
@@ -118,7 +118,7 @@ class LongTermHead(RoIHead):
         feature_stride: See `RoIHead`.
         operator: non_local, avg or max.
         bank_channels: Of the bank's features.
-        num_places: Persons that the bank around a clip has room for; the cost depends on it alone.
+        num_places: Largest number of persons in the bank around a clip; it alone sets the cost.
         fusion_channels: That persons and bank are reduced to; non_local alone.
         num_layers: Of attention; non_local alone.
         fusion_dropout: Of non_local, in training.

@@ -95,7 +95,7 @@ class NonLocalI3D(SingleStreamBackbone):
 
 
 class TimeStem(ConvUnit):
-    """Is a stem that may stride and pool in time; its arguments are those of `NonLocalI3D`."""
+    """Reduces a clip in space and time; its arguments are those of `NonLocalI3D`."""
 
     def __init__(
         self,

@@ -104,8 +104,8 @@ class SlowFast(Backbone):
         non_local_res4: See `Pathway`. Non-local blocks are part of the Slow (or only) pathway.
         non_local_pool: See `Pathway`.
         zero_init_last_gamma: Whether each residual branch starts as zero (Goyal et al. 2017).
-        temporal_difference_init: Whether half of the temporal filters start blind to what does not
-            change, see `remove_temporal_means`.
+        temporal_difference_init: Whether half of the temporal filters start with a mean of 0 over
+            time, see `remove_temporal_means`.
 
     Attributes:
         out_channels: Channels of each pathway's features.

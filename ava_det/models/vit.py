@@ -6,7 +6,7 @@
       |
      tokens [B, N, C], N = t * h * w with t = T / tubelet, h = H / 16, w = W / 16;
       |     time varies slowest, then rows, then columns
-     + position table [t * 14 * 14, C], fixed; resized to h x w, each time step for itself
+     + position table [t * 14 * 14, C], fixed; resized to h x w, separately for each time step
       |
      block, `depth` times:   x = x + attention(norm1(x))      all tokens see all tokens
       |                      x = x + mlp(norm2(x))            C -> 4C -> GELU -> C
@@ -119,7 +119,7 @@ class VideoTransformer(SingleStreamBackbone):
             over all tokens, in the head.
         drop_path: Of the last block; it rises linearly from 0 at the first.
         checkpoint_activations: Whether training computes the inside of each block twice instead of
-            keeping it: about a third slower, and memory no longer grows with what blocks hold.
+            keeping it: about a third slower, with less memory.
 
     Raises:
         ValueError: The heads do not divide the width, or the tubelet the frames.

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     )
     device = prepare_torch(Config(device=args.device))
     with process_group(torch.device("cpu"), PATIENCE):
-        # a mistake in its name or weights begins no run
+        # a mistake in the detector's name or weights is found before a run begins
         detector = build_detector(args.detector, device)
         parts = BoxParts(args.output)
         if is_main_process():

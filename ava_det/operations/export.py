@@ -94,7 +94,7 @@ def draw_inputs(config: Config, batch: int, boxes: int, short_side: int = 64) ->
         [width + 9, height]
     )
     rois = torch.cat([torch.arange(boxes)[:, None] % batch, corners.flatten(1)], dim=1)
-    return read_by(config, fast[:, :, :: config.model.alpha].contiguous(), fast, rois)
+    return select_inputs(config, fast[:, :, :: config.model.alpha].contiguous(), fast, rois)
 
 
 def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
@@ -116,10 +116,10 @@ def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
     batch = collate([reader.make_clip(frames, pixel_boxes, keyframe)])
     data = config.data
     batch = normalize_batch(batch, data.mean, data.std, torch.device("cpu"), data.channel_order)
-    return read_by(config, batch.slow, batch.fast, batch.rois)
+    return select_inputs(config, batch.slow, batch.fast, batch.rois)
 
 
-def read_by(
+def select_inputs(
     config: Config, slow: Tensor | None, fast: Tensor | None, rois: Tensor
 ) -> dict[str, Tensor]:
     """Keeps those inputs that the config's network reads."""

@@ -84,7 +84,7 @@ def dataset_overrides(dataset: Path) -> list[str]:
 
 
 def is_unfinished(output: Path, config: Config, dataset: Path) -> bool:
-    """Tells whether a folder holds a training that was begun and not scored yet.
+    """Returns whether a folder holds a training that was begun and not scored yet.
 
     Args:
         output: The folder.

@@ -67,7 +67,7 @@ def fit_head(
     assert isinstance(first, nn.Linear) and isinstance(last, nn.Linear)
     mean = features.mean(dim=0)
     std = features.std(dim=0, correction=0)
-    # a constant feature tells nothing
+    # a constant feature carries no information
     std = torch.where(std > 1e-6 * std.max().clamp_min(1e-12), std, math.inf)
     scaled = (features - mean) / std
     share = ((labels.sum(dim=0) + 0.5) / (len(labels) + 1)).logit()

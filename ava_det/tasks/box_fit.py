@@ -1,4 +1,4 @@
-"""Why person boxes miss the labeled persons: other ids or seconds, coordinates, thresholds."""
+"""Finds why person boxes miss labeled persons: other ids or seconds, coordinates, thresholds."""
 
 from __future__ import annotations
 

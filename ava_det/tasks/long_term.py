@@ -1,4 +1,4 @@
-"""A config with a long-term head to the bank of a split's videos."""
+"""Builds the long-term feature bank of a split's videos from a config."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class DivergedError(TrainingError):
 
 
 class Interval:
-    """Collects steps and closes with one look at the device, which costs the only wait for it.
+    """Collects steps and closes by reading the device once, the only time that it waits for it.
 
     Args:
         device: On which the model is trained.

@@ -37,7 +37,7 @@ SECONDS = range(902, 908)
 
 
 def write_movie(path: Path, seed: int) -> None:
-    """Nine seconds of drifting blocks; the first frame is worth second 900."""
+    """Nine seconds of drifting blocks; the first frame is at second 900."""
     picture = (
         np.random.default_rng(seed)
         .integers(0, 255, (12, 16, 3), np.uint8)

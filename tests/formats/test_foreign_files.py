@@ -1,4 +1,4 @@
-"""Files that are no CSV of ours: what they are, and the mend, in the sentence that refuses them."""
+"""Files that are no CSV of ours: what they are, and the remedy, in the refusal."""
 
 from __future__ import annotations
 

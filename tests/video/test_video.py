@@ -58,7 +58,7 @@ def test_variable_rate_and_a_late_first_frame(tmp_path: Path) -> None:
     moments = [Fraction(3, 2) + sum(gaps[:i], Fraction(0)) for i in range(100)]
     path = tmp_path / "video.mp4"
     write_numbered_video(path, moments, options=LONG_GOP)
-    # the first frame is worth start_second
+    # the first frame is at start_second
     times = np.array([float(moment - moments[0]) for moment in moments])
     with VideoReader(path) as reader:
         for center in random.uniform(0, times[-1], 20):

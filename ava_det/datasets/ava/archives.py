@@ -74,7 +74,7 @@ def _files(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
 
 
 def _ends_with(path: PurePosixPath, name: str) -> bool:
-    """Tells whether a member's path ends in `name`, and stays inside the archive's folder."""
+    """Returns whether a member's path ends in `name`, and stays inside the archive's folder."""
     wanted = PurePosixPath(name).parts
     return (
         not path.is_absolute() and ".." not in path.parts and path.parts[-len(wanted) :] == wanted

@@ -3,7 +3,7 @@
 A file is written to `.NAME.XXXXXXXX.part` in its folder, where XXXXXXXX stands for the server's
 version of it (its ETag), and is renamed when it is as long as the server says. This uses the
 standard library, because HTTP libraries do not bring what matters here: resuming, deciding which
-errors are worth another try, and one sentence when there is no network.
+errors are tried again, and one sentence when there is no network.
 """
 
 from __future__ import annotations

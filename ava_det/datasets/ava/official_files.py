@@ -11,7 +11,7 @@ class DownloadError(ValueError):
 
 
 class NoNetworkError(DownloadError):
-    """Reports that the server cannot be reached at all: no other file is worth a try."""
+    """Reports that the server cannot be reached at all: no other file is tried."""
 
 
 def git_blob_id(path: Path) -> str:

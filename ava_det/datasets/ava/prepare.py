@@ -105,7 +105,7 @@ def _item(source: Source, output: Path) -> Item:
 
 
 def _is_unpacked(source: Source, output: Path) -> bool:
-    """Tells whether every required file of an archive is there.
+    """Returns whether every required file of an archive is there.
 
     Raises:
         DownloadError: A file is not the official one.

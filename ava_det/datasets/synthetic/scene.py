@@ -14,7 +14,7 @@ from ava_det.datasets.synthetic.figure import Color, Look, compute_joints, compu
 from ava_det.datasets.synthetic.room import Palette, build_background, build_lighting, draw_color
 
 FPS = 15
-START_SECOND = 900  # the first frame of a cut AVA movie is worth second 900
+START_SECOND = 900  # annotation time of the first frame, as in AVA's cut movies
 # seconds from the start of the video; as in AVA (902..1798), the edges are not annotated
 FIRST_KEYFRAME = 2
 MIN_VISIBLE = 0.4  # a figure hidden more than this cannot be judged: its keyframe is excluded
@@ -25,7 +25,7 @@ CROWDING = (0.0, 0.15)
 
 @dataclass(frozen=True)
 class Role:
-    """Describes one figure: its looks, its timetable and its part of the room, in pixels."""
+    """Describes one figure: its appearance, its timetable and its part of the room, in pixels."""
 
     look: Look
     segments: list[Segment]

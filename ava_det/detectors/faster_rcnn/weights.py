@@ -56,7 +56,7 @@ def load_faster_rcnn(file: str | Path) -> tuple[FasterRCNN, InputRule]:
     """Loads the network of a weights file on the CPU, and how its images are prepared.
 
     Files of `save_faster_rcnn` contain the architecture of their network; in files of Detectron2 it
-    is read from names and shapes. What a file cannot tell is assumed to be as in the zoo: a network
+    is read from names and shapes. What a file does not state is taken as in the zoo: a network
     without groups is MSRA's (stride in the 1x1 convolution, pixel deviation 1), one with groups is
     FAIR's. Every entry must fit, and nothing in the file is executed.
 

@@ -1,4 +1,4 @@
-"""Opens CSV files, compressed by gzip or not; their first bytes tell."""
+"""Opens CSV files, compressed by gzip or not; their first bytes decide."""
 
 from __future__ import annotations
 
