@@ -4,7 +4,9 @@ In our names a network is
 
     backbone.stem_{spatial,temporal}.{conv.weight,bn.X}
     backbone.layer{1..4}.{i}.{a,b}_{spatial,temporal}.{conv.weight,bn.X}
-    backbone.layer{1..4}.{i}.shortcut.{conv.weight,bn.X}
+    backbone.layer{1..4}.{i}.shortcut[.spatial|.temporal].{conv.weight,bn.X}
+
+where MMAction2's shortcuts have the part in brackets.
 """
 
 from __future__ import annotations
@@ -39,12 +41,17 @@ def _mmaction2(_: list[str]) -> Table:
     def unit(match: re.Match[str]) -> str:
         layer, half, part, rest = match.groups()
         name = "temporal.bn" if part == "bn" else inner[part.removeprefix("conv.")]
+        if half == "downsample":
+            return f"backbone.{layer}.shortcut.{name}.{rest}"
         owner = f"{layer}.{_HALVES[half]}" if layer else "stem"
         return f"backbone.{owner}_{name}.{rest}"
 
     return [
-        (r"backbone\.(?:(layer\d\.\d+)\.)?(conv[12])\.(conv\.\w+?_[st]|bn)\.(\w+)", unit),
-        (r"backbone\.(layer\d\.\d+)\.downsample\.(conv|bn)\.(\w+)", r"backbone.\1.shortcut.\2.\3"),
+        (
+            r"backbone\.(?:(layer\d\.\d+)\.)?(conv[12]|downsample)"
+            r"\.(conv\.\w+?_[st]|bn)\.(\w+)",
+            unit,
+        ),
         (r"cls_head\.fc_cls\.(weight|bias)", r"head.projection.\1"),
     ]
 

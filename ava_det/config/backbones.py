@@ -64,7 +64,7 @@ class R2Plus1DConfig:
 
     depth: int = 34  # basic blocks a stage: 10 = 1-1-1-1, 18 = 2-2-2-2, 34 = 3-4-6-3
     form: str = "vmz"  # whose widths: vmz (ig65m has them too), torchvision, mmaction2
-    bn_eps: float = 0.001  # 0.00001 for weights of torchvision and MMAction2
+    bn_eps: float = 0.001  # 0.00001 for weights of torchvision
 
     def __post_init__(self) -> None:
         check = KeyChecks(self, "model.r2plus1d")

@@ -15,10 +15,13 @@
 
 M keeps the parameters of the 3x3x3: floor(27 i o / (9 i + 3 o)) for i input and o output channels.
 VMZ's networks take i and o of each convolution, torchvision's those of a block's first for both;
-MMAction2 has 83 channels in the stem and a max pool after it.
+MMAction2 has 83 channels in the stem, a max pool after it, shortcuts that are split too (1x1x1 to
+floor(3 i o / (i + 3 o)), BN, ReLU, 1x1x1), and an eps of 1e-5 in the norms between two halves.
 """
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -27,6 +30,9 @@ from ava_det.config.backbones import R2PLUS1D_BLOCKS, R2PLUS1D_FORMS
 from ava_det.models.backbone import SingleStreamBackbone
 from ava_det.models.conv_unit import ConvUnit
 from ava_det.models.inception3d import max_pool, scale_widths
+
+# Of the norms between the halves in MMAction2, which leaves them at torch's default.
+_MMACTION2_INNER_EPS = 1e-5
 
 
 class R2Plus1D(SingleStreamBackbone):
@@ -37,7 +43,8 @@ class R2Plus1D(SingleStreamBackbone):
         in_channels: Channels of a frame.
         depth: One of `R2PLUS1D_BLOCKS`.
         form: Whose widths: one of `R2PLUS1D_FORMS`.
-        bn_eps: Of all batch norms; a property of weights.
+        bn_eps: Of the batch norms, but for those between the halves in the form of MMAction2; a
+            property of weights.
         last_stride: Spatial stride of layer4: 2, or 1 for boxes.
 
     Raises:
@@ -59,7 +66,8 @@ class R2Plus1D(SingleStreamBackbone):
         (middle,) = scale_widths((83 if form == "mmaction2" else 45,), width)
         self.feature_stride = (16 if form == "mmaction2" else 8) * last_stride
         self.has_pool = form == "mmaction2"
-        self.stem_spatial = ConvUnit(in_channels, middle, (1, 7, 7), (1, 2, 2), eps=bn_eps)
+        inner_eps = _MMACTION2_INNER_EPS if form == "mmaction2" else bn_eps
+        self.stem_spatial = ConvUnit(in_channels, middle, (1, 7, 7), (1, 2, 2), eps=inner_eps)
         self.stem_temporal = ConvUnit(middle, width, (3, 1, 1), eps=bn_eps)
         channels = width
         for index, blocks in enumerate(R2PLUS1D_BLOCKS[depth]):
@@ -70,7 +78,9 @@ class R2Plus1D(SingleStreamBackbone):
                 first = number == 0
                 strides = (2 if first and index > 0 else 1, space if first else 1)
                 layer.append(
-                    SplitBlock(channels, out_channels, strides, bn_eps, form == "torchvision")
+                    SplitBlock(
+                        channels, out_channels, strides, eps=bn_eps, inner_eps=inner_eps, form=form
+                    )
                 )
                 channels = out_channels
             self.add_module(f"layer{index + 1}", layer)
@@ -93,8 +103,9 @@ class SplitBlock(nn.Module):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         strides: Of the first convolution, in time and in space.
-        eps: Of the batch norms.
-        shares_middle: Whether both convolutions have the first one's M (torchvision).
+        eps: Of the batch norms after a split convolution.
+        inner_eps: Of those between its halves.
+        form: See `R2Plus1D`.
     """
 
     def __init__(
@@ -102,20 +113,24 @@ class SplitBlock(nn.Module):
         in_channels: int,
         out_channels: int,
         strides: tuple[int, int],
+        *,
         eps: float,
-        shares_middle: bool,
+        inner_eps: float,
+        form: str,
     ) -> None:
         super().__init__()
         time, space = strides
         first = count_middle(in_channels, out_channels)
-        second = first if shares_middle else count_middle(out_channels, out_channels)
+        second = first if form == "torchvision" else count_middle(out_channels, out_channels)
         stride = (1, space, space)
-        self.a_spatial = ConvUnit(in_channels, first, (1, 3, 3), stride, eps=eps)
+        self.a_spatial = ConvUnit(in_channels, first, (1, 3, 3), stride, eps=inner_eps)
         self.a_temporal = ConvUnit(first, out_channels, (3, 1, 1), (time, 1, 1), eps=eps)
-        self.b_spatial = ConvUnit(out_channels, second, (1, 3, 3), eps=eps)
+        self.b_spatial = ConvUnit(out_channels, second, (1, 3, 3), eps=inner_eps)
         self.b_temporal = ConvUnit(second, out_channels, (3, 1, 1), eps=eps, relu=False)
         self.shortcut: nn.Module = nn.Identity()
-        if in_channels != out_channels:
+        if in_channels != out_channels and form == "mmaction2":
+            self.shortcut = _split_shortcut(in_channels, out_channels, strides, eps, inner_eps)
+        elif in_channels != out_channels:
             self.shortcut = ConvUnit(
                 in_channels, out_channels, (1, 1, 1), (time, space, space), eps=eps, relu=False
             )
@@ -127,6 +142,25 @@ class SplitBlock(nn.Module):
         return F.relu(y + self.shortcut(x))
 
 
-def count_middle(in_channels: int, out_channels: int) -> int:
-    """Returns M, so that 1x3x3 to M and 3x1x1 have at most the parameters of a 3x3x3."""
-    return max(1, 27 * in_channels * out_channels // (9 * in_channels + 3 * out_channels))
+def _split_shortcut(
+    in_channels: int, out_channels: int, strides: tuple[int, int], eps: float, inner_eps: float
+) -> nn.Module:
+    """Builds MMAction2's shortcut: it splits every convolution, a 1x1x1 too."""
+    time, space = strides
+    middle = count_middle(in_channels, out_channels, cells=1)
+    spatial = ConvUnit(in_channels, middle, (1, 1, 1), (1, space, space), eps=inner_eps)
+    temporal = ConvUnit(middle, out_channels, (1, 1, 1), (time, 1, 1), eps=eps, relu=False)
+    return nn.Sequential(OrderedDict(spatial=spatial, temporal=temporal))
+
+
+def count_middle(in_channels: int, out_channels: int, cells: int = 9) -> int:
+    """Returns M, so that 1x3x3 to M and 3x1x1 have at most the parameters of a 3x3x3.
+
+    Args:
+        in_channels: Of the first half.
+        out_channels: Of the second half.
+        cells: Of the first half's kernel: 9, or 1 for MMAction2's shortcuts, whose M it computes
+            as if the second half still had 3 frames.
+    """
+    inputs = cells * in_channels
+    return max(1, 3 * inputs * out_channels // (inputs + 3 * out_channels))

@@ -42,11 +42,9 @@ def to_kylemin(name: str) -> str:
 def to_mmaction2(name: str) -> str:
     if name.startswith("head"):
         return f"cls_head.fc_cls.{name.rpartition('.')[2]}"
-    *owner, unit, part, leaf = name.split(".")
-    if unit == "shortcut":
-        return ".".join([*owner, "downsample", part, leaf])
+    *owner, unit, part, leaf = name.replace(".shortcut.", ".shortcut_").split(".")
     half, axis = unit.split("_")
-    conv = {"stem": "conv1", "a": "conv1", "b": "conv2"}[half]
+    conv = {"stem": "conv1", "a": "conv1", "b": "conv2", "shortcut": "downsample"}[half]
     inner = "bn" if (axis, part) == ("temporal", "bn") else f"conv.{part}_{axis[0]}"
     return ".".join([*owner, conv, inner, leaf])
 

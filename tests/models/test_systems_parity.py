@@ -79,3 +79,18 @@ def test_a_file_of_another_family_is_refused_by_name(
     model = build_model(load_config(config, [f"model.backbone={other}"]))
     with pytest.raises(WeightsError, match=f"model.backbone={own}"):
         load_weights(model, tmp_path / "weights.pth")
+
+
+def test_mmaction2_leaves_the_norms_between_two_halves_at_another_eps() -> None:
+    config = load_config(
+        "configs/kinetics/mmaction2/r2plus1d_34.yaml", ["model.width=4", "model.r2plus1d.depth=10"]
+    )
+    eps = {
+        name: module.eps
+        for name, module in build_model(config).named_modules()
+        if isinstance(module, torch.nn.BatchNorm3d)
+    }
+    inner = [name for name in eps if name.endswith("spatial.bn")]
+    assert len(inner) == 1 + 8 + 3  # the stem, two a block, three shortcuts
+    assert {eps[name] for name in inner} == {1e-5}
+    assert {value for name, value in eps.items() if name not in inner} == {1e-3}
