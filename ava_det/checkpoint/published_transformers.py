@@ -10,9 +10,13 @@ _APACHE_FROM_NC = (
     "Apache-2.0, as stated for the repository that publishes them; "
     "trained from weights whose own license is CC-BY-NC-4.0"
 )
+# MMAction2's classifiers are the authors' own files under other names.
+_PORTED_NC = "CC-BY-NC-4.0, not for commercial use: VideoMAE's own weights, converted by MMAction2"
 _MIT = "MIT, as stated for the repository that publishes them"
 _NC = "CC-BY-NC-4.0, not for commercial use"
-_V2_CARDS = "Apache-2.0 on older and CC-BY-NC-4.0 on newer cards of its authors: ask before selling"
+_V2_CARDS = (
+    "CC-BY-NC-4.0, not for commercial use, on newer cards of their authors; Apache-2.0 on older"
+)
 _DETECTOR = "8xb8-16x4x1-20e-adamw_ava-kinetics-rgb"
 
 
@@ -26,7 +30,8 @@ def _mmaction2_classifier(family: str, name: str, digest: str) -> PublishedWeigh
     """Returns a classifier of Kinetics; `digest` begins with the date."""
     folder = f"{_OPENMMLAB}/recognition/{family}"
     inside = f"{name}/" if family == "videomaev2" else ""
-    return PublishedWeights(f"{folder}/{inside}{name}_{digest}.pth", _APACHE_FROM_NC)
+    license = _V2_CARDS if family == "videomaev2" else _PORTED_NC
+    return PublishedWeights(f"{folder}/{inside}{name}_{digest}.pth", license, commercial=False)
 
 
 VIDEO_TRANSFORMERS: dict[str, PublishedWeights] = {

@@ -101,6 +101,12 @@ ZOO: dict[str, PublishedWeights] = {
             "slowfast_kinetics400-pretrained-r50_8xb6-8x8x1-cosine-10e_ava22-rgb"
             "_20220906-d934a48f.pth"
         ),
+        "mmaction2/slowfast_r50_8x8_acrn_v2.1": (
+            f"{_MMACTION2}/acrn/"
+            "slowfast-acrn_kinetics400-pretrained-r50_8xb8-8x8x1-cosine-10e_ava21-rgb/"
+            "slowfast-acrn_kinetics400-pretrained-r50_8xb8-8x8x1-cosine-10e_ava21-rgb"
+            "_20220906-0dae1a90.pth"
+        ),
         "mmaction2/slowfast_r50_8x8_acrn_v2.2": (
             f"{_MMACTION2}/acrn/"
             "slowfast-acrn_kinetics400-pretrained-r50_8xb8-8x8x1-cosine-10e_ava22-rgb/"

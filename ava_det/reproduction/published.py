@@ -174,6 +174,20 @@ PUBLISHED: dict[str, PublishedResult] = {
         ),
         *(
             PublishedResult(
+                f"mmaction2/slowfast_r50_8x8_acrn_v{version}",
+                "configs/ava/slowfast_r50_8x8_acrn.yaml",
+                version,
+                mean_ap,
+                "mmaction2",
+                f"{_MMACTION2_ZOO}/acrn",
+                _MMACTION2_LIST,
+                0.9,
+                overrides=(f"data.ava_version={version}",),
+            )
+            for version, mean_ap in (("2.1", 0.2765), ("2.2", 0.2771))
+        ),
+        *(
+            PublishedResult(
                 f"mmaction2/vit_{size}_videomae",
                 f"configs/ava/mmaction2/vit_{size}_videomae.yaml",
                 "2.2",

@@ -89,6 +89,14 @@ def test_the_table_for_people_lists_every_name_and_url() -> None:
         assert entry.url is None or entry.url in text
 
 
+def test_what_may_not_be_sold_says_so_in_the_table_and_when_it_is_downloaded() -> None:
+    rows = (ROOT / "MODEL_ZOO.md").read_text().splitlines()
+    for name, entry in zoo.ZOO.items():
+        (row,) = (row for row in rows if row.startswith(f"| `{name}` |"))
+        assert ("not for commercial use" in row) is not entry.commercial, name
+        assert ("not for commercial use" in entry.license) is not entry.commercial, name
+
+
 def test_every_name_in_the_configs_is_in_the_zoo() -> None:
     named = [load_config(path).weights for path in sorted((ROOT / "configs").rglob("*.yaml"))]
     assert {name for name in named if name} <= set(zoo.ZOO)
