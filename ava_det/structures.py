@@ -74,6 +74,12 @@ def _check(condition: bool, owner: object, expected: str, value: object) -> None
         raise ValueError(f"{type(owner).__name__}: expected {expected}, received {received}")
 
 
+def _check_labels(labels: Tensor | None, count: int, owner: object) -> None:
+    if labels is not None:
+        fits = labels.ndim == 2 and len(labels) == count
+        _check(fits, owner, f"labels [{count}, C]", labels)
+
+
 @dataclass(repr=False)
 class Keyframe(_ShapeRepr):
     """Describes one frame whose persons are to be classified, with these persons.
@@ -109,13 +115,7 @@ class Keyframe(_ShapeRepr):
             f"person_scores [{count}]",
             self.person_scores,
         )
-        if self.labels is not None:
-            _check(
-                self.labels.ndim == 2 and len(self.labels) == count,
-                self,
-                f"labels [{count}, C]",
-                self.labels,
-            )
+        _check_labels(self.labels, count, self)
 
 
 @dataclass(repr=False)
@@ -146,13 +146,7 @@ class Clip(_ShapeRepr):
                     frames.ndim == 4 and frames.shape[0] == 3, self, f"{name} [3, T, H, W]", frames
                 )
         _check(tuple(self.boxes.shape) == (count, 4), self, f"boxes [{count}, 4]", self.boxes)
-        if self.labels is not None:
-            _check(
-                self.labels.ndim == 2 and len(self.labels) == count,
-                self,
-                f"labels [{count}, C]",
-                self.labels,
-            )
+        _check_labels(self.labels, count, self)
 
 
 @dataclass(repr=False)

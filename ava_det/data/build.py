@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ava_det.config import Config, ConfigError
 from ava_det.config.networks import FAMILIES
 from ava_det.data.clip_reader import ClipReader
+from ava_det.data.feature_bank import FeatureBank
 from ava_det.data.sampling import compute_slow_indices
+from ava_det.data.transforms import normalize_batch
 from ava_det.formats.label_map import load_label_map
+from ava_det.structures import ClipBatch
 from ava_det.video.sources import find_videos
 
 
@@ -43,6 +48,26 @@ def build_clip_reader(config: Config) -> ClipReader:
         slow_indices,
         np.arange(num_fast_frames),
         *input_settings,
+    )
+
+
+def build_device_transform(
+    config: Config, device: torch.device, bank: FeatureBank | None = None
+) -> Callable[[ClipBatch], ClipBatch]:
+    """Builds a function that moves a uint8 batch to a device and normalizes it.
+
+    Args:
+        config: Its `data` section says how clips are normalized.
+        device: Of the model.
+        bank: Is read by a model with a long-term head.
+    """
+    return partial(
+        normalize_batch,
+        mean=config.data.mean,
+        std=config.data.std,
+        device=device,
+        channel_order=config.data.channel_order,
+        bank=bank,
     )
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 
 from ava_det.config import Config, ConfigError
-from ava_det.data.build import build_clip_reader
+from ava_det.data.build import build_clip_reader, build_device_transform
 from ava_det.data.feature_bank import FeatureBank
-from ava_det.data.transforms import normalize_batch
 from ava_det.detectors import PersonDetector
 from ava_det.device.precision import resolve_precision
 from ava_det.inference.clip_scorer import ClipScorer
@@ -95,13 +93,7 @@ def load_first_pass(config: Config, device: torch.device) -> FirstPass | None:
         optimize_for_inference(model, device, dtype),
         build_clip_reader(settings),
         data.test_short_side,
-        partial(
-            normalize_batch,
-            mean=data.mean,
-            std=data.std,
-            device=device,
-            channel_order=data.channel_order,
-        ),
+        build_device_transform(settings, device),
         settings.model.num_classes,
         precision,
     )

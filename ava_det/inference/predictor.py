@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Self
@@ -12,9 +11,8 @@ import numpy as np
 from torch import nn
 
 from ava_det.choices import DEFAULT_ACTION_WEIGHTS
-from ava_det.data.build import build_clip_reader
+from ava_det.data.build import build_clip_reader, build_device_transform
 from ava_det.data.clip_reader import ClipReader
-from ava_det.data.transforms import normalize_batch
 from ava_det.detectors import PersonDetector, check_detector
 from ava_det.detectors.registry import build_detector
 from ava_det.device.precision import resolve_precision
@@ -141,13 +139,7 @@ class Predictor:
             detector,
             build_clip_reader(settings),
             data.test_short_side,
-            partial(
-                normalize_batch,
-                mean=data.mean,
-                std=data.std,
-                device=place,
-                channel_order=data.channel_order,
-            ),
+            build_device_transform(settings, place),
             settings.model.num_classes,
             data.min_person_score,
             data.start_second,

@@ -11,9 +11,9 @@ from torch import Tensor
 from ava_det.checkpoint import load_checkpoint
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.config.networks import FAMILIES
-from ava_det.data.build import build_clip_reader, load_label_map_for
+from ava_det.data.build import build_clip_reader, build_device_transform, load_label_map_for
 from ava_det.data.loader import collate
-from ava_det.data.transforms import Augmentation, apply_augmentation, normalize_batch
+from ava_det.data.transforms import Augmentation, apply_augmentation
 from ava_det.export import export_model
 from ava_det.files import require_other_files
 from ava_det.inference.pretrained import check_thresholds
@@ -114,8 +114,7 @@ def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
         frames, boxes, Augmentation(config.data.test_short_side), torch.Generator()
     )
     batch = collate([reader.make_clip(frames, pixel_boxes, keyframe)])
-    data = config.data
-    batch = normalize_batch(batch, data.mean, data.std, torch.device("cpu"), data.channel_order)
+    batch = build_device_transform(config, torch.device("cpu"))(batch)
     return select_inputs(config, batch.slow, batch.fast, batch.rois)
 
 

@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 from ava_det.checkpoint import resolve_weights
 from ava_det.config import Config, SplitConfig, load_config
-from ava_det.data.build import load_label_map_for
-from ava_det.data.transforms import normalize_batch
+from ava_det.data.build import build_device_transform, load_label_map_for
 from ava_det.device.precision import resolve_precision
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group
@@ -220,11 +219,10 @@ def score_video(
     if any(len(keyframe.boxes) for keyframe in keyframes):
         split = Split("val", keyframes, None, set(), config.data.val.box_sources[0])
         loader = build_eval_loader(config, split, config.data.test_short_side, shared=False)
+        to_device = build_device_transform(config, device)
         with loader.failures_named():
             for batch in loader:
-                data = config.data
-                ready = normalize_batch(batch, data.mean, data.std, device, data.channel_order)
-                detections += predict_batch(model, ready, config.precision)
+                detections += predict_batch(model, to_device(batch), config.precision)
                 bar.update(len(batch.keyframes))
         losses = loader.count_lost()
     detections.sort(key=lambda detection: detection.keyframe.timestamp)

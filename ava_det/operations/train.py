@@ -6,6 +6,7 @@ import argparse
 from functools import partial
 
 from ava_det.config import Config
+from ava_det.data.build import build_device_transform
 from ava_det.data.loader import ClipLoader
 from ava_det.evaluation.metrics import ActionMetrics
 from ava_det.formats.annotations import keyframes_from_annotations
@@ -14,7 +15,6 @@ from ava_det.tasks.action_detection import (
     build_action_loss,
     build_action_model,
     build_evaluation,
-    build_preparation,
 )
 from ava_det.tasks.long_term import build_bank, fill_bank
 from ava_det.tasks.run_folder import describe_metrics
@@ -53,7 +53,7 @@ def build_task(training: TrainingRun) -> Task[ActionMetrics]:
     return Task(
         model,
         build_action_loss(config, training.precision),
-        build_preparation(config, device, bank),
+        build_device_transform(config, device, bank),
         build_loader,
         build_evaluation(config, split, label_map, training.folder, device, show),
         {"label_map": dict(label_map)},

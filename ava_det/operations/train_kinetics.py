@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
+from ava_det.data.build import build_device_transform
 from ava_det.evaluation.metrics import TopMetrics
 from ava_det.tasks.action_detection import (
     build_action_loss,
     build_action_model,
-    build_preparation,
 )
 from ava_det.tasks.training_run import Task, TrainingRun, run_training
 from ava_det.tasks.video_classification import (
@@ -32,7 +32,7 @@ def build_task(training: TrainingRun) -> Task[TopMetrics]:
     return Task(
         model,
         build_action_loss(config, training.precision),
-        build_preparation(config, training.device),
+        build_device_transform(config, training.device),
         partial(build_video_loader, config, "train", classes),
         build_video_evaluation(config, "val", classes, training.folder.path, training.device),
         {"label_map": dict(classes)},

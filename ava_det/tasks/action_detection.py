@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 import torch
 from torch import nn
@@ -13,10 +12,9 @@ from tqdm import tqdm
 
 from ava_det.checkpoint import load_weights
 from ava_det.config import Config
-from ava_det.data.feature_bank import FeatureBank
+from ava_det.data.build import build_device_transform
 from ava_det.data.loader import ClipLoader
 from ava_det.data.sampling import EXTRACTED_GRIDS
-from ava_det.data.transforms import normalize_batch
 from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks
 from ava_det.evaluation import evaluate_rows, protocol_named
@@ -81,26 +79,6 @@ def build_action_loss(config: Config, precision: str) -> ActionLoss:
     )
 
 
-def build_preparation(
-    config: Config, device: torch.device, bank: FeatureBank | None = None
-) -> Callable[[ClipBatch], ClipBatch]:
-    """Returns a function that puts a batch onto the device and normalizes it.
-
-    Args:
-        config: Says how clips are normalized.
-        device: Of the model.
-        bank: Is read by a model with a long-term head.
-    """
-    return partial(
-        normalize_batch,
-        mean=config.data.mean,
-        std=config.data.std,
-        device=device,
-        channel_order=config.data.channel_order,
-        bank=bank,
-    )
-
-
 def build_evaluation(
     config: Config,
     split: Split,
@@ -126,7 +104,7 @@ def build_evaluation(
     _warn_of_prepared_videos(config, loaders[0])
     bank = build_bank(config)
     fill_bank(bank, config, split, device)
-    prepare = build_preparation(config, device, bank)
+    prepare = build_device_transform(config, device, bank)
 
     def evaluate(model: nn.Module) -> ActionMetrics:
         model.eval()

@@ -12,8 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError, config_to_dict
-from ava_det.data.build import find_config_videos
-from ava_det.data.transforms import normalize_batch
+from ava_det.data.build import build_device_transform, find_config_videos
 from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, rank, world_size
 from ava_det.inference.batch import flip_batch
@@ -153,14 +152,13 @@ def _compute_features(
     network: Any = optimize_for_inference(
         model, device, torch.bfloat16 if is_half else torch.float32
     )
+    to_device = build_device_transform(config, device)
     features: dict[str, dict[float, Tensor]] = {video_id: {} for video_id in by_video}
     width = 0
     with torch.inference_mode(), loader.failures_named():
         title = f"features ({name}{', mirrored' if mirrored else ''})"
         for batch in tqdm(loader, desc=title, unit="batch", leave=False):
-            data = config.data
-            ready = normalize_batch(batch, data.mean, data.std, device, data.channel_order)
-            ready = flip_batch(ready) if mirrored else ready
+            ready = flip_batch(to_device(batch)) if mirrored else to_device(batch)
             with torch.autocast(device.type, torch.bfloat16, enabled=is_half):
                 vectors = network.compute_features(ready.slow, ready.fast, ready.rois).float().cpu()
             width = vectors.shape[1]

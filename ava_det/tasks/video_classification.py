@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError, SplitConfig
-from ava_det.data.build import build_clip_reader
+from ava_det.data.build import build_clip_reader, build_device_transform
 from ava_det.data.labeled_videos import (
     LabeledVideoDataset,
     build_keyframes,
@@ -25,7 +25,6 @@ from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import (
     draw_training_augmentation,
     evaluation_augmentation,
-    normalize_batch,
 )
 from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks, rank, world_size
@@ -117,7 +116,7 @@ def build_video_evaluation(
         device: Of the model.
     """
     loader = build_video_loader(config, name, classes)
-    data = config.data
+    to_device = build_device_transform(config, device)
     precision = resolve_precision(config.precision, device)
     columns = {
         k.video_id: int(k.labels.argmax()) for k in loader.dataset.keyframes if k.labels is not None
@@ -137,7 +136,7 @@ def build_video_evaluation(
             for batch in bar:
                 scores = score_crops(
                     model,
-                    normalize_batch(batch, data.mean, data.std, device, data.channel_order),
+                    to_device(batch),
                     precision,
                 )
                 video_id = batch.keyframes[0].video_id  # evaluation batches stay within one video

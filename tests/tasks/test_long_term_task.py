@@ -11,8 +11,8 @@ import torch
 from ava_det.commands.test import main as run_test
 from ava_det.commands.train import main as train
 from ava_det.config import Config, load_config
+from ava_det.data.build import build_device_transform
 from ava_det.data.loader import collate
-from ava_det.tasks.action_detection import build_preparation
 from ava_det.tasks.long_term import build_bank, fill_bank
 from ava_det.tasks.splits import build_eval_loader, build_split
 from ava_det.training.loss import split_batch
@@ -86,7 +86,7 @@ def test_each_clip_of_a_batch_gets_its_own_window(arguments: list[str]) -> None:
     assert bank is not None
     fill_bank(bank, config, split, device)
     dataset = build_eval_loader(config, split, 32).dataset
-    batch = build_preparation(config, device, bank)(collate([dataset[i] for i in (0, 4, 8)]))
+    batch = build_device_transform(config, device, bank)(collate([dataset[i] for i in (0, 4, 8)]))
     assert batch.long_term is not None
     assert batch.long_term.shape == (3, 4 * 5, 128)
     for keyframe, window in zip(batch.keyframes, batch.long_term, strict=True):
