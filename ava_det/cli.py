@@ -105,7 +105,7 @@ class ToolParser(argparse.ArgumentParser):
         """Adds `--runtime NAME`, which runs `--weights`."""
         runtimes = ("torch", *EXPORT_FORMATS)
         self.add_argument(
-            "--runtime", choices=runtimes, default="torch", help="of an exported --weights"
+            "--runtime", choices=runtimes, default="torch", help="runtime of an exported --weights"
         )
 
     def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:

@@ -179,7 +179,7 @@ def _describe_misfit(
     reasons = compare_networks(state_dict.tensors, targets)
     if not report.loaded:
         family = name_family([*state_dict.tensors, *state_dict.beside])
-        network = f"has the names of {family}" if family else "has names nobody here knows"
+        network = f"has the names of {family}" if family else "has names of no known network"
         readable = f"networks as {', '.join(SOURCES)} name them, see MODEL_ZOO.md"
         reasons = f"it {network}; read are {readable}"
     place = f", entries of {report.place}," if report.place else ""

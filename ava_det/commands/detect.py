@@ -55,7 +55,7 @@ def make_parser() -> ToolParser:
         "--every",
         type=interval,
         default=1.0,
-        help="seconds between looks, from the first frame (1.0)",
+        help="seconds between keyframes, from the first frame (1.0)",
     )
     parser.add_argument(
         "--start-second",

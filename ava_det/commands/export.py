@@ -29,13 +29,13 @@ def make_parser() -> ToolParser:
         "--output",
         type=Path,
         required=True,
-        help="an .onnx file, or OpenVINO's .xml (a .bin joins it)",
+        help="an .onnx file, or OpenVINO's .xml (with a .bin beside it)",
     )
     parser.add_argument(
         "--precision",
         choices=EXPORT_PRECISIONS,
         default="fp32",
-        help="of the stored weights (fp32)",
+        help="data type of the stored weights (fp32)",
     )
     parser.add_argument(
         "--video", type=Path, help="compare on this video too; default: the first of data.video_dir"

@@ -78,7 +78,9 @@ def add_cvat(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def add_csv(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Adds the parser of `ava-det import csv`."""
     table = commands.add_parser(
-        "csv", help="a plain table of boxes", description="A plain table into AVA's format."
+        "csv",
+        help="a plain table of boxes",
+        description="Converts a plain table into AVA's format.",
     )
     table.add_argument(
         "sources",
@@ -96,7 +98,7 @@ def add_csv(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def add_to_cvat(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Adds the parser of `ava-det import to-cvat`."""
     draft = commands.add_parser(
-        "to-cvat", help="drafts for CVAT", description="AVA's format into drafts for CVAT."
+        "to-cvat", help="drafts for CVAT", description="Writes AVA's format as drafts for CVAT."
     )
     source = draft.add_mutually_exclusive_group(required=True)
     source.add_argument(
@@ -141,7 +143,7 @@ def add_dataset_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--val-share", type=fraction, default=0.0, help="share of the videos for val.csv (0)"
     )
-    command.add_argument("--seed", type=int, default=0, help="of the split by video (0)")
+    command.add_argument("--seed", type=int, default=0, help="seed of the split by video (0)")
 
 
 def add_output_options(command: argparse.ArgumentParser) -> None:

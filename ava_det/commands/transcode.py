@@ -28,14 +28,14 @@ def add_form_options(parser: argparse.ArgumentParser) -> None:
         "--fps",
         type=at_least(1),
         default=Form.fps,
-        help=f"of the prepared form, frames a second ({Form.fps})",
+        help=f"frames a second of the prepared form ({Form.fps})",
     )
     parser.add_argument(
         "--short-side",
         type=at_least(1),
         default=Form.short_side,
         metavar="PIXELS",
-        help=f"of the prepared form ({Form.short_side}; nothing is enlarged)",
+        help=f"short side of the prepared form, in pixels ({Form.short_side}; nothing is enlarged)",
     )
 
 

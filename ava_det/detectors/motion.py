@@ -70,8 +70,7 @@ class MotionDetector:
         """
         if self._latest is None:
             raise ValueError(
-                "the motion detector was given a frame before begin_video: "
-                "it knows no background yet"
+                "the motion detector was given a frame before begin_video: it has no background yet"
             )
         return self._latest(frames)
 

@@ -38,7 +38,7 @@ def build_detector(source: str, device: torch.device, precision: str = "fp32") -
     name, _, choice = source.partition(":")
     if choice and name in ("motion", "torchvision"):
         raise ConfigError(
-            f"{source}: {name} stands alone; weights follow faster_rcnn: or detectron2:CONFIG:"
+            f"{source}: {name} takes no weights; they follow faster_rcnn: or detectron2:CONFIG:"
         )
     if name == "motion":
         return MotionDetector()

@@ -104,7 +104,7 @@ def write_dataset(
         ValueError: There are no persons, or an action of earlier imports would be lost.
     """
     if not boxes:
-        raise ValueError(f"{args.sources[0]}: expected persons on the keyframes, found nobody")
+        raise ValueError(f"{args.sources[0]}: expected persons on the keyframes, found none")
     require_other_files(
         {"--output": [args.output / "train.csv", args.output / "val.csv"]}, {"FILE": args.sources}
     )

@@ -99,7 +99,7 @@ def restore_state(
     """
     if state["batch"] and state["num_batches"] != num_batches:
         raise TrainingError(
-            "the checkpoint stands in the middle of an epoch of "
+            "the checkpoint is from the middle of an epoch of "
             f"{state['num_batches']} batches, expected the same training data and "
             f"train.batch_size to go on, received an epoch of {num_batches}"
         )

@@ -136,7 +136,7 @@ STRANGERS = {
     },
     "YOLO": {f"model.{i}.conv.weight": torch.zeros(2) for i in range(300)},
     "person detector of Detectron2": {"roi_heads.box_head.fc1.weight": torch.zeros(2)},
-    "nobody here knows": {f"thing{i}.weight": torch.zeros(2) for i in range(300)},
+    "of no known network": {f"thing{i}.weight": torch.zeros(2) for i in range(300)},
 }
 
 

@@ -152,7 +152,7 @@ def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: 
         (["cvat", other, *output, *videos], "elsewhere.xml: expected a video elsewhere in"),
         (["cvat", path, *output, "--videos", tmp_path / "none"], "no such folder of videos"),
         (["cvat", path, path, *output, *videos], "expected each keyframe in one export"),
-        (["cvat", empty, *output, *videos], "expected persons on the keyframes, found nobody"),
+        (["cvat", empty, *output, *videos], "expected persons on the keyframes, found none"),
         (
             ["cvat", path, *output, *videos, "--val-share", "0.5"],
             "expected at least two videos to split, found 1",

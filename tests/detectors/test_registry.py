@@ -103,7 +103,7 @@ def test_weights_follow_the_name(weights: Path) -> None:
         assert names_detector(f"{name}:{weights}")
     assert all(map(names_detector, DETECTORS))
     assert not names_detector("gt") and not names_detector("boxes/motion.csv")
-    with pytest.raises(ConfigError, match="motion stands alone"):
+    with pytest.raises(ConfigError, match="motion takes no weights"):
         build_detector("motion:weights.pth", CPU)
     with pytest.raises(WeightsError, match=r"^nowhere\.pth: no such weights file[^;]*$"):
         build_detector("faster_rcnn:nowhere.pth", CPU)
