@@ -50,7 +50,7 @@ def test_half_of_the_files_is_refused(tmp_path: Path, run_tool: RunTool) -> None
     assert "expected --annotations, --detections and --label-map together" in err
 
 
-def test_a_missing_part_is_told(
+def test_a_missing_part_is_reported(
     tmp_path: Path, run_tool: RunTool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(benchmark_all, "PARTS", {"decode": ([], ["--video", "absent.mp4"])})

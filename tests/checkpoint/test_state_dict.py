@@ -1,5 +1,5 @@
-"""Weights in any container and behind any prefix load; what does not fit is told shortly; NaN is
-refused.
+"""Weights in any container and behind any prefix load; what does not fit is described in brief; NaN
+is refused.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def test_another_network_is_named_in_a_few_lines(tmp_path: Path, family: str) ->
     assert len(str(caught.value)) < 10 * 100
 
 
-def test_another_size_is_told_in_keys_of_the_config(tmp_path: Path) -> None:
+def test_another_size_is_described_in_keys_of_the_config(tmp_path: Path) -> None:
     torch.save({"model": build(num_classes=7, depth=26, width=16).state_dict()}, tmp_path / "w.pt")
     with pytest.raises(WeightsError) as caught:
         load_weights(build(), tmp_path / "w.pt")
@@ -227,7 +227,7 @@ def test_mmaction2_s_background_is_no_action_whatever_num_classes_says(tmp_path:
 
 
 @pytest.mark.parametrize("key", ["state_dict_ema", "model_ema"])
-def test_an_average_that_is_not_taken_is_told(
+def test_an_average_that_is_not_taken_is_reported(
     state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture, key: str
 ) -> None:
     path = tmp_path / "w.pt"
@@ -240,7 +240,7 @@ def test_an_average_that_is_not_taken_is_told(
     assert f"of 'state_dict' are taken, not their average over training ({key!r})" in said
 
 
-def test_an_average_in_the_same_container_is_told(
+def test_an_average_in_the_same_container_is_reported(
     state: State, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "w.ckpt"

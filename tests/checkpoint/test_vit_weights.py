@@ -170,7 +170,7 @@ def test_nothing_in_the_arguments_runs(tmp_path: Path) -> None:
     assert not victim.exists()
 
 
-def test_another_size_is_told_in_keys_of_the_config(tmp_path: Path) -> None:
+def test_another_size_is_described_in_keys_of_the_config(tmp_path: Path) -> None:
     other = build("roi", "model.vit.depth=3", "model.vit.tubelet=1", "model.num_slow_frames=8")
     torch.save({"model": other.state_dict()}, tmp_path / "other.pt")
     with pytest.raises(WeightsError) as caught:

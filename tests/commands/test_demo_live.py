@@ -37,8 +37,8 @@ def watch(demo: RunTool, tmp_path: Path) -> Callable[[str, float], None]:
             "--video", url, "--output", overlay, "--json", lines, "--every", "0.5", "--end", end
         )
         assert code == 0, err
-        told = re.search(r"([\d.]+) s watched, (\d+) frames dropped", err)
-        assert told is not None
+        closing = re.search(r"([\d.]+) s watched, (\d+) frames dropped", err)
+        assert closing is not None
         records = [json.loads(line) for line in lines.read_text().splitlines()]
         assert 1 <= len(records) <= 2 * end + 1
         times = [record["time"] for record in records]

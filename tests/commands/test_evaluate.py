@@ -255,7 +255,7 @@ def test_mistakes_on_the_command_line(
         assert "Traceback" not in err
 
 
-def test_a_list_that_cannot_be_read_is_told_also_where_it_is_not_used(
+def test_a_list_that_cannot_be_read_is_refused_also_where_it_is_not_used(
     files: dict[str, Path], run_tool: RunTool
 ) -> None:
     files["excluded.csv"].write_text("video_id,timestamp\nv,0911\n")

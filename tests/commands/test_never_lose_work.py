@@ -53,9 +53,9 @@ def test_killed_at_ten_random_moments_is_not_interrupted_at_all(
     folder = tmp_path / "killed"
     kills = 0
     resume = []
-    mine = [*common, f"output_dir={folder}"]
+    options = [*common, f"output_dir={folder}"]
     while kills < 10:
-        process = start([*mine, *resume])
+        process = start([*options, *resume])
         seen = count_steps(folder)
         while count_steps(folder) - seen < 1 and process.poll() is None:
             time.sleep(0.02)
@@ -67,7 +67,7 @@ def test_killed_at_ten_random_moments_is_not_interrupted_at_all(
         kills += (folder / "checkpoints/last.pt").exists()
         resume = ["--resume"] if (folder / "checkpoints/last.pt").exists() else []
     assert kills >= 5, "the training is too short for this test"
-    code, _, err = run_tool("train_ava", *mine, "--resume")
+    code, _, err = run_tool("train_ava", *options, "--resume")
     assert code == 0, err
     whole, killed = (
         load_checkpoint(tmp_path / name / "checkpoints/last.pt") for name in ("whole", "killed")

@@ -83,9 +83,9 @@ def test_the_demo_shows_each_action_from_its_own_threshold(
     thresholds = load_checkpoint(head)["thresholds"]
     assert len(set(thresholds.values())) > 2
     video = next((synthetic / "videos").glob("demo_*.mp4"))
-    told = ["--json", tmp_path / "o.jsonl", "--csv", tmp_path / "o.csv", "--detector", "motion"]
+    outputs = ["--json", tmp_path / "o.jsonl", "--csv", tmp_path / "o.csv", "--detector", "motion"]
     code, _, err = run_tool(
-        "demo", "--video", video, "--weights", head, *told, "data.min_person_score=0.1"
+        "demo", "--video", video, "--weights", head, *outputs, "data.min_person_score=0.1"
     )
     assert code == 0, err
     with open(tmp_path / "o.csv", newline="") as file:

@@ -47,13 +47,13 @@ def start_agents(arguments: list[str], folder: Path) -> list[subprocess.Popen[by
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     agents = []
     for index in range(2):
-        with open(folder / f"agent_{index}.txt", "w") as told:
+        with open(folder / f"agent_{index}.txt", "w") as log:
             agents.append(
                 subprocess.Popen(
                     [*command, "-m", "ava_det.commands.train", *arguments],
                     env=environment,
-                    stdout=told,
-                    stderr=told,
+                    stdout=log,
+                    stderr=log,
                 )
             )
     return agents

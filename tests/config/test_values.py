@@ -105,7 +105,7 @@ def test_anything_else_names_the_key_and_the_form(empty: Path, text: str) -> Non
         ),
     ],
 )
-def test_a_value_that_does_not_fit_is_told_in_plain_words(
+def test_a_value_that_does_not_fit_is_refused_in_plain_words(
     empty: Path, override: str, expected: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:

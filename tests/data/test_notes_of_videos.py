@@ -22,7 +22,7 @@ MOMENTS = [Fraction(number, 25) for number in range(50)]
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_joined_recording_is_told_once(
+def test_a_joined_recording_is_reported_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, num_workers: int
 ) -> None:
     write_numbered_video(tmp_path / "whole.mp4", MOMENTS, rate=25)

@@ -105,9 +105,9 @@ def test_evaluation_shards_are_exact(
         # each process goes through its share in the order of time, once
         for part in range(num_parts):
             check_one_pass(keyframes, [round_[part] for round_ in rounds], batch_size)
-        mine = [index for round_ in rounds for batch in round_ for index in batch]
-        assert sorted(mine) == sorted(index for batch in sampler for index in batch)
-        seen += mine
+        indices = [index for round_ in rounds for batch in round_ for index in batch]
+        assert sorted(indices) == sorted(index for batch in sampler for index in batch)
+        seen += indices
     assert sorted(seen) == list(range(len(keyframes)))
 
 

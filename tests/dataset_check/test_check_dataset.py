@@ -66,10 +66,10 @@ def plant_and_find(source: Path, folder: Path, start_second: float, fault: str) 
     shutil.copytree(source, folder)
     examination = examine([*overrides(folder, start_second), *plant(folder)])
     errors = [finding for finding in examination.findings if finding.severity == ERROR]
-    told = [f"{finding.where}: {finding.problem}" for finding in errors]
+    problems = [f"{finding.where}: {finding.problem}" for finding in errors]
     assert any(
         re.search(words, finding.problem) and where in (None, finding.where) for finding in errors
-    ), told
+    ), problems
 
 
 def test_nothing_is_wrong_with_a_clean_set(clean: Path, run_tool: RunTool) -> None:
@@ -148,7 +148,7 @@ def test_a_planted_fault_is_found_in_mini_ava(mini_ava: Path, tmp_path: Path, fa
         (5, 0, "timestamps look like frame numbers: divide them by the video's frames a second"),
     ],
 )
-def test_the_remedy_for_seconds_mends_them(
+def test_the_remedy_for_seconds_fixes_them(
     clean: Path, tmp_path: Path, unit: int, start_second: float, remedy: str | None
 ) -> None:
     folder = shutil.copytree(clean, tmp_path / "data")
@@ -176,7 +176,7 @@ def test_an_unusual_start_is_narrowed_down(clean: Path, tmp_path: Path) -> None:
     assert (train.count, val.count) == (20, 10)
 
 
-def test_many_faults_are_told_together(clean: Path, tmp_path: Path, run_tool: RunTool) -> None:
+def test_many_faults_are_reported_together(clean: Path, tmp_path: Path, run_tool: RunTool) -> None:
     folder = shutil.copytree(clean, tmp_path / "data")
     names = [
         "a video is missing",

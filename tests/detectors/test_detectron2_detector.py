@@ -53,7 +53,7 @@ needs_detectron2 = pytest.mark.needs_detectron2
         (OSError("libtorch.so: cannot open"), ["libtorch.so", "--force-reinstall"]),
     ],
 )
-def test_what_is_wrong_comes_with_the_command_that_mends_it(
+def test_what_is_wrong_comes_with_the_command_that_fixes_it(
     error: Exception, words: list[str]
 ) -> None:
     sentence = explain(error)

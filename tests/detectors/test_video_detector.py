@@ -147,7 +147,7 @@ def test_the_motion_detector_watches_several_videos() -> None:
         ([60, 2, 90, 40], None),
     ],
 )
-def test_boxes_in_other_units_are_told_once(
+def test_boxes_in_other_units_are_reported_once(
     caplog: pytest.LogCaptureFixture, box: list[float], words: str | None
 ) -> None:
     detect = VideoDetector(check_detector(Own([([box], [0.9])])), [FRAME])

@@ -147,9 +147,12 @@ def test_an_imitated_type_is_replaced_with_a_sentence_where_nothing_is_learned(
 ) -> None:
     answer(monkeypatch, WITHOUT)
     assert [resolve_precision(asked, CPU) for _ in range(2)] == ["fp32", "fp32"]
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err == f"warning: precision {asked}: fp32 is used in its place ({WITHOUT.reason})\n"
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert (
+        captured.err
+        == f"warning: precision {asked}: fp32 is used in its place ({WITHOUT.reason})\n"
+    )
 
 
 def test_training_in_an_imitated_type_says_what_it_costs(
@@ -158,9 +161,9 @@ def test_training_in_an_imitated_type_says_what_it_costs(
     answer(monkeypatch, WITHOUT)
     monkeypatch.setattr(precision, "measure_factor", lambda device, dtype: 31.6)
     assert resolve_precision("bf16", CPU, is_training=True) == "bf16"
-    told = capsys.readouterr().err
-    assert told.startswith("warning: precision bf16: this CPU has no bfloat16 arithmetic: ")
-    assert "32 times as long as in fp32" in told
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("warning: precision bf16: this CPU has no bfloat16 arithmetic: ")
+    assert "32 times as long as in fp32" in stderr
 
 
 def test_training_in_a_refused_type_is_fp32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,38 +118,40 @@ def prepare_folder(folder: Path) -> Path:
     quickstart's weights.
     """
     data = folder / "synthetic"
-    mine = folder / "mine"
+    page_folder = folder / "mine"
     render_synthetic(data, "--num-train=6", "--num-val=2", "--seconds=12")
     for name in ("tools", "configs"):
         (folder / name).symlink_to(ROOT / name)
-    (mine / "videos").mkdir(parents=True)
-    (mine / "new").mkdir()
+    (page_folder / "videos").mkdir(parents=True)
+    (page_folder / "new").mkdir()
     for path in (data / "videos").glob("*.mp4"):
         target = (
-            mine / "new/walk.mp4" if path.stem.startswith("demo") else mine / "videos" / path.name
+            page_folder / "new/walk.mp4"
+            if path.stem.startswith("demo")
+            else page_folder / "videos" / path.name
         )
         shutil.copyfile(path, target)
     [experiment] = blocks("yaml")
     [label_map] = blocks("pbtxt")
-    (mine / "slowfast.yaml").write_text(experiment)
-    (mine / "labelmap.pbtxt").write_text(label_map)
+    (page_folder / "slowfast.yaml").write_text(experiment)
+    (page_folder / "labelmap.pbtxt").write_text(label_map)
     torch.manual_seed(0)
     other = build_model(load_config("configs/synthetic/slowfast.yaml"))
     save_checkpoint(
         folder / "outputs/quickstart/checkpoints/last.pt", {"model": other.state_dict()}
     )
-    return mine
+    return page_folder
 
 
 @pytest.mark.slow
 def test_the_page_is_run_as_written(tmp_path: Path) -> None:
-    mine = prepare_folder(tmp_path)
+    page_folder = prepare_folder(tmp_path)
     said = {}
     for block in blocks("bash"):
         for command in block.splitlines():
             if "cvat mine/exports" in command:
-                actions = list(load_label_map(mine / "labelmap.pbtxt").values())
-                write_exports(tmp_path / "synthetic", mine / "exports", actions)
+                actions = list(load_label_map(page_folder / "labelmap.pbtxt").values())
+                write_exports(tmp_path / "synthetic", page_folder / "exports", actions)
             line = command.replace("ava-det ", f"{shlex.quote(sys.executable)} -m ava_det ", 1)
             finished = subprocess.run(
                 line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
@@ -166,13 +168,13 @@ def test_the_page_is_run_as_written(tmp_path: Path) -> None:
     assert "head.projection.weight (file [80, " in taken_over
     assert "what did not fit starts untrained" in taken_over
     detected, labeled = (
-        json.loads((mine / run / "metrics.json").read_text()) for run in ("run", "run_gt")
+        json.loads((page_folder / run / "metrics.json").read_text()) for run in ("run", "run_gt")
     )
     assert (detected["boxes"], labeled["boxes"]) == ("mine/boxes.csv", "gt")
     assert set(labeled["per_class"]) == {"1", "2", "3", "4", "5"}
     # a few steps on six videos: the path works, the number says nothing
     assert labeled["mAP"] > 0.05
-    with zipfile.ZipFile(next((mine / "exports").iterdir())) as archive:
+    with zipfile.ZipFile(next((page_folder / "exports").iterdir())) as archive:
         assert archive.namelist() == ["annotations.xml"]
-    assert (mine / "next_drafts/walk.xml").stat().st_size > 0
-    assert (mine / "overlay.mp4").stat().st_size > 0
+    assert (page_folder / "next_drafts/walk.xml").stat().st_size > 0
+    assert (page_folder / "overlay.mp4").stat().st_size > 0

@@ -68,7 +68,7 @@ def test_a_moved_box_takes_its_person_from_a_lower_one_without_harm(tmp_path: Pa
     assert diagnosis.per_class["wrong box"][1] == pytest.approx(diagnosis.gains["wrong box"])
 
 
-def test_perfect_detections_have_nothing_to_mend(tmp_path: Path) -> None:
+def test_perfect_detections_have_nothing_to_fix(tmp_path: Path) -> None:
     diagnosis, before = diagnosis_of(tmp_path, TRUTH, [f"v,1,{A},1,0.9", f"v,2,{A},1,0.8"])
     assert before == 1.0
     assert diagnosis.gains == dict.fromkeys(CAUSES, 0.0)

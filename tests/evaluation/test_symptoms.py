@@ -102,7 +102,7 @@ def test_off_list_classes_of_ava_itself_are_no_symptom(warnings_of: WarningsOf) 
     assert not any("label map" in warning for warning in warnings_of(TRUTH, rows))
 
 
-def test_swapped_files_are_told_by_column_8(warnings_of: WarningsOf) -> None:
+def test_swapped_files_are_recognized_by_column_8(warnings_of: WarningsOf) -> None:
     said = warnings_of(detections(), TRUTH)
     assert any("a score, where annotations have a person id: detections" in s for s in said)
     [one] = [s for s in warnings_of(detections(), detections()) if "column 8" in s]
@@ -114,7 +114,7 @@ def test_swapped_files_are_told_by_column_8(warnings_of: WarningsOf) -> None:
         assert not any("column 8" in sentence for sentence in warnings_of(TRUTH, rows))
 
 
-def test_an_exclusion_list_of_other_annotations_is_told(tmp_path: Path) -> None:
+def test_an_exclusion_list_of_other_annotations_is_reported(tmp_path: Path) -> None:
     for name, rows in (("gt.csv", TRUTH), ("det.csv", detections()), ("ex.csv", ['"w",0902'])):
         (tmp_path / name).write_text("\n".join(rows))
     (tmp_path / "map.pbtxt").write_text('item {\n  name: "a"\n  id: 1\n}\n')

@@ -271,7 +271,7 @@ def test_a_file_of_something_else_is_one_sentence(runtime: str, name: str, tmp_p
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_extra_is_told_with_its_command(
+def test_a_missing_extra_is_named_with_its_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def refuse(name: str) -> None:

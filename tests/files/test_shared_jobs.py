@@ -10,7 +10,7 @@ from ava_det.files import shared_jobs
 from ava_det.files.shared_jobs import ChangedSetting, begin_job, share_out
 
 
-def test_a_later_run_is_told_what_it_changed(tmp_path: Path) -> None:
+def test_a_later_run_is_refused_with_what_it_changed(tmp_path: Path) -> None:
     path = tmp_path / "parts" / "settings.json"
     settings = {"every": 1.0, "size": (320, 240), "weights": None}
     assert begin_job(path, settings) == []

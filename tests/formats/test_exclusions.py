@@ -1,4 +1,4 @@
-"""Exclusion lists: read as any CSV is, and a list of other annotations is told from AVA's own."""
+"""Exclusion lists: read as any CSV is, and a list of other annotations is reported."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def annotated(*keyframes: tuple[str, float]) -> AvaRows:
     return AvaRows(names, index, seconds, boxes, np.ones(count, np.int64), np.zeros(count))
 
 
-def test_a_list_of_other_annotations_is_told() -> None:
+def test_a_list_of_other_annotations_is_reported() -> None:
     rows = annotated(("v", 902), ("v", 910), ("w", 902))
     for fits in (
         set(),

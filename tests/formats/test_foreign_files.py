@@ -73,7 +73,7 @@ def indexed(start: int, header: str = "") -> bytes:
         (b"<!DOCTYPE html>\n<html>404</html>", "a web page (HTML)"),
     ],
 )
-def test_the_kind_and_the_mend_are_named(content: bytes, expected: str, tmp_path: Path) -> None:
+def test_the_kind_and_the_remedy_are_named(content: bytes, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(content)
     found = describe_foreign_file(path)

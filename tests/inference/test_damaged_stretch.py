@@ -27,17 +27,17 @@ def test_the_video_goes_on_after_it(
     path = write_damaged(tmp_path / f"video{suffix}")
     predictor = make_predictor(ScriptedDetector(EVERYWHERE), batch_size=batch_size)
     found = [one.keyframe.timestamp - START for one in predictor(path)]
-    told = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     left_out = [float(second) for second in range(SECONDS) if second not in found]
     assert {0.0, 1.0, 2.0, SECONDS - 1.0} <= set(found)
     assert left_out == list(np.arange(left_out[0], left_out[-1] + 1))  # one stretch
-    assert told.count("damaged from") == 1
-    assert f"warning: {path}: damaged from" in told
-    assert f"; {len(left_out)} keyframes there are left out" in told
+    assert stderr.count("damaged from") == 1
+    assert f"warning: {path}: damaged from" in stderr
+    assert f"; {len(left_out)} keyframes there are left out" in stderr
     with VideoReader(path, START) as reader:
         shown = list(predictor.watch(reader))
         assert len(reader.lost) == 1
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == stderr
     seconds = [frame.seconds - START for frame in shown]
     assert seconds == sorted(set(seconds))
     numbers = [read_number(frame.picture.rgb(None)) for frame in shown]

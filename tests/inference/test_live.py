@@ -112,7 +112,7 @@ def test_stop_and_mistakes(camera: str) -> None:
     assert threading.active_count() <= before
 
 
-def test_what_is_changed_to_read_a_source_is_told_once(
+def test_what_is_changed_to_read_a_source_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A stream whose clock starts again, and whose pictures have another size from then on."""

@@ -59,8 +59,10 @@ def test_a_checkpoint_carries_what_it_saw(
     for extra, expected in ((["data.frame_colour=bt601"], 1), ([], 0)):
         config = load_config(path, [*overrides, *extra])
         load_trained_model(config, weights, prepare_torch(config))
-        told = capsys.readouterr().err
-        assert told.count("was trained with data.frame_colour=tagged, here it is bt601") == expected
+        stderr = capsys.readouterr().err
+        assert (
+            stderr.count("was trained with data.frame_colour=tagged, here it is bt601") == expected
+        )
 
 
 def test_weights_that_do_not_say_are_taken_as_they_are(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_constant_feature_is_no_number_only_to_a_naive_scaling() -> None:
 
 
 @pytest.mark.parametrize("hidden", [False, True])
-def test_unseen_boxes_are_told_apart(hidden: bool) -> None:
+def test_unseen_boxes_are_classified(hidden: bool) -> None:
     torch.manual_seed(0)
     layers = [nn.Linear(6, 6), nn.ReLU()] if hidden else []
     fitted, penalty = choose_head(

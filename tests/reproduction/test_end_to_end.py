@@ -92,7 +92,7 @@ def write_movie(path: Path) -> None:
 
 
 def make_sources(folder: Path) -> dict[str, list[str]]:
-    """Arm -> what the tool is told: the folder of its movie, and how it is read."""
+    """Arm -> the options of the tool: the folder of its movie, and how it is read."""
     for name in ("original", "pictures/movie", "prepared"):
         (folder / name).mkdir(parents=True)
     movie = folder / "original" / "movie.mp4"

@@ -65,7 +65,7 @@ def test_the_groups_of_classes_are_the_whole_set(synthetic: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_trains_and_tells(
+def test_the_command_trains_and_prints(
     synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = [

@@ -1,4 +1,4 @@
-"""Boxes that miss the labeled persons: every planted fault is told with its cause."""
+"""Boxes that miss the labeled persons: every planted fault is reported with its cause."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_cause_is_named(boxes: dict[float, torch.Tensor], words: str, tmp_pa
     assert words in sentence
 
 
-def test_width_and_height_are_told_from_corners(tmp_path: Path) -> None:
+def test_width_and_height_are_distinguished_from_corners(tmp_path: Path) -> None:
     wide = [torch.tensor([0.3, 0.3, 0.35, 0.4])] * 10  # x, y, width, height
     frames = [
         Keyframe("v", float(s), torch.tensor([[0.3, 0.3, 0.65, 0.7]]), None, torch.ones(1))

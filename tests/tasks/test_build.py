@@ -33,9 +33,9 @@ def test_a_driver_that_is_too_old_is_one_sentence(
 
     monkeypatch.setattr(torch.cuda, "is_available", is_available)
     assert prepare_torch(Config(device="auto")) == CPU
-    told = capsys.readouterr().out
-    assert told.count("\n") == 1
-    assert "driver is too old" in told
+    stdout = capsys.readouterr().out
+    assert stdout.count("\n") == 1
+    assert "driver is too old" in stdout
     with pytest.raises(
         ConfigError, match="device: cuda cannot be used: the NVIDIA driver is too old"
     ):

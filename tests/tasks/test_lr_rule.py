@@ -1,4 +1,4 @@
-"""The learning rate belongs to the batch: whoever changes one of them is told the other."""
+"""The learning rate belongs to the batch: changing one of them warns with the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AVA = Path(__file__).resolve().parents[2] / "configs/ava/slowfast_r50_4x16.yaml"
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "warned"),
     [
         ([], None),
         (["train.batch_size=64"], "batches of 1024: by the linear rule expected train.lr=0.1"),
@@ -24,13 +24,15 @@ AVA = Path(__file__).resolve().parents[2] / "configs/ava/slowfast_r50_4x16.yaml"
         (["train.batch_size=64", "train.lr=1.6"], "expected train.lr=0.1"),
     ],
 )
-def test_one_of_the_pair_changed_is_told_the_other(overrides: list[str], told: str | None) -> None:
+def test_changing_one_of_the_pair_warns_with_the_other(
+    overrides: list[str], warned: str | None
+) -> None:
     sentence = describe_lr_mismatch(load_config(AVA, overrides), load_config(AVA))
-    if told is None:
+    if warned is None:
         assert sentence is None
     else:
         assert sentence is not None
-        assert told in sentence
+        assert warned in sentence
 
 
 @pytest.mark.parametrize("path", sorted(AVA.parent.glob("*.yaml")), ids=lambda path: path.stem)

@@ -155,10 +155,10 @@ def _mistake(folder: Path) -> int:
     return _run_tool(folder, _raise_mistake)
 
 
-def test_the_reason_of_the_first_rank_to_stop_is_told_once(tmp_path: Path) -> None:
-    (code, told), (failed, sentence) = start_ranks(_mistake, tmp_path)
+def test_the_reason_of_the_first_rank_to_stop_is_printed_once(tmp_path: Path) -> None:
+    (code, first_stderr), (failed, sentence) = start_ranks(_mistake, tmp_path)
     assert sentence == "error: clip 7 of the toy is green\n"
-    assert (code, failed, told) == (2, 2, "")
+    assert (code, failed, first_stderr) == (2, 2, "")
 
 
 def _killed(folder: Path) -> int:
@@ -167,10 +167,10 @@ def _killed(folder: Path) -> int:
 
 def test_a_killed_rank_ends_the_other_with_a_sentence(tmp_path: Path) -> None:
     begun = time.monotonic()
-    (code, told), (failed, _) = start_ranks(_killed, tmp_path)
+    (code, first_stderr), (failed, _) = start_ranks(_killed, tmp_path)
     assert (code, failed) == (2, -signal.SIGKILL)
-    assert told.startswith("error: lost rank 1 (killed")
-    assert told.count("\n") == 1
+    assert first_stderr.startswith("error: lost rank 1 (killed")
+    assert first_stderr.count("\n") == 1
     assert time.monotonic() - begun < 60 + 30  # a minute, and the start of two processes
 
 
@@ -206,6 +206,6 @@ def _preempted(folder: Path) -> int:
 def test_a_signal_to_one_rank_stops_all_after_the_same_step(tmp_path: Path) -> None:
     results = start_ranks(_preempted, tmp_path)
     assert [code for code, _ in results] == [0, 0]
-    told = "".join(text for _, text in results)
-    assert told.count("\n") == 1
-    assert "at step 4; the state is saved, go on with --resume" in told
+    outputs = "".join(text for _, text in results)
+    assert outputs.count("\n") == 1
+    assert "at step 4; the state is saved, go on with --resume" in outputs

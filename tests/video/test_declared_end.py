@@ -72,7 +72,7 @@ def test_a_file_cut_off_says_so(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "flv", "wmv"])
-def test_a_file_behind_the_first_is_told(tmp_path: Path, suffix: str) -> None:
+def test_a_file_behind_the_first_is_reported(tmp_path: Path, suffix: str) -> None:
     path = write_kind(tmp_path, suffix)
     joined = tmp_path / f"joined.{suffix}"
     joined.write_bytes(path.read_bytes() * 2)
@@ -137,7 +137,7 @@ def test_a_missing_file_and_a_folder_keep_the_reason_of_ffmpeg(tmp_path: Path) -
             open_container(path)
 
 
-def test_frames_whose_time_repeats_are_told(tmp_path: Path) -> None:
+def test_frames_whose_time_repeats_are_reported(tmp_path: Path) -> None:
     path = write_kind(tmp_path, "mp4", {"movflags": "frag_keyframe+empty_moov"})
     joined = tmp_path / "joined.mp4"
     joined.write_bytes(path.read_bytes() * 2)

@@ -21,10 +21,10 @@ from tests.support.numbered_video import draw_number, write_numbered_video
 
 
 def read_pictures(reader: FrameReader) -> list[Picture]:
-    told: list[Picture] = []
-    reader.subscribe(0.0, told.append)
+    pictures: list[Picture] = []
+    reader.subscribe(0.0, pictures.append)
     reader.advance(100.0)
-    return told
+    return pictures
 
 
 def write_tagged(path: Path, width: int, height: int, tag: int) -> None:

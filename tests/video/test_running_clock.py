@@ -123,8 +123,8 @@ def test_frames_without_times_of_their_own_keep_their_order(tmp_path: Path, suff
         path = copy_as_read(path, tmp_path / "copy.mp4")
     reader = check_numbers(path, 60)
     assert reader.fps == FPS
-    told = [f"holds no times: its frames are counted, {FPS} a second"]
-    assert list(reader.notes) == (told if suffix == "h264" else [])
+    expected_notes = [f"holds no times: its frames are counted, {FPS} a second"]
+    assert list(reader.notes) == (expected_notes if suffix == "h264" else [])
 
 
 def copy_as_read(source: Path, target: Path) -> Path:

@@ -68,10 +68,10 @@ def test_pictures_have_square_pixels(
         )
         # what published weights saw was cut as it is stored
         assert reader.read_at_or_after([Fraction(1, 10)]).shape[1:3] == stored[::-1]
-        told = []
-        reader.subscribe(0.0, told.append)
+        pictures = []
+        reader.subscribe(0.0, pictures.append)
         reader.advance(1.0)
-        for number, picture in enumerate(told):
+        for number, picture in enumerate(pictures):
             planes = picture.planes(BT601)
             assert planes.shape == (height * 3 // 2, width)
             seen = planes_to_rgb(planes, BT601)
@@ -143,11 +143,11 @@ def test_frames_after_a_change_are_fitted_into_the_first_size(tmp_path: Path) ->
     write_changing(path, [(64, 48), (48, 64), (128, 96)])
     with VideoReader(path) as reader:
         assert (reader.width, reader.height) == (64, 48)
-        told = []
-        reader.subscribe(0.0, told.append)
+        pictures = []
+        reader.subscribe(0.0, pictures.append)
         reader.advance(10.0)
-        assert len(told) == 15
-        for number, picture in enumerate(told):
+        assert len(pictures) == 15
+        for number, picture in enumerate(pictures):
             seen = picture.rgb(None)
             assert seen.shape == (48, 64, 3)
             assert picture.rgb(24).shape == (24, 32, 3)

@@ -122,10 +122,10 @@ def test_a_file_looks_like_the_formula(tmp_path: Path, transfer: int) -> None:
     with VideoReader(path) as reader:
         assert reader.matrix == BT709
         picture = reader.read([0.1])[0]
-        told = []
-        reader.subscribe(0.0, told.append)
+        pictures = []
+        reader.subscribe(0.0, pictures.append)
         reader.advance(1.0)
-        drawn = planes_to_rgb(told[0].planes(BT709), BT709)
+        drawn = planes_to_rgb(pictures[0].planes(BT709), BT709)
         for seen in (picture, drawn):
             middles = seen[32, 16::32].astype(float)
             assert np.abs(middles - expected).mean() < 1.5

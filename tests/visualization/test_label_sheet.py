@@ -31,7 +31,7 @@ def has_color(picture: np.ndarray, color: tuple[int, int, int]) -> bool:
     return bool((picture == color).all(axis=-1).any())
 
 
-def test_faulty_boxes_are_told_apart_where_they_stand() -> None:
+def test_faulty_boxes_are_marked_where_they_stand() -> None:
     gray = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     sheet = draw_label_sheet([tile([False, True], gray)])[GAP : GAP + HEIGHT, GAP : GAP + WIDTH]
     left, right = np.hsplit(sheet, 2)

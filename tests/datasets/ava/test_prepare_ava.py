@@ -119,7 +119,7 @@ def test_training_clips_come_from_it_without_an_edit(run: Run, version: str) -> 
     assert val.recall == 1.0
 
 
-def test_a_dry_run_writes_nothing_and_tells_what_there_is(
+def test_a_dry_run_writes_nothing_and_prints_what_there_is(
     run: Run, server: Server, tmp_path: Path
 ) -> None:
     code, out, err = run("--dry-run")
