@@ -2,10 +2,10 @@
 
     python -m studies.plot_tradeoff --output tradeoff.png
 
-Across: GMACs of one clip at 256 x 256, counted on our own networks where a row names a config, else
-as published. Up: published accuracy in gray, and what we measured ourselves in color, from
-studies/literature.csv, which also holds the systems of the comparison tables (those without a
-published cost are in the file but not in the picture).
+Across: GMACs of one clip, a square of the short side that its config tests at, counted on our own
+networks where a row names a config, else as published. Up: published accuracy in gray, and what we
+measured ourselves in color, from studies/literature.csv, which also holds the systems of the
+comparison tables (those without a published cost are in the file but not in the picture).
 """
 
 from __future__ import annotations
@@ -107,11 +107,13 @@ def load_literature(path: Path) -> pd.DataFrame:
 
 
 def compute_gmacs(config_path: str) -> float:
-    """Counts backbone GMACs of a config's network for one clip at 256 x 256."""
+    """Counts backbone GMACs of a config's network for one square clip of its test's short side."""
     config = load_config(config_path)
     with torch.device("meta"):
         model = build_model(config)
-    return compute_cost(model, config.model.num_slow_frames, config.model.alpha).backbone_gmacs
+    side = config.data.test_short_side
+    cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, side)
+    return cost.backbone_gmacs
 
 
 def draw(table: pd.DataFrame, output: Path) -> None:
@@ -127,7 +129,7 @@ def draw(table: pd.DataFrame, output: Path) -> None:
     for panel, (benchmark, (title, label)) in zip(panels, TITLES.items(), strict=True):
         rows = table[(table.benchmark == benchmark) & table.gmacs.notna()]
         _draw_panel(panel, rows)
-        panel.set(title=title, xlabel="GMACs of one clip, 256 x 256", ylabel=label)
+        panel.set(title=title, xlabel="GMACs of one square clip", ylabel=label)
     panels[0].legend(loc="lower right", frameon=False)
     figure.canvas.draw()
     for panel, benchmark in zip(panels, TITLES, strict=True):

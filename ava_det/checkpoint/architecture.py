@@ -35,7 +35,7 @@ _BACKBONES: dict[str, str] = {
     "two_stream_cnn": r"backbone\.conv5\.weight",
     "vit": r"backbone\.patch_embed\.weight",
     "mvit_v2_s": r"backbone\.conv_proj\.",
-    "swin3d_s": r"backbone\.features\.4\.17\.",
+    "swin3d_b": r"backbone\.features\.4\.17\.",  # swin3d_s has the same names
     "swin3d_t": r"backbone\.features\.",
 }
 
@@ -78,6 +78,8 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     for family, mark in _BACKBONES.items():
         if any(re.match(mark, name) for name in tensors):
             sizes = _describe_vit(tensors) if family == "vit" else {}
+            if family == "swin3d_b" and len(tensors["backbone.norm.weight"]) != 1024:
+                family = "swin3d_s"
             return {"model.backbone": family} | sizes | _describe_head(tensors)
     if first is None or first.ndim != 5:
         return {}

@@ -45,6 +45,7 @@ def _drive(file_id: str) -> str:
 
 # Repeated by MMAction2 as the folder and the beginning of the file.
 _R2PLUS1D = "r2plus1d_r34_8xb8-32x2x1-180e_kinetics400-rgb"
+_I3D = "i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e_kinetics400-rgb"
 
 COMPARED_SYSTEMS: dict[str, PublishedWeights] = {
     "piergiaj/rgb_imagenet": PublishedWeights(f"{_PIERGIAJ}/rgb_imagenet.pt", _APACHE),
@@ -82,5 +83,8 @@ COMPARED_SYSTEMS: dict[str, PublishedWeights] = {
     "torchvision/r2plus1d_18": PublishedWeights(f"{_TORCHVISION}/r2plus1d_18-91a641e6.pth", _BSD),
     "mmaction2/r2plus1d_34_32x2": PublishedWeights(
         f"{_MMACTION2}/r2plus1d/{_R2PLUS1D}/{_R2PLUS1D}_20220812-4270588c.pth", _APACHE
+    ),
+    "mmaction2/i3d_r50_32x2": PublishedWeights(
+        f"{_MMACTION2}/i3d/{_I3D}/{_I3D}_20220812-e213c223.pth", _APACHE
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ava_det.checkpoint import load_weights
 from ava_det.config import load_config
 from ava_det.models.build import build_model
 from tests.support.foreign_names import CAFFE2_BN
+from tests.support.foreign_names import to_mmaction2 as to_mmaction2_resnet
 
 BRANCHES = {"b0": "0", "b1a": "1.0", "b1b": "1.1", "b2a": "2.0", "b2b": "2.1", "b3b": "3.1"}
 NUMBERS = {"conv_1a": 0, "conv_2b": 2, "conv_2c": 3, "mixed_3b": 5, "mixed_3c": 6, "mixed_4b": 8}
@@ -78,6 +80,12 @@ SCHEMES: list[tuple[str, tuple[str, ...], Callable[[str], str], str]] = [
         "mmaction2_r2plus1d",
     ),
     ("r2plus1d", ("r2plus1d.depth=10",), to_vmz, "vmz"),
+    (
+        "nl_i3d",
+        ("depth=14", "nl_i3d.non_local_res3=[]"),
+        partial(to_mmaction2_resnet, two_pathways=False),
+        "mmaction2",
+    ),
 ]
 
 

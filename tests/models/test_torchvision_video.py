@@ -10,6 +10,7 @@ from torch import nn
 from torchvision.models.video import swin3d_t
 
 from ava_det.checkpoint import load_weights
+from ava_det.checkpoint.architecture import describe_network
 from ava_det.config import Config, load_config
 from ava_det.models.build import build_model
 from ava_det.models.cost import compute_cost
@@ -102,3 +103,10 @@ def test_a_map_has_one_cell_for_32_pixels(family: str) -> None:
             (features,) = model.backbone(torch.zeros(1, 3, frames, height, wide))
         cells = [-(-frames // 2), -(-height // 32), -(-wide // 32)]
         assert list(features.shape) == [1, 8 * width, *cells]
+
+
+@pytest.mark.parametrize("family", ["swin3d_s", "swin3d_b"])
+def test_weights_of_one_depth_are_told_apart_by_their_width(family: str) -> None:
+    with torch.device("meta"):
+        model = build_model(make_config(family))
+    assert describe_network(model.state_dict())["model.backbone"] == family
