@@ -49,7 +49,7 @@ class Time:
 def measure_in_turns(
     ways: Mapping[str, Callable[[], object]], repeat: int, device: torch.device
 ) -> dict[str, Time]:
-    """Measures each way; the ways take turns, so that a busy minute meets all of them."""
+    """Measures each way; the ways take turns, so that a busy minute slows all of them."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for way in ways.values():  # kernels are chosen and memory is found in the first call
         way()

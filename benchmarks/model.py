@@ -50,7 +50,7 @@ Forms = dict[str, tuple[str, Callable[..., Tensor]]]
 def add_model(commands: argparse._SubParsersAction) -> None:
     """Adds the parser of `python -m benchmarks model`."""
     parser = commands.add_parser(
-        "model", help="a network's forward pass in every form, and the floor beneath it"
+        "model", help="a network's forward pass in every form, and the lower bound of its time"
     )
     add_network_options(parser, batch=1, boxes=4, size=256)
     parser.add_argument(

@@ -103,7 +103,7 @@ def _check_window(check: KeyChecks, window: list[int]) -> None:
 class EcoConfig:
     """Describes what is ECO's own."""
 
-    full: bool = False  # ECO Full: BN-Inception goes on beside the 3D network
+    full: bool = False  # ECO Full: the rest of BN-Inception beside the 3D network
 
 
 @dataclass

@@ -73,7 +73,7 @@ class RankWatch:
         )
         try:
             return bool(self._store.compare_set("stopped", "", reason).decode() == reason)
-        # the store went with the main process, which spoke if it ended well
+        # the store ended with the main process, which printed a sentence if it could
         except (RuntimeError, OSError):
             return exit_code != 0
 

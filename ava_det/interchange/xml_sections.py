@@ -1,4 +1,4 @@
-"""XML read section by section: each child of the root as a small tree that knows its line.
+"""Reads XML section by section: each child of the root as a small tree with its line number.
 
 A two-hour task lists every person on every frame, so the file is never held whole. A document type
 declaration is refused: without one there are no entities to expand, neither in exponential numbers

@@ -1,6 +1,6 @@
 """Counts multiply-accumulates and parameters of a network, stage by stage, without running it.
 
-The network must stand on the meta device, which knows shapes and holds no numbers:
+The network must be on the meta device, which keeps shapes and no values:
 
     with torch.device("meta"):
         model = build_model(config)

@@ -7,7 +7,7 @@
      stack: 1x1, 3x3 of inception 3c      96, N, /8
       |                           |
      volume: res3a, res3b       rest (full only):             3D ResNet-18 on the left,
-      |      128, N, /8         inception 3c, 4a..4e, 5a, 5b  BN-Inception goes on at the right,
+      |      128, N, /8         inception 3c, 4a..4e, 5a, 5b  BN-Inception's rest on the right,
       |      res4a, res4b       1024, N, /32                  each frame alone
       |      256, N/2, /16        |
       |      res5a, res5b         |

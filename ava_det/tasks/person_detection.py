@@ -166,7 +166,7 @@ class PersonLoss:
 
     @property
     def initial_loss(self) -> float | None:
-        """Returns None: no one number is the loss of a detector that knows nothing."""
+        """Returns None: the loss of an untrained detector is no one number."""
         return None
 
     def count(self, batch: ClipBatch) -> int:

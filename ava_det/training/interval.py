@@ -18,7 +18,7 @@ from ava_det.training.state import Position, TrainingError
 SATURATED_LOGIT = 30.0  # a mean |logit| from which a sigmoid learns nothing: sigmoid(-30) is 1e-13
 # such logits are fine where they are right (absent actions); then the loss is far smaller
 WRONG_LOSS = 0.2
-SATURATED_LOSS = 5  # times the loss of a network that knows nothing
+SATURATED_LOSS = 5  # times the loss of an untrained network
 FIRST_LOGGED_STEPS = (1, 50)  # steps with a line of their own: training works, or is stopped early
 
 
@@ -44,7 +44,7 @@ class Interval:
     Args:
         device: On which the model is trained.
         position: Before the first step.
-        initial_loss: The loss of a network that knows nothing; None for a task that is not watched
+        initial_loss: The loss of an untrained network; None for a task that is not watched
             for saturation.
     """
 

@@ -37,7 +37,7 @@ class TaskLoss(Protocol):
 
     @property
     def initial_loss(self) -> float | None:
-        """Returns the loss of a network that knows nothing; None where there is no such number."""
+        """Returns the loss of an untrained network; None where there is no such number."""
 
     def count(self, batch: ClipBatch) -> int:
         """Returns the number of examples in a batch, known without waiting for a device."""

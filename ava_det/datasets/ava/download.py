@@ -78,7 +78,7 @@ def probe(url: str) -> Remote:
     """Asks a server for the length of a file without fetching it.
 
     Raises:
-        DownloadError: The file cannot be fetched, or the server does not tell its length.
+        DownloadError: The file cannot be fetched, or the server does not state its length.
         NoNetworkError: The server cannot be reached.
     """
 

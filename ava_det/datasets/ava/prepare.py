@@ -245,7 +245,7 @@ def _movies_of_parts(
 ) -> list[Item]:
     """Lists the movies of a dry run.
 
-    They are all movies of the list where the annotations that tell val from train are not there.
+    They are all movies of the list where the annotations that separate val from train are missing.
     """
     movies = table.movies[kind]
     text = None

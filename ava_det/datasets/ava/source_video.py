@@ -23,7 +23,7 @@ class SourceVideo:
     """Reads the frames of a video with their exact seconds since the first one.
 
     Seconds are counted as by `ava_det.video.file.VideoReader`. Damaged frames are an error: in a
-    copy, nobody could tell them from good ones.
+    copy, nothing would distinguish them from good ones.
 
     Args:
         path: The video file.

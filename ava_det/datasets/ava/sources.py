@@ -94,7 +94,7 @@ class Table:
         sources: The files other than movies.
         movies: The folders of movies, by `trainval` or `test`.
         num_videos: The number of videos that each split must have.
-        val_rows: The annotations whose video ids tell val from train; below the output folder.
+        val_rows: The annotations whose video ids are those of val; below the output folder.
     """
 
     sources: tuple[Source, ...]

@@ -159,7 +159,7 @@ def _compute_extents(role: Role, seconds: int) -> np.ndarray:
 
 
 def _compute_crowding(boxes: np.ndarray, others: list[np.ndarray]) -> float:
-    """Computes the share of seconds at which a box of `mine` [K, 4] meets another's [K, 4]."""
+    """Computes the share of seconds at which a box [K, 4] overlaps one of the others."""
     meets = np.zeros(len(boxes), bool)
     for theirs in others:
         meets |= ((boxes[:, :2] < theirs[:, 2:]) & (theirs[:, :2] < boxes[:, 2:])).all(axis=1)

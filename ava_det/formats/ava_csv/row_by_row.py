@@ -1,4 +1,4 @@
-"""Reads an AVA CSV row by row: slow, but it knows lines.
+"""Reads an AVA CSV row by row: slow, but with line numbers.
 
 It repairs what is harmless, refuses the rest and says where.
 """
