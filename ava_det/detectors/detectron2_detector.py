@@ -21,6 +21,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 import yaml
+from torch import Tensor
 
 from ava_det.checkpoint import WeightsError, find_container, load_checkpoint, require_finite
 from ava_det.detectors.faster_rcnn.detector import autocast
@@ -121,7 +122,7 @@ class Detectron2Detector:
                 results.append((boxes.cpu().numpy(), scores.cpu().numpy()))
         return results
 
-    def _prepare(self, frame: np.ndarray) -> dict[str, Any]:
+    def _prepare(self, frame: np.ndarray) -> dict[str, Tensor | int]:
         """Makes the input of the library's models: an image in their size and channel order.
 
         The height and width are those in which boxes are returned.

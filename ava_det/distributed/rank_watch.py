@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from datetime import timedelta
-from typing import Any
+from typing import TypedDict
 
 import torch.distributed as dist
 
@@ -26,6 +26,15 @@ PATIENCE = 40.0
 
 class LostRankError(ConnectionError):
     """Reports, in one sentence, which other process of the run is gone."""
+
+
+class Reason(TypedDict):
+    """Says in the store which process stopped, on which machine, and why."""
+
+    rank: int
+    node: str
+    sentence: str
+    exit_code: int
 
 
 class RankWatch:
@@ -69,7 +78,7 @@ class RankWatch:
         """
         self._closed.set()
         reason = json.dumps(
-            {"rank": self._rank, "node": self._node, "sentence": sentence, "exit_code": exit_code}
+            Reason(rank=self._rank, node=self._node, sentence=sentence, exit_code=exit_code)
         )
         try:
             return bool(self._store.compare_set("stopped", "", reason).decode() == reason)
@@ -122,7 +131,7 @@ class RankWatch:
             elif time.monotonic() - beat_at > PATIENCE:
                 self._end(_describe_lost([str(neighbor)]))
 
-    def _end_as_another(self, reason: dict[str, Any]) -> None:
+    def _end_as_another(self, reason: Reason) -> None:
         """Ends this process as another one ended; one process a machine repeats the reason."""
         if self._closed.is_set():
             return

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from ava_det.interchange.clock import FrameClock
-from ava_det.interchange.cvat_task import NOTHING_CHOSEN, CvatBox, CvatTask
+from ava_det.interchange.cvat_task import NOTHING_CHOSEN, CvatBox, CvatTask, LeftOut
 from ava_det.interchange.drafts import follow_persons
 from ava_det.interchange.labeled import LabeledBox
 
@@ -69,9 +69,7 @@ def boxes_from_task(
     return follow_persons(labeled) if task.is_of_images else labeled
 
 
-def choose_tracks(
-    task: CvatTask, persons: Collection[str], ignored: Collection[str]
-) -> Counter[tuple[str, str]]:
+def choose_tracks(task: CvatTask, persons: Collection[str], ignored: Collection[str]) -> LeftOut:
     """Leaves the tracks that are no persons out of a task.
 
     Args:
@@ -95,7 +93,7 @@ def choose_tracks(
     return left_out
 
 
-def describe_left_out(left_out: Counter[tuple[str, str]]) -> str:
+def describe_left_out(left_out: LeftOut) -> str:
     """Describes in one sentence which tracks are no persons; empty where all are persons."""
     parts = []
     for (kind, label), count in sorted(left_out.items()):

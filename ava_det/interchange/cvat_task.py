@@ -9,6 +9,7 @@ from typing import NamedTuple
 # what a select or text attribute says where nobody has chosen
 NOTHING_CHOSEN = ("", "__undefined__")
 Attributes = dict[tuple[str, str], tuple[str, tuple[str, ...]]]
+LeftOut = Counter[tuple[str, str]]
 
 
 class CvatBox(NamedTuple):
@@ -57,7 +58,7 @@ class CvatTask:
     labels: list[str]
     first_frame: int = 0  # the number the export gives to the video's frame 0
     tracks: list[CvatTrack] = field(default_factory=list)
-    left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
+    left_out: LeftOut = field(default_factory=Counter)
 
     @property
     def last_frame(self) -> int:

@@ -23,6 +23,7 @@ from ava_det.interchange.cvat_actions import (
     describe_left_out,
     find_doubtful_labels,
 )
+from ava_det.interchange.cvat_task import LeftOut
 from ava_det.interchange.cvat_writer import write_cvat, write_labels
 from ava_det.interchange.drafts import (
     boxes_from_annotations,
@@ -58,7 +59,7 @@ def read_cvat(args: argparse.Namespace) -> tuple[list[LabeledBox], list[str]]:
     clocks = VideoClocks(args.videos, args.fps, args.start_second)
     sources = []
     declared = []
-    left_out: Counter[tuple[str, str]] = Counter()
+    left_out: LeftOut = Counter()
     doubtful: dict[str, None] = {}
     for path in tqdm(args.sources, desc="read exports", unit="file"):
         for task in load_cvat(path):

@@ -13,7 +13,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +48,7 @@ class FeatureCache:
             sizes, frame grid.
     """
 
-    def __init__(self, folder: str | Path, facts: Mapping[str, Any]):
+    def __init__(self, folder: str | Path, facts: Mapping[str, object]):
         self.folder = Path(folder)
         self._facts = {"format": FORMAT, **facts}
 
@@ -95,7 +94,7 @@ class FeatureCache:
         ).hexdigest()
         return self.folder / f"{video.stem}-{key[:16]}.npy"
 
-    def _describe(self, video: Path, keyframes: Sequence[Keyframe]) -> dict[str, Any]:
+    def _describe(self, video: Path, keyframes: Sequence[Keyframe]) -> dict[str, object]:
         files = sorted(video.iterdir()) if video.is_dir() else [video]
         states = [(file.name, *_size_and_change(file)) for file in files]
         identity = (

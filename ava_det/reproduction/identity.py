@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from ava_det.config import Config, config_to_dict
 from ava_det.files import hash_file
 from ava_det.files.shared_jobs import begin_job
 
 
-def list_settings(config: Config) -> dict[str, Any]:
+class Identity(TypedDict):
+    """Holds what must stay the same for results of an earlier run to count."""
+
+    weights: str
+    boxes: str
+    videos: str
+    model: dict[str, object]
+    settings: dict[str, object]
+
+
+def list_settings(config: Config) -> dict[str, object]:
     """Lists the settings that decide the number."""
     data = config.data
     keys = (
@@ -32,7 +42,7 @@ def list_settings(config: Config) -> dict[str, Any]:
     return {**values, "model.roi_aligned": config.model.roi_aligned, "precision": config.precision}
 
 
-def describe_identity(config: Config, weights: Path) -> dict[str, Any]:
+def describe_identity(config: Config, weights: Path) -> Identity:
     """Describes what must stay the same for results of an earlier run to count.
 
     These are the weights, the network, the frames and the boxes.
@@ -49,7 +59,7 @@ def describe_identity(config: Config, weights: Path) -> dict[str, Any]:
     }
 
 
-def prepare_folder(folder: Path, identity: dict[str, Any]) -> None:
+def prepare_folder(folder: Path, identity: Identity) -> None:
     """Begins the folder's job, or goes on with it where it is the same.
 
     Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ava_det.evaluation.metrics import ProtocolResult, Refusal
 from ava_det.files import write_json, write_text
@@ -42,7 +41,7 @@ class Reproduction:
     verdict: str
     difference: float | None
     results: Mapping[str, ProtocolResult]
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     videos: Sequence[VideoFacts]
     missing: Sequence[str]
     num_keyframes: int
@@ -50,7 +49,7 @@ class Reproduction:
     causes: Sequence[str]
     lost: Sequence[str]
     reference_source: str | None
-    environment: Mapping[str, Any]
+    environment: Mapping[str, object]
     classes: Sequence[tuple[str, float, float]] = field(default_factory=list)
 
 
@@ -92,7 +91,7 @@ def describe(reproduction: Reproduction) -> str:
         )
         rates[key] = rates.get(key, 0) + 1
     parts += ["## Movies", "\n".join(f"- {count} of {key}" for key, count in sorted(rates.items()))]
-    facts = {"weights_sha256": r.weights_sha256, **r.settings, **r.environment}
+    facts: dict[str, object] = {"weights_sha256": r.weights_sha256, **r.settings, **r.environment}
     parts += ["## Settings", "\n".join(f"- {key}: `{value}`" for key, value in facts.items())]
     return "\n\n".join(parts) + "\n"
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ava_det.reproduction.published import NUM_PICTURES
 from ava_det.video.folder import open_video
@@ -53,10 +52,6 @@ class VideoFacts:
     def duration(self) -> float:
         """Returns the length in seconds."""
         return self.end - self.start
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the facts by name, ready for JSON."""
-        return asdict(self)
 
 
 def inspect_video(video_id: str, path: Path, start_second: float) -> VideoFacts:

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -150,10 +150,13 @@ class RunFolder:
         write_json(self.path / "metrics.json", metrics.to_json())
 
 
-def list_sources(config: Config) -> dict[str, Any]:
+def list_sources(config: Config) -> dict[str, str | list[str] | None]:
     """Returns config key -> the files it names, one or a list or none; zoo names too."""
     data = config.data
-    sources: dict[str, Any] = {"weights": config.weights, "data.label_map": data.label_map}
+    sources: dict[str, str | list[str] | None] = {
+        "weights": config.weights,
+        "data.label_map": data.label_map,
+    }
     for name in ("train", "val", "test"):
         split = getattr(data, name)
         sources[f"data.{name}.annotations"] = split.annotation_files
@@ -177,7 +180,20 @@ def describe_metrics(metrics: ActionMetrics, folder: str | Path) -> str:
     return f"frame mAP {result.mean_ap:.4f} ({how}); {persons}{written}"
 
 
-def describe_environment() -> dict[str, Any]:
+class Environment(TypedDict):
+    """Holds what a run needs beside its config to be repeated."""
+
+    command: list[str]
+    python: str
+    platform: str
+    git_revision: str | None
+    packages: dict[str, str | None]
+    cuda: str | None
+    device: str
+    num_threads: int
+
+
+def describe_environment() -> Environment:
     """Returns versions, hardware and the code's git revision, for repeating a run."""
     packages = (
         "ava_det",

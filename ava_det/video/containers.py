@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import av
 from av.stream import Disposition
@@ -32,7 +31,7 @@ CONTAINERS = {
     "wtv",
 }
 # Before 19 PyAV refuses a file whose titles are not UTF-8, unless this option replaces them.
-TOLERANT: dict[str, Any] = (
+TOLERANT: dict[str, str] = (
     {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 )
 PICTURE_CODECS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}
