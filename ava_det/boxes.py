@@ -21,12 +21,14 @@ def compute_iou(first: Tensor, second: Tensor) -> Tensor:
 
     It is 0 where both areas are 0.
     """
-    return box_iou(first, second).nan_to_num(nan=0.0)
+    iou: Tensor = box_iou(first, second).nan_to_num(nan=0.0)
+    return iou
 
 
 def clip_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
     """Moves corners that are outside [0, width] x [0, height] to its edge."""
-    return clip_boxes_to_image(boxes, (height, width))
+    clipped: Tensor = clip_boxes_to_image(boxes, (height, width))
+    return clipped
 
 
 def scale_boxes(boxes: Tensor, width: float, height: float) -> Tensor:

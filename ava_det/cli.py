@@ -12,13 +12,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeAlias, cast
 
 from ava_det.choices import DETECTORS, EXPORT_FORMATS
 from ava_det.interrupts import noticed_interrupts, report_interrupt
 
 Main = Callable[..., int]
-
+Commands: TypeAlias = "argparse._SubParsersAction[ToolParser]"
 
 OVERRIDE = re.compile(r"[a-z_]\w*(\.\w+)*=.*", re.DOTALL)
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")

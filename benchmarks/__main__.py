@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_train(commands)
     add_all(commands)
     args = parser.parse_args(argv)
-    return args.run(args)
+    status: int = args.run(args)
+    return status
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import av
 import cv2
 import numpy as np
 
+from ava_det.cli import Commands
 from ava_det.data.clip_reader import ClipReader
 from ava_det.files import write_json
 from ava_det.video.file import VideoReader
@@ -32,7 +33,7 @@ CLIP = ClipReader(32, 2, 30.0, None, np.arange(32))
 MARGIN = 2  # seconds at both ends without a keyframe, so that every window is whole
 
 
-def add_decode(commands: argparse._SubParsersAction) -> None:
+def add_decode(commands: Commands) -> None:
     """Adds the parser of `python -m benchmarks decode`."""
     parser = commands.add_parser(
         "decode", help="the video reader, against JPEG folders and the bare decoder"

@@ -61,7 +61,8 @@ def _texture(random: np.random.Generator, height: int, width: int) -> np.ndarray
             np.float32
         )
         picture += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return 128 + picture * (CONTRAST / picture.std())
+    centered: np.ndarray = 128 + picture * (CONTRAST / picture.std())
+    return centered
 
 
 def write_jpegs(video: Path, folder: Path) -> Path:

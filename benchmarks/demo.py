@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from ava_det.checkpoint import save_checkpoint
-from ava_det.cli import interval
+from ava_det.cli import Commands, interval
 from ava_det.config import ConfigError, config_to_dict, find_shipped, load_config
 from ava_det.demo.video import DisplayOptions, Outputs, SamplingOptions, paint, process_video
 from ava_det.detectors import PersonDetector
@@ -44,7 +44,7 @@ Result = TypeVar("Result")
 LOOKING = ("scene", "detector", "network")  # the stages that are the detector's and the model's own
 
 
-def add_demo(commands: argparse._SubParsersAction) -> None:
+def add_demo(commands: Commands) -> None:
     """Adds the parser of `python -m benchmarks demo`."""
     parser = commands.add_parser(
         "demo", help="the demo: frames a second, times real time, the share of each stage"

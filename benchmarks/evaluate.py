@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ava_det.cli import Commands
 from ava_det.files import write_json
 from ava_det.formats.ava_csv import write_rows
 
@@ -23,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OFFICIAL_SECONDS_PER_MILLION = 137 / 6.08
 
 
-def add_evaluate(commands: argparse._SubParsersAction) -> None:
+def add_evaluate(commands: Commands) -> None:
     """Adds the parser of `python -m benchmarks evaluate`."""
     parser = commands.add_parser(
         "evaluate", help="the evaluator: CSV to mAP, against reading the CSV with pandas"

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ava_det.cli import Commands
 from ava_det.config import config_to_dict
 from ava_det.export import export_model, load_exported
 from ava_det.models.build import to_device
@@ -47,7 +48,7 @@ OUR_FORMS = ("inference form fp32", "inference form bf16")
 Forms = dict[str, tuple[str, Callable[..., Tensor]]]
 
 
-def add_model(commands: argparse._SubParsersAction) -> None:
+def add_model(commands: Commands) -> None:
     """Adds the parser of `python -m benchmarks model`."""
     parser = commands.add_parser(
         "model", help="a network's forward pass in every form, and the lower bound of its time"
@@ -108,7 +109,7 @@ def load_function(name: str) -> Callable[..., Tensor]:
     """
     module, _, attribute = name.partition(":")
     try:
-        function = getattr(importlib.import_module(module), attribute)
+        function: Callable[..., Tensor] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
             f"--against: expected module:function of an installed module, received {name!r} "

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from ava_det.cli import Commands
 from ava_det.files import write_json
 from benchmarks.machine import describe_machine
 
@@ -36,7 +37,7 @@ PARTS = {
 RUNTIMES = {"onnx": ("onnxruntime", "onnxscript"), "openvino": ("openvino", "onnxscript")}
 
 
-def add_all(commands: argparse._SubParsersAction) -> None:
+def add_all(commands: Commands) -> None:
     """Adds the parser of `python -m benchmarks all`."""
     parser = commands.add_parser("all", help="all of these, into one report")
     config = "configs/ava/slowfast_r50_8x8.yaml"

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ava_det.cli import Commands
 from ava_det.models.build import to_device
 from ava_det.tasks.recipe import build_optimizer
 from benchmarks.machine import measure_in_turns, measure_kept_memory
@@ -37,7 +38,7 @@ from benchmarks.network import (
 BACKWARD_AND_FORWARD = 3
 
 
-def add_train(commands: argparse._SubParsersAction) -> None:
+def add_train(commands: Commands) -> None:
     """Adds the parser of `python -m benchmarks train`."""
     parser = commands.add_parser("train", help="one training step, against the plain eager one")
     add_network_options(parser, batch=2, boxes=2, size=224)

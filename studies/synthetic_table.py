@@ -215,7 +215,8 @@ def compute_gmacs(name: str, overrides: Sequence[str] = ()) -> float:
     ]
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(clips[0], clips[1], torch.tensor([[0.0, 0.0, 0.0, 47.0, 71.0]]))
-    return counter.get_total_flops() / 2e9
+    flops: float = counter.get_total_flops() / 2e9
+    return flops
 
 
 def compute_group_ap(metrics: dict[str, Any], group: str) -> float:

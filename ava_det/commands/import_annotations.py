@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ava_det.cli import ToolParser, fraction, interval, positive, reports_mistakes, second
+from ava_det.cli import Commands, ToolParser, fraction, interval, positive, reports_mistakes, second
 
 
 def make_parser() -> ToolParser:
@@ -32,7 +32,7 @@ def make_parser() -> ToolParser:
     return parser
 
 
-def add_cvat(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_cvat(commands: Commands) -> argparse.ArgumentParser:
     """Adds the parser of `ava-det import cvat`."""
     cvat = commands.add_parser(
         "cvat",
@@ -75,7 +75,7 @@ def add_cvat(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     return cvat
 
 
-def add_csv(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_csv(commands: Commands) -> argparse.ArgumentParser:
     """Adds the parser of `ava-det import csv`."""
     table = commands.add_parser(
         "csv",
@@ -95,7 +95,7 @@ def add_csv(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     return table
 
 
-def add_to_cvat(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+def add_to_cvat(commands: Commands) -> argparse.ArgumentParser:
     """Adds the parser of `ava-det import to-cvat`."""
     draft = commands.add_parser(
         "to-cvat", help="drafts for CVAT", description="Writes AVA's format as drafts for CVAT."

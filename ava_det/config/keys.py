@@ -55,9 +55,8 @@ def describe_keys(schema: Any = Config, prefix: str = "") -> list[KeyInfo]:
 def format_default(item: Field[Any]) -> str:
     """Formats a field's default in one line of YAML."""
     value = item.default if item.default_factory is MISSING else item.default_factory()
-    return (
-        yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
-    )
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000)
+    return text.removesuffix("\n...\n").strip()
 
 
 def read_comments(schema: type) -> dict[str, str]:

@@ -125,7 +125,8 @@ def config_to_dict(config: Config) -> dict[str, Any]:
 
 def config_to_yaml(config: Config) -> str:
     """Formats a config as YAML that `load_config` reads back to the same config."""
-    return yaml.safe_dump(config_to_dict(config), sort_keys=False)
+    text: str = yaml.safe_dump(config_to_dict(config), sort_keys=False)
+    return text
 
 
 def find_shipped(path: str | Path) -> Path:

@@ -155,7 +155,10 @@ def compute_pictures(
     if frame_clock <= EXTRACTED_FPS:
         lag = np.maximum.accumulate(pictures - numbers)
         pictures = lag + numbers
-    return numbers[np.searchsorted(pictures, np.arange(count)).clip(max=len(numbers) - 1)]
+    shown: np.ndarray = numbers[
+        np.searchsorted(pictures, np.arange(count)).clip(max=len(numbers) - 1)
+    ]
+    return shown
 
 
 def compute_audio_lead(grid: str, suffix: str, audio_rate: int) -> Fraction:

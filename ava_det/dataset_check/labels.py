@@ -114,7 +114,7 @@ def _find_shift(action_ids: np.ndarray, label_map: Mapping[int, str]) -> int:
 
 def _explicit_zeros(rows: AvaRows) -> np.ndarray:
     """Finds rows, bool [R], whose action is written as 0: the reader reads empty ones as 0 too."""
-    zero = rows.action_ids == 0
+    zero: np.ndarray = rows.action_ids == 0
     if not zero.any() or not {EMPTY_ACTION, EMPTY_BOX, TWO_COLUMNS} & rows.forms.keys():
         return zero
     zero_lines = {path: _lines_that_say_zero(path) for path in rows.paths or [rows.path]}

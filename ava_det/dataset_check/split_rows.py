@@ -85,7 +85,8 @@ class SplitRows:
     @cached_property
     def has_box(self) -> np.ndarray:
         """Returns which rows have any coordinate, bool [R]."""
-        return ~np.isnan(self.rows.boxes).all(axis=1)
+        given: np.ndarray = ~np.isnan(self.rows.boxes).all(axis=1)
+        return given
 
     @cached_property
     def table(self) -> pl.DataFrame:

@@ -31,7 +31,8 @@ def compute_gain(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
     """
     # Every fourth pixel is plenty for a median; the 1 keeps black pixels from dividing by zero.
     ratio = (frame[::2, ::2] + 1) / (background[::2, ::2] + 1)
-    return np.median(ratio.reshape(-1, 3), axis=0).astype(np.float32)
+    gain: np.ndarray = np.median(ratio.reshape(-1, 3), axis=0).astype(np.float32)
+    return gain
 
 
 def compute_background(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -158,7 +158,8 @@ def compute_foreground(
 
 def _largest(image: np.ndarray) -> np.ndarray:
     """Computes the largest of three channels, several times faster than max(axis=2)."""
-    return np.maximum(np.maximum(image[:, :, 0], image[:, :, 1]), image[:, :, 2])
+    largest: np.ndarray = np.maximum(np.maximum(image[:, :, 0], image[:, :, 1]), image[:, :, 2])
+    return largest
 
 
 def _open(mask: np.ndarray) -> np.ndarray:
@@ -167,7 +168,8 @@ def _open(mask: np.ndarray) -> np.ndarray:
     OpenCV's own opening by an even kernel would shift the rest by one pixel.
     """
     kernel = np.ones((2, 2), np.uint8)
-    return cv2.dilate(cv2.erode(mask, kernel, anchor=(0, 0)), kernel, anchor=(1, 1))
+    opened: np.ndarray = cv2.dilate(cv2.erode(mask, kernel, anchor=(0, 0)), kernel, anchor=(1, 1))
+    return opened
 
 
 def _keep_seeded(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
@@ -176,7 +178,8 @@ def _keep_seeded(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     kept = np.zeros(count, np.uint8)
     kept[labels[seeds]] = 1
     kept[0] = 0
-    return kept[labels]
+    seeded: np.ndarray = kept[labels]
+    return seeded
 
 
 def _shrink(frame: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ class LostRankError(ConnectionError):
 
 
 class Reason(TypedDict):
-    """Says in the store which process stopped, on which machine, and why."""
+    """Holds which process stopped first, on which machine, and why."""
 
     rank: int
     node: str

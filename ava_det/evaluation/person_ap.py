@@ -27,8 +27,8 @@ def compute_person_ap(keyframes: Sequence[Keyframe], person_boxes: PersonBoxes) 
         person_boxes: (video id, timestamp key) -> normalized boxes [N, 4] and scores [N]; an absent
             keyframe has none.
     """
-    labeled: list[dict] = []
-    detected: list[dict] = []
+    labeled: list[dict[str, object]] = []
+    detected: list[dict[str, object]] = []
     for image_id, keyframe in enumerate(keyframes, 1):
         for box in _as_coco(keyframe.boxes):
             entry = {"bbox": box, "area": box[2] * box[3], "iscrowd": 0}
@@ -48,7 +48,9 @@ def compute_person_ap(keyframes: Sequence[Keyframe], person_boxes: PersonBoxes) 
     return PersonAp(precision.mean(), precision[0].mean(), precision[5].mean())
 
 
-def _compute_precision(num_images: int, labeled: list[dict], detected: list[dict]) -> np.ndarray:
+def _compute_precision(
+    num_images: int, labeled: list[dict[str, object]], detected: list[dict[str, object]]
+) -> np.ndarray:
     """Computes precision, float64 [10 IoU thresholds, 101 recalls], with COCO's own library."""
     with contextlib.redirect_stdout(io.StringIO()):  # the library reports its progress
         truth = COCO()
@@ -76,7 +78,10 @@ def _compute_precision(num_images: int, labeled: list[dict], detected: list[dict
     return np.asarray(evaluation.eval["precision"])[:, :, 0, 0, 0]
 
 
-def _as_coco(boxes: Tensor | list) -> list[list[float]]:
+def _as_coco(boxes: Tensor | Sequence[Sequence[float]]) -> list[list[float]]:
     """Converts xyxy [N, 4] to COCO's x, y, width, height."""
     corners = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    return np.concatenate((corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1).tolist()
+    converted: list[list[float]] = np.concatenate(
+        (corners[:, :2], corners[:, 2:] - corners[:, :2]), axis=1
+    ).tolist()
+    return converted

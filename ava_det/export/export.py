@@ -91,7 +91,8 @@ class _Traced(nn.Module):
     ) -> Tensor:
         """Casts the clips to the backbone's precision and runs the network."""
         slow, fast = (None if clip is None else clip.to(self.dtype) for clip in (slow, fast))
-        return self.model(slow, fast, rois)
+        output: Tensor = self.model(slow, fast, rois)
+        return output
 
 
 def _write_onnx(

@@ -164,7 +164,8 @@ def _load_openvino(path: str | Path, precision: str) -> ExportedModel:
     def run(arrays: dict[str, np.ndarray]) -> np.ndarray:
         if "rois" in arrays:
             arrays = {**arrays, "rois": give_extent(arrays["rois"], spacing)}
-        return compiled(arrays)[0]
+        output: np.ndarray = compiled(arrays)[0]
+        return output
 
     return ExportedModel(run, shapes, facts)
 
@@ -230,7 +231,7 @@ def _to_array(name: str, value: Tensor | None, shape: list[int | None]) -> np.nd
 
 def _parse_facts(path: str | Path, text: str | None) -> dict[str, Any]:
     try:
-        facts = json.loads(text or "")
+        facts: dict[str, Any] = json.loads(text or "")
     except ValueError:
         raise ValueError(
             f"{path}: expected a file written by ava-det export, found no facts of it"

@@ -108,5 +108,5 @@ def average_views(views: Sequence[Sequence[Detections]]) -> list[Detections]:
 def _score(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:
     """Returns scores float32 [K, C] on the CPU, after the sigmoid."""
     with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(*batch.inputs)
+        logits: Tensor = model(*batch.inputs)
     return logits.float().sigmoid().cpu()

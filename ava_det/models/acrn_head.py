@@ -96,4 +96,5 @@ def _normalize(norm: nn.BatchNorm3d, x: Tensor) -> Tensor:
         return F.batch_norm(
             x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
         )
-    return norm(x)
+    normalized: Tensor = norm(x)
+    return normalized

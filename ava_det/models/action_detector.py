@@ -30,7 +30,8 @@ class ActionDetector(nn.Module):
         Returns:
             Logits [K, num_classes].
         """
-        return self.head(self.backbone(slow, fast), rois)
+        logits: Tensor = self.head(self.backbone(slow, fast), rois)
+        return logits
 
     def compute_features(
         self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
@@ -54,4 +55,5 @@ class ActionClassifier(nn.Module):
         self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
     ) -> Tensor:
         """Returns logits [B, num_classes]; arguments as for `ActionDetector`, `rois` is ignored."""
-        return self.head(self.backbone(slow, fast))
+        logits: Tensor = self.head(self.backbone(slow, fast))
+        return logits

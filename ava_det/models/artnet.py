@@ -115,4 +115,5 @@ class SMARTUnit(nn.Module):
         """Maps x [B, in_channels, T, H, W] to [B, out_channels, T', H', W']."""
         energy = self.pairs(self.relation(x).square())
         both = torch.cat([self.appearance(x), energy], dim=1)
-        return self.reduce(F.relu(both, inplace=True))
+        reduced: Tensor = self.reduce(F.relu(both, inplace=True))
+        return reduced

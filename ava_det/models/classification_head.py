@@ -49,7 +49,8 @@ class ClassificationHead(nn.Module):
         with full_precision(features[0]):
             pooled = torch.cat([self._pool(feature.float()) for feature in features], dim=1)
             vectors = self.norm(pooled.to(self.projection.weight.dtype))
-            return self.projection(self.dropout(vectors))
+            logits: Tensor = self.projection(self.dropout(vectors))
+            return logits
 
     def _pool(self, feature: Tensor) -> Tensor:
         """Pools a float32 map [B, C, T, h, w] to [B, C]."""

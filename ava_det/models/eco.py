@@ -97,7 +97,8 @@ class FrameNetwork(nn.Module):
         """Maps x [B, C, N, H, W] to [B, out_channels, N, H/8, W/8]."""
         x = pool_frames(self.conv1(x), "max", 2)
         x = pool_frames(self.conv2(self.conv2_reduce(x)), "max", 2)
-        return self.inception_3b(self.inception_3a(x))
+        features: Tensor = self.inception_3b(self.inception_3a(x))
+        return features
 
 
 class FrameNetworkRest(nn.Module):
@@ -124,7 +125,8 @@ class FrameNetworkRest(nn.Module):
         for name in ("4a", "4b", "4c", "4d"):
             x = self.get_submodule(f"inception_{name}")(x)
         x = self.inception_4e(x, self.inner_4e(x))
-        return self.inception_5b(self.inception_5a(x))
+        features: Tensor = self.inception_5b(self.inception_5a(x))
+        return features
 
 
 class Inception(nn.Module):
@@ -206,7 +208,8 @@ class VolumeNetwork(nn.Module):
         x = self.res3a(x)
         for name in self.names:
             x = self.get_submodule(name)(x)
-        return self.last(x)
+        features: Tensor = self.last(x)
+        return features
 
 
 def pool_frames(x: Tensor, kind: str, stride: int) -> Tensor:
@@ -220,7 +223,7 @@ def pool_frames(x: Tensor, kind: str, stride: int) -> Tensor:
         y = F.max_pool2d(cells, 3, stride, padding=2 - stride, ceil_mode=stride == 2)
     else:
         y = F.avg_pool2d(cells, 3, stride, padding=1)
-    return y.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
+    return torch.unflatten(y, 0, (x.shape[0], x.shape[2])).transpose(1, 2)
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> ConvUnit:

@@ -81,7 +81,8 @@ class I3DInception(InceptionBackbone):
 
         The pool before Mixed_5b is left out, so that neither frames nor cells become fewer.
         """
-        return self.get_submodule("mixed_5c")(self.get_submodule("mixed_5b")(x))
+        features: Tensor = self.get_submodule("mixed_5c")(self.get_submodule("mixed_5b")(x))
+        return features
 
 
 class SameConvUnit(ConvUnit):

@@ -141,11 +141,11 @@ def max_pool(x: Tensor, kernel: Size, stride: Size, padding: Size) -> Tensor:
         return F.max_pool3d(x, kernel, stride, padding)
     frames = x.transpose(1, 2).flatten(0, 1)
     frames = F.max_pool2d(frames, kernel[1:], stride[1:], padding[1:])
-    x = frames.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
+    x = torch.unflatten(frames, 0, (x.shape[0], x.shape[2])).transpose(1, 2)
     if kernel[0] == stride[0] == 1:
         return x
     moments = F.max_pool2d(x.flatten(3), (kernel[0], 1), (stride[0], 1), (padding[0], 0))
-    return moments.unflatten(3, x.shape[3:])
+    return torch.unflatten(moments, 3, x.shape[3:])
 
 
 def pad_same(x: Tensor, kernel: Size, stride: Size) -> Tensor:

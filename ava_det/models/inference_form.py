@@ -143,8 +143,8 @@ class FoldedConv(nn.Module):
         geometry = (self.stride, self.padding, self.dilation, self.groups)
         y = self.convolve(inputs, self.weight, self.bias, *geometry, self.relu, other)
         if self.view == "frames":
-            return y.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
-        return y.unflatten(3, x.shape[3:]) if self.view == "moments" else y
+            return torch.unflatten(y, 0, (x.shape[0], x.shape[2])).transpose(1, 2)
+        return torch.unflatten(y, 3, x.shape[3:]) if self.view == "moments" else y
 
     def _flatten(self, x: Tensor) -> Tensor:
         if self.view == "frames":
@@ -163,7 +163,7 @@ class InferenceStem(nn.Module):
         """Maps x [B, 3, T, H, W] to [B, out_channels, T, H/4, W/4]."""
         y = self.conv(x)
         pooled = F.max_pool2d(y.transpose(1, 2).flatten(0, 1), 3, stride=2, padding=1)
-        return pooled.unflatten(0, (y.shape[0], y.shape[2])).transpose(1, 2)
+        return torch.unflatten(pooled, 0, (y.shape[0], y.shape[2])).transpose(1, 2)
 
 
 class InferenceBottleneck(nn.Module):
@@ -180,7 +180,8 @@ class InferenceBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps x [B, in_channels, T, H, W] to [B, out_channels, T, H/stride, W/stride]."""
-        return self.c(self.b(self.a(x)), self.shortcut(x))
+        output: Tensor = self.c(self.b(self.a(x)), self.shortcut(x))
+        return output
 
 
 class InferenceLateral(nn.Module):
@@ -293,8 +294,10 @@ def _convolve_onednn(
     fused = torch.ops.mkldnn._convolution_pointwise
     after = "relu" if relu else "none"
     if residual is None:
-        return fused(x, weight, bias, padding, stride, dilation, groups, after, [], "")
+        output: Tensor = fused(x, weight, bias, padding, stride, dilation, groups, after, [], "")
+        return output
     last = "relu" if relu else None
-    return fused.binary(
+    summed: Tensor = fused.binary(
         x, residual, weight, bias, padding, stride, dilation, groups, "add", 1.0, last, [], None
     )
+    return summed

@@ -51,7 +51,8 @@ class BankAttention(nn.Module):
         query = self.theta(persons)[:, None, :]
         # Places without a person take part too: their keys are phi's bias, as in MMAction2.
         attended = F.scaled_dot_product_attention(query, keys, values)[:, 0]
-        return persons + self.dropout(self.out(F.relu(self.norm(attended))))
+        added: Tensor = self.dropout(self.out(F.relu(self.norm(attended))))
+        return persons + added
 
 
 class NonLocalFusion(nn.Module):
@@ -218,7 +219,8 @@ class LongTermHead(RoIHead):
             dtype = self.projection.weight.dtype
             persons = vectors.to(dtype)
             added = self.fusion(persons, long_term.to(dtype), clips)
-            return self.projection(self.dropout(torch.cat([persons, added], dim=1)))
+            logits: Tensor = self.projection(self.dropout(torch.cat([persons, added], dim=1)))
+            return logits
 
 
 class LongTermDetector(ActionDetector):
@@ -244,4 +246,5 @@ class LongTermDetector(ActionDetector):
         Returns:
             Logits [K, num_classes].
         """
-        return self.head(self.backbone(slow, fast), rois, long_term)
+        logits: Tensor = self.head(self.backbone(slow, fast), rois, long_term)
+        return logits

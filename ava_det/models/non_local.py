@@ -51,4 +51,5 @@ class NonLocal(nn.Module):
         else:
             affinity = torch.bmm(query, key) / key.shape[2]
         gathered = torch.bmm(affinity, value).transpose(1, 2).unflatten(2, x.shape[2:])
-        return x + self.bn(self.out(gathered))
+        added: Tensor = self.bn(self.out(gathered))
+        return x + added

@@ -51,8 +51,9 @@ class PreactivatedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps x [B, in_channels, T, H, W] to [B, out_channels, T', H', W']."""
         activated = F.relu(self.norm(x), inplace=True)
-        residual = self.shortcut(activated) if self.has_shortcut else x
-        return self.b(self.a(activated)) + residual
+        residual: Tensor = self.shortcut(activated) if self.has_shortcut else x
+        added: Tensor = self.b(self.a(activated))
+        return added + residual
 
 
 class LastNorm(nn.Module):

@@ -40,10 +40,9 @@ class FactorizedConv3d(nn.Conv3d):
             time = 0
         viewable = input.is_contiguous(memory_format=torch.channels_last_3d)
         if viewable and self.kernel_size[0] == self.stride[0] == 1:
-            frames = input.transpose(1, 2).flatten(0, 1)
             weight = self.weight.squeeze(2)
             y = F.conv2d(
-                frames,
+                input.transpose(1, 2).flatten(0, 1),
                 weight,
                 self.bias,
                 self.stride[1:],
@@ -51,7 +50,7 @@ class FactorizedConv3d(nn.Conv3d):
                 self.dilation[1:],
                 self.groups,
             )
-            return y.unflatten(0, (input.shape[0], input.shape[2])).transpose(1, 2)
+            return torch.unflatten(y, 0, (input.shape[0], input.shape[2])).transpose(1, 2)
         if viewable and self.kernel_size[1:] == self.stride[1:] == (1, 1):
             weight = self.weight.squeeze(4)
             y = F.conv2d(
@@ -63,7 +62,7 @@ class FactorizedConv3d(nn.Conv3d):
                 self.dilation[:2],
                 self.groups,
             )
-            return y.unflatten(3, input.shape[3:])
+            return torch.unflatten(y, 3, input.shape[3:])
         if viewable and self._suits_frame_pairs(input, time):
             return convolve_frame_pairs(input, self.weight, self.stride[1:], (height, width), time)
         padding = (time, height, width)
@@ -128,8 +127,8 @@ def convolve_frame_pairs(
     pair = torch.cat([F.pad(weight, (0, 0, 0, 0, 0, 1)), F.pad(weight, (0, 0, 0, 0, 1, 0))])
     y = F.conv2d(windows, pair.transpose(1, 2).flatten(1, 2), None, stride, padding)
     # [B, T / 2, h, w, 2, K] to [B, T, h, w, K] to channels first
-    y = y.permute(0, 2, 3, 1).unflatten(0, (input.shape[0], -1)).unflatten(4, (2, -1))
-    return y.movedim(4, 2).flatten(1, 2).permute(0, 4, 1, 2, 3)
+    pairs: Tensor = y.permute(0, 2, 3, 1).unflatten(0, (input.shape[0], -1)).unflatten(4, (2, -1))
+    return pairs.movedim(4, 2).flatten(1, 2).permute(0, 4, 1, 2, 3)
 
 
 class Bottleneck(nn.Module):
@@ -347,4 +346,5 @@ class Pathway(nn.Module):
 
         The output has stage_channels[index] channels.
         """
-        return self.get_submodule(("stem", *STAGES)[index])(x)
+        output: Tensor = self.get_submodule(("stem", *STAGES)[index])(x)
+        return output

@@ -24,10 +24,12 @@ def align_boxes(
     Returns:
         [K, C, resolution, resolution].
     """
+    pooled: Tensor
     if maps.device.type == "cpu" and maps.requires_grad and torch.is_grad_enabled():
-        pooled: Tensor = _RoIAlign.apply(maps, rois, resolution, spatial_scale, aligned)
+        pooled = _RoIAlign.apply(maps, rois, resolution, spatial_scale, aligned)
         return pooled
-    return roi_align(maps, rois, resolution, spatial_scale, 0, aligned)
+    pooled = roi_align(maps, rois, resolution, spatial_scale, 0, aligned)
+    return pooled
 
 
 class _RoIAlign(torch.autograd.Function):
@@ -50,7 +52,8 @@ class _RoIAlign(torch.autograd.Function):
         ctx.save_for_backward(rois)
         ctx.size = maps.shape
         ctx.options = resolution, spatial_scale, 0, aligned
-        return roi_align(maps, rois, *ctx.options)
+        pooled: Tensor = roi_align(maps, rois, *ctx.options)
+        return pooled
 
     @staticmethod
     @torch.autograd.function.once_differentiable

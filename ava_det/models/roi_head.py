@@ -104,7 +104,8 @@ class RoIHead(nn.Module):
             vectors = self.dropout(vectors.to(self.projection.weight.dtype))
             if self.hidden is not None:
                 vectors = F.relu(self.hidden(vectors))
-            return self.projection(vectors)
+            logits: Tensor = self.projection(vectors)
+            return logits
 
     def _pool(self, features: Sequence[Tensor], rois: Tensor) -> Tensor:
         """Pools one float32 vector per box, [K, sum of channels], doubled with context."""

@@ -111,7 +111,8 @@ class SeparableUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps x [B, in_channels, T, H, W] to [B, out_channels, T/stride, H/stride, W/stride]."""
-        return self.temporal(self.spatial(x))
+        output: Tensor = self.temporal(self.spatial(x))
+        return output
 
 
 class SpaceToDepthStem(ConvUnit):

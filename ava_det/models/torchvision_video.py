@@ -49,7 +49,7 @@ class MViTBlocks(nn.ModuleList):
         """
         for block in self:
             tokens, size = block(tokens, size)
-        return tokens[:, 1:].unflatten(1, size)
+        return torch.unflatten(tokens[:, 1:], 1, size)
 
 
 class MultiscaleTransformer(SingleStreamBackbone):

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -183,7 +184,7 @@ def _conv(
 def _on_frames(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Calls a layer of images on every frame of x [B, C, T, H, W]."""
     y = layer(x.transpose(1, 2).flatten(0, 1))
-    return y.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
+    return torch.unflatten(y, 0, (x.shape[0], x.shape[2])).transpose(1, 2)
 
 
 def _normalize_and_pool(cells: Tensor) -> Tensor:

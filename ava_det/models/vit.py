@@ -64,7 +64,8 @@ class Attention(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         # never holds the N x N scores of a head: 441 MiB a layer for ViT-L at 256 x 336 pixels
         attended = F.scaled_dot_product_attention(query, key, value)
-        return self.proj(attended.transpose(1, 2).flatten(2))
+        output: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
+        return output
 
 
 class Mlp(nn.Module):
@@ -77,7 +78,8 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps tokens [B, N, C] to [B, N, C]."""
-        return self.fc2(F.gelu(self.fc1(x)))
+        output: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return output
 
 
 class Block(nn.Module):
@@ -100,7 +102,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps tokens [B, N, C] to [B, N, C]."""
         x = x + self.drop_path(self.attn(self.norm1(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        added: Tensor = self.drop_path(self.mlp(self.norm2(x)))
+        return x + added
 
 
 class VideoTransformer(SingleStreamBackbone):

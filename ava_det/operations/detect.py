@@ -34,8 +34,8 @@ from ava_det.formats.annotations import (
     load_boxes,
 )
 from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
-from ava_det.video.file import VideoError
 from ava_det.video.folder import open_video
+from ava_det.video.reader import VideoError
 from ava_det.video.sources import find_source, key_by_id
 
 logger = logging.getLogger("ava_det")

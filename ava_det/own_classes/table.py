@@ -144,6 +144,6 @@ def _compute_components(scaled: Tensor) -> Tensor:
     if min(scaled.shape) < 2:
         return torch.zeros(len(scaled), 2)
     wide = scaled.double()
-    places = wide @ torch.linalg.eigh(wide.T @ wide).eigenvectors[:, [-1, -2]]
+    places: Tensor = wide @ torch.linalg.eigh(wide.T @ wide).eigenvectors[:, [-1, -2]]
     largest = places.gather(0, places.abs().argmax(dim=0, keepdim=True))
     return places * torch.where(largest < 0, -1.0, 1.0)

@@ -62,7 +62,7 @@ def _build_cache(
 ) -> FeatureCache:
     """Opens a cache for a backbone, its head's pooling and a config's clips, mirrored or not."""
     values = config_to_dict(config)
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "weights": hash_weights(model.backbone.state_dict()),
         "precision": precision,
     }
@@ -175,7 +175,7 @@ def _compute_features(
 
 def _split(rows: Tensor, keyframes: Sequence[Keyframe]) -> tuple[Tensor, ...]:
     """Splits the rows of the boxes of several keyframes, by keyframe."""
-    return rows.split([len(keyframe.boxes) for keyframe in keyframes])
+    return torch.split(rows, [len(keyframe.boxes) for keyframe in keyframes])
 
 
 def _join(parts: Mapping[float, Tensor], keyframes: Sequence[Keyframe], width: int) -> np.ndarray:

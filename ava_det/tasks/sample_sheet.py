@@ -12,8 +12,8 @@ import torch
 from ava_det.files import atomic_path
 from ava_det.formats.annotations import format_timestamp
 from ava_det.structures import Detections, Keyframe
-from ava_det.video.file import VideoError
 from ava_det.video.folder import open_video
+from ava_det.video.reader import VideoError
 from ava_det.visualization import Overlay
 from ava_det.visualization.panel import PANEL_COLOR
 from ava_det.visualization.text import put_text

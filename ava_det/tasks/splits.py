@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from ava_det.choices import DETECTORS
 from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.build import (
     build_clip_reader,
@@ -28,7 +29,7 @@ from ava_det.detectors.keyframe_boxes import (
     detect_persons,
     replace_boxes,
 )
-from ava_det.detectors.registry import DETECTORS, build_detector, names_detector
+from ava_det.detectors.registry import build_detector, names_detector
 from ava_det.distributed import is_main_process, merge_over_ranks, rank, world_size
 from ava_det.formats.annotations import (
     AvaRows,

@@ -189,7 +189,7 @@ class FrameFolder(FrameReader):
         except OSError as error:
             raise VideoError(f"{path}: cannot be read ({error.strerror})") from None
         whole = not content.startswith(b"\xff\xd8") or content.rstrip(b"\0").endswith(b"\xff\xd9")
-        picture = (
+        picture: np.ndarray | None = (
             cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
             if whole and content
             else None

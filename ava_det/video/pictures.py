@@ -190,7 +190,8 @@ def fit_picture(picture: np.ndarray, size: tuple[int, int], target: tuple[int, i
     top = (target[1] - inner.shape[0]) // 2
     right = target[0] - inner.shape[1] - left
     bottom = target[1] - inner.shape[0] - top
-    return cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_CONSTANT)
+    fitted: np.ndarray = cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_CONSTANT)
+    return fitted
 
 
 def resize_short_side(picture: np.ndarray, short_side: int | None) -> np.ndarray:
@@ -203,9 +204,10 @@ def resize_short_side(picture: np.ndarray, short_side: int | None) -> np.ndarray
     height, width = picture.shape[:2]
     if short_side is None or min(height, width) == short_side:
         return picture
-    return cv2.resize(
+    resized: np.ndarray = cv2.resize(
         picture, compute_resized_size(width, height, short_side), interpolation=cv2.INTER_LINEAR
     )
+    return resized
 
 
 def compute_resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
@@ -239,7 +241,8 @@ def has_matrix(frame: av.VideoFrame, matrix: str) -> bool:
 
 def count_turns(frame: av.VideoFrame) -> int:
     """Returns the number of quarter turns to the left that make the frame upright."""
-    return round(frame.rotation / 90) % 4
+    turns: int = round(frame.rotation / 90) % 4
+    return turns
 
 
 class FrameConverter:
@@ -307,7 +310,7 @@ class FrameConverter:
         if is_plain(frame) and (color == BT601 or frame.colorspace in BT601_TAGS):
             buffered = resized and short_side is not None  # clips, which one thread reads
             out = self._buffer if buffered else None
-            picture = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420, dst=out)
+            picture: np.ndarray = cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420, dst=out)
             self._buffer = picture if buffered else self._buffer
         else:
             matrix = Colorspace.ITU601 if color == BT601 else None
@@ -320,4 +323,5 @@ class FrameConverter:
             return fit_picture(
                 picture, find_upright_size(frame, SQUARE if stored else aspect), target
             )
-        return cv2.resize(picture, target, interpolation=cv2.INTER_LINEAR)
+        final: np.ndarray = cv2.resize(picture, target, interpolation=cv2.INTER_LINEAR)
+        return final

@@ -126,9 +126,11 @@ def can_copy(stream: av.AudioStream) -> bool:
 
     MP3 of an AVI may not: that container dates it in whole packets only.
     """
-    codec = stream.codec_context.codec.canonical_name
+    codec: str = stream.codec_context.codec.canonical_name
     if codec == "mp3":
-        return stream.rate >= SLOWEST_MP3 and stream.container.format.name != "avi"
+        rate: int = stream.rate
+        container: str = stream.container.format.name
+        return rate >= SLOWEST_MP3 and container != "avi"
     return codec in COPIED
 
 

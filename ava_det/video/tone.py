@@ -124,13 +124,15 @@ def map_tones(colors: np.ndarray, transfer: int) -> np.ndarray:
     light = np.minimum(_decode_pq(colors) if transfer == PQ else _decode_hlg(colors), PEAK)
     brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
     light = light * (_compress(brightest) / brightest) / WHITE
-    return np.clip(light @ _TO_BT709.T, 0, 1) ** (1 / 2.4)
+    coded: np.ndarray = np.clip(light @ _TO_BT709.T, 0, 1) ** (1 / 2.4)
+    return coded
 
 
 def _decode_pq(coded: np.ndarray) -> np.ndarray:
     """Converts PQ values in 0..1 to cd/m2."""
     power = np.power(coded, 1 / _M2)
-    return 10_000 * np.power(np.maximum(power - _C1, 0) / (_C2 - _C3 * power), 1 / _M1)
+    light: np.ndarray = 10_000 * np.power(np.maximum(power - _C1, 0) / (_C2 - _C3 * power), 1 / _M1)
+    return light
 
 
 def _code_pq(light: np.ndarray | float) -> np.ndarray:
@@ -143,7 +145,8 @@ def _decode_hlg(coded: np.ndarray) -> np.ndarray:
     """Converts HLG values in 0..1 to the cd/m2 that a display of 1000 cd/m2 shows."""
     scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - _C) / _A) + _B) / 12)
     luminance = np.maximum(scene @ _LUMA_2020, 1e-9)[..., None]
-    return PEAK * luminance**0.2 * scene
+    light: np.ndarray = PEAK * luminance**0.2 * scene
+    return light
 
 
 def _compress(light: np.ndarray) -> np.ndarray:

@@ -140,7 +140,10 @@ def _shrink(frame: np.ndarray) -> np.ndarray:
     height, width = frame.shape[:2]
     scale = (TILE_AREA / (height * width)) ** 0.5
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    tile: np.ndarray = cv2.resize(
+        frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    )
+    return tile
 
 
 def _count_columns(num_tiles: int, width: int, height: int) -> int:
@@ -148,7 +151,8 @@ def _count_columns(num_tiles: int, width: int, height: int) -> int:
 
     def misfit(columns: int) -> float:
         rows = -(-num_tiles // columns)
-        return abs(np.log(columns * width / (rows * height) / SHEET_ASPECT))
+        distance: float = abs(np.log(columns * width / (rows * height) / SHEET_ASPECT))
+        return distance
 
     return min(range(1, num_tiles + 1), key=misfit)
 

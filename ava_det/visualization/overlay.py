@@ -233,4 +233,5 @@ def _overlap(places: np.ndarray, obstacles: np.ndarray) -> np.ndarray:
         (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (places, obstacles)
     ]
     smaller = np.maximum(np.minimum(areas[0][:, None], areas[1][None]), 1)
-    return size[..., 0] * size[..., 1] / smaller
+    shares: np.ndarray = size[..., 0] * size[..., 1] / smaller
+    return shares

@@ -201,4 +201,5 @@ def _rounded_mask(height: int, width: int, radius: int) -> np.ndarray:
     for x in (reach, right - reach):
         for y in (reach, bottom - reach):
             cv2.circle(big, (x, y), reach, 255, cv2.FILLED)
-    return cv2.resize(big, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    mask: np.ndarray = cv2.resize(big, (width, height), interpolation=cv2.INTER_AREA)
+    return mask.astype(np.float32) / 255

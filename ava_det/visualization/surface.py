@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from ava_det.video.planes import convert_color, split_planes
-from ava_det.visualization.panel import PANEL_COLOR, Color, Panel, compute_layers
+from ava_det.visualization.panel import PANEL_COLOR, Panel, compute_layers
+from ava_det.visualization.text import Color
 
 FINE = 4  # bits of a coordinate below the pixel, so that an interpolated box moves smoothly
 # The three points of the stroke at each corner of a box (upper left, upper right, lower right,

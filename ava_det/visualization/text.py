@@ -64,7 +64,7 @@ def _opencv_font() -> Any:
 
 
 @lru_cache(maxsize=32)
-def _pillow_font(size: int) -> Any:
+def _pillow_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 

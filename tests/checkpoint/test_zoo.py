@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from ava_det.checkpoint import WeightsError, load_checkpoint, resolve_weights, zoo
+from ava_det.checkpoint.published import PublishedWeights
 from ava_det.config import load_config
 from tests.support.quiet_server import QuietHandler
 
@@ -28,7 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def publish(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setitem(zoo.ZOO, NAME, zoo.PublishedWeights(url, "Apache-2.0"))
+    monkeypatch.setitem(zoo.ZOO, NAME, PublishedWeights(url, "Apache-2.0"))
 
 
 def test_a_name_is_downloaded_once_with_its_license(

@@ -20,7 +20,7 @@ from ava_det.data.transforms import (
 )
 from ava_det.formats.annotations import keyframes_from_annotations, load_annotations
 from ava_det.structures import Clip, Keyframe
-from ava_det.video.file import VideoError
+from ava_det.video.reader import VideoError
 from ava_det.video.sources import find_videos
 
 

@@ -16,7 +16,7 @@ from ava_det.detectors.keyframe_boxes import (
 )
 from ava_det.formats.annotations import keyframes_from_annotations, load_annotations
 from ava_det.structures import Keyframe, KeyframeKey, Persons
-from ava_det.video.file import VideoError
+from ava_det.video.reader import VideoError
 from ava_det.video.sources import find_videos
 from tests.support.rendering import render_synthetic
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ava_det.checkpoint import WeightsError, zoo
+from ava_det.choices import DETECTORS
 from ava_det.config import ConfigError
 from ava_det.detectors import detectron2_detector
 from ava_det.detectors.detectron2_detector import DEFAULT_CONFIG, Detectron2Unavailable
@@ -22,7 +23,6 @@ from ava_det.detectors.faster_rcnn import (
 )
 from ava_det.detectors.registry import (
     DEFAULT_PERSON_WEIGHTS,
-    DETECTORS,
     build_detector,
     names_detector,
 )

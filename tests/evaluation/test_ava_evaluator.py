@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_parts_of_several_ranks_are_gathered(
 ) -> None:
     def evaluate(
         part: list[Detections], gather: Callable[[AvaRows], list[AvaRows]] | None = None
-    ) -> dict:
+    ) -> dict[str, Any]:
         evaluator = AvaEvaluator(keyframes, LABEL_MAP, gather=gather)
         evaluator.process(part)
         return evaluator.evaluate()

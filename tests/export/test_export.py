@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import struct
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ava_det.config import Config, config_to_dict, load_config
-from ava_det.export import export_model, load_exported, runtimes
+from ava_det.export import export_model, load_exported
 from ava_det.export.runtimes import give_extent
 from ava_det.models.build import build_model
 from ava_det.operations.export import draw_inputs
@@ -277,7 +278,7 @@ def test_a_missing_extra_is_named_with_its_command(
     def refuse(name: str) -> None:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(runtimes.importlib, "import_module", refuse)
+    monkeypatch.setattr(importlib, "import_module", refuse)
     (tmp_path / "model.onnx").write_text("")
     with pytest.raises(
         ValueError, match=r'onnxruntime is not installed: pip install "ava_det\[onnx\]"'

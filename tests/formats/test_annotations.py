@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -312,7 +313,7 @@ annotation_rows = st.tuples(
 @settings(max_examples=100)
 @given(listed=st.lists(annotation_rows, max_size=6))
 def test_written_annotations_read_back_the_same(
-    listed: list, tmp_path_factory: pytest.TempPathFactory
+    listed: list[Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     names = sorted({row[0] for row in listed})
     rows = AvaRows(

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ava_det.structures import Detections, KeyframeKey, Persons
-from ava_det.video.file import VideoError, VideoReader
+from ava_det.video.file import VideoReader
+from ava_det.video.reader import VideoError
 from ava_det.video.writer import VideoWriter
 from tests.support.scripted_predictor import (
     FPS,

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ava_det.interchange.clock import FrameClock, VideoClocks, constant_clock, read_clock
-from ava_det.video.file import VideoError, VideoReader
+from ava_det.video.file import VideoReader
+from ava_det.video.reader import VideoError
 
 
 def test_frames_are_counted_as_a_decoder_counts_them(synthetic: Path) -> None:

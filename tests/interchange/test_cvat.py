@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from ava_det.interchange.clock import FrameClock, constant_clock
-from ava_det.interchange.cvat import CvatTask, load_cvat
+from ava_det.interchange.cvat import load_cvat
 from ava_det.interchange.cvat_actions import boxes_from_task, declared_actions
+from ava_det.interchange.cvat_task import CvatTask
 from tests.support.cvat_form import attribute, box, dense_boxes, export, labels, task_meta, track
 
 SIZE = (640, 360)

@@ -61,7 +61,7 @@ pixel = st.integers(0, 90_000).map(lambda hundredth: hundredth / 100)
     corners=st.lists(st.tuples(pixel, pixel, pixel, pixel), min_size=1, max_size=4),
 )
 def test_cvat_to_ava_to_cvat(
-    seed: int, corners: list, tmp_path_factory: pytest.TempPathFactory
+    seed: int, corners: list[tuple[float, ...]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Through files of every form, from an export as CVAT writes it to one it reads, and back to
     AVA once more.

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ava_det.data.clip_reader import ClipReader
 from ava_det.data.transforms import normalize_batch
-from ava_det.detectors.keyframe_boxes import PersonBoxes
 from ava_det.inference.predictor import Predictor
+from ava_det.structures import PersonBoxes
 
 WIDTH = 64
 HEIGHT = 48

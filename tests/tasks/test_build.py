@@ -11,7 +11,8 @@ import torch
 from ava_det.config import Config, ConfigError, DataConfig, ModelConfig, load_config
 from ava_det.data.build import build_clip_reader, load_label_map_for
 from ava_det.detectors.registry import build_detector
-from ava_det.device.select import find_cudnn_fault, prepare_torch
+from ava_det.device.precision import find_cudnn_fault
+from ava_det.device.select import prepare_torch
 from ava_det.evaluation.metrics import ClassResult
 from ava_det.tasks.action_detection import compute_metrics
 from ava_det.tasks.run_folder import describe_environment

@@ -14,7 +14,8 @@ from ava_det.data.clip_reader import ClipReader
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.transforms import Augmentation
 from ava_det.structures import Keyframe
-from ava_det.video.file import VideoError, VideoReader
+from ava_det.video.file import VideoReader
+from ava_det.video.reader import VideoError
 from ava_det.video.sources import find_videos
 from tests.support.numbered_video import draw_number, read_number, write_numbered_video
 

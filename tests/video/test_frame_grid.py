@@ -22,7 +22,8 @@ from ava_det.data.sampling import (
     compute_grid_origin,
     compute_pictures,
 )
-from ava_det.video.file import VideoError, VideoReader
+from ava_det.video.file import VideoReader
+from ava_det.video.reader import VideoError
 from tests.support.numbered_video import read_number, write_numbered_video
 
 needs_ffmpeg = pytest.mark.skipif(

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ava_det.video.file import VideoError, VideoReader
+from ava_det.video.file import VideoReader
+from ava_det.video.reader import VideoError
 from ava_det.video.sources import find_videos
 from tests.support.numbered_video import read_number, write_numbered_video
 

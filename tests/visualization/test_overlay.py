@@ -19,8 +19,11 @@ from ava_det.visualization.panel import (
     GROUP_COLORS,
     OTHER_COLOR,
     PERSON_COLORS,
+    Panel,
+    Row,
     compute_text_size,
     group_color,
+    render_panel,
 )
 
 NAMES = {
@@ -60,7 +63,7 @@ def panels(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     places: list[np.ndarray] = []
     real = Surface.blend
 
-    def blend(surface: Surface, panel: overlay.Panel, corner: tuple[int, int]) -> None:
+    def blend(surface: Surface, panel: Panel, corner: tuple[int, int]) -> None:
         places.append(np.array([*corner, corner[0] + panel.size[0], corner[1] + panel.size[1]]))
         real(surface, panel, corner)
 
@@ -72,11 +75,9 @@ def panels(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 def written(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, float]]]:
     """(name, score) rows of every panel rendered from now on."""
     rows: list[list[tuple[str, float]]] = []
-    real = overlay.render_panel
+    real = render_panel
 
-    def render(
-        header: tuple[str, str], shown: tuple[overlay.Row, ...], *rest: object
-    ) -> overlay.Panel:
+    def render(header: tuple[str, str], shown: tuple[Row, ...], *rest: object) -> Panel:
         rows.append([(row.name, round(row.score, 3)) for row in shown])
         return real(header, shown, *rest)
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -260,7 +260,7 @@ def _append(
                 report(len(chunk))
 
 
-def _read(response: Any) -> bytes:
+def _read(response: http.client.HTTPResponse) -> bytes:
     """Reads the next bytes; raises ConnectionError, which cannot be confused with a disk error."""
     try:
         # Whatever has arrived, so that little is lost when the connection breaks.
@@ -272,7 +272,9 @@ def _read(response: Any) -> bytes:
     return chunk
 
 
-def _open(url: str, method: str = "GET", headers: dict[str, str] | None = None) -> Any:
+def _open(
+    url: str, method: str = "GET", headers: dict[str, str] | None = None
+) -> http.client.HTTPResponse:
     """Opens an address whose answer is 200 or 206.
 
     Raises:
@@ -283,7 +285,8 @@ def _open(url: str, method: str = "GET", headers: dict[str, str] | None = None) 
         url, headers={"User-Agent": "ava_det", **(headers or {})}, method=method
     )
     try:
-        return urllib.request.urlopen(request, timeout=TIMEOUT)
+        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
+        return response
     except urllib.error.HTTPError as error:
         error.close()
         answer = f"the server answered {error.code} {error.reason}"

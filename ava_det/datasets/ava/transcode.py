@@ -171,7 +171,8 @@ def _check(path: Path, numbers: list[int], form: Form, source: Path) -> None:
 def _read_tag(path: Path) -> str | None:
     try:
         with open_container(path) as container:
-            return container.metadata.get(PREPARED_TAG)
+            tag: str | None = container.metadata.get(PREPARED_TAG)
+            return tag
     except VideoError:
         return None
 

@@ -170,7 +170,8 @@ def lay_out(
 
 def _smoothstep(x: np.ndarray) -> np.ndarray:
     x = np.clip(x, 0.0, 1.0)
-    return x * x * (3 - 2 * x)
+    eased: np.ndarray = x * x * (3 - 2 * x)
+    return eased
 
 
 _STANDING = np.zeros(NUM_ANGLES)
@@ -245,7 +246,8 @@ def _compute_weight(segment: Segment, times: np.ndarray) -> np.ndarray:
     """
     rise = _smoothstep((times - segment.start) / (2 * BLEND_SECONDS) + 0.5)
     fall = _smoothstep((times - segment.end) / (2 * BLEND_SECONDS) + 0.5)
-    return rise - fall
+    weight: np.ndarray = rise - fall
+    return weight
 
 
 def draw_sway(rng: np.random.Generator) -> np.ndarray:
@@ -262,7 +264,8 @@ def compute_poses(segments: list[Segment], times: np.ndarray, sway: np.ndarray) 
         for column, values in _compute_arms(segment, times).items():
             pose[:, column] = values
         angles += weight[:, None] * pose
-    return angles + 0.03 * np.sin(2 * np.pi * sway[0] * times[:, None] + sway[1])
+    swayed: np.ndarray = angles + 0.03 * np.sin(2 * np.pi * sway[0] * times[:, None] + sway[1])
+    return swayed
 
 
 def compute_held(segments: list[Segment], times: np.ndarray) -> tuple[list[str], np.ndarray]:

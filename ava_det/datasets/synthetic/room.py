@@ -42,7 +42,8 @@ def _noise_texture(
 ) -> np.ndarray:
     """[H, W, 1] smooth noise around 0 with spots of about ``cell`` pixels."""
     coarse = rng.normal(0, strength, (height // cell + 2, width // cell + 2)).astype(np.float32)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)[:, :, None]
+    fine: np.ndarray = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return fine[:, :, None]
 
 
 def build_background(
@@ -112,4 +113,5 @@ def build_lighting(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
         2 * np.pi * rng.uniform(0.02, 0.08, 3) * times[:, None] + rng.uniform(0, 6.3, 3)
     )
     tables = np.arange(256)[None, :, None] * (gain[:, None, None] * (1 + tint[:, None, :]))
-    return np.clip(np.rint(tables), 0, 255).astype(np.uint8)
+    rounded: np.ndarray = np.clip(np.rint(tables), 0, 255).astype(np.uint8)
+    return rounded

@@ -116,7 +116,8 @@ class FasterRCNN(nn.Module):
         """
         maps, sizes = self._compute_maps(images)
         proposals, _ = self.proposal_generator(maps, sizes)
-        return self.roi_heads(maps, proposals, sizes)
+        detections: list[ImageDetections] = self.roi_heads(maps, proposals, sizes)
+        return detections
 
     def compute_losses(
         self, images: Sequence[Tensor], targets: Sequence[tuple[Tensor, Tensor]]
@@ -132,7 +133,8 @@ class FasterRCNN(nn.Module):
         """
         maps, sizes = self._compute_maps(images)
         proposals, losses = self.proposal_generator(maps, sizes, [boxes for boxes, _ in targets])
-        return losses | self.roi_heads.compute_losses(maps, proposals, targets)
+        both: dict[str, Tensor] = losses | self.roi_heads.compute_losses(maps, proposals, targets)
+        return both
 
     def _compute_maps(self, images: Sequence[Tensor]) -> tuple[list[Tensor], list[tuple[int, int]]]:
         """Computes P2..P6 of the normalized images, and the (H, W) of each image.

@@ -22,7 +22,7 @@ NORMS = ("frozen_bn", "bn", "gn")
 Norm = Callable[[int], nn.Module]
 
 
-class FrozenBN(FrozenBatchNorm2d):
+class FrozenBN(FrozenBatchNorm2d):  # type: ignore[misc]  # torchvision has no types
     """Normalizes with fixed statistics and fixed scale.
 
     It uses the operation that Detectron2 uses, so that results are equal bit by bit.
@@ -75,7 +75,8 @@ class ConvNorm(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves and normalizes x [B, C, H, W]."""
-        return self.norm(super().forward(x))
+        normalized: Tensor = self.norm(super().forward(x))
+        return normalized
 
 
 class BasicBlock(nn.Module):

@@ -69,7 +69,8 @@ class AvaRows:
     @property
     def video_ids(self) -> np.ndarray:
         """Returns the video id of every row: object [R]."""
-        return np.asarray(self.video_names, dtype=object)[self.video_index]
+        names: np.ndarray = np.asarray(self.video_names, dtype=object)[self.video_index]
+        return names
 
     def where(self, row: int) -> str:
         """Returns the place of a row as text, for messages."""

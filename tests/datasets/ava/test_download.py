@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import resource
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from ava_det.datasets.ava import download
+from ava_det.datasets.ava.official_files import DownloadError, NoNetworkError
 from tests.support.range_server import Server
 
 BODY = np.random.default_rng(0).bytes(3 * download.CHUNK + 17)
@@ -131,7 +133,7 @@ def test_a_server_that_is_overloaded_is_asked_again(fetch: Fetch, server: Server
 def test_no_network_is_one_error(tmp_path: Path) -> None:
     nobody = "http://127.0.0.1:9"  # the discard port: nothing listens
     items = [download.Item(f"{nobody}/{index}", tmp_path / str(index)) for index in range(5)]
-    with pytest.raises(download.NoNetworkError, match="refused"):
+    with pytest.raises(NoNetworkError, match="refused"):
         download.fetch_all(items, 2)
     assert list(tmp_path.iterdir()) == []
 
@@ -139,10 +141,8 @@ def test_no_network_is_one_error(tmp_path: Path) -> None:
 def test_a_disk_that_is_too_small_is_said_before_the_first_byte(
     fetch: Fetch, server: Server, one: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        download.shutil, "disk_usage", lambda _: SimpleNamespace(free=download.RESERVE)
-    )
-    with pytest.raises(download.DownloadError, match=r"0\.3 GB are needed, 0\.3 GB are free"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=download.RESERVE))
+    with pytest.raises(DownloadError, match=r"0\.3 GB are needed, 0\.3 GB are free"):
         fetch(one)
     assert server.fetched() == []
 

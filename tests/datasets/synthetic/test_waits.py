@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ava_det.datasets.synthetic import actions, scene
+from ava_det.datasets.synthetic.figure import NUM_ANGLES
 from ava_det.datasets.synthetic.prepare import render_dataset
 from ava_det.datasets.synthetic.room import draw_palette
 from ava_det.datasets.synthetic.waits import LISTEN, WATCH, plan_waits
@@ -29,7 +30,7 @@ def test_a_clip_around_a_labeled_wait_shows_idle_standing_alone() -> None:
                 continue
             num_waits[wait] += 1
             times = np.linspace(second - REACH, second + REACH, 65)
-            sway = np.zeros((2, actions.NUM_ANGLES))
+            sway = np.zeros((2, NUM_ANGLES))
             poses = actions.compute_poses(segments, times, sway)
             assert np.ptp(poses, axis=0).max() < 1e-12
             names, _ = actions.compute_held(segments, times)

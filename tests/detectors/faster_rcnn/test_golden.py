@@ -11,9 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from torchvision.ops import roi_align
 
 from ava_det.detectors.faster_rcnn import box_head, detector, proposals
 from ava_det.detectors.faster_rcnn.detector import FasterRCNNDetector
+from ava_det.detectors.faster_rcnn.resize import resize_frame
 from tests.support.golden_cases import (
     CASES,
     GOLDEN,
@@ -84,8 +86,8 @@ def shrink_by_opencv(frame: np.ndarray, short_side: int, long_side: int) -> np.n
     return cv2.resize(frame, (right.shape[1], right.shape[0]), interpolation=cv2.INTER_LINEAR)
 
 
-detector_resize = detector.resize_frame
-align = box_head.roi_align
+detector_resize = resize_frame
+align = roi_align
 
 
 @pytest.mark.parametrize(
