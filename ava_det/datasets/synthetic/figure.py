@@ -61,7 +61,7 @@ Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """Describes what one figure looks like for a whole video.
 
     Colors are RGB 0..255, `height` is in pixels.
@@ -155,44 +155,54 @@ def _draw_leg(
     knee: Point,
     ankle: Point,
     facing: float,
-    look: Look,
+    appearance: Appearance,
     color: Color,
 ) -> None:
-    unit = look.height * look.girth
+    unit = appearance.height * appearance.girth
     _line(image, hip, knee, color, 0.085 * unit)
     _line(image, knee, ankle, color, 0.065 * unit)
     # The foot points forward, at a right angle to the shin.
     dx = ankle[0] - knee[0]
     dy = ankle[1] - knee[1]
-    step = facing * 0.055 * look.height / (math.hypot(dx, dy) or 1.0)
-    _line(image, ankle, (ankle[0] + dy * step, ankle[1] - dx * step), look.shoes, 0.05 * unit)
+    step = facing * 0.055 * appearance.height / (math.hypot(dx, dy) or 1.0)
+    _line(image, ankle, (ankle[0] + dy * step, ankle[1] - dx * step), appearance.shoes, 0.05 * unit)
 
 
 def _draw_arm(
-    image: np.ndarray, shoulder: Point, elbow: Point, hand: Point, look: Look, sleeve: Color
+    image: np.ndarray,
+    shoulder: Point,
+    elbow: Point,
+    hand: Point,
+    appearance: Appearance,
+    sleeve: Color,
 ) -> None:
-    unit = look.height * look.girth
+    unit = appearance.height * appearance.girth
     _line(image, shoulder, elbow, sleeve, 0.08 * unit)
     _line(image, elbow, hand, sleeve, 0.07 * unit)
-    _disc(image, hand, 0.055 * unit, look.skin)
+    _disc(image, hand, 0.055 * unit, appearance.skin)
 
 
 def _draw_held(
-    image: np.ndarray, hands: Point, facing: float, look: Look, held: str, size: float
+    image: np.ndarray, hands: Point, facing: float, appearance: Appearance, held: str, size: float
 ) -> None:
     """Draws a parcel (one upright band) or a newspaper (lines of text) of equal size and colors."""
-    half = (0.16 * look.height * size, 0.135 * look.height * size)
-    center = (hands[0] + 0.03 * look.height * facing, hands[1] - 0.02 * look.height)
-    _rectangle(image, center, half, (-1, -1, 1, 1), look.paper)
+    half = (0.16 * appearance.height * size, 0.135 * appearance.height * size)
+    center = (hands[0] + 0.03 * appearance.height * facing, hands[1] - 0.02 * appearance.height)
+    _rectangle(image, center, half, (-1, -1, 1, 1), appearance.paper)
     if held == "parcel":
-        _rectangle(image, center, half, (-0.3, -1, 0.3, 1), look.ink)
+        _rectangle(image, center, half, (-0.3, -1, 0.3, 1), appearance.ink)
     else:
         for row in (-0.45, 0.45):
-            _rectangle(image, center, half, (-0.85, row - 0.2, 0.85, row + 0.2), look.ink)
+            _rectangle(image, center, half, (-0.85, row - 0.2, 0.85, row + 0.2), appearance.ink)
 
 
 def draw_figure(
-    image: np.ndarray, joints: np.ndarray, facing: float, look: Look, held: str, held_size: float
+    image: np.ndarray,
+    joints: np.ndarray,
+    facing: float,
+    appearance: Appearance,
+    held: str,
+    held_size: float,
 ) -> None:
     """Draws one figure over an image in place, far limbs first.
 
@@ -200,40 +210,46 @@ def draw_figure(
         image: RGB uint8 [H, W, 3].
         joints: [11, 2] pixels, one row of :func:`compute_joints`.
         facing: +1 right, -1 left.
-        look: Colors and sizes.
+        appearance: Colors and sizes.
         held: "parcel", "newspaper" or "" for empty hands.
         held_size: 0..1, so that an object can grow into the hands instead of popping up.
     """
-    unit = look.height * look.girth
+    unit = appearance.height * appearance.girth
     at: list[Point] = [(x, y) for x, y in joints.tolist()]
     hip = at[HIP]
     neck = at[NECK]
     crown = at[CROWN]
-    _draw_arm(image, neck, at[FAR_ELBOW], at[FAR_HAND], look, _darker(look.shirt))
-    _draw_leg(image, hip, at[FAR_KNEE], at[FAR_ANKLE], facing, look, _darker(look.trousers))
-    _draw_leg(image, hip, at[NEAR_KNEE], at[NEAR_ANKLE], facing, look, look.trousers)
-    _line(image, hip, neck, look.shirt, 0.13 * unit)
-    _line(image, _between(hip, neck, 0.45), _between(hip, neck, 0.58), look.stripe, 0.1 * unit)
-    _disc(image, crown, 0.08 * unit, look.hair)
-    face = (crown[0] + 0.02 * facing * look.height, crown[1] + 0.012 * look.height)
-    _disc(image, face, 0.066 * unit, look.skin)
+    _draw_arm(image, neck, at[FAR_ELBOW], at[FAR_HAND], appearance, _darker(appearance.shirt))
+    _draw_leg(
+        image, hip, at[FAR_KNEE], at[FAR_ANKLE], facing, appearance, _darker(appearance.trousers)
+    )
+    _draw_leg(image, hip, at[NEAR_KNEE], at[NEAR_ANKLE], facing, appearance, appearance.trousers)
+    _line(image, hip, neck, appearance.shirt, 0.13 * unit)
+    _line(
+        image, _between(hip, neck, 0.45), _between(hip, neck, 0.58), appearance.stripe, 0.1 * unit
+    )
+    _disc(image, crown, 0.08 * unit, appearance.hair)
+    face = (crown[0] + 0.02 * facing * appearance.height, crown[1] + 0.012 * appearance.height)
+    _disc(image, face, 0.066 * unit, appearance.skin)
     if held and held_size > 0.2:
-        _draw_held(image, _between(at[NEAR_HAND], at[FAR_HAND], 0.5), facing, look, held, held_size)
-    _draw_arm(image, neck, at[NEAR_ELBOW], at[NEAR_HAND], look, look.shirt)
+        _draw_held(
+            image, _between(at[NEAR_HAND], at[FAR_HAND], 0.5), facing, appearance, held, held_size
+        )
+    _draw_arm(image, neck, at[NEAR_ELBOW], at[NEAR_HAND], appearance, appearance.shirt)
 
 
 def compute_mask(
     shape: tuple[int, int],
     joints: np.ndarray,
     facing: float,
-    look: Look,
+    appearance: Appearance,
     held: str,
     held_size: float,
 ) -> np.ndarray:
     """Computes which pixels a figure covers by at least half: bool [H, W] = `shape`."""
     white = (255, 255, 255)
-    silhouette = Look(
-        look.height, look.girth, white, white, white, white, white, white, white, white
+    silhouette = Appearance(
+        appearance.height, appearance.girth, white, white, white, white, white, white, white, white
     )
     canvas = np.zeros((*shape, 3), np.uint8)
     # Far limbs are drawn a quarter darker, hence the threshold at half of three quarters.

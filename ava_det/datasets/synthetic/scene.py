@@ -10,7 +10,13 @@ import numpy as np
 
 from ava_det.datasets.synthetic import actions
 from ava_det.datasets.synthetic.actions import Segment
-from ava_det.datasets.synthetic.figure import Color, Look, compute_joints, compute_mask, draw_figure
+from ava_det.datasets.synthetic.figure import (
+    Appearance,
+    Color,
+    compute_joints,
+    compute_mask,
+    draw_figure,
+)
 from ava_det.datasets.synthetic.room import Palette, build_background, build_lighting, draw_color
 
 FPS = 15
@@ -27,7 +33,7 @@ CROWDING = (0.0, 0.15)
 class Role:
     """Describes one figure: its appearance, its timetable and its part of the room, in pixels."""
 
-    look: Look
+    appearance: Appearance
     segments: list[Segment]
     sway: np.ndarray  # [2, 10], see actions.compute_poses
     low: float
@@ -85,12 +91,12 @@ def _draw_distinct(
     return color
 
 
-def _draw_look(rng: np.random.Generator, palette: Palette, height: float) -> Look:
+def _draw_appearance(rng: np.random.Generator, palette: Palette, height: float) -> Appearance:
     skin = np.array([236, 188, 160]) * (1 - rng.uniform(0, 0.6)) + np.array([20, 14, 10])
     light = draw_color(rng, (0.0, 0.6), (0.8, 1.0))
     dark = draw_color(rng, (0.2, 1.0), (0.05, 0.3))
     paper, ink = (light, dark) if rng.random() < 0.5 else (dark, light)
-    return Look(
+    return Appearance(
         height=height,
         girth=float(rng.uniform(0.95, 1.2)),
         skin=(int(skin[0]), int(skin[1]), int(skin[2])),
@@ -118,13 +124,13 @@ def draw_role(
     """
     width, height = size
     share = {1: (0.55, 0.72), 2: (0.5, 0.66), 3: (0.45, 0.56)}[count]
-    look = _draw_look(rng, palette, float(rng.uniform(*share)) * height)
-    margin = 0.33 * look.height
+    appearance = _draw_appearance(rng, palette, float(rng.uniform(*share)) * height)
+    margin = 0.33 * appearance.height
     room = width - 2 * margin
     extent = {1: 1.0, 2: 0.6, 3: 0.45}[count] * room
     low = margin + (room - extent) * (index / max(1, count - 1))
     return Role(
-        look=look,
+        appearance=appearance,
         segments=actions.plan(rng, seconds),
         sway=actions.draw_sway(rng),
         low=low,
@@ -138,13 +144,13 @@ def play(role: Role, seconds: int, step: int = 1) -> Actor:
     """Computes every ``step``-th frame of a role."""
     times = np.arange(seconds * FPS) / FPS
     center_x, facing = actions.compute_path(
-        role.segments, times, role.start, role.low, role.high, role.look.height
+        role.segments, times, role.start, role.low, role.high, role.appearance.height
     )
     times = times[::step]
     center_x = center_x[::step]
     facing = facing[::step]
     angles = actions.compute_poses(role.segments, times, role.sway)
-    joints = compute_joints(angles, facing, center_x, role.ground_y, role.look.height)
+    joints = compute_joints(angles, facing, center_x, role.ground_y, role.appearance.height)
     return Actor(role, joints, facing, *actions.compute_held(role.segments, times))
 
 
@@ -154,7 +160,7 @@ def _compute_extents(role: Role, seconds: int) -> np.ndarray:
     They are widened by the girth of a limb, which is about right.
     """
     joints = play(role, seconds, step=FPS).joints
-    border = 0.05 * role.look.height
+    border = 0.05 * role.appearance.height
     return np.concatenate([joints.min(axis=1) - border, joints.max(axis=1) + border], axis=1)
 
 
@@ -200,9 +206,9 @@ def build_actors(
 def _draw_shadow(image: np.ndarray, actor: Actor, frame: int) -> None:
     """Draws a soft dark ellipse on the ground under the figure."""
     columns = actor.joints[frame, :, 0]
-    left = columns.min() - 0.08 * actor.role.look.height
-    right = columns.max() + 0.08 * actor.role.look.height
-    half_height = 0.045 * actor.role.look.height
+    left = columns.min() - 0.08 * actor.role.appearance.height
+    right = columns.max() + 0.08 * actor.role.appearance.height
+    half_height = 0.045 * actor.role.appearance.height
     x1 = max(0, int(left))
     x2 = min(image.shape[1], int(right) + 1)
     y1 = max(0, int(actor.role.ground_y - half_height))
@@ -229,7 +235,7 @@ def render_frames(
                 image,
                 actor.joints[frame],
                 actor.facing[frame],
-                actor.role.look,
+                actor.role.appearance,
                 actor.held[frame],
                 actor.held_size[frame],
             )
@@ -252,7 +258,7 @@ def compute_ground_truth(
                 (height, width),
                 a.joints[frame],
                 a.facing[frame],
-                a.role.look,
+                a.role.appearance,
                 a.held[frame],
                 a.held_size[frame],
             )

@@ -49,16 +49,21 @@ def test_a_box_is_tight_around_the_pixels_of_a_person() -> None:
             frame = (row.timestamp - scene.START_SECOND) * scene.FPS
             canvas = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
             # Away from the gray of the canvas, so that every drawn pixel shows.
-            look = replace(
-                actors[0].role.look, skin=(255, 255, 255), hair=(0, 0, 0), paper=(255, 255, 255)
+            appearance = replace(
+                actors[0].role.appearance,
+                skin=(255, 255, 255),
+                hair=(0, 0, 0),
+                paper=(255, 255, 255),
             )
-            look = replace(look, shirt=(255, 0, 0), trousers=(0, 0, 255), shoes=(0, 0, 0))
+            appearance = replace(
+                appearance, shirt=(255, 0, 0), trousers=(0, 0, 255), shoes=(0, 0, 0)
+            )
             actor = actors[0]
             draw_figure(
                 canvas,
                 actor.joints[frame],
                 actor.facing[frame],
-                look,
+                appearance,
                 actor.held[frame],
                 actor.held_size[frame],
             )
@@ -84,7 +89,9 @@ def test_somebody_hidden_excludes_the_keyframe() -> None:
 
 def test_a_partly_covered_person_has_the_box_of_what_shows() -> None:
     actor = build("train", 1)[0]
-    moved = replace(actor, joints=actor.joints + np.array([0.2 * actor.role.look.height, 0.0]))
+    moved = replace(
+        actor, joints=actor.joints + np.array([0.2 * actor.role.appearance.height, 0.0])
+    )
     alone = {
         row.timestamp: row.box for row in scene.compute_ground_truth([actor], *SIZE, SECONDS)[0]
     }

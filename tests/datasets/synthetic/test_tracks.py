@@ -30,7 +30,7 @@ def paths() -> list[np.ndarray]:
         actors = scene.build_actors(rng, draw_palette(rng), 2 + index % 2, (WIDTH, HEIGHT), SECONDS)
         boxes = []
         for actor in actors:
-            border = 0.05 * actor.role.look.height
+            border = 0.05 * actor.role.appearance.height
             corners = actor.joints.min(axis=1) - border, actor.joints.max(axis=1) + border
             boxes.append(np.concatenate(corners, axis=1) / [WIDTH, HEIGHT, WIDTH, HEIGHT])
         videos.append(np.stack(boxes).clip(0, 1))
