@@ -264,7 +264,7 @@ def _prints_mistakes() -> bool:
     # A process that never imported the package has no process group.
     distributed = sys.modules.get("ava_det.distributed")
     return int(os.environ.get("LOCAL_RANK", 0)) == 0 or (
-        distributed is not None and distributed.has_met()
+        distributed is not None and distributed.has_joined_group()
     )
 
 

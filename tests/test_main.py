@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ava_det import __main__ as door
+from ava_det import __main__ as entry
 from ava_det.cli import ToolParser
 from ava_det.commands import COMMANDS, OLD_NAMES
 
@@ -64,7 +64,7 @@ def test_the_public_face_is_what_the_modules_define() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_has_the_command_and_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        door.main([name, "--help"])
+        entry.main([name, "--help"])
     assert stop.value.code == 0
     out = capsys.readouterr().out
     assert out.startswith(f"usage: ava-det {name} ")
@@ -135,15 +135,15 @@ def test_a_wrong_device_or_detector_names_the_option(capsys: pytest.CaptureFixtu
 def test_a_wrong_word_is_one_sentence(
     words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert door.main(words) == 2
+    assert entry.main(words) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert expected in line
 
 
 def test_no_word_shows_the_help_as_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
-    assert door.main([]) == 2
+    assert entry.main([]) == 2
     assert capsys.readouterr().err.startswith("usage: ava-det COMMAND")
-    assert door.main(["--version"]) == 0
+    assert entry.main(["--version"]) == 0
 
 
 def test_old_scripts_run_the_new_command_and_say_so_once(
@@ -151,7 +151,7 @@ def test_old_scripts_run_the_new_command_and_say_so_once(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["/somewhere/ava-evaluate", "--annotations", "no.csv"])
     with pytest.raises(SystemExit):
-        door.main_by_old_name()
+        entry.main_by_old_name()
     err = capsys.readouterr().err
     assert err.count("ava-evaluate") == 1
     assert "only by its new name, ava-det score" in err
@@ -175,7 +175,7 @@ def test_completion_knows_commands_and_options(
     shell: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("shtab")
-    assert door.main(["completion", shell]) == 0
+    assert entry.main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(word in script for word in ("train-head", "--eval-only", "--annotations", "to-cvat"))
 
@@ -184,5 +184,5 @@ def test_completion_without_shtab_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "shtab", None)
-    assert door.main(["completion", "bash"]) == 2
+    assert entry.main(["completion", "bash"]) == 2
     assert "pip install 'ava_det[completion]'" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 from ava_det.distributed.process_group import (
     broadcast_from_main,
     gather_objects,
-    has_met,
+    has_joined_group,
     is_main_process,
     local_rank,
     merge_over_ranks,
@@ -16,7 +16,7 @@ from ava_det.distributed.process_group import (
 __all__ = [
     "broadcast_from_main",
     "gather_objects",
-    "has_met",
+    "has_joined_group",
     "is_main_process",
     "local_rank",
     "merge_over_ranks",

@@ -21,7 +21,7 @@ from ava_det.distributed.rank_watch import LostRankError, RankWatch
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 PATIENCE = timedelta(hours=2)
-_has_met = False
+_has_joined = False
 
 
 @contextmanager
@@ -47,8 +47,8 @@ def process_group(device: torch.device, patience: timedelta = PATIENCE) -> Itera
         "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=patience
     )
     watch = RankWatch(rank(), world_size())
-    global _has_met
-    _has_met = True
+    global _has_joined
+    _has_joined = True
     try:
         yield
         # nobody takes the connections down while another still uses them
@@ -74,12 +74,12 @@ def _is_broken_collective(error: BaseException) -> bool:
     )
 
 
-def has_met() -> bool:
+def has_joined_group() -> bool:
     """Returns whether this process has ever joined a group.
 
     From then on, only one of several processes that stop prints a message.
     """
-    return _has_met
+    return _has_joined
 
 
 def local_rank() -> int:

@@ -131,7 +131,7 @@ def read_all(
     reach = clip_reader.num_frames * clip_reader.stride / clip_reader.clip_fps / 2 + MARGIN_SECONDS
     timestamps = list(keyframes)
 
-    def pass_on() -> Iterator[Picture]:
+    def take_decoded() -> Iterator[Picture]:
         while decoded:
             picture = decoded.popleft()
             if start - 1e-6 <= picture.seconds < end:
@@ -146,17 +146,17 @@ def read_all(
             position + STEP_SECONDS
         ):
             position += STEP_SECONDS
-            yield from pass_on()
+            yield from take_decoded()
         keyframe = next(stepped, None)
-        yield from pass_on()
+        yield from take_decoded()
         if keyframe is None:
             break
         position = max(position, timestamp - reach)
         yield keyframe
     while reader.advance(min(position, end)) and position < end:
-        yield from pass_on()
+        yield from take_decoded()
         position += STEP_SECONDS
-    yield from pass_on()
+    yield from take_decoded()
 
 
 def warn_of_faults(reader: FrameReader, num_keyframes: int) -> None:

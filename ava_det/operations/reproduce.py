@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
                 args.weights, identity["weights"], published, config, plan, results, lost
             )
             reproduction.reference_source = args.reference or reproduction.reference_source
-            reproduction.classes = find_odd_classes(headline(published, results), reference)
+            reproduction.classes = find_odd_classes(select_result(published, results), reference)
             report(reproduction, folder)
     return 0
 
@@ -236,7 +236,7 @@ def score_video(
     ]
 
 
-def headline(
+def select_result(
     published: PublishedResult | None, results: Mapping[str, ProtocolResult]
 ) -> ProtocolResult:
     """Returns the result of the published protocol, or of the first one."""
@@ -272,7 +272,9 @@ def summarize(
         plan.missing,
         len(boxes),
         sum(boxes),
-        causes=name_causes(difference, headline(published, results).mean_ap, plan.problems + lost),
+        causes=name_causes(
+            difference, select_result(published, results).mean_ap, plan.problems + lost
+        ),
         lost=lost,
         reference_source=published.reference_source if published else None,
         environment=describe_environment(),

@@ -88,7 +88,7 @@ def choose_video_stream(
     return stream
 
 
-def holds_film(path: str | Path) -> bool:
+def is_video_container(path: str | Path) -> bool:
     """Opens a file and returns whether it is a container with a film, whatever its name."""
     try:
         with av.open(to_url(path), **TOLERANT) as container:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ava_det.video.containers import holds_film
+from ava_det.video.containers import is_video_container
 from ava_det.video.reader import VideoError
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -143,7 +143,7 @@ def is_video_file(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in OTHER_SUFFIXES or not path.is_file():
         return False
-    return (suffix in VIDEO_SUFFIXES and suffix not in SOURCE_CODE) or holds_film(path)
+    return (suffix in VIDEO_SUFFIXES and suffix not in SOURCE_CODE) or is_video_container(path)
 
 
 def is_frame_folder(folder: Path) -> bool:

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from ava_det.video.containers import holds_film
+from ava_det.video.containers import is_video_container
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError
 from ava_det.video.writer import VideoWriter
@@ -89,7 +89,7 @@ def test_any_name_is_written_and_read(
     assert os.listdir() == [name]
     with open_video(name) as reader:
         assert len(list(reader.frames())) == 3
-    assert holds_film(name)
+    assert is_video_container(name)
 
 
 def test_titles_in_other_encodings_do_not_matter(tmp_path: Path) -> None:

@@ -202,13 +202,13 @@ def fetch_file(
     if part.exists():
         report(_size(part))
 
-    def go_on() -> None:
+    def fetch_rest() -> None:
         if _size(part) != remote.size:
             _append(item.url, remote, part, report, stopped)
 
     part.touch()
     try:
-        _persist(item.url, go_on, WAITS, lambda: _size(part))
+        _persist(item.url, fetch_rest, WAITS, lambda: _size(part))
     except OSError as error:
         error.filename = error.filename or str(target)  # the error of a full disk names no file
         raise

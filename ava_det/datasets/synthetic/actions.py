@@ -139,10 +139,10 @@ def plan(rng: np.random.Generator, seconds: int) -> list[Segment]:
     while sum(length for _, _, length in wanted) < seconds + 8:
         wanted += _choose_block(rng, moving)
         moving = not moving
-    return lay_out(rng, wanted, seconds)
+    return assign_times(rng, wanted, seconds)
 
 
-def lay_out(
+def assign_times(
     rng: np.random.Generator, wanted: list[tuple[int, int, int]], seconds: int
 ) -> list[Segment]:
     """Gives a figure's movements their times.

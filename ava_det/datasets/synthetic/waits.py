@@ -18,7 +18,7 @@ from ava_det.datasets.synthetic.actions import (
     POINT,
     STAND,
     Segment,
-    lay_out,
+    assign_times,
 )
 
 # AVA v2.2 ids and names.
@@ -45,4 +45,4 @@ def plan_waits(rng: np.random.Generator, seconds: int) -> list[Segment]:
             (STAND, NOTHING, QUIET_SECONDS),
             *SIGNS[wait],
         ]
-    return lay_out(rng, wanted, seconds)
+    return assign_times(rng, wanted, seconds)

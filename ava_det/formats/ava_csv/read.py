@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from ava_det.formats.ava_csv.opened import open_bytes, open_text
-from ava_det.formats.ava_csv.row_by_row import bom_sentence, is_integer, read_row_by_row
+from ava_det.formats.ava_csv.row_by_row import describe_byte_order_mark, is_integer, read_row_by_row
 from ava_det.formats.ava_csv.rows import (
     ANNOTATIONS,
     BOXES,
@@ -109,7 +109,7 @@ def _load(path: str | Path, form: RowForm, refused: dict[int, str] | None = None
         rows.forms[FRACTIONAL_TIMESTAMP] = _first_fractional_line(path)
     with open_bytes(path) as file:
         if file.read(3) == codecs.BOM_UTF8:
-            rows.repairs.append(bom_sentence(path))
+            rows.repairs.append(describe_byte_order_mark(path))
     return rows
 
 

@@ -49,7 +49,7 @@ def read_row_by_row(path: Path, form: RowForm, refused: dict[int, str] | None) -
     lines: list[int] = []
     with open_bytes(path) as raw:
         if raw.read(3) == codecs.BOM_UTF8:
-            parser.repairs["byte order mark"] = bom_sentence(path)
+            parser.repairs["byte order mark"] = describe_byte_order_mark(path)
     for line, row in numbered_rows(path):
         try:
             numbers = parser.parse(line, row)
@@ -205,7 +205,7 @@ class _RowParser:
         return self._number(line, row[7], self.form.last_column)
 
 
-def bom_sentence(path: Path) -> str:
+def describe_byte_order_mark(path: Path) -> str:
     """Says that the byte order mark of a file was skipped."""
     return f"{path}: a byte order mark before the first row was skipped"
 
