@@ -1,6 +1,6 @@
-"""Finds faults of a data set (annotations, videos, boxes) before training: the data set doctor."""
+"""Finds faults of a data set (annotations, videos, boxes) before training."""
 
-from ava_det.dataset_check.doctor import DatasetFiles, Examination, check_dataset
+from ava_det.dataset_check.examination import DatasetFiles, Examination, check_dataset
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding
 from ava_det.dataset_check.report import format_examination
 from ava_det.dataset_check.sheet import choose_tiles

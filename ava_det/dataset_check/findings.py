@@ -15,7 +15,7 @@ ERROR, WARNING, NOTE = SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """Describes one line of the doctor's table.
+    """Describes one line of the table of faults.
 
     Attributes:
         severity: `error` (spoils training or evaluation), `warning` (look at it) or `note` (good

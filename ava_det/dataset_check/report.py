@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from ava_det.dataset_check.doctor import Examination
+from ava_det.dataset_check.examination import Examination
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding
 from ava_det.dataset_check.labels import count_classes
 from ava_det.dataset_check.overlaps import BOX, KEYFRAME

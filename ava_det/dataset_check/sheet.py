@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ava_det.dataset_check.boxes import PIXELS
-from ava_det.dataset_check.doctor import Examination
+from ava_det.dataset_check.examination import Examination
 from ava_det.dataset_check.findings import NOTE
 from ava_det.dataset_check.overlaps import BOX, KEYFRAME
 from ava_det.dataset_check.split_rows import SplitRows

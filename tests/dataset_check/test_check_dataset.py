@@ -1,4 +1,4 @@
-"""The doctor finds every planted fault, at its line, in a small data set and in a copy of a real
+"""The check finds every planted fault, at its line, in a small data set and in a copy of a real
 one; and nothing in either without them.
 """
 
