@@ -114,12 +114,10 @@ class ToolParser(argparse.ArgumentParser):
         Unlike argparse, an option of several values ends where a key=value begins:
         `--seeds 0 1 train.lr=0.1`.
         """
-        several = {
-            name
-            for action in self._actions
-            if action.nargs == "+"
-            for name in action.option_strings
-        }
+        several: set[str] = set()
+        for action in self._actions:
+            if action.nargs == "+":
+                several.update(action.option_strings)
         words: list[str] = []
         # Options of several values go last, where no word follows that could be taken for a value.
         last: list[str] = []

@@ -59,11 +59,9 @@ def _mmaction2(_: list[str]) -> Table:
 def _caffe2(names: list[str]) -> Table:
     leaves = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
     numbers = [int(m[1]) for name in names if (m := re.match(r"comp_(\d+)_conv_1_w", name))]
-    places = [
-        f"layer{layer + 1}.{index}"
-        for layer, blocks in enumerate(_BLOCKS.get(1 + max(numbers, default=-1), ()))
-        for index in range(blocks)
-    ]
+    places: list[str] = []
+    for layer, blocks in enumerate(_BLOCKS.get(1 + max(numbers, default=-1), ()), start=1):
+        places += [f"layer{layer}.{index}" for index in range(blocks)]
 
     def place(number: str) -> str:
         return places[int(number)] if int(number) < len(places) else f"comp_{number}"

@@ -68,9 +68,9 @@ def write_table(
         splits: Name -> keyframes, and the features [N, D] of their boxes in order.
         label_map: Action id -> name.
     """
-    rows = [
-        row for name, (keyframes, _) in splits.items() for row in _rows(name, keyframes, label_map)
-    ]
+    rows = []
+    for name, (keyframes, _) in splits.items():
+        rows += _rows(name, keyframes, label_map)
     features = torch.cat([vectors for _, vectors in splits.values()]).float()
     scaled = (features - features.mean(dim=0)) / features.std(dim=0, correction=0).clamp_min(1e-12)
     nearest, similarity = _find_nearest(scaled, [id(row.keyframe) for row in rows])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import torch
 from torch import nn
@@ -112,9 +113,7 @@ def build_evaluation(
         for loader, short_side in zip(loaders, short_sides, strict=True):
             title = f"evaluate ({split.name}, short side {short_side})"
             views.append(_predict_clips(model, loader, prepare, precision, config.eval.flip, title))
-        gathered = [
-            detection for part in gather_objects(average_views(views)) for detection in part
-        ]
+        gathered = list(chain.from_iterable(gather_objects(average_views(views))))
         gathered.sort(
             key=lambda detections: (detections.keyframe.video_id, detections.keyframe.timestamp)
         )

@@ -228,8 +228,7 @@ def _name_sources(config: Config, name: str) -> str:
 
 def _videos(config: Config, name: str) -> list[tuple[Path, str]]:
     """Returns the labeled videos of all lists and folders of a split."""
-    return [
-        video
-        for source in _sources(config, name)
-        for video in find_labeled_videos(source, config.data.video_dir)
-    ]
+    videos: list[tuple[Path, str]] = []
+    for source in _sources(config, name):
+        videos += find_labeled_videos(source, config.data.video_dir)
+    return videos

@@ -177,11 +177,9 @@ def measure_host_memory() -> float | None:
         GB, shared pages counted once; None where /proc does not say.
     """
     try:
-        children = [
-            child
-            for path in Path("/proc/self/task").iterdir()
-            for child in (path / "children").read_text().split()
-        ]
+        children: list[str] = []
+        for path in Path("/proc/self/task").iterdir():
+            children += (path / "children").read_text().split()
         kilobytes = 0
         for process in (str(os.getpid()), *children):
             rows = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()

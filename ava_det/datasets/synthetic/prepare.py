@@ -64,12 +64,10 @@ def render_video(job: Job) -> tuple[str, str]:
     rows, excluded = scene.compute_ground_truth(actors, width, height, seconds)
     frames = scene.render_frames(paint_rng, palette, actors, width, height)
     write_video(folder / f"{video_id}.mp4", frames, width, height)
-    lines = [
-        f"{video_id},{row.timestamp:04d},{','.join(f'{v:.4f}' for v in row.box)},"
-        f"{action_id},{row.person_id}\n"
-        for row in rows
-        for action_id in row.action_ids
-    ]
+    lines: list[str] = []
+    for row in rows:
+        keyframe_and_box = f"{video_id},{row.timestamp:04d},{','.join(f'{v:.4f}' for v in row.box)}"
+        lines += [f"{keyframe_and_box},{action},{row.person_id}\n" for action in row.action_ids]
     return "".join(lines), "".join(f"{video_id},{timestamp:04d}\n" for timestamp in excluded)
 
 
@@ -121,11 +119,8 @@ def render_dataset(
     for stale in videos.glob("*.mp4"):
         if stale.stem.split("_")[0] in SPLITS:
             stale.unlink()
-    jobs = [
-        (videos, split, i, seed, seconds, width, height, waits)
-        for split in SPLITS
-        for i in range(counts[split])
-    ]
+    numbers = [(split, number) for split in SPLITS for number in range(counts[split])]
+    jobs = [(videos, *job, seed, seconds, width, height, waits) for job in numbers]
     with start_workers(min(len(jobs), os.cpu_count() or 1)) as pool:
         results = list(
             tqdm(pool.imap(render_video, jobs), total=len(jobs), desc="rendering", unit="video")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -75,12 +76,9 @@ def render_clips(output: Path, seed: int, counts: dict[str, int], size: tuple[in
         size: Width and height, in pixels.
     """
     cv2.setNumThreads(1)
-    jobs = [
-        (split, kind, i)
-        for split in counts
-        for kind in range(len(CLASSES))
-        for i in range(counts[split])
-    ]
+    jobs: list[tuple[str, int, int]] = []
+    for split, count in counts.items():
+        jobs += [(split, *job) for job in product(range(len(CLASSES)), range(count))]
     for split, kind, index in tqdm(jobs, desc="rendering", unit="clip"):
         movement, arms = CLASSES[kind]
         name = actions.ACTION_NAMES[arms or movement].replace("/", " or ")
