@@ -167,9 +167,9 @@ def evaluate_csv(
         FileNotFoundError: A file does not exist.
     """
     settings = protocol_named(protocol)
-    # read in any case: a list that cannot be read is a mistake, also where it is not used
-    listed = load_excluded(excluded) if excluded is not None else frozenset()
-    keys = frozenset() if settings.exclusion == "nothing" else listed
+    keys: Excluded = frozenset()
+    if excluded is not None and settings.exclusion != "nothing":
+        keys = load_excluded(excluded)
     truth = load_annotations(annotations)
     rows = load_detections(detections)
     names = load_label_map(label_map)
@@ -183,11 +183,16 @@ def describe_inputs(
 ) -> list[str]:
     """Says what a protocol does with a file that its user might not expect, one sentence each."""
     sentences = describe_label_map_form(label_map)
-    if excluded is not None and protocol.exclusion == "nothing":
-        sentences.append(
-            f"{excluded}: protocol {protocol.name} does not use an exclusion list; nothing was "
-            "excluded"
-        )
+    if excluded is None or protocol.exclusion != "nothing":
+        return sentences
+    sentences.append(
+        f"{excluded}: protocol {protocol.name} does not use an exclusion list; nothing was excluded"
+    )
+    try:
+        load_excluded(excluded)
+    except (OSError, ValueError) as error:
+        # no reason to refuse a number that does not depend on it, as the published evaluator
+        sentences.append(f"other protocols will refuse it: {error}")
     return sentences
 
 
