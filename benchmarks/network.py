@@ -240,7 +240,8 @@ def tabulate(
         row[key] = more.get(name)
         rows.append(row)
         print(
-            f"{name:32}{time.wall:11.1f}{row['clips_per_second']:9.2f}{row['ratio']:8.2f}{time.busy:10.1f}{row['busy_ratio']:8.2f}",
+            f"{name:32}{time.wall:11.1f}{row['clips_per_second']:9.2f}{row['ratio']:8.2f}"
+            f"{time.busy:10.1f}{row['busy_ratio']:8.2f}",
             end="",
         )
         print(

@@ -44,7 +44,7 @@ class ConvUnit(nn.Module):
             out_channels,
             kernel,
             stride=stride,
-            padding=tuple(side // 2 for side in kernel) if padding is None else padding,  # type: ignore[arg-type]
+            padding=padding or (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2),
             groups=groups,
             bias=bias,
         )

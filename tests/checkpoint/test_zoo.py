@@ -9,6 +9,7 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -127,8 +128,8 @@ def test_of_many_processes_one_downloads(tmp_path: Path, cache: Path) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/w.pth"
         command = [sys.executable, "-c", DOWNLOAD, url]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        processes = [subprocess.Popen(command, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+        pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes = [subprocess.Popen(command, **pipes) for _ in range(3)]
         said = [process.communicate(timeout=120) for process in processes]
         server.shutdown()
     assert [process.returncode for process in processes] == [0, 0, 0]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,8 @@ from ava_det.data.transforms import (
     normalize_batch,
 )
 from ava_det.structures import ClipBatch
+
+NO_KEYFRAMES: Any = [None, None]
 
 
 def frames_with_a_white_box(
@@ -83,7 +87,7 @@ def test_random_views_stay_in_their_bounds_and_repeat_with_the_seed() -> None:
 
 def test_normalize_makes_float_channels_last_clips() -> None:
     frames = torch.randint(0, 256, (2, 3, 4, 6, 8), dtype=torch.uint8)
-    batch = ClipBatch(None, frames, torch.zeros(0, 5), None, [None, None])  # type: ignore[list-item]
+    batch = ClipBatch(None, frames, torch.zeros(0, 5), None, NO_KEYFRAMES)
     ready = normalize_batch(batch, [0.45, 0.4, 0.35], [0.225, 0.25, 0.2], torch.device("cpu"))
     mean = torch.tensor([0.45, 0.4, 0.35])[:, None, None, None]
     std = torch.tensor([0.225, 0.25, 0.2])[:, None, None, None]
@@ -97,7 +101,7 @@ def test_normalize_makes_float_channels_last_clips() -> None:
 
 def test_caffe_networks_see_blue_first() -> None:
     frames = torch.randint(0, 256, (2, 3, 4, 6, 8), dtype=torch.uint8)
-    batch = ClipBatch(frames, None, torch.zeros(0, 5), None, [None, None])  # type: ignore[list-item]
+    batch = ClipBatch(frames, None, torch.zeros(0, 5), None, NO_KEYFRAMES)
     statistics = ([0.45, 0.4, 0.35], [0.225, 0.25, 0.2], torch.device("cpu"))
     rgb = normalize_batch(batch, *statistics).slow
     bgr = normalize_batch(batch, *statistics, "bgr").slow

@@ -134,10 +134,13 @@ def test_an_unreadable_exclusion_list_that_is_not_used_is_reported(tmp_path: Pat
     for name, rows in texts.items():
         (tmp_path / name).write_text("\n".join(rows))
     (tmp_path / "map.pbtxt").write_text('item {\n  name: "a"\n  id: 1\n}\n')
-    files = [tmp_path / name for name in ("gt.csv", "det.csv", "map.pbtxt")]
-    result = evaluate_csv(*files, tmp_path / "ex.csv", protocol="activitynet-2020")
-    assert result["mAP"] == evaluate_csv(*files, protocol="activitynet-2020")["mAP"]
+    truth, results, label_map, listed = (
+        tmp_path / name for name in ("gt.csv", "det.csv", "map.pbtxt", "ex.csv")
+    )
+    result = evaluate_csv(truth, results, label_map, listed, protocol="activitynet-2020")
+    plain = evaluate_csv(truth, results, label_map, protocol="activitynet-2020")
+    assert result["mAP"] == plain["mAP"]
     [sentence] = [s for s in result["warnings"] if "will refuse it" in s]
     assert "ex.csv, line 1: expected video_id,timestamp, found 'v,0903,x'" in sentence
     with pytest.raises(ValueError, match=r"ex\.csv, line 1"):
-        evaluate_csv(*files, tmp_path / "ex.csv", protocol="activitynet-2019")
+        evaluate_csv(truth, results, label_map, listed, protocol="activitynet-2019")

@@ -111,7 +111,8 @@ def test_times_that_cannot_be_meant_are_sentences_at_once(
     predictor: Predictor, videos: list[Path], times: dict[str, Any], sentence: str
 ) -> None:
     name = list(times)[-1]
-    calls: list[Callable[[], Any]] = [lambda: predictor.watch(None, **times)]  # type: ignore[arg-type]
+    no_video: Any = None
+    calls: list[Callable[[], Any]] = [lambda: predictor.watch(no_video, **times)]
     if "smooth" not in times:
         calls.append(lambda: predictor(videos[0], **times))
     for call in calls:

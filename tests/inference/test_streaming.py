@@ -80,7 +80,7 @@ def test_watching_is_predicting_and_looking_up_every_frame(
         assert (expected is None) == (frame.detections is None)
         if expected is not None and frame.detections is not None:
             assert torch.allclose(expected.boxes, frame.detections.boxes, atol=1e-5)
-            assert expected.track_ids.tolist() == frame.detections.track_ids.tolist()  # type: ignore[union-attr]
+            assert expected.track_ids.tolist() == frame.detections.track_ids.tolist()
 
 
 def test_a_folder_of_pictures_streams_like_a_file(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,9 +11,10 @@ from torch import Tensor
 from ava_det.models.roi_head import RoIHead
 
 
-def identity_head(channels: int = 1, **values: object) -> RoIHead:
+def identity_head(channels: int = 1, **values: Any) -> RoIHead:
     """A head whose logits are its pooled features."""
-    head = RoIHead([channels], channels * (2 if values.get("context") else 1), 16, **values).eval()  # type: ignore[arg-type]
+    num_classes = channels * (2 if values.get("context") else 1)
+    head = RoIHead([channels], num_classes, 16, **values).eval()
     torch.nn.init.eye_(head.projection.weight)
     return head
 

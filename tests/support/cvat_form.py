@@ -133,10 +133,11 @@ def dense_boxes(
         if following is not None:
             for between in range(frame + step, following[0], step):
                 share = (between - frame) / (following[0] - frame)
-                moved = tuple(
+                left, top, right, bottom = (
                     a + share * (b - a) for a, b in zip(corners, following[1], strict=True)
                 )
-                lines.append(box(first_frame + between, moved, attributes, keyframe=0))  # type: ignore[arg-type]
+                moved = (left, top, right, bottom)
+                lines.append(box(first_frame + between, moved, attributes, keyframe=0))
         elif frame + step < num_frames:
             lines.append(box(first_frame + frame + step, corners, attributes, outside=1))
     return lines

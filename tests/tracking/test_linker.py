@@ -40,7 +40,7 @@ def moved(box: list[float], dx: float) -> list[float]:
 
 def linked(*keyframes: Detections) -> list[list[int]]:
     linker = TrackLinker()
-    return [linker.link(detections).track_ids.tolist() for detections in keyframes]  # type: ignore[union-attr]
+    return [linker.link(detections).track_ids.tolist() for detections in keyframes]
 
 
 boxes = st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4).map(
@@ -168,10 +168,10 @@ def test_a_person_of_one_keyframe_stays_until_half_way() -> None:
 def test_nobody_stays_for_ever() -> None:
     before = at(0, [LEFT], [1])
     after = at(10, [LEFT], [1])
-    shown = [len(interpolate(before, after, moment).boxes) for moment in (0.9, 1.1, 5, 8.9, 9.1)]  # type: ignore[union-attr]
+    shown = [len(interpolate(before, after, moment).boxes) for moment in (0.9, 1.1, 5, 8.9, 9.1)]
     assert shown == [1, 0, 0, 0, 1]
-    assert [len(interpolate(after, None, moment).boxes) for moment in (10.9, 11.1)] == [1, 0]  # type: ignore[union-attr]
-    assert [len(interpolate(None, after, moment).boxes) for moment in (8.9, 9.1)] == [0, 1]  # type: ignore[union-attr]
+    assert [len(interpolate(after, None, moment).boxes) for moment in (10.9, 11.1)] == [1, 0]
+    assert [len(interpolate(None, after, moment).boxes) for moment in (8.9, 9.1)] == [0, 1]
     assert interpolate(None, None, 3.0) is None
 
 

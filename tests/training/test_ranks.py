@@ -57,7 +57,8 @@ def _be_rank(index: int, port: int, target: Callable[[Path], int], folder: Path)
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
     )
-    sys.stderr = open(folder / f"stderr_{index}", "w", buffering=1)  # noqa: SIM115 (until the process ends)
+    # open until the process ends
+    sys.stderr = open(folder / f"stderr_{index}", "w", buffering=1)  # noqa: SIM115
     torch.set_num_threads(1)
     code = target(folder)
     sys.stderr.flush()

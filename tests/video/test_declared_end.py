@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -161,7 +163,7 @@ def test_joined_transport_streams_are_read_from_where_they_are_asked(
         read = []
         original = FrameDecoder._read
 
-        def count(decoder: FrameDecoder, every_stream: bool = False):  # type: ignore[no-untyped-def]
+        def count(decoder: FrameDecoder, every_stream: bool = False) -> Iterator[Any]:
             for packet in original(decoder, every_stream):
                 read.append(packet.pos)
                 yield packet

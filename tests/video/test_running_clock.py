@@ -94,8 +94,8 @@ def test_a_playlist_with_a_break(tmp_path: Path) -> None:
         write_part(tmp_path / f"{number}.ts", 50 * number, 50, begin)
     path = tmp_path / "list.m3u8"
     path.write_text(
-        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\n0.ts\n#EXT-X-DISCONTINUITY\n"
-        "#EXTINF:2.0,\n1.ts\n#EXT-X-ENDLIST\n"
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\n0.ts\n"
+        "#EXT-X-DISCONTINUITY\n#EXTINF:2.0,\n1.ts\n#EXT-X-ENDLIST\n"
     )
     check_numbers(path, 100)
 

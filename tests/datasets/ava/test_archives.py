@@ -59,7 +59,7 @@ def test_only_what_is_asked_for_is_unpacked(write: object, tmp_path: Path) -> No
         "a/boxes/list.csv": b"2",
         "a/list.csv": b"3",
     }
-    archive = write(tmp_path / ("x.zip" if write is write_zip else "x.tar"), files)  # type: ignore[operator]
+    archive = write(tmp_path / ("x.zip" if write is write_zip else "x.tar"), files)
     assert unpack(archive, MEMBERS, tmp_path / "out") == []
     assert files_below(tmp_path / "out") == {"rows.csv": b"1", "boxes/list.csv": b"2"}
 
@@ -69,7 +69,7 @@ def test_only_what_is_asked_for_is_unpacked(write: object, tmp_path: Path) -> No
 def test_a_member_that_leaves_the_folder_is_no_member(
     write: object, name: str, tmp_path: Path
 ) -> None:
-    archive = write(tmp_path / ("x.zip" if write is write_zip else "x.tar"), {name: b"evil"})  # type: ignore[operator]
+    archive = write(tmp_path / ("x.zip" if write is write_zip else "x.tar"), {name: b"evil"})
     with pytest.raises(DownloadError, match=r"x\.(zip|tar): expected rows\.csv in it"):
         unpack(archive, MEMBERS, tmp_path / "out")
     assert files_below(tmp_path) == {archive.name: archive.read_bytes()}
