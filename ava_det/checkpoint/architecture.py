@@ -32,6 +32,7 @@ _BACKBONES: dict[str, str] = {
     "s3d": r"backbone\.mixed_3b\.b1b\.spatial\.",
     "eco": r"backbone\.volume\.res3a",
     "artnet": r"backbone\.res2a\.",
+    "stc": r"backbone\.res2\.0\.correlation\.",
     "two_stream_cnn": r"backbone\.conv5\.weight",
     "vit": r"backbone\.patch_embed\.weight",
     "mvit_v2_s": r"backbone\.conv_proj\.",

@@ -8,6 +8,7 @@ from ava_det.config.checks import KeyChecks
 
 S3D_STEMS = ("separable", "full", "space_to_depth")
 S3D_PADDINGS = ("symmetric", "end")
+STC_PLACEMENTS = ("block", "residual")
 R2PLUS1D_FORMS = ("vmz", "torchvision", "mmaction2")
 # basic blocks of layer1..layer4; 10 is one block each, for small data and quick tests
 R2PLUS1D_BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -104,6 +105,23 @@ class EcoConfig:
     """Describes what is ECO's own."""
 
     full: bool = False  # ECO Full: the rest of BN-Inception beside the 3D network
+
+
+@dataclass
+class STCConfig:
+    """Describes STC-ResNeXt, `model.backbone: stc`; its blocks a stage are those of model.depth.
+
+    The authors published neither code nor weights: both keys are unknown of them.
+    """
+
+    reduction: int = 16  # r of both branches; squeeze-and-excitation's
+    # what an STC block weights: block, the output of each residual block; residual, before the sum
+    placement: str = "block"
+
+    def __post_init__(self) -> None:
+        check = KeyChecks(self, "model.stc")
+        check.require_at_least("reduction", 1, "a whole number of at least 1")
+        check.require_one_of("placement", STC_PLACEMENTS)
 
 
 @dataclass

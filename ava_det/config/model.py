@@ -10,6 +10,7 @@ from ava_det.config.backbones import (
     NonLocalI3DConfig,
     R2Plus1DConfig,
     S3DConfig,
+    STCConfig,
     TwoStreamCNNConfig,
 )
 from ava_det.config.checks import KeyChecks
@@ -39,7 +40,7 @@ class ModelConfig:
     """
 
     # slowfast, slow_only, fast_only, i3d (a ResNet); nl_i3d, i3d_inception, s3d, r2plus1d, eco,
-    # artnet, two_stream_cnn, vit, mvit_v2_s, swin3d_t, swin3d_s, swin3d_b
+    # artnet, stc, two_stream_cnn, vit, mvit_v2_s, swin3d_t, swin3d_s, swin3d_b
     backbone: str = "slowfast"
     # bottleneck blocks a stage: 14 = 1-1-1-1, 26 = 2-2-2-2, 50 = 3-4-6-3, 101 = 3-4-23-3
     depth: int = 50
@@ -78,6 +79,7 @@ class ModelConfig:
     i3d_inception: I3DInceptionConfig = field(default_factory=I3DInceptionConfig)
     s3d: S3DConfig = field(default_factory=S3DConfig)
     eco: EcoConfig = field(default_factory=EcoConfig)
+    stc: STCConfig = field(default_factory=STCConfig)
     two_stream_cnn: TwoStreamCNNConfig = field(default_factory=TwoStreamCNNConfig)
     r2plus1d: R2Plus1DConfig = field(default_factory=R2Plus1DConfig)
     torchvision: TorchvisionConfig = field(default_factory=TorchvisionConfig)
@@ -98,6 +100,8 @@ class ModelConfig:
         check.require_one_of("roi_time_pool", ("mean", "max"))
         for key in _POSITIVE_WHOLE_KEYS:
             check.require_at_least(key, 1, "a whole number of at least 1")
+        halves = self.backbone not in ("artnet", "stc") or self.width % 2 == 0
+        check.require("width", halves, f"an even number for {self.backbone}")
         odd = self.lateral_kernel >= 1 and self.lateral_kernel % 2 == 1
         check.require("lateral_kernel", odd, "an odd number of at least 1")
         self._check_blocks(check)

@@ -36,6 +36,7 @@ FAMILIES: dict[str, Family] = {
     "s3d": Family(min_frames=5),
     "eco": Family(),
     "artnet": Family(),
+    "stc": Family(),
     "two_stream_cnn": Family(),
     "r2plus1d": Family(),
     # torchvision's own head of this one reads a class token that the feature map leaves out

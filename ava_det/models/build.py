@@ -22,6 +22,7 @@ from ava_det.models.r2plus1d import R2Plus1D
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.s3d import S3D
 from ava_det.models.slowfast import SlowFast
+from ava_det.models.stc import STCResNeXt
 from ava_det.models.tail_detector import TailDetector
 from ava_det.models.torchvision_video import MultiscaleTransformer, ShiftedWindowTransformer
 from ava_det.models.two_stream_cnn import build_two_stream_cnn
@@ -146,6 +147,17 @@ def _build_artnet(model: ModelConfig) -> Backbone:
     return ARTNet(width=model.width)
 
 
+def _build_stc(model: ModelConfig) -> Backbone:
+    return STCResNeXt(
+        depth=model.depth,
+        width=model.width,
+        num_frames=model.num_slow_frames,
+        reduction=model.stc.reduction,
+        placement=model.stc.placement,
+        res5_stride=_res5_stride(model),
+    )
+
+
 def _build_two_stream_cnn(model: ModelConfig) -> Backbone:
     return build_two_stream_cnn(
         model.two_stream_cnn.architecture,
@@ -209,6 +221,7 @@ BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "s3d": _build_s3d,
     "eco": _build_eco,
     "artnet": _build_artnet,
+    "stc": _build_stc,
     "two_stream_cnn": _build_two_stream_cnn,
     "r2plus1d": _build_r2plus1d,
     "mvit_v2_s": _build_mvit,

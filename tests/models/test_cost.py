@@ -11,6 +11,7 @@ from ava_det.config import ConfigError, load_config
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.build import build_model
 from ava_det.models.cost import ModelCost, compute_cost
+from ava_det.models.stc import STCBlock
 
 # config, GMACs of one 256 x 256 clip as measured on the reference implementation, parameters in
 # millions
@@ -47,6 +48,7 @@ SYSTEMS = [
     ("s3dg", 224, 71.9, 9.54),
     ("eco_lite", 224, 46.49, 37.504),
     ("eco_full", 224, 64.41, 47.502),
+    ("stc_resnext101", 112, 9.57, 65.968),  # 48.341 of the ResNeXt, and the STC blocks
     ("artnet_r18", 112, 25.69, 39.676),
     ("two_stream_cnn_rgb", 224, 1.66, 91.2),
 ]
@@ -80,6 +82,19 @@ def test_systems_that_slowfast_is_compared_with(
     cost = cost_of(f"configs/kinetics/{name}.yaml", size=size)
     assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
     assert cost.params_m == pytest.approx(params_m, rel=0.002)
+
+
+@pytest.mark.parametrize(("frames", "gmacs"), [(32, 19.1), (64, 38.3)])
+def test_the_resnext_under_stc(frames: int, gmacs: float) -> None:
+    overrides = [f"model.num_slow_frames={frames}"]
+    config = load_config("configs/kinetics/stc_resnext101.yaml", overrides)
+    with torch.device("meta"):
+        model = build_model(config)
+    added = [p for m in model.modules() if isinstance(m, STCBlock) for p in m.parameters()]
+    cost = compute_cost(model, frames, 1, 112)
+    params_m = cost.params_m - sum(p.numel() for p in added) / 1e6
+    assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
+    assert params_m == pytest.approx(48.34, rel=0.002)
 
 
 @pytest.mark.parametrize(("beta_inv", "low", "high"), [(6, 40.5, 41.7), (12, 32.0, 33.1)])

@@ -46,6 +46,7 @@ TINY: dict[str, tuple[str, ...]] = {
     "s3d": ("model.width=4", "model.s3d.gating=true"),
     "eco": ("model.width=8", "model.eco.full=true"),
     "artnet": ("model.width=8",),
+    "stc": ("model.depth=14", "model.width=4", "model.stc.reduction=2"),
     "two_stream_cnn": ("model.width=4",),
     "vit": ("model.vit.width=24", "model.vit.depth=2", "model.vit.heads=3"),
     "mvit_v2_s": ("model.torchvision.width=8", "model.torchvision.drop_path=0"),
