@@ -4,8 +4,8 @@
     ava-det check --config your.yaml data.start_second=900 --sheet sheet.png
 
 Exit code 1 where something would spoil training or evaluation, 0 otherwise, 2 for a mistake in the
-command or config. The sheet shows the keyframes with faults, or random ones where there are none:
-look whether boxes and labels fit.
+command or config. The sheet, a picture or a page, shows the keyframes with faults, or random ones
+where there are none: look whether boxes and labels fit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ def make_parser() -> ToolParser:
     parser = ToolParser("ava-det check", __doc__)
     parser.add_config("the experiment whose data is checked")
     parser.add_argument(
-        "--sheet", metavar="PNG", help="draw the keyframes with faults, or random ones, there"
+        "--sheet",
+        metavar="FILE",
+        help="draw the keyframes with faults, or random ones: a .png, or an .html page that holds "
+        "the findings too",
     )
     parser.add_overrides()
     return parser

@@ -4,6 +4,7 @@ from ava_det.dataset_check.examination import DatasetFiles, Examination, check_d
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding
 from ava_det.dataset_check.report import format_examination
 from ava_det.dataset_check.sheet import choose_tiles
+from ava_det.dataset_check.sheet_page import write_sheet_page
 from ava_det.dataset_check.split_rows import SplitFiles
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "check_dataset",
     "choose_tiles",
     "format_examination",
+    "write_sheet_page",
 ]

@@ -20,7 +20,7 @@ def format_examination(examination: Examination, width: int = 120) -> str:
     parts += [
         _format_splits(examination),
         _format_classes(examination),
-        _verdict(examination.findings),
+        format_verdict(examination.findings),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -96,11 +96,11 @@ def _format_classes(examination: Examination) -> str:
     return "\n".join(lines)
 
 
-def _verdict(findings: Sequence[Finding]) -> str:
+def format_verdict(findings: Sequence[Finding]) -> str:
+    """Formats in one sentence whether the data can be used, and how much was found."""
     errors, warnings, notes = (
         sum(f.severity == kind for f in findings) for kind in (ERROR, WARNING, NOTE)
     )
-
     rest = f"{_say(warnings, 'warning')}, {_say(notes, 'note')}"
     if errors:
         return f"Not ready: {_say(errors, 'error')} would spoil training or evaluation ({rest})."

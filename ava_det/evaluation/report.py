@@ -5,9 +5,8 @@ It shows what the result is, AP by class, where mAP is lost, and gains over anot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +14,7 @@ from ava_det.evaluation.ava_evaluator import Evaluation
 from ava_det.evaluation.diagnosis import diagnose
 from ava_det.evaluation.metrics import FrameMapResult
 from ava_det.files import write_text
+from ava_det.pages import render_page
 
 COUNT_MEANINGS = {
     "ignored": "on keyframes without ground truth",
@@ -25,27 +25,22 @@ COUNT_MEANINGS = {
     "off_list": "with an action id outside the label map",
 }
 
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; background: #f3f4f6; margin: 0; }
-main { max-width: 1020px; margin: 0 auto; padding: 28px 20px 60px; }
-section { background: #fff; border: 1px solid #e5e7eb; border-radius: 8px; }
-section { padding: 18px 24px; margin: 18px 0; }
-h1 { font-size: 24px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 0 0 6px; }
-p { margin: 4px 0 12px; color: #4b5563; max-width: 46em; }
-.figures { display: flex; flex-wrap: wrap; gap: 14px; margin: 14px 0 0; }
-.figure { flex: 1 1 150px; background: #f9fafb; border-radius: 6px; padding: 10px 14px; }
-.figure b { display: block; font-size: 25px; line-height: 1.25; color: #111827; }
-.warning { border-left: 4px solid #e08a2e; background: #fff7ed; color: #7c2d12; }
-.warning { padding: 8px 12px; margin: 8px 0; }
-svg { width: 100%; height: auto; display: block; }
-table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
-th { text-align: left; border-bottom: 2px solid #d1d5db; } td { border-bottom: 1px solid #e5e7eb; }
-th, td { padding: 4px 10px 4px 0; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-.legend { white-space: nowrap; }
-.key { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin: 0 5px 0 14px; }
-"""
+
+@dataclass(frozen=True)
+class _Drawing:
+    """Describes a section with a figure.
+
+    Attributes:
+        title: Of the section.
+        text: What the figure shows.
+        drawing: SVG.
+        legend: Names of colors, and the colors.
+    """
+
+    title: str
+    text: str
+    drawing: str
+    legend: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -94,16 +89,27 @@ def write_report(
     except ModuleNotFoundError as error:
         raise ValueError(f"a report needs {error.name}: pip install 'ava_det[report]'") from None
     result = evaluation.result
-    sections = [_head(result, sources, bound), _warnings(result), _groups_and_counts(result)]
+    drawings = []
     if result.mean_ap is not None:
-        sections += _draw_sections(figures, evaluation, groups, sources, compared, bound)
-    sections.append(_class_table(result, compared, bound))
-    path = Path(folder) / "index.html"
-    title = f"mAP {_number(result.mean_ap)} ({result.protocol})"
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
+        drawings = _draw_figures(figures, evaluation, groups, sources, compared, bound)
+    others = {"bound": bound, "compared": compared}
+    shown = {name: other for name, other in others.items() if other is not None}
+    page = render_page(
+        "report.html",
+        title=f"mAP {_number(result.mean_ap)} ({result.protocol})",
+        sources=sources,
+        figures=_list_figures(result, bound),
+        warnings=result.warnings,
+        groups=[(name, _number(value)) for name, value in (result.by_group or {}).items()],
+        counts=[
+            (name.replace("_", "-"), f"{result.counts[name]:,}", meaning)
+            for name, meaning in COUNT_MEANINGS.items()
+        ],
+        drawings=drawings,
+        columns=("AP", *shown, "boxes", "detections"),
+        classes=_list_classes(result, list(shown.values())),
     )
+    path = Path(folder) / "index.html"
     write_text(path, page)
     return path
 
@@ -121,50 +127,44 @@ _CURVES = (
 )
 
 
-def _draw_sections(
+def _draw_figures(
     figures: ModuleType,
     evaluation: Evaluation,
     groups: Mapping[int, str],
     sources: Sources,
     compared: FrameMapResult | None,
     bound: FrameMapResult | None,
-) -> list[str]:
-    """Formats the sections that have a figure; the arguments are those of `write_report`."""
+) -> list[_Drawing]:
+    """Draws the figures; the arguments are those of `write_report`."""
     result = evaluation.result
     assert result.mean_ap is not None
-    legend = _legend(groups, figures.GROUP_COLORS)
+    colors: Mapping[str, str] = figures.GROUP_COLORS
+    used = tuple((name, colors[name]) for name in colors if name in groups.values())
     bars = figures.draw_class_bars(result.per_class, groups, bound.per_class if bound else None)
     sections = [
-        _section(
-            "Average precision by class", f"Best first, with ground-truth boxes. {legend}", bars
-        ),
+        _Drawing("Average precision by class", "Best first, with ground-truth boxes.", bars, used)
     ]
-    diagnosis = diagnose(evaluation, result.iou_threshold)
-    sections.append(
-        _section("Where mAP is lost", _LOSSES, figures.draw_losses(diagnosis, result.mean_ap))
-    )
+    losses = figures.draw_losses(diagnose(evaluation, result.iou_threshold), result.mean_ap)
+    sections.append(_Drawing("Where mAP is lost", _LOSSES, losses))
     if compared is not None:
         difference = (
             f"mAP {result.mean_ap:.4f} against {_number(compared.mean_ap)} of "
-            f"{escape(str(sources.compared_with))}."
+            f"{sources.compared_with}."
         )
         chart = figures.draw_gains(result.per_class, compared.per_class)
-        sections.append(_section("Gains by class", difference, chart))
+        sections.append(_Drawing("Gains by class", difference, chart))
     ranks = evaluation.rankings[result.iou_threshold].classes
     curves = figures.draw_curves(list(zip(evaluation.label_map.values(), ranks, strict=True)))
-    sections.append(_section("Precision and recall", _CURVES, curves))
+    sections.append(_Drawing("Precision and recall", _CURVES, curves))
     return sections
-
-
-def _section(title: str, text: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2><p>{text}</p>{content}</section>"
 
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
-def _head(result: FrameMapResult, sources: Sources, bound: FrameMapResult | None) -> str:
+def _list_figures(result: FrameMapResult, bound: FrameMapResult | None) -> list[tuple[str, str]]:
+    """Lists the numbers at the head of the page, each with its name before it."""
     low, high = result.frame_map.tie_interval
     classes = sum(row.ap is not None for row in result.per_class.values())
     shown = [(f"frame mAP at IoU {result.iou_threshold:g}", _number(result.mean_ap))]
@@ -172,73 +172,22 @@ def _head(result: FrameMapResult, sources: Sources, bound: FrameMapResult | None
         shown.append(("mAP with ground-truth boxes", _number(bound.mean_ap)))
     if low is not None and high is not None and high - low > 5e-5:
         shown.append(("interval over equal scores", f"{low:.4f} to {high:.4f}"))
-    shown += [
+    return [
+        *shown,
         ("protocol", result.protocol),
         ("keyframes", f"{result.num_keyframes:,}"),
         ("classes", str(classes)),
     ]
-    cells = "".join(
-        f'<div class="figure"><b>{escape(value)}</b>{escape(label)}</div>' for label, value in shown
-    )
-    text = f"{escape(sources.detections)} against {escape(sources.annotations)}"
-    if sources.bound:
-        text += f"; the bound with ground-truth boxes from {escape(sources.bound)}"
-    return (
-        f'<section><h1>AVA evaluation</h1><p>{text}</p><div class="figures">{cells}</div></section>'
-    )
 
 
-def _warnings(result: FrameMapResult) -> str:
-    return "".join(f'<div class="warning">{escape(sentence)}</div>' for sentence in result.warnings)
-
-
-def _groups_and_counts(result: FrameMapResult) -> str:
-    groups = "".join(
-        _row(escape(name), _number(value)) for name, value in (result.by_group or {}).items()
-    )
-    counts = "".join(
-        _row(name.replace("_", "-"), f"{result.counts[name]:,}", meaning)
-        for name, meaning in COUNT_MEANINGS.items()
-    )
-    head = '<tr><th>group</th><th class="n">mean AP</th></tr>'
-    means = f"<table>{head}{groups}</table><br>" if groups else ""
-    table = f'<table><tr><th>detection rows</th><th class="n"></th><th></th></tr>{counts}</table>'
-    return f"<section><h2>Groups and rows</h2>{means}{table}</section>"
-
-
-def _row(name: str, value: str, *texts: str) -> str:
-    """Formats a row of a table: a name, a number, and texts."""
-    cells = "".join(f"<td>{text}</td>" for text in texts)
-    return f'<tr><td>{name}</td><td class="n">{value}</td>{cells}</tr>'
-
-
-def _legend(groups: Mapping[int, str], colors: Mapping[str, str]) -> str:
-    used = [name for name in colors if name in groups.values()]
-    return "".join(
-        f'<span class="legend"><span class="key" style="background:{colors[name]}"></span>'
-        f"{escape(name)}</span> "
-        for name in used
-    )
-
-
-def _class_table(
-    result: FrameMapResult, compared: FrameMapResult | None, bound: FrameMapResult | None
-) -> str:
-    others = [
-        (name, other)
-        for name, other in (("bound", bound), ("compared", compared))
-        if other is not None
-    ]
-    head = "".join(
-        f'<th class="n">{name}</th>'
-        for name in ("AP", *(n for n, _ in others), "boxes", "detections")
-    )
+def _list_classes(
+    result: FrameMapResult, others: Sequence[FrameMapResult]
+) -> list[tuple[int, str, list[str]]]:
+    """Lists the rows of the table of classes: id, name, and the cells after them."""
     rows = []
     for key, row in result.per_class.items():
-        other_rows = [other.per_class.get(key) for _, other in others]
-        values = [row.ap, *(None if other is None else other.ap for other in other_rows)]
-        cells = "".join(f'<td class="n">{_number(value)}</td>' for value in values)
-        cells += f'<td class="n">{row.num_gt:,}</td><td class="n">{row.num_det:,}</td>'
-        rows.append(f"<tr><td>{key}</td><td>{escape(row.name)}</td>{cells}</tr>")
-    table = f"<table><tr><th>id</th><th>action</th>{head}</tr>{''.join(rows)}</table>"
-    return f"<section><h2>All classes</h2>{table}</section>"
+        found = [other.per_class.get(key) for other in others]
+        values = [row.ap, *(None if other is None else other.ap for other in found)]
+        cells = [*map(_number, values), f"{row.num_gt:,}", f"{row.num_det:,}"]
+        rows.append((key, row.name, cells))
+    return rows

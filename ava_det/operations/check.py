@@ -16,6 +16,7 @@ from ava_det.dataset_check import (
     check_dataset,
     choose_tiles,
     format_examination,
+    write_sheet_page,
 )
 from ava_det.detectors.registry import names_detector
 from ava_det.visualization import draw_label_sheet, write_png
@@ -23,19 +24,24 @@ from ava_det.visualization import draw_label_sheet, write_png
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det check` and returns its exit code."""
-    if args.sheet and Path(args.sheet).suffix.lower() != ".png":
-        raise ValueError(f"--sheet: expected a file name that ends in .png, received {args.sheet}")
+    suffix = Path(args.sheet).suffix.lower() if args.sheet else ".png"
+    if suffix not in (".png", ".html"):
+        raise ValueError(
+            f"--sheet: expected a file name that ends in .png or .html, received {args.sheet}"
+        )
     config = load_config(args.config, args.overrides)
     examination = check_dataset(list_files(config), partial(tqdm, desc="open videos", unit="video"))
     width = shutil.get_terminal_size((140, 0)).columns
     print(format_examination(examination, max(width, 100)))
     if args.sheet:
         tiles = choose_tiles(examination, config.data.start_second, config.seed)
-        if tiles:
+        if suffix == ".html":
+            write_sheet_page(args.sheet, args.config, examination, tiles)
+        elif tiles:
             write_png(args.sheet, draw_label_sheet(tiles))
         print(
             f"sheet: {args.sheet}"
-            if tiles
+            if tiles or suffix == ".html"
             else "no sheet: no keyframe lies in a video that can be read"
         )
     return 1 if examination.has_errors else 0

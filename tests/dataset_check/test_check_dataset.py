@@ -202,6 +202,23 @@ def test_many_faults_are_reported_together(clean: Path, tmp_path: Path, run_tool
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 
+def test_the_sheet_can_be_a_page_with_the_findings(
+    clean: Path, run_tool: RunTool, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(clean, tmp_path / "data")
+    keys = FAULTS["a row twice"][0](folder)
+    sheet = tmp_path / "sheet.html"
+    _, out, err = run_tool("check_dataset", *overrides(folder, 900), *keys, "--sheet", sheet)
+    assert "Traceback" not in err
+    assert " ".join(out.split()).endswith(f"sheet: {sheet}")
+    page = sheet.read_text(encoding="utf-8")
+    assert "repeat an earlier row" in page and "how to fix it" in page
+    assert page.count('src="data:image/jpeg;base64,') == page.count("<figure>") > 0
+    assert page.count('<rect x="') == page.count("<li") > 0
+    assert '<li class="faulty">' in page and 'class="faulty"/>' in page
+    assert ' src="http' not in page and ' href="' not in page
+
+
 def test_every_malformed_row_is_named(clean: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(clean, tmp_path / "data")
     lines = read_lines(folder / "train.csv")
