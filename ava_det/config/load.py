@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ava_det.config.checks import ConfigError
@@ -73,11 +75,11 @@ def _read_layers(path: str | Path) -> Layers:
 def _merge(files: Layers, overrides: Sequence[str]) -> Config:
     """Merges files and overrides into one config; the last one that sets a key counts."""
     layers = [*files, *((f"override {text!r}", _parse_override(text)) for text in overrides)]
-    merged = OmegaConf.structured(Config)
+    merged = copy.deepcopy(_make_defaults())
     for source, layer in layers:
         _check_keys(source, layer)
         try:
-            merged = OmegaConf.merge(merged, read_lists(source, layer))
+            merged.merge_with(read_lists(source, layer))
         except OmegaConfBaseException as error:
             raise _describe_misfit(error, [(source, layer)]) from None
     try:
@@ -89,6 +91,14 @@ def _merge(files: Layers, overrides: Sequence[str]) -> Config:
         raise _describe_misfit(error, layers) from None
     assert isinstance(config, Config)
     return config
+
+
+@functools.cache
+def _make_defaults() -> DictConfig:
+    """Makes the typed tree of all keys, which costs more than everything merged into it."""
+    defaults = OmegaConf.structured(Config)
+    assert isinstance(defaults, DictConfig)
+    return defaults
 
 
 def _describe_misfit(error: OmegaConfBaseException, layers: Layers) -> ConfigError:
