@@ -125,7 +125,8 @@ def _describe_head(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     if last is None:
         return {}
     hidden = "head.hidden.weight" in tensors
-    relation = "acrn" if "head.relate.weight" in tensors else "none"
+    marks = {"acrn": "head.relate.weight", "atr": "head.theta.weight"}
+    relation = next((name for name, mark in marks.items() if mark in tensors), "none")
     return {
         "model.num_classes": len(last),
         "model.roi_hidden_layer": hidden,

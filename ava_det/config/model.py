@@ -68,7 +68,7 @@ class ModelConfig:
     roi_time_pool: str = "mean"  # mean, or max for some of MMAction2's weights
     roi_context: bool = False  # append the whole clip's features to each box's (MMAction2)
     roi_hidden_layer: bool = False  # one more linear layer before the last (MMAction2)
-    # what relates each box to the map around it: none, acrn
+    # what relates each box to the map around it: none, acrn, atr
     roi_relation: str = "none"
     dropout: float = 0.5  # before the last layer, in training
     zero_init_last_gamma: bool = True  # false for very shallow networks and short schedules
@@ -119,16 +119,19 @@ class ModelConfig:
 
     def _check_relation(self, check: KeyChecks) -> None:
         """Refuses what a head that relates boxes to their surroundings does not have."""
-        check.require_one_of("roi_relation", ("none", "acrn"))
+        check.require_one_of("roi_relation", ("none", "acrn", "atr"))
+        has_tail = self.backbone == "i3d_inception" and self.i3d_inception.roi_tail
+        if has_tail and self.head == "roi":
+            expected = "false with model.i3d_inception.roi_tail, which sees each box alone"
+            check.require("roi_context", not self.roi_context, expected)
         if self.roi_relation == "none":
             return
         check.require("head", self.head == "roi", "roi for model.roi_relation, which scores boxes")
         for key in ("roi_context", "roi_hidden_layer"):
             expected = f"false for a head with model.roi_relation {self.roi_relation}"
             check.require(key, not getattr(self, key), expected)
-        fits = not (self.backbone == "i3d_inception" and self.i3d_inception.roi_tail)
         expected = "another one than i3d_inception with roi_tail for model.roi_relation"
-        check.require("backbone", fits, expected)
+        check.require("backbone", not has_tail, expected)
         expected = "none for a head with model.long_term"
         check.require("roi_relation", not self.long_term.is_used, expected)
 

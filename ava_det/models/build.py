@@ -12,6 +12,7 @@ from ava_det.config.model import ModelConfig
 from ava_det.models.acrn_head import ACRNHead
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.artnet import ARTNet
+from ava_det.models.atr_head import ATRHead
 from ava_det.models.backbone import Backbone
 from ava_det.models.classification_head import ClassificationHead
 from ava_det.models.eco import ECO
@@ -23,7 +24,7 @@ from ava_det.models.roi_head import RoIHead
 from ava_det.models.s3d import S3D
 from ava_det.models.slowfast import SlowFast
 from ava_det.models.stc import STCResNeXt
-from ava_det.models.tail_detector import TailDetector
+from ava_det.models.tail_detector import TailDetector, TailHead
 from ava_det.models.torchvision_video import MultiscaleTransformer, ShiftedWindowTransformer
 from ava_det.models.two_stream_cnn import build_two_stream_cnn
 from ava_det.models.vit import VideoTransformer
@@ -49,8 +50,8 @@ def build_model(config: Config) -> nn.Module:
         return ActionClassifier(backbone, head)
     if model.long_term.is_used:
         return LongTermDetector(backbone, _build_long_term_head(model, backbone))
-    if model.roi_relation == "acrn":
-        relation_head = ACRNHead(
+    if model.roi_relation != "none":
+        relation_head = RELATION_HEADS[model.roi_relation](
             backbone.out_channels,
             model.num_classes,
             backbone.feature_stride,
@@ -61,7 +62,7 @@ def build_model(config: Config) -> nn.Module:
         )
         return ActionDetector(backbone, relation_head)
     tail = backbone if isinstance(backbone, I3DInception) and backbone.tail_channels else None
-    roi_head = RoIHead(
+    roi_head = (RoIHead if tail is None else TailHead)(
         backbone.out_channels if tail is None else [tail.tail_channels],
         model.num_classes,
         backbone.feature_stride,
@@ -72,7 +73,9 @@ def build_model(config: Config) -> nn.Module:
         context=model.roi_context,
         hidden_layer=model.roi_hidden_layer,
     )
-    return ActionDetector(backbone, roi_head) if tail is None else TailDetector(tail, roi_head)
+    if tail is not None and isinstance(roi_head, TailHead):
+        return TailDetector(tail, roi_head)
+    return ActionDetector(backbone, roi_head)
 
 
 def _build_vit(model: ModelConfig) -> Backbone:
@@ -230,6 +233,10 @@ BUILDERS: dict[str, Callable[[ModelConfig], Backbone]] = {
     "swin3d_b": _build_swin3d,
     "nl_i3d": _build_nl_i3d,
 }
+
+
+# The heads that relate boxes to the map around them, by `model.roi_relation`.
+RELATION_HEADS: dict[str, type[ACRNHead | ATRHead]] = {"acrn": ACRNHead, "atr": ATRHead}
 
 
 def _build_long_term_head(model: ModelConfig, backbone: Backbone) -> LongTermHead:

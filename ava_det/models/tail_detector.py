@@ -8,6 +8,8 @@ The blocks stay with the backbone, so that weights for whole clips load as they 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 from torchvision.ops import roi_align
 
@@ -17,10 +19,19 @@ from ava_det.models.precision import full_precision
 from ava_det.models.roi_head import RoIHead
 
 
+class TailHead(RoIHead):
+    """Classifies vectors that the tail has pooled already."""
+
+    def pool(self, features: Sequence[Tensor], rois: Tensor | None) -> Tensor:
+        """Returns the one entry of `features`, [K, width]."""
+        (vectors,) = features
+        return vectors
+
+
 class TailDetector(ActionDetector):
     """Scores what each person of a clip does, by a backbone whose tail runs box by box."""
 
-    def __init__(self, backbone: I3DInception, head: RoIHead) -> None:
+    def __init__(self, backbone: I3DInception, head: TailHead) -> None:
         super().__init__(backbone, head)
         self.backbone: I3DInception = backbone
 
@@ -28,7 +39,8 @@ class TailDetector(ActionDetector):
         self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
     ) -> Tensor:
         """Scores the boxes of a batch of clips; arguments and result as for `ActionDetector`."""
-        return self.head.classify(self.compute_features(slow, fast, rois))
+        logits: Tensor = self.head([self.compute_features(slow, fast, rois)], rois)
+        return logits
 
     def compute_features(
         self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None

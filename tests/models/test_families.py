@@ -65,12 +65,25 @@ ROIS = torch.tensor(
         [0, 50.0, 30.0, 130.0, 170.0],
     ]
 )
+# what makes each head; those that score boxes are not named classification
+HEADS: dict[str, tuple[str, ...]] = {
+    "roi": ("model.head=roi",),
+    "classification": ("model.head=classification",),
+    "acrn": ("model.head=roi", "model.roi_relation=acrn"),
+    "atr": ("model.head=roi", "model.roi_relation=atr"),
+    "tail": ("model.head=roi", "model.i3d_inception.roi_tail=true"),
+    "context": ("model.head=roi", "model.roi_context=true", "model.roi_hidden_layer=true"),
+}
 CASES = [
     (family, head)
     for family, facts in FAMILIES.items()
     for head in ("roi", "classification")
     if head not in facts.cannot
 ]
+CASES += [("slowfast", "acrn"), ("s3d", "acrn"), ("slowfast", "atr"), ("nl_i3d", "atr")]
+CASES += [("i3d_inception", "tail"), ("slow_only", "context")]
+
+BOX_CASES = [(family, head) for family, head in CASES if head != "classification"]
 
 
 def make_config(family: str, head: str, *overrides: str) -> Config:
@@ -78,7 +91,7 @@ def make_config(family: str, head: str, *overrides: str) -> Config:
         "configs/ava/slowfast_r50_4x16.yaml",
         [
             f"model.backbone={family}",
-            f"model.head={head}",
+            *HEADS[head],
             f"model.num_slow_frames={FRAMES}",
             "model.num_classes=5",
             "model.dropout=0",
@@ -137,7 +150,7 @@ def test_batched_equals_single_with_boxes_partly_outside(family: str, head: str)
     clips = make_clips(family)
     with torch.no_grad():
         batched = model(**clips, rois=ROIS)
-        assert batched.shape == (4 if head == "roi" else 2, 5)
+        assert batched.shape == (4 if head != "classification" else 2, 5)
         assert batched.isfinite().all()
         for index in (0, 1):
             rows = ROIS[:, 0] == index
@@ -145,14 +158,14 @@ def test_batched_equals_single_with_boxes_partly_outside(family: str, head: str)
             rois[:, 0] = 0
             one = {name: clip[index : index + 1] for name, clip in clips.items()}
             single = model(**one, rois=rois)
-            expected = batched[rows] if head == "roi" else batched[index : index + 1]
+            expected = batched[rows] if head != "classification" else batched[index : index + 1]
             deviation = float(batched.std())
             torch.testing.assert_close(single, expected, rtol=1e-4, atol=1e-4 * deviation)
 
 
-@pytest.mark.parametrize("family", [family for family, head in CASES if head == "roi"])
-def test_no_boxes_give_no_rows_and_still_train(family: str) -> None:
-    model = build_small(family, "roi")
+@pytest.mark.parametrize(("family", "head"), BOX_CASES)
+def test_no_boxes_give_no_rows_and_still_train(family: str, head: str) -> None:
+    model = build_small(family, head)
     logits = model(**make_clips(family), rois=torch.zeros(0, 5))
     assert logits.shape == (0, 5)
     logits.sum().backward()
