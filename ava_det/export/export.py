@@ -28,6 +28,7 @@ DYNAMIC = {
     "slow": {0: "batch", 3: "height", 4: "width"},
     "fast": {0: "batch", 3: "height", 4: "width"},
     "rois": {0: "boxes"},
+    "long_term": {0: "batch"},
 }
 
 Inputs = Mapping[str, Tensor]
@@ -87,11 +88,16 @@ class _Traced(nn.Module):
         self.model.get_submodule("backbone").to(self.dtype)
 
     def forward(
-        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+        self,
+        slow: Tensor | None = None,
+        fast: Tensor | None = None,
+        rois: Tensor | None = None,
+        long_term: Tensor | None = None,
     ) -> Tensor:
         """Casts the clips to the backbone's precision and runs the network."""
         slow, fast = (None if clip is None else clip.to(self.dtype) for clip in (slow, fast))
-        output: Tensor = self.model(slow, fast, rois)
+        bank = () if long_term is None else (long_term,)
+        output: Tensor = self.model(slow, fast, rois, *bank)
         return output
 
 

@@ -25,6 +25,7 @@ FACTS = "ava_det"
 OPENVINO_FILE = "OpenVINO's .xml file, with its .bin beside it,"
 
 
+_MISSING = {"rois": "rois are", "long_term": "bank, long_term, is"}
 Run = Callable[[dict[str, np.ndarray]], np.ndarray]
 Shapes = dict[str, list[int | None]]
 
@@ -45,7 +46,11 @@ class ExportedModel(nn.Module):
         self.facts = dict(facts)
 
     def forward(
-        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+        self,
+        slow: Tensor | None = None,
+        fast: Tensor | None = None,
+        rois: Tensor | None = None,
+        long_term: Tensor | None = None,
     ) -> Tensor:
         """Computes logits as `ActionDetector` or `ActionClassifier` does.
 
@@ -53,6 +58,7 @@ class ExportedModel(nn.Module):
             slow: Clips [B, 3, frames, H, W] of the Slow pathway, if the network has one.
             fast: Clips [B, 3, frames, H, W] of the Fast pathway, if the network has one.
             rois: Boxes [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, for a detector.
+            long_term: The bank around each clip [B, L, D], for a head that reads one.
 
         Returns:
             Logits, float32, on the device of the inputs.
@@ -60,7 +66,7 @@ class ExportedModel(nn.Module):
         Raises:
             ValueError: An input is missing or has a shape that the network was not exported for.
         """
-        inputs = {"slow": slow, "fast": fast, "rois": rois}
+        inputs = {"slow": slow, "fast": fast, "rois": rois, "long_term": long_term}
         arrays = {
             name: _to_array(name, inputs[name], shape) for name, shape in self._shapes.items()
         }
@@ -215,8 +221,7 @@ def import_extra(module: str, extra: str) -> ModuleType:
 def _to_array(name: str, value: Tensor | None, shape: list[int | None]) -> np.ndarray:
     if value is None:
         raise ValueError(
-            f"the {name} {'are' if name == 'rois' else 'clip is'} missing: this network needs "
-            f"{name}"
+            f"the {_MISSING.get(name, f'{name} clip is')} missing: this network needs {name}"
         )
     if value.ndim != len(shape) or any(
         want not in (None, got) for want, got in zip(shape, value.shape, strict=True)

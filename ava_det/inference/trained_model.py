@@ -30,6 +30,8 @@ ONLY_OF_TRAINING = {
     "drop_path",
     "checkpoint_activations",
 }
+# Keys of `model.long_term` that say where the bank comes from: its network is not exported.
+FILES_OF_BANK = {"bank_weights", "bank_config", "bank_dir"}
 
 
 def load_trained_model(
@@ -120,10 +122,11 @@ def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) 
 
 
 def _without_training(value: Any) -> Any:
-    """Leaves out of a family's section what has no effect once a network is trained."""
+    """Leaves out of a section what is not of the exported network: training, files of the bank."""
     if not isinstance(value, dict):
         return value
-    return {key: inner for key, inner in value.items() if key not in ONLY_OF_TRAINING}
+    left_out = ONLY_OF_TRAINING | FILES_OF_BANK
+    return {key: inner for key, inner in value.items() if key not in left_out}
 
 
 def describe_unlike_input(

@@ -46,11 +46,12 @@ class BankAttention(nn.Module):
 
     def forward(self, persons: Tensor, bank: Tensor, clips: Tensor) -> Tensor:
         """Returns persons [K, C] with what their clip's bank [B, L, C] adds; clips: int64 [K]."""
-        keys = self.phi(bank)[clips]
-        values = self.g(bank)[clips]
-        query = self.theta(persons)[:, None, :]
+        # one head, which has a dimension of its own: ONNX's exporter takes no less than four
+        keys = self.phi(bank)[clips][:, None]
+        values = self.g(bank)[clips][:, None]
+        query = self.theta(persons)[:, None, None, :]
         # Places without a person take part too: their keys are phi's bias, as in MMAction2.
-        attended = F.scaled_dot_product_attention(query, keys, values)[:, 0]
+        attended = F.scaled_dot_product_attention(query, keys, values)[:, 0, 0]
         added: Tensor = self.dropout(self.out(F.relu(self.norm(attended))))
         return persons + added
 

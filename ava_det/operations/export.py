@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ava_det.checkpoint import load_checkpoint
-from ava_det.config import Config, ConfigError, config_to_dict, load_config
+from ava_det.config import Config, config_to_dict, load_config
 from ava_det.config.networks import FAMILIES
 from ava_det.data.build import build_clip_reader, build_device_transform, load_label_map_for
 from ava_det.data.loader import collate
@@ -30,10 +30,6 @@ def run(args: argparse.Namespace) -> int:
         {"--weights": args.weights, "--config": args.config, "--video": args.video},
     )
     config = load_config(args.config, args.overrides)
-    if config.model.long_term.is_used:
-        raise ConfigError(
-            "model.long_term: expected operator none, a head that reads a bank is not exported"
-        )
     video = args.video or find_first_video(config)
     checks = [draw_inputs(config, 2, 3), draw_inputs(config, 1, 0), draw_inputs(config, 3, 1)]
     if video is not None:
@@ -83,7 +79,8 @@ def draw_inputs(config: Config, batch: int, boxes: int, short_side: int = 64) ->
 
     Returns:
         Those of these that the network reads: `slow` float32 [N, 3, T, H, W] and `fast`
-        [N, 3, alpha * T, H, W], normal noise, and `rois` [R, 5], (clip, x1, y1, x2, y2) in pixels.
+        [N, 3, alpha * T, H, W], normal noise, `rois` [R, 5], (clip, x1, y1, x2, y2) in pixels,
+        and `long_term`, see `draw_bank`.
     """
     generator = torch.Generator().manual_seed(batch)
     height = short_side
@@ -94,11 +91,31 @@ def draw_inputs(config: Config, batch: int, boxes: int, short_side: int = 64) ->
         [width + 9, height]
     )
     rois = torch.cat([torch.arange(boxes)[:, None] % batch, corners.flatten(1)], dim=1)
-    return select_inputs(config, fast[:, :, :: config.model.alpha].contiguous(), fast, rois)
+    slow = fast[:, :, :: config.model.alpha].contiguous()
+    return select_inputs(config, slow, fast, rois, draw_bank(config, batch))
+
+
+def draw_bank(config: Config, batch: int) -> Tensor | None:
+    """Draws a random bank for each clip, always the same for the same arguments.
+
+    Returns:
+        `long_term`, float32 [N, L, D], uniform in [0, 1) with every third place empty; None for a
+        network that reads none.
+    """
+    bank = config.model.long_term
+    if not bank.is_used:
+        return None
+    generator = torch.Generator().manual_seed(batch)
+    places = bank.window_seconds * bank.persons_per_second
+    drawn = torch.rand(batch, places, bank.bank_channels, generator=generator)
+    drawn[:, ::3] = 0
+    return drawn
 
 
 def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
     """Reads the clip in the middle of a video, with the whole frame and its middle as boxes.
+
+    A bank is a random one: the network that fills banks is not part of what is exported.
 
     Returns:
         The inputs as `draw_inputs` returns them, of one clip.
@@ -115,17 +132,21 @@ def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
     )
     batch = collate([reader.make_clip(frames, pixel_boxes, keyframe)])
     batch = build_device_transform(config, torch.device("cpu"))(batch)
-    return select_inputs(config, batch.slow, batch.fast, batch.rois)
+    return select_inputs(config, batch.slow, batch.fast, batch.rois, draw_bank(config, 1))
 
 
 def select_inputs(
-    config: Config, slow: Tensor | None, fast: Tensor | None, rois: Tensor
+    config: Config,
+    slow: Tensor | None,
+    fast: Tensor | None,
+    rois: Tensor,
+    long_term: Tensor | None,
 ) -> dict[str, Tensor]:
     """Keeps those inputs that the config's network reads."""
     absent = {"slow", "fast"} - set(FAMILIES[config.model.backbone].clips)
     if config.model.head == "classification":
         absent = absent | {"rois"}
-    inputs = {"slow": slow, "fast": fast, "rois": rois}
+    inputs = {"slow": slow, "fast": fast, "rois": rois, "long_term": long_term}
     return {
         name: value for name, value in inputs.items() if name not in absent and value is not None
     }

@@ -17,6 +17,15 @@ def test_what_is_only_of_training_may_differ() -> None:
     _check_exported(load_config(CONFIG, ["model.dropout=0.5"]), exported, "network.onnx")
 
 
+def test_a_bank_may_come_from_another_place() -> None:
+    exported = config_to_dict(load_config(CONFIG))
+    elsewhere = [f"model.long_term.{key}=/elsewhere" for key in ("bank_weights", "bank_dir")]
+    _check_exported(load_config(CONFIG, elsewhere), exported, "network.onnx")
+    wider = load_config(CONFIG, ["model.long_term.window_seconds=8"])
+    with pytest.raises(ConfigError, match=r"model\.long_term: expected"):
+        _check_exported(wider, exported, "network.onnx")
+
+
 def test_another_network_or_another_clip_is_named() -> None:
     exported = config_to_dict(load_config(CONFIG))
     for override, key in (("model.alpha=2", "model.alpha"), ("data.clip_fps=25", "data.clip_fps")):

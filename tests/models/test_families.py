@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ava_det.checkpoint import load_weights, save_checkpoint
+from ava_det.choices import EXPORT_FORMATS
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.config.networks import FAMILIES
 from ava_det.export import export_model
@@ -224,6 +225,40 @@ def test_our_own_file_loads_from_any_container(family: str, tmp_path: Path) -> N
     load_weights(copy, tmp_path / "last.pt")
     for name, tensor in copy.state_dict().items():
         torch.testing.assert_close(tensor, model.state_dict()[name], rtol=0, atol=0, msg=name)
+
+
+# heads whose answer depends on more than the box, on a family with a map of its own each
+LONG_TERM = (
+    "model.long_term.bank_channels=6",
+    "model.long_term.channels=8",
+    "model.long_term.window_seconds=4",
+    "model.long_term.persons_per_second=2",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file_format", ["onnx", "openvino"])
+@pytest.mark.parametrize(
+    ("family", "overrides"),
+    [
+        ("vit", ("model.long_term.operator=non_local", *LONG_TERM)),
+        ("slow_only", ("model.long_term.operator=avg", *LONG_TERM)),
+        ("slow_only", ("model.long_term.operator=max", *LONG_TERM)),
+        ("vit", ("model.roi_context=true", "model.roi_hidden_layer=true")),
+        ("vit", ("model.roi_relation=acrn",)),
+    ],
+)
+def test_export_of_heads_that_see_more_than_the_box(
+    family: str, overrides: tuple[str, ...], file_format: str, tmp_path: Path
+) -> None:
+    pytest.importorskip({"onnx": "onnxruntime"}.get(file_format, file_format))
+    config = make_config(family, "roi", *overrides)
+    torch.manual_seed(0)
+    model = give_statistics(build_model(config))
+    nn.init.normal_(model.get_submodule("head").get_parameter("projection.weight"))
+    checks = [draw_inputs(config, 2, 3, SIDE), draw_inputs(config, 1, 0, SIDE + 15)]
+    path = tmp_path / f"model{EXPORT_FORMATS[file_format]}"
+    assert export_model(model, checks, path, file_format, "fp32", {}) < 1e-4
 
 
 @pytest.mark.slow

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from ava_det.checkpoint import load_weights
-from ava_det.commands.export import main as export_main
 from ava_det.config import ConfigError, load_config
 from ava_det.models.build import build_model
 from ava_det.models.cost import compute_cost
@@ -156,11 +155,15 @@ def test_a_config_that_does_not_fit_is_one_sentence(override: str, sentence: str
         load_config(LFB, [override])
 
 
-def test_own_classes_and_exports_have_no_bank() -> None:
+def test_a_head_for_own_classes_reads_no_bank() -> None:
     with pytest.raises(ConfigError, match="a head for own classes reads no bank"):
         load_frozen(load_config(LFB))
-    arguments = ["--config", LFB, "--weights", "x.pt", "--format", "onnx", "--output", "x.onnx"]
-    assert export_main(arguments) == 2
+
+
+def test_every_norm_has_the_published_eps() -> None:
+    """torch's own, which MMAction2's constructor leaves as it is."""
+    norms = [m for m in build_head("non_local").modules() if isinstance(m, nn.LayerNorm)]
+    assert [norm.eps for norm in norms] == [1e-5, 1e-5]
 
 
 def test_no_boxes_give_no_logits() -> None:

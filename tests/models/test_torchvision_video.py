@@ -105,6 +105,14 @@ def test_a_map_has_one_cell_for_32_pixels(family: str) -> None:
         assert list(features.shape) == [1, 8 * width, *cells]
 
 
+@pytest.mark.parametrize(("family", "eps"), [("mvit_v2_s", 1e-6), ("swin3d_t", 1e-5)])
+def test_every_norm_has_the_published_eps(family: str, eps: float) -> None:
+    """No output pins it well: asserted by value, so that another torchvision cannot change it."""
+    with torch.device("meta"):
+        model = build_model(make_config(family))
+    assert {m.eps for m in model.modules() if isinstance(m, nn.LayerNorm)} == {eps}
+
+
 @pytest.mark.parametrize("family", ["swin3d_s", "swin3d_b"])
 def test_weights_of_one_depth_are_told_apart_by_their_width(family: str) -> None:
     with torch.device("meta"):
