@@ -188,6 +188,16 @@ def second(text: str) -> float:
     return value
 
 
+def moment(text: str) -> float:
+    """Parses a number of seconds, 0 or more."""
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds, 0 or more, received {text!r}"
+        )
+    return value
+
+
 def size(text: str) -> tuple[int, int]:
     """Parses WIDTHxHEIGHT in pixels, two even numbers of at least 64."""
     width, separator, height = text.partition("x")

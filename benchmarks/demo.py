@@ -26,7 +26,8 @@ import torch
 from ava_det.checkpoint import save_checkpoint
 from ava_det.cli import Commands, interval
 from ava_det.config import ConfigError, config_to_dict, find_shipped, load_config
-from ava_det.demo.video import DisplayOptions, Outputs, SamplingOptions, paint, process_video
+from ava_det.demo.options import DisplayOptions, Outputs, SamplingOptions
+from ava_det.demo.video import paint, process_video
 from ava_det.detectors import PersonDetector
 from ava_det.detectors.keyframe_boxes import keyframe_grid
 from ava_det.files import write_json

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from ava_det.commands import COMMANDS
 from tests.support.precision_answers import WITHOUT, answer
 from tests.support.rendering import render_synthetic
 
@@ -95,12 +96,14 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def run_tool(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs a tool by name: `run_tool("train_ava", "--config", ...)` gives (exit code, stdout,
-    stderr).
+    """Runs a tool or a command by name: `run_tool("train_ava", "--config", ...)` gives (exit code,
+    stdout, stderr).
     """
 
     def run(name: str, *arguments: object) -> tuple[int, str, str]:
         module = "benchmarks.__main__" if name == "benchmark" else f"tools.{name}"
+        if name in COMMANDS and not (ROOT / f"tools/{name}.py").exists():
+            module = COMMANDS[name].module
         main = importlib.import_module(module).main
         try:
             code = main([str(argument) for argument in arguments])

@@ -49,7 +49,8 @@ PACKAGES: dict[str, set[str]] = {
     "datasets": READERS | {"interrupts"},
     "inference": READERS
     | {"config", "checkpoint", "data", "detectors", "device", "export", "models", "tracking"},
-    "demo": READERS | {"config", "detectors", "export", "inference", "visualization"},
+    "segments": READERS,
+    "demo": READERS | {"config", "detectors", "export", "inference", "segments", "visualization"},
 }
 TASKS_MAY_NOT = {
     "commands",

@@ -41,6 +41,11 @@ GROUPS: dict[str, dict[str, Command]] = {
             ("ava-detect-persons",),
         ),
     },
+    "see": {
+        "segments": Command(
+            "ava_det.commands.segments", "make a table of who did what from when to when"
+        ),
+    },
     "train and score": {
         "train": Command(
             "ava_det.commands.train", "train an action detector and evaluate it", ("ava-train",)

@@ -2,7 +2,8 @@ r"""Shows on a video who does what: boxes, actions and scores that follow the pe
 
     ava-det demo --video walk.mp4 --output overlay.mp4              (published AVA weights)
     ava-det demo --video walk.mp4 --output overlay.mp4 --weights FILE \
-        [--config FILE] [--csv detections.csv] [--json detections.jsonl] [--sheet overlay.png]
+        [--config FILE] [--csv detections.csv] [--json detections.jsonl] [--sheet overlay.png] \
+        [--segments segments.csv]
     torchrun --nproc-per-node 8 -m ava_det demo --video FOLDER --output overlays --json results
 
 --video may also be a glob, a webcam's number or a URL. --boxes is a box file, whose timestamps then
@@ -21,8 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ava_det.choices import DEFAULT_ACTION_WEIGHTS
-from ava_det.cli import ToolParser, at_least, interval, reports_mistakes
-from ava_det.demo.thresholds import parse_thresholds
+from ava_det.cli import ToolParser, at_least, interval, moment, reports_mistakes
+from ava_det.commands.segments import add_segment_rules
+from ava_det.demo.thresholds import scores
 
 
 def make_parser() -> ToolParser:
@@ -34,6 +36,7 @@ def make_parser() -> ToolParser:
     _add_persons(parser)
     _add_times(parser)
     _add_actions(parser)
+    add_segment_rules(parser, "--threshold")
     parser.add_device_key()
     parser.add_overrides()
     return parser
@@ -69,6 +72,11 @@ def _add_results(parser: ToolParser) -> None:
     add("--csv", type=Path, help="every score, as an AVA result CSV; a folder for several")
     add("--json", type=Path, help="JSON lines, an object per keyframe; a folder for several")
     add("--sheet", type=Path, help="a contact sheet, a .png file; a folder for several")
+    add(
+        "--segments",
+        type=Path,
+        help="who did what from when to when, a .csv or .parquet file; a folder for several",
+    )
     add(
         "--show",
         action="store_true",
@@ -123,6 +131,7 @@ def _add_actions(parser: ToolParser) -> None:
     add = parser.add_argument
     add(
         "--threshold",
+        type=scores,
         metavar="SCORE[,ACTION=SCORE...]",
         help="show actions of at least this score (default: those of the checkpoint, or 0.5)",
     )
@@ -130,31 +139,20 @@ def _add_actions(parser: ToolParser) -> None:
     add("--classes", metavar="ACTION,...", help="these actions only, by id or name (default: all)")
 
 
-def moment(text: str) -> float:
-    """Parses a number of seconds, 0 or more."""
-    value = float(text)
-    if not value >= 0:
-        raise argparse.ArgumentTypeError(
-            f"expected a number of seconds, 0 or more, received {text!r}"
-        )
-    return value
-
-
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line, and ends the program where its options do not fit together."""
     parser = make_parser()
     args: argparse.Namespace = parser.parse_intermixed_args(argv)
-    if not any((args.output, args.csv, args.json, args.sheet, args.show)):
-        parser.error("expected at least one of --output, --csv, --json, --sheet, --show")
+    if not any((args.output, args.csv, args.json, args.sheet, args.segments, args.show)):
+        parser.error(
+            "expected at least one of --output, --csv, --json, --sheet, --segments, --show"
+        )
     if args.end <= args.start:
         parser.error(
             f"argument --end: expected more than --start = {args.start:g}, received {args.end:g}"
         )
-    if args.threshold is not None:
-        try:
-            parse_thresholds(args.threshold)
-        except ValueError as error:
-            parser.error(f"argument --threshold: {error}")
+    if not args.segments and (args.off is not None or args.max_gap or args.min_duration):
+        parser.error("--off, --max-gap, --min-duration: expected with --segments FILE alone")
     return args
 
 

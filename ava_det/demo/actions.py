@@ -22,14 +22,18 @@ def choose_actions(classes: str | None, label_map: Mapping[int, str]) -> dict[in
 
 
 def choose_thresholds(
-    text: str | None, label_map: Mapping[int, str], stored: Mapping[int, float]
+    text: str | None,
+    label_map: Mapping[int, str],
+    stored: Mapping[int, float],
+    option: str = "--threshold",
 ) -> dict[int, float]:
-    """Returns the score from which each action is shown: that of --threshold, else the stored one.
+    """Returns a score for each action: that of an option such as --threshold, else the stored one.
 
     Args:
-        text: Of --threshold, or None.
+        text: Of the option, or None.
         label_map: Action id to name.
         stored: Action id to score.
+        option: Named in the error.
 
     Raises:
         ConfigError: The label map has no such action.
@@ -39,7 +43,7 @@ def choose_thresholds(
         action_id: stored[action_id] if overall is None else overall for action_id in label_map
     }
     return chosen | {
-        find_action(action, label_map, "--threshold"): score for action, score in single.items()
+        find_action(action, label_map, option): score for action, score in single.items()
     }
 
 

@@ -18,7 +18,8 @@ import torch
 from tqdm import tqdm
 
 from ava_det.config import ConfigError
-from ava_det.demo.video import SUFFIXES, DisplayOptions, Outputs, SamplingOptions, process_video
+from ava_det.demo.options import SUFFIXES, DisplayOptions, Outputs, SamplingOptions
+from ava_det.demo.video import process_video
 from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.files.shared_jobs import begin_job, share_out
 from ava_det.inference.predictor import Predictor
@@ -100,15 +101,12 @@ def name_files(video: Path, folders: Outputs, root: Path | None) -> Outputs:
         root: Folder of all videos; the folders between it and the video are kept in the results.
             None for none.
     """
-    paths = zip(
-        SUFFIXES.values(), (folders.video, folders.csv, folders.json, folders.sheet), strict=True
-    )
     place = Path() if root is None else video.relative_to(root).parent
     name = video_id_of(video)
     return Outputs(
         *(
-            None if folder is None else folder / place / f"{name}{suffix}"
-            for suffix, folder in paths
+            None if folder is None else folder / place / f"{name}{SUFFIXES[option]}"
+            for option, folder in folders.by_option().items()
         )
     )
 

@@ -1,7 +1,8 @@
-"""Reads the option --threshold of the demo."""
+"""Reads the options that hold scores of actions, such as --threshold of the demo."""
 
 from __future__ import annotations
 
+import argparse
 import math
 
 
@@ -29,3 +30,12 @@ def parse_thresholds(text: str) -> tuple[float | None, dict[str, float]]:
         else:
             overall = value
     return overall, single
+
+
+def scores(text: str) -> str:
+    """Parses an argument of that form, and returns it as it is: ids and names are checked later."""
+    try:
+        parse_thresholds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text

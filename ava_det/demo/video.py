@@ -6,7 +6,7 @@ Nothing is kept in memory longer than needed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ava_det.demo.options import DisplayOptions, Outputs, SamplingOptions, VideoSummary
 from ava_det.formats.result_files import DetectionsCsv, DetectionsJson
 from ava_det.inference.predictor import Predictor
 from ava_det.inference.prefetch import prefetch
 from ava_det.inference.streaming import ShownFrame
+from ava_det.segments import SegmentsFile
 from ava_det.structures import Detections
 from ava_det.video.folder import open_video
 from ava_det.video.live import LiveSource
@@ -33,78 +35,7 @@ logger = logging.getLogger("ava_det")
 
 DRAWN_AHEAD = 4  # drawn frames that wait for the encoder
 
-
-SUFFIXES = {"output": ".mp4", "csv": ".csv", "json": ".jsonl", "sheet": ".png"}  # of its files
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Describes the result files of one video; None for those that are not wanted.
-
-    Attributes:
-        video: The overlay.
-        csv: The scores.
-        json: The keyframes, as JSON lines.
-        sheet: The contact sheet.
-    """
-
-    video: Path | None
-    csv: Path | None
-    json: Path | None
-    sheet: Path | None
-
-    def paths(self) -> list[Path]:
-        """Returns the files that are wanted."""
-        return [path for path in (self.video, self.csv, self.json, self.sheet) if path is not None]
-
-
-@dataclass(frozen=True)
-class DisplayOptions:
-    """Describes what is shown.
-
-    Attributes:
-        label_map: Action id to name.
-        thresholds: Action id to the score from which it is shown.
-        topk: Most actions shown for a person.
-    """
-
-    label_map: Mapping[int, str]
-    thresholds: Mapping[int, float]
-    topk: int
-
-
-@dataclass(frozen=True)
-class SamplingOptions:
-    """Describes which times of a video are processed, in seconds of the file.
-
-    Attributes:
-        every: Seconds between keyframes.
-        start: Where processing begins.
-        end: Where processing ends, exclusive.
-        smooth: Seconds over which scores are averaged.
-        stream: Which video stream of a file, see `VideoReader`.
-    """
-
-    every: float
-    start: float
-    end: float
-    smooth: float
-    stream: int | None = None
-
-
-@dataclass
-class VideoSummary:
-    """Describes what a video contained.
-
-    Attributes:
-        num_keyframes: Keyframes that were written.
-        num_persons: Persons on them.
-        seconds: Time in the file of the last frame that was written.
-    """
-
-    num_keyframes: int = 0
-    num_persons: int = 0
-    seconds: float = 0.0
+Table = DetectionsCsv | DetectionsJson | SegmentsFile
 
 
 @dataclass(frozen=True)
@@ -171,9 +102,7 @@ def process_live(
     return summary, watcher.num_dropped
 
 
-def _count(
-    summary: VideoSummary, keyframe: Detections, tables: list[DetectionsCsv | DetectionsJson]
-) -> None:
+def _count(summary: VideoSummary, keyframe: Detections, tables: list[Table]) -> None:
     """Adds a keyframe to the summary and the tables."""
     summary.num_keyframes += 1
     summary.num_persons += len(keyframe.boxes)
@@ -269,10 +198,10 @@ def _open_files(
     outputs: Outputs,
     display: DisplayOptions,
     sampling: SamplingOptions,
-) -> tuple[VideoWriter | None, list[DetectionsCsv | DetectionsJson]]:
+) -> tuple[VideoWriter | None, list[Table]]:
     """Opens the writers of the wanted files, which appear when `files` closes them."""
     writer = None
-    tables = list[DetectionsCsv | DetectionsJson]()
+    tables = list[Table]()
     if outputs.csv:
         tables.append(files.enter_context(DetectionsCsv(outputs.csv, list(display.label_map))))
     if outputs.json:
@@ -280,6 +209,11 @@ def _open_files(
             outputs.json, display.label_map, display.thresholds, reader.start_second
         )
         tables.append(files.enter_context(table))
+    if outputs.segments:
+        segments = SegmentsFile(
+            outputs.segments, display.label_map, display.segment_rules(), reader.start_second
+        )
+        tables.append(files.enter_context(segments))
     if outputs.video:
         sound = (reader.path, reader.clock_start + sampling.start) if reader.has_audio else None
         writer = VideoWriter(

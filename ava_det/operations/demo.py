@@ -15,24 +15,21 @@ from ava_det.choices import DETECTORS
 from ava_det.config import ConfigError
 from ava_det.demo.actions import choose_actions, choose_thresholds
 from ava_det.demo.job import name_files, run_job
-from ava_det.demo.video import (
-    SUFFIXES,
-    DisplayOptions,
-    Outputs,
-    SamplingOptions,
-    process_live,
-    process_video,
-)
+from ava_det.demo.options import SUFFIXES, DisplayOptions, Outputs, SamplingOptions
+from ava_det.demo.video import process_live, process_video
 from ava_det.detectors.registry import names_detector
 from ava_det.files import require_other_files
 from ava_det.formats.annotations import load_boxes
 from ava_det.inference.predictor import Predictor
+from ava_det.segments import SegmentRules, check_table_name
 from ava_det.structures import PersonBoxes
 from ava_det.video.folder import open_video
 from ava_det.video.sources import Source, find_source
 from ava_det.visualization import Window
 
 logger = logging.getLogger("ava_det")
+
+WRITTEN = ", ".join(f"--{option}" for option in SUFFIXES)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,8 +46,13 @@ def run(args: argparse.Namespace) -> int:
             pass
     predictor = load_predictor(args)
     actions = choose_actions(args.classes, predictor.label_map)
+    thresholds = choose_thresholds(args.threshold, actions, predictor.thresholds)
+    ends = choose_thresholds(args.off, actions, thresholds, "--off")
     display = DisplayOptions(
-        actions, choose_thresholds(args.threshold, actions, predictor.thresholds), args.topk
+        actions,
+        thresholds,
+        args.topk,
+        SegmentRules(thresholds, ends, args.max_gap, args.min_duration),
     )
     sampling = SamplingOptions(args.every, args.start, args.end, args.smooth, args.stream)
     with stopped_by_interrupt() as stop:
@@ -100,14 +102,17 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
             )
         if one_file and path.is_dir():
             raise ConfigError(f"--{option}: expected a file name to write, {path} is a folder")
-        if not one_file and (path.is_file() or path.suffix.lower() == wanted):
+        if one_file and option == "segments":
+            check_table_name(path, "--segments")
+        named = path.name.lower().endswith((wanted, Path(f"any{wanted}").suffix))
+        if not one_file and (path.is_file() or named):
             raise ConfigError(
                 f"--{option}: expected a folder for the files of several videos, received "
                 f"{str(path)!r}"
             )
     if one_file and len({path.resolve() for path in output_paths.values()}) < len(output_paths):
-        raise ConfigError("--output, --csv, --json, --sheet: expected different files")
-    outputs = Outputs(args.output, args.csv, args.json, args.sheet)
+        raise ConfigError(f"{WRITTEN}: expected different files")
+    outputs = Outputs(args.output, args.csv, args.json, args.sheet, args.segments)
     written = [outputs]
     if not one_file:
         written = [name_files(video, outputs, source.root) for video in source.videos]
@@ -115,7 +120,7 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
     pictures = [path for video in source.videos if video.is_dir() for path in video.iterdir()]
     read = {f"--{name}": getattr(args, name) for name in ("weights", "config", "boxes")}
     require_other_files(
-        {"--output, --csv, --json, --sheet": files},
+        {WRITTEN: files},
         {"--video": [*source.videos, *pictures], "--label-map": args.label_map, **read},
     )
     return outputs
@@ -151,7 +156,7 @@ def describe_settings(args: argparse.Namespace) -> dict[str, object]:
     """
     keys = (
         "weights config runtime label_map detector boxes every start end smooth threshold "
-        "topk classes overrides stream"
+        "topk classes overrides stream off max_gap min_duration"
     )
     return {key: str(getattr(args, key)) for key in keys.split()}
 
