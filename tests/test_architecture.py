@@ -38,6 +38,7 @@ PACKAGES: dict[str, set[str]] = {
     "checkpoint": GROUND,
     "export": GROUND | {"device"},
     "pages": set(),
+    "viewer": READERS | {"pages", "segments", "tracking", "visualization"},
     "evaluation": READERS | {"pages"},
     "own_classes": READERS,
     "visualization": READERS,
@@ -50,7 +51,8 @@ PACKAGES: dict[str, set[str]] = {
     "inference": READERS
     | {"config", "checkpoint", "data", "detectors", "device", "export", "models", "tracking"},
     "segments": READERS,
-    "demo": READERS | {"config", "detectors", "export", "inference", "segments", "visualization"},
+    "demo": READERS
+    | {"config", "detectors", "export", "inference", "segments", "visualization", "viewer"},
 }
 TASKS_MAY_NOT = {
     "commands",

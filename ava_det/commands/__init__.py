@@ -42,6 +42,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
     },
     "see": {
+        "view": Command(
+            "ava_det.commands.view", "make a page on which a video plays with what was found"
+        ),
         "segments": Command(
             "ava_det.commands.segments", "make a table of who did what from when to when"
         ),

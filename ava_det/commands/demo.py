@@ -3,7 +3,7 @@ r"""Shows on a video who does what: boxes, actions and scores that follow the pe
     ava-det demo --video walk.mp4 --output overlay.mp4              (published AVA weights)
     ava-det demo --video walk.mp4 --output overlay.mp4 --weights FILE \
         [--config FILE] [--csv detections.csv] [--json detections.jsonl] [--sheet overlay.png] \
-        [--segments segments.csv]
+        [--segments segments.csv] [--view walk.html]
     torchrun --nproc-per-node 8 -m ava_det demo --video FOLDER --output overlays --json results
 
 --video may also be a glob, a webcam's number or a URL. --boxes is a box file, whose timestamps then
@@ -78,6 +78,12 @@ def _add_results(parser: ToolParser) -> None:
         help="who did what from when to when, a .csv or .parquet file; a folder for several",
     )
     add(
+        "--view",
+        type=Path,
+        help="a page on which the video plays with its boxes, a timeline and a list, an .html "
+        "file; a folder for several, with an index",
+    )
+    add(
         "--show",
         action="store_true",
         help="show the overlay in a window (needs opencv-python, not headless)",
@@ -143,9 +149,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line, and ends the program where its options do not fit together."""
     parser = make_parser()
     args: argparse.Namespace = parser.parse_intermixed_args(argv)
-    if not any((args.output, args.csv, args.json, args.sheet, args.segments, args.show)):
+    if not any((args.output, args.csv, args.json, args.sheet, args.segments, args.view, args.show)):
         parser.error(
-            "expected at least one of --output, --csv, --json, --sheet, --segments, --show"
+            "expected at least one of --output, --csv, --json, --sheet, --segments, --view, --show"
         )
     if args.end <= args.start:
         parser.error(

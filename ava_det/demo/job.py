@@ -24,6 +24,7 @@ from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.files.shared_jobs import begin_job, share_out
 from ava_det.inference.predictor import Predictor
 from ava_det.video.sources import Source, video_id_of
+from ava_det.viewer import write_index
 
 # Processes wait for one another at the end, and one may have hours more to do than another.
 TIMEOUT = timedelta(days=7)
@@ -88,6 +89,8 @@ def run_job(
         share = {video: targets[video] for video in videos}
         shares = gather_objects(process_share(predictor, share, sampling, display, stop))
         if is_main_process():
+            if folders.view is not None and folders.view.is_dir():
+                write_index(folders.view)
             summarize(shares, len(targets), len(targets) - num_pending, time.monotonic() - began)
     return 1 if any(share.failed for share in shares) else 0
 

@@ -14,6 +14,7 @@ SUFFIXES = {  # of its files, by option
     "json": ".jsonl",
     "sheet": ".png",
     "segments": ".segments.csv",
+    "view": ".html",
 }
 
 
@@ -27,6 +28,7 @@ class Outputs:
         json: The keyframes, as JSON lines.
         sheet: The contact sheet.
         segments: The table of segments.
+        view: The page on which the video plays with its boxes.
     """
 
     video: Path | None
@@ -34,10 +36,11 @@ class Outputs:
     json: Path | None
     sheet: Path | None
     segments: Path | None = None
+    view: Path | None = None
 
     def by_option(self) -> dict[str, Path | None]:
         """Returns the files by the option that names each, see `SUFFIXES`."""
-        files = (self.video, self.csv, self.json, self.sheet, self.segments)
+        files = (self.video, self.csv, self.json, self.sheet, self.segments, self.view)
         return dict(zip(SUFFIXES, files, strict=True))
 
     def paths(self) -> list[Path]:

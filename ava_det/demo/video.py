@@ -29,13 +29,14 @@ from ava_det.video.live import LiveSource
 from ava_det.video.planes import planes_to_rgb
 from ava_det.video.reader import FrameReader
 from ava_det.video.writer import VideoWriter
+from ava_det.viewer import ViewFile
 from ava_det.visualization import ContactSheet, Overlay, Surface, Window
 
 logger = logging.getLogger("ava_det")
 
 DRAWN_AHEAD = 4  # drawn frames that wait for the encoder
 
-Table = DetectionsCsv | DetectionsJson | SegmentsFile
+Table = DetectionsCsv | DetectionsJson | SegmentsFile | ViewFile
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,16 @@ def _open_files(
             outputs.segments, display.label_map, display.segment_rules(), reader.start_second
         )
         tables.append(files.enter_context(segments))
+    if outputs.view:
+        view = ViewFile(
+            outputs.view,
+            reader.path,
+            display.label_map,
+            display.segment_rules(),
+            reader.start_second,
+            sampling.stream,
+        )
+        tables.append(files.enter_context(view))
     if outputs.video:
         sound = (reader.path, reader.clock_start + sampling.start) if reader.has_audio else None
         writer = VideoWriter(

@@ -85,10 +85,9 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
         ValueError: A file to write is one that is read.
     """
     one_file = source.is_single or source.live is not None
-    if source.live is not None and (args.sheet or args.start):
-        raise ConfigError(
-            f"--{'sheet' if args.sheet else 'start'}: not for a live source, received {source.live}"
-        )
+    for option in ("sheet", "view", "start") if source.live is not None else ():
+        if getattr(args, option):
+            raise ConfigError(f"--{option}: not for a live source, received {source.live}")
     if args.show and not one_file:
         raise ConfigError("--show: one video at a time, received several")
     output_paths = {
@@ -96,7 +95,7 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
     }
     for option, path in output_paths.items():
         wanted = SUFFIXES[option]
-        if one_file and option in ("output", "sheet") and path.suffix.lower() != wanted:
+        if one_file and option in ("output", "sheet", "view") and path.suffix.lower() != wanted:
             raise ConfigError(
                 f"--{option}: expected a file name that ends in {wanted}, received {str(path)!r}"
             )
@@ -112,7 +111,7 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
             )
     if one_file and len({path.resolve() for path in output_paths.values()}) < len(output_paths):
         raise ConfigError(f"{WRITTEN}: expected different files")
-    outputs = Outputs(args.output, args.csv, args.json, args.sheet, args.segments)
+    outputs = Outputs(args.output, args.csv, args.json, args.sheet, args.segments, args.view)
     written = [outputs]
     if not one_file:
         written = [name_files(video, outputs, source.root) for video in source.videos]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ from ava_det.video.file import VideoReader
 from ava_det.video.sources import find_source
 from ava_det.video.writer import VideoWriter
 from tests.support.tool_runs import RunTool, assert_mistake
+from tests.support.view_cases import read_script
 
 ACTIONS = {12: "stand", 14: "walk", 17: "carry/hold (an object)"}
 
@@ -63,6 +65,20 @@ def test_a_checkpoint_is_enough_and_json_lines_say_what_the_csv_says(
     assert f"{persons} persons on 8 keyframes" in out
     frame = pd.read_json(tmp_path / "o.jsonl", lines=True)
     assert list(frame["width"].unique()) == [records[0]["width"]]
+
+
+def test_a_page_shows_what_the_json_lines_say(demo: RunTool, video: Path, tmp_path: Path) -> None:
+    page = tmp_path / "pages" / "o.html"
+    code, _, err = demo("--json", tmp_path / "o.jsonl", "--view", page, "--threshold", "0.2")
+    assert code == 0, err
+    content = read_script(page.read_text(encoding="utf-8"), "data")
+    records = [json.loads(line) for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    persons = [person for record in records for person in record["persons"]]
+    assert content["times"] == [record["time"] for record in records]
+    assert content["tracks"] == [person["track_id"] for person in persons]
+    assert content["source"] == os.path.relpath(video, page.parent)
+    assert content["segments"]
+    assert_mistake(demo("--view", tmp_path / "o.htm"), "--view", ".html")
 
 
 def test_classes_thresholds_and_label_map_choose(

@@ -1,0 +1,19 @@
+"""Makes the page of one video, on which it plays with its boxes, and the index of such pages."""
+
+from ava_det.viewer.content import VideoFacts, make_content
+from ava_det.viewer.index import write_index
+from ava_det.viewer.page import ViewFile, describe_video, write_view
+from ava_det.viewer.thumbnails import read_thumbnails
+from ava_det.viewer.truth import Truth, compare_with_truth
+
+__all__ = [
+    "Truth",
+    "VideoFacts",
+    "ViewFile",
+    "compare_with_truth",
+    "describe_video",
+    "make_content",
+    "read_thumbnails",
+    "write_index",
+    "write_view",
+]
