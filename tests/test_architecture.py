@@ -35,6 +35,7 @@ PACKAGES: dict[str, set[str]] = {
     "formats": GROUND,
     "video": GROUND,
     "tracking": GROUND,
+    "linking": READERS | {"tracking"},
     "checkpoint": GROUND,
     "export": GROUND | {"device"},
     "pages": set(),

@@ -1,0 +1,1 @@
+"""Links boxes of single frames to tubes, and trims tubes in time."""
