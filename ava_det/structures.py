@@ -204,7 +204,8 @@ class Detections(_ShapeRepr):
 
     Attributes:
         boxes: Float32 [N, 4], xyxy, fractions of the frame.
-        action_scores: Float32 [N, C], after the sigmoid; column = action id - 1.
+        action_scores: Float32 [N, C], after the sigmoid, or after the softmax of a network of
+            exclusive actions; column = action id - 1.
         person_scores: Float32 [N], the detector's confidence; 1 for ground truth.
         track_ids: Int64 [N], or None without tracking.
         keyframe: The keyframe that was classified.

@@ -21,6 +21,12 @@ class SplitConfig:
     excluded: Any = None  # AVA exclusion CSV
     # gt, a detector's name, or box files; in training: ground truth, plus these at proposal_iou
     boxes: Any = "gt"
+    # of each video every n-th keyframe alone, from its first: for annotations of every frame
+    every_nth: int = 1
+
+    def __post_init__(self) -> None:
+        check = KeyChecks(self, "data.<split>")
+        check.require_at_least("every_nth", 1, "a whole number of at least 1")
 
     @property
     def annotation_files(self) -> list[str]:

@@ -47,6 +47,8 @@ class ModelConfig:
     width: int = 64  # channels of the Slow stem; res2 ends at 4 * width
     head: str = "roi"  # roi (detection, AVA) or classification (Kinetics)
     num_classes: int = 80  # columns of the output: the label map's largest action id
+    # several actions a person, a sigmoid each (AVA); false: exactly one, by softmax (UCF101-24)
+    multilabel: bool = True
     num_slow_frames: int = 4  # T
     slow_stride: int = 16  # tau
     alpha: int = 8  # the Fast pathway sees alpha * T frames, tau / alpha ticks apart

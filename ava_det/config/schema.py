@@ -59,3 +59,6 @@ class Config:
             self.device in ("auto", "cpu", "cuda") or self.device.removeprefix("cuda:").isdigit()
         )
         check.require("device", named, "auto, cpu, cuda or cuda:N")
+        all_classes = self.train.action_ids is None or self.model.multilabel
+        expected = "null where model.multilabel is false: one softmax is over all classes"
+        KeyChecks(self.train, "train").require("action_ids", all_classes, expected)

@@ -15,7 +15,11 @@ from ava_det.structures import ClipBatch, Detections
 
 @torch.inference_mode()
 def predict_batch(
-    model: nn.Module, batch: ClipBatch, precision: str, flip: bool = False
+    model: nn.Module,
+    batch: ClipBatch,
+    precision: str,
+    flip: bool = False,
+    multilabel: bool = True,
 ) -> list[Detections]:
     """Scores the actions of the persons of a batch of clips.
 
@@ -25,14 +29,15 @@ def predict_batch(
         precision: fp32, or bf16 by autocast.
         flip: Whether every clip is also scored mirrored left to right; scores are then the mean of
             both.
+        multilabel: Whether each action is scored by a sigmoid; otherwise by a softmax over all.
 
     Returns:
         One Detections per clip, on the CPU, in the order of the batch, with the keyframe's own
         boxes.
     """
-    scores = _score(model, batch, precision)
+    scores = _score(model, batch, precision, multilabel)
     if flip:
-        scores = (scores + _score(model, flip_batch(batch), precision)) / 2
+        scores = (scores + _score(model, flip_batch(batch), precision, multilabel)) / 2
     return [
         Detections(keyframe.boxes, action_scores, keyframe.person_scores, None, keyframe)
         for keyframe, action_scores in zip(
@@ -105,8 +110,9 @@ def average_views(views: Sequence[Sequence[Detections]]) -> list[Detections]:
     ]
 
 
-def _score(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:
-    """Returns scores float32 [K, C] on the CPU, after the sigmoid."""
+def _score(model: nn.Module, batch: ClipBatch, precision: str, multilabel: bool) -> Tensor:
+    """Returns scores float32 [K, C] on the CPU, after the sigmoid or the softmax."""
     with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits: Tensor = model(*batch.inputs)
-    return logits.float().sigmoid().cpu()
+    logits = logits.float()
+    return (logits.sigmoid() if multilabel else logits.softmax(dim=1)).cpu()

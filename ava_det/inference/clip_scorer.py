@@ -29,6 +29,7 @@ class ClipScorer:
             a long-term head it takes the bank as `bank`.
         num_classes: Columns of the action scores.
         precision: fp32, or bf16 by autocast.
+        multilabel: See `predict_batch`.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ClipScorer:
         to_device: Callable[..., ClipBatch],
         num_classes: int,
         precision: str,
+        multilabel: bool = True,
     ) -> None:
         self.model = model.eval()
         self.clip_reader = clip_reader
@@ -46,6 +48,7 @@ class ClipScorer:
         self._to_device = to_device
         self._num_classes = num_classes
         self._precision = precision
+        self._multilabel = multilabel
 
     def score(
         self, clips: Sequence[tuple[np.ndarray, Keyframe]], size: tuple[int, int]
@@ -94,10 +97,12 @@ class ClipScorer:
             partial(self._to_device, bank=bank),
             self._num_classes,
             self._precision,
+            self._multilabel,
         )
 
     def _predict(self, clips: Sequence[Clip]) -> list[Detections]:
-        return predict_batch(self.model, self._to_device(collate(clips)), self._precision)
+        batch = self._to_device(collate(clips))
+        return predict_batch(self.model, batch, self._precision, multilabel=self._multilabel)
 
     def score_frames(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """Scores persons whose boxes are known, as `Predictor.predict_clip` does."""

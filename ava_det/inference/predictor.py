@@ -64,6 +64,7 @@ class Predictor:
         label_map: Action id (1-based) to name; the ids by default.
         thresholds: Action id to the score from which the action is shown; 0.5 by default.
         first_pass: Fills the bank of a model with a long-term head; None for other models.
+        multilabel: See `ClipScorer`.
 
     Attributes:
         start_second: See above.
@@ -86,9 +87,12 @@ class Predictor:
         label_map: Mapping[int, str] | None = None,
         thresholds: Mapping[int, float] | None = None,
         first_pass: FirstPass | None = None,
+        multilabel: bool = True,
     ) -> None:
         ids = range(1, num_classes + 1)
-        self._scorer = ClipScorer(model, clip_reader, short_side, to_device, num_classes, precision)
+        self._scorer = ClipScorer(
+            model, clip_reader, short_side, to_device, num_classes, precision, multilabel
+        )
         self._persons = persons if isinstance(persons, Mapping) else check_detector(persons)
         self._min_person_score = min_person_score
         self._batch_size = batch_size
@@ -148,6 +152,7 @@ class Predictor:
             network.label_map,
             network.thresholds,
             load_first_pass(settings, place),
+            settings.model.multilabel,
         )
 
     def __call__(
@@ -252,7 +257,7 @@ class Predictor:
             boxes: [N, 4], xyxy in pixels of these frames, of the persons of frame T // 2.
 
         Returns:
-            Action scores float32 [N, C], after the sigmoid; column = action id - 1.
+            Action scores float32 [N, C], as in `Detections`; column = action id - 1.
 
         Raises:
             ValueError: A shape or a dtype is another, or a box is empty; or the model has a

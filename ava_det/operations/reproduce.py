@@ -222,7 +222,12 @@ def score_video(
         to_device = build_device_transform(config, device)
         with loader.failures_named():
             for batch in loader:
-                detections += predict_batch(model, to_device(batch), config.precision)
+                detections += predict_batch(
+                    model,
+                    to_device(batch),
+                    config.precision,
+                    multilabel=config.model.multilabel,
+                )
                 bar.update(len(batch.keyframes))
         losses = loader.count_lost()
     detections.sort(key=lambda detection: detection.keyframe.timestamp)

@@ -32,6 +32,10 @@ from ava_det.tasks.splits import build_split, log_warnings
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det train-head` and returns its exit code."""
     config = load_config(args.config, args.overrides)
+    if not config.model.multilabel:
+        raise ConfigError(
+            "model.multilabel: expected true for a head of own classes, a sigmoid each"
+        )
     train_head(config, prepare_torch(config), args.table)
     return 0
 

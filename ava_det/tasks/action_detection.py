@@ -61,7 +61,9 @@ def build_action_model(run: TrainingRun) -> nn.Module:
 
 
 def build_action_loss(config: Config, precision: str) -> ActionLoss:
-    """Returns the loss of a config, of actions or of exclusive classes (head: classification).
+    """Returns the loss of a config, of actions or of exclusive classes.
+
+    Classes are exclusive for model.head classification, and where model.multilabel is false.
 
     Args:
         config: Its `train` section says which actions count and how.
@@ -76,7 +78,8 @@ def build_action_loss(config: Config, precision: str) -> ActionLoss:
         precision,
         columns,
         train.focal_gamma,
-        config.model.num_classes if is_classifier else None,
+        config.model.num_classes if is_classifier or not config.model.multilabel else None,
+        per_clip=is_classifier,
     )
 
 
@@ -106,13 +109,14 @@ def build_evaluation(
     bank = build_bank(config)
     fill_bank(bank, config, split, device)
     prepare = build_device_transform(config, device, bank)
+    settings = precision, config.eval.flip, config.model.multilabel
 
     def evaluate(model: nn.Module) -> ActionMetrics:
         model.eval()
         views = []
         for loader, short_side in zip(loaders, short_sides, strict=True):
             title = f"evaluate ({split.name}, short side {short_side})"
-            views.append(_predict_clips(model, loader, prepare, precision, config.eval.flip, title))
+            views.append(_predict_clips(model, loader, prepare, settings, title))
         gathered = list(chain.from_iterable(gather_objects(average_views(views))))
         gathered.sort(
             key=lambda detections: (detections.keyframe.video_id, detections.keyframe.timestamp)
@@ -152,16 +156,18 @@ def _predict_clips(
     model: nn.Module,
     loader: ClipLoader,
     prepare: Callable[[ClipBatch], ClipBatch],
-    precision: str,
-    flip: bool,
+    settings: tuple[str, bool, bool],
     title: str,
 ) -> list[Detections]:
-    """Predicts the actions of all clips of a loader, with a progress bar on the main process."""
+    """Predicts the actions of all clips of a loader, with a progress bar on the main process.
+
+    `settings` are precision, flip and multilabel of `predict_batch`.
+    """
     detections: list[Detections] = []
     bar = tqdm(loader, desc=title, unit="batch", disable=not is_main_process(), leave=False)
     with bar, loader.failures_named():
         for batch in bar:
-            detections += predict_batch(model, prepare(batch), precision, flip)
+            detections += predict_batch(model, prepare(batch), *settings)
     return detections
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -116,6 +117,7 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
             f"model.head: expected roi, which scores each person, received {config.model.head!r}"
         )
     section: SplitConfig = getattr(config.data, name)
+    every = section.every_nth
     sources = [boxes] if boxes else section.box_sources
     source = " and ".join(sources)
     excluded = {keyframe for path in section.excluded_files for keyframe in load_excluded(path)}
@@ -123,13 +125,16 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
     if not section.annotation_files:
         if name == "train":
             raise ConfigError("data.train.annotations: expected the AVA CSV to train on")
-        return Split(
-            name, _keyframes_of_box_files(name, sources, excluded, minimum), None, excluded, source
-        )
+        found = take_every_nth(_keyframes_of_box_files(name, sources, excluded, minimum), every)
+        return Split(name, found, None, excluded, source)
     rows = load_annotation_files(section.annotation_files)
+    if every > 1:
+        rows = rows.take(np.flatnonzero(find_every_nth(rows.video_index, rows.timestamps, every)))
     # in evaluation the protocol says what an exclusion means, and the evaluator follows it
     left_out = excluded if name == "train" else frozenset()
     keyframes = keyframes_from_annotations(rows, config.model.num_classes, excluded=left_out)
+    if not config.model.multilabel:
+        _require_one_action(keyframes, rows)
     stray = describe_stray_exclusions(left_out, rows)
     log_warnings([stray] if stray else [])
     if source == "gt":
@@ -147,6 +152,48 @@ def build_split(config: Config, name: str, device: torch.device, boxes: str | No
     else:
         keyframes = replace_boxes(keyframes, person_boxes, minimum)
     return Split(name, keyframes, rows, excluded, source, recall, precision, warnings)
+
+
+def find_every_nth(videos: np.ndarray, timestamps: np.ndarray, every: int) -> np.ndarray:
+    """Finds the rows of every n-th keyframe of each video, from its first in time.
+
+    Args:
+        videos: Int [R], numbers of the videos.
+        timestamps: Float [R], seconds.
+        every: n.
+
+    Returns:
+        Bool [R].
+    """
+    taken = np.zeros(len(videos), dtype=bool)
+    for video in np.unique(videos):
+        rows = np.flatnonzero(videos == video)
+        _, order = np.unique(timestamps[rows].round(6), return_inverse=True)
+        taken[rows] = order % every == 0
+    return taken
+
+
+def take_every_nth(keyframes: Sequence[Keyframe], every: int) -> list[Keyframe]:
+    """Takes every n-th keyframe of each video, from its first in time; the order stays."""
+    if every == 1:
+        return list(keyframes)
+    names = {name: n for n, name in enumerate({key.video_id: None for key in keyframes})}
+    videos = np.array([names[keyframe.video_id] for keyframe in keyframes], dtype=np.int64)
+    times = np.array([keyframe.timestamp for keyframe in keyframes])
+    chosen = np.flatnonzero(find_every_nth(videos, times, every)).tolist()
+    return [keyframes[index] for index in chosen]
+
+
+def _require_one_action(keyframes: Sequence[Keyframe], rows: AvaRows) -> None:
+    """Refuses persons with several actions where the network gives exactly one."""
+    for keyframe in keyframes:
+        counts = torch.zeros(0) if keyframe.labels is None else keyframe.labels.sum(dim=1)
+        if bool((counts > 1).any()):
+            raise ConfigError(
+                f"model.multilabel: false gives each person exactly one action, {rows.path} has "
+                f"one with {int(counts.max())} in {keyframe.video_id} at "
+                f"{keyframe.timestamp:g} s; expected one, or model.multilabel true"
+            )
 
 
 def _keyframes_of_box_files(

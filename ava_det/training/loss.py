@@ -68,13 +68,15 @@ class ActionLoss:
             (1 - p) ** focal_gamma, where p is the score of what is true (Lin et al. 2017,
             equation 4).
         num_exclusive: Number of classes of which exactly one is true, scored by a softmax
-            (Kinetics); None where a sigmoid answers for each action (AVA).
+            (Kinetics, UCF101-24); None where a sigmoid answers for each action (AVA).
+        per_clip: Whether the network answers for each clip as a whole, not for each box.
     """
 
     precision: str = "fp32"
     columns: list[int] | None = None
     focal_gamma: float = 0.0
     num_exclusive: int | None = None
+    per_clip: bool = False
 
     @property
     def initial_loss(self) -> float:
@@ -110,8 +112,9 @@ class ActionLoss:
             labels = labels[:, columns]
         if self.num_exclusive is None:
             losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-        else:  # one row for each clip; a clip that could not be read has no label
-            logits = logits[batch.rois[:, 0].long()]
+        else:
+            if self.per_clip:  # a clip that could not be read has no label
+                logits = logits[batch.rois[:, 0].long()]
             losses = F.cross_entropy(logits, labels, reduction="none")[:, None]
         if self.focal_gamma:
             # exp(-loss) is the score of what is true

@@ -90,13 +90,17 @@ def test_one_true_class_is_a_softmax_and_a_lost_clip_no_gradient() -> None:
     batch = make_batch([0, 3])  # one box each
     batch.labels = torch.eye(CLASSES)[[2, 0]]
     logits = model(None, batch.fast, batch.rois)
-    loss, _ = compute_loss(model, batch, 2, ActionLoss(num_exclusive=CLASSES))
+    loss, _ = compute_loss(model, batch, 2, ActionLoss(num_exclusive=CLASSES, per_clip=True))
     torch.testing.assert_close(loss, nn.functional.cross_entropy(logits, torch.tensor([2, 0])))
-    assert ActionLoss(num_exclusive=CLASSES).initial_loss == pytest.approx(math.log(CLASSES))
+    assert ActionLoss(num_exclusive=CLASSES, per_clip=True).initial_loss == pytest.approx(
+        math.log(CLASSES)
+    )
     assert ActionLoss().initial_loss == pytest.approx(math.log(2))
     whole = ClipBatch(None, batch.fast, torch.zeros(0, 5), torch.zeros(0, CLASSES), batch.keyframes)
     # a row for each clip
-    lost, _ = compute_loss(lambda *_: logits, whole, 0, ActionLoss(num_exclusive=CLASSES))
+    lost, _ = compute_loss(
+        lambda *_: logits, whole, 0, ActionLoss(num_exclusive=CLASSES, per_clip=True)
+    )
     assert lost.item() == 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -81,6 +81,20 @@ class AvaRows:
         """Returns the file of a row, and the row's number in it, from 1."""
         path = self.path if self.path_index is None else self.paths[self.path_index[row]]
         return path, row + 1 if self.lines is None else int(self.lines[row])
+
+    def take(self, rows: np.ndarray) -> AvaRows:
+        """Returns some of the rows, int [K] in rising order; each keeps its place in its file."""
+        lines = np.arange(1, len(self) + 1) if self.lines is None else self.lines
+        return replace(
+            self,
+            video_index=self.video_index[rows],
+            timestamps=self.timestamps[rows],
+            boxes=self.boxes[rows],
+            action_ids=self.action_ids[rows],
+            ids_or_scores=self.ids_or_scores[rows],
+            lines=lines[rows],
+            path_index=None if self.path_index is None else self.path_index[rows],
+        )
 
 
 @dataclass(frozen=True)
