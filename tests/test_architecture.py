@@ -39,6 +39,7 @@ PACKAGES: dict[str, set[str]] = {
     "checkpoint": GROUND,
     "export": GROUND | {"device"},
     "pages": set(),
+    "live_page": READERS | {"demo", "inference", "pages", "segments", "viewer", "visualization"},
     "viewer": READERS | {"pages", "segments", "tracking", "visualization"},
     "evaluation": READERS | {"pages"},
     "own_classes": READERS,

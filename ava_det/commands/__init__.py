@@ -45,6 +45,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         "view": Command(
             "ava_det.commands.view", "make a page on which a video plays with what was found"
         ),
+        "serve": Command(
+            "ava_det.commands.serve", "serve a camera or a folder of videos to browsers"
+        ),
         "segments": Command(
             "ava_det.commands.segments", "make a table of who did what from when to when"
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Event
 from typing import Self
@@ -285,7 +286,12 @@ class Predictor:
         return self._scorer.clip_fps
 
     def watch_live(
-        self, source: LiveSource, every: float = 1.0, smooth: float = 0.0, stop: Event | None = None
+        self,
+        source: LiveSource,
+        every: float = 1.0,
+        smooth: float = 0.0,
+        stop: Event | None = None,
+        turn: AbstractContextManager[object] | None = None,
     ) -> LiveWatcher:
         """Watches a camera or a stream.
 
@@ -297,6 +303,7 @@ class Predictor:
             every: See `__call__`.
             smooth: See `watch`.
             stop: See `watch`.
+            turn: Is held while the network runs, such as a lock that others hold in turn.
 
         Raises:
             ValueError: Persons come from a file, a time is not possible, or the model has a
@@ -317,9 +324,10 @@ class Predictor:
                 reader, [timestamp], self._scorer.clip_reader, self._scorer.short_side, True
             )
             assert isinstance(keyframe, KeyframeInput)
-            [detections] = predict_keyframes(
-                self._scorer, [keyframe], reader, persons, self._min_person_score
-            )
+            with turn or nullcontext():
+                [detections] = predict_keyframes(
+                    self._scorer, [keyframe], reader, persons, self._min_person_score
+                )
             return smoother.smooth(linker.link(detections))
 
         return LiveWatcher(source, detect, self.live_seconds / 2, every, stop or Event())

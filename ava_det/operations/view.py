@@ -17,6 +17,7 @@ from ava_det.segments import SegmentRules, find_segments
 from ava_det.video.folder import open_video
 from ava_det.video.sources import find_videos
 from ava_det.viewer import (
+    address_of,
     compare_with_truth,
     describe_video,
     make_content,
@@ -106,7 +107,7 @@ def write_page(
     segments = find_segments(records, SegmentRules(dict.fromkeys(actions, 0.0), {}))
     compared = None if truth is None else compare_with_truth(records, truth, label_map)
     with open_video(video, records[0].timestamp - records[0].time, stream) as reader:
-        facts = describe_video(reader, page)
+        facts = describe_video(reader, address_of(video, page.parent))
         pictures = read_thumbnails(reader, facts.duration)
     write_view(page, name, make_content(records, segments, facts, pictures, compared))
 

@@ -2,7 +2,7 @@
 
 from ava_det.viewer.content import VideoFacts, make_content
 from ava_det.viewer.index import write_index
-from ava_det.viewer.page import ViewFile, describe_video, write_view
+from ava_det.viewer.page import ViewFile, address_of, describe_video, format_view, write_view
 from ava_det.viewer.thumbnails import read_thumbnails
 from ava_det.viewer.truth import Truth, compare_with_truth
 
@@ -10,8 +10,10 @@ __all__ = [
     "Truth",
     "VideoFacts",
     "ViewFile",
+    "address_of",
     "compare_with_truth",
     "describe_video",
+    "format_view",
     "make_content",
     "read_thumbnails",
     "write_index",

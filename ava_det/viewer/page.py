@@ -37,16 +37,20 @@ SCRIPTS = (
 
 
 def write_view(path: str | Path, title: str, content: Mapping[str, Any]) -> None:
-    """Writes the page of a video, whole or not at all.
+    """Writes the page of a video, whole or not at all; arguments as for `format_view`."""
+    write_text(path, format_view(title, content))
+
+
+def format_view(title: str, content: Mapping[str, Any]) -> str:
+    """Formats the page of a video.
 
     Args:
-        path: The file.
         title: Of the page, such as the video id.
         content: From `make_content`.
     """
     truth = content["truth"]
     data, data_type = pack(content)
-    page = render_page(
+    return render_page(
         "viewer.html",
         title=title,
         subtitle=_describe(content),
@@ -60,7 +64,6 @@ def write_view(path: str | Path, title: str, content: Mapping[str, Any]) -> None
         data_type=data_type,
         scripts=SCRIPTS,
     )
-    write_text(path, page)
 
 
 def pack(content: Mapping[str, Any]) -> tuple[str, str]:
@@ -108,17 +111,16 @@ def _describe(content: Mapping[str, Any]) -> str:
     return " · ".join(parts)
 
 
-def describe_video(reader: FrameReader, page: Path) -> VideoFacts:
+def describe_video(reader: FrameReader, address: str | None) -> VideoFacts:
     """Describes an open video for a page.
 
     Args:
         reader: The video.
-        page: File of the page, from which the video is named.
+        address: Of its file, for the page; None for a folder of pictures.
     """
     duration = reader.find_end() - reader.start_second
-    is_file = reader.path.is_file()
     return VideoFacts(
-        address_of(reader.path, page.parent) if is_file else None,
+        address,
         reader.path.name,
         reader.width,
         reader.height,
@@ -128,8 +130,13 @@ def describe_video(reader: FrameReader, page: Path) -> VideoFacts:
     )
 
 
-def address_of(video: Path, folder: Path) -> str:
-    """Returns the address of a file as a page in a folder names it, relative where possible."""
+def address_of(video: Path, folder: Path) -> str | None:
+    """Returns the address of a video as a page in a folder names it, relative where possible.
+
+    A folder of pictures has none.
+    """
+    if video.is_dir():
+        return None
     try:
         relative = os.path.relpath(video.resolve(), folder.resolve())
     except ValueError:  # another drive
@@ -180,7 +187,7 @@ class ViewFile:
             return
         segments = find_segments(self._records, self._rules)
         with open_video(self._video, self._start_second, self._stream) as reader:
-            facts = describe_video(reader, self.path)
+            facts = describe_video(reader, address_of(self._video, self.path.parent))
             pictures = read_thumbnails(reader, facts.duration)
         content = make_content(self._records, segments, facts, pictures)
         title = self._records[0].video if self._records else self._video.name
