@@ -15,11 +15,19 @@ class Family(NamedTuple):
         min_frames: The fewest frames of the clip `slow` that its poolings leave something of.
         cannot: What it cannot do, by the value of `model.head` that is refused, with the reason as
             a part of a sentence.
+        cannot_export: Why `ava-det export` refuses it, as a part of a sentence; None where it does
+            not.
     """
 
     clips: tuple[str, ...] = ("slow",)
     min_frames: int = 1
     cannot: Mapping[str, str] = MappingProxyType({})
+    cannot_export: str | None = None
+
+
+# torch.export refuses both where height and width are free: torchvision's blocks branch on them
+_TABLES = "its position tables are resized in a way that is traced for one size of picture alone"
+_WINDOWS = "its windows are cut and shifted in a way that is traced for one size of picture alone"
 
 
 # The networks of models/slowfast.py, described by the keys of the section `model` itself.
@@ -40,10 +48,12 @@ FAMILIES: dict[str, Family] = {
     "two_stream_cnn": Family(),
     "r2plus1d": Family(),
     # torchvision's own head of this one reads a class token that the feature map leaves out
-    "mvit_v2_s": Family(cannot={"classification": "its feature map has no class token"}),
-    "swin3d_t": Family(),
-    "swin3d_s": Family(),
-    "swin3d_b": Family(),
+    "mvit_v2_s": Family(
+        cannot={"classification": "its feature map has no class token"}, cannot_export=_TABLES
+    ),
+    "swin3d_t": Family(cannot_export=_WINDOWS),
+    "swin3d_s": Family(cannot_export=_WINDOWS),
+    "swin3d_b": Family(cannot_export=_WINDOWS),
     "nl_i3d": Family(min_frames=5),
 }
 LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ava_det.checkpoint import load_checkpoint
-from ava_det.config import Config, config_to_dict, load_config
+from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.config.networks import FAMILIES
 from ava_det.data.build import build_clip_reader, build_device_transform, load_label_map_for
 from ava_det.data.loader import collate
@@ -30,6 +30,12 @@ def run(args: argparse.Namespace) -> int:
         {"--weights": args.weights, "--config": args.config, "--video": args.video},
     )
     config = load_config(args.config, args.overrides)
+    reason = FAMILIES[config.model.backbone].cannot_export
+    if reason is not None:
+        raise ConfigError(
+            f"model.backbone: expected a network that can be exported, {config.model.backbone} "
+            f"runs in torch alone: {reason}"
+        )
     video = args.video or find_first_video(config)
     checks = [draw_inputs(config, 2, 3), draw_inputs(config, 1, 0), draw_inputs(config, 3, 1)]
     if video is not None:

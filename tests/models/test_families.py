@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ava_det.checkpoint import load_weights, save_checkpoint
 from ava_det.choices import EXPORT_FORMATS
+from ava_det.commands.export import main as export
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.config.networks import FAMILIES
 from ava_det.export import export_model
@@ -83,6 +84,7 @@ CASES = [
 ]
 CASES += [("slowfast", "acrn"), ("s3d", "acrn"), ("slowfast", "atr"), ("nl_i3d", "atr")]
 CASES += [("i3d_inception", "tail"), ("slow_only", "context")]
+CASES += [("vit", "acrn"), ("vit", "context"), ("mvit_v2_s", "context"), ("swin3d_t", "context")]
 
 BOX_CASES = [(family, head) for family, head in CASES if head != "classification"]
 
@@ -227,7 +229,6 @@ def test_our_own_file_loads_from_any_container(family: str, tmp_path: Path) -> N
         torch.testing.assert_close(tensor, model.state_dict()[name], rtol=0, atol=0, msg=name)
 
 
-# heads whose answer depends on more than the box, on a family with a map of its own each
 LONG_TERM = (
     "model.long_term.bank_channels=6",
     "model.long_term.channels=8",
@@ -239,20 +240,11 @@ LONG_TERM = (
 @pytest.mark.slow
 @pytest.mark.parametrize("file_format", ["onnx", "openvino"])
 @pytest.mark.parametrize(
-    ("family", "overrides"),
-    [
-        ("vit", ("model.long_term.operator=non_local", *LONG_TERM)),
-        ("slow_only", ("model.long_term.operator=avg", *LONG_TERM)),
-        ("slow_only", ("model.long_term.operator=max", *LONG_TERM)),
-        ("vit", ("model.roi_context=true", "model.roi_hidden_layer=true")),
-        ("vit", ("model.roi_relation=acrn",)),
-    ],
+    ("family", "operator"), [("vit", "non_local"), ("slow_only", "avg"), ("slow_only", "max")]
 )
-def test_export_of_heads_that_see_more_than_the_box(
-    family: str, overrides: tuple[str, ...], file_format: str, tmp_path: Path
-) -> None:
+def test_export_with_a_bank(family: str, operator: str, file_format: str, tmp_path: Path) -> None:
     pytest.importorskip({"onnx": "onnxruntime"}.get(file_format, file_format))
-    config = make_config(family, "roi", *overrides)
+    config = make_config(family, "roi", f"model.long_term.operator={operator}", *LONG_TERM)
     torch.manual_seed(0)
     model = give_statistics(build_model(config))
     nn.init.normal_(model.get_submodule("head").get_parameter("projection.weight"))
@@ -261,8 +253,27 @@ def test_export_of_heads_that_see_more_than_the_box(
     assert export_model(model, checks, path, file_format, "fp32", {}) < 1e-4
 
 
+@pytest.mark.parametrize(
+    "family", [family for family, facts in FAMILIES.items() if facts.cannot_export]
+)
+def test_what_cannot_be_exported_is_one_sentence(
+    family: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "model.onnx"
+    arguments = ["--config", "configs/ava/swin3d_t.yaml", f"model.backbone={family}"]
+    arguments += ["--weights", "absent.pt", "--format", "onnx", "--output", str(output)]
+    assert export(arguments) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert message.startswith("error: model.backbone: expected a network that can be exported, ")
+    assert f"{family} runs in torch alone: its " in message
+    assert not output.exists()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "head"), CASES)
+@pytest.mark.parametrize(
+    ("family", "head"), [case for case in CASES if FAMILIES[case[0]].cannot_export is None]
+)
 def test_export(family: str, head: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     config = make_config(family, head)
