@@ -84,6 +84,12 @@ def _add_results(parser: ToolParser) -> None:
         "file; a folder for several, with an index",
     )
     add(
+        "--events",
+        type=Path,
+        metavar="YAML",
+        help="rules of events, and what is done when one happens (docs/events.md)",
+    )
+    add(
         "--show",
         action="store_true",
         help="show the overlay in a window (needs opencv-python, not headless)",
@@ -149,9 +155,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line, and ends the program where its options do not fit together."""
     parser = make_parser()
     args: argparse.Namespace = parser.parse_intermixed_args(argv)
-    if not any((args.output, args.csv, args.json, args.sheet, args.segments, args.view, args.show)):
+    written = (args.output, args.csv, args.json, args.sheet, args.segments, args.view)
+    if not any((*written, args.events, args.show)):
         parser.error(
-            "expected at least one of --output, --csv, --json, --sheet, --segments, --view, --show"
+            "expected at least one of --output, --csv, --json, --sheet, --segments, --view, "
+            "--events, --show"
         )
     if args.end <= args.start:
         parser.error(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ava_det.config import ConfigError
 from ava_det.demo.thresholds import parse_thresholds
-from ava_det.visualization import shorten_names
+from ava_det.formats.action_names import find_action
 
 
 def choose_actions(classes: str | None, label_map: Mapping[int, str]) -> dict[int, str]:
@@ -17,7 +17,7 @@ def choose_actions(classes: str | None, label_map: Mapping[int, str]) -> dict[in
     """
     if classes is None:
         return dict(label_map)
-    wanted = {find_action(text, label_map, "--classes") for text in classes.split(",")}
+    wanted = {require_action(text, label_map, "--classes") for text in classes.split(",")}
     return {action_id: name for action_id, name in label_map.items() if action_id in wanted}
 
 
@@ -43,28 +43,19 @@ def choose_thresholds(
         action_id: stored[action_id] if overall is None else overall for action_id in label_map
     }
     return chosen | {
-        find_action(action, label_map, option): score for action, score in single.items()
+        require_action(action, label_map, option): score for action, score in single.items()
     }
 
 
-def find_action(text: str, label_map: Mapping[int, str], option: str) -> int:
-    """Finds the id of an action by its id, its name, or its name without what stands in brackets.
-
-    Args:
-        text: The id or name.
-        label_map: Action id to name.
-        option: Named in the error.
+def require_action(text: str, label_map: Mapping[int, str], option: str) -> int:
+    """Finds the id of an action as `find_action` does.
 
     Raises:
-        ConfigError: The label map has no such action.
+        ConfigError: The label map has no such action; the sentence names the option.
     """
-    wanted = text.strip()
-    if wanted.isdecimal() and int(wanted) in label_map:
-        return int(wanted)
-    for names in (label_map, shorten_names(label_map)):
-        for action_id, name in names.items():
-            if name.lower() == wanted.lower():
-                return action_id
-    raise ConfigError(
-        f"{option}: expected an action's id or name of the label map, received {text!r}"
-    )
+    action_id = find_action(text, label_map)
+    if action_id is None:
+        raise ConfigError(
+            f"{option}: expected an action's id or name of the label map, received {text!r}"
+        )
+    return action_id

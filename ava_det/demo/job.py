@@ -40,6 +40,7 @@ class Share:
         num_keyframes: Their keyframes.
         num_persons: Persons on these keyframes.
         seconds: Of video.
+        num_events: What was found by --events.
         failed: Each video that could not be read, and the sentence why.
     """
 
@@ -47,6 +48,7 @@ class Share:
     num_keyframes: int = 0
     num_persons: int = 0
     seconds: float = 0.0
+    num_events: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
 
@@ -170,6 +172,7 @@ def process_share(
         share.num_videos += 1
         share.num_keyframes += summary.num_keyframes
         share.num_persons += summary.num_persons
+        share.num_events += sum(summary.events.values())
         share.seconds += summary.seconds - sampling.start
     return share
 
@@ -189,9 +192,11 @@ def summarize(shares: Sequence[Share], num_videos: int, num_before: int, elapsed
         for name in ("num_videos", "num_keyframes", "num_persons")
     )
     seconds = sum(share.seconds for share in shares)
+    events = sum(share.num_events for share in shares)
     print(
         f"{num_videos} videos: {done} processed, {num_before} there before, "
         f"{len(failed)} passed over; {persons} persons on {keyframes} keyframes "
+        f"{f'({events} events) ' if events else ''}"
         f"in {seconds / 60:.1f} min of video, {elapsed / 60:.1f} min"
     )
     for why in failed.values():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+from ava_det.events.rules import Rule
 from ava_det.segments import SegmentRules
 
 SUFFIXES = {  # of its files, by option
@@ -48,6 +50,20 @@ class Outputs:
         return [path for path in self.by_option().values() if path is not None]
 
 
+class EventOptions(NamedTuple):
+    """Describes which events are looked for.
+
+    Attributes:
+        rules: The rules.
+        label_map: Names of all actions by id, those too that are not shown.
+        thresholds: By id, the score from which an action is named in an event.
+    """
+
+    rules: Sequence[Rule]
+    label_map: Mapping[int, str]
+    thresholds: Mapping[int, float]
+
+
 @dataclass(frozen=True)
 class DisplayOptions:
     """Describes what is shown.
@@ -57,12 +73,14 @@ class DisplayOptions:
         thresholds: Action id to the score from which it is shown.
         topk: Most actions shown for a person.
         segments: What a segment is; by default an action begins and ends at its threshold.
+        events: Which events are looked for; None for none.
     """
 
     label_map: Mapping[int, str]
     thresholds: Mapping[int, float]
     topk: int
     segments: SegmentRules | None = None
+    events: EventOptions | None = None
 
     def segment_rules(self) -> SegmentRules:
         """Returns what a segment is."""
@@ -96,8 +114,10 @@ class VideoSummary:
         num_keyframes: Keyframes that were written.
         num_persons: Persons on them.
         seconds: Time in the file of the last frame that was written.
+        events: Number of events by rule.
     """
 
     num_keyframes: int = 0
     num_persons: int = 0
     seconds: float = 0.0
+    events: Mapping[str, int] = field(default_factory=dict)

@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ava_det.demo.event_watch import LiveEvents, add_keyframes, count_events, watch_file
 from ava_det.demo.options import DisplayOptions, Outputs, SamplingOptions, VideoSummary
+from ava_det.events.watch import EventWatch
 from ava_det.formats.result_files import DetectionsCsv, DetectionsJson
 from ava_det.inference.predictor import Predictor
 from ava_det.inference.prefetch import prefetch
@@ -89,17 +91,20 @@ def process_live(
         watcher = predictor.watch_live(source, sampling.every, sampling.smooth, stop)
         reader = source.make_window()
         writer, tables = _open_files(files, reader, outputs, display, sampling)
+        events = LiveEvents(files, display, reader, predictor.live_seconds)
         for frame in watcher.frames():
             summary.seconds = frame.seconds - source.start_second
             if summary.seconds >= sampling.end:
                 break
             for keyframe in frame.keyframes:
                 _count(summary, keyframe, tables)
+            events.add(frame)
             planes = paint(frame, overlay, reader)
             if writer is not None:
                 writer.write_planes(planes, summary.seconds)
             if window is not None and not window.show(planes_to_rgb(planes, reader.matrix), 0.0):
                 break
+    summary.events = count_events(events.watch)
     return summary, watcher.num_dropped
 
 
@@ -149,7 +154,8 @@ def process_video(
         shown = predictor.watch(
             reader, sampling.every, sampling.start, sampling.end, sampling.smooth, stop
         )
-        frames = _draw(shown, display, sheet, reader, wanted=bool(writer or window))
+        events = watch_file(files, display, reader, sampling.stream)
+        frames = _draw(shown, display, sheet, events, reader, wanted=bool(writer or window))
         bar = files.enter_context(_make_progress_bar(video, reader, sampling, quiet))
         for drawn in prefetch(frames, DRAWN_AHEAD, stop):
             for keyframe in drawn.keyframes:
@@ -159,6 +165,7 @@ def process_video(
             bar.update()
             if not is_open:
                 break
+        summary.events = count_events(events)
         if stop.is_set() and not (keep_when_stopped and bar.n):
             raise KeyboardInterrupt
         if writer is not None and writer.sound_fault:
@@ -238,6 +245,7 @@ def _draw(
     frames: Iterator[ShownFrame],
     display: DisplayOptions,
     sheet: ContactSheet | None,
+    events: EventWatch | None,
     reader: FrameReader,
     wanted: bool,
 ) -> Iterator[_Drawn]:
@@ -251,6 +259,7 @@ def _draw(
         if sheet is not None:
             for keyframe in frame.keyframes:
                 sheet.add(frame.picture.rgb(None), keyframe, seconds)
+        add_keyframes(events, frame)
         yield _Drawn(seconds, paint(frame, overlay, reader) if wanted else None, frame.keyframes)
 
 

@@ -6,7 +6,7 @@ import argparse
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -15,9 +15,17 @@ from ava_det.choices import DETECTORS
 from ava_det.config import ConfigError
 from ava_det.demo.actions import choose_actions, choose_thresholds
 from ava_det.demo.job import name_files, run_job
-from ava_det.demo.options import SUFFIXES, DisplayOptions, Outputs, SamplingOptions
+from ava_det.demo.options import (
+    SUFFIXES,
+    DisplayOptions,
+    EventOptions,
+    Outputs,
+    SamplingOptions,
+)
 from ava_det.demo.video import process_live, process_video
 from ava_det.detectors.registry import names_detector
+from ava_det.events import load_rules
+from ava_det.events.rules import JsonLine
 from ava_det.files import require_other_files
 from ava_det.formats.annotations import load_boxes
 from ava_det.inference.predictor import Predictor
@@ -53,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         thresholds,
         args.topk,
         SegmentRules(thresholds, ends, args.max_gap, args.min_duration),
+        choose_events(args, source, predictor, thresholds),
     )
     sampling = SamplingOptions(args.every, args.start, args.end, args.smooth, args.stream)
     with stopped_by_interrupt() as stop:
@@ -71,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
             )
     files = ", ".join(str(path) for path in outputs.paths()) or "nothing"
     print(f"{summary.num_persons} persons on {summary.num_keyframes} keyframes; written: {files}")
+    if display.events is not None:
+        found = ", ".join(f"{name} {count}" for name, count in summary.events.items())
+        print(f"{sum(summary.events.values())} events{': ' if found else ''}{found}")
     if stop.is_set() and source.live is None:
         print(f"stopped at {summary.seconds:.1f} s of the video", file=sys.stderr)
         return 130
@@ -88,6 +100,12 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
     for option in ("sheet", "view", "start") if source.live is not None else ():
         if getattr(args, option):
             raise ConfigError(f"--{option}: not for a live source, received {source.live}")
+    others = [getattr(args, option) for option in SUFFIXES]
+    if args.events and not one_file and not any(others):
+        raise ConfigError(
+            f"--events: expected one of {WRITTEN} too for several videos: what is there already "
+            "says which are done"
+        )
     if args.show and not one_file:
         raise ConfigError("--show: one video at a time, received several")
     output_paths = {
@@ -117,12 +135,34 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
         written = [name_files(video, outputs, source.root) for video in source.videos]
     files = [path for each in written for path in each.paths()]
     pictures = [path for video in source.videos if video.is_dir() for path in video.iterdir()]
-    read = {f"--{name}": getattr(args, name) for name in ("weights", "config", "boxes")}
+    read = {f"--{name}": getattr(args, name) for name in ("weights", "config", "boxes", "events")}
     require_other_files(
         {WRITTEN: files},
         {"--video": [*source.videos, *pictures], "--label-map": args.label_map, **read},
     )
     return outputs
+
+
+def choose_events(
+    args: argparse.Namespace,
+    source: Source,
+    predictor: Predictor,
+    thresholds: Mapping[int, float],
+) -> EventOptions | None:
+    """Reads the rules of --events; None where there are none.
+
+    Raises:
+        ConfigError: They cannot be used with this source.
+        ValueError: The file is none of rules, or a file they write is one that is read.
+    """
+    if args.events is None:
+        return None
+    names = predictor.label_map
+    rules = load_rules(args.events, names, {**predictor.thresholds, **thresholds})
+    lines = [deed.path for rule in rules for deed in rule.do if isinstance(deed, JsonLine)]
+    read = {f"--{name}": getattr(args, name) for name in ("weights", "config", "boxes", "events")}
+    require_other_files({f"{args.events}: json": lines}, {"--video": source.videos, **read})
+    return EventOptions(rules, names, {**predictor.thresholds, **thresholds})
 
 
 def load_predictor(args: argparse.Namespace) -> Predictor:
@@ -155,7 +195,7 @@ def describe_settings(args: argparse.Namespace) -> dict[str, object]:
     """
     keys = (
         "weights config runtime label_map detector boxes every start end smooth threshold "
-        "topk classes overrides stream off max_gap min_duration"
+        "topk classes overrides stream off max_gap min_duration events"
     )
     return {key: str(getattr(args, key)) for key in keys.split()}
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from ava_det.formats.action_names import shorten_names
 from ava_det.structures import Detections
 from ava_det.visualization.panel import (
     Panel,
@@ -25,25 +26,6 @@ FACE_COST = 20.0
 PANEL_COST = 30.0
 OTHER_PERSON_COST = 1.5
 SAME_PERSON_COST = 1.0
-
-
-def shorten_names(label_map: Mapping[int, str]) -> dict[int, str]:
-    """Shortens action names by what stands in brackets, wherever the short name stays unique.
-
-    Args:
-        label_map: Action id to name.
-
-    Returns:
-        Action id to short name.
-    """
-    short = {action_id: name.split("(")[0].strip() or name for action_id, name in label_map.items()}
-    counts: dict[str, int] = {}
-    for name in short.values():
-        counts[name] = counts.get(name, 0) + 1
-    return {
-        action_id: name if counts[name] == 1 else label_map[action_id]
-        for action_id, name in short.items()
-    }
 
 
 class Overlay:

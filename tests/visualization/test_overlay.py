@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ava_det.formats.action_names import shorten_names
 from ava_det.structures import Detections, Keyframe
 from ava_det.video.planes import BT601, BT709, planes_to_rgb, rgb_to_planes
 from ava_det.visualization import Overlay, Surface, overlay
-from ava_det.visualization.overlay import shorten_names
 from ava_det.visualization.panel import (
     GROUP_COLORS,
     OTHER_COLOR,
