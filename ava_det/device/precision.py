@@ -114,6 +114,47 @@ def choose_precision(precision: str, device: torch.device, is_training: bool = F
     return Precision(precision, f"as asked, though {judgment.reason}")
 
 
+def choose_stored_precision(precision: str, device: torch.device) -> str:
+    """Chooses the data type in which a file for another runtime stores its weights.
+
+    Args:
+        precision: auto, fp32 or fp16. `auto` is fp16 where the device computes it natively and
+            faster, else fp32. fp16 asked for by name stays, because a file is half as large and
+            may be made for another device, with a warning where this one computes it in float32.
+        device: On which the file is meant to run.
+
+    Returns:
+        fp32 or fp16.
+    """
+    if precision == "fp32":
+        return precision
+    judgment = judge_half_precision(device, torch.float16)
+    if precision == "auto":
+        chosen = "fp16" if judgment.is_faster else "fp32"
+        _say_once(f"precision auto: weights in {chosen} ({judgment.reason})")
+        return chosen
+    if not judgment.is_native:
+        _warn_once(
+            f"precision {precision}: weights are stored in 16 bits and computed in fp32 here "
+            f"({judgment.reason})"
+        )
+    return precision
+
+
+def warn_of_fixed_precision(precision: str, device: torch.device, fixed: str) -> None:
+    """Says that a network computes in `fixed`, where `precision` would be another one.
+
+    Args:
+        precision: As in `choose_precision`.
+        device: Of the network.
+        fixed: What the network computes in whatever is asked, fp32 or fp16.
+    """
+    chosen = resolve_precision(precision, device)
+    if chosen not in (fixed, "fp32"):
+        say = _say_once if precision == "auto" else _warn_once
+        say(f"precision {precision}: an ONNX file computes in its own, {fixed}")
+
+
 @cache
 def judge_half_precision(device: torch.device, dtype: torch.dtype) -> HalfPrecision:
     """Decides how `device` computes with bfloat16 or float16, by its flags and a measurement.

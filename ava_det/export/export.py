@@ -49,7 +49,7 @@ def export_model(
         checks: Inputs by name, those that the network reads; the graph is traced with the first.
         path: The file; OpenVINO's .bin file is written beside it.
         file_format: A key of `EXPORT_FORMATS`.
-        precision: Of the stored weights, one of `EXPORT_PRECISIONS`.
+        precision: Of the stored weights, fp32 or fp16.
         facts: JSON values that are kept in the file.
 
     Returns:

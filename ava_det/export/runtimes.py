@@ -18,10 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ava_det.device.precision import resolve_precision
+from ava_det.device.precision import resolve_precision, warn_of_fixed_precision
 from ava_det.export.finite import require_finite_onnx, require_finite_openvino
 
 FACTS = "ava_det"
+# the least extent of a box that rounding leaves, as a share of its coordinates
+SPACINGS = {"fp32": 2.0**-13, "bf16": 2.0**-7, "fp16": 2.0**-10}
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # OpenVINO's names
 OPENVINO_FILE = "OpenVINO's .xml file, with its .bin beside it,"
 
 
@@ -96,20 +99,25 @@ def load_exported(
 ) -> ExportedModel:
     """Loads a file of `export_model`.
 
-    ONNX runs at the file's own precision, on CUDA where the installed onnxruntime has it and
-    `device` asks for it. OpenVINO runs on the CPU.
+    ONNX runs at the file's own precision, which is said where another is asked for. It runs on CUDA
+    where the installed onnxruntime has it and `device` asks for it. OpenVINO runs on the CPU.
 
     Args:
         path: The file.
         runtime: One of `EXPORT_FORMATS`.
         device: Where the network should run.
-        precision: Of OpenVINO's arithmetic: fp32, bf16 where the CPU computes it natively, or auto.
+        precision: Of OpenVINO's arithmetic: fp32, bf16 or fp16 where the CPU computes it natively,
+            or auto; see `choose_precision`.
 
     Raises:
         ValueError: An extra is not installed, or the file is not one of ours.
     """
     _require_file(path, runtime)
-    return _load_onnx(path, device) if runtime == "onnx" else _load_openvino(path, precision)
+    if runtime == "openvino":
+        return _load_openvino(path, precision)
+    model = _load_onnx(path, device)
+    warn_of_fixed_precision(precision, device, model.facts.get("precision", "fp32"))
+    return model
 
 
 def _require_file(path: str | Path, runtime: str) -> None:
@@ -151,7 +159,7 @@ def _load_openvino(path: str | Path, precision: str) -> ExportedModel:
     network, facts = _read_openvino(path)
     precision = resolve_precision(precision, torch.device("cpu"))
     hints = {
-        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
     try:
@@ -165,7 +173,7 @@ def _load_openvino(path: str | Path, precision: str) -> ExportedModel:
         ]
         for item in compiled.inputs
     }
-    spacing = 2.0**-7 if precision == "bf16" else 2.0**-13
+    spacing = SPACINGS[precision]
 
     def run(arrays: dict[str, np.ndarray]) -> np.ndarray:
         if "rois" in arrays:

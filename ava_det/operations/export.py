@@ -14,6 +14,8 @@ from ava_det.config.networks import FAMILIES
 from ava_det.data.build import build_clip_reader, build_device_transform, load_label_map_for
 from ava_det.data.loader import collate
 from ava_det.data.transforms import Augmentation, apply_augmentation
+from ava_det.device.precision import choose_stored_precision
+from ava_det.device.select import prepare_torch
 from ava_det.export import export_model
 from ava_det.files import require_other_files
 from ava_det.inference.pretrained import check_thresholds
@@ -36,6 +38,9 @@ def run(args: argparse.Namespace) -> int:
             f"model.backbone: expected a network that can be exported, {config.model.backbone} "
             f"runs in torch alone: {reason}"
         )
+    # OpenVINO runs on CPUs alone
+    device = prepare_torch(config) if args.format == "onnx" else torch.device("cpu")
+    precision = choose_stored_precision(args.precision, device)
     video = args.video or find_first_video(config)
     checks = [draw_inputs(config, 2, 3), draw_inputs(config, 1, 0), draw_inputs(config, 3, 1)]
     if video is not None:
@@ -52,15 +57,15 @@ def run(args: argparse.Namespace) -> int:
         "config": config_to_dict(config),
         "label_map": label_map,
         "thresholds": thresholds,
-        "precision": args.precision,
+        "precision": precision,
     }
-    difference = export_model(model, checks, args.output, args.format, args.precision, facts)
+    difference = export_model(model, checks, args.output, args.format, precision, facts)
     compared = (
         f"random clips and one of {video.name}"
         if video is not None
         else "random clips alone: no video is at hand"
     )
-    what = "logits" if args.precision == "fp32" else "scores"
+    what = "logits" if precision == "fp32" else "scores"
     print(f"{args.output}: {what} within {difference:.1g} of the network's on {compared}")
     return 0
 

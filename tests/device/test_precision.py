@@ -11,8 +11,10 @@ from ava_det.device import precision
 from ava_det.device.precision import (
     HalfPrecision,
     choose_precision,
+    choose_stored_precision,
     measure_factor,
     resolve_precision,
+    warn_of_fixed_precision,
 )
 from tests.support.precision_answers import JUDGE, WITH, WITHOUT, answer
 
@@ -179,6 +181,78 @@ def test_processes_that_train_together_take_what_each_of_them_can(
     monkeypatch.setattr(precision, "gather_objects", lambda found: [found, WITHOUT, found])
     assert choose_precision("auto", CPU, is_training=True) == ("fp32", WITHOUT.reason)
     assert resolve_precision("auto", CPU) == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "expected", "said"),
+    [
+        ("auto", WITH, "fp16", f"precision auto: weights in fp16 ({WITH.reason})\n"),
+        ("auto", WITHOUT, "fp32", f"precision auto: weights in fp32 ({WITHOUT.reason})\n"),
+        (
+            "auto",
+            NATIVE_BUT_SLOW,
+            "fp32",
+            f"precision auto: weights in fp32 ({NATIVE_BUT_SLOW.reason})\n",
+        ),
+        ("fp32", WITH, "fp32", ""),
+        ("fp16", WITH, "fp16", ""),
+        (
+            "fp16",
+            WITHOUT,
+            "fp16",
+            "warning: precision fp16: weights are stored in 16 bits and computed in fp32 here "
+            f"({WITHOUT.reason})\n",
+        ),
+    ],
+)
+def test_the_weights_of_an_export(
+    asked: str,
+    found: HalfPrecision,
+    expected: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer(monkeypatch, found)
+    for _ in range(2):  # said once
+        assert choose_stored_precision(asked, CPU) == expected
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == said
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "fixed", "said"),
+    [
+        ("bf16", WITH, "fp32", "warning: precision bf16: an ONNX file computes in its own, fp32\n"),
+        (
+            "bf16",
+            WITHOUT,
+            "fp32",
+            f"warning: precision bf16: fp32 is used in its place ({WITHOUT.reason})\n",
+        ),
+        ("auto", WITHOUT, "fp32", f"precision auto: fp32 ({WITHOUT.reason})\n"),
+        (
+            "auto",
+            WITH,
+            "fp16",
+            f"precision auto: bf16 ({WITH.reason})\n"
+            "precision auto: an ONNX file computes in its own, fp16\n",
+        ),
+        ("fp32", WITH, "fp16", ""),
+    ],
+)
+def test_a_file_with_a_precision_of_its_own(
+    asked: str,
+    found: HalfPrecision,
+    fixed: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer(monkeypatch, found)
+    warn_of_fixed_precision(asked, CPU, fixed)
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == said
 
 
 def test_another_name_is_refused() -> None:
