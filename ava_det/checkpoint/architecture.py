@@ -103,7 +103,22 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     facts["model.non_local_res4"] = sorted(
         {int(m[1]) for name in tensors if (m := re.match(non_local, name))}
     )
-    return facts | _describe_head(tensors)
+    return facts | _describe_non_local(tensors) | _describe_head(tensors)
+
+
+def _describe_non_local(tensors: Mapping[str, Tensor]) -> dict[str, object]:
+    """Describes what the names say of blocks that stand in res3 too, as in `nl_i3d` alone."""
+    block = r"backbone\.slow\.res3\.non_local\.(\d+)\.(.+)"
+    parts = [(int(m[1]), m[2]) for name in tensors if (m := re.match(block, name))]
+    if not parts:
+        return {}
+    inner = {part for _, part in parts}
+    embedded = "embedded_gaussian or dot_product"
+    return {
+        "model.nl_i3d.non_local_res3": sorted({index for index, _ in parts}),
+        "model.nl_i3d.non_local_form": "wang" if "out.bias" in inner else "mmaction2",
+        "model.nl_i3d.non_local_mode": embedded if "theta.weight" in inner else "gaussian",
+    }
 
 
 def _describe_vit(tensors: Mapping[str, Tensor]) -> dict[str, object]:

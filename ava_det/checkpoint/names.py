@@ -256,6 +256,11 @@ def _mmaction2() -> Table:
             r"(conv[123]|downsample)\.(conv|bn)\.(.+)",
             block,
         ),
+        (
+            r"backbone\.(?:slow_path\.)?layer([1-4])\.(\d+)\.non_local_block\."
+            r"(theta|phi|g|conv_out)\.(?:0\.)?(conv|bn)\.(.+)",
+            _mmaction2_non_local,
+        ),
         (r"(?:roi_head\.bbox_head|cls_head)\.fc_cls\.(weight|bias)", r"head.projection.\1"),
         (r"roi_head\.bbox_head\.fc_cls\.0\.(weight|bias)", r"head.hidden.\1"),
         (r"roi_head\.shared_head\.conv([12])\.(conv|bn)\.(.+)", relation),
@@ -270,6 +275,12 @@ def _mmaction2() -> Table:
             lambda m: f"head.fusion.layers.{int(m[1]) - 1}.{attention[m[2]]}.{m[3]}",
         ),
     ]
+
+
+def _mmaction2_non_local(match: re.Match[str]) -> str:
+    layer, index, part, kind, rest = match.groups()
+    name = "bn" if kind == "bn" else part.replace("conv_out", "out")
+    return f"backbone.slow.res{int(layer) + 1}.non_local.{index}.{name}.{rest}"
 
 
 def _imagenet() -> Table:

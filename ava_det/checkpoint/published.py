@@ -47,6 +47,20 @@ def _drive(file_id: str) -> str:
 _R2PLUS1D = "r2plus1d_r34_8xb8-32x2x1-180e_kinetics400-rgb"
 _I3D = "i3d_imagenet-pretrained-r50_8xb8-32x2x1-100e_kinetics400-rgb"
 
+_NONLOCAL = "https://dl.fbaipublicfiles.com/video-nonlocal"
+_LFB = "https://dl.fbaipublicfiles.com/video-long-term-feature-banks"
+_NONCOMMERCIAL = f"CC-BY-NC 4.0, not for commercial use{_STATED}"
+
+
+def _nonlocal_net(file: str) -> PublishedWeights:
+    return PublishedWeights(f"{_NONLOCAL}/{file}.pkl", _NONCOMMERCIAL, commercial=False)
+
+
+def _mmaction2_i3d(mode: str, end: str) -> PublishedWeights:
+    file = _I3D.replace("r50_", f"r50-nl-{mode}_", 1)
+    return PublishedWeights(f"{_MMACTION2}/i3d/{file}/{file}_20220812-{end}.pth", _APACHE)
+
+
 COMPARED_SYSTEMS: dict[str, PublishedWeights] = {
     "piergiaj/rgb_imagenet": PublishedWeights(f"{_PIERGIAJ}/rgb_imagenet.pt", _APACHE),
     "piergiaj/flow_imagenet": PublishedWeights(f"{_PIERGIAJ}/flow_imagenet.pt", _APACHE),
@@ -87,4 +101,19 @@ COMPARED_SYSTEMS: dict[str, PublishedWeights] = {
     "mmaction2/i3d_r50_32x2": PublishedWeights(
         f"{_MMACTION2}/i3d/{_I3D}/{_I3D}_20220812-e213c223.pth", _APACHE
     ),
+    "mmaction2/nl_i3d_r50_32x2_dot_product": _mmaction2_i3d("dot-product", "8e1f2148"),
+    "mmaction2/nl_i3d_r50_32x2_embedded_gaussian": _mmaction2_i3d("embedded-gaussian", "afd8f562"),
+    "mmaction2/nl_i3d_r50_32x2_gaussian": _mmaction2_i3d("gaussian", "0c5cbf5a"),
+    **{
+        f"video_nonlocal_net/i3d_{kind}_{input}_{start}_pretrain_400k": _nonlocal_net(
+            f"i3d_{kind}_{input}_{start}_pretrain_400k"
+        )
+        for kind in ("nonlocal", "baseline")
+        for input, start in (("8x8", "IN"), ("32x2", "IN"), ("32x4", "I3D"), ("128x1", "I3D"))
+    },
+    # Long-Term Feature Banks: Kinetics, then the AVA detectors without a bank
+    "lfb/r50_k400_pretrained": PublishedWeights(f"{_LFB}/r50_k400_pretrained.pkl", _APACHE),
+    "lfb/r101_k400_pretrained": PublishedWeights(f"{_LFB}/r101_k400_pretrained.pkl", _APACHE),
+    "lfb/102760666/model_final": PublishedWeights(f"{_LFB}/102760666/model_final.pkl", _APACHE),
+    "lfb/102760714/model_final": PublishedWeights(f"{_LFB}/102760714/model_final.pkl", _APACHE),
 }

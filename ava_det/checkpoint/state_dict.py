@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ava_det.checkpoint.affine_norms import complete_norms
 from ava_det.checkpoint.names import find_prefix, rename
 from ava_det.checkpoint.translation import join_parts
 
@@ -52,6 +53,8 @@ class StateDict(NamedTuple):
         beside: Entries of the same container that belong to something else.
         average: Where an average of the weights over training stands beside them, which was not
             taken; empty where there is none.
+        fixed_norms: Whether the file has no statistics of norms, which were added, see
+            `complete_norms`.
     """
 
     tensors: dict[str, Tensor]
@@ -59,6 +62,7 @@ class StateDict(NamedTuple):
     place: str
     beside: list[str]
     average: str = ""
+    fixed_norms: bool = False
 
 
 def find_state_dict(content: Mapping[str, Any]) -> StateDict:
@@ -80,7 +84,16 @@ def find_state_dict(content: Mapping[str, Any]) -> StateDict:
     place = f"{container!r}" if container else ""
     if prefix:
         place += f"{' ' if place else ''}behind {prefix!r}"
-    return StateDict(tensors, source, place, beside, _find_unused_average(content, place, beside))
+    completed = complete_norms(tensors) if source == "caffe2" else None
+    average = _find_unused_average(content, place, beside)
+    return StateDict(
+        tensors if completed is None else completed,
+        source,
+        place,
+        beside,
+        average,
+        fixed_norms=completed is not None,
+    )
 
 
 def _find_unused_average(content: Mapping[str, Any], place: str, beside: Sequence[str]) -> str:

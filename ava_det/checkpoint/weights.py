@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ class WeightsReport:
         shapes: Name -> both shapes, for the entries of `wrong_shape`.
         place: The container and prefix the entries were found in.
         beside: Entries there that belong to something else.
+        fixed_norms: Whether the file has no statistics of norms: 0 and 1 were taken.
     """
 
     source: str
@@ -43,12 +45,15 @@ class WeightsReport:
     shapes: dict[str, str] = field(default_factory=dict)
     place: str = ""
     beside: list[str] = field(default_factory=list)
+    fixed_norms: bool = False
 
     def __str__(self) -> str:
         problems = [*self.missing, *self.unexpected, *self.wrong_shape]
         parts = [f"{len(self.loaded)} entries loaded, {self.source} names"]
         if "behind" in self.place or any(f"{key!r}" in self.place for key in AVERAGES):
             parts[0] += f", from {self.place}"
+        if self.fixed_norms:
+            parts.append("its norms have no statistics and stay as they are (mean 0, variance 1)")
         if self.beside:
             parts.append(f"{len(self.beside)} entries beside them left out: {_quote(self.beside)}")
         if problems:
@@ -150,6 +155,7 @@ def copy_weights(
     fitted, report = _match(state_dict.tensors, targets, state_dict.source)
     report.place = state_dict.place
     report.beside = state_dict.beside
+    report.fixed_norms = state_dict.fixed_norms
     if "head" in allow_missing and "head.norm.weight" in state_dict.tensors:
         # a classifier's norm follows the mean over all tokens; the detector's own starts anew
         allow_missing = (*allow_missing, "backbone.norm")
@@ -162,10 +168,25 @@ def copy_weights(
     ]
     if problems:
         raise WeightsError(_describe_misfit(report, state_dict, targets, file, problems))
+    if state_dict.fixed_norms and _compares_all_frames(model):
+        logger.warning(
+            f"{file}: its norms have no statistics, as those of networks whose non-local blocks of "
+            "res3 compare 4 frames at a time; here they compare all, and scores differ: set "
+            "model.nl_i3d.res3_group_frames=4"
+        )
     with torch.no_grad():
         for name, tensor in fitted.items():
             targets[name].copy_(tensor)
     return report
+
+
+def _compares_all_frames(model: nn.Module) -> bool:
+    """Returns whether non-local blocks of res3 compare the positions of all frames."""
+    block = re.compile(r".*\bres3\.non_local\.\d+")
+    return any(
+        block.fullmatch(name) and getattr(module, "group_frames", None) is None
+        for name, module in model.named_modules()
+    )
 
 
 def _describe_misfit(

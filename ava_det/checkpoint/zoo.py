@@ -182,6 +182,7 @@ _PYSLOWFAST_INPUT: dict[str, object] = {
 INPUTS_BY_SOURCE: dict[str, dict[str, object]] = {
     "pyslowfast": _PYSLOWFAST_INPUT,
     "pytorchvideo": _PYSLOWFAST_INPUT,  # published from PySlowFast's workflow
+    "lfb": _PYSLOWFAST_INPUT,  # PySlowFast took its frames and boxes from there
     "mmaction2": {
         "slow_frame_policy": "stride",
         "frame_grid": "mmaction2",

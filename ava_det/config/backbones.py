@@ -10,6 +10,8 @@ S3D_STEMS = ("separable", "full", "space_to_depth")
 S3D_PADDINGS = ("symmetric", "end")
 STC_PLACEMENTS = ("block", "residual")
 R2PLUS1D_FORMS = ("vmz", "torchvision", "mmaction2")
+NON_LOCAL_FORMS = ("wang", "mmaction2")
+NON_LOCAL_MODES = ("embedded_gaussian", "dot_product", "gaussian")
 # basic blocks of layer1..layer4; 10 is one block each, for small data and quick tests
 R2PLUS1D_BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 # Where an Inception network ends under the roi head: features of stride 16, or 32 at the end.
@@ -87,12 +89,31 @@ class NonLocalI3DConfig:
     pool_padding: bool = True  # false in video-nonlocal-net
     # blocks of res3, counted from 0, that a non-local block follows
     non_local_res3: list[int] = field(default_factory=lambda: [1, 3])
+    # frames that the non-local blocks of res3 see at a time; null = all. 4 for weights whose norms
+    # have no statistics (LFB, video-nonlocal-net's 32x4 and 128x1)
+    res3_group_frames: int | None = None
+    # of the non-local blocks: wang pools before phi and g, and divides by the root of their width
+    # before the softmax; mmaction2 pools after them and does not divide
+    non_local_form: str = "wang"
+    # how they weigh positions: embedded_gaussian, dot_product, gaussian (no theta and phi)
+    non_local_mode: str = "embedded_gaussian"
 
     def __post_init__(self) -> None:
         check = KeyChecks(self, "model.nl_i3d")
         for key in ("stem_stride", "pool_frames", "pool_stride"):
             check.require_at_least(key, 1, "a whole number of at least 1")
         self.non_local_res3 = list(self.non_local_res3)
+        frames = self.res3_group_frames
+        fits = frames is None or frames >= 1
+        check.require("res3_group_frames", fits, "null or a whole number of at least 1")
+        check.require_one_of("non_local_form", NON_LOCAL_FORMS)
+        check.require_one_of("non_local_mode", NON_LOCAL_MODES)
+
+    def count_res3_frames(self, num_frames: int) -> int:
+        """Counts the frames of a clip of `num_frames` that reach res3."""
+        after_stem = -(-num_frames // self.stem_stride)
+        padding = self.pool_frames // 2 if self.pool_padding else 0
+        return ((after_stem + 2 * padding - self.pool_frames) // self.pool_stride + 1) // 2
 
 
 def _check_window(check: KeyChecks, window: list[int]) -> None:

@@ -157,9 +157,14 @@ class ModelConfig:
         check.require("res4_temporal_blocks", fits, expected)
         num_res3 = BLOCKS_PER_STAGE[self.depth][1]
         inside = all(0 <= block < num_res3 for block in self.nl_i3d.non_local_res3)
-        if self.backbone == "nl_i3d" and not inside:
-            expected = f"blocks 0..{num_res3 - 1} at depth {self.depth}"
-            KeyChecks(self.nl_i3d, "model.nl_i3d").require("non_local_res3", False, expected)
+        if self.backbone == "nl_i3d":
+            own = KeyChecks(self.nl_i3d, "model.nl_i3d")
+            own.require("non_local_res3", inside, f"blocks 0..{num_res3 - 1} at depth {self.depth}")
+            group = self.nl_i3d.res3_group_frames
+            frames = self.nl_i3d.count_res3_frames(self.num_slow_frames)
+            fits = group is None or not self.nl_i3d.non_local_res3 or frames % group == 0
+            expected = f"a divisor of the {frames} frames that reach res3"
+            own.require("res3_group_frames", fits, expected)
         inside = all(0 <= block < num_res4 for block in self.non_local_res4)
         expected = f"blocks 0..{num_res4 - 1} at depth {self.depth}"
         check.require("non_local_res4", inside, expected)

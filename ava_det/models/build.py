@@ -19,6 +19,7 @@ from ava_det.models.eco import ECO
 from ava_det.models.i3d_inception import I3DInception
 from ava_det.models.long_term_head import LongTermDetector, LongTermHead
 from ava_det.models.nl_i3d import NonLocalI3D
+from ava_det.models.non_local import NonLocalForm
 from ava_det.models.r2plus1d import R2Plus1D
 from ava_det.models.roi_head import RoIHead
 from ava_det.models.s3d import S3D
@@ -205,9 +206,16 @@ def _build_nl_i3d(model: ModelConfig) -> Backbone:
         pool_padding=settings.pool_padding,
         non_local_res3=settings.non_local_res3,
         non_local_res4=model.non_local_res4,
-        non_local_pool=(model.non_local_pool[0], model.non_local_pool[1], model.non_local_pool[2]),
+        non_local_form=NonLocalForm(
+            settings.non_local_mode,
+            (model.non_local_pool[0], model.non_local_pool[1], model.non_local_pool[2]),
+            scaled=settings.non_local_form == "wang",
+            pool_embedded=settings.non_local_form == "mmaction2",
+            out_bias=settings.non_local_form == "wang",
+        ),
+        res3_group_frames=settings.res3_group_frames,
         res4_temporal_blocks=model.res4_temporal_blocks,
-        res5_stride=2 if model.head == "classification" else 1,
+        res5_stride=_res5_stride(model),
         res5_dilation=model.res5_dilation,
         zero_init_last_gamma=model.zero_init_last_gamma,
     )

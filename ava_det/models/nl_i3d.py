@@ -13,8 +13,13 @@
     res5 --> features of stride 32, or 16 for boxes
 
 Stages and names are those of `resnet3d.py`, as the pathway `slow`. Publishers differ in what the
-stem and its pool do along time. Their non-local blocks pool x by 1x2x2 before phi and g and take
-the softmax of <theta(x), phi(p)> / sqrt(C / 2) over p.
+stem and its pool do along time, and in their non-local blocks:
+
+    Wang et al.   pool by 1x2x2 before phi and g; softmax of <theta(x), phi(p)> / sqrt(C / 2) over p
+    MMAction2     pool by 1x2x2 after phi and g; no division; no bias in front of the norm
+
+Where Wang et al. train with fixed norms, and in LFB, the blocks of res3 compare the positions of
+four frames at a time.
 """
 
 from __future__ import annotations
@@ -26,8 +31,11 @@ from torch import Tensor
 from ava_det.models.backbone import SingleStreamBackbone
 from ava_det.models.conv_unit import ConvUnit
 from ava_det.models.inception3d import max_pool
+from ava_det.models.non_local import NonLocalForm
 from ava_det.models.resnet3d import Pathway
 from ava_det.models.slowfast import initialize, list_temporal_kernels
+
+WANG = NonLocalForm("embedded_gaussian", (1, 2, 2))
 
 
 class NonLocalI3D(SingleStreamBackbone):
@@ -43,7 +51,8 @@ class NonLocalI3D(SingleStreamBackbone):
         pool_padding: Whether that max pool pads, in space and time.
         non_local_res3: Numbers, from 0, of the blocks that a non-local block follows.
         non_local_res4: The same of res4.
-        non_local_pool: Max pool before phi and g.
+        non_local_form: How those blocks compare positions.
+        res3_group_frames: Frames that those of res3 see at a time; None for all.
         res4_temporal_blocks: See `SlowFast`.
         res5_stride: 2, or 1 for boxes.
         res5_dilation: See `Pathway`.
@@ -62,7 +71,8 @@ class NonLocalI3D(SingleStreamBackbone):
         pool_padding: bool = True,
         non_local_res3: Collection[int] = (1, 3),
         non_local_res4: Collection[int] = (1, 3, 5),
-        non_local_pool: tuple[int, int, int] = (1, 2, 2),
+        non_local_form: NonLocalForm = WANG,
+        res3_group_frames: int | None = None,
         res4_temporal_blocks: int | None = None,
         res5_stride: int = 2,
         res5_dilation: int = 1,
@@ -78,8 +88,8 @@ class NonLocalI3D(SingleStreamBackbone):
             res5_dilation=res5_dilation,
             non_local_res3=non_local_res3,
             non_local_res4=non_local_res4,
-            non_local_pool=non_local_pool,
-            non_local_softmax=True,
+            non_local_form=non_local_form,
+            res3_group_frames=res3_group_frames,
             time_pool_res2=True,
             in_channels=in_channels,
         )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ava_det.models.batch_norm import BatchNorm3d
-from ava_det.models.non_local import NonLocal
+from ava_det.models.non_local import DOT_PRODUCT, NonLocal, NonLocalForm
 
 STAGES = ("res2", "res3", "res4", "res5")
 
@@ -219,8 +219,8 @@ class Stage(nn.Module):
         stride: Spatial stride of the first block.
         dilation: Spatial dilation of every block's `b`.
         non_local: Numbers, from 0, of the blocks that a non-local block follows.
-        non_local_pool: Pool of those non-local blocks.
-        non_local_softmax: Their form, see `NonLocal`.
+        non_local_form: Their form.
+        group_frames: See `NonLocal`.
         time_pool: Whether a max pool over pairs of frames ends the stage (I3D's res2).
     """
 
@@ -234,8 +234,8 @@ class Stage(nn.Module):
         stride: int,
         dilation: int,
         non_local: Collection[int] = (),
-        non_local_pool: tuple[int, int, int] = (2, 2, 2),
-        non_local_softmax: bool = False,
+        non_local_form: NonLocalForm = DOT_PRODUCT,
+        group_frames: int | None = None,
         time_pool: bool = False,
     ) -> None:
         super().__init__()
@@ -256,7 +256,7 @@ class Stage(nn.Module):
             )
             for index, kernel in enumerate(temporal_kernels)
         )
-        form = non_local_pool, non_local_softmax
+        form = non_local_form, group_frames
         self.non_local = nn.ModuleDict(
             {str(index): NonLocal(out_channels, *form) for index in sorted(set(non_local))}
         )
@@ -290,9 +290,9 @@ class Pathway(nn.Module):
         res5_stride: 2 for classification (features at 1/32 of the clip), 1 for detection (1/16).
         res5_dilation: 1 for classification, 2 for detection.
         non_local_res4: `non_local` of the res4 `Stage`.
-        non_local_pool: See `Stage`.
         non_local_res3: `non_local` of the res3 `Stage`.
-        non_local_softmax: See `Stage`.
+        non_local_form: See `Stage`.
+        res3_group_frames: `group_frames` of the res3 `Stage`.
         time_pool_res2: `time_pool` of the res2 `Stage`.
         in_channels: Channels of a frame.
     """
@@ -308,9 +308,9 @@ class Pathway(nn.Module):
         res5_stride: int = 2,
         res5_dilation: int = 1,
         non_local_res4: Collection[int] = (),
-        non_local_pool: tuple[int, int, int] = (2, 2, 2),
         non_local_res3: Collection[int] = (),
-        non_local_softmax: bool = False,
+        non_local_form: NonLocalForm = DOT_PRODUCT,
+        res3_group_frames: int | None = None,
         time_pool_res2: bool = False,
         in_channels: int = 3,
     ) -> None:
@@ -329,8 +329,8 @@ class Pathway(nn.Module):
                 stride=(1, 2, 2, res5_stride)[index],
                 dilation=res5_dilation if name == "res5" else 1,
                 non_local={"res3": non_local_res3, "res4": non_local_res4}.get(name, ()),
-                non_local_softmax=non_local_softmax,
-                non_local_pool=non_local_pool,
+                non_local_form=non_local_form,
+                group_frames=res3_group_frames if name == "res3" else None,
                 time_pool=time_pool_res2 and name == "res2",
             )
             self.add_module(name, stage)

@@ -32,6 +32,7 @@ from torch.nn import functional as F
 from ava_det.config.networks import BACKBONES, BLOCKS_PER_STAGE, LATERALS
 from ava_det.models.backbone import Backbone, require_clip
 from ava_det.models.batch_norm import BatchNorm3d
+from ava_det.models.non_local import NonLocalForm
 from ava_det.models.resnet3d import FactorizedConv3d, Pathway
 
 
@@ -102,7 +103,7 @@ class SlowFast(Backbone):
         res5_stride: See `Pathway`.
         res5_dilation: See `Pathway`.
         non_local_res4: See `Pathway`. Non-local blocks are part of the Slow (or only) pathway.
-        non_local_pool: See `Pathway`.
+        non_local_pool: Pool of those blocks, see `NonLocalForm`.
         zero_init_last_gamma: Whether each residual branch starts as zero (Goyal et al. 2017).
         temporal_difference_init: Whether half of the temporal filters start with a mean of 0 over
             time, see `remove_temporal_means`.
@@ -151,7 +152,7 @@ class SlowFast(Backbone):
                 res5_stride=res5_stride,
                 res5_dilation=res5_dilation,
                 non_local_res4=non_local_res4 if is_alone or stream == "slow" else (),
-                non_local_pool=non_local_pool,
+                non_local_form=NonLocalForm(pool=non_local_pool),
                 time_pool_res2=stream == "i3d",
             )
 

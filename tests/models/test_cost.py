@@ -41,6 +41,10 @@ SYSTEMS = [
     ("nl_i3d_r50", 256, 281.52, 35.402),
     ("nl_i3d_r101", 256, 359.10, 54.394),
     ("pyslowfast/I3D_NLN_8x8_R50", 224, 36.54, 35.402),
+    ("nl_i3d_r50_8x8", 224, 36.54, 35.402),
+    ("video_nonlocal_net/i3d_nonlocal_128x1", 256, 228.6, 35.402),
+    ("mmaction2/nl_i3d_r50_dot_product", 224, 44.34, 35.398),
+    ("mmaction2/nl_i3d_r50_embedded_gaussian", 224, 44.34, 35.398),
     ("r2plus1d_34", 112, 152.36, 63.697),
     ("r2plus1d_34_8f", 112, 38.089, 63.697),
     ("mmaction2/r2plus1d_34", 224, 162.2, 63.759),
@@ -58,6 +62,8 @@ AVA = [
     ("slowfast_r101_8x8_nl", 146.5, 59_342_488),
     ("slowfast_r101_16x8_nl", 296.3, 59_342_488),
     ("slow_only_r50_4x16", 41.55, 31_798_416),
+    ("nl_i3d_r50", 256.0, 34_746_256),
+    ("nl_i3d_r101", 353.0, 58_456_976),
 ]
 
 
@@ -95,6 +101,31 @@ def test_the_resnext_under_stc(frames: int, gmacs: float) -> None:
     params_m = cost.params_m - sum(p.numel() for p in added) / 1e6
     assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
     assert params_m == pytest.approx(48.34, rel=0.002)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "gmacs"),
+    [
+        (["model.nl_i3d.res3_group_frames=null"], 280.2),
+        (["model.depth=101", "model.non_local_res4=[6,13,20]"], 325.5),
+        (
+            [
+                "model.depth=101",
+                "model.non_local_res4=[6,13,20]",
+                "model.nl_i3d.res3_group_frames=null",
+            ],
+            377.1,
+        ),
+    ],
+)
+def test_video_nonlocal_net_with_and_without_groups(overrides: list[str], gmacs: float) -> None:
+    cost = cost_of("configs/kinetics/video_nonlocal_net/i3d_nonlocal_128x1.yaml", overrides)
+    assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
+
+
+def test_the_gaussian_mode_has_its_publishers_parameters() -> None:
+    cost = cost_of("configs/kinetics/mmaction2/nl_i3d_r50_gaussian.yaml", size=224)
+    assert round(cost.params_m * 1e6) == 31_723_728
 
 
 @pytest.mark.parametrize(("beta_inv", "low", "high"), [(6, 40.5, 41.7), (12, 32.0, 33.1)])

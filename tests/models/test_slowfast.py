@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from ava_det.models import resnet3d
-from ava_det.models.non_local import NonLocal
 from ava_det.models.resnet3d import FactorizedConv3d, Stem
 from ava_det.models.slowfast import LateralConnection, SlowFast
 
@@ -40,27 +39,6 @@ def test_t_conv_is_centerd_on_every_alpha_th_frame(kernel: int) -> None:
         lateral.conv.weight[:, :, kernel // 2] = 1
         fused = lateral(torch.zeros(1, 4, 2, 1, 1), torch.arange(8.0).reshape(1, 1, 8, 1, 1))
     assert fused[0, 4:, :, 0, 0].tolist() == [[0, 4], [0, 4]]
-
-
-def test_non_local_by_hand() -> None:
-    torch.manual_seed(0)
-    block = NonLocal(4, (1, 2, 2)).eval()
-    for parameter in block.parameters():
-        torch.nn.init.normal_(parameter)
-    x = torch.randn(2, 4, 2, 5, 6)
-    with torch.no_grad():
-        pooled = torch.nn.functional.max_pool3d(x, (1, 2, 2))
-        theta = block.theta(x)
-        phi = block.phi(pooled)
-        g = block.g(pooled)
-        affinity = torch.einsum("bcthw,bcuij->bthwuij", theta, phi) / (2 * 2 * 3)
-        expected = x + block.bn(block.out(torch.einsum("bthwuij,bcuij->bcthw", affinity, g)))
-        torch.testing.assert_close(block(x), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_a_new_non_local_block_is_the_identity() -> None:
-    x = torch.randn(1, 8, 2, 4, 4)
-    assert torch.equal(NonLocal(8).eval()(x), x)
 
 
 def kernels(network: SlowFast, pathway: str, stage: str) -> list[Any]:
