@@ -5,6 +5,8 @@ No function here depends on frames, files or models.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torchvision.ops import box_iou, clip_boxes_to_image
@@ -62,7 +64,7 @@ def place_as_pyslowfast(
     return normalize_boxes(clip_boxes(pixels, new_width - 1, new_height - 1), new_width, new_height)
 
 
-def place_as_videomae_ad(boxes: Tensor, width: int, height: int) -> Tensor:
+def place_as_videomae_ad(boxes: Tensor, width: int, height: int, has_margin: bool = True) -> Tensor:
     """Widens boxes as VideoMAE-Action-Detection and Unmasked Teacher do before RoIAlign.
 
     Corners are kept within the last pixel (width - 1, height - 1); each side then moves out by a
@@ -72,11 +74,14 @@ def place_as_videomae_ad(boxes: Tensor, width: int, height: int) -> Tensor:
         boxes: Float [N, 4], xyxy, fractions of the picture.
         width: Of the resized picture, in pixels.
         height: Of the resized picture, in pixels.
+        has_margin: Whether the sides move out; otherwise boxes are only kept within.
 
     Returns:
         Float [N, 4], xyxy, fractions of the resized picture.
     """
     pixels = clip_boxes(scale_boxes(boxes, width, height), width - 1, height - 1)
+    if not has_margin:
+        return normalize_boxes(pixels, width, height)
     size = pixels[:, 2:] - pixels[:, :2] + 1
     margin = size * pixels.new_tensor([0.1, 0.05]) / 2
     wider = torch.cat((pixels[:, :2] - margin, pixels[:, 2:] + margin), dim=1)
@@ -94,8 +99,20 @@ def flip_boxes(boxes: Tensor, width: float) -> Tensor:
     return torch.stack((width - x2, y1, width - x1, y2), dim=1)
 
 
-def jitter_boxes(boxes: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-    """Moves every edge by a uniform share, at most `fraction`, of the box's own width or height."""
+def jitter_boxes(boxes: Tensor, shares: Sequence[float], generator: torch.Generator) -> Tensor:
+    """Moves every edge by a uniform share of the box's own width or height.
+
+    Args:
+        boxes: Float [N, 4], xyxy.
+        shares: The largest shares: of the width out and in, of the height out and in.
+        generator: Source of the random numbers.
+
+    Returns:
+        Float [N, 4], xyxy.
+    """
+    x_out, x_in, y_out, y_in = shares
     size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    offset = torch.rand(boxes.shape, generator=generator, dtype=boxes.dtype) * 2 - 1
-    return boxes + offset * fraction * size
+    low = boxes.new_tensor([-x_out, -y_out, -x_in, -y_in])
+    high = boxes.new_tensor([x_in, y_in, x_out, y_out])
+    drawn = torch.rand(boxes.shape, generator=generator, dtype=boxes.dtype)
+    return boxes + (low + drawn * (high - low)) * size

@@ -13,6 +13,7 @@ from ava_det.boxes import (
     flip_boxes,
     jitter_boxes,
     normalize_boxes,
+    place_as_videomae_ad,
     scale_boxes,
 )
 
@@ -70,6 +71,27 @@ def test_clipping_moves_only_what_is_outside() -> None:
 @settings(max_examples=30)
 @given(box_sets(), st.integers(0, 1000))
 def test_jitter_stays_within_its_share(boxes: Tensor, seed: int) -> None:
-    moved = jitter_boxes(boxes, 0.1, torch.Generator().manual_seed(seed))
+    moved = jitter_boxes(boxes, [0.1] * 4, torch.Generator().manual_seed(seed))
     size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     assert bool(((moved - boxes).abs() <= 0.1 * size + 1e-6).all())
+
+
+@settings(max_examples=30)
+@given(box_sets(), st.integers(0, 1000))
+def test_jitter_has_its_own_share_out_and_in(boxes: Tensor, seed: int) -> None:
+    moved = jitter_boxes(boxes, (0.2, 0.1, 0.08, 0.05), torch.Generator().manual_seed(seed))
+    width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(dim=1)
+    outward = torch.stack((boxes[:, :2] - moved[:, :2], moved[:, 2:] - boxes[:, 2:]))
+    for axis, size, out, inward in ((0, width, 0.2, 0.1), (1, height, 0.08, 0.05)):
+        assert bool((outward[..., axis] <= out * size + 1e-6).all())
+        assert bool((outward[..., axis] >= -inward * size - 1e-6).all())
+
+
+def test_the_margin_of_videomae_ad_is_the_mean_of_its_jitter() -> None:
+    boxes = torch.tensor([[0.3, 0.3, 0.7, 0.6]]).repeat(20_000, 1)
+    generator = torch.Generator().manual_seed(0)
+    moved = jitter_boxes(scale_boxes(boxes, 1000, 1000), (0.2, 0.1, 0.1, 0.05), generator)
+    placed = scale_boxes(place_as_videomae_ad(boxes, 1000, 1000)[:1], 1000, 1000)
+    torch.testing.assert_close(moved.mean(dim=0)[None], placed, atol=1.0, rtol=0)
+    plain = place_as_videomae_ad(boxes[:1], 1000, 1000, has_margin=False)
+    torch.testing.assert_close(plain, boxes[:1])

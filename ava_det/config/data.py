@@ -89,10 +89,16 @@ class DataConfig:
     test_short_side: int = 256  # pixels; frames are scored whole
     flip: bool = True  # training: every other clip mirrored left to right
     box_jitter: float = 0.0  # training: every box edge moves by up to this share of the box
+    # in its place: the largest shares by which sides move out and in, of the width, then of the
+    # height (VideoMAE-AD: 0.2, 0.1, 0.1, 0.05); null: box_jitter in all four directions
+    box_jitter_sides: list[float] | None = None
     # training: brightness, contrast, saturation by up to this share (PySlowFast: 0.4)
     colour_jitter: float = 0.0
     # training: PCA lighting, standard deviation of its amount (PySlowFast: 0.1)
     lighting: float = 0.0
+    # training: largest shift of hue in degrees, of saturation and of value 0..1 (VideoMAE-AD: 20,
+    # 0.1, 0.1)
+    hsv_jitter: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     min_person_score: float = 0.8  # boxes of a file or detector below this are not used
     # training: from this IoU on, a detected box takes the labels of a labeled one
     proposal_iou: float = 0.9
@@ -116,6 +122,7 @@ class DataConfig:
         self.mean = list(self.mean)
         self.std = list(self.std)
         self.train_short_side = list(self.train_short_side)
+        self._check_jitter(check)
         for key in ("mean", "std"):
             check.require(key, len(getattr(self, key)) == 3, "three numbers (R, G, B)")
         self._check_training_sizes(check)
@@ -124,6 +131,23 @@ class DataConfig:
         check.require("clip_fps", math.isfinite(self.clip_fps), "a finite number")
         for key in ("box_jitter", "colour_jitter", "lighting", "min_person_score", "proposal_iou"):
             check.require(key, 0 <= getattr(self, key) <= 1, "a fraction 0..1")
+
+    def _check_jitter(self, check: KeyChecks) -> None:
+        """Refuses shares and shifts that are too many, too few or out of range."""
+        hsv = self.hsv_jitter = list(self.hsv_jitter)
+        fits = len(hsv) == 3 and 0 <= hsv[0] <= 180 and all(0 <= share <= 1 for share in hsv[1:])
+        check.require("hsv_jitter", fits, "degrees 0..180 and two fractions 0..1")
+        if self.box_jitter_sides is None:
+            return
+        sides = self.box_jitter_sides = list(self.box_jitter_sides)
+        fits = len(sides) == 4 and all(0 <= share < 1 for share in sides)
+        # two sides that both move in by half of the box would meet
+        fits = fits and max(sides[1], sides[3]) < 0.5
+        check.require(
+            "box_jitter_sides", fits, "four fractions, of which those inward are below 0.5"
+        )
+        alone = self.box_jitter == 0
+        check.require("box_jitter", alone, "0 beside data.box_jitter_sides, which takes its place")
 
     def _check_training_sizes(self, check: KeyChecks) -> None:
         """Refuses a range of short sides out of order, and a crop larger than the smallest."""

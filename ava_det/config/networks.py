@@ -17,12 +17,14 @@ class Family(NamedTuple):
             a part of a sentence.
         cannot_export: Why `ava-det export` refuses it, as a part of a sentence; None where it does
             not.
+        has_layer_decay: Whether `train.layer_decay` may give its blocks learning rates by depth.
     """
 
     clips: tuple[str, ...] = ("slow",)
     min_frames: int = 1
     cannot: Mapping[str, str] = MappingProxyType({})
     cannot_export: str | None = None
+    has_layer_decay: bool = False
 
 
 # torch.export refuses both where height and width are free: torchvision's blocks branch on them
@@ -35,7 +37,7 @@ BACKBONES = ("slowfast", "slow_only", "fast_only", "i3d")
 # One line a family. The section `model.<name>` holds what is its own, and models/build.py says
 # which class it becomes.
 FAMILIES: dict[str, Family] = {
-    "vit": Family(),
+    "vit": Family(has_layer_decay=True),
     "slowfast": Family(("slow", "fast")),
     "slow_only": Family(),
     "fast_only": Family(("fast",)),
@@ -49,11 +51,13 @@ FAMILIES: dict[str, Family] = {
     "r2plus1d": Family(),
     # torchvision's own head of this one reads a class token that the feature map leaves out
     "mvit_v2_s": Family(
-        cannot={"classification": "its feature map has no class token"}, cannot_export=_TABLES
+        cannot={"classification": "its feature map has no class token"},
+        cannot_export=_TABLES,
+        has_layer_decay=True,
     ),
-    "swin3d_t": Family(cannot_export=_WINDOWS),
-    "swin3d_s": Family(cannot_export=_WINDOWS),
-    "swin3d_b": Family(cannot_export=_WINDOWS),
+    "swin3d_t": Family(cannot_export=_WINDOWS, has_layer_decay=True),
+    "swin3d_s": Family(cannot_export=_WINDOWS, has_layer_decay=True),
+    "swin3d_b": Family(cannot_export=_WINDOWS, has_layer_decay=True),
     "nl_i3d": Family(min_frames=5),
 }
 LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")

@@ -12,6 +12,7 @@ from ava_det.config.checks import KeyChecks
 from ava_det.config.data import DataConfig
 from ava_det.config.detector import DetectorConfig
 from ava_det.config.model import ModelConfig
+from ava_det.config.networks import FAMILIES
 from ava_det.config.train import TrainConfig
 
 
@@ -62,3 +63,7 @@ class Config:
         all_classes = self.train.action_ids is None or self.model.multilabel
         expected = "null where model.multilabel is false: one softmax is over all classes"
         KeyChecks(self.train, "train").require("action_ids", all_classes, expected)
+        decays = self.train.layer_decay == 1 or FAMILIES[self.model.backbone].has_layer_decay
+        transformers = [name for name, family in FAMILIES.items() if family.has_layer_decay]
+        expected = f"1 for {self.model.backbone}, another one only for {', '.join(transformers)}"
+        KeyChecks(self.train, "train").require("layer_decay", decays, expected)

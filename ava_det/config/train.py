@@ -29,6 +29,9 @@ class TrainConfig:
     action_ids: list[int] | None = None  # AVA ids to train on, score and save; null for all
     # on weights of convolutions and linear layers, not on norms or biases
     weight_decay: float = 1e-7
+    # share of the next block's lr that each block of a transformer has (VideoMAE's ViT-B: 0.75);
+    # 1: all have the whole lr
+    layer_decay: float = 1.0
     warmup_epochs: float = 5.0  # epochs in which lr rises linearly to its value
     schedule: str = "steps"  # steps or cosine (half a period)
     # epochs at which lr is divided by 10
@@ -55,6 +58,7 @@ class TrainConfig:
         has_momentum = not self.nesterov or self.momentum > 0
         check.require("nesterov", has_momentum, "false where momentum is 0")
         check.require_at_least("weight_decay", 0, "0 or more")
+        check.require("layer_decay", 0 < self.layer_decay <= 1, "a share in (0, 1]")
         clips = self.clip_grad_norm is None or self.clip_grad_norm > 0
         check.require("clip_grad_norm", clips, "null or a positive number")
         check.require("epochs", self.epochs > 0, "a positive number")

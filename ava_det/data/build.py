@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ava_det.config import Config, ConfigError
+from ava_det.config.data import DataConfig
 from ava_det.config.networks import FAMILIES
 from ava_det.data.clip_reader import ClipReader
 from ava_det.data.feature_bank import FeatureBank
@@ -49,6 +50,12 @@ def build_clip_reader(config: Config) -> ClipReader:
         np.arange(num_fast_frames),
         *input_settings,
     )
+
+
+def choose_box_jitter(data: DataConfig) -> tuple[float, float, float, float]:
+    """Returns the largest shares by which training moves a box's sides, as for `jitter_boxes`."""
+    x_out, x_in, y_out, y_in = data.box_jitter_sides or [data.box_jitter] * 4
+    return x_out, x_in, y_out, y_in
 
 
 def build_device_transform(

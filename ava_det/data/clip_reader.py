@@ -103,7 +103,9 @@ class ClipReader:
             else (reader.width, reader.height)
         )
 
-    def place_boxes(self, boxes: Tensor, width: int, height: int, short_side: int) -> Tensor:
+    def place_boxes(
+        self, boxes: Tensor, width: int, height: int, short_side: int, margin: bool = True
+    ) -> Tensor:
         """Moves boxes to where the weights were trained to find them.
 
         Args:
@@ -111,6 +113,8 @@ class ClipReader:
             width: Of the video, in pixels.
             height: Of the video, in pixels.
             short_side: The shorter side of the resized frames, in pixels.
+            margin: Whether boxes get the margin of their arithmetic, if it has one. Training
+                that jitters boxes leaves it out: it is the mean of that jitter.
 
         Returns:
             [N, 4], fractions of the resized frame.
@@ -119,7 +123,7 @@ class ClipReader:
             return boxes
         size = compute_resized_size(width, height, short_side)
         if self.box_arithmetic == "videomae_ad":
-            return place_as_videomae_ad(boxes, *size)
+            return place_as_videomae_ad(boxes, *size, margin)
         return place_as_pyslowfast(boxes, width, height, *size)
 
     def _grid_origin(self, reader: FrameReader, timestamp: float) -> GridOrigin:

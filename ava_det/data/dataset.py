@@ -138,7 +138,10 @@ class ClipDataset(Dataset[Clip]):
         keyframe = self.keyframes[index]
         frames = self._read(index, view.short_side, generator)
         boxes = self._clip_reader.place_boxes(
-            keyframe.boxes, *self._sizes[keyframe.video_id], view.short_side
+            keyframe.boxes,
+            *self._sizes[keyframe.video_id],
+            view.short_side,
+            margin=not any(view.box_jitter),
         )
         frames, boxes = apply_augmentation(frames, boxes, view, generator)
         notes = self._notes.get(keyframe.video_id, ())

@@ -6,6 +6,7 @@ float once, on the device.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -16,10 +17,12 @@ from torch import Tensor
 from ava_det.boxes import clip_boxes, flip_boxes, jitter_boxes, scale_boxes
 from ava_det.data.color import ColorChange, change_colors, draw_color_change
 from ava_det.data.feature_bank import FeatureBank
+from ava_det.data.hsv import NO_HSV_JITTER, HsvChange, change_hsv, draw_hsv_change
 from ava_det.structures import ClipBatch
 from ava_det.video.pictures import resize_short_side
 
 MID_GRAY = 115  # nearly 0 when normalized
+NO_BOX_JITTER = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass
@@ -32,8 +35,9 @@ class Augmentation:
         crop_x: Position of the crop, 0 at the left and 1 at the right.
         crop_y: Position of the crop, 0 at the top and 1 at the bottom.
         flip: Whether frames are mirrored left to right.
-        box_jitter: Share of a box's own size by which its sides may move.
+        box_jitter: Shares of a box by which its sides may move, as for `jitter_boxes`.
         color: Change of colors, the same for all frames, or None for none.
+        hsv: Change of hue, saturation and value after it, likewise.
     """
 
     short_side: int
@@ -41,8 +45,9 @@ class Augmentation:
     crop_x: float = 0.5
     crop_y: float = 0.5
     flip: bool = False
-    box_jitter: float = 0.0
+    box_jitter: tuple[float, float, float, float] = NO_BOX_JITTER
     color: ColorChange | None = None
+    hsv: HsvChange | None = None
 
 
 def evaluation_augmentation(generator: torch.Generator, short_side: int) -> Augmentation:
@@ -54,10 +59,11 @@ def draw_training_augmentation(
     short_sides: tuple[int, int],
     crop_size: int | None,
     flip: bool,
-    box_jitter: float,
+    box_jitter: tuple[float, float, float, float],
     generator: torch.Generator,
     color_jitter: float = 0.0,
     lighting: float = 0.0,
+    hsv_jitter: Sequence[float] = NO_HSV_JITTER,
 ) -> Augmentation:
     """Draws a random augmentation for training.
 
@@ -66,18 +72,21 @@ def draw_training_augmentation(
             released models.
         crop_size: Side of a square crop in pixels, or None for the whole frame.
         flip: Whether half of the clips are mirrored.
-        box_jitter: Share of a box's own size by which its sides may move.
+        box_jitter: Shares of a box by which its sides may move, as for `jitter_boxes`.
         generator: Source of the random numbers.
         color_jitter: As `draw_color_change`'s jitter.
         lighting: As for `draw_color_change`.
+        hsv_jitter: As `draw_hsv_change`'s limits.
     """
     draw = torch.rand(4, generator=generator).tolist()
     low = 1 / short_sides[1]
     high = 1 / short_sides[0]
     short_side = round(1 / (low + draw[0] * (high - low)))
     color = draw_color_change(color_jitter, lighting, generator)
+    hsv = draw_hsv_change(hsv_jitter, generator)
+    is_mirrored = flip and draw[3] < 0.5
     return Augmentation(
-        short_side, crop_size, draw[1], draw[2], flip and draw[3] < 0.5, box_jitter, color
+        short_side, crop_size, draw[1], draw[2], is_mirrored, box_jitter, color, hsv
     )
 
 
@@ -101,7 +110,7 @@ def apply_augmentation(
         frames = np.stack([resize_short_side(frame, view.short_side) for frame in frames])
     height, width = frames.shape[1:3]
     boxes = scale_boxes(boxes, width, height)
-    if view.box_jitter:
+    if any(view.box_jitter):
         boxes = jitter_boxes(boxes, view.box_jitter, generator)
     if view.crop_size is not None:
         left = round(view.crop_x * (width - view.crop_size))
@@ -115,6 +124,8 @@ def apply_augmentation(
         boxes = flip_boxes(boxes, width)
     if view.color is not None:
         frames = change_colors(frames, view.color)
+    if view.hsv is not None:
+        frames = change_hsv(frames, view.hsv)
     return np.ascontiguousarray(frames), clip_boxes(boxes, width, height)
 
 

@@ -24,6 +24,15 @@ class Backbone(nn.Module):
     left_out: tuple[str, ...] = ()
     norm_in_head: bool = False
 
+    def list_layers(self) -> list[list[nn.Module]]:
+        """Lists the modules of each layer, the first one first, for a learning rate by depth.
+
+        Returns:
+            What `train.layer_decay` counts; what is left out belongs to the end of the network.
+            Empty for a family that is not trained so.
+        """
+        return []
+
 
 class SingleStreamBackbone(Backbone):
     """Computes the features of one clip, `slow`; subclasses define `compute`.

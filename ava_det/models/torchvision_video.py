@@ -82,6 +82,10 @@ class MultiscaleTransformer(SingleStreamBackbone):
         self.blocks = MViTBlocks(network.blocks)
         self.norm = network.norm
 
+    def list_layers(self) -> list[list[nn.Module]]:
+        """Lists the patches' convolution with the class token, and then each block."""
+        return [[self.conv_proj, self.pos_encoding], *([block] for block in self.blocks)]
+
     def compute(self, clip: Tensor) -> list[Tensor]:
         """Computes the map [B, 8 * width, T/2, H/32, W/32], rounded up, of a clip."""
         patches = self.conv_proj(clip)
@@ -143,6 +147,16 @@ class ShiftedWindowTransformer(SingleStreamBackbone):
         self.features = network.features
         self.norm = network.norm
         _forget_computed_tables(self)
+
+    def list_layers(self) -> list[list[nn.Module]]:
+        """Lists the patches and then each block; a stage's merging belongs to its last block."""
+        layers: list[list[nn.Module]] = [[self.patch_embed]]
+        for part in self.features:
+            if isinstance(part, nn.Sequential):
+                layers += [[block] for block in part]
+            else:
+                layers[-1].append(part)
+        return layers
 
     def compute(self, clip: Tensor) -> list[Tensor]:
         """Computes the map [B, 8 * width, T/2, H/32, W/32], rounded up, of a clip."""

@@ -169,6 +169,10 @@ class VideoTransformer(SingleStreamBackbone):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
+    def list_layers(self) -> list[list[nn.Module]]:
+        """Lists the patches' convolution and then each block."""
+        return [[self.patch_embed], *([block] for block in self.blocks)]
+
     def compute(self, clip: Tensor) -> list[Tensor]:
         """Computes the features of clips.
 

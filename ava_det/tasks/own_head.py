@@ -49,6 +49,8 @@ NOT_OF_FEATURES = {
             "crop_size",
             "flip",
             "box_jitter",
+            "box_jitter_sides",
+            "hsv_jitter",
             "colour_jitter",
             "lighting",
             "cache_clips",

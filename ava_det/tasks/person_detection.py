@@ -12,7 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError
-from ava_det.data.build import find_config_videos
+from ava_det.data.build import choose_box_jitter, find_config_videos
 from ava_det.data.clip_reader import ClipReader
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
@@ -137,7 +137,13 @@ def build_frame_loader(config: Config) -> ClipLoader:
         find_config_videos(config),
         data.start_second,
         ClipReader(1, 1, data.clip_fps, np.arange(1), None),
-        partial(draw_training_augmentation, sides, data.crop_size, data.flip, data.box_jitter),
+        partial(
+            draw_training_augmentation,
+            sides,
+            data.crop_size,
+            data.flip,
+            choose_box_jitter(data),
+        ),
         config.seed,
         cache_side=max(sides) if data.cache_clips else None,
     )

@@ -16,6 +16,7 @@ from ava_det.choices import DETECTORS
 from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.build import (
     build_clip_reader,
+    choose_box_jitter,
     describe_other_names,
     find_config_videos,
     load_label_map_for,
@@ -277,9 +278,10 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
         sides,
         data.crop_size,
         data.flip,
-        data.box_jitter,
+        choose_box_jitter(data),
         color_jitter=data.colour_jitter,
         lighting=data.lighting,
+        hsv_jitter=data.hsv_jitter,
     )
     sampler = TrainBatchSampler(
         len(keyframes), config.train.batch_size, config.seed, rank(), world_size()

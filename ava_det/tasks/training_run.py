@@ -168,11 +168,13 @@ def load_training_state(config: Config, path: Path) -> dict[str, Any]:
         require_finite(state["optimizer"], "optimizer")
     except ValueError as error:
         raise WeightsError(f"{path}: {error}; go on from an earlier checkpoint") from None
-    before = state["config"]["train"]["optimizer"]
-    if before != config.train.optimizer:
-        raise ConfigError(
-            f"train.optimizer: expected {before}, with which {path} was trained, for --resume"
-        )
+    before = state["config"]["train"]
+    for key, default in (("optimizer", "sgd"), ("layer_decay", 1.0)):
+        if before.get(key, default) != getattr(config.train, key):
+            raise ConfigError(
+                f"train.{key}: expected {before.get(key, default)}, with which {path} was "
+                "trained, for --resume"
+            )
     return state
 
 

@@ -23,6 +23,7 @@ from ava_det.data.labeled_videos import (
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import (
+    NO_BOX_JITTER,
     draw_training_augmentation,
     evaluation_augmentation,
 )
@@ -81,7 +82,9 @@ def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> Cl
         videos, classes, config.model.num_classes, 1 if is_training else NUM_CLIPS
     )
     sides = (data.train_short_side[0], data.train_short_side[1])
-    training_view = partial(draw_training_augmentation, sides, data.crop_size, data.flip, 0.0)
+    training_view = partial(
+        draw_training_augmentation, sides, data.crop_size, data.flip, NO_BOX_JITTER
+    )
     augmentation_for = (
         training_view
         if is_training

@@ -277,7 +277,7 @@ def take_step(
         model: The network, or DistributedDataParallel around it.
         batch: As the loader gives it.
         num_examples: Of the step, over all ranks, as `settings.loss` counts them.
-        lr: Learning rate of the step.
+        lr: Learning rate of the step; a group with `lr_scale` has that share of it.
         optimizer: Of the model's parameters.
         to_device: Puts a batch onto the model's device.
         settings: The loss and how its gradient is used.
@@ -290,7 +290,7 @@ def take_step(
     if settings.freeze_bn or settings.loss.count(batch) == 0:
         freeze_batch_norm(model)
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("lr_scale", 1.0)
     optimizer.zero_grad(set_to_none=True)
     parts = split_batch(batch, settings.micro_batches)
     losses = []

@@ -9,21 +9,54 @@ import torch
 from torch import nn
 
 
-def build_parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Returns two groups: weights of convolutions and linear layers decay, others do not."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            (decayed if parameter.ndim > 1 else free).append(parameter)
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
+def build_parameter_groups(
+    model: nn.Module,
+    weight_decay: float,
+    layers: Sequence[Sequence[nn.Module]] = (),
+    layer_decay: float = 1.0,
+) -> list[dict[str, object]]:
+    """Groups parameters by weight decay, and by depth where the learning rate falls with it.
+
+    Weights of convolutions and linear layers decay, others do not.
+
+    Args:
+        model: Whose parameters are grouped.
+        weight_decay: Of those that decay.
+        layers: Modules of the network's layers, the first one first, as `Backbone.list_layers`
+            gives them; parameters of no layer belong to the end of the network.
+        layer_decay: Share of the next layer's learning rate that a layer has.
+
+    Returns:
+        Groups of an optimizer. `lr_scale` is the share of the learning rate that a group has:
+        layer_decay ** (layers after it), 1 for the end (Clark et al. 2020, ELECTRA; Bao et al.
+        2022, BEiT).
+    """
+    depth_of: dict[nn.Parameter, int] = {}
+    for depth, modules in enumerate(layers):
+        depth_of |= {parameter: depth for module in modules for parameter in module.parameters()}
+    end = len(layers) if layer_decay != 1 else 0
+    groups: list[dict[str, object]] = []
+    for depth in range(end + 1):
+        decayed: list[nn.Parameter] = []
+        free: list[nn.Parameter] = []
+        for parameter in model.parameters():
+            if parameter.requires_grad and min(depth_of.get(parameter, end), end) == depth:
+                (decayed if parameter.ndim > 1 else free).append(parameter)
+        scale = layer_decay ** (end - depth)
+        groups.append({"params": decayed, "weight_decay": weight_decay, "lr_scale": scale})
+        groups.append({"params": free, "weight_decay": 0.0, "lr_scale": scale})
+    return groups
 
 
 def build_optimizer(
-    model: nn.Module, name: str, lr: float, momentum: float, nesterov: bool, weight_decay: float
+    model: nn.Module,
+    name: str,
+    lr: float,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+    layers: Sequence[Sequence[nn.Module]] = (),
+    layer_decay: float = 1.0,
 ) -> torch.optim.Optimizer:
     """Builds an optimizer that makes one fused pass over the parameters a step.
 
@@ -34,8 +67,10 @@ def build_optimizer(
         momentum: Of SGD.
         nesterov: Whether SGD's momentum is Nesterov's.
         weight_decay: Of weights of convolutions and linear layers.
+        layers: As for `build_parameter_groups`.
+        layer_decay: As for `build_parameter_groups`.
     """
-    groups = build_parameter_groups(model, weight_decay)
+    groups = build_parameter_groups(model, weight_decay, layers, layer_decay)
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
     return torch.optim.AdamW(groups, lr=lr, fused=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from ava_det.config import ConfigError, config_to_yaml, load_config, schema_keys
 from ava_det.models.build import build_model
@@ -21,7 +22,8 @@ def small(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT / "configs")))
 def test_every_config_loads_builds_and_survives_a_round_trip(path: Path, tmp_path: Path) -> None:
     config = load_config(path)
-    build_model(config)
+    with torch.device("meta"):  # its shapes, without the time that ViT-L's weights take
+        build_model(config)
     copy = tmp_path / "config.yaml"
     copy.write_text(config_to_yaml(config))
     assert load_config(copy) == config
@@ -102,6 +104,28 @@ def test_one_override_selects_the_annotations_of_a_version(
 def test_an_extracted_grid_has_30_pictures_a_second(small: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.clip_fps: expected 30"):
         load_config(small, ["data.frame_grid=mmaction2", "data.clip_fps=25"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["train.layer_decay=0.75"], r"train\.layer_decay: expected 1 for slowfast, .* vit, mvit"),
+        (["model.backbone=vit", "train.layer_decay=0"], r"train\.layer_decay: expected a share"),
+        (["data.box_jitter_sides=[0.1,0.2]"], r"data\.box_jitter_sides: expected four fractions"),
+        (["data.box_jitter_sides=[0.1,0.6,0,0]"], r"data\.box_jitter_sides: .* below 0\.5"),
+        (
+            ["data.box_jitter=0.1", "data.box_jitter_sides=[0.1,0.1,0.1,0.1]"],
+            r"data\.box_jitter: expected 0 beside data\.box_jitter_sides",
+        ),
+        (["data.hsv_jitter=[20,0.1]"], r"data\.hsv_jitter: expected degrees 0\.\.180"),
+        (["data.hsv_jitter=[20,0.1,2]"], r"data\.hsv_jitter: expected degrees 0\.\.180"),
+    ],
+)
+def test_wrong_values_of_the_transformers_recipe_are_refused(
+    small: Path, overrides: list[str], expected: str
+) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        load_config(small, overrides)
 
 
 def test_ttoc_sum_needs_alpha_equal_to_beta_inv(small: Path) -> None:

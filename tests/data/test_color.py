@@ -4,6 +4,8 @@ untouched.
 
 from __future__ import annotations
 
+import colorsys
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -17,6 +19,7 @@ from ava_det.data.color import (
     change_colors,
     draw_color_change,
 )
+from ava_det.data.hsv import NO_HSV_JITTER, HsvChange, change_hsv, draw_hsv_change
 from ava_det.data.transforms import Augmentation, apply_augmentation, draw_training_augmentation
 
 
@@ -87,10 +90,14 @@ def test_off_draws_nothing_and_leaves_the_view_as_it_was() -> None:
     assert draw(0, 0) is None
     sides = (32, 40)
     generator = torch.Generator
-    plain = draw_training_augmentation(sides, 32, True, 0.1, generator().manual_seed(3))
-    colored = draw_training_augmentation(sides, 32, True, 0.1, generator().manual_seed(3), 0.4, 0.1)
+    settings = (sides, 32, True, (0.1, 0.1, 0.1, 0.1))
+    plain = draw_training_augmentation(*settings, generator().manual_seed(3))
+    colored = draw_training_augmentation(
+        *settings, generator().manual_seed(3), 0.4, 0.1, (20, 0.1, 0.1)
+    )
     assert colored.color is not None
-    assert colored.__dict__ | {"color": None} == plain.__dict__
+    assert colored.hsv is not None
+    assert colored.__dict__ | {"color": None, "hsv": None} == plain.__dict__
 
 
 def test_lighting_follows_the_directions_of_color() -> None:
@@ -112,3 +119,39 @@ def test_a_view_with_colors_repeats_and_moves_no_box(seed: int) -> None:
     np.testing.assert_array_equal(first, second)
     _, plain = apply_augmentation(frames, boxes, Augmentation(16, 12, flip=True), torch.Generator())
     assert torch.equal(moved, plain)
+
+
+@given(st.integers(0, 10_000), st.floats(-180, 180), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
+def test_a_shift_of_hue_saturation_and_value_is_the_standard_librarys(
+    seed: int, hue: float, saturation: float, value: float
+) -> None:
+    frames = noise(seed)[:1, :3, :3]
+    shifted = change_hsv(frames, HsvChange(hue, saturation, value))
+    for pixel, received in zip(frames.reshape(-1, 3), shifted.reshape(-1, 3), strict=True):
+        h, s, v = colorsys.rgb_to_hsv(*(pixel / 255))
+        s, v = (min(max(x, 0.0), 1.0) for x in (s + saturation, v + value))
+        expected = np.array(colorsys.hsv_to_rgb((h + hue / 360) % 1, s, v)) * 255
+        np.testing.assert_allclose(received, expected, atol=1.01)
+
+
+def test_a_shift_stays_in_its_limits_and_repeats() -> None:
+    def draw_shift(seed: int) -> HsvChange:
+        change = draw_hsv_change((20, 0.1, 0.05), torch.Generator().manual_seed(seed))
+        assert change is not None
+        return change
+
+    drawn = np.array([draw_shift(seed) for seed in range(500)])
+    assert (np.abs(drawn) <= [20, 0.1, 0.05]).all()
+    assert (np.abs(drawn).max(axis=0) > 0.95 * np.array([20, 0.1, 0.05])).all()
+    assert (drawn.min(axis=0) < 0).all()
+    assert draw_shift(4) == draw_shift(4)
+    assert draw_hsv_change(NO_HSV_JITTER, torch.Generator()) is None
+
+
+def test_a_view_shifts_the_colors_of_its_frames() -> None:
+    frames = noise(3)
+    view = Augmentation(16, hsv=HsvChange(60, 0.0, 0.0))
+    shifted, _ = apply_augmentation(frames, torch.zeros(0, 4), view, torch.Generator())
+    np.testing.assert_array_equal(shifted, change_hsv(frames, HsvChange(60, 0.0, 0.0)))
+    red = np.full((1, 16, 20, 3), (200, 0, 0), np.uint8)
+    assert change_hsv(red, HsvChange(120, 0, 0))[0, 0, 0].tolist() == [0, 200, 0]

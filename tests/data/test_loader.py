@@ -64,7 +64,7 @@ def make_dataset(synthetic: Path, cache_side: int | None = None) -> ClipDataset:
     keyframes = keyframes_from_annotations(load_annotations(synthetic / "train.csv"), 80)
 
     def augmentation_for(generator: torch.Generator) -> Augmentation:
-        return draw_training_augmentation((32, 40), 32, True, 0.1, generator)
+        return draw_training_augmentation((32, 40), 32, True, (0.1, 0.1, 0.1, 0.1), generator)
 
     reader = ClipReader(16, 4, 30.0, np.arange(0, 16, 4), np.arange(16))
     return ClipDataset(

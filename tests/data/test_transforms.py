@@ -17,6 +17,9 @@ from ava_det.structures import ClipBatch
 NO_KEYFRAMES: Any = [None, None]
 
 
+JITTER = (0.1, 0.1, 0.1, 0.1)
+
+
 def frames_with_a_white_box(
     box: tuple[int, int, int, int], width: int = 120, height: int = 80
 ) -> np.ndarray:
@@ -73,7 +76,7 @@ def test_a_box_outside_the_crop_keeps_its_row_without_area() -> None:
 def test_random_views_stay_in_their_bounds_and_repeat_with_the_seed() -> None:
     def draw(seed: int) -> Augmentation:
         return draw_training_augmentation(
-            (256, 340), 224, True, 0.1, torch.Generator().manual_seed(seed)
+            (256, 340), 224, True, JITTER, torch.Generator().manual_seed(seed)
         )
 
     views = [draw(seed) for seed in range(200)]
