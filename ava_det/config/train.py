@@ -38,6 +38,9 @@ class TrainConfig:
     steps: list[float] = field(default_factory=lambda: [10.0, 15.0])
     # the largest norm of all gradients together; null: no limit
     clip_grad_norm: float | None = None
+    # keep an average of the weights beside them, of which this share stays in a step (0.9999 for
+    # tens of thousands of steps, 0.99 for hundreds); null: none
+    ema_decay: float | None = None
     freeze_bn: bool = False  # keep the running statistics of the initial weights
     log_every: int = 20  # steps
     eval_every: int | None = None  # epochs; null evaluates at the end only
@@ -58,6 +61,8 @@ class TrainConfig:
         has_momentum = not self.nesterov or self.momentum > 0
         check.require("nesterov", has_momentum, "false where momentum is 0")
         check.require_at_least("weight_decay", 0, "0 or more")
+        keeps = self.ema_decay is None or 0 < self.ema_decay < 1
+        check.require("ema_decay", keeps, "null or a share in (0, 1)")
         check.require("layer_decay", 0 < self.layer_decay <= 1, "a share in (0, 1]")
         clips = self.clip_grad_norm is None or self.clip_grad_norm > 0
         check.require("clip_grad_norm", clips, "null or a positive number")

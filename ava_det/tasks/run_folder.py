@@ -8,6 +8,8 @@ tensorboard/            curves, where TensorBoard is installed
 checkpoints/last.pt     model, config, label map, state
 checkpoints/best.pt     of the highest mAP on data.val
 checkpoints/epoch_N.pt  of the last full epochs
+checkpoints/last_ema.pt the average of the weights after the last full epoch, with train.ema_decay
+checkpoints/best_ema.pt of its highest mAP on data.val
 bad_batch.pt            the clips of a loss that is not finite
 detections.csv          AVA result rows
 metrics.json            mAP, per class and overall
@@ -34,6 +36,9 @@ from ava_det.files import link_or_copy, require_other_files, write_json, write_t
 from ava_det.formats.annotations import write_detections
 from ava_det.structures import ClipBatch, Detections
 
+AVERAGES = ("last_ema.pt", "best_ema.pt")
+# of a training's state, what weights alone do not need
+_OF_TRAINING = ("batch", "num_batches", "mean_aps", "model", "optimizer", "rng", "average")
 RESULTS = ("detections.csv", "metrics.json", "bad_batch.pt", "samples.png", "curves.png")
 
 
@@ -56,7 +61,8 @@ class RunFolder:
     def list_checkpoints(self) -> list[Path]:
         """Lists the files that a new training writes or removes."""
         kept = self.checkpoints.glob("epoch_[0-9]*.pt")
-        return [self.last_checkpoint, self.checkpoints / "best.pt", *kept]
+        named = [self.checkpoints / name for name in ("best.pt", *AVERAGES)]
+        return [self.last_checkpoint, *named, *kept]
 
     def require_other_sources(
         self, config: Config, trains: bool, more: Mapping[str, str | Path | None] | None = None
@@ -94,9 +100,10 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
     def remove_checkpoints(self) -> None:
-        """Removes an earlier run's best.pt and epoch_N.pt; last.pt stays until this run saves."""
-        for path in (self.checkpoints / "best.pt", *self.checkpoints.glob("epoch_[0-9]*.pt")):
-            path.unlink(missing_ok=True)
+        """Removes an earlier run's checkpoints but last.pt, which stays until this run saves."""
+        for path in self.list_checkpoints():
+            if path != self.last_checkpoint:
+                path.unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
         """Takes away what a process killed in the middle of a write left behind."""
@@ -108,7 +115,8 @@ class RunFolder:
         """Writes checkpoints/last.pt and, at the end of an epoch, epoch_N.pt and best.pt.
 
         The latter are second names of the same file as long as last.pt is that epoch's. best.pt is
-        written where the state says that no other epoch's mAP was higher.
+        written where the state says that no other epoch's mAP was higher. An average of the
+        weights goes into last_ema.pt, and best_ema.pt likewise.
 
         Args:
             state: The training state, with the config and what else users of the weights need.
@@ -122,9 +130,18 @@ class RunFolder:
             link_or_copy(self.last_checkpoint, self.checkpoints / f"epoch_{state['epoch']:04d}.pt")
         for path in sorted(self.checkpoints.glob("epoch_[0-9]*.pt"))[: -num_kept or None]:
             path.unlink()
-        mean_aps = {epoch: value for epoch, value in state["mean_aps"].items() if value is not None}
-        if state["epoch"] in mean_aps and mean_aps[state["epoch"]] == max(mean_aps.values()):
+        if _is_best(state["epoch"], state["mean_aps"]):
             link_or_copy(self.last_checkpoint, self.checkpoints / "best.pt")
+        if "average" in state:
+            self._save_average(state)
+
+    def _save_average(self, state: Mapping[str, Any]) -> None:
+        """Writes the average of the weights as weights of their own, which are not resumed."""
+        last, best = (self.checkpoints / name for name in AVERAGES)
+        facts = {key: value for key, value in state.items() if key not in _OF_TRAINING}
+        save_checkpoint(last, {**facts, "model": state["average"]["weights"]})
+        if _is_best(state["epoch"], state["average"]["scores"]):
+            link_or_copy(last, best)
 
     def save_bad_batch(self, batch: ClipBatch) -> Path:
         """Writes bad_batch.pt and returns its path.
@@ -148,6 +165,12 @@ class RunFolder:
         """Writes detections.csv, rows of the action ids in `classes` only, and metrics.json."""
         write_detections(self.path / "detections.csv", detections, action_ids=classes)
         write_json(self.path / "metrics.json", metrics.to_json())
+
+
+def _is_best(epoch: int, scores: Mapping[int, float | None]) -> bool:
+    """Returns whether an epoch was scored and no other's score is higher."""
+    known = {number: score for number, score in scores.items() if score is not None}
+    return epoch in known and known[epoch] == max(known.values())
 
 
 def list_sources(config: Config) -> dict[str, str | list[str] | None]:

@@ -169,11 +169,12 @@ def load_training_state(config: Config, path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise WeightsError(f"{path}: {error}; go on from an earlier checkpoint") from None
     before = state["config"]["train"]
-    for key, default in (("optimizer", "sgd"), ("layer_decay", 1.0)):
-        if before.get(key, default) != getattr(config.train, key):
+    for key, default in (("optimizer", "sgd"), ("layer_decay", 1.0), ("ema_decay", None)):
+        expected = before.get(key, default)
+        if expected != getattr(config.train, key):
+            known = "null" if expected is None else expected
             raise ConfigError(
-                f"train.{key}: expected {before.get(key, default)}, with which {path} was "
-                "trained, for --resume"
+                f"train.{key}: expected {known}, with which {path} was trained, for --resume"
             )
     return state
 
@@ -246,6 +247,7 @@ def build_loop_settings(config: Config, loss: TaskLoss) -> LoopSettings:
         eval_every=train.eval_every,
         save_every=train.save_every,
         micro_batches=train.micro_batches,
+        ema_decay=train.ema_decay,
     )
 
 

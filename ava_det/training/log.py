@@ -116,7 +116,9 @@ def describe_line(line: dict[str, Any]) -> str:
     if "loss" not in line:
         key, name = next((key, name) for key, name in SCORES.items() if key in line)
         scored = f"no {key} exists" if line[key] is None else f"{name} {line[key]:.4f}"
-        return f"epoch {line['epoch']:g}: {scored}"
+        average = line.get(f"ema_{key}")
+        of_average = "" if average is None else f", of the averaged weights {average:.4f}"
+        return f"epoch {line['epoch']:g}: {scored}{of_average}"
     memory = f", memory {line['host_gb']:.2f} GB" if line["host_gb"] is not None else ""
     memory += f" + CUDA {line['cuda_gb']:.1f} GB" if line["cuda_gb"] is not None else ""
     return (

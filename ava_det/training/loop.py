@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ava_det.distributed import broadcast_from_main, is_main_process, sum_over_ranks, world_size
+from ava_det.distributed import broadcast_from_main, world_size
 from ava_det.structures import ClipBatch
+from ava_det.training.agreement import agree_on_step
+from ava_det.training.average import WeightAverage
 from ava_det.training.interval import FIRST_LOGGED_STEPS, DivergedError, Interval
 from ava_det.training.log import Log
 from ava_det.training.loss import StepLoss, TaskLoss, split_batch
@@ -64,6 +66,7 @@ class LoopSettings:
         eval_every: Epochs between evaluations, or None for the end only.
         save_every: Minutes between checkpoints within an epoch.
         micro_batches: Parts of a step's batch, computed one after another.
+        ema_decay: Share of a step's average of the weights that is the one before; None for none.
     """
 
     num_epochs: int
@@ -74,6 +77,7 @@ class LoopSettings:
     eval_every: int | None
     save_every: float
     micro_batches: int = 1
+    ema_decay: float | None = None
 
 
 @dataclass
@@ -123,9 +127,10 @@ def train(
         TrainingError: Training cannot go on, such as for a loss that is not finite.
     """
     position = Position(len(loader))
+    average = None if settings.ema_decay is None else WeightAverage(model, settings.ema_decay)
     if resume_from is not None:
-        position = restore_state(model, optimizer, resume_from, len(loader))
-    loop = _Loop(model, loader, optimizer, lr_at, to_device, settings, hooks, position)
+        position = restore_state(model, optimizer, resume_from, len(loader), average)
+    loop = _Loop(model, loader, optimizer, lr_at, to_device, settings, hooks, position, average)
     while position.epoch < settings.num_epochs:
         if loop.is_evaluation_due():
             loop.evaluate()
@@ -134,7 +139,10 @@ def train(
 
 
 class _Loop(Generic[Result]):
-    """Trains epoch by epoch from a position on; the arguments are those of `train`."""
+    """Trains epoch by epoch from a position on, and averages weights where an average is given.
+
+    The other arguments are those of `train`.
+    """
 
     def __init__(
         self,
@@ -146,8 +154,10 @@ class _Loop(Generic[Result]):
         settings: LoopSettings,
         hooks: Hooks[Result],
         position: Position,
+        average: WeightAverage | None,
     ) -> None:
         self.model = model
+        self.average = average
         self.loader = loader
         self.optimizer = optimizer
         self.lr_at = lr_at
@@ -174,7 +184,7 @@ class _Loop(Generic[Result]):
         for batch in self.loader:
             interval.data_arrived()
             lr = self.lr_at(position.fractional_epoch)
-            agreed = _agree(
+            agreed = agree_on_step(
                 self.settings.loss.count(batch),
                 stop.received is not None,
                 time.monotonic() - saved_at >= self.settings.save_every * 60,
@@ -189,6 +199,8 @@ class _Loop(Generic[Result]):
                 self.to_device,
                 self.settings,
             )
+            if self.average is not None:
+                self.average.update(self.model)
             interval.add(loss, batch.keyframes)
             position.advance()
             num_examples += agreed.num_examples
@@ -221,15 +233,23 @@ class _Loop(Generic[Result]):
         """Evaluates between two epochs; the state, saved before, is saved again with its number."""
         position = self.position
         self.hooks.stop.leave_steps()
+        of_average: dict[str, float | None] = {}
+        if self.average is not None:  # first, so that the files of results are the weights' own
+            averaged = self._score(self.average.model)
+            self.average.scores[position.epoch] = averaged.score
+            of_average = {f"ema_{name}": value for name, value in averaged.to_log().items()}
+        metrics = self._score(self.model)
+        self.hooks.log.write(epoch=position.epoch, **metrics.to_log(), **of_average)
+        position.mean_aps[position.epoch] = metrics.score
+        self.hooks.save(capture_state(self.model, self.optimizer, position, self.average))
+        return metrics
+
+    def _score(self, model: nn.Module) -> Result:
         # the batch norms of each rank saw other clips: all evaluate what was saved
-        broadcast_from_main(self.model.buffers())
+        broadcast_from_main(model.buffers())
         cuda = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(cuda):  # training goes on as if nothing had been evaluated
-            metrics = self.hooks.evaluate(self.model)
-        self.hooks.log.write(epoch=position.epoch, **metrics.to_log())
-        position.mean_aps[position.epoch] = metrics.score
-        self.hooks.save(capture_state(self.model, self.optimizer, position))
-        return metrics
+            return self.hooks.evaluate(model)
 
     def _begin_interval(self) -> Interval:
         return Interval(self.device, self.position, self.settings.loss.initial_loss)
@@ -259,7 +279,7 @@ class _Loop(Generic[Result]):
                 "finite number any more, so the checkpoint before it was kept; try a lower "
                 "train.lr or train.clip_grad_norm"
             )
-        self.hooks.save(capture_state(self.model, self.optimizer, position))
+        self.hooks.save(capture_state(self.model, self.optimizer, position, self.average))
 
 
 def take_step(
@@ -322,25 +342,3 @@ def freeze_batch_norm(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
-
-
-class _Agreement(NamedTuple):
-    """Holds what all ranks know of a step before it: its examples, and what is done after it."""
-
-    num_examples: float
-    is_stopped: bool
-    is_save_due: bool
-    is_log_due: bool
-
-
-def _agree(count: int, is_stopped: bool, is_save_due: bool, is_log_due: bool) -> _Agreement:
-    """Adds up the examples of all ranks; any rank may stop, the main one says when to save and log.
-
-    All of it is known before the step, on the host, so that no device is waited for.
-    """
-    is_main = is_main_process()
-    flags = [count, is_stopped, is_save_due and is_main, is_log_due and is_main]
-    total, stopped, saving, logging = sum_over_ranks(
-        torch.tensor(flags, dtype=torch.float64)
-    ).tolist()
-    return _Agreement(total, stopped > 0, saving > 0, logging > 0)

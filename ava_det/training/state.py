@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ava_det.distributed import gather_objects, rank
+from ava_det.training.average import WeightAverage
 
 
 class TrainingError(ValueError):
@@ -55,7 +56,10 @@ class Position:
 
 
 def capture_state(
-    model: nn.Module, optimizer: torch.optim.Optimizer, position: Position
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    position: Position,
+    average: WeightAverage | None = None,
 ) -> dict[str, Any]:
     """Returns the training state, the same on every rank; all ranks must call it.
 
@@ -63,10 +67,12 @@ def capture_state(
         model: In training.
         optimizer: Of its parameters.
         position: Where the training stands.
+        average: Of its weights, if there is one.
 
     Returns:
         Plain containers, tensors and numbers.
     """
+    averaged = {} if average is None else {"average": average.capture()}
     return {
         "epoch": position.epoch,
         "batch": position.batch,
@@ -75,11 +81,16 @@ def capture_state(
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "rng": gather_objects(_random_state()),
+        **averaged,
     }
 
 
 def restore_state(
-    model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], num_batches: int
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    num_batches: int,
+    average: WeightAverage | None = None,
 ) -> Position:
     """Puts a training state back on every rank.
 
@@ -90,6 +101,7 @@ def restore_state(
         optimizer: Gets its own state.
         state: As `capture_state` returned it.
         num_batches: Of an epoch of this run.
+        average: Gets the average of the state, if there is one.
 
     Returns:
         Where the training stands.
@@ -105,6 +117,8 @@ def restore_state(
         )
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    if average is not None:
+        average.restore(state["average"])
     if rank() < len(state["rng"]):
         _set_random_state(state["rng"][rank()])
     return Position(num_batches, state["epoch"], state["batch"], dict(state["mean_aps"]))

@@ -49,6 +49,10 @@ def draw_curves(log: str | Path, path: str | Path, scores: Mapping[str, str]) ->
         if evaluations and key in evaluations[0]:
             panels[1, 1].plot(*_curve(evaluations, key), "o-")
             panels[1, 1].set(title=f"{name} on data.val")
+            if f"ema_{key}" in evaluations[0]:
+                label = {"label": "of the averaged weights"}
+                panels[1, 1].plot(*_curve(evaluations, f"ema_{key}"), "s--", **label)
+                panels[1, 1].legend()
     panels[1, 1].set(xlabel="epoch", ylim=(0, 1))
     panels[1, 1].grid(alpha=0.3)
     with atomic_path(path) as temporary:

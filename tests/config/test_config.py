@@ -111,6 +111,7 @@ def test_an_extracted_grid_has_30_pictures_a_second(small: Path) -> None:
     [
         (["train.layer_decay=0.75"], r"train\.layer_decay: expected 1 for slowfast, .* vit, mvit"),
         (["model.backbone=vit", "train.layer_decay=0"], r"train\.layer_decay: expected a share"),
+        (["train.ema_decay=1"], r"train\.ema_decay: expected null or a share"),
         (["data.box_jitter_sides=[0.1,0.2]"], r"data\.box_jitter_sides: expected four fractions"),
         (["data.box_jitter_sides=[0.1,0.6,0,0]"], r"data\.box_jitter_sides: .* below 0\.5"),
         (

@@ -25,7 +25,7 @@ def test_another_optimizer_or_layer_decay_cannot_go_on(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     config = save_state(path)
     assert load_training_state(config, path)["config"] == config_to_dict(config)
-    for key, value in (("optimizer", "adamw"), ("layer_decay", 0.75)):
+    for key, value in (("optimizer", "adamw"), ("layer_decay", 0.75), ("ema_decay", 0.9)):
         config = save_state(path, **{key: value})
         with pytest.raises(ConfigError, match=rf"train\.{key}: expected {value}, with which .*"):
             load_training_state(config, path)
