@@ -15,7 +15,8 @@ class PublishedWeights:
         license: Under which license.
         page: Where they are fetched by hand, with the name they then have; None for others.
         file: The name of the file that is fetched by hand.
-        mean_ap: Frame mAP of a detector on AVA v2.2, in percent, as its authors report it.
+        mean_ap: Frame mAP of a detector on AVA, in percent, as its authors report it: on v2.1
+            where its name ends so, else on v2.2.
         commercial: Whether the license permits commercial use.
     """
 

@@ -6,6 +6,7 @@ from ava_det.checkpoint.published import PublishedWeights
 
 _OPENMMLAB = "https://download.openmmlab.com/mmaction/v1.0"
 _HUB = "https://huggingface.co"
+_DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 _APACHE_FROM_NC = (
     "Apache-2.0, as stated for the repository that publishes them; "
     "trained from weights whose own license is CC-BY-NC-4.0"
@@ -38,23 +39,20 @@ VIDEO_TRANSFORMERS: dict[str, PublishedWeights] = {
     # AVA and AVA-Kinetics
     "mmaction2/vit_b_videomae": _mmaction2_detector("base", "3dafab75", 33.6),
     "mmaction2/vit_l_videomae": _mmaction2_detector("large", "bf93c9ea", 38.7),
+    # The bucket that its README names is gone; where in the hub's folder they lie is not known.
     "umt/vit_b": PublishedWeights(
         None, _MIT, f"{_HUB}/OpenGVLab/UMT", "b16_ptk710_ftk710_ftava_f8_res224.pth", 33.5
     ),
     "umt/vit_l": PublishedWeights(
         None, _MIT, f"{_HUB}/OpenGVLab/UMT", "l16_ptk710_ftk710_ftava_f8_res224.pth", 39.8
     ),
-    **{
-        f"videomae_ad/vit_{size}": PublishedWeights(
-            None,
-            _NC,
-            "https://github.com/MCG-NJU/VideoMAE-Action-Detection (its README links Google Drive)",
-            f"vit_{size}.pth",
-            mean_ap,
-            commercial=False,
-        )
-        for size, mean_ap in (("s", 28.4), ("b", 31.8))
-    },
+    # the files of its table's rows with extra labels
+    "videomae_ad/vit_s": PublishedWeights(
+        f"{_DRIVE}1b9Lp64IF8vjhh19mjDdyoSSiZk6cFfKb", _NC, mean_ap=28.4, commercial=False
+    ),
+    "videomae_ad/vit_b": PublishedWeights(
+        f"{_DRIVE}1-YgaSSM9xWc4V_HjVG-FH0LMA6KV-Qdh", _NC, mean_ap=31.8, commercial=False
+    ),
     # Kinetics: starts for training
     "mmaction2/kinetics/vit_b_videomae": _mmaction2_classifier(
         "videomae",

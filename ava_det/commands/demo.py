@@ -99,7 +99,8 @@ def _add_results(parser: ToolParser) -> None:
 def _add_network(parser: ToolParser) -> None:
     """Adds the options of the network."""
     parser.add_weights(
-        f"a checkpoint, or a name of the model zoo ({DEFAULT_ACTION_WEIGHTS})",
+        "a checkpoint, a name of the model zoo, or best, the strongest one for commercial use "
+        f"({DEFAULT_ACTION_WEIGHTS})",
         default=DEFAULT_ACTION_WEIGHTS,
     )
     parser.add_config(

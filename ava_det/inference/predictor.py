@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from torch import nn
 
+from ava_det.checkpoint.zoo import choose_weights
 from ava_det.choices import DEFAULT_ACTION_WEIGHTS
 from ava_det.data.build import build_clip_reader, build_device_transform
 from ava_det.data.clip_reader import ClipReader
@@ -117,7 +118,7 @@ class Predictor:
 
         Args:
             weights: A checkpoint of this toolkit, an exported file, or a name of MODEL_ZOO.md,
-                which is downloaded once.
+                which is downloaded once; best is the strongest one for commercial use.
             detector: A name as in docs/person_boxes.md, an object that finds persons, or the boxes
                 of a file (`load_boxes`).
             device: auto, cpu, cuda or cuda:N.
@@ -131,6 +132,7 @@ class Predictor:
             ConfigError: The config does not exist or does not fit, a ValueError in one sentence.
             WeightsError: The weights cannot be used, a ValueError in one sentence.
         """
+        weights = choose_weights(weights)
         chosen = [*overrides] if device is None else [*overrides, f"device={device}"]
         runtime = choose_runtime(weights, runtime)
         settings = choose_config(weights, config, chosen, runtime)

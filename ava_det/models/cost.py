@@ -55,8 +55,10 @@ class ModelCost:
     per_stage: list[StageCost]
 
 
-def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int = 256) -> ModelCost:
-    """Counts the convolutions, linear layers and matrix products of one clip of size x size pixels.
+def compute_cost(
+    model: nn.Module, num_slow_frames: int, alpha: int, size: int = 256, width: int | None = None
+) -> ModelCost:
+    """Counts the convolutions, linear layers and matrix products of one clip.
 
     Args:
         model: An `ActionDetector` or `ActionClassifier` on the meta device. Its stages are the
@@ -64,7 +66,8 @@ def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int =
             backbone, and the head.
         num_slow_frames: T.
         alpha: The Fast clip has alpha * T frames.
-        size: Pixels of a side of the clip.
+        size: Rows of the clip, in pixels.
+        width: Columns of the clip, in pixels; None for as many as rows.
 
     Raises:
         ValueError: The model is not on the meta device, or the clip is too small for it.
@@ -79,8 +82,8 @@ def compute_cost(model: nn.Module, num_slow_frames: int, alpha: int, size: int =
         )
         for name, module in stages.items()
     ]
-    clip = torch.empty(1, 3, num_slow_frames, size, size, device="meta")
-    fast = torch.empty(1, 3, num_slow_frames * alpha, size, size, device="meta")
+    clip = torch.empty(1, 3, num_slow_frames, size, width or size, device="meta")
+    fast = torch.empty(1, 3, num_slow_frames * alpha, size, width or size, device="meta")
     inputs = [clip, fast, torch.empty(1, 5, device="meta")]
     if isinstance(model, LongTermDetector):
         head = model.head

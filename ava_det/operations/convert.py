@@ -11,6 +11,7 @@ from ava_det.checkpoint import (
     resolve_weights,
     save_safetensors,
 )
+from ava_det.checkpoint.zoo import choose_weights
 from ava_det.config import config_to_dict, load_config
 from ava_det.files import require_other_files
 from ava_det.models.build import build_model
@@ -18,6 +19,7 @@ from ava_det.models.build import build_model
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det convert` and returns its exit code."""
+    args.weights = choose_weights(args.weights)
     read = {"--weights": resolve_weights(args.weights), "--config": args.config}
     require_other_files({"--output": args.output}, read)
     config = load_config(args.config, args.overrides)

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
-from ava_det.choices import DETECTORS
+from ava_det.checkpoint.zoo import choose_weights
+from ava_det.choices import DEFAULT_ACTION_WEIGHTS, DETECTORS
 from ava_det.config import ConfigError
 from ava_det.demo.actions import choose_actions, choose_thresholds
 from ava_det.demo.job import name_files, run_job
@@ -24,11 +25,13 @@ from ava_det.demo.options import (
 )
 from ava_det.demo.video import process_live, process_video
 from ava_det.detectors.registry import names_detector
+from ava_det.distributed import is_main_process
 from ava_det.events import load_rules
 from ava_det.events.rules import JsonLine
 from ava_det.files import require_other_files
 from ava_det.formats.annotations import load_boxes
 from ava_det.inference.predictor import Predictor
+from ava_det.inference.probe import describe_best
 from ava_det.segments import SegmentRules, check_table_name
 from ava_det.structures import PersonBoxes
 from ava_det.video.folder import open_video
@@ -42,6 +45,7 @@ WRITTEN = ", ".join(f"--{option}" for option in SUFFIXES)
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det demo` and returns its exit code."""
+    args.weights = choose_weights(args.weights)  # its own name, which a job remembers
     source = find_source(args.video, args.recursive)
     outputs = check_outputs(args, source)
     if source.left_out is not None:
@@ -52,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
             source.videos[0], stream=args.stream
         ):  # a file that is no video is said before minutes go into the weights
             pass
+    if args.weights == DEFAULT_ACTION_WEIGHTS and is_main_process():
+        print(describe_best(), file=sys.stderr)
     predictor = load_predictor(args)
     actions = choose_actions(args.classes, predictor.label_map)
     thresholds = choose_thresholds(args.threshold, actions, predictor.thresholds)

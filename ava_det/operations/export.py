@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ava_det.checkpoint import load_checkpoint
+from ava_det.checkpoint.zoo import choose_weights
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.config.networks import FAMILIES
 from ava_det.data.build import build_clip_reader, build_device_transform, load_label_map_for
@@ -27,6 +28,7 @@ from ava_det.video.sources import find_videos, video_id_of
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det export` and returns its exit code."""
+    args.weights = choose_weights(args.weights)
     require_other_files(
         {"--output": [args.output, args.output.with_suffix(".bin")]},
         {"--weights": args.weights, "--config": args.config, "--video": args.video},

@@ -13,6 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ava_det.checkpoint import resolve_weights
+from ava_det.checkpoint.zoo import choose_weights
 from ava_det.config import Config, SplitConfig, load_config
 from ava_det.data.build import build_device_transform, load_label_map_for
 from ava_det.device.precision import resolve_precision
@@ -57,6 +58,7 @@ LAST_KEYFRAME = 1798.0  # of AVA; the published box lists reach further
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det reproduce` and returns its exit code."""
+    args.weights = choose_weights(args.weights)
     published = find_published(args.weights)
     overrides = [f"data.video_dir={args.videos}", *args.overrides]
     if args.config is not None:

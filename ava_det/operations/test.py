@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ava_det.checkpoint.zoo import choose_weights
 from ava_det.config import load_config
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import is_main_process, process_group
@@ -15,6 +16,7 @@ from ava_det.tasks.splits import build_split, choose_label_map
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det test` and returns its exit code."""
+    args.weights = choose_weights(args.weights)
     config = load_config(args.config, args.overrides)
     folder = RunFolder(config.output_dir)
     read = {"--weights": args.weights, "--boxes": args.boxes}

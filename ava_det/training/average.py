@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ class WeightAverage:
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        def blend(averaged: list[Tensor], current: list[Tensor], _: Any) -> None:
+        def blend(averaged: Sequence[Tensor], current: Sequence[Tensor], _: Any) -> None:
             """Moves the average towards the weights."""
             for mean, value in zip(averaged, current, strict=True):
                 if mean.is_floating_point():

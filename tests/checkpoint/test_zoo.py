@@ -165,3 +165,53 @@ def test_a_name_in_another_case_gets_a_hint(tmp_path: Path) -> None:
         WeightsError, match=r"no such name in MODEL_ZOO\.md; did you mean .*Last\.PT"
     ):
         resolve_weights(tmp_path / "last.pt")
+
+
+def test_every_detector_on_ava_has_the_score_of_the_table() -> None:
+    text = (ROOT / "MODEL_ZOO.md").read_text()
+    section = text.partition("## AVA and AVA-Kinetics")[2].partition("\n## ")[0]
+    rows = [row.split(" | ") for row in section.splitlines() if row.startswith("| `")]
+    scored = {name for name, entry in zoo.ZOO.items() if entry.mean_ap is not None}
+    assert scored == {row[0].strip("| `") for row in rows}
+    for row in rows:
+        name = row[0].strip("| `")
+        number, version = row[2].split()
+        assert zoo.ZOO[name].mean_ap == float(number), name
+        assert (version == "(v2.1)") is name.endswith("v2.1"), name
+
+
+def test_best_is_decided_by_score_license_and_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = {
+        "a/weak": PublishedWeights("https://a/weak.pth", "MIT", mean_ap=30.0),
+        "a/strong": PublishedWeights("https://a/strong.pth", "MIT", mean_ap=35.0),
+        "a/by_hand": PublishedWeights(None, "MIT", "https://a", "h.pth", mean_ap=40.0),
+        "a/lent": PublishedWeights("https://a/l.pth", "NC", mean_ap=45.0, commercial=False),
+        "a/start": PublishedWeights("https://a/s.pth", "MIT"),
+    }
+    monkeypatch.setattr(zoo, "ZOO", planted)
+    assert zoo.find_best() == "a/strong"
+    assert zoo.describe_score("a/strong") == (
+        "35 mAP on AVA as its authors report it; license: MIT; stronger, but fetched by hand "
+        "(MODEL_ZOO.md): a/by_hand (40)"
+    )
+    monkeypatch.setitem(planted, "a/strong", PublishedWeights("https://a/s", "MIT", mean_ap=29.0))
+    assert zoo.find_best() == "a/weak"
+
+
+def test_best_is_said_and_taken_as_its_own_name(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = zoo.find_best()
+    assert zoo.choose_weights("best") == name
+    said = capsys.readouterr().err
+    assert said.startswith(f"best is {name}: {zoo.ZOO[name].mean_ap:g} mAP")
+    assert zoo.ZOO[name].license in said
+    assert zoo.choose_weights(NAME) == NAME
+    source = tmp_path / "strong.pth"
+    torch.save({"state_dict": {"x": torch.ones(3)}}, source)
+    monkeypatch.setitem(zoo.ZOO, name, PublishedWeights(source.as_uri(), "MIT", mean_ap=99.0))
+    assert resolve_weights("best") == resolve_weights(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "best").write_bytes(source.read_bytes())
+    assert zoo.choose_weights("best") == "best"  # a file of that name goes first
+    assert resolve_weights("best") == Path("best")
