@@ -6,6 +6,7 @@ python -m benchmarks decode [--video FILE] [--json FILE]         (how clips are 
 python -m benchmarks model [--config F] [--batch 1 4 8] [--runtimes onnx openvino]
                            [--growth PNG] [--json F]
 python -m benchmarks train [--config F] [--batch 2] [--json F]               (one training step)
+python -m benchmarks vit [--config F] [--openvino | --memory]       (a ViT beside its eager form)
 python -m benchmarks demo [--weights F] [--video FILE] [--json F]     (the demo, stage by stage)
 python -m benchmarks all [--quick] [--config F] [--json F]   (each of these, into one report)
 """
@@ -22,6 +23,7 @@ from benchmarks.evaluate import add_evaluate, measure_evaluator, measure_pandas
 from benchmarks.model import add_model
 from benchmarks.report import add_all
 from benchmarks.train import add_train
+from benchmarks.vit import add_vit
 
 
 @reports_mistakes
@@ -34,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_demo(commands)
     add_model(commands)
     add_train(commands)
+    add_vit(commands)
     add_all(commands)
     args = parser.parse_args(argv)
     status: int = args.run(args)

@@ -16,6 +16,7 @@ class Backbone(nn.Module):
         left_out: Parts of the whole network that this form of it does not have; weights of the
             whole network may have them.
         norm_in_head: Whether a LayerNorm follows the mean in that head.
+        token_parts: Children whose output is tokens, [B, N, C] or [B, T, H, W, C].
     """
 
     out_channels: list[int]
@@ -23,6 +24,7 @@ class Backbone(nn.Module):
     pool_window: tuple[int, int, int] | None = None
     left_out: tuple[str, ...] = ()
     norm_in_head: bool = False
+    token_parts: tuple[str, ...] = ()
 
     def list_layers(self) -> list[list[nn.Module]]:
         """Lists the modules of each layer, the first one first, for a learning rate by depth.

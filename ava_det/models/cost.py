@@ -9,6 +9,7 @@ The network must be on the meta device, which keeps shapes and no values:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +25,8 @@ class StageCost:
 
     Attributes:
         name: Such as `slow.res4`.
-        output_shape: Shape of the output, without the batch.
+        output_shape: Shape of the output, without the batch; of tokens their width and then their
+            grid (T, H, W), or their number where they do not fill the last grid.
         channels: Channels of the output.
         params_m: Parameters, in millions.
         gmacs: Multiply-accumulates, in billions.
@@ -76,9 +78,10 @@ def compute_cost(
         raise ValueError("compute_cost: expected a model built under torch.device('meta')")
     stages = {name: module for name, module in model.named_modules() if _is_stage(name)}
     shapes: dict[str, list[int]] = {}
+    tokens = {f"backbone.{part}" for part in getattr(model.backbone, "token_parts", ())}
     hooks = [
         module.register_forward_hook(
-            lambda _m, _i, output, name=name: _record(shapes, name, output)
+            lambda _m, _i, output, name=name: _record(shapes, name, output, name in tokens)
         )
         for name, module in stages.items()
     ]
@@ -127,8 +130,16 @@ def _short(name: str) -> str:
     return name.removeprefix("backbone.").replace("laterals", "lateral")
 
 
-def _record(shapes: dict[str, list[int]], name: str, output: Tensor) -> None:
-    shapes[name] = list(output.shape[1:])
+def _record(shapes: dict[str, list[int]], name: str, output: Tensor, is_tokens: bool) -> None:
+    """Notes the shape of a stage's output, channels first."""
+    shape = list(output.shape[1:])
+    if is_tokens:
+        grid = shape[:-1]
+        # tokens in one row have the grid of the patches before them, unless one more stands first
+        before = next(reversed(shapes.values()))[1:] if shapes else []
+        grid = before if len(grid) == 1 and math.prod(before) == grid[0] else grid
+        shape = [shape[-1], *grid]
+    shapes[name] = shape
 
 
 def _params_m(module: nn.Module) -> float:

@@ -62,6 +62,7 @@ class MultiscaleTransformer(SingleStreamBackbone):
     """
 
     feature_stride = 32
+    token_parts = ("pos_encoding", "blocks", "norm")
 
     def __init__(self, width: int | None = None, drop_path: float = 0.2) -> None:
         super().__init__()
@@ -127,6 +128,7 @@ class ShiftedWindowTransformer(SingleStreamBackbone):
     """
 
     feature_stride = 32
+    token_parts = ("patch_embed", "features", "norm")
 
     def __init__(
         self, size: str = "swin3d_t", width: int | None = None, drop_path: float = 0.1

@@ -129,6 +129,7 @@ class VideoTransformer(SingleStreamBackbone):
     """
 
     position_table: Tensor
+    token_parts = ("blocks", "norm")
 
     def __init__(
         self,

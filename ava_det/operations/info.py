@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from typing import Any
 
 import torch
 from torch import nn
@@ -40,8 +41,11 @@ def format_table(config: Config, model: nn.Module, cost: ModelCost, size: int) -
         for name, m in model.named_modules()
     }
     rows = [("stage", "layers", "output C x T x H x W", "params M", "GMACs")]
+    tokens = getattr(model.backbone, "token_parts", ())
     for stage in cost.per_stage:
-        shape = " x ".join(map(str, stage.output_shape))
+        width, *grid = map(str, stage.output_shape)
+        is_tokens = stage.name in tokens
+        shape = f"{' x '.join(grid)} tokens of {width}" if is_tokens else " x ".join([width, *grid])
         layers = describe_layers(names[stage.name])
         rows.append((stage.name, layers, shape, f"{stage.params_m:.3f}", f"{stage.gmacs:.3f}"))
     rows.append(
@@ -96,6 +100,13 @@ def describe_layers(module: nn.Module) -> str:
                 f"{module.alpha},1^2"
             )
         return f"{module.kind.replace('_', '-')}, {module.added_channels or 'no'} channels added"
+    if isinstance(module, nn.LayerNorm):
+        return f"LayerNorm, {module.normalized_shape[0]}"
+    found: list[Any] = [m for m in module.modules() if hasattr(m, "num_heads")]
+    heads = [int(attention.num_heads) for attention in found]
+    if heads:
+        counts = "-".join(map(str, dict.fromkeys(heads)))
+        return f"{len(heads)} blocks of attention with {counts} heads, and MLP"
     convolutions = [
         f"{m.kernel_size[0]}x{m.kernel_size[1]}^2, {m.out_channels}"
         for m in module.modules()

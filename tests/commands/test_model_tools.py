@@ -19,6 +19,36 @@ from tests.support.foreign_names import to_mmaction2, without_counters
 SMALL = "configs/synthetic/slowfast.yaml"
 
 
+@pytest.mark.parametrize(
+    ("config", "rows"),
+    [
+        (
+            "vit_b",
+            [
+                "patch_embed 1 convolutions: 2x16^2, 768 768 x 8 x 16 x 16 1.180 2.416",
+                "blocks 12 blocks of attention with 12 heads, and MLP 8 x 16 x 16 tokens of 768",
+                "norm LayerNorm, 768 8 x 16 x 16 tokens of 768",
+            ],
+        ),
+        (
+            "mvit_v2_s",
+            [
+                "pos_encoding pool, dropout, linear 32769 tokens of 96",
+                "blocks 16 blocks of attention with 1-2-4-8 heads, and MLP 8 x 8 x 8 tokens of 768",
+            ],
+        ),
+        ("swin3d_t", ["patch_embed 1 convolutions: 2x4^2, 96 8 x 64 x 64 tokens of 96"]),
+    ],
+)
+def test_model_info_counts_tokens(
+    config: str, rows: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert model_info.main(["--config", f"configs/ava/{config}.yaml"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for row in rows:
+        assert row in printed, printed
+
+
 def test_model_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert model_info.main(["--config", "configs/ava/slowfast_r50_8x8.yaml", "--json"]) == 0
     info = json.loads(capsys.readouterr().out)

@@ -93,6 +93,22 @@ def test_costs(family: str, frames: int, size: int, gmacs: float, params: float)
     assert own == pytest.approx(params, rel=0.002)
 
 
+@pytest.mark.parametrize(
+    ("family", "frames", "width", "gmacs"),
+    [
+        ("mvit_v2_s", 16, 341, 135.0),
+        ("mvit_v2_s", 16, 464, 201.0),
+        ("swin3d_t", 32, 341, 193.0),
+        ("swin3d_t", 32, 464, 255.0),
+    ],
+)
+def test_costs_of_wide_frames(family: str, frames: int, width: int, gmacs: float) -> None:
+    with torch.device("meta"):
+        model = build_model(make_config(family, f"model.num_slow_frames={frames}"))
+    cost = compute_cost(model, frames, 8, 256, width)
+    assert cost.backbone_gmacs == pytest.approx(gmacs, rel=0.005)
+
+
 @pytest.mark.parametrize("family", ["mvit_v2_s", "swin3d_t"])
 def test_a_map_has_one_cell_for_32_pixels(family: str) -> None:
     width = {"mvit_v2_s": 8, "swin3d_t": 24}[family]
