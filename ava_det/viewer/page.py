@@ -84,7 +84,6 @@ def summarize(title: str, content: Mapping[str, Any]) -> dict[str, Any]:
         total = actions.setdefault(action_id, [0, 0.0])
         total[0] += 1
         total[1] += end - start
-    pictures = content["thumbnails"]
     return {
         "title": title,
         "duration": content["duration"],
@@ -94,8 +93,18 @@ def summarize(title: str, content: Mapping[str, Any]) -> dict[str, Any]:
             [*names[action_id], int(count), round(seconds, 3)]
             for action_id, (count, seconds) in sorted(actions.items())
         ],
-        "thumbnail": pictures[len(pictures) // 2][1] if pictures else None,
+        "thumbnail": _choose_thumbnail(content),
     }
+
+
+def _choose_thumbnail(content: Mapping[str, Any]) -> str | None:
+    """Chooses the picture nearest to the middle of the longest segment."""
+    if not content["thumbnails"]:
+        return None
+    longest = max(content["segments"], key=lambda one: one[3] - one[2], default=None)
+    middle = content["duration"] / 2 if longest is None else (longest[2] + longest[3]) / 2
+    picture: str = min(content["thumbnails"], key=lambda one: abs(one[0] - middle))[1]
+    return picture
 
 
 def _describe(content: Mapping[str, Any]) -> str:

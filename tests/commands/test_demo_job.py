@@ -45,6 +45,8 @@ def test_a_folder_is_a_job_that_can_be_gone_on_with(
         results,
         "--csv",
         results,
+        "--view",
+        tmp_path / "pages",
         "--end",
         "3",
     ]
@@ -63,6 +65,9 @@ def test_a_folder_is_a_job_that_can_be_gone_on_with(
         with av.open(str(out / f"{name}.mp4")) as container:
             assert container.streams.video[0].frames == 45
         assert json.loads((results / f"{name}.jsonl").read_text().splitlines()[0])["video"] == name
+    index = (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
+    assert 'href="v0.html"' in index and 'href="v1.html"' in index
+    assert 'href="broken' not in index
     stamp = (out / "v0.mp4").stat().st_mtime_ns
     (results / "v1.jsonl").unlink()
     (folder / "broken.mp4").unlink()

@@ -46,6 +46,14 @@ class Player {
       video.requestVideoFrameCallback(next);
     };
     video.requestVideoFrameCallback(next);
+    // A page that is not in front is not told of frames: then the place of the video counts.
+    const check = () => setTimeout(() => {
+      const time = video.currentTime - HALF_TICK - this.delay;
+      const isStill = video.paused && !video.seeking && video.readyState >= 2;
+      if (isStill && Math.abs(time - this.time) > 1.5 * this.frame) this.setTime(time);
+    }, 300);
+    video.addEventListener("seeked", check);
+    video.addEventListener("loadeddata", check);
   }
 
   setTime(seconds) {
@@ -101,6 +109,7 @@ class Player {
       this.setTime(time);
     } else {
       this.video.currentTime = time + this.delay + HALF_TICK;
+      if (this.video.readyState < 1) this.time = time; // it begins there
     }
   }
 
