@@ -15,6 +15,16 @@ PROTOCOL_NAMES = (
     "mmaction2",
 )
 
+# the public evaluators of tubes; ava_det/evaluation/tubes/protocols.py has their settings
+TUBE_PROTOCOL_NAMES = (
+    "multisports",
+    "mmaction2",
+    "act",
+    "retinanet3d",
+    "yowo",
+    "yowo-spatial",
+)
+
 # runtimes a network is exported for, with the suffix of the file
 EXPORT_FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
 EXPORT_PRECISIONS = ("auto", "fp32", "fp16")  # data types of the stored weights

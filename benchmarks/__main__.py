@@ -8,13 +8,14 @@ python -m benchmarks model [--config F] [--batch 1 4 8] [--runtimes onnx openvin
 python -m benchmarks train [--config F] [--batch 2] [--json F]               (one training step)
 python -m benchmarks vit [--config F] [--openvino | --memory]       (a ViT beside its eager form)
 python -m benchmarks demo [--weights F] [--video FILE] [--json F]     (the demo, stage by stage)
+python -m benchmarks tubes [--videos 1000]      (mAP of tubes, against plain loops and a floor)
 python -m benchmarks all [--quick] [--config F] [--json F]   (each of these, into one report)
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ava_det.cli import ToolParser, reports_mistakes
 from benchmarks.decode import add_decode
@@ -23,6 +24,7 @@ from benchmarks.evaluate import add_evaluate, measure_evaluator, measure_pandas
 from benchmarks.model import add_model
 from benchmarks.report import add_all
 from benchmarks.train import add_train
+from benchmarks.tubes import add_tubes, measure_tubes
 from benchmarks.vit import add_vit
 
 
@@ -36,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_demo(commands)
     add_model(commands)
     add_train(commands)
+    add_tubes(commands)
     add_vit(commands)
     add_all(commands)
     args = parser.parse_args(argv)
@@ -44,7 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--measure"]:  # the child processes of `python -m benchmarks evaluate`
-        {"pandas": measure_pandas, "evaluator": measure_evaluator}[sys.argv[2]](*sys.argv[3:])
+    if sys.argv[1:2] == ["--measure"]:  # child processes
+        measures: dict[str, Callable[..., None]] = {
+            "pandas": measure_pandas,
+            "evaluator": measure_evaluator,
+            "tubes": measure_tubes,
+        }
+        measures[sys.argv[2]](*sys.argv[3:])
     else:
         sys.exit(main())

@@ -27,8 +27,8 @@ COUNT_MEANINGS = {
 
 
 @dataclass(frozen=True)
-class _Drawing:
-    """Describes a section with a figure.
+class Drawing:
+    """Describes a section with a figure, as `report.html` shows it.
 
     Attributes:
         title: Of the section.
@@ -84,10 +84,7 @@ def write_report(
     Raises:
         ValueError: matplotlib is not installed.
     """
-    try:
-        from ava_det.evaluation import figures
-    except ModuleNotFoundError as error:
-        raise ValueError(f"a report needs {error.name}: pip install 'ava_det[report]'") from None
+    figures = load_figures()
     result = evaluation.result
     drawings = []
     if result.mean_ap is not None:
@@ -96,11 +93,13 @@ def write_report(
     shown = {name: other for name, other in others.items() if other is not None}
     page = render_page(
         "report.html",
-        title=f"mAP {_number(result.mean_ap)} ({result.protocol})",
+        title=f"mAP {format_number(result.mean_ap)} ({result.protocol})",
+        heading="AVA evaluation",
         sources=sources,
         figures=_list_figures(result, bound),
         warnings=result.warnings,
-        groups=[(name, _number(value)) for name, value in (result.by_group or {}).items()],
+        group_columns=("group", "mean AP"),
+        groups=[(name, format_number(value)) for name, value in (result.by_group or {}).items()],
         counts=[
             (name.replace("_", "-"), f"{result.counts[name]:,}", meaning)
             for name, meaning in COUNT_MEANINGS.items()
@@ -134,7 +133,7 @@ def _draw_figures(
     sources: Sources,
     compared: FrameMapResult | None,
     bound: FrameMapResult | None,
-) -> list[_Drawing]:
+) -> list[Drawing]:
     """Draws the figures; the arguments are those of `write_report`."""
     result = evaluation.result
     assert result.mean_ap is not None
@@ -142,24 +141,38 @@ def _draw_figures(
     used = tuple((name, colors[name]) for name in colors if name in groups.values())
     bars = figures.draw_class_bars(result.per_class, groups, bound.per_class if bound else None)
     sections = [
-        _Drawing("Average precision by class", "Best first, with ground-truth boxes.", bars, used)
+        Drawing("Average precision by class", "Best first, with ground-truth boxes.", bars, used)
     ]
     losses = figures.draw_losses(diagnose(evaluation, result.iou_threshold), result.mean_ap)
-    sections.append(_Drawing("Where mAP is lost", _LOSSES, losses))
+    sections.append(Drawing("Where mAP is lost", _LOSSES, losses))
     if compared is not None:
         difference = (
-            f"mAP {result.mean_ap:.4f} against {_number(compared.mean_ap)} of "
+            f"mAP {result.mean_ap:.4f} against {format_number(compared.mean_ap)} of "
             f"{sources.compared_with}."
         )
         chart = figures.draw_gains(result.per_class, compared.per_class)
-        sections.append(_Drawing("Gains by class", difference, chart))
+        sections.append(Drawing("Gains by class", difference, chart))
     ranks = evaluation.rankings[result.iou_threshold].classes
     curves = figures.draw_curves(list(zip(evaluation.label_map.values(), ranks, strict=True)))
-    sections.append(_Drawing("Precision and recall", _CURVES, curves))
+    sections.append(Drawing("Precision and recall", _CURVES, curves))
     return sections
 
 
-def _number(value: float | None) -> str:
+def load_figures() -> ModuleType:
+    """Imports what draws the figures.
+
+    Raises:
+        ValueError: matplotlib is not installed.
+    """
+    try:
+        from ava_det.evaluation import figures
+    except ModuleNotFoundError as error:
+        raise ValueError(f"a report needs {error.name}: pip install 'ava_det[report]'") from None
+    return figures
+
+
+def format_number(value: float | None) -> str:
+    """Formats an average precision with four decimals; None is undefined."""
     return "undefined" if value is None else f"{value:.4f}"
 
 
@@ -167,9 +180,9 @@ def _list_figures(result: FrameMapResult, bound: FrameMapResult | None) -> list[
     """Lists the numbers at the head of the page, each with its name before it."""
     low, high = result.frame_map.tie_interval
     classes = sum(row.ap is not None for row in result.per_class.values())
-    shown = [(f"frame mAP at IoU {result.iou_threshold:g}", _number(result.mean_ap))]
+    shown = [(f"frame mAP at IoU {result.iou_threshold:g}", format_number(result.mean_ap))]
     if bound is not None:
-        shown.append(("mAP with ground-truth boxes", _number(bound.mean_ap)))
+        shown.append(("mAP with ground-truth boxes", format_number(bound.mean_ap)))
     if low is not None and high is not None and high - low > 5e-5:
         shown.append(("interval over equal scores", f"{low:.4f} to {high:.4f}"))
     return [
@@ -188,6 +201,6 @@ def _list_classes(
     for key, row in result.per_class.items():
         found = [other.per_class.get(key) for other in others]
         values = [row.ap, *(None if other is None else other.ap for other in found)]
-        cells = [*map(_number, values), f"{row.num_gt:,}", f"{row.num_det:,}"]
+        cells = [*map(format_number, values), f"{row.num_gt:,}", f"{row.num_det:,}"]
         rows.append((key, row.name, cells))
     return rows

@@ -21,19 +21,28 @@ def _empty_bytes() -> bytes:
     return b""
 
 
+def _array_of_bytes(content: bytes, dtype: np.dtype, shape: tuple[int, ...], order: Any) -> Any:
+    """Returns the array that protocol 5 writes as its bytes; NumPy refuses objects in it."""
+    return np.frombuffer(content, dtype=dtype).reshape(shape, order=order)
+
+
 _RECONSTRUCT: Any = np.zeros(1).__reduce__()[0]
 _SCALAR: Any = np.float64(0).__reduce__()[0]
-ARRAY_GLOBALS: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): codecs.encode,
-    ("__builtin__", "bytes"): _empty_bytes,
-    ("collections", "OrderedDict"): OrderedDict,
-} | {
-    (f"numpy.{core}.multiarray", name): function
-    for core in ("core", "_core")
-    for name, function in (("_reconstruct", _RECONSTRUCT), ("scalar", _SCALAR))
-}
+ARRAY_GLOBALS: dict[tuple[str, str], Any] = (
+    {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("_codecs", "encode"): codecs.encode,
+        ("__builtin__", "bytes"): _empty_bytes,
+        ("collections", "OrderedDict"): OrderedDict,
+    }
+    | {
+        (f"numpy.{core}.multiarray", name): function
+        for core in ("core", "_core")
+        for name, function in (("_reconstruct", _RECONSTRUCT), ("scalar", _SCALAR))
+    }
+    | {(f"numpy.{core}.numeric", "_frombuffer"): _array_of_bytes for core in ("core", "_core")}
+)
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -18,6 +18,7 @@ from ava_det.evaluation.symptoms import refuse_swapped_files
 from ava_det.files import require_other_files, write_json
 from ava_det.formats.annotations import AvaRows, load_annotations, load_detections, load_excluded
 from ava_det.formats.label_map import load_label_groups, load_label_map
+from ava_det.operations.score_tubes import run_tubes
 from ava_det.structures import KeyframeKey
 
 
@@ -27,6 +28,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             "--device cuda: expected a CUDA device, found none that this torch build can use"
         )
+    if args.task != "ava":
+        return run_tubes(args)
+    _require_ava_options(args)
     if args.protocol == "all" and args.report:
         raise ValueError("--report: expected one --protocol, found all")
     pages = Path(args.report) / "index.html" if args.report else None
@@ -59,6 +63,23 @@ def run(args: argparse.Namespace) -> int:
         sources = Sources(args.annotations, args.detections, args.compare, args.gt_boxes)
         print(f"report: {write_report(args.report, evaluation, groups, sources, compared, bound)}")
     return 0
+
+
+def _require_ava_options(args: argparse.Namespace) -> None:
+    """Fills in the defaults of AVA's task and refuses the options of tubes."""
+    if args.label_map is None:
+        raise ValueError("--label-map: expected the label map of AVA's CSVs, found none")
+    for name, default in (("split", 1), ("errors", None), ("label_type", None)):
+        if getattr(args, name) != default:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option}: expected --task frame or video, found --task ava")
+    args.protocol = args.protocol or "activitynet-2020"
+    if args.protocol not in (*PROTOCOLS, "all"):
+        raise ValueError(
+            f"--protocol {args.protocol}: expected --task frame or video; of --task ava "
+            f"{', '.join(PROTOCOLS)} or all"
+        )
+    args.iou = args.iou or [0.5]
 
 
 def _score_protocols(

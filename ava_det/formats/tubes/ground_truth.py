@@ -1,0 +1,124 @@
+"""Reads the ground truth of UCF101-24, JHMDB, UCFSports and MultiSports: the `*-GT.pkl` family.
+
+ACT published the form and MultiSports took it over; 3D-RetinaNet's pickle of UCF101-24 is read too
+(see retinanet3d.py). A file may come from Python 2. Nothing in it is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ava_det.files.safe_pickle import describe_unpickling, load_arrays
+from ava_det.formats.tubes.retinanet3d import is_retinanet3d_truth, truth_of_retinanet3d
+from ava_det.formats.tubes.structures import Tube, TubeTruth
+
+_KEYS = ("labels", "train_videos", "test_videos", "nframes", "resolution", "gttubes")
+
+
+def load_tube_truth(path: str | Path) -> TubeTruth:
+    """Reads the ground truth of a data set of tubes.
+
+    Args:
+        path: A pickle.
+
+    Raises:
+        ValueError: The content is of another form, or a tube has a gap; the sentence names the key.
+    """
+    content = load_pickle(path)
+    if is_retinanet3d_truth(content):
+        return truth_of_retinanet3d(path, content)
+    if not isinstance(content, dict) or not set(_KEYS) <= set(content):
+        found = list(content)[:6] if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"{path}: expected a dictionary with {', '.join(_KEYS)}, found {found}")
+    labels = tuple(str(name) for name in content["labels"])
+    splits = {key: _read_splits(path, key, content[key]) for key in ("train_videos", "test_videos")}
+    truth = TubeTruth(
+        labels,
+        splits["train_videos"],
+        splits["test_videos"],
+        {str(video): int(count) for video, count in content["nframes"].items()},
+        {str(video): (int(h), int(w)) for video, (h, w) in content["resolution"].items()},
+        {
+            str(video): _read_video(path, str(video), by_label, len(labels))
+            for video, by_label in content["gttubes"].items()
+        },
+        str(path),
+    )
+    for key, videos in splits.items():
+        for video in (name for split in videos for name in split):
+            if video not in truth.tubes:
+                raise ValueError(f"{path}: expected an entry of gttubes for {video!r} of {key}")
+    return truth
+
+
+def load_pickle(path: str | Path) -> Any:
+    """Reads a pickle of arrays and plain containers.
+
+    Raises:
+        ValueError: It is damaged or holds anything else, of which nothing is run.
+    """
+    try:
+        return load_arrays(path)
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes surface as almost any exception of the unpickler
+        raise ValueError(f"{path}: {describe_unpickling(error)}") from None
+
+
+def _read_splits(path: str | Path, key: str, value: Any) -> tuple[tuple[str, ...], ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(s, list | tuple) for s in value):
+        raise ValueError(f"{path}: {key}: expected a list of splits, each a list of videos")
+    return tuple(tuple(str(video) for video in split) for split in value)
+
+
+def _read_video(
+    path: str | Path, video: str, by_label: Mapping[Any, Any], num_labels: int
+) -> tuple[Tube, ...]:
+    if not isinstance(by_label, dict):
+        raise ValueError(f"{path}: gttubes[{video!r}]: expected a dictionary of tubes by label")
+    tubes = []
+    for label, found in by_label.items():
+        where = f"{path}: gttubes[{video!r}][{label!r}]"
+        if not 0 <= int(label) < num_labels:
+            raise ValueError(f"{where}: expected a label from 0 to {num_labels - 1}")
+        for rows in found:
+            tube = read_tube_rows(where, video, int(label), rows, columns=5)
+            if tube.has_gaps:
+                raise ValueError(f"{where}: expected a row for every frame, found a gap")
+            tubes.append(tube)
+    return tuple(tubes)
+
+
+def read_tube_rows(
+    where: str, video: str, label: int, rows: Any, columns: int, score: float | None = None
+) -> Tube:
+    """Reads a tube from rows of frame, x1, y1, x2, y2 and, with six columns, a box score.
+
+    The boxes keep the array's type, float32 or float64.
+
+    Args:
+        where: Names the place in the file, for messages.
+        video: The video.
+        label: From 0.
+        rows: [n, columns] or more columns, which are not read.
+        columns: 5 or 6.
+        score: Of the tube.
+
+    Raises:
+        ValueError: The rows are of another form, or frames do not rise from 1.
+    """
+    table = np.asarray(rows)
+    if table.ndim != 2 or table.shape[1] < 5 or not len(table) or table.dtype.kind not in "fiu":
+        raise ValueError(f"{where}: expected rows [n, {columns}], found {list(table.shape)}")
+    table = table if table.dtype in (np.float32, np.float64) else table.astype(np.float64)
+    if not np.isfinite(table[:, :5]).all():
+        raise ValueError(f"{where}: expected finite numbers")
+    frames = table[:, 0].astype(np.int64)
+    if (frames != table[:, 0]).any() or frames[0] < 1 or (np.diff(frames) <= 0).any():
+        raise ValueError(f"{where}: expected whole frame numbers that rise from 1")
+    box_scores = table[:, 5] if columns == 6 and table.shape[1] > 5 else None
+    return Tube(video, label, frames, table[:, 1:5], score, box_scores)
