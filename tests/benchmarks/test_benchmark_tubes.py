@@ -22,9 +22,10 @@ def test_the_set_has_the_size_that_is_stated_and_the_loops_agree() -> None:
     assert 0.1 < (video or 0) < 0.9
 
 
+@pytest.mark.slow
 def test_it_prints_its_figures_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    benchmark.measure_tubes("4", "2")
+    benchmark.measure_tubes("80", "2")  # fewer would leave classes without truth
     figures = json.loads(capsys.readouterr().out)
-    assert figures["videos"] == 4
+    assert figures["videos"] == 80
     assert figures["video mAP of 2 videos by loops / ours"] > 0
     assert figures["peak memory with torch and the data, GB"] < 2
