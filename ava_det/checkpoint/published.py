@@ -15,8 +15,8 @@ class PublishedWeights:
         license: Under which license.
         page: Where they are fetched by hand, with the name they then have; None for others.
         file: The name of the file that is fetched by hand.
-        mean_ap: Frame mAP of a detector on AVA, in percent, as its authors report it: on v2.1
-            where its name ends so, else on v2.2.
+        mean_ap: Frame mAP of a detector on AVA, in percent, as its authors report it; MODEL_ZOO.md
+            says on which version of the annotations.
         commercial: Whether the license permits commercial use.
     """
 
@@ -115,6 +115,10 @@ COMPARED_SYSTEMS: dict[str, PublishedWeights] = {
     # Long-Term Feature Banks: Kinetics, then the AVA detectors without a bank
     "lfb/r50_k400_pretrained": PublishedWeights(f"{_LFB}/r50_k400_pretrained.pkl", _APACHE),
     "lfb/r101_k400_pretrained": PublishedWeights(f"{_LFB}/r101_k400_pretrained.pkl", _APACHE),
-    "lfb/102760666/model_final": PublishedWeights(f"{_LFB}/102760666/model_final.pkl", _APACHE),
-    "lfb/102760714/model_final": PublishedWeights(f"{_LFB}/102760714/model_final.pkl", _APACHE),
+    "lfb/102760666/model_final": PublishedWeights(
+        f"{_LFB}/102760666/model_final.pkl", _APACHE, mean_ap=22.2
+    ),
+    "lfb/102760714/model_final": PublishedWeights(
+        f"{_LFB}/102760714/model_final.pkl", _APACHE, mean_ap=23.2
+    ),
 }

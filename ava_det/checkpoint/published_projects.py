@@ -21,8 +21,7 @@ _LICENSES = {
     "eco_pytorch": "BSD-2-Clause, as stated for the repository that publishes them",
 }
 
-# Frame mAP of detectors on AVA, in percent, as their authors report it: names that end with v2.1
-# were scored on those annotations, the others on v2.2.
+# Frame mAP of detectors on AVA, in percent, as their authors report it.
 _AVA_SCORES = {
     "pyslowfast/SLOW_8x8_R50": 19.5,
     "pyslowfast/SLOWFAST_32x2_R50_SHORT": 24.8,
