@@ -51,7 +51,8 @@ PACKAGES: dict[str, set[str]] = {
     "reproduction": READERS | {"config", "checkpoint", "evaluation"},
     "datasets": READERS | {"interrupts"},
     "inference": READERS
-    | {"config", "checkpoint", "data", "detectors", "device", "export", "models", "tracking"},
+    | {"config", "checkpoint", "data", "detectors", "device", "export", "models", "tracking"}
+    | {"segments", "visualization"},
     "segments": READERS,
     "events": READERS | {"visualization"},
     "demo": READERS

@@ -30,6 +30,7 @@ from ava_det.inference.pretrained import (
     choose_runtime,
     load_network,
 )
+from ava_det.inference.results import VideoResults
 from ava_det.inference.smoothing import ScoreSmoother
 from ava_det.inference.streaming import (
     MARGIN_SECONDS,
@@ -91,7 +92,6 @@ class Predictor:
         first_pass: FirstPass | None = None,
         multilabel: bool = True,
     ) -> None:
-        ids = range(1, num_classes + 1)
         self._scorer = ClipScorer(
             model, clip_reader, short_side, to_device, num_classes, precision, multilabel
         )
@@ -100,7 +100,7 @@ class Predictor:
         self._batch_size = batch_size
         self._first_pass = first_pass
         self.start_second = start_second
-        self.label_map = dict(label_map or {number: str(number) for number in ids})
+        self.label_map = dict(label_map or {i: str(i) for i in range(1, num_classes + 1)})
         self.thresholds = dict(thresholds or dict.fromkeys(self.label_map, DEFAULT_THRESHOLD))
 
     @classmethod
@@ -193,6 +193,18 @@ class Predictor:
         with open_video(video, self.start_second, stream) as reader:
             yield from self._begin_run(reader, every, start, end).iterate()
 
+    def collect(
+        self,
+        video: str | Path,
+        every: float = 1.0,
+        start: float = 0.0,
+        end: float = np.inf,
+        stream: int | None = None,
+    ) -> VideoResults:
+        """Watches a whole video and holds what `__call__` yields; arguments and errors are its."""
+        known = (self.label_map, self.thresholds, self.start_second)
+        return VideoResults(self(video, every, start, end, stream), video, *known, stream)
+
     def watch(
         self,
         reader: FrameReader,
@@ -242,14 +254,7 @@ class Predictor:
             )
             scorer = scorer.with_bank(bank)
         return VideoRun(
-            reader,
-            scorer,
-            persons,
-            self._min_person_score,
-            self._batch_size,
-            every,
-            start,
-            end,
+            reader, scorer, persons, self._min_person_score, self._batch_size, every, start, end
         )
 
     def predict_clip(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:

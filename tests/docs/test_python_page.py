@@ -63,11 +63,13 @@ def test_the_page_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"predictor": predictor, "video": video}
-    assert len(blocks("run")) == 3
+    assert len(blocks("run")) == 4
     for block in blocks("run"):
         exec(block, names)
     assert " s: #1 at [" in capsys.readouterr().out
     assert (tmp_path / "overlay.mp4").stat().st_size > 10_000
+    assert names["table"].columns[:4] == ["video", "time", "timestamp", "track"]
+    assert len(names["results"]) == 8
     assert (
         names["scores"].shape == (1, len(names["scores"][0]))
         and names["scores"].dtype == np.float32
