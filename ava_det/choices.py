@@ -31,3 +31,6 @@ EXPORT_PRECISIONS = ("auto", "fp32", "fp16")  # data types of the stored weights
 
 # what the demo and the Predictor load where no weights are named; a name of MODEL_ZOO.md
 DEFAULT_ACTION_WEIGHTS = "pyslowfast/SLOWFAST_32x2_R101_50_50"
+
+# how boxes of single frames become tubes: docs/tube_linking.md
+LINKING_METHODS = ("tracks", "act", "mmaction2", "yowo")

@@ -62,6 +62,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "score": Command(
             "ava_det.commands.score", "compute frame mAP of a result CSV", ("ava-evaluate",)
         ),
+        "link": Command("ava_det.commands.link", "link the boxes of frames to tubes"),
         "train-head": Command(
             "ava_det.commands.train_head",
             "train your own classes on a frozen network, in minutes",

@@ -37,6 +37,12 @@ def make_parser() -> ToolParser:
         help="in every video one figure that waits: two actions that only the seconds before and "
         "after tell apart (docs/long_term.md)",
     )
+    parser.add_argument(
+        "--tubes",
+        action="store_true",
+        help="annotate every frame too: SPLIT_dense.csv, frames.csv and tubes_GT.pkl "
+        "(docs/tube_linking.md)",
+    )
     return parser
 
 
@@ -48,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     counts = {"train": args.num_train, "val": args.num_val, "demo": 1}
     width, height = args.size
-    render_dataset(args.output, args.seed, counts, args.seconds, width, height, args.waits)
+    size = args.seconds, width, height
+    render_dataset(args.output, args.seed, counts, *size, waits=args.waits, tubes=args.tubes)
     return 0
 
 

@@ -56,12 +56,63 @@ class TrackRule(NamedTuple):
 DEFAULT_RULE = TrackRule()
 
 
+class TrackCollector:
+    """Collects the frames of one video, and makes the tubes of each track when it ends.
+
+    Between two frames on which a person is seen, boxes and scores change in a straight line.
+
+    Args:
+        rule: How tubes are found.
+
+    Raises:
+        ValueError: `low` is above `high`, or `smooth` is even.
+    """
+
+    def __init__(self, rule: TrackRule = DEFAULT_RULE) -> None:
+        if rule.smooth < 1 or rule.smooth % 2 == 0:
+            raise ValueError(
+                f"linking: expected an odd number to smooth by, received {rule.smooth}"
+            )
+        if rule.low > rule.high:
+            raise ValueError(
+                f"linking: expected low <= high, received {rule.low:g} and {rule.high:g}"
+            )
+        self._rule = rule
+        self._tracks: dict[int, list[np.ndarray]] = {}
+        self._frame = 0
+
+    def add(self, frame: TrackedFrame) -> list[tuple[int, LinkedTube]]:
+        """Adds a frame; returns label and tube of what ended before it.
+
+        Raises:
+            ValueError: Its number is not above that of the frame before.
+        """
+        if frame.frame <= self._frame:
+            raise ValueError(
+                f"linking: expected a frame after {self._frame}, received {frame.frame}"
+            )
+        self._frame = frame.frame
+        ended: list[tuple[int, LinkedTube]] = []
+        for track_id, parts in list(self._tracks.items()):
+            if frame.frame - parts[-1][0] > self._rule.max_gap:
+                ended += trim_track(np.stack(self._tracks.pop(track_id)), self._rule)
+        numbers = np.full((len(frame.boxes), 1), frame.frame, np.float64)
+        rows = np.concatenate([numbers, frame.boxes, frame.scores], axis=1)
+        for track_id, row in zip(frame.track_ids.tolist(), rows, strict=True):
+            self._tracks.setdefault(track_id, []).append(row)
+        return ended
+
+    def finish(self) -> list[tuple[int, LinkedTube]]:
+        """Ends the video; returns label and tube of the tracks that were left."""
+        tracks = list(self._tracks.values())
+        self._tracks = {}
+        return [tube for parts in tracks for tube in trim_track(np.stack(parts), self._rule)]
+
+
 def link_tracks(
     frames: Iterable[TrackedFrame], rule: TrackRule = DEFAULT_RULE
 ) -> Iterator[tuple[int, LinkedTube]]:
     """Makes the tubes of one video.
-
-    Between two frames on which a person is seen, boxes and scores change in a straight line.
 
     Args:
         frames: In rising order of their numbers; frames may be missing, as with keyframes that are
@@ -73,29 +124,12 @@ def link_tracks(
         the mean score of its boxes.
 
     Raises:
-        ValueError: Frames do not rise, `low` is above `high`, or `smooth` is even.
+        ValueError: As in `TrackCollector`.
     """
-    if rule.smooth < 1 or rule.smooth % 2 == 0:
-        raise ValueError(f"linking: expected an odd number to smooth by, received {rule.smooth}")
-    tracks: dict[int, list[np.ndarray]] = {}
-    before = 0
+    collector = TrackCollector(rule)
     for frame in frames:
-        if frame.frame <= before:
-            raise ValueError(f"linking: expected a frame after {before}, received {frame.frame}")
-        before = frame.frame
-        numbers = np.full((len(frame.boxes), 1), frame.frame, np.float64)
-        rows = np.concatenate([numbers, frame.boxes, frame.scores], axis=1)
-        for track_id, row in zip(frame.track_ids.tolist(), rows, strict=True):
-            parts = tracks.setdefault(track_id, [])
-            if parts and frame.frame - parts[-1][0] > rule.max_gap:
-                yield from trim_track(np.stack(parts), rule)
-                parts.clear()
-            parts.append(row)
-        for track_id, parts in list(tracks.items()):
-            if frame.frame - parts[-1][0] > rule.max_gap:
-                yield from trim_track(np.stack(tracks.pop(track_id)), rule)
-    for parts in tracks.values():
-        yield from trim_track(np.stack(parts), rule)
+        yield from collector.add(frame)
+    yield from collector.finish()
 
 
 def trim_track(rows: np.ndarray, rule: TrackRule) -> Iterator[tuple[int, LinkedTube]]:
