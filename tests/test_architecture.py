@@ -61,6 +61,7 @@ PACKAGES: dict[str, set[str]] = {
         "detectors",
         "events",
         "export",
+        "linking",
         "inference",
         "segments",
         "visualization",

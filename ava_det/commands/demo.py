@@ -90,6 +90,11 @@ def _add_results(parser: ToolParser) -> None:
         help="rules of events, and what is done when one happens (docs/events.md)",
     )
     add(
+        "--tubes",
+        type=Path,
+        help="tubes, JSON lines: one action of one person over time; a folder for several",
+    )
+    add(
         "--show",
         action="store_true",
         help="show the overlay in a window (needs opencv-python, not headless)",
@@ -156,11 +161,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line, and ends the program where its options do not fit together."""
     parser = make_parser()
     args: argparse.Namespace = parser.parse_intermixed_args(argv)
-    written = (args.output, args.csv, args.json, args.sheet, args.segments, args.view)
+    written = (args.output, args.csv, args.json, args.sheet, args.segments, args.view, args.tubes)
     if not any((*written, args.events, args.show)):
         parser.error(
             "expected at least one of --output, --csv, --json, --sheet, --segments, --view, "
-            "--events, --show"
+            "--tubes, --events, --show"
         )
     if args.end <= args.start:
         parser.error(

@@ -17,6 +17,7 @@ SUFFIXES = {  # of its files, by option
     "sheet": ".png",
     "segments": ".segments.csv",
     "view": ".html",
+    "tubes": ".tubes.jsonl",
 }
 
 
@@ -31,6 +32,7 @@ class Outputs:
         sheet: The contact sheet.
         segments: The table of segments.
         view: The page on which the video plays with its boxes.
+        tubes: The tubes, as JSON lines.
     """
 
     video: Path | None
@@ -39,10 +41,11 @@ class Outputs:
     sheet: Path | None
     segments: Path | None = None
     view: Path | None = None
+    tubes: Path | None = None
 
     def by_option(self) -> dict[str, Path | None]:
         """Returns the files by the option that names each, see `SUFFIXES`."""
-        files = (self.video, self.csv, self.json, self.sheet, self.segments, self.view)
+        files = (self.video, self.csv, self.json, self.sheet, self.segments, self.view, self.tubes)
         return dict(zip(SUFFIXES, files, strict=True))
 
     def paths(self) -> list[Path]:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from ava_det.demo.event_watch import LiveEvents, add_keyframes, count_events, watch_file
 from ava_det.demo.options import DisplayOptions, Outputs, SamplingOptions, VideoSummary
+from ava_det.demo.tubes_file import TubesFile
 from ava_det.events.watch import EventWatch
 from ava_det.formats.result_files import DetectionsCsv, DetectionsJson
 from ava_det.inference.predictor import Predictor
@@ -38,7 +39,7 @@ logger = logging.getLogger("ava_det")
 
 DRAWN_AHEAD = 4  # drawn frames that wait for the encoder
 
-Table = DetectionsCsv | DetectionsJson | SegmentsFile | ViewFile
+Table = DetectionsCsv | DetectionsJson | SegmentsFile | ViewFile | TubesFile
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,10 @@ def _open_files(
             sampling.stream,
         )
         tables.append(files.enter_context(view))
+    if outputs.tubes:
+        actions = display.label_map, display.thresholds
+        tubes = TubesFile(outputs.tubes, reader, *actions, sampling.every)
+        tables.append(files.enter_context(tubes))
     if outputs.video:
         sound = (reader.path, reader.clock_start + sampling.start) if reader.has_audio else None
         writer = VideoWriter(

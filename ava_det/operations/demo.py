@@ -103,7 +103,7 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
         ValueError: A file to write is one that is read.
     """
     one_file = source.is_single or source.live is not None
-    for option in ("sheet", "view", "start") if source.live is not None else ():
+    for option in ("sheet", "view", "tubes", "start") if source.live is not None else ():
         if getattr(args, option):
             raise ConfigError(f"--{option}: not for a live source, received {source.live}")
     others = [getattr(args, option) for option in SUFFIXES]
@@ -135,7 +135,9 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
             )
     if one_file and len({path.resolve() for path in output_paths.values()}) < len(output_paths):
         raise ConfigError(f"{WRITTEN}: expected different files")
-    outputs = Outputs(args.output, args.csv, args.json, args.sheet, args.segments, args.view)
+    outputs = Outputs(
+        args.output, args.csv, args.json, args.sheet, args.segments, args.view, args.tubes
+    )
     written = [outputs]
     if not one_file:
         written = [name_files(video, outputs, source.root) for video in source.videos]
