@@ -93,6 +93,10 @@ GROUPS: dict[str, dict[str, Command]] = {
             "turn CVAT exports and tables into AVA's format, and back",
             ("ava-import-annotations",),
         ),
+        "prepare-tubes": Command(
+            "ava_det.commands.prepare_tubes",
+            "make annotations of UCF101-24's, JHMDB's or MultiSports' tubes",
+        ),
         "prepare-ava": Command(
             "ava_det.commands.prepare_ava", "fetch AVA, check it and lay it out"
         ),

@@ -86,8 +86,12 @@ def cut_video_suffix(name: str) -> str:
 
 
 def find_videos(video_dir: str | Path) -> dict[str, Path]:
-    """Finds the videos of a folder, files and folders of pictures, by video id."""
-    return key_by_id(scan_folder(video_dir).videos)
+    """Finds the videos of a folder, files and folders of pictures, by video id.
+
+    Where it holds none itself, those in its folders are taken, such as one for each class.
+    """
+    videos = scan_folder(video_dir).videos or scan_folder(video_dir, recursive=True).videos
+    return key_by_id(videos)
 
 
 def key_by_id(videos: Iterable[Path]) -> dict[str, Path]:
