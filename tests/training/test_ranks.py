@@ -22,47 +22,10 @@ from torch import Tensor, nn
 from ava_det.cli import reports_mistakes
 from ava_det.distributed import gather_objects, process_group, rank, rank_watch
 from ava_det.training.stop import Preempted, StopRequest
+from tests.support.ranks import be_rank, start_ranks
 from tests.support.toy import ToyLoader, ToyMetrics, run
 
 CPU = torch.device("cpu")
-
-
-def start_ranks(target: Callable[[Path], int], folder: Path) -> list[tuple[int, str]]:
-    """Runs `target` in two processes as torchrun would; their exit codes and what each wrote to
-    stderr.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    context = multiprocessing.get_context("spawn")
-    processes = [
-        context.Process(target=_be_rank, args=(index, port, target, folder)) for index in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=150)
-        assert process.exitcode is not None, "a rank hangs"
-    return [
-        (process.exitcode or 0, (folder / f"stderr_{i}").read_text())
-        for i, process in enumerate(processes)
-    ]
-
-
-def _be_rank(index: int, port: int, target: Callable[[Path], int], folder: Path) -> None:
-    os.environ.update(
-        RANK=str(index),
-        LOCAL_RANK=str(index),
-        WORLD_SIZE="2",
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-    )
-    # open until the process ends
-    sys.stderr = open(folder / f"stderr_{index}", "w", buffering=1)  # noqa: SIM115
-    torch.set_num_threads(1)
-    code = target(folder)
-    sys.stderr.flush()
-    os._exit(code)  # gloo's threads sometimes abort an interpreter that ends as usual
 
 
 def _train(folder: Path) -> int:
@@ -188,7 +151,7 @@ def test_a_rank_that_is_silent_ends_the_other_with_a_sentence(tmp_path: Path) ->
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     first, second = (
-        context.Process(target=_be_rank, args=(i, port, _vanished, tmp_path)) for i in range(2)
+        context.Process(target=be_rank, args=(i, port, _vanished, tmp_path)) for i in range(2)
     )
     first.start()
     second.start()
