@@ -40,6 +40,12 @@ _BACKBONES: dict[str, str] = {
     "swin3d_t": r"backbone\.features\.",
 }
 
+# The first convolution of a network, whose input are the channels of a frame.
+_FIRST = re.compile(
+    r"backbone\.((slow|fast)\.stem|conv_1a(\.spatial)?|stem(_spatial)?|frames\.conv1|"
+    r"conv1\.appearance)\.conv\.weight|backbone\.(conv1|patch_embed)\.weight"
+)
+
 
 def name_family(names: Iterable[str]) -> str | None:
     """Names another kind of network by the names of its entries.
@@ -81,6 +87,7 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
             sizes = _describe_vit(tensors) if family == "vit" else {}
             if family == "swin3d_b" and len(tensors["backbone.norm.weight"]) != 1024:
                 family = "swin3d_s"
+            sizes |= _describe_channels(tensors)
             return {"model.backbone": family} | sizes | _describe_head(tensors)
     if first is None or first.ndim != 5:
         return {}
@@ -103,6 +110,7 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     facts["model.non_local_res4"] = sorted(
         {int(m[1]) for name in tensors if (m := re.match(non_local, name))}
     )
+    facts |= _describe_channels(tensors)
     return facts | _describe_non_local(tensors) | _describe_head(tensors)
 
 
@@ -119,6 +127,15 @@ def _describe_non_local(tensors: Mapping[str, Tensor]) -> dict[str, object]:
         "model.nl_i3d.non_local_form": "wang" if "out.bias" in inner else "mmaction2",
         "model.nl_i3d.non_local_mode": embedded if "theta.weight" in inner else "gaussian",
     }
+
+
+def _describe_channels(tensors: Mapping[str, Tensor]) -> dict[str, object]:
+    first = next((t for name, t in tensors.items() if _FIRST.fullmatch(name)), None)
+    if first is None or first.ndim not in (4, 5):
+        return {}
+    # S3D's stem on blocks of 2 x 2 x 2 pixels has as many channels for each, and kernels of 2x4x4.
+    is_packed = first.shape[2:] == (2, 4, 4)
+    return {"model.in_channels": first.shape[1] // (8 if is_packed else 1)}
 
 
 def _describe_vit(tensors: Mapping[str, Tensor]) -> dict[str, object]:

@@ -21,6 +21,7 @@ from ava_det.config.vit import VitConfig
 
 _POSITIVE_WHOLE_KEYS = (
     "width",
+    "in_channels",
     "num_classes",
     "num_slow_frames",
     "slow_stride",
@@ -46,6 +47,8 @@ class ModelConfig:
     depth: int = 50
     width: int = 64  # channels of the Slow stem; res2 ends at 4 * width
     head: str = "roi"  # roi (detection, AVA) or classification (Kinetics)
+    # channels of a frame: 3 of RGB, 2 or 2 L of a stack of optical flow, which no command reads yet
+    in_channels: int = 3
     num_classes: int = 80  # columns of the output: the label map's largest action id
     # several actions a person, a sigmoid each (AVA); false: exactly one, by softmax (UCF101-24)
     multilabel: bool = True
@@ -93,6 +96,9 @@ class ModelConfig:
         check.require_one_of("head", ("roi", "classification"))
         reason = FAMILIES[self.backbone].cannot.get(self.head)
         check.require("head", reason is None, f"another one, because {reason}")
+        reason = FAMILIES[self.backbone].needs_rgb
+        fits = not reason or self.in_channels == 3
+        check.require("in_channels", fits, f"3 for {self.backbone}, because {reason}")
         least = FAMILIES[self.backbone].min_frames
         expected = f"at least {least} for {self.backbone}"
         check.require("num_slow_frames", self.num_slow_frames >= least, expected)

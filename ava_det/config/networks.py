@@ -18,6 +18,8 @@ class Family(NamedTuple):
         cannot_export: Why `ava-det export` refuses it, as a part of a sentence; None where it does
             not.
         has_layer_decay: Whether `train.layer_decay` may give its blocks learning rates by depth.
+        needs_rgb: Why it reads frames of 3 channels alone, as a part of a sentence; None where
+            `model.in_channels` may be any number.
     """
 
     clips: tuple[str, ...] = ("slow",)
@@ -25,6 +27,7 @@ class Family(NamedTuple):
     cannot: Mapping[str, str] = MappingProxyType({})
     cannot_export: str | None = None
     has_layer_decay: bool = False
+    needs_rgb: str | None = None
 
 
 # torch.export refuses both where height and width are free: torchvision's blocks branch on them
@@ -34,6 +37,7 @@ _WINDOWS = "its windows are cut and shifted in a way that is traced for one size
 
 # The networks of models/slowfast.py, described by the keys of the section `model` itself.
 BACKBONES = ("slowfast", "slow_only", "fast_only", "i3d")
+_STEM = "torchvision's stem of it has no other number of channels"
 # One line a family. The section `model.<name>` holds what is its own, and models/build.py says
 # which class it becomes.
 FAMILIES: dict[str, Family] = {
@@ -54,10 +58,11 @@ FAMILIES: dict[str, Family] = {
         cannot={"classification": "its feature map has no class token"},
         cannot_export=_TABLES,
         has_layer_decay=True,
+        needs_rgb=_STEM,
     ),
-    "swin3d_t": Family(cannot_export=_WINDOWS, has_layer_decay=True),
-    "swin3d_s": Family(cannot_export=_WINDOWS, has_layer_decay=True),
-    "swin3d_b": Family(cannot_export=_WINDOWS, has_layer_decay=True),
+    "swin3d_t": Family(cannot_export=_WINDOWS, has_layer_decay=True, needs_rgb=_STEM),
+    "swin3d_s": Family(cannot_export=_WINDOWS, has_layer_decay=True, needs_rgb=_STEM),
+    "swin3d_b": Family(cannot_export=_WINDOWS, has_layer_decay=True, needs_rgb=_STEM),
     "nl_i3d": Family(min_frames=5),
 }
 LATERALS = ("none", "ttoc_sum", "ttoc_concat", "t_sample", "t_conv")

@@ -22,8 +22,17 @@ from ava_det.video.sources import find_videos
 
 
 def build_clip_reader(config: Config) -> ClipReader:
-    """Builds the reader of the frames that the network of this config needs around a keyframe."""
+    """Builds the reader of the frames that the network of this config needs around a keyframe.
+
+    Raises:
+        ConfigError: The network reads something else than RGB.
+    """
     model = config.model
+    if model.in_channels != 3:
+        raise ConfigError(
+            f"model.in_channels: expected 3, as the clips of videos are RGB and no optical flow is "
+            f"computed, received {model.in_channels}"
+        )
     data = config.data
     input_settings = (
         data.frame_grid,

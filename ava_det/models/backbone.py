@@ -9,6 +9,7 @@ class Backbone(nn.Module):
     """Turns the clips of a batch into feature maps: `forward(slow, fast)` gives a list of tensors.
 
     Attributes:
+        in_channels: Channels of a frame: 3 for RGB.
         out_channels: Channels of each feature map [B, C_i, T_i, h, w].
         feature_stride: Clip pixels per feature cell.
         pool_window: (time, height, width) of the average pool of stride 1 that goes before the
@@ -19,6 +20,7 @@ class Backbone(nn.Module):
         token_parts: Children whose output is tokens, [B, N, C] or [B, T, H, W, C].
     """
 
+    in_channels: int = 3
     out_channels: list[int]
     feature_stride: int
     pool_window: tuple[int, int, int] | None = None

@@ -85,6 +85,7 @@ def _build_vit(model: ModelConfig) -> Backbone:
         vit.width,
         vit.depth,
         vit.heads,
+        in_channels=model.in_channels,
         num_frames=model.num_slow_frames,
         tubelet=vit.tubelet,
         border=vit.border,
@@ -96,6 +97,7 @@ def _build_vit(model: ModelConfig) -> Backbone:
 
 def _build_slowfast(model: ModelConfig) -> Backbone:
     return SlowFast(
+        in_channels=model.in_channels,
         backbone=model.backbone,
         depth=model.depth,
         width=model.width,
@@ -117,6 +119,7 @@ def _build_slowfast(model: ModelConfig) -> Backbone:
 def _build_i3d_inception(model: ModelConfig) -> Backbone:
     settings = model.i3d_inception
     return I3DInception(
+        in_channels=model.in_channels,
         width=model.width,
         roi_endpoint=settings.roi_endpoint if model.head == "roi" else None,
         roi_tail=settings.roi_tail and model.head == "roi",
@@ -127,6 +130,7 @@ def _build_i3d_inception(model: ModelConfig) -> Backbone:
 def _build_s3d(model: ModelConfig) -> Backbone:
     settings = model.s3d
     return S3D(
+        in_channels=model.in_channels,
         width=model.width,
         roi_endpoint=settings.roi_endpoint if model.head == "roi" else None,
         stem=settings.stem,
@@ -144,15 +148,21 @@ def _res5_stride(model: ModelConfig) -> int:
 
 
 def _build_eco(model: ModelConfig) -> Backbone:
-    return ECO(full=model.eco.full, width=model.width, res5_stride=_res5_stride(model))
+    return ECO(
+        full=model.eco.full,
+        width=model.width,
+        res5_stride=_res5_stride(model),
+        in_channels=model.in_channels,
+    )
 
 
 def _build_artnet(model: ModelConfig) -> Backbone:
-    return ARTNet(width=model.width)
+    return ARTNet(width=model.width, in_channels=model.in_channels)
 
 
 def _build_stc(model: ModelConfig) -> Backbone:
     return STCResNeXt(
+        in_channels=model.in_channels,
         depth=model.depth,
         width=model.width,
         num_frames=model.num_slow_frames,
@@ -170,6 +180,7 @@ def _build_two_stream_cnn(model: ModelConfig) -> Backbone:
         depth=model.depth,
         res5_dilation=model.res5_dilation,
         dropout=model.dropout,
+        in_channels=model.in_channels,
     )
 
 
@@ -178,6 +189,7 @@ def _build_r2plus1d(model: ModelConfig) -> Backbone:
     # The features have stride 16 for boxes: without MMAction2's pool they have it anyway.
     keeps_size = model.head == "roi" and settings.form == "mmaction2"
     return R2Plus1D(
+        in_channels=model.in_channels,
         width=model.width,
         depth=settings.depth,
         form=settings.form,
@@ -198,6 +210,7 @@ def _build_swin3d(model: ModelConfig) -> Backbone:
 def _build_nl_i3d(model: ModelConfig) -> Backbone:
     settings = model.nl_i3d
     return NonLocalI3D(
+        in_channels=model.in_channels,
         depth=model.depth,
         width=model.width,
         stem_stride=settings.stem_stride,

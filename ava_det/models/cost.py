@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ava_det.models.backbone import Backbone
 from ava_det.models.long_term_head import LongTermDetector
 
 
@@ -85,8 +86,9 @@ def compute_cost(
         )
         for name, module in stages.items()
     ]
-    clip = torch.empty(1, 3, num_slow_frames, size, width or size, device="meta")
-    fast = torch.empty(1, 3, num_slow_frames * alpha, size, width or size, device="meta")
+    channels = model.backbone.in_channels if isinstance(model.backbone, Backbone) else 3
+    clip = torch.empty(1, channels, num_slow_frames, size, width or size, device="meta")
+    fast = torch.empty(1, channels, num_slow_frames * alpha, size, width or size, device="meta")
     inputs = [clip, fast, torch.empty(1, 5, device="meta")]
     if isinstance(model, LongTermDetector):
         head = model.head

@@ -107,6 +107,7 @@ class SlowFast(Backbone):
         zero_init_last_gamma: Whether each residual branch starts as zero (Goyal et al. 2017).
         temporal_difference_init: Whether half of the temporal filters start with a mean of 0 over
             time, see `remove_temporal_means`.
+        in_channels: Channels of a frame.
 
     Attributes:
         out_channels: Channels of each pathway's features.
@@ -133,8 +134,10 @@ class SlowFast(Backbone):
         non_local_pool: tuple[int, int, int] = (2, 2, 2),
         zero_init_last_gamma: bool = True,
         temporal_difference_init: bool = False,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
+        self.in_channels = in_channels
         _check_values(backbone, depth, width, alpha, beta_inv, lateral)
         self.alpha = alpha
         self.feature_stride = 16 * res5_stride
@@ -154,6 +157,7 @@ class SlowFast(Backbone):
                 non_local_res4=non_local_res4 if is_alone or stream == "slow" else (),
                 non_local_form=NonLocalForm(pool=non_local_pool),
                 time_pool_res2=stream == "i3d",
+                in_channels=in_channels,
             )
 
         self.slow: Pathway | None = None
@@ -195,9 +199,9 @@ class SlowFast(Backbone):
                 (self.fast, fast, "fast") if self.slow is None else (self.slow, slow, "slow")
             )
             assert pathway is not None
-            return [pathway(require_clip(clip, name))]
-        slow = require_clip(slow, "slow")
-        fast = require_clip(fast, "fast")
+            return [pathway(require_clip(clip, name, self.in_channels))]
+        slow = require_clip(slow, "slow", self.in_channels)
+        fast = require_clip(fast, "fast", self.in_channels)
         if fast.shape[2] != self.alpha * slow.shape[2]:
             raise ValueError(
                 f"the fast clip has {fast.shape[2]} frames, "

@@ -151,7 +151,7 @@ def build_two_stream_cnn(
         depth: Of the ResNet.
         res5_dilation: Of the ResNet, for detection.
         dropout: Of CNN-M-2048, for classification.
-        in_channels: Channels of a frame.
+        in_channels: Channels of a frame. CNN-M-2048 has its second norm for RGB's 3 alone.
     """
     if architecture == "resnet":
         return FrameResNet(
@@ -161,7 +161,13 @@ def build_two_stream_cnn(
             res5_dilation=res5_dilation if detection else 1,
             in_channels=in_channels,
         )
-    return CNNM2048(dense=not detection, width=width, dropout=dropout, in_channels=in_channels)
+    return CNNM2048(
+        dense=not detection,
+        width=width,
+        second_norm=in_channels == 3,
+        dropout=dropout,
+        in_channels=in_channels,
+    )
 
 
 def _conv(

@@ -123,6 +123,7 @@ class VideoTransformer(SingleStreamBackbone):
         drop_path: Of the last block; it rises linearly from 0 at the first.
         checkpoint_activations: Whether training computes the inside of each block twice instead of
             keeping it: about a third slower, with less memory.
+        in_channels: Channels of a frame.
 
     Raises:
         ValueError: The heads do not divide the width, or the tubelet the frames.
@@ -143,8 +144,9 @@ class VideoTransformer(SingleStreamBackbone):
         final_norm: bool = True,
         drop_path: float = 0.0,
         checkpoint_activations: bool = False,
+        in_channels: int = 3,
     ) -> None:
-        super().__init__()
+        super().__init__(in_channels)
         if width % num_heads:
             raise ValueError(f"{num_heads} heads: expected a divisor of the width {width}")
         if num_frames % tubelet:
@@ -158,7 +160,7 @@ class VideoTransformer(SingleStreamBackbone):
         self.out_channels = [width]
         self.feature_stride = PATCH
         kernel = (tubelet, PATCH, PATCH)
-        self.patch_embed = nn.Conv3d(3, width, kernel, stride=kernel)
+        self.patch_embed = nn.Conv3d(in_channels, width, kernel, stride=kernel)
         table = make_position_table(num_frames // tubelet * TABLE_SIDE**2, width)
         self.register_buffer("position_table", table[None])
         rates = [drop_path * index / max(depth - 1, 1) for index in range(depth)]

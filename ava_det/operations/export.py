@@ -91,15 +91,15 @@ def draw_inputs(config: Config, batch: int, boxes: int, short_side: int = 64) ->
         short_side: Height of the pictures, in pixels; they are 13 * N pixels wider than high.
 
     Returns:
-        Those of these that the network reads: `slow` float32 [N, 3, T, H, W] and `fast`
-        [N, 3, alpha * T, H, W], normal noise, `rois` [R, 5], (clip, x1, y1, x2, y2) in pixels,
-        and `long_term`, see `draw_bank`.
+        Those of these that the network reads, of C channels: `slow` float32 [N, C, T, H, W] and
+        `fast` [N, C, alpha * T, H, W], normal noise, `rois` [R, 5], (clip, x1, y1, x2, y2) in
+        pixels, and `long_term`, see `draw_bank`.
     """
     generator = torch.Generator().manual_seed(batch)
     height = short_side
     width = short_side + 13 * batch
     frames = config.model.alpha * config.model.num_slow_frames
-    fast = torch.randn(batch, 3, frames, height, width, generator=generator)
+    fast = torch.randn(batch, config.model.in_channels, frames, height, width, generator=generator)
     corners = torch.rand(boxes, 2, 2, generator=generator).sort(dim=1).values * torch.tensor(
         [width + 9, height]
     )

@@ -90,6 +90,25 @@ def test_systems_that_slowfast_is_compared_with(
     assert cost.params_m == pytest.approx(params_m, rel=0.002)
 
 
+# config, channels of a frame, pixels of a side, GMACs and parameters
+FLOW = [
+    ("i3d_inception", 2, 224, 102.34, 12.675),
+    ("s3dg", 2, 224, 141.3 - 71.9, 9.54),
+    ("r2plus1d_34", 2, 112, 152.1, 63.697),
+    ("two_stream_cnn_rgb", 20, 224, 2.61, 91.3),
+]
+
+
+@pytest.mark.parametrize(("name", "channels", "size", "gmacs", "params_m"), FLOW)
+def test_streams_of_optical_flow(
+    name: str, channels: int, size: int, gmacs: float, params_m: float
+) -> None:
+    path = f"configs/kinetics/{name}.yaml"
+    cost = cost_of(path, [f"model.in_channels={channels}"], size=size)
+    assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
+    assert cost.params_m == pytest.approx(params_m, rel=0.002)
+
+
 @pytest.mark.parametrize(("frames", "gmacs"), [(32, 19.1), (64, 38.3)])
 def test_the_resnext_under_stc(frames: int, gmacs: float) -> None:
     overrides = [f"model.num_slow_frames={frames}"]

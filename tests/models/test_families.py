@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ava_det.checkpoint import load_weights, save_checkpoint
+from ava_det.checkpoint.architecture import describe_network
 from ava_det.choices import EXPORT_FORMATS
 from ava_det.commands.export import main as export
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.config.networks import FAMILIES
+from ava_det.data.build import build_clip_reader
 from ava_det.export import export_model
 from ava_det.models.build import BUILDERS, build_model
 from ava_det.models.cost import compute_cost
@@ -145,6 +147,31 @@ def test_what_a_family_cannot_do_is_one_sentence(family: str) -> None:
             make_config(family, head)
         assert "model.head" in str(caught.value)
         assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_frames_of_any_number_of_channels(family: str) -> None:
+    head = "roi" if (family, "roi") in CASES else "classification"
+    facts = FAMILIES[family]
+    if facts.needs_rgb:
+        with pytest.raises(
+            ConfigError, match=r"model\.in_channels: expected 3 .*because"
+        ) as caught:
+            make_config(family, head, "model.in_channels=2")
+        assert facts.needs_rgb in str(caught.value)
+        return
+    config = make_config(family, head, "model.in_channels=2")
+    model = build_model(config).eval()
+    clips = make_clips(family, batch=1, height=64, width=64)
+    with torch.no_grad():
+        of_flow = {name: clip[:, :2] for name, clip in clips.items()}
+        assert model(**of_flow, rois=ROIS[:1]).shape == (1, 5)
+        with pytest.raises(ValueError, match=r"expected \[B, 2, frames, H, W\]"):
+            model(**clips, rois=ROIS[:1])
+    assert describe_network(model.state_dict())["model.in_channels"] == 2
+    assert all(clip.shape[1] == 2 for clip in list(draw_inputs(config, 1, 1).values())[:-1])
+    with pytest.raises(ConfigError, match=r"model\.in_channels: expected 3, .*no optical flow"):
+        build_clip_reader(config)
 
 
 @pytest.mark.parametrize(("family", "head"), CASES)

@@ -18,10 +18,7 @@ from torch import Tensor
 
 from ava_det.checkpoint import load_weights
 from ava_det.config import load_config
-from ava_det.models.action_detector import ActionClassifier
 from ava_det.models.build import build_model
-from ava_det.models.classification_head import ClassificationHead
-from ava_det.models.two_stream_cnn import FrameResNet
 from tests.support.parity import deviation, load_fixture, make_state_dict
 
 
@@ -95,8 +92,9 @@ def test_logits_of_the_public_implementation(case: Case, tmp_path: Path) -> None
 def test_a_stream_of_flow_with_20_channels(tmp_path: Path) -> None:
     fixture = load_fixture("two_stream_flow_resnet101_jeffreyyihuang")
     torch.save({"state_dict": fill(fixture)}, tmp_path / "flow.pth.tar")
-    network = FrameResNet(depth=101, in_channels=20)
-    model = ActionClassifier(network, ClassificationHead(network.out_channels, 101)).eval()
+    values = ["model.in_channels=20", "model.num_classes=101"]
+    values += ["model.two_stream_cnn.architecture=resnet"]
+    model = build_model(load_config("configs/kinetics/two_stream_cnn_rgb.yaml", values)).eval()
     load_weights(model, tmp_path / "flow.pth.tar")
     model.to(memory_format=torch.channels_last_3d)
     (one,) = fixture["cases"]
