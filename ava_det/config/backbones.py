@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ava_det.config.checks import KeyChecks
 
 S3D_STEMS = ("separable", "full", "space_to_depth")
-S3D_PADDINGS = ("symmetric", "end")
+S3D_PADDINGS = ("symmetric", "end", "same")
 STC_PLACEMENTS = ("block", "residual")
 R2PLUS1D_FORMS = ("vmz", "torchvision", "mmaction2")
 NON_LOCAL_FORMS = ("wang", "mmaction2")
@@ -42,8 +42,12 @@ class S3DConfig:
     """Describes S3D and S3D-G, `model.backbone: s3d`."""
 
     stem: str = "separable"  # separable, full, space_to_depth
-    # of the max pools: symmetric (torchvision, kylemin), or end (one cell after; antoine77340)
+    stem_frames: int = 7  # frames of the stem's kernel, separable or full; 3 in TF-slim
+    # of the max pools: symmetric (torchvision, kylemin), or end (one cell after; antoine77340);
+    # same: of pools and stem as TensorFlow does it (TF-slim)
     padding: str = "symmetric"
+    # false in TF-slim: convolutions over time have a bias and no batch norm
+    temporal_norm: bool = True
     gating: bool = False  # S3D-G
     gate_bias: bool = True  # false in TF-slim
     bn_eps: float = 0.001  # 0.00001 for antoine77340's weights
@@ -55,6 +59,8 @@ class S3DConfig:
         check = KeyChecks(self, "model.s3d")
         check.require_one_of("stem", S3D_STEMS)
         check.require_one_of("padding", S3D_PADDINGS)
+        odd = self.stem_frames >= 1 and self.stem_frames % 2 == 1
+        check.require("stem_frames", odd, "an odd number of at least 1")
         check.require("bn_eps", self.bn_eps > 0, "a number above 0")
         check.require_one_of("roi_endpoint", ROI_ENDPOINTS)
         self.pool_window = list(self.pool_window)

@@ -134,6 +134,8 @@ def _build_s3d(model: ModelConfig) -> Backbone:
         width=model.width,
         roi_endpoint=settings.roi_endpoint if model.head == "roi" else None,
         stem=settings.stem,
+        stem_frames=settings.stem_frames,
+        temporal_norm=settings.temporal_norm,
         padding=settings.padding,
         gating=settings.gating,
         gate_bias=settings.gate_bias,

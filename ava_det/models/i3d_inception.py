@@ -59,7 +59,7 @@ class I3DInception(InceptionBackbone):
         roi_tail: bool = False,
         pool_window: Sequence[int] = (2, 7, 7),
     ) -> None:
-        super().__init__(in_channels, roi_endpoint, _pool_same, pool_window)
+        super().__init__(in_channels, roi_endpoint, pool_same, pool_window)
         stem, second = scale_widths((64, 192), width)
         self.conv_1a = SameConvUnit(in_channels, stem, (7, 7, 7), (2, 2, 2))
         self.conv_2b = ConvUnit(stem, stem, (1, 1, 1), eps=_EPS)
@@ -88,8 +88,10 @@ class I3DInception(InceptionBackbone):
 class SameConvUnit(ConvUnit):
     """Pads its input as TensorFlow's SAME does for the stride, then runs a `ConvUnit`."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: Size, stride: Size) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride, padding=(0, 0, 0), eps=_EPS)
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: Size, stride: Size, eps: float = _EPS
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel, stride, padding=(0, 0, 0), eps=eps)
         self.kernel = kernel
         self.stride = stride
 
@@ -102,6 +104,7 @@ def _make_unit(in_channels: int, out_channels: int) -> nn.Module:
     return ConvUnit(in_channels, out_channels, (3, 3, 3), eps=_EPS)
 
 
-def _pool_same(x: Tensor, kernel: Size, stride: Size) -> Tensor:
-    # What is pooled went through a ReLU, so zeros around it change no maximum.
+def pool_same(x: Tensor, kernel: Size, stride: Size) -> Tensor:
+    """Max-pools x, which went through a ReLU, padded as TensorFlow's SAME."""
+    # After a ReLU zeros around it change no maximum.
     return max_pool(pad_same(x, kernel, stride), kernel, stride, (0, 0, 0))

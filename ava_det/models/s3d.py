@@ -3,7 +3,7 @@
     clip [B, 3, T, H, W]
       |
     Conv_1a, 64, stride 2,2^2      separable:       1x7x7 then 7x1x1
-      |                            full:            3x7x7
+      |                            full:            7x7x7, or 3x7x7
       |                            space_to_depth:  2x4x4 on blocks of 2x2x2 pixels
       |  max pool 1x3^2, stride 1,2^2                                    T/2, /4
     Conv_2b 1x1x1, 64
@@ -14,11 +14,15 @@
 The blocks are I3D's (`inception3d.py`), each 3x3x3 a 1x3x3 and a 3x1x1, both with batch norm and
 ReLU. S3D-G gates Conv_2c and the four branches of every Mixed block: channels are multiplied by the
 sigmoid of a linear layer on their means over the clip.
+
+TF-slim's form is `stem="full"`, `stem_frames=3`,
+`padding="same"`, `temporal_norm=False` and gates without bias (tensorflow/models,
+research/slim/nets/s3dg.py); no Kinetics weights of it are public.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -27,7 +31,16 @@ from torch.nn import functional as F
 
 from ava_det.config.backbones import S3D_PADDINGS, S3D_STEMS
 from ava_det.models.conv_unit import ConvUnit, Size
-from ava_det.models.inception3d import MIXED, InceptionBackbone, Mixed, max_pool, scale_widths
+from ava_det.models.i3d_inception import SameConvUnit, pool_same
+from ava_det.models.inception3d import (
+    MIXED,
+    InceptionBackbone,
+    Mixed,
+    max_pool,
+    pad_same,
+    scale_widths,
+)
+from ava_det.models.resnet3d import FactorizedConv3d
 
 
 class S3D(InceptionBackbone):
@@ -38,8 +51,12 @@ class S3D(InceptionBackbone):
         in_channels: Channels of a frame.
         roi_endpoint: The last block for person boxes, such as `mixed_4f`; None for whole clips.
         stem: One of `S3D_STEMS`.
+        stem_frames: Frames of the kernel of a separable or full stem, an odd number.
         padding: Of the max pools, one of `S3D_PADDINGS`: `symmetric` has half a kernel around them
-            and none at 5a, `end` has one cell after them, as TensorFlow's SAME at even sizes.
+            and none at 5a, `end` has one cell after them, as TensorFlow's SAME at even sizes,
+            `same` is that SAME at all sizes, of a separable or full stem too.
+        temporal_norm: Whether batch norms follow the convolutions over time; without, those have a
+            bias and begin as the identity.
         gating: Whether this is S3D-G.
         gate_bias: Whether the gates' linear layers have a bias.
         bn_eps: Of all batch norms; a property of weights.
@@ -55,7 +72,9 @@ class S3D(InceptionBackbone):
         in_channels: int = 3,
         roi_endpoint: str | None = None,
         stem: str = "separable",
+        stem_frames: int = 7,
         padding: str = "symmetric",
+        temporal_norm: bool = True,
         gating: bool = False,
         gate_bias: bool = True,
         bn_eps: float = 1e-3,
@@ -63,12 +82,20 @@ class S3D(InceptionBackbone):
     ) -> None:
         if stem not in S3D_STEMS or padding not in S3D_PADDINGS:
             raise ValueError(f"stem {stem!r} or padding {padding!r} does not exist")
-        pool = _pool_symmetric if padding == "symmetric" else _pool_end
+        pool = {"symmetric": _pool_symmetric, "end": _pool_end, "same": pool_same}[padding]
         super().__init__(in_channels, roi_endpoint, pool, pool_window)
         first, second = scale_widths((64, 192), width)
-        unit = partial(SeparableUnit, eps=bn_eps)
+        unit = partial(SeparableUnit, eps=bn_eps, temporal_norm=temporal_norm)
         gate = partial(Gate, bias=gate_bias) if gating else None
-        self.conv_1a = _make_stem(stem, in_channels, first, bn_eps)
+        conv = SameConvUnit if padding == "same" else ConvUnit
+        if stem == "separable":
+            sizes = (7, stem_frames)
+            self.conv_1a: nn.Module = unit(in_channels, first, sizes=sizes, stride=2, conv=conv)
+        elif stem == "full":
+            kernel = (stem_frames, 7, 7)
+            self.conv_1a = conv(in_channels, first, kernel, (2, 2, 2), eps=bn_eps)
+        else:
+            self.conv_1a = SpaceToDepthStem(in_channels, first, bn_eps)
         self.conv_2b = ConvUnit(first, first, (1, 1, 1), eps=bn_eps)
         self.conv_2c = unit(first, second)
         self.gate_2c = gate(second) if gate is not None else nn.Identity()
@@ -95,24 +122,68 @@ class SeparableUnit(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of both convolutions.
-        size: Side of the kernel in space and in time.
+        sizes: Sides of the kernel in space, and in time.
         stride: In space and in time.
         eps: Of the batch norms.
+        temporal_norm: See `S3D`.
+        conv: Makes a unit of channels, kernel, stride and eps, padded for its stride.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, size: int = 3, stride: int = 1, eps: float = 1e-3
+        self,
+        in_channels: int,
+        out_channels: int,
+        sizes: tuple[int, int] = (3, 3),
+        stride: int = 1,
+        eps: float = 1e-3,
+        temporal_norm: bool = True,
+        conv: Callable[..., nn.Module] = ConvUnit,
     ) -> None:
         super().__init__()
-        self.spatial = ConvUnit(
-            in_channels, out_channels, (1, size, size), (1, stride, stride), eps=eps
+        space, time = sizes
+        self.spatial = conv(
+            in_channels, out_channels, (1, space, space), (1, stride, stride), eps=eps
         )
-        self.temporal = ConvUnit(out_channels, out_channels, (size, 1, 1), (stride, 1, 1), eps=eps)
+        kernel, strides = (time, 1, 1), (stride, 1, 1)
+        self.temporal: nn.Module
+        if temporal_norm:
+            self.temporal = conv(out_channels, out_channels, kernel, strides, eps=eps)
+        else:
+            self.temporal = BiasedUnit(out_channels, time, stride, is_same=conv is SameConvUnit)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps x [B, in_channels, T, H, W] to [B, out_channels, T/stride, H/stride, W/stride]."""
         output: Tensor = self.temporal(self.spatial(x))
         return output
+
+
+class BiasedUnit(nn.Module):
+    """Convolves in time with a bias, and rectifies; begins as the identity at its middle frame.
+
+    Args:
+        channels: Channels of input and output.
+        frames: Frames of the kernel.
+        stride: In time.
+        is_same: Whether the padding is TensorFlow's SAME, not half a kernel on both sides.
+    """
+
+    def __init__(self, channels: int, frames: int, stride: int, *, is_same: bool) -> None:
+        super().__init__()
+        self.kernel = (frames, 1, 1)
+        self.stride = (stride, 1, 1)
+        self.is_same = is_same
+        padding = (0 if is_same else frames // 2, 0, 0)
+        self.conv = FactorizedConv3d(
+            channels, channels, self.kernel, stride=self.stride, padding=padding
+        )
+        nn.init.dirac_(self.conv.weight)
+        assert self.conv.bias is not None
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps x [B, channels, T, H, W] to [B, channels, T / stride, H, W]."""
+        padded = pad_same(x, self.kernel, self.stride) if self.is_same else x
+        return F.relu(self.conv(padded), inplace=True)
 
 
 class SpaceToDepthStem(ConvUnit):
@@ -151,14 +222,6 @@ class Gate(nn.Linear):
         means = input.float().mean(dim=(2, 3, 4)).to(self.weight.dtype)
         weights = torch.sigmoid(super().forward(means)).to(input.dtype)
         return input * weights[:, :, None, None, None]
-
-
-def _make_stem(stem: str, in_channels: int, out_channels: int, eps: float) -> nn.Module:
-    if stem == "separable":
-        return SeparableUnit(in_channels, out_channels, size=7, stride=2, eps=eps)
-    if stem == "full":
-        return ConvUnit(in_channels, out_channels, (3, 7, 7), (2, 2, 2), eps=eps)
-    return SpaceToDepthStem(in_channels, out_channels, eps)
 
 
 def _pool_symmetric(x: Tensor, kernel: Size, stride: Size) -> Tensor:

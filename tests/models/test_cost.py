@@ -90,6 +90,26 @@ def test_systems_that_slowfast_is_compared_with(
     assert cost.params_m == pytest.approx(params_m, rel=0.002)
 
 
+# values of model.s3d, GMACs and parameters of one 64 x 224 x 224 clip
+S3D_STEMS = [
+    (["stem_frames=3"], 65.34, 8.304),
+    (["stem=full", "stem_frames=3"], 64.18, 8.310),
+    (["stem=full"], 79.29, 8.348),
+    (
+        ["stem=full", "stem_frames=3", "padding=same", "temporal_norm=false"],  # TF-slim
+        64.18,
+        8.310,
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "gmacs", "params_m"), S3D_STEMS)
+def test_stems_of_s3d(values: list[str], gmacs: float, params_m: float) -> None:
+    cost = cost_of("configs/kinetics/s3d.yaml", [f"model.s3d.{value}" for value in values], 224)
+    assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
+    assert cost.params_m == pytest.approx(params_m, rel=0.002)
+
+
 # config, channels of a frame, pixels of a side, GMACs and parameters
 FLOW = [
     ("i3d_inception", 2, 224, 102.34, 12.675),
