@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ava_det.checkpoint.foreign import describe_foreign
+from ava_det.checkpoint.tensorflow_bundle import is_index, read_bundle
 from ava_det.files import atomic_path, suggest_file
 from ava_det.files.safe_pickle import ARRAY_GLOBALS, describe_unpickling, load_arrays
 
@@ -72,7 +73,8 @@ def read_file(path: str | Path) -> dict[str, Any]:
     """Reads the dictionary inside a weights file.
 
     Args:
-        path: The file: torch's (zip or legacy), a Caffe2 pickle, or safetensors.
+        path: The file: torch's (zip or legacy), a Caffe2 pickle, safetensors, or the index of a
+            TensorFlow checkpoint.
 
     Returns:
         What the file holds, its tensors on the CPU.
@@ -110,6 +112,8 @@ def _reader(start: bytes, path: Path) -> Callable[[Path], Any]:
         return _read_safetensors
     if _LEGACY_MAGIC in start:
         return _read_torch
+    if is_index(path):
+        return _read_tensorflow
     if start[:1] == b"\x80" or start[:1] in b"(}":
         return load_arrays
     raise WeightsError(f"{path}: not a weights file, expected torch, Caffe2 pickle or safetensors")
@@ -118,6 +122,13 @@ def _reader(start: bytes, path: Path) -> Callable[[Path], Any]:
 def _read_torch(path: Path) -> Any:
     with torch.serialization.safe_globals(_INERT):
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _read_tensorflow(path: Path) -> dict[str, Tensor]:
+    try:
+        return read_bundle(path)
+    except ValueError as error:
+        raise WeightsError(f"{path}: {error}") from None
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def describe_foreign(path: Path, start: bytes) -> str | None:
     Returns:
         What it is and what to do; None where it is not recognized.
     """
+    part = re.fullmatch(r"(.+)\.(data-\d{5}-of-\d{5}|meta)", path.name)
+    if part and path.with_name(f"{part[1]}.index").is_file():
+        return f"a part of a TensorFlow checkpoint: name {part[1]}.index beside it"
     for mark, kind in _COMPRESSED.items():
         if start.startswith(mark):
             return f"compressed by {kind}: unpack it and name the file inside"

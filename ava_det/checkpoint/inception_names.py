@@ -24,6 +24,7 @@ _NUMBERED = {
     **{str(8 + index): f"mixed_4{letter}" for index, letter in enumerate("bcdef")},
     **{str(14 + index): f"mixed_5{letter}" for index, letter in enumerate("bc")},
 }
+_MIXED = [name for name in _NUMBERED.values() if name.startswith("mixed")]
 # a unit of a Mixed block by its branch and its place there
 _UNITS = {"0": "b0", "0.0": "b0", "1.0": "b1a", "1.1": "b1b", "2.0": "b2a", "2.1": "b2b"}
 _UNITS["3.1"] = "b3b"
@@ -86,6 +87,22 @@ def _torchvision(_: list[str]) -> Table:
     ]
 
 
+def _googlenet(_: list[str]) -> Table:
+    """Names of torchvision's GoogLeNet for images, Inception-v1 with I3D's 3x3 in its branch 3."""
+    blocks = dict(zip(("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"), _MIXED, strict=True))
+    units = {"1": "b0", "2.0": "b1a", "2.1": "b1b", "3.0": "b2a", "3.1": "b2b", "4.1": "b3b"}
+    stem = {"1": "conv_1a", "2": "conv_2b", "3": "conv_2c"}
+    return [
+        (r"aux[12]\..+", SKIP),  # classifiers that help the training
+        (r"conv([123])\.(.+)", lambda m: f"backbone.{stem[m[1]]}.{m[2]}"),
+        (
+            r"inception(\d[a-e])\.branch(1|[234]\.[01])\.(.+)",
+            lambda m: f"backbone.{blocks[m[1]]}.{units[m[2]]}.{m[3]}",
+        ),
+        (r"fc\.(weight|bias)", r"head.projection.\1"),
+    ]
+
+
 def _antoine77340(names: list[str]) -> Table:
     def layer(match: re.Match[str]) -> str:
         block, branch, kind, number, rest = match.groups()
@@ -111,5 +128,6 @@ INCEPTION_SOURCES: dict[str, Source] = {
     "hassony2": Source(r"conv3d_1a_7x7\.conv3d\.", _hassony2),
     "kylemin": Source(r"base\.0\.conv_s\.", _kylemin),
     "torchvision_s3d": Source(r"features\.0\.0\.0\.weight", _torchvision),
+    "torchvision_googlenet": Source(r"inception3a\.branch1\.conv\.weight", _googlenet),
     "antoine77340": Source(r"conv1\.conv1\.weight", _antoine77340),
 }

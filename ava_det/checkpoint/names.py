@@ -24,6 +24,7 @@ from ava_det.checkpoint.artnet_names import ARTNET
 from ava_det.checkpoint.eco_names import ECO
 from ava_det.checkpoint.inception_names import INCEPTION_SOURCES
 from ava_det.checkpoint.r2plus1d_names import R2PLUS1D_SOURCES
+from ava_det.checkpoint.tensorflow_names import DEEPMIND
 from ava_det.checkpoint.torchvision_names import TORCHVISION_SOURCES
 from ava_det.checkpoint.translation import SKIP, Source, Table
 from ava_det.checkpoint.vit_names import hub_videomae, mmaction2_videomae, videomae
@@ -91,7 +92,8 @@ def rename(names: Iterable[str], source: str) -> dict[str, str]:
 
 def translate(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     """Returns the tensors under our names, as `rename` gives them."""
-    return {ours: tensors[name] for name, ours in rename(tensors, source).items()}
+    named = {ours: tensors[name] for name, ours in rename(tensors, source).items()}
+    return SOURCES[source].convert(named)
 
 
 def _rename(name: str, table: Table) -> str:
@@ -309,6 +311,7 @@ def _detectron2() -> Table:
 
 # The first whose mark is found counts.
 SOURCES: dict[str, Source] = {
+    "deepmind": DEEPMIND,
     **INCEPTION_SOURCES,
     **R2PLUS1D_SOURCES,
     "pyslowfast": Source(r"s\d\.pathway\d_", lambda _: _pyslowfast()),

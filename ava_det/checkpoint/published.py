@@ -18,6 +18,7 @@ class PublishedWeights:
         mean_ap: Frame mAP of a detector on AVA, in percent, as its authors report it; MODEL_ZOO.md
             says on which version of the annotations.
         commercial: Whether the license permits commercial use.
+        beside: Where the other files of the same weights are, which stand beside the first.
     """
 
     url: str | None
@@ -26,6 +27,7 @@ class PublishedWeights:
     file: str | None = None
     mean_ap: float | None = None
     commercial: bool = True
+    beside: tuple[str, ...] = ()
 
 
 _STATED = ", as stated for the repository that publishes them"
@@ -61,8 +63,30 @@ def _mmaction2_i3d(mode: str, end: str) -> PublishedWeights:
     file = _I3D.replace("r50_", f"r50-nl-{mode}_", 1)
     return PublishedWeights(f"{_MMACTION2}/i3d/{file}/{file}_20220812-{end}.pth", _APACHE)
 
+_DEEPMIND = "https://github.com/google-deepmind/kinetics-i3d/raw/master/data/checkpoints"
+
+
+def _deepmind(name: str) -> PublishedWeights:
+    checkpoint = f"{_DEEPMIND}/{name}/model.ckpt"
+    data = f"{checkpoint}.data-00000-of-00001"
+    return PublishedWeights(f"{checkpoint}.index", _APACHE, beside=(data,))
+
 
 COMPARED_SYSTEMS: dict[str, PublishedWeights] = {
+    **{
+        f"deepmind/{name}": _deepmind(name)
+        for name in (
+            "rgb_imagenet",
+            "flow_imagenet",
+            "rgb_scratch",
+            "flow_scratch",
+            "rgb_scratch_kin600",
+        )
+    },
+    # ImageNet, to be inflated to I3D
+    "torchvision/googlenet": PublishedWeights(
+        f"{_TORCHVISION}/googlenet-1378be20.pth", f"{_BSD}; trained on ImageNet"
+    ),
     "piergiaj/rgb_imagenet": PublishedWeights(f"{_PIERGIAJ}/rgb_imagenet.pt", _APACHE),
     "piergiaj/flow_imagenet": PublishedWeights(f"{_PIERGIAJ}/flow_imagenet.pt", _APACHE),
     "piergiaj/rgb_charades": PublishedWeights(f"{_PIERGIAJ}/rgb_charades.pt", _APACHE),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ava_det.checkpoint.affine_norms import complete_norms
-from ava_det.checkpoint.names import find_prefix, rename
+from ava_det.checkpoint.names import SOURCES, find_prefix, rename
 from ava_det.checkpoint.translation import join_parts
 
 # where projects keep the network; an average of the weights over training is taken where nothing
@@ -81,6 +81,7 @@ def find_state_dict(content: Mapping[str, Any]) -> StateDict:
     ours = rename(inside, source)
     require_finite({inside[name]: entries[inside[name]] for name in ours})
     tensors = join_parts({new: entries[inside[name]] for name, new in ours.items()})
+    tensors = SOURCES[source].convert(tensors)
     place = f"{container!r}" if container else ""
     if prefix:
         place += f"{' ' if place else ''}behind {prefix!r}"

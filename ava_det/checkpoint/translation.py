@@ -22,10 +22,12 @@ class Source(NamedTuple):
     Attributes:
         mark: A pattern that matches the beginning of one of its names and of no other network's.
         make_table: Makes the table of names, given all names of a file.
+        convert: Turns the tensors, under our names, to our layout.
     """
 
     mark: str
     make_table: Callable[[list[str]], Table]
+    convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
 
 
 def join_parts(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -151,6 +151,10 @@ def resolve_weights(name_or_path: str | Path) -> Path:
         raise WeightsError(
             f"{name}: its authors published the recipe and the result but no weights"
         )
+    if published.beside:  # such weights have the same file names in a folder each
+        for beside in published.beside:
+            _keep(name, beside, f"{name}/{beside.rpartition('/')[2]}", published.license)
+        return _keep(name, url, f"{name}/{url.rpartition('/')[2]}", published.license)
     file = f"{name.rpartition('/')[2]}.pth" if "?" in url else url.rpartition("/")[2]
     return _keep(name, url, f"{name.rpartition('/')[0]}/{file}", ZOO[name].license)
 
