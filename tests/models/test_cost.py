@@ -90,6 +90,33 @@ def test_systems_that_slowfast_is_compared_with(
     assert cost.params_m == pytest.approx(params_m, rel=0.002)
 
 
+# config, values, pixels of a side, GMACs and parameters of other forms of the same systems
+FORMS = [
+    ("i3d_inception", ["num_classes=600"], 224, 111.15, 12.902),
+    # temporal kernels in every second block of res4, as released
+    ("nl_i3d_r101", ["res4_temporal_blocks=null"], 256, 378.43, 59.113),
+    ("torchvision/r2plus1d_18", [], 112, 40.52, 31.505),  # torchvision's own table
+    ("r2plus1d_34", ["r2plus1d.form=torchvision"], 112, 150.4, 61.83),
+    ("eco_lite", ["num_slow_frames=4"], 224, 11.62, 37.504),
+    ("eco_lite", ["num_slow_frames=8"], 224, 23.24, 37.504),
+    ("eco_lite", ["num_slow_frames=32"], 224, 92.97, 37.504),
+    ("eco_full", ["num_slow_frames=4"], 224, 16.10, 47.502),
+    ("eco_full", ["num_slow_frames=8"], 224, 32.21, 47.502),
+    ("eco_full", ["num_slow_frames=32"], 224, 128.8, 47.502),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "values", "size", "gmacs", "params_m"), FORMS)
+def test_other_forms_of_these_systems(
+    name: str, values: list[str], size: int, gmacs: float, params_m: float
+) -> None:
+    overrides = [f"model.{value}" for value in values]
+    cost = cost_of(f"configs/kinetics/{name}.yaml", overrides, size)
+    assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
+    assert cost.params_m == pytest.approx(params_m, rel=0.002)
+
+
 # values of model.s3d, GMACs and parameters of one 64 x 224 x 224 clip
 S3D_STEMS = [
     (["stem_frames=3"], 65.34, 8.304),
@@ -228,10 +255,10 @@ def test_i3d_for_boxes() -> None:
     cost = cost_of("configs/ava/i3d_inception_girdhar.yaml", size=400)
     assert cost.backbone_gmacs == pytest.approx(348.5, rel=0.005)
     assert tail_gmacs(cost) == pytest.approx(3.73, rel=0.005)
-    overrides = ["model.num_slow_frames=20"]
-    cost = cost_of("configs/ava/i3d_inception.yaml", overrides, size=400)
-    # 20 frames of 320 x 400
-    assert cost.backbone_gmacs == pytest.approx(82.6 * 400 / 320, rel=0.01)
+    for frames, gmacs in ((20, 82.6), (40, 165.3)):  # of 320 x 400
+        overrides = [f"model.num_slow_frames={frames}"]
+        cost = cost_of("configs/ava/i3d_inception.yaml", overrides, size=400)
+        assert cost.backbone_gmacs == pytest.approx(gmacs * 400 / 320, rel=0.005)
 
 
 def tail_gmacs(cost: ModelCost) -> float:
