@@ -107,11 +107,11 @@ def load_literature(path: Path) -> pd.DataFrame:
 
 
 def compute_gmacs(config_path: str) -> float:
-    """Counts backbone GMACs of a config's network for one square clip of its test's short side."""
+    """Counts backbone GMACs of a config's network for one square clip, as its test cuts them."""
     config = load_config(config_path)
     with torch.device("meta"):
         model = build_model(config)
-    side = config.data.test_short_side
+    side = config.eval.crop_size or config.data.test_short_side
     cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, side)
     return cost.backbone_gmacs
 

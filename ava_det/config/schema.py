@@ -25,11 +25,22 @@ class EvalConfig:
     # pixels; scores are averaged over them; null: data.test_short_side alone
     short_sides: list[int] | None = None
     flip: bool = False  # average over every clip mirrored left to right, too
+    # of whole videos (Kinetics): clips spread evenly over each, and squares cut of each clip: 1 in
+    # the middle, 3 along the longer side, or 10, the corners and the middle and all mirrored
+    num_clips: int = 10
+    num_crops: int = 3
+    crop_size: int | None = None  # pixels of a side of these squares; null: the whole short side
 
     def __post_init__(self) -> None:
         check = KeyChecks(self, "eval")
         check.require_at_least("batch_size", 1, "at least 1")
         check.require_one_of("protocol", PROTOCOL_NAMES)
+        check.require_at_least("num_clips", 1, "at least 1")
+        check.require("num_crops", self.num_crops in (1, 3, 10), "1, 3 or 10")
+        smaller = self.num_crops != 10 or self.crop_size is not None
+        check.require("crop_size", smaller, "a number of pixels for the 10 crops of eval.num_crops")
+        fits = self.crop_size is None or self.crop_size >= 16
+        check.require("crop_size", fits, "null or at least 16 pixels")
         sides = self.short_sides
         fits = sides is None or (len(sides) > 0 and min(sides) >= 16)
         check.require("short_sides", fits, "null or numbers of at least 16 pixels")

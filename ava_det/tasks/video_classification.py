@@ -36,10 +36,6 @@ from ava_det.structures import ClipBatch
 
 logger = logging.getLogger("ava_det")
 
-NUM_CLIPS = 10
-# of the paper's test, section 4: 10 clips along a video, 3 crops along its longer side
-NUM_CROPS = 3
-
 
 def load_video_classes(config: Config) -> dict[int, str]:
     """Returns class id (from 1) -> name, of data.label_map or else of the labels in data.train."""
@@ -68,7 +64,7 @@ def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> Cl
     Args:
         config: Names the videos.
         name: "train": shuffled, one clip anywhere in each video, augmented. Another split: in
-            order, NUM_CLIPS clips spread over each video, whole frames at data.test_short_side.
+            order, eval.num_clips clips spread over each, whole frames at data.test_short_side.
         classes: Class id, from 1 -> name.
 
     Raises:
@@ -79,7 +75,7 @@ def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> Cl
     videos = _videos(config, name)
     number_classes([label for _, label in videos], _name_sources(config, name), classes)
     keyframes = build_keyframes(
-        videos, classes, config.model.num_classes, 1 if is_training else NUM_CLIPS
+        videos, classes, config.model.num_classes, 1 if is_training else config.eval.num_clips
     )
     sides = (data.train_short_side[0], data.train_short_side[1])
     training_view = partial(
@@ -109,7 +105,7 @@ def build_video_evaluation(
 ) -> Callable[[nn.Module], TopMetrics]:
     """Returns a function that scores a classifier on a split and returns the metrics.
 
-    A video's scores are the mean softmax of NUM_CLIPS clips x NUM_CROPS crops.
+    A video's scores are the mean softmax of eval.num_clips clips x eval.num_crops crops.
 
     Args:
         config: Names the videos.
@@ -141,6 +137,8 @@ def build_video_evaluation(
                     model,
                     to_device(batch),
                     precision,
+                    config.eval.num_crops,
+                    config.eval.crop_size,
                 )
                 video_id = batch.keyframes[0].video_id  # evaluation batches stay within one video
                 total, count = score_sums.get(video_id, (torch.zeros(scores.shape[1]), 0))
@@ -151,7 +149,8 @@ def build_video_evaluation(
                 totals[video_id] = totals.get(video_id, torch.zeros_like(total)) + total
         lost = merge_over_ranks(loader.count_lost())
         warnings = [f"{count} clips of {path}: {reason}" for path, (count, reason) in lost.items()]
-        metrics = replace(compute_top(totals, columns), warnings=tuple(warnings))
+        views = f"{config.eval.num_clips} clips x {config.eval.num_crops} crops"
+        metrics = replace(compute_top(totals, columns), views=views, warnings=tuple(warnings))
         if is_main_process():
             write_json(folder / "metrics.json", metrics.to_json())
             for warning in warnings:
@@ -162,37 +161,65 @@ def build_video_evaluation(
 
 
 @torch.inference_mode()
-def score_crops(model: nn.Module, batch: ClipBatch, precision: str) -> Tensor:
+def score_crops(
+    model: nn.Module,
+    batch: ClipBatch,
+    precision: str,
+    num_crops: int = 3,
+    crop_size: int | None = None,
+) -> Tensor:
     """Computes the scores of clips.
 
     Args:
         model: (slow, fast, rois) -> logits [B, C].
         batch: Normalized clips, on the model's device.
         precision: fp32 or bf16 (autocast).
+        num_crops: See `place_crops`.
+        crop_size: Pixels of a crop's side, at most the clips' short side; None for all of it.
 
     Returns:
-        Float32 [B, C] on the CPU: the softmax of each clip, mean over NUM_CROPS square crops along
-        its longer side.
+        Float32 [B, C] on the CPU: the softmax of each clip, mean over its square crops.
     """
-    crops = [_crop(batch, share / (NUM_CROPS - 1)) for share in range(NUM_CROPS)]
-    with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = [model(slow, fast, batch.rois) for slow, fast in crops]
-    return torch.stack([part.float().softmax(dim=1) for part in logits]).mean(dim=0).cpu()
+    height, width = next(clip.shape[-2:] for clip in (batch.slow, batch.fast) if clip is not None)
+    side = min(height, width, crop_size or height)
+    total = torch.zeros(())
+    places = place_crops(height, width, side, num_crops)
+    for place in places:
+        slow, fast = (_cut(frames, side, *place) for frames in (batch.slow, batch.fast))
+        with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits = model(slow, fast, batch.rois)
+        total = total + logits.float().softmax(dim=1).cpu()
+    return total / len(places)
 
 
-def _crop(batch: ClipBatch, share: float) -> tuple[Tensor | None, Tensor | None]:
-    """Cuts clips to the largest square, at `share` (0..1) of the way along the longer side."""
+def _cut(frames: Tensor | None, side: int, top: int, left: int, is_mirrored: bool) -> Tensor | None:
+    if frames is None:
+        return None
+    square = frames[..., top : top + side, left : left + side]
+    return square.flip(-1) if is_mirrored else square
 
-    def cut(frames: Tensor | None) -> Tensor | None:
-        if frames is None:
-            return None
-        height, width = frames.shape[-2:]
-        side = min(height, width)
-        top = round(share * (height - side))
-        left = round(share * (width - side))
-        return frames[..., top : top + side, left : left + side]
 
-    return cut(batch.slow), cut(batch.fast)
+def place_crops(height: int, width: int, side: int, num_crops: int) -> list[tuple[int, int, bool]]:
+    """Returns the first row and column of square crops, and whether each is mirrored.
+
+    Args:
+        height: Of the frames.
+        width: Of the frames.
+        side: Of the crops.
+        num_crops: 1 in the middle, 3 along the longer side, or 10: the corners and the middle, as
+            they are and mirrored.
+    """
+    down, right = height - side, width - side
+    middle = (round(down / 2), round(right / 2))
+    if num_crops == 1:
+        return [(*middle, False)]
+    if num_crops == 3:
+        shares = (0, 0.5, 1)
+        if right >= down:
+            return [(middle[0], round(share * right), False) for share in shares]
+        return [(round(share * down), middle[1], False) for share in shares]
+    corners = [(0, 0), (0, right), (down, 0), (down, right), middle]
+    return [(*place, is_mirrored) for is_mirrored in (False, True) for place in corners]
 
 
 def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> TopMetrics:
@@ -204,6 +231,9 @@ def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> TopMetric
     Args:
         totals: Video id -> scores [C].
         columns: Video id -> 0-based column of its class.
+
+    Returns:
+        The metrics, without a word on the views.
     """
     ranks = {
         video_id: int((totals[video_id] >= totals[video_id][column]).sum())
@@ -211,8 +241,7 @@ def compute_top(totals: dict[str, Tensor], columns: dict[str, int]) -> TopMetric
         if video_id in totals
     }
     top = {k: sum(place <= k for place in ranks.values()) / len(columns) for k in (1, 5)}
-    views = f"{NUM_CLIPS} clips x {NUM_CROPS} crops"
-    return TopMetrics(top[1], top[5], len(columns), views)
+    return TopMetrics(top[1], top[5], len(columns), "")
 
 
 def _sources(config: Config, name: str) -> list[str]:

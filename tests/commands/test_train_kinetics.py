@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from ava_det.checkpoint import load_checkpoint
-from ava_det.config import load_config
+from ava_det.config import ConfigError, load_config
 from ava_det.evaluation.metrics import TopMetrics
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.tasks import video_classification as build_kinetics
@@ -22,6 +22,7 @@ from ava_det.tasks.video_classification import (
     build_video_evaluation,
     compute_top,
     load_video_classes,
+    place_crops,
     score_crops,
 )
 from ava_det.training import loop
@@ -280,3 +281,33 @@ def test_three_crops_are_the_ends_and_the_middle(size: tuple[int, int]) -> None:
     half = (min(size) - 1) / 2
     expected = [half, (max(size) - 1) / 2, max(size) - 1 - half]
     assert [float(value) for value in seen] == pytest.approx(expected, abs=0.5)
+
+
+def test_where_the_crops_of_other_papers_stand() -> None:
+    assert place_crops(100, 160, 80, 1) == [(10, 40, False)]
+    assert place_crops(160, 100, 80, 3) == [(0, 10, False), (40, 10, False), (80, 10, False)]
+    ten = place_crops(100, 160, 80, 10)
+    assert ten[:5] == [
+        (0, 0, False),
+        (0, 80, False),
+        (20, 0, False),
+        (20, 80, False),
+        (10, 40, False),
+    ]
+    assert ten[5:] == [(top, left, True) for top, left, _ in ten[:5]]
+    frames = torch.arange(5.0 * 7).view(1, 1, 1, 5, 7)
+    keyframe = Keyframe("v", 0.0, torch.tensor([[0.0, 0, 1, 1]]), None, torch.ones(1))
+    batch = ClipBatch(frames, None, torch.zeros(1, 5), None, [keyframe])
+    firsts: list[float] = []
+
+    def network(slow: torch.Tensor, fast: None, rois: torch.Tensor) -> torch.Tensor:
+        assert slow.shape[-2:] == (4, 4)
+        firsts.append(float(slow[..., 0, 0]))
+        return torch.zeros(1, 2)
+
+    score_crops(network, batch, "fp32", 10, 4)  # type: ignore[arg-type]
+    assert firsts == [0, 3, 7, 10, 2, 3, 6, 10, 13, 5]
+    with pytest.raises(ConfigError, match=r"eval\.crop_size: expected a number of pixels"):
+        load_config("configs/kinetics/artnet_r18.yaml", ["eval.crop_size=null"])
+    with pytest.raises(ConfigError, match=r"eval\.num_crops: expected 1, 3 or 10"):
+        load_config("configs/kinetics/artnet_r18.yaml", ["eval.num_crops=5"])
