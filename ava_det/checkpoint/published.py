@@ -63,6 +63,7 @@ def _mmaction2_i3d(mode: str, end: str) -> PublishedWeights:
     file = _I3D.replace("r50_", f"r50-nl-{mode}_", 1)
     return PublishedWeights(f"{_MMACTION2}/i3d/{file}/{file}_20220812-{end}.pth", _APACHE)
 
+
 _DEEPMIND = "https://github.com/google-deepmind/kinetics-i3d/raw/master/data/checkpoints"
 
 

@@ -137,9 +137,8 @@ class SlowFast(Backbone):
         in_channels: int = 3,
     ) -> None:
         super().__init__()
-        self.in_channels = in_channels
         _check_values(backbone, depth, width, alpha, beta_inv, lateral)
-        self.alpha = alpha
+        self.alpha, self.in_channels = alpha, in_channels
         self.feature_stride = 16 * res5_stride
 
         def build_pathway(
@@ -174,9 +173,7 @@ class SlowFast(Backbone):
             self.slow = build_pathway("slow", 1, 1, [one.added_channels for one in laterals])
         if backbone == "i3d":
             self.slow = build_pathway("i3d", 5, 1, ())
-        self.out_channels = [
-            pathway.stage_channels[4] for pathway in (self.slow, self.fast) if pathway is not None
-        ]
+        self.out_channels = [p.stage_channels[4] for p in (self.slow, self.fast) if p is not None]
         initialize(self, zero_init_last_gamma)
         if temporal_difference_init:
             remove_temporal_means(self)
