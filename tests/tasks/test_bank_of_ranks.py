@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -52,8 +53,7 @@ def _fill(folder: Path) -> int:
         written.append(Path(str(video)).name)
         write(cache, video, *rest)
 
-    FeatureCache.write = note
-    with process_group(CPU):
+    with process_group(CPU), mock.patch.object(FeatureCache, "write", note):
         torch.save(fill(folder, folder / "shared"), folder / f"windows_{rank()}.pt")
         (folder / f"written_{rank()}.json").write_text(json.dumps(written))
     return 0
