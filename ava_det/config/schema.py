@@ -25,9 +25,9 @@ class EvalConfig:
     # pixels; scores are averaged over them; null: data.test_short_side alone
     short_sides: list[int] | None = None
     flip: bool = False  # average over every clip mirrored left to right, too
-    # of whole videos (Kinetics): clips spread evenly over each, and squares cut of each clip: 1 in
-    # the middle, 3 along the longer side, or 10, the corners and the middle and all mirrored
-    num_clips: int = 10
+    num_clips: int = 10  # of whole videos (Kinetics): clips spread evenly over each
+    # squares cut of each of these clips: 1 in the middle, 3 along the longer side, or 10, the
+    # corners and the middle and all mirrored
     num_crops: int = 3
     crop_size: int | None = None  # pixels of a side of these squares; null: the whole short side
 
