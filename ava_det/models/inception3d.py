@@ -124,12 +124,24 @@ class Mixed(nn.Module):
         ]
         for index, gate in enumerate(self.gates):
             branches[index] = gate(branches[index])
-        return torch.cat(branches, dim=1)
+        return _concatenate(branches)
 
 
 def scale_widths(widths: Sequence[int], width: int) -> list[int]:
     """Scales published channels to a stem of `width` channels; it is 64 as published."""
     return [max(1, round(channels * width / 64)) for channels in widths]
+
+
+def _concatenate(branches: Sequence[Tensor]) -> Tensor:
+    """Joins branches [B, C, T, H, W] by channels, in the order of memory where channels are last.
+
+    torch.cat alone loses that order where a convolution over time was computed as a 2D one: the
+    stride of a batch of one clip then hides it, and all pools that follow are the slow 3D ones.
+    """
+    if not all(b.is_contiguous(memory_format=torch.channels_last_3d) for b in branches):
+        return torch.cat(list(branches), dim=1)
+    rows = [branch.permute(0, 2, 3, 4, 1) for branch in branches]
+    return torch.cat(rows, dim=-1).permute(0, 4, 1, 2, 3)
 
 
 def max_pool(x: Tensor, kernel: Size, stride: Size, padding: Size) -> Tensor:
