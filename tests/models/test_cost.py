@@ -239,11 +239,15 @@ def test_ttoc_sum_needs_alpha_equal_to_beta_inv() -> None:
 
 
 def test_every_config_builds() -> None:
+    built = []  # configs often differ in data and recipe alone
     for path in sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml")):
+        config = load_config(path)
+        if config.model in built:
+            continue
         with torch.device("meta"):
-            assert isinstance(build_model(load_config(path)), (ActionDetector, ActionClassifier)), (
-                path
-            )
+            model = build_model(config)
+        assert isinstance(model, (ActionDetector, ActionClassifier)), path
+        built.append(config.model)
 
 
 def test_a_model_with_numbers_is_refused() -> None:
