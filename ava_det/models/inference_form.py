@@ -63,7 +63,8 @@ def optimize_for_inference(
             return module
         if isinstance(module, NonLocal):
             for name, norm in (("theta", None), ("phi", None), ("g", None), ("out", module.bn)):
-                setattr(module, name, fold(getattr(module, name), norm, relu=False))
+                if hasattr(module, name):  # the Gaussian form compares x itself: no theta, no phi
+                    setattr(module, name, fold(getattr(module, name), norm, relu=False))
             module.bn = nn.Identity()  # type: ignore[assignment]
             return module
         if isinstance(module, FactorizedConv3d):
