@@ -16,7 +16,6 @@ import numpy as np
 from ava_det.inference.streaming import ShownFrame
 from ava_det.structures import Detections
 from ava_det.video.live import LiveSource
-from ava_det.video.reader import Picture
 
 SAMPLE_SECONDS = 2.0  # between the frames from which a detector learns the scene
 NUM_SAMPLES = 32
@@ -78,7 +77,9 @@ class LiveWatcher:
 
     def _detect_keyframes(self, left: Event) -> None:
         """Processes one keyframe after the other, in a thread of its own."""
-        samples: deque[Picture] = deque(maxlen=NUM_SAMPLES)
+        # Arrays, not pictures: a picture keeps the decoded frame and every size it was shown in.
+        samples: deque[np.ndarray] = deque(maxlen=NUM_SAMPLES)
+        sampled = -np.inf
         keyframe = -np.inf
         try:
             while not left.is_set():
@@ -88,11 +89,10 @@ class LiveWatcher:
                 )
                 if newest is None:
                     return
-                if not samples or newest.seconds - samples[-1].seconds >= SAMPLE_SECONDS:
-                    samples.append(newest)
+                if newest.seconds - sampled >= SAMPLE_SECONDS:
+                    sampled = newest.seconds
+                    samples.append(newest.rgb(None))
                 keyframe = newest.seconds - self._reach
-                self._finished.append(
-                    self._detect(self._source, keyframe, [one.rgb(None) for one in samples])
-                )
+                self._finished.append(self._detect(self._source, keyframe, list(samples)))
         except BaseException as error:
             self._error = error

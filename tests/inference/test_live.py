@@ -8,6 +8,7 @@ import functools
 import http.server
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
@@ -18,7 +19,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ava_det.structures import KeyframeKey, Persons
+from ava_det.inference.live import LiveWatcher
+from ava_det.structures import Detections, Keyframe, KeyframeKey, Persons
 from ava_det.video.live import LiveSource
 from ava_det.video.reader import VideoError
 from ava_det.video.writer import VideoWriter
@@ -136,3 +138,53 @@ def test_what_is_changed_to_read_a_source_is_logged_once(
     assert len([one for one in caplog.messages if "its clock starts again or jumps" in one]) == 1
     (said,) = (one for one in caplog.messages if "its pictures change" in one)
     assert "camera.ts: its pictures change from 64x48 to 96x48" in said
+
+
+class Moment:
+    """A picture that shows its time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def rgb(self, short_side: int | None) -> np.ndarray:
+        return np.full((2, 2, 3), self.seconds, np.uint8)
+
+
+class QuickSource:
+    """A source with a picture a second, as soon as it is asked for, up to second 200."""
+
+    start_second = 0.0
+
+    def __init__(self) -> None:
+        self.pictures: list[weakref.ref[Moment]] = []
+        self.watched = Event()
+
+    def wait(self, seconds: float, stop: Callable[[], bool]) -> Moment | None:
+        if seconds >= 200:
+            self.watched.wait(20)
+            return None
+        picture = Moment(max(np.floor(seconds), -1.0) + 1)
+        self.pictures.append(weakref.ref(picture))
+        return picture
+
+
+def test_the_last_minute_is_held_as_arrays_and_its_pictures_are_let_go() -> None:
+    source = QuickSource()
+    samples: list[list[int]] = []
+    held: list[int] = []
+
+    def detect(_: object, timestamp: float, frames: list[np.ndarray]) -> Detections:
+        samples.append([int(frame[0, 0, 0]) for frame in frames])
+        held.append(sum(picture() is not None for picture in source.pictures))
+        if timestamp > 150:
+            source.watched.set()
+        none = torch.zeros(0)
+        keyframe = Keyframe("v", timestamp, torch.zeros(0, 4), None, none)
+        return Detections(keyframe.boxes, torch.zeros(0, 3), none, None, keyframe)
+
+    for _ in LiveWatcher(source, detect, 0.0, 1.0, Event()).frames():
+        pass
+    assert source.watched.is_set()
+    newest = samples[140][-1]
+    assert samples[140] == list(range(newest - 62, newest + 1, 2))
+    assert max(held) < 6  # those in the hands of the two threads
