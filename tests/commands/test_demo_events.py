@@ -61,6 +61,7 @@ def test_a_file(demo: RunTool, rules: Path, video: Path) -> None:
     assert "utc" not in found[0]
 
 
+@pytest.mark.slow
 def test_a_camera(demo: RunTool, rules: Path, video: Path, tmp_path: Path) -> None:
     """A video on a web server, which is played at its own pace."""
     (tmp_path / "www").mkdir()

@@ -56,6 +56,7 @@ def test_the_demo_writes_the_segments_of_its_json_lines(
     assert (code, out) == (0, table.read_text()), err
 
 
+@pytest.mark.slow
 def test_several_videos_have_a_table_each(
     demo: RunTool, synthetic: Path, video: Path, tmp_path: Path
 ) -> None:
