@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 if TYPE_CHECKING:
-    from multiprocessing.pool import Pool
+    from concurrent.futures import Future
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 INTERRUPTED = 128 + signal.SIGINT  # the exit code of a program that Ctrl-C has ended
 # Set for a command that another command started: the latter prints how Ctrl-C ended both.
 SILENT = "AVA_DET_SILENT_INTERRUPT"
@@ -74,18 +76,59 @@ def withheld_interrupts() -> Iterator[None]:
         _set_blocked(False)
 
 
-def start_workers(count: int) -> Pool:
-    """Starts processes that leave Ctrl-C to this one, which ends them.
+def run_in_workers(
+    function: Callable[[Job], Result], jobs: Iterable[Job], count: int, doing: str, kept: str
+) -> list[Result]:
+    """Runs a function on many videos, in processes that leave Ctrl-C to this one, which ends them.
 
     They are fresh interpreters: forking a process that may hold OpenCV's or FFmpeg's threads can
     hang.
+
+    Args:
+        function: Of a module's top level.
+        jobs: What it is called with, a video each.
+        count: Number of processes.
+        doing: What is done, for the progress bar.
+        kept: What of the finished work stays, and how to go on; ends the sentence of the error.
+
+    Returns:
+        What the function returned, in the order of the jobs.
+
+    Raises:
+        ChildProcessError: One of the processes was killed; the others are ended.
     """
     import multiprocessing  # slow, and every command imports this module
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import resource_tracker
 
+    from tqdm import tqdm
+
     resource_tracker.ensure_running()  # its start within the block would let Ctrl-C through
-    with withheld_interrupts():
-        return multiprocessing.get_context("spawn").Pool(count)
+    others = multiprocessing.active_children()
+    # where a worker is killed, multiprocessing.Pool starts another and waits for the lost video
+    futures: list[Future[Result]] = []
+    executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
+    try:
+        with withheld_interrupts():  # the first job starts all processes
+            for job in jobs:
+                futures.append(executor.submit(function, job))
+        bar = tqdm(as_completed(futures), total=len(futures), desc=doing, unit="video")
+        for future in bar:
+            future.result()
+    except BrokenProcessPool:
+        done = sum(future.done() and future.exception() is None for future in futures)
+        raise ChildProcessError(
+            f"{doing}: a process was killed, perhaps because memory ran out; {done} of "
+            f"{len(futures)} videos were done; {kept}"
+        ) from None
+    finally:
+        if not all(future.done() for future in futures):
+            for worker in multiprocessing.active_children():
+                if worker not in others:
+                    worker.terminate()
+        executor.shutdown(cancel_futures=True)
+    return [future.result() for future in futures]
 
 
 def _set_blocked(is_blocked: bool) -> None:

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import av
 from av.video.frame import PictureType
-from tqdm import tqdm
 
 from ava_det.datasets.ava.prepared_form import CRF, Form
 from ava_det.datasets.ava.source_video import SourceVideo, TranscodeError
 from ava_det.files import atomic_path, require_other_files
-from ava_det.interrupts import start_workers
+from ava_det.interrupts import run_in_workers
 from ava_det.video.containers import open_container, to_url
 from ava_det.video.decoding import DecodedFrame
 from ava_det.video.file import PREPARED_TAG
@@ -191,6 +190,7 @@ def transcode_folder(
 
     Raises:
         TranscodeError: Some videos could not be prepared; raised after the others are done.
+        ChildProcessError: A process was killed; what was done stays.
     """
     folder = scan_folder(videos)
     if (left_out := folder.describe_others()) is not None:
@@ -204,10 +204,8 @@ def transcode_folder(
         {"--videos": [job[0] for job in jobs]},
     )
     output.mkdir(parents=True, exist_ok=True)
-    with start_workers(min(num_jobs, len(jobs))) as pool:
-        results = list(
-            tqdm(pool.imap_unordered(_run, jobs), total=len(jobs), desc="transcoding", unit="video")
-        )
+    kept = f"they stay in {output}, and the same command goes on"
+    results = run_in_workers(_run, jobs, min(num_jobs, len(jobs)), "transcoding", kept)
     failures = [result for result in results if isinstance(result, str)]
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import av
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ava_det.datasets.synthetic import scene
 from ava_det.datasets.synthetic.actions import ACTION_NAMES
@@ -24,7 +23,7 @@ from ava_det.files import write_text
 from ava_det.formats.tubes import Tube, TubeTruth
 from ava_det.formats.tubes.frame_table import VideoFrames, write_frame_table
 from ava_det.formats.tubes.truth_writer import write_truth
-from ava_det.interrupts import start_workers
+from ava_det.interrupts import run_in_workers
 
 # raise it when the rendered pixels or rows change, so that older folders are rendered again
 VERSION = 3
@@ -167,10 +166,9 @@ def render_dataset(
             stale.unlink()
     numbers = [(split, number) for split in SPLITS for number in range(counts[split])]
     jobs = [(videos, *job, seed, seconds, width, height, waits, tubes) for job in numbers]
-    with start_workers(min(len(jobs), os.cpu_count() or 1)) as pool:
-        results = list(
-            tqdm(pool.imap(render_video, jobs), total=len(jobs), desc="rendering", unit="video")
-        )
+    kept = f"they stay in {videos}, without annotations; the same command renders all of them again"
+    num_workers = min(len(jobs), os.cpu_count() or 1)
+    results = run_in_workers(render_video, jobs, num_workers, "rendering", kept)
     _write_annotations(output, jobs, results, waits)
     if tubes:
         _write_tubes(output, jobs, results)
