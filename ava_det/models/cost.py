@@ -10,6 +10,8 @@ The network must be on the meta device, which keeps shapes and no values:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -94,12 +96,8 @@ def compute_cost(
         head = model.head
         inputs.append(torch.empty(1, head.num_places, head.bank_channels, device="meta"))
     counter = FlopCounterMode(display=False)
-    # they keep the shape and multiply nothing, and would take three quarters of the time
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.forward = nn.Identity().forward  # type: ignore[method-assign]
     try:
-        with counter, torch.no_grad():
+        with _without_batch_norms(model), counter, torch.no_grad():
             model.eval()(*inputs)
     except RuntimeError as error:
         raise ValueError(
@@ -108,8 +106,6 @@ def compute_cost(
     finally:
         for hook in hooks:
             hook.remove()
-        for norm in norms:
-            del norm.forward
     flops = counter.get_flop_counts()
     root = type(model).__name__
 
@@ -123,6 +119,19 @@ def compute_cost(
     return ModelCost(
         counter.get_total_flops() / 2e9, _params_m(model), gmacs("backbone"), per_stage
     )
+
+
+@contextmanager
+def _without_batch_norms(model: nn.Module) -> Iterator[None]:
+    """Passes batch norms by: they keep the shape, multiply nothing, and take most of the time."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.forward = nn.Identity().forward  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.forward
 
 
 def _is_stage(name: str) -> bool:

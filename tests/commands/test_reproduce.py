@@ -207,13 +207,15 @@ def test_a_log_gives_every_class_to_compare_with(movies: Path, run_tool: RunTool
         (["--weights", "pyslowfast/SLOWFAST_32x2_R50_SHORT"], "expected --config"),
         (["data.val.boxes=gt"], "expected the published list of person boxes, found no file gt"),
         (["data.start_second=0"], "add data.start_second=900"),
-        (["--videos", "{movies}"], "expected movies named by the ids of"),
+        (["--videos", "{movies}/others"], "expected movies named by the ids of"),
         (["--limit", "0"], "--limit: expected a whole number of at least 1"),
     ],
 )
 def test_a_mistake_is_one_sentence(
     movies: Path, run_tool: RunTool, change: list[str], sentence: str
 ) -> None:
+    (movies / "others").mkdir()
+    write_movie(movies / "others" / "zzz.mp4", 2)
     code, _, errors = run_tool(
         "reproduce", *arguments(movies, *(text.format(movies=movies) for text in change))
     )

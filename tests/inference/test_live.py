@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -182,7 +183,7 @@ def test_the_last_minute_is_held_as_arrays_and_its_pictures_are_let_go() -> None
         keyframe = Keyframe("v", timestamp, torch.zeros(0, 4), None, none)
         return Detections(keyframe.boxes, torch.zeros(0, 3), none, None, keyframe)
 
-    for _ in LiveWatcher(source, detect, 0.0, 1.0, Event()).frames():
+    for _ in LiveWatcher(cast(Any, source), detect, 0.0, 1.0, Event()).frames():
         pass
     assert source.watched.is_set()
     newest = samples[140][-1]
