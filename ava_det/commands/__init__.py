@@ -60,7 +60,7 @@ GROUPS: dict[str, dict[str, Command]] = {
             "ava_det.commands.test", "score trained weights on a split of a dataset", ("ava-test",)
         ),
         "score": Command(
-            "ava_det.commands.score", "compute frame mAP of a result CSV", ("ava-evaluate",)
+            "ava_det.commands.score", "compute mAP of a result CSV, or of tubes", ("ava-evaluate",)
         ),
         "link": Command("ava_det.commands.link", "link the boxes of frames to tubes"),
         "train-head": Command(

@@ -41,8 +41,12 @@ def make_parser() -> ToolParser:
     )
     add("--start-second", type=float, default=0.0, help="annotation time of the first frame (0)")
     add("--min-frames", type=at_least(1), default=15, help="leave out shorter tubes (15)")
-    add("--high", type=fraction, default=0.1, help="tracks: the score a tube must reach (0.1)")
-    add("--low", type=fraction, default=0.05, help="tracks: where a tube begins and ends (0.05)")
+    add("--high", type=fraction, default=0.2, help="tracks: the score a tube must reach (0.2)")
+    add(
+        "--low",
+        type=fraction,
+        help="tracks: the score at which a tube begins and ends (default: half of --high)",
+    )
     return parser
 
 
@@ -59,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det link` and returns its exit code."""
     parser = make_parser()
     args = parser.parse_args(argv)
+    if args.low is None:
+        args.low = args.high / 2
     if args.low > args.high:
         parser.error(
             f"argument --low: expected at most --high {args.high:g}, received {args.low:g}"

@@ -46,8 +46,9 @@ class TrackRule(NamedTuple):
             none; an odd number.
     """
 
-    high: float = 0.1
-    low: float = 0.05
+    # chosen on rendered videos that no study scores, see docs/tube_linking.md
+    high: float = 0.2
+    low: float = 0.1
     max_gap: int = 25
     min_frames: int = 15
     smooth: int = 1

@@ -81,3 +81,12 @@ def test_a_video_without_a_rate_is_named(
     arguments += ["--label-map", str(rendered / "labelmap.pbtxt")]
     assert link([*arguments, "--output", str(tmp_path / "tubes.jsonl")]) == 2
     assert "found none for walk" in capsys.readouterr().err
+
+
+def test_without_low_a_tube_ends_at_half_of_the_score_it_must_reach(
+    rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read_tubes(run_link(rendered, tmp_path, "--high", "0.05", "--min-frames", "1"))
+    with pytest.raises(SystemExit):
+        run_link(rendered, tmp_path, "--high", "0.05", "--low", "0.1")
+    assert "--low: expected at most --high 0.05, received 0.1" in capsys.readouterr().err
