@@ -2,6 +2,7 @@
 
     ava-det serve --video 0                          (a webcam; then open http://127.0.0.1:8008)
     ava-det serve --video rtsp://camera/1 --weights FILE --detector motion
+    ava-det serve --video 0 --events rules.yaml      (alarms: docs/events.md)
     ava-det serve --video FOLDER --host 0.0.0.0      (prints an address with a token)
 
 A live source, or a file at its own pace, has one page with its picture, the boxes and a list of
@@ -56,6 +57,12 @@ def make_parser() -> ToolParser:
         type=scores,
         metavar="SCORE[,ACTION=SCORE...]",
         help="tell actions of at least this score (default: those of the checkpoint, or 0.5)",
+    )
+    add(
+        "--events",
+        type=Path,
+        metavar="YAML",
+        help="rules of events of a live source, and what is done when one happens (docs/events.md)",
     )
     add("--classes", metavar="ACTION,...", help="these actions only, by id or name (default: all)")
     parser.add_device_key()

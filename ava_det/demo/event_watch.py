@@ -1,4 +1,4 @@
-"""Watches a video of the demo for events, a file or a live source."""
+"""Watches a video for events, a file or a live source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from ava_det.demo.options import DisplayOptions
 from ava_det.events.live_clip import LiveRecorder
 from ava_det.events.rules import Rule, SaveClip, SavePicture
-from ava_det.events.watch import EventWatch
+from ava_det.events.watch import EventWatch, TellEvent
 from ava_det.inference.streaming import ShownFrame
 from ava_det.structures import Detections
 from ava_det.video.cut import cut_video
@@ -42,10 +42,16 @@ class LiveEvents:
         display: Holds the rules.
         reader: A window of the source.
         live_seconds: By so much a keyframe may be older than the newest frame.
+        tell: Is told each event.
     """
 
     def __init__(
-        self, files: ExitStack, display: DisplayOptions, reader: FrameReader, live_seconds: float
+        self,
+        files: ExitStack,
+        display: DisplayOptions,
+        reader: FrameReader,
+        live_seconds: float,
+        tell: TellEvent | None = None,
     ) -> None:
         rules, names, thresholds = display.events or ((), {}, {})
         self._start_second = reader.start_second
@@ -63,6 +69,7 @@ class LiveEvents:
                 reader.start_second,
                 self._recorder.write_clip,
                 is_live=True,
+                tell=tell,
             )
         )
         files.callback(self._recorder.close)  # before the watch waits for its clips

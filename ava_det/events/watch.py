@@ -45,6 +45,7 @@ MAX_WAITING = 64  # events of either kind
 CLOSE_SECONDS = 30.0  # at the end of the run, for webhooks
 
 WriteClip = Callable[[Path, float, float], Any]  # target, seconds of begin and end
+TellEvent = Callable[[dict[str, Any]], None]
 
 
 class EventWatch:
@@ -59,6 +60,7 @@ class EventWatch:
         write_clip: Writes a piece of the video: target, begin and end in seconds of the file.
         is_live: Whether the source goes on meanwhile; then what cannot be done in time is left out,
             and events have the time of day.
+        tell: Is told each event, as docs/events.md shows it, before anything is done.
 
     Attributes:
         counts: Events by rule, so far.
@@ -73,6 +75,7 @@ class EventWatch:
         start_second: float,
         write_clip: WriteClip,
         is_live: bool = False,
+        tell: TellEvent | None = None,
     ) -> None:
         used = {number for rule in rules if rule.when for number in rule.when.actions}
         self._engine = EventEngine(rules)
@@ -82,6 +85,7 @@ class EventWatch:
         self._start_second = start_second
         self._write_clip = write_clip
         self._is_live = is_live
+        self._tell = tell
         self._overlay = Overlay(label_map, thresholds, topk)
         self._stopped = threading.Event()
         self._failures: Counter[str] = Counter()
@@ -111,6 +115,8 @@ class EventWatch:
         value = describe_event(event, self._thresholds)
         if self._is_live:
             value["utc"] = datetime.now(UTC).isoformat(timespec="seconds")
+        if self._tell is not None:
+            self._tell(value)
         line = json.dumps(value, ensure_ascii=False)
         later: list[Deed] = []
         for deed in event.rule.do:

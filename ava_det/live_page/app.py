@@ -117,6 +117,7 @@ class _Answers:
             title=served.name,
             width=served.camera.width,
             height=served.camera.height,
+            rules=served.worker.display.events is not None,
             scripts=LIVE_SCRIPTS,
         )
         return HTMLResponse(page, headers={"cache-control": "no-store"})
@@ -140,7 +141,7 @@ class _Answers:
     async def events(self, _: Request) -> Any:
         state = {
             "personColors": [css_color(color) for color in PERSON_COLORS],
-            "actions": describe_actions(self._served.worker.display.label_map),
+            "classes": describe_actions(self._served.worker.display.label_map),
         }
         parts = messages(self._served.hub, state)
         return Stream(self._served.hub, "text/event-stream; charset=utf-8", parts)
@@ -148,7 +149,8 @@ class _Answers:
     async def detections(self, request: Request) -> Response:
         since = _number(request, "since", -1.0)
         hub = self._served.hub
-        return JSONResponse({"keyframes": hub.keyframes(since), "events": hub.events()})
+        found = {"actions": hub.actions(), "alarms": hub.alarms()}
+        return JSONResponse({"keyframes": hub.keyframes(since), **found})
 
     async def predict(self, request: Request) -> Response:
         """Looks at the video in the body of a request."""

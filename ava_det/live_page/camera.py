@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import ExitStack
 from threading import Event, Thread
 
 import cv2
 
+from ava_det.demo.event_watch import LiveEvents
 from ava_det.formats.keyframe_records import parse_record
 from ava_det.inference.streaming import ShownFrame
 from ava_det.live_page.happenings import Happenings
@@ -27,7 +29,7 @@ class Camera:
 
     Args:
         name: A webcam's number, a URL or a file, which is read at its own pace.
-        worker: Runs the network.
+        worker: Runs the network, and knows the rules of events.
         hub: Passes on what is seen.
         every: Smallest time between keyframes, in seconds.
         smooth: Seconds over which scores are averaged.
@@ -62,9 +64,11 @@ class Camera:
         happenings = Happenings()
         latest = -1.0
         try:
-            with self._source:
+            with self._source, ExitStack() as files:
+                events = self._watch_events(files)
                 for frame in self._watcher.frames():
                     self._pass_keyframes(frame, happenings)
+                    events.add(frame)
                     now = time.monotonic()
                     if self._hub.has_viewers and now - latest >= PICTURE_SECONDS:
                         latest = now
@@ -73,12 +77,19 @@ class Camera:
             logger.exception(f"the live source has ended: {error}")
         self._hub.publish_end()
 
+    def _watch_events(self, files: ExitStack) -> LiveEvents:
+        """Watches for the events of the rules, and tells the clients of them too."""
+        worker = self._worker
+        reach = worker.predictor.live_seconds
+        reader = self._source.make_window()
+        return LiveEvents(files, worker.display, reader, reach, self._hub.publish_alarm)
+
     def _pass_keyframes(self, frame: ShownFrame, happenings: Happenings) -> None:
         for detections in frame.keyframes:
             keyframe = self._worker.describe(detections)
             self._hub.publish_keyframe(keyframe)
-            for event in happenings.add(parse_record(keyframe, "the live source")):
-                self._hub.publish_event(event)
+            record = parse_record(keyframe, "the live source")
+            self._hub.publish_actions(list(happenings.add(record)))
 
 
 def _encode(frame: ShownFrame, width: int, height: int) -> bytes:

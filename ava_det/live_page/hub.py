@@ -14,7 +14,8 @@ from threading import Lock
 from typing import Any
 
 MAX_WAITING = 64  # messages of a client that does not take them
-MAX_KEPT = 200  # keyframes and events that a new client is told
+MAX_KEPT = 200  # keyframes, and as many events of rules, that a new client is told
+MAX_ACTIONS = 1000  # that a new client is told: minutes of several persons, for the timeline
 
 
 class Mailbox:
@@ -74,7 +75,8 @@ class Hub:
         self._messages: set[Mailbox] = set()
         self._lock = Lock()
         self._keyframes: deque[dict[str, Any]] = deque(maxlen=MAX_KEPT)
-        self._events: deque[dict[str, Any]] = deque(maxlen=MAX_KEPT)
+        self._alarms: deque[dict[str, Any]] = deque(maxlen=MAX_KEPT)
+        self._actions: dict[int, dict[str, Any]] = {}  # by id, in the order in which they began
         self.num_dropped = 0
         self.is_ended = False
 
@@ -108,15 +110,25 @@ class Hub:
             self._keyframes.append(keyframe)
         self._call(self._messages, ("keyframe", keyframe))
 
-    def publish_event(self, event: dict[str, Any]) -> None:
-        """Passes the begin or end of an action on, from any thread; an end replaces its begin."""
+    def publish_actions(self, actions: list[dict[str, Any]]) -> None:
+        """Passes on what begins, goes on or ends at a keyframe, from any thread.
+
+        It is one message, however many persons there are. An end replaces its begin.
+        """
+        if not actions:
+            return
         with self._lock:
-            kept = next((one for one in self._events if one["id"] == event["id"]), None)
-            if kept is None:
-                self._events.append(event)
-            else:
-                kept.update(event)
-        self._call(self._messages, ("event", event))
+            self._actions.update((one["id"], one) for one in actions)
+            while len(self._actions) > MAX_ACTIONS:
+                del self._actions[next(iter(self._actions))]
+        self._call(self._messages, ("actions", actions))
+
+    def publish_alarm(self, event: dict[str, Any]) -> None:
+        """Passes an event of a rule on, from any thread, without the files that are written."""
+        alarm = {key: value for key, value in event.items() if key not in ("picture", "clip")}
+        with self._lock:
+            self._alarms.append(alarm)
+        self._call(self._messages, ("alarm", alarm))
 
     def publish_end(self) -> None:
         """Says that the source has ended, from any thread."""
@@ -140,10 +152,15 @@ class Hub:
         with self._lock:
             return [one for one in self._keyframes if one["time"] > since]
 
-    def events(self) -> list[dict[str, Any]]:
-        """Returns the last events, oldest first."""
+    def actions(self) -> list[dict[str, Any]]:
+        """Returns the last actions, in the order in which they began."""
         with self._lock:
-            return [dict(one) for one in self._events]
+            return list(self._actions.values())
+
+    def alarms(self) -> list[dict[str, Any]]:
+        """Returns the last events of rules, oldest first."""
+        with self._lock:
+            return list(self._alarms)
 
     @contextmanager
     def pictures(self) -> Iterator[Mailbox]:

@@ -88,7 +88,8 @@ async def messages(hub: Hub, state: Mapping[str, Any]) -> AsyncIterator[bytes]:
         begin = {
             **state,
             "keyframes": hub.keyframes()[-1:],
-            "events": hub.events(),
+            "actions": hub.actions(),
+            "alarms": hub.alarms(),
             "isEnded": hub.is_ended,
         }
         yield _format("state", begin)

@@ -6,7 +6,7 @@ import argparse
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -15,19 +15,17 @@ from ava_det.checkpoint.zoo import choose_weights
 from ava_det.choices import DEFAULT_ACTION_WEIGHTS, DETECTORS
 from ava_det.config import ConfigError
 from ava_det.demo.actions import choose_actions, choose_thresholds
+from ava_det.demo.event_rules import READ_FILES, choose_events
 from ava_det.demo.job import name_files, run_job
 from ava_det.demo.options import (
     SUFFIXES,
     DisplayOptions,
-    EventOptions,
     Outputs,
     SamplingOptions,
 )
 from ava_det.demo.video import process_live, process_video
 from ava_det.detectors.registry import names_detector
 from ava_det.distributed import is_main_process
-from ava_det.events import load_rules
-from ava_det.events.rules import JsonLine
 from ava_det.files import require_other_files
 from ava_det.formats.annotations import load_boxes
 from ava_det.inference.predictor import Predictor
@@ -67,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         thresholds,
         args.topk,
         SegmentRules(thresholds, ends, args.max_gap, args.min_duration),
-        choose_events(args, source, predictor, thresholds),
+        choose_events(args, source.videos, predictor, thresholds),
     )
     sampling = SamplingOptions(args.every, args.start, args.end, args.smooth, args.stream)
     with stopped_by_interrupt() as stop:
@@ -143,34 +141,12 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
         written = [name_files(video, outputs, source.root) for video in source.videos]
     files = [path for each in written for path in each.paths()]
     pictures = [path for video in source.videos if video.is_dir() for path in video.iterdir()]
-    read = {f"--{name}": getattr(args, name) for name in ("weights", "config", "boxes", "events")}
+    read = {f"--{name}": getattr(args, name) for name in READ_FILES}
     require_other_files(
         {WRITTEN: files},
         {"--video": [*source.videos, *pictures], "--label-map": args.label_map, **read},
     )
     return outputs
-
-
-def choose_events(
-    args: argparse.Namespace,
-    source: Source,
-    predictor: Predictor,
-    thresholds: Mapping[int, float],
-) -> EventOptions | None:
-    """Reads the rules of --events; None where there are none.
-
-    Raises:
-        ConfigError: They cannot be used with this source.
-        ValueError: The file is none of rules, or a file they write is one that is read.
-    """
-    if args.events is None:
-        return None
-    names = predictor.label_map
-    rules = load_rules(args.events, names, {**predictor.thresholds, **thresholds})
-    lines = [deed.path for rule in rules for deed in rule.do if isinstance(deed, JsonLine)]
-    read = {f"--{name}": getattr(args, name) for name in ("weights", "config", "boxes", "events")}
-    require_other_files({f"{args.events}: json": lines}, {"--video": source.videos, **read})
-    return EventOptions(rules, names, {**predictor.thresholds, **thresholds})
 
 
 def load_predictor(args: argparse.Namespace) -> Predictor:

@@ -8,7 +8,9 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
+from ava_det.config import ConfigError
 from ava_det.demo.actions import choose_actions, choose_thresholds
+from ava_det.demo.event_rules import choose_events
 from ava_det.demo.options import DisplayOptions
 from ava_det.live_page.access import LOCAL_NAMES, is_local
 from ava_det.live_page.app import Served, make_app
@@ -28,6 +30,10 @@ TOP = 5  # actions of a person
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det serve` and returns its exit code."""
     source = find_source(args.video)
+    if args.events is not None and not shows_live(source):
+        raise ConfigError(
+            f"--events: expected a live source or a file as --video, received {args.video}"
+        )
     if source.is_single:
         with open_video(source.videos[0]):  # a file that is no video is said before the weights
             pass
@@ -37,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
         predictor = load_predictor(args)
         actions = choose_actions(args.classes, predictor.label_map)
         thresholds = choose_thresholds(args.threshold, actions, predictor.thresholds)
-        worker = ModelWorker(predictor, DisplayOptions(actions, thresholds, TOP))
+        events = choose_events(args, source.videos, predictor, thresholds)
+        display = DisplayOptions(actions, thresholds, TOP, events=events)
+        worker = ModelWorker(predictor, display)
         opened.callback(worker.close)
         served = make_served(args, source, worker)
         if served.camera is not None:
@@ -46,6 +54,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"serving {args.video} at {format_address(listening, args.host, token)}", flush=True)
         Server(app, served.hub).run(sockets=[listening])
     return 0
+
+
+def shows_live(source: Source) -> bool:
+    """Returns whether a source has the live page: a camera, a stream, or a file at its own pace."""
+    return source.live is not None or (source.is_single and not source.videos[0].is_dir())
 
 
 def choose_token(token: str | None, host: str) -> str | None:
@@ -69,10 +82,9 @@ def make_served(args: argparse.Namespace, source: Source, worker: ModelWorker) -
     """
     hub = Hub()
     limit = args.max_upload * MEGABYTE
-    live = source.live or (str(source.videos[0]) if source.is_single else None)
     name = Path(args.video).name or args.video
-    if live is not None and not (source.is_single and source.videos[0].is_dir()):
-        camera = Camera(live, worker, hub, args.every, args.smooth)
+    if shows_live(source):
+        camera = Camera(source.live or str(source.videos[0]), worker, hub, args.every, args.smooth)
         return Served(source.live or name, hub, worker, camera, None, limit)
     videos = key_by_id(source.videos)
     library = Library(videos, worker, args.every)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -28,13 +30,14 @@ from tests.support.live_server import make_video
         (["--video", "{video}", "--host", "203.0.113.1"], "203.0.113.1"),
         (["--video", "{video}", "--weights", "nowhere.pt"], "nowhere.pt"),
         (["--video", "{video}", "--detector", "eyes"], "--detector"),
+        (["--video", "{folder}", "--events", "rules.yaml"], "--events: expected a live source"),
     ],
 )
 def test_a_mistake_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
 ) -> None:
     video = str(make_video(tmp_path / "a.mp4", 1))
-    given = [word.replace("{video}", video) for word in words]
+    given = [word.format(video=video, folder=tmp_path) for word in words]
     try:
         code = main(["--port", "0", *given])
     except SystemExit as ended:
@@ -65,15 +68,26 @@ def test_a_token_is_made_for_other_machines_alone() -> None:
     assert all(choose_token(token, "0.0.0.0") == token for token in made)
 
 
+RULES = """
+rules:
+  - {name: somebody, count: 1, do: [json: found.jsonl]}
+"""
+
+
 @pytest.mark.slow
-def test_ctrl_c_closes_everything(tmp_path: Path, weights: Path) -> None:
-    video = make_video(tmp_path / "camera.mp4", 120)
+def test_events_are_found_and_ctrl_c_closes_everything(
+    tmp_path: Path, weights: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    (tmp_path / "rules.yaml").write_text(RULES)
     words = ["serve", "--video", video, "--weights", weights, "--detector", "motion", "--port", "0"]
+    words += ["--events", "rules.yaml", "--every", "0.5", "data.min_person_score=0.1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "ava_det", *map(str, words), "--host", "localhost"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert process.stdout is not None and process.stderr is not None
@@ -82,6 +96,12 @@ def test_ctrl_c_closes_everything(tmp_path: Path, weights: Path) -> None:
     url = said.split()[-1]
     stream = urllib.request.urlopen(url + "pictures", timeout=60)
     assert stream.read(1000)
+    found = tmp_path / "found.jsonl"
+    until = time.monotonic() + 60
+    while not found.exists():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.1)
+    assert json.loads(found.read_text().splitlines()[0])["rule"] == "somebody"
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -15,7 +15,7 @@ from ava_det.formats.keyframe_records import (
 )
 from ava_det.live_page.access import is_local
 from ava_det.live_page.happenings import Happenings
-from ava_det.live_page.hub import MAX_KEPT, MAX_WAITING, Hub, Mailbox
+from ava_det.live_page.hub import MAX_ACTIONS, MAX_KEPT, MAX_WAITING, Hub, Mailbox
 
 
 def test_a_mailbox_of_pictures_holds_the_newest() -> None:
@@ -50,11 +50,30 @@ def test_a_hub_keeps_the_last_alone() -> None:
     hub = Hub()
     for number in range(MAX_KEPT + 10):
         hub.publish_keyframe({"time": float(number)})
-        hub.publish_event({"id": number // 2, "end": number})
+        hub.publish_alarm({"rule": "fall", "time": number, "clip": "/home/me/a.mp4"})
     assert len(hub.keyframes()) == MAX_KEPT
     assert hub.keyframes()[0]["time"] == 10
     assert [one["time"] for one in hub.keyframes(MAX_KEPT + 8)] == [MAX_KEPT + 9]
-    assert all(event["end"] == 2 * event["id"] + 1 for event in hub.events())
+    assert hub.alarms()[0] == {"rule": "fall", "time": 10} and len(hub.alarms()) == MAX_KEPT
+    for number in range(0, MAX_ACTIONS + 10, 10):
+        hub.publish_actions([{"id": number + i, "end": 0} for i in range(10)])
+        hub.publish_actions([{"id": number, "end": number}])
+    kept = hub.actions()
+    assert [one["id"] for one in kept] == list(range(10, MAX_ACTIONS + 10))
+    assert all(one["end"] == (one["id"] if one["id"] % 10 == 0 else 0) for one in kept)
+
+
+def test_a_crowd_drops_no_client() -> None:
+    async def run() -> None:
+        hub = Hub()
+        hub.begin()
+        with hub.messages() as mailbox:
+            hub.publish_actions([{"id": number} for number in range(2 * MAX_WAITING)])
+            name, actions = await mailbox.take(1)
+            assert (name, len(actions)) == ("actions", 2 * MAX_WAITING)
+            assert not mailbox.is_closed
+
+    asyncio.run(run())
 
 
 def keyframe(time: float, **actions: float) -> KeyframeRecord:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,8 +20,10 @@ pytest.importorskip("uvicorn", reason="needs uvicorn: pip install 'ava_det[web]'
 pytest.importorskip("starlette", reason="needs starlette: pip install 'ava_det[web]'")
 httpx = pytest.importorskip("httpx", reason="needs httpx, which the test extra installs")
 
+from ava_det.video.file import VideoReader  # noqa: E402
 from tests.support.browser import Browser  # noqa: E402
 from tests.support.live_server import PEOPLE, LiveServer, make_video  # noqa: E402
+from tests.support.quiet_server import QuietHandler  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +78,66 @@ def test_detections_and_events_are_those_of_the_network(live: LiveServer) -> Non
     told = read_events(live.url, "keyframe", 2)
     assert told[0]["time"] < told[1]["time"]
     [state] = read_events(live.url, "state", 1)
-    assert {event["action"] for event in state["events"]} >= {"left", "right"}
-    assert len({event["id"] for event in state["events"]}) == len(state["events"])
+    assert {one["action"] for one in state["actions"]} >= {"left", "right"}
+    assert len({one["id"] for one in state["actions"]}) == len(state["actions"])
+    assert state["alarms"] == []
+    [actions] = read_events(live.url, "actions", 1)
+    assert {(one["track"], one["action"]) for one in actions if one["is_going"]} == {
+        (person["track_id"], action["name"])
+        for person in told[1]["persons"]
+        for action in person["actions"]
+    }
+
+
+RULES = """
+rules:
+  - name: two persons
+    count: 2
+    duration: 0.4
+    do:
+      - json: found/e.jsonl
+      - picture: found
+      - clip: {{folder: found, before: 0.5, after: 0.5}}
+      - command: [cp, "{{clip}}", found/copy.mp4]
+      - webhook: {hook}
+"""
+
+
+def test_events_of_rules_are_told_and_what_they_say_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    video = make_video(tmp_path / "camera.mp4", 20)
+    bodies: list[bytes] = []
+
+    class Hook(QuietHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Hook) as hook:
+        threading.Thread(target=hook.serve_forever, daemon=True).start()
+        rules = tmp_path / "rules.yaml"
+        rules.write_text(RULES.format(hook=f"http://127.0.0.1:{hook.server_port}"))
+        with LiveServer(str(video), rules=rules) as server:
+            [alarm] = read_events(server.url, "alarm", 1)
+            [state] = read_events(server.url, "state", 1)  # as a client that comes later
+            assert state["alarms"] == [alarm]
+            found = httpx.get(server.url + "/detections").json()
+            assert found["alarms"] == [alarm] and found["actions"]
+            assert '<option value="events">' in httpx.get(server.url).text
+            wait_for(lambda: Path("found/copy.mp4").exists() and bodies)
+        hook.shutdown()
+    [line] = [json.loads(one) for one in Path("found/e.jsonl").read_text().splitlines()]
+    assert line == json.loads(bodies[0])
+    picture, clip = Path(line.pop("picture")), Path(line.pop("clip"))
+    assert line == alarm  # without the names of files
+    assert (alarm["rule"], [one["track_id"] for one in alarm["persons"]]) == ("two persons", [1, 2])
+    assert alarm["time"] - alarm["start"] == pytest.approx(0.4, abs=0.3)
+    assert cv2.imread(str(picture)).shape == (48, 64, 3)
+    with VideoReader(clip) as reader:
+        assert 0.5 < reader.find_end() <= 2.5
 
 
 def test_pictures_are_jpegs_of_the_source(live: LiveServer) -> None:
@@ -260,9 +322,11 @@ def test_a_server_ends_while_clients_are_there(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_browser_shows_what_the_server_says(tmp_path: Path) -> None:
     video = make_video(tmp_path / "camera.mp4", 40)
-    with LiveServer(str(video)) as server, Browser() as browser:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(f"rules: [{{name: two persons, count: 2, do: [json: {tmp_path}/e.jsonl]}}]")
+    with LiveServer(str(video), rules=rules) as server, Browser() as browser:
         browser.open(server.url)
-        browser.wait("window.page && page.keyframe && page.events.size >= 4")
+        browser.wait("window.page && page.keyframe && page.actions.size >= 4")
         assert browser.run("byId('status').textContent") == "live"
         assert browser.wait("byId('picture').naturalWidth") == 64
         persons = browser.run("page.boxes.shown")
@@ -272,6 +336,11 @@ def test_a_browser_shows_what_the_server_says(tmp_path: Path) -> None:
             expected = np.array(box) / [64, 48, 64, 48] * (size * 2)
             assert np.abs(np.array(person["box"]) - expected).max() < 1
         assert browser.run("page.list.items.some((one) => one.isGoing && one.person === '#2')")
-        browser.run("byId('search').value = '#1'; page.showEvents(); 1")
+        browser.run("byId('kind').value = 'events'; page.showList(); 1")
+        [alarm] = browser.run("page.list.items")
+        assert (alarm["title"], alarm["person"]) == ("two persons", "#1 #2")
+        browser.run(
+            "byId('kind').value = 'actions'; byId('search').value = '#1'; page.showList(); 1"
+        )
         assert set(browser.run("page.list.items.map((one) => one.person)")) == {"#1"}
         assert browser.errors == []

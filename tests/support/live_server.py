@@ -13,7 +13,8 @@ from typing import Self
 import av
 import numpy as np
 
-from ava_det.demo.options import DisplayOptions
+from ava_det.demo.options import DisplayOptions, EventOptions
+from ava_det.events import load_rules
 from ava_det.live_page.access import LOCAL_NAMES
 from ava_det.live_page.app import Served, make_app
 from ava_det.live_page.camera import Camera
@@ -44,6 +45,7 @@ class LiveServer:
     Args:
         live: A file or URL that is watched, or None.
         videos: Those of a folder, or None.
+        rules: A file of rules of events, or None.
     """
 
     def __init__(
@@ -53,12 +55,16 @@ class LiveServer:
         token: str | None = None,
         max_upload: int = 1_000_000,
         every: float = 0.2,
+        rules: Path | None = None,
     ) -> None:
         detector = SharedDetector(dict.fromkeys(range(6), PEOPLE))
         names = {1: "bright", 2: "left", 3: "right"}
-        self.worker = ModelWorker(
-            make_predictor(detector), DisplayOptions(names, dict.fromkeys(names, 0.5), 5)
-        )
+        thresholds = dict.fromkeys(names, 0.5)
+        events = None
+        if rules is not None:
+            events = EventOptions(load_rules(rules, names, thresholds), names, thresholds)
+        display = DisplayOptions(names, thresholds, 5, events=events)
+        self.worker = ModelWorker(make_predictor(detector), display)
         self.hub = Hub()
         self._listening = open_socket("127.0.0.1", 0)
         self.port = self._listening.getsockname()[1]
