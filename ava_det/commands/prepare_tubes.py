@@ -3,10 +3,13 @@ r"""Makes annotations of every frame from the ground truth of UCF101-24, JHMDB o
     ava-det prepare-tubes --truth JHMDB-GT.pkl --videos VIDEOS --output data/jhmdb/annotations
     ava-det prepare-tubes --truth multisports_GT.pkl --videos VIDEOS \
         --output data/multisports/annotations --person-boxes-val MultiSports_box_val.pkl
+    ava-det prepare-tubes --truth finalAnnots.mat --test-videos testlist01.txt --videos VIDEOS \
+        --output data/ucf101_24/annotations
 
 writes labelmap.pbtxt, frames.csv, and train.csv and val.csv (train1.csv, val1.csv, ... of several
-splits). Nothing in a pickle is run. --dry-run reads and checks everything and writes nothing. Where
-the files come from, and under which terms, is said in data/NAME/README.md.
+splits); of finalAnnots.mat also tubes_GT.pkl, for `ava-det score`. Nothing in a pickle is run.
+--dry-run reads and checks everything and writes nothing. Where the files come from, and under which
+terms, is said in data/NAME/README.md.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ def make_parser() -> ToolParser:
     """Builds the parser of `ava-det prepare-tubes`."""
     parser = ToolParser("ava-det prepare-tubes", __doc__)
     add = parser.add_argument
-    add("--truth", type=Path, required=True, metavar="PKL", help="a file of the *-GT.pkl family")
+    add("--truth", type=Path, required=True, metavar="FILE", help="of the *-GT.pkl family, or .mat")
+    add("--test-videos", type=Path, metavar="TXT", help="the test videos of finalAnnots.mat")
     add("--output", type=Path, required=True, metavar="DIR", help="the folder of the annotations")
     add(
         "--videos",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ava_det.files.safe_pickle import describe_unpickling, load_arrays
+from ava_det.formats.mat_file import is_mat
 from ava_det.formats.tubes.retinanet3d import is_retinanet3d_truth, truth_of_retinanet3d
 from ava_det.formats.tubes.structures import Tube, TubeTruth
 
@@ -28,6 +29,11 @@ def load_tube_truth(path: str | Path) -> TubeTruth:
     Raises:
         ValueError: The content is of another form, or a tube has a gap; the sentence names the key.
     """
+    if is_mat(path):
+        raise ValueError(
+            f"{path}: expected a pickle, found a MATLAB file: ava-det prepare-tubes --truth "
+            f"{Path(path).name} makes tubes_GT.pkl of it"
+        )
     content = load_pickle(path)
     if is_retinanet3d_truth(content):
         return truth_of_retinanet3d(path, content)
