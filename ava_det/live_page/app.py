@@ -29,7 +29,7 @@ from ava_det.pages import render_page
 from ava_det.viewer.content import css_color, describe_actions
 from ava_det.visualization.panel import PERSON_COLORS
 
-LIVE_SCRIPTS = ("boxes.js", "events_list.js", "theme.js", "live.js")
+LIVE_SCRIPTS = ("boxes.js", "items.js", "events_list.js", "timeline.js", "theme.js", "live.js")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ SCRIPTS = (
     "page_data.js",
     "detections.js",
     "boxes.js",
+    "items.js",
     "events_list.js",
     "timeline.js",
     "page_state.js",

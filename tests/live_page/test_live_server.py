@@ -326,7 +326,7 @@ def test_a_browser_shows_what_the_server_says(tmp_path: Path) -> None:
     rules.write_text(f"rules: [{{name: two persons, count: 2, do: [json: {tmp_path}/e.jsonl]}}]")
     with LiveServer(str(video), rules=rules) as server, Browser() as browser:
         browser.open(server.url)
-        browser.wait("window.page && page.keyframe && page.actions.size >= 4")
+        browser.wait("window.page && page.keyframe && page.found.size >= 4")
         assert browser.run("byId('status').textContent") == "live"
         assert browser.wait("byId('picture').naturalWidth") == 64
         persons = browser.run("page.boxes.shown")
@@ -336,11 +336,51 @@ def test_a_browser_shows_what_the_server_says(tmp_path: Path) -> None:
             expected = np.array(box) / [64, 48, 64, 48] * (size * 2)
             assert np.abs(np.array(person["box"]) - expected).max() < 1
         assert browser.run("page.list.items.some((one) => one.isGoing && one.person === '#2')")
-        browser.run("byId('kind').value = 'events'; page.showList(); 1")
+        browser.run("byId('kind').value = 'events'; page.showItems(); 1")
         [alarm] = browser.run("page.list.items")
         assert (alarm["title"], alarm["person"]) == ("two persons", "#1 #2")
         browser.run(
-            "byId('kind').value = 'actions'; byId('search').value = '#1'; page.showList(); 1"
+            "byId('kind').value = 'actions'; byId('search').value = '#1'; page.showItems(); 1"
         )
         assert set(browser.run("page.list.items.map((one) => one.person)")) == {"#1"}
+        check_timeline(browser)
+        check_that_rows_stay(browser)
         assert browser.errors == []
+
+
+def check_timeline(browser: Browser) -> None:
+    """A row of the events and one a person, which go on with the source until they are moved."""
+    browser.run("byId('kind').value = 'all'; byId('search').value = ''; page.showItems(); 1")
+    rows = browser.run("page.timeline.rows.map((row) => [row.name, [...row.lanes.keys()]])")
+    assert rows[0] == ["events", ["two persons"]]
+    assert [name for name, _ in rows[1:]] == ["#1", "#2"]
+    assert {title for _, titles in rows[1:] for title in titles} >= {"left", "right"}
+    bars = browser.run("page.timeline.items.filter((item) => item.isGoing)")
+    assert bars and all(bar["end"] > bar["start"] for bar in bars)
+    browser.wait("page.timeline.duration > 3")
+    browser.run("page.timeline.zoom(2); 1")
+    start, end = browser.run("page.timeline.view")
+    browser.wait(f"page.timeline.view[1] > {end + 0.5}")
+    later = browser.run("page.timeline.view")
+    assert later[1] - later[0] == pytest.approx(end - start)
+    browser.run("page.timeline.moveView(1, 2.5); 1")
+    assert browser.run("byId('follow').getAttribute('aria-pressed')") == "false"
+    browser.wait(f"page.timeline.duration > {later[1] + 0.5}")
+    assert browser.run("page.timeline.view") == [1, 2.5]
+    browser.run("byId('follow').click(); 1")
+    assert browser.run("page.timeline.view[1] === page.timeline.duration")
+
+
+def check_that_rows_stay(browser: Browser) -> None:
+    """A row that has the focus keeps it while the list goes on, and a click lists its person."""
+    browser.run("page.kept = page.list.rows.at(-1); page.kept.firstElementChild.focus(); 1")
+    time = browser.run("page.keyframe.time")
+    browser.wait(f"page.keyframe && page.keyframe.time > {time + 0.5}")
+    assert browser.run("document.activeElement === page.kept.firstElementChild")
+    assert browser.run("page.kept === page.list.rows.at(-1) && page.kept.isConnected")
+    starts = browser.run("page.list.rows.map((row) => row.item.start)")
+    assert starts == sorted(starts, reverse=True)
+    assert browser.run("page.list.rows.every((row, i) => row === byId('list').children[i])")
+    browser.run("page.kept.firstElementChild.click(); 1")
+    assert browser.run("byId('search').value === page.kept.item.person")
+    assert browser.run("page.list.items.every((item) => item.person === byId('search').value)")

@@ -16,7 +16,7 @@ function formatTime(seconds) {
 /**
  * A list of moments, each a button that seeks; long lists are shown in parts.
  *
- * Items are {start, end, title, note, color, personColor, person}, in order of time.
+ * Items are {start, end, title, note, color, personColor, person}, in the order of the list.
  */
 class EventsList {
   /** @param onChoose Called with the item that was clicked. */
@@ -40,40 +40,71 @@ class EventsList {
     this.showMore();
   }
 
+  /**
+   * Takes the items of a list that goes on, which have an id too.
+   *
+   * The rows of those that are still there stay, and so do the focus and the place in the list.
+   */
+  updateItems(items) {
+    const rows = new Map(this.rows.map((row, i) => [this.items[i].id, row]));
+    this.items = items;
+    this.rows = items.slice(0, Math.max(this.rows.length, PAGE)).map((item) => {
+      const row = rows.get(item.id) ?? this.makeRow();
+      this.fillRow(row, item);
+      return row;
+    });
+    const shown = new Set(this.rows);
+    for (const row of [...this.list.children]) if (!shown.has(row)) row.remove();
+    this.rows.forEach((row, i) => {
+      const there = this.list.children[i];
+      if (there !== row) this.list.insertBefore(row, there ?? null);
+    });
+    this.showHowManyMore();
+  }
+
   showMore() {
     const from = this.rows.length;
-    const part = this.items.slice(from, from + PAGE);
-    const rows = part.map((item) => this.makeRow(item));
+    const rows = this.items.slice(from, from + PAGE).map((item) => {
+      const row = this.makeRow();
+      this.fillRow(row, item);
+      return row;
+    });
     this.rows.push(...rows);
     this.list.append(...rows);
+    this.showHowManyMore();
+  }
+
+  showHowManyMore() {
     const left = this.items.length - this.rows.length;
     this.more.hidden = left <= 0;
     this.more.textContent = `Show ${Math.min(left, PAGE)} more of ${left}`;
   }
 
-  makeRow(item) {
+  makeRow() {
     const row = document.createElement("li");
     const button = document.createElement("button");
     button.type = "button";
-    const time = document.createElement("span");
-    time.className = "when";
-    const isLong = item.end > item.start;
-    time.textContent = formatTime(item.start) + (isLong ? ` – ${formatTime(item.end)}` : "");
-    const person = document.createElement("span");
-    person.className = "person";
-    person.textContent = item.person;
-    person.style.background = item.personColor;
-    const title = document.createElement("span");
-    title.className = "what";
-    title.textContent = item.title;
-    title.style.setProperty("--color", item.color);
-    const note = document.createElement("span");
-    note.className = "note";
-    note.textContent = item.note;
-    button.append(time, person, title, note);
-    button.addEventListener("click", () => this.onChoose(item));
+    for (const name of ["when", "person", "what", "note"]) {
+      const part = document.createElement("span");
+      part.className = name;
+      button.append(part);
+    }
+    button.addEventListener("click", () => this.onChoose(row.item));
     row.append(button);
     return row;
+  }
+
+  fillRow(row, item) {
+    row.item = item;
+    const [time, person, title, note] = row.firstElementChild.children;
+    const isLong = item.end > item.start;
+    const texts = [
+      [time, formatTime(item.start) + (isLong ? ` – ${formatTime(item.end)}` : "")],
+      [person, item.person], [title, item.title], [note, item.note],
+    ];
+    for (const [part, text] of texts) if (part.textContent !== text) part.textContent = text;
+    person.style.background = item.personColor;
+    title.style.setProperty("--color", item.color);
   }
 
   /** Marks what happens at a time. */

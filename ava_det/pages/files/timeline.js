@@ -17,14 +17,16 @@ class Timeline {
    * @param root Holds a `canvas`, a `.spacer` and a `.cursor`.
    * @param duration Seconds.
    * @param onSeek Called with seconds and, where a bar was clicked, its item.
+   * @param onMove Called with the view after the user has moved or zoomed it.
    */
-  constructor(root, duration, onSeek) {
+  constructor(root, duration, onSeek, onMove) {
     this.root = root;
     this.canvas = root.querySelector("canvas");
     this.spacer = root.querySelector(".spacer");
     this.cursor = root.querySelector(".cursor");
     this.duration = Math.max(duration, 0.1);
     this.onSeek = onSeek;
+    this.onMove = onMove;
     this.view = [0, this.duration];
     this.items = [];
     this.rows = [];
@@ -49,11 +51,17 @@ class Timeline {
     this.layOut();
   }
 
+  /** Shows a stretch of time that the user asks for. */
+  moveView(start, end) {
+    this.setView(start, end);
+    this.onMove(this.view);
+  }
+
   /** Zooms by a factor, around a time (the cursor by default). */
   zoom(factor, around = this.time) {
     const [start, end] = this.view;
     const fixed = Math.min(Math.max(around, start), end);
-    this.setView(fixed - (fixed - start) / factor, fixed + (end - fixed) / factor);
+    this.moveView(fixed - (fixed - start) / factor, fixed + (end - fixed) / factor);
   }
 
   /** Moves the cursor, and the view after it when it leaves. */
@@ -238,7 +246,7 @@ class Timeline {
     } else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
       const moved = event.deltaX || event.deltaY;
       const shift = this.secondsAt(moved) - this.secondsAt(0);
-      this.setView(this.view[0] + shift, this.view[1] + shift);
+      this.moveView(this.view[0] + shift, this.view[1] + shift);
     } else {
       return; // the page scrolls
     }
@@ -260,7 +268,7 @@ class Timeline {
       if (!from.isDrag) return;
       const span = from.view[1] - from.view[0];
       const shift = (-moved / (this.width - LABELS)) * span;
-      this.setView(from.view[0] + shift, from.view[1] + shift);
+      this.moveView(from.view[0] + shift, from.view[1] + shift);
     });
     this.canvas.addEventListener("pointercancel", () => { from = null; });
     this.canvas.addEventListener("pointerup", (event) => {

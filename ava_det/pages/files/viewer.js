@@ -10,12 +10,16 @@ class Viewer {
     this.content = content;
     this.detections = new Detections(content);
     this.state = new PageState();
-    this.actions = new Map(content.actions.map(([id, name, color]) => [id, { id, name, color }]));
+    this.items = new ItemMaker(content.actions, content.personColors);
+    this.actions = this.items.actions;
     this.filter = { threshold: 0, hidden: this.state.hidden };
     this.boxes = new BoxCanvas(byId("boxes"));
     this.timeline = new Timeline(byId("timeline"), content.duration, (seconds, item) => {
       if (item) this.choosePerson(item.person);
       this.seek(seconds);
+    }, ([start, end]) => {
+      this.state.view = end - start < content.duration - 0.01 ? [start, end] : null;
+      this.state.write();
     });
     this.list = new EventsList(byId("list"), byId("more"), (item) => {
       this.choosePerson(item.person);
@@ -93,15 +97,10 @@ class Viewer {
     return `${formatTime(seconds)}. ${parts.join(". ") || "nobody"}`;
   }
 
-  personColor(track) {
-    const colors = this.content.personColors;
-    return track ? colors[(track - 1) % colors.length] : "#bec3cd";
-  }
-
   persons(seconds) {
     return this.detections.personsAt(seconds).map(({ row, track, box }) => ({
       name: track ? `#${track}` : "person",
-      color: this.personColor(track),
+      color: this.items.personColor(track),
       box,
       isChosen: this.state.person === `#${track}`,
       actions: this.detections.actionsOf(row, this.filter).map((one) => ({
@@ -134,11 +133,7 @@ class Viewer {
   /** Updates the timeline and the list after a change of the filter. */
   applyFilter() {
     const { threshold, hidden } = this.filter;
-    const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const isFound = (item) => {
-      const text = `${item.name} ${item.title}`.toLowerCase();
-      return words.every((word) => text.includes(word));
-    };
+    const isFound = makeSearch(byId("search").value);
     const shown = this.segments().filter((one) => one.max >= threshold && !hidden.has(one.action));
     const truth = this.truthItems().filter((one) => !hidden.has(one.action));
     this.timeline.setItems([...shown, ...truth].filter(isFound));
@@ -153,32 +148,19 @@ class Viewer {
   }
 
   segments() {
-    this.madeSegments ??= this.content.segments.map(([track, id, start, end, mean, max]) => {
-      const action = this.actions.get(id);
-      return {
-        ...this.makeItem(track, id, start, end),
-        max,
-        note: `${end > start ? `${formatTime(end - start)} · ` : ""}${mean.toFixed(2)}`,
-        color: action.color,
-      };
-    });
+    this.madeSegments ??= this.content.segments.map(([track, id, start, end, mean, max]) => ({
+      ...this.items.make(track, id, start, end),
+      max,
+      note: `${end > start ? `${formatTime(end - start)} · ` : ""}${mean.toFixed(2)}`,
+    }));
     return this.madeSegments;
-  }
-
-  makeItem(track, id, start, end) {
-    const name = track ? `#${track}` : "–";
-    const color = this.personColor(track);
-    return {
-      start, end, action: id, title: this.actions.get(id).name, key: name, name, person: name,
-      nameColor: color, personColor: color,
-    };
   }
 
   /** Returns what compares with the ground truth: right, wrong class, wrong box or missed. */
   runs(kind) {
     const status = STATUS_NAMES.indexOf(kind);
     return this.content.truth.runs.filter((run) => run[0] === status).map((run) => ({
-      ...this.makeItem(run[1], run[2], run[3], run[4]),
+      ...this.items.make(run[1], run[2], run[3], run[4]),
       ...(status === 4 ? { person: `truth ${run[1]}` } : {}),
       note: kind,
       color: STATUS_COLORS[status],
@@ -188,9 +170,9 @@ class Viewer {
   truthItems() {
     if (!this.content.truth || !byId("truth").checked) return [];
     return this.content.truth.segments.map(([track, id, start, end]) => ({
-      ...this.makeItem(track, id, start, end),
+      ...this.items.make(track, id, start, end),
       key: `truth ${track}`, name: `t ${track}`, nameColor: "#98a3b5", person: null,
-      isTruth: true, color: this.actions.get(id).color,
+      isTruth: true,
     }));
   }
 
@@ -289,15 +271,9 @@ class Viewer {
       state.write();
       this.applyFilter();
     });
-    const zoom = (change) => () => {
-      change();
-      const [start, end] = timeline.view;
-      state.view = end - start < this.content.duration - 0.01 ? timeline.view : null;
-      state.write();
-    };
-    byId("zoom-in").addEventListener("click", zoom(() => timeline.zoom(2)));
-    byId("zoom-out").addEventListener("click", zoom(() => timeline.zoom(0.5)));
-    byId("fit").addEventListener("click", zoom(() => timeline.setView(0, this.content.duration)));
+    byId("zoom-in").addEventListener("click", () => timeline.zoom(2));
+    byId("zoom-out").addEventListener("click", () => timeline.zoom(0.5));
+    byId("fit").addEventListener("click", () => timeline.moveView(0, this.content.duration));
     byId("file").addEventListener("change", (event) => {
       if (event.target.files[0]) player.setFile(event.target.files[0]);
     });
