@@ -100,6 +100,10 @@ GROUPS: dict[str, dict[str, Command]] = {
         "prepare-ava": Command(
             "ava_det.commands.prepare_ava", "fetch AVA, check it and lay it out"
         ),
+        "prepare-ava-kinetics": Command(
+            "ava_det.commands.prepare_ava_kinetics",
+            "make annotations of Kinetics' clips from AVA-Kinetics",
+        ),
         "transcode": Command(
             "ava_det.commands.transcode", "make videos small and quick to read for training"
         ),
