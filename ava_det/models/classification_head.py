@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ava_det.models.precision import full_precision
 
@@ -55,6 +54,20 @@ class ClassificationHead(nn.Module):
     def _pool(self, feature: Tensor) -> Tensor:
         """Pools a float32 map [B, C, T, h, w] to [B, C]."""
         if self.window is not None:
-            sizes = zip(self.window, feature.shape[2:], strict=True)
-            feature = F.avg_pool3d(feature, [min(pair) for pair in sizes], stride=1)
+            for length in reversed(self.window):
+                feature = feature @ _weigh_cells(feature.shape[-1], length, feature.device)
+            return feature
         return feature.mean(dim=(2, 3, 4))
+
+
+def _weigh_cells(size: int, length: int, device: torch.device) -> Tensor:
+    """Returns what each of `size` cells in a row counts, float32 [size] of sum 1.
+
+    It is the number of windows that hold the cell, where a window of `length` cells, or of all if
+    there are fewer, moves by one. Written without a branch on the size, so that an exported network
+    is right at every size.
+    """
+    cells = torch.arange(size, device=device)
+    most = (torch.full((), size - length + 1, device=device)).clamp(1, length)
+    counts = torch.minimum(torch.minimum(cells + 1, size - cells), most).float()
+    return counts / counts.sum()

@@ -298,12 +298,14 @@ def test_what_cannot_be_exported_is_one_sentence(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("file_format", ["onnx", "openvino"])
 @pytest.mark.parametrize(
     ("family", "head"), [case for case in CASES if FAMILIES[case[0]].cannot_export is None]
 )
-def test_export(family: str, head: str, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
+def test_export(family: str, head: str, file_format: str, tmp_path: Path) -> None:
+    pytest.importorskip({"onnx": "onnxruntime"}.get(file_format, file_format))
     config = make_config(family, head)
     model = give_statistics(build_small(family, head))
     checks = [draw_inputs(config, 2, 3, SIDE), draw_inputs(config, 1, 0, SIDE + 15)]
-    assert export_model(model, checks, tmp_path / "model.onnx", "onnx", "fp32", {}) < 1e-4
+    path = tmp_path / f"model{EXPORT_FORMATS[file_format]}"
+    assert export_model(model, checks, path, file_format, "fp32", {}) < 1e-4
