@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import difflib
 import functools
 import os
@@ -128,9 +129,7 @@ def _find_last(layers: Layers, key: str) -> tuple[str, Any]:
 
 def config_to_dict(config: Config) -> dict[str, Any]:
     """Returns a config as nested dicts of numbers, strings and lists."""
-    values = OmegaConf.to_container(OmegaConf.structured(config))
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
+    return dataclasses.asdict(config)
 
 
 def config_to_yaml(config: Config) -> str:

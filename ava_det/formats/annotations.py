@@ -22,9 +22,9 @@ from ava_det.formats.rows import (
     as_decimals,
     check_fractions,
     concatenate_rows,
-    format_timestamp,
     join_files,
 )
+from ava_det.formats.timestamps import format_timestamp
 from ava_det.structures import Keyframe, KeyframeKey, timestamp_key
 
 __all__ = [

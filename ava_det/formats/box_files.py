@@ -11,7 +11,8 @@ import torch
 from ava_det.formats.ava_csv import AvaRows, load_box_rows, write_rows
 from ava_det.formats.box_lists import is_json, load_json_boxes
 from ava_det.formats.proposal_pickle import is_pickle, load_proposals
-from ava_det.formats.rows import check_fractions, format_timestamp
+from ava_det.formats.rows import check_fractions
+from ava_det.formats.timestamps import format_timestamp
 from ava_det.structures import KeyframeKey, PersonBoxes, Persons, timestamp_key
 
 

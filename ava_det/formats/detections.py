@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ava_det.formats.ava_csv import AvaRows, write_rows
-from ava_det.formats.rows import as_decimals, format_timestamp
+from ava_det.formats.rows import as_decimals
+from ava_det.formats.timestamps import format_timestamp
 from ava_det.structures import Detections
 
 

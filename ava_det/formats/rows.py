@@ -65,15 +65,6 @@ def check_fractions(rows: AvaRows) -> None:
         )
 
 
-def format_timestamp(timestamp: float) -> str:
-    """Formats a timestamp as AVA does: whole seconds in four digits.
-
-    Others get the fewest digits that read back as the same number.
-    """
-    timestamp = float(timestamp)
-    return f"{int(timestamp):04d}" if timestamp.is_integer() else repr(timestamp)
-
-
 def as_decimals(values: torch.Tensor) -> np.ndarray:
     """Converts float32 values to the float64 nearest to their shortest text.
 

@@ -261,9 +261,12 @@ def list_temporal_kernels(
 
 
 def initialize(backbone: nn.Module, zero_init_last_gamma: bool) -> None:
-    """Draws He-normal weights for every unbiased convolution; non-local blocks draw their own."""
+    """Draws He-normal weights for every unbiased convolution; non-local blocks draw their own.
+
+    On the meta device there is nothing to draw, and torch takes milliseconds for each.
+    """
     for name, module in backbone.named_modules():
-        if isinstance(module, nn.Conv3d) and module.bias is None:
+        if isinstance(module, nn.Conv3d) and module.bias is None and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.BatchNorm3d) and name.endswith(".c_bn") and zero_init_last_gamma:
             nn.init.zeros_(module.weight)

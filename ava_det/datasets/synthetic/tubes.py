@@ -15,7 +15,7 @@ import numpy as np
 from ava_det.datasets.synthetic import actions
 from ava_det.datasets.synthetic.figure import compute_mask
 from ava_det.datasets.synthetic.scene import FPS, MIN_VISIBLE, START_SECOND, Actor
-from ava_det.formats.rows import format_timestamp
+from ava_det.formats.timestamps import format_timestamp
 from ava_det.formats.tubes import Tube
 
 

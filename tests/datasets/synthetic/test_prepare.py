@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import csv
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -135,3 +137,12 @@ def test_an_output_that_cannot_be_written_is_one_sentence(
     (tmp_path / "file").write_text("in the way")
     assert main(["--output", str(tmp_path / "file"), *SMALL]) == 2
     assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_a_process_that_renders_imports_no_torch() -> None:
+    """Its import would take longer than a short video."""
+    code = f"import sys, {prepare.__name__}; print('torch' in sys.modules)"
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert finished.stdout.strip() == "False", finished.stderr
