@@ -8,6 +8,7 @@ _FACEBOOK = "https://dl.fbaipublicfiles.com"
 _PYSLOWFAST = f"{_FACEBOOK}/pyslowfast/model_zoo"
 _PYTORCHVIDEO = f"{_FACEBOOK}/pytorchvideo/model_zoo"
 _MMACTION2 = "https://download.openmmlab.com/mmaction/v1.0/detection"
+_MULTISPORTS = "kinetics400-pretrained-r50_8xb16-4x16x1-8e_multisports-rgb"
 DETECTRON2 = f"{_FACEBOOK}/detectron2"
 _GOOGLE_DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 _APACHE = "Apache-2.0, as stated for the repository that publishes them"
@@ -138,6 +139,15 @@ PROJECTS: dict[str, PublishedWeights] = {
         "mmaction2/slowonly_r50_16x4_tricks_ava_kinetics": (
             f"{_MMACTION2}/slowonly/slowonly_k700-pre-r50_8xb8-16x4x1-10e-tricks_ava-kinetics-rgb/"
             "slowonly_k700-pre-r50_8xb8-16x4x1-10e-tricks_ava-kinetics-rgb_20221205-dd652f81.pth"
+        ),
+        # MMAction2, MultiSports: another metric than AVA's, so they have no mean_ap
+        "mmaction2/slowfast_r50_4x16_multisports": (
+            f"{_MMACTION2}/slowfast/slowfast_{_MULTISPORTS}/"
+            f"slowfast_{_MULTISPORTS}_20230320-af666368.pth"
+        ),
+        "mmaction2/slowonly_r50_4x16_multisports": (
+            f"{_MMACTION2}/slowonly/slowonly_{_MULTISPORTS}/"
+            f"slowonly_{_MULTISPORTS}_20230320-a1ca5e76.pth"
         ),
         # Detectron2, person detectors for `faster_rcnn`
         "detectron2/COCO-Detection/faster_rcnn_R_50_FPN_3x": (
