@@ -1,11 +1,11 @@
 """Measures what a long-term feature bank adds where a clip alone cannot give the answer.
 
-    python -m studies.long_term [--output outputs/long_term]
+    python -m studies.long_term [--output outputs/long_term] [--seeds 0 1 2]
 
-Renders the synthetic set with figures that wait (`ava-det render --waits`), trains a Slow-only
-network on it, and fits the head of each operator on that network's features, which stay as they
-are. The two waits look the same for the two seconds of a clip: how often the scores rank a wait of
-one kind above one of the other, over the validation videos, is 0.5 at chance.
+Renders the synthetic set with figures that wait (`ava-det render --waits`). With each seed it
+trains a Slow-only network on the set and fits the head of each operator on that network's features,
+which stay as they are. The two waits look the same for the two seconds of a clip: how often the
+scores rank a wait of one kind above one of the other, over the validation videos, is 0.5 at chance.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from ava_det.datasets.synthetic.waits import LISTEN, WATCH
 from ava_det.models.long_term_head import OPERATORS, LongTermHead
 from ava_det.tasks.long_term import build_bank, fill_bank
 from ava_det.tasks.splits import build_split
+from studies.ablation import spread
 from studies.synthetic_table import compute_auc, compute_pair_auc
 
 CONFIG = "configs/synthetic/slow_only.yaml"
 BANK_CHANNELS = 512  # of the config's network, 32 * model.width
 WINDOW_SECONDS = 8  # holds the signs before and after a wait
-STEPS = 600
+STEPS = 1500
 BATCH_SIZE = 32
 
 
@@ -55,24 +56,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the study and returns its exit code."""
     parser = ToolParser("studies.long_term", __doc__)
     parser.add_argument("--output", type=Path, default=Path("outputs/long_term"), metavar="DIR")
-    output: Path = parser.parse_args(argv).output
-    data = output / "set"
-    first = output / "without_bank"
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    args = parser.parse_args(argv)
+    data: Path = args.output / "set"
     counts = ["--num-train", "24", "--num-val", "20"]
     if render(["--waits", "--output", str(data), "--size", "96x72", *counts]):
         return 1
-    shared = [*_name_files(data), f"output_dir={first}", "train.epochs=2"]
+    runs = [measure(data, args.output / f"seed_{seed}", seed) for seed in args.seeds]
+    for name in runs[0]:
+        values = [run[name] for run in runs]
+        print(f"{name}: {spread(values)} ({', '.join(f'{value:.3f}' for value in values)})")
+    return 0
+
+
+def measure(data: Path, output: Path, seed: int) -> dict[str, float]:
+    """Trains a network and a head of each operator; returns how well each tells the waits apart.
+
+    Raises:
+        ValueError: The training failed.
+    """
+    first = output / "without_bank"
+    shared = [*_name_files(data), f"output_dir={first}", "train.epochs=2", f"seed={seed}"]
     if not (first / "metrics.json").is_file() and train(["--config", CONFIG, *shared]):
-        return 1
+        raise ValueError(f"the training in {first} failed")
     (alone,) = compute_pair_auc(
         load_config(CONFIG, shared), first / "detections.csv", [(LISTEN, WATCH)]
     )
-    print(f"without a bank: {alone:.3f}")
     config = load_config(CONFIG, [*shared, *_describe_bank(first, output)])
     learned, scored = (read_windows(config, name) for name in ("train", "val"))
-    for operator in OPERATORS:
-        print(f"{operator}: {fit_and_score(operator, learned, scored):.3f}")
-    return 0
+    heads = {name: fit_and_score(name, learned, scored, seed) for name in OPERATORS}
+    return {"without a bank": alone, **heads}
 
 
 def _name_files(data: Path) -> list[str]:
@@ -110,9 +123,9 @@ def read_windows(config: Config, name: str) -> Windows:
     return Windows(banks[:, WINDOW_SECONDS // 2], banks, torch.stack(labels))
 
 
-def fit_and_score(operator: str, learned: Windows, scored: Windows) -> float:
+def fit_and_score(operator: str, learned: Windows, scored: Windows, seed: int) -> float:
     """Fits a head on frozen features; returns how well it tells the two waits apart."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     num_classes = learned.labels.shape[1]
     head = LongTermHead(
         [BANK_CHANNELS],
@@ -124,12 +137,15 @@ def fit_and_score(operator: str, learned: Windows, scored: Windows) -> float:
         fusion_channels=64,
     )
     optimizer = torch.optim.AdamW(head.parameters(), 0.001, weight_decay=0.02)
+    # at a constant rate attention is good or poor by the step it ends at
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
         chosen = torch.randint(len(learned.labels), (BATCH_SIZE,))
         optimizer.zero_grad()
         logits = _classify(head, learned, chosen)
         binary_cross_entropy_with_logits(logits, learned.labels[chosen]).backward()
         optimizer.step()
+        schedule.step()
     head.eval()
     with torch.no_grad():
         scores = _classify(head, scored, torch.arange(len(scored.labels))).sigmoid()
