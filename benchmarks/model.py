@@ -172,7 +172,7 @@ def compare(
     )
     runs = {name: partial(network, **inputs) for name, (_, network) in ways.items()}
     with torch.inference_mode():
-        scores = {name: run().float().sigmoid() for name, run in runs.items() if name != "against"}
+        scores = {name: subject.score(run()) for name, run in runs.items() if name != "against"}
         times = measure_in_turns({**subject.rulers.ways(), **runs}, args.repeat, subject.device)
     changes = {
         name: float((score - scores["plain fp32"]).abs().max()) for name, score in scores.items()

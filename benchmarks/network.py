@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.device.select import prepare_torch
 from ava_det.files import write_json
+from ava_det.inference.batch import compute_scores
 from ava_det.models.build import build_model
 from ava_det.models.cost import compute_cost
 from ava_det.operations.export import draw_inputs
@@ -73,6 +74,10 @@ class Subject:
     model: nn.Module
     machine: dict[str, Any]
     rulers: Rulers
+
+    def score(self, logits: Tensor) -> Tensor:
+        """Computes the scores 0..1 of logits, float32, as the network's config means them."""
+        return compute_scores(logits.float(), self.config.model.is_exclusive)
 
 
 def build_subject(args: argparse.Namespace) -> Subject:

@@ -64,7 +64,7 @@ def benchmark_vit(args: argparse.Namespace) -> int:
             write_report(args, subject, peaks=peaks)
             return 0
         runs = {name: partial(form, **inputs) for name, form in forms.items()}
-        scores = {name: run().float().sigmoid() for name, run in runs.items()}
+        scores = {name: subject.score(run()) for name, run in runs.items()}
         times = measure_in_turns({**subject.rulers.ways(), **runs}, args.repeat, subject.device)
     changes = {name: float((score - scores[EAGER]).abs().max()) for name, score in scores.items()}
     rates = subject.rulers.rates()

@@ -125,6 +125,11 @@ class ModelConfig:
         self._check_relation(check)
         self._check_long_term(check)
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Returns whether scores are one softmax over the classes, not a sigmoid for each."""
+        return self.head == "classification" or not self.multilabel
+
     def _check_relation(self, check: KeyChecks) -> None:
         """Refuses what a head that relates boxes to their surroundings does not have."""
         check.require_one_of("roi_relation", ("none", "acrn", "atr"))

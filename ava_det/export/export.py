@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ava_det.choices import EXPORT_FORMATS
 from ava_det.export.runtimes import FACTS, import_extra, load_exported
 from ava_det.files import atomic_path
 
-# of logits in fp32; of scores after the sigmoid where weights are stored in 16 bits
+# of logits in fp32; of scores 0..1 where weights are stored in 16 bits
 TOLERANCES = {"fp32": 1e-4, "fp16": 0.006}
 DYNAMIC = {
     "slow": {0: "batch", 3: "height", 4: "width"},
@@ -32,6 +32,7 @@ DYNAMIC = {
 }
 
 Inputs = Mapping[str, Tensor]
+Score = Callable[[Tensor], Tensor]
 
 
 def export_model(
@@ -41,6 +42,7 @@ def export_model(
     file_format: str,
     precision: str,
     facts: Mapping[str, Any],
+    score: Score = torch.sigmoid,
 ) -> float:
     """Writes a network to a file, if the file gives the same outputs.
 
@@ -51,6 +53,7 @@ def export_model(
         file_format: A key of `EXPORT_FORMATS`.
         precision: Of the stored weights, fp32 or fp16.
         facts: JSON values that are kept in the file.
+        score: Logits [N, C] -> the scores 0..1 that the network is used for.
 
     Returns:
         The largest difference between outputs of the file and of the network, see `TOLERANCES`.
@@ -68,7 +71,7 @@ def export_model(
         _write_onnx(model, checks[0], onnx_file, half and file_format == "onnx", facts, file_format)
         if file_format == "openvino":
             _write_openvino(onnx_file, written, half, facts)
-        difference = _compare(model, checks, written, file_format, precision)
+        difference = _compare(model, checks, written, file_format, precision, score)
         files = [(written, path)]
         if file_format == "openvino":
             files.insert(0, (written.with_suffix(".bin"), path.with_suffix(".bin")))
@@ -130,7 +133,12 @@ def _write_openvino(source: Path, path: Path, half: bool, facts: Mapping[str, An
 
 
 def _compare(
-    model: nn.Module, checks: Sequence[Inputs], path: Path, runtime: str, precision: str
+    model: nn.Module,
+    checks: Sequence[Inputs],
+    path: Path,
+    runtime: str,
+    precision: str,
+    score: Score,
 ) -> float:
     """Computes the largest difference of logits (fp32) or of scores (fp16).
 
@@ -143,7 +151,7 @@ def _compare(
     for inputs in checks:
         with torch.inference_mode():
             pair = [network(**inputs) for network in (plain, exported)]
-        expected, received = pair if precision == "fp32" else [logits.sigmoid() for logits in pair]
+        expected, received = pair if precision == "fp32" else map(score, pair)
         if received.shape != expected.shape:
             raise ValueError(
                 f"export: expected outputs {list(expected.shape)}, the file gives "

@@ -48,6 +48,11 @@ def predict_batch(
     ]
 
 
+def compute_scores(logits: Tensor, exclusive: bool) -> Tensor:
+    """Computes scores 0..1 of logits [K, C]: one softmax over exclusive classes, else sigmoids."""
+    return logits.softmax(dim=1) if exclusive else logits.sigmoid()
+
+
 @torch.inference_mode()
 def compute_features(model: nn.Module, batch: ClipBatch, precision: str) -> list[Tensor]:
     """Computes the features of the persons of a batch of clips: the input of the head's layers.
@@ -114,5 +119,4 @@ def _score(model: nn.Module, batch: ClipBatch, precision: str, multilabel: bool)
     """Returns scores float32 [K, C] on the CPU, after the sigmoid or the softmax."""
     with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits: Tensor = model(*batch.inputs)
-    logits = logits.float()
-    return (logits.sigmoid() if multilabel else logits.softmax(dim=1)).cpu()
+    return compute_scores(logits.float(), exclusive=not multilabel).cpu()

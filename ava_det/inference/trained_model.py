@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def _without_training(value: Any) -> Any:
 def describe_unlike_input(
     config: Config, weights: str | Path, content: Mapping[str, Any]
 ) -> list[str]:
-    """Describes how the frames of this config differ from those the weights were trained on.
+    """Describes how frames and scores of this config differ from those the weights learned.
 
     Args:
         config: Of the network.
@@ -143,12 +143,10 @@ def describe_unlike_input(
         One sentence a key; none for weights that do not say.
     """
     name = str(weights)
-    if name in ZOO:
-        settings: Mapping[str, Any] = INPUTS_BY_SOURCE.get(name.partition("/")[0], {})
-    else:
-        carried = content.get("config")
-        data = carried.get("data") if isinstance(carried, Mapping) else None
-        settings = data if isinstance(data, Mapping) else {}
+    carried = {} if name in ZOO else _read_sections(content, ("data", "model"))
+    settings = (
+        INPUTS_BY_SOURCE.get(name.partition("/")[0], {}) if name in ZOO else carried.get("data", {})
+    )
     keys = [
         key
         for key in INPUTS_BY_SOURCE["pyslowfast"]
@@ -156,8 +154,25 @@ def describe_unlike_input(
     ]
     if len(FAMILIES[config.model.backbone].clips) == 1 and "slow_frame_policy" in keys:
         keys.remove("slow_frame_policy")  # one pathway reads every frame
-    return [
+    sentences = [
         f"{name} was trained with data.{key}={settings[key]}, "
         f"here it is {getattr(config.data, key)}: expect lower scores"
         for key in keys
     ]
+    # a checkpoint that is older than the key learned a sigmoid for each action
+    learned = carried.get("model", {}).get("multilabel", True)
+    if "model" in carried and learned != config.model.multilabel:
+        sentences.append(
+            f"{name} was trained with model.multilabel={learned}, here it is "
+            f"{config.model.multilabel}: the scores are not those that were learned"
+        )
+    return sentences
+
+
+def _read_sections(
+    content: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, Mapping[str, Any]]:
+    """Returns those sections of the config in a weights file that it has."""
+    config = content.get("config")
+    sections = config if isinstance(config, Mapping) else {}
+    return {name: sections[name] for name in names if isinstance(sections.get(name), Mapping)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from ava_det.device.precision import choose_stored_precision
 from ava_det.device.select import prepare_torch
 from ava_det.export import export_model
 from ava_det.files import require_other_files
+from ava_det.inference.batch import compute_scores
 from ava_det.inference.pretrained import check_thresholds
 from ava_det.inference.trained_model import load_plain_model
 from ava_det.structures import Keyframe
@@ -61,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
         "thresholds": thresholds,
         "precision": precision,
     }
-    difference = export_model(model, checks, args.output, args.format, precision, facts)
+    score = partial(compute_scores, exclusive=config.model.is_exclusive)
+    difference = export_model(model, checks, args.output, args.format, precision, facts, score)
     compared = (
         f"random clips and one of {video.name}"
         if video is not None

@@ -73,13 +73,12 @@ def build_action_loss(config: Config, precision: str) -> ActionLoss:
     columns = (
         None if train.action_ids is None else [action_id - 1 for action_id in train.action_ids]
     )
-    is_classifier = config.model.head == "classification"
     return ActionLoss(
         precision,
         columns,
         train.focal_gamma,
-        config.model.num_classes if is_classifier or not config.model.multilabel else None,
-        per_clip=is_classifier,
+        config.model.num_classes if config.model.is_exclusive else None,
+        per_clip=config.model.head == "classification",
     )
 
 

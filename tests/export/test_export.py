@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import shutil
 import struct
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,9 +19,12 @@ from torch import Tensor, nn
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.export import export_model, load_exported
 from ava_det.export.runtimes import give_extent
+from ava_det.inference.batch import compute_scores
 from ava_det.models.build import build_model
 from ava_det.operations.export import draw_inputs
 
+# the package has a function of the same name
+export_module = importlib.import_module("ava_det.export.export")
 pytest.importorskip("onnxscript", reason="needs an extra: pip install 'ava_det[onnx]'")
 CPU = torch.device("cpu")
 SMALL = [
@@ -257,6 +261,39 @@ def test_a_file_that_differs_is_never_written(
         export_model(Wrong(model), checks, path, "onnx", "fp32", {"label_map": None})
     assert path.read_text() == "an earlier file"
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_fp16_is_judged_by_the_scores_that_the_network_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exclusive: bool
+) -> None:
+    """A change where sigmoids are full and a softmax is undecided, and one that only they see."""
+
+    class Planted(nn.Module):
+        def __init__(self, *logits: float) -> None:
+            super().__init__()
+            self.logits = torch.tensor([logits])
+
+        def forward(self, rois: Tensor) -> Tensor:
+            return self.logits
+
+    def write(model: nn.Module, inputs: object, path: Path, *rest: object) -> None:
+        path.write_bytes(b"")
+
+    def export_changed(before: nn.Module, after: nn.Module) -> float:
+        monkeypatch.setattr(export_module, "load_exported", lambda *args: after)
+        score = partial(compute_scores, exclusive=exclusive)
+        checks = [{"rois": torch.zeros(1, 5)}]
+        return export_model(before, checks, tmp_path / "model.onnx", "onnx", "fp16", {}, score)
+
+    monkeypatch.setattr(export_module, "import_extra", lambda *names: None)
+    monkeypatch.setattr(export_module, "_write_onnx", write)
+    full = Planted(10.0, 10.0), Planted(10.0, 10.05)
+    shifted = Planted(0.0, 0.0), Planted(0.05, 0.05)
+    seen, unseen = (full, shifted) if exclusive else (shifted, full)
+    assert export_changed(*unseen) < 1e-5
+    with pytest.raises(ValueError, match=r"within 0\.006 .* a difference of 0\.012"):
+        export_changed(*seen)
 
 
 @pytest.mark.parametrize(("runtime", "name"), [("onnx", "model.onnx"), ("openvino", "model.xml")])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.inference.batch import predict_batch
+from ava_det.inference.trained_model import describe_unlike_input
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.tasks.action_detection import build_action_loss
 from ava_det.tasks.splits import build_split, take_every_nth
@@ -105,5 +106,22 @@ def test_without_annotations_box_files_are_thinned_too() -> None:
 
 
 def test_a_checkpoint_carries_what_its_scores_mean() -> None:
-    carried = config_to_dict(make_config("model.multilabel=false"))
+    exclusive, independent = make_config("model.multilabel=false"), make_config()
+    carried = config_to_dict(exclusive)
     assert carried["model"]["multilabel"] is False
+    assert describe_unlike_input(exclusive, "last.pt", {"config": carried}) == []
+    [sentence] = describe_unlike_input(independent, "last.pt", {"config": carried})
+    assert sentence == (
+        "last.pt was trained with model.multilabel=False, here it is True: the scores are not "
+        "those that were learned"
+    )
+    del carried["model"]["multilabel"]  # of an older checkpoint
+    [sentence] = describe_unlike_input(exclusive, "last.pt", {"config": carried})
+    assert "model.multilabel=True, here it is False" in sentence
+    assert describe_unlike_input(exclusive, "last.pt", {}) == []
+
+
+def test_classes_exclude_each_other_in_a_softmax_and_in_a_classifier() -> None:
+    assert not make_config().model.is_exclusive
+    assert make_config("model.multilabel=false").model.is_exclusive
+    assert make_config("model.head=classification").model.is_exclusive
