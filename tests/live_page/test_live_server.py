@@ -353,7 +353,7 @@ def check_timeline(browser: Browser) -> None:
     browser.run("byId('kind').value = 'all'; byId('search').value = ''; page.showItems(); 1")
     rows = browser.run("page.timeline.rows.map((row) => [row.name, [...row.lanes.keys()]])")
     assert rows[0] == ["events", ["two persons"]]
-    assert [name for name, _ in rows[1:]] == ["#1", "#2"]
+    assert [name for name, _ in rows[1:]] == ["#2", "#1"]
     assert {title for _, titles in rows[1:] for title in titles} >= {"left", "right"}
     bars = browser.run("page.timeline.items.filter((item) => item.isGoing)")
     assert bars and all(bar["end"] > bar["start"] for bar in bars)

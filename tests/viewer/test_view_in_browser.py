@@ -274,6 +274,11 @@ def test_long_videos_open_quickly(tmp_path: Path, hours: int, most: float) -> No
         print(f"{hours} h: {path.stat().st_size / 1e6:.1f} MB, {sorted(times)} s")
         assert min(times) < most
         assert browser.run("viewer.detections.times.length") == count
+        browser.run(f"viewer.seek({count} - 10); 1")  # of the rows those of this time are seen
+        row = "viewer.timeline.rows.find((one) => one.name === viewer.persons(viewer.time)[0].name)"
+        browser.wait("byId('timeline').scrollTop > 0")
+        place = browser.run(f"{row}.top - byId('timeline').scrollTop")
+        assert browser.run("RULER") <= place < browser.run("byId('timeline').clientHeight - LANE")
         began = time.monotonic()
         browser.run("for (let i = 0; i < 20; i++) viewer.timeline.zoom(i % 2 ? 0.1 : 10); 1")
         assert time.monotonic() - began < 5

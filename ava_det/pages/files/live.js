@@ -138,8 +138,8 @@ class LivePage {
     const isFound = makeSearch(byId("search").value);
     const actions = [...this.found.values()].map((one) => this.makeItem(one)).filter(isFound);
     const alarms = this.alarms.map((one) => this.makeAlarm(one)).filter(isFound);
-    const byPerson = [...actions].sort((one, other) => one.track - other.track);
-    this.timeline.setItems([...alarms, ...byPerson]);
+    const byPerson = [...actions].sort((one, other) => other.track - one.track);
+    this.timeline.setItems([...alarms, ...byPerson]); // rows are in this order, the newest first
     this.showList(actions, alarms);
     this.tellWhatGoesOn();
   }

@@ -32,6 +32,7 @@ class Timeline {
     this.rows = [];
     this.time = 0;
     this.isAsked = false;
+    this.scrolledTo = ""; // names of the persons of a time
     root.addEventListener("scroll", () => this.redraw());
     root.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
     this.listenToPointer();
@@ -73,6 +74,20 @@ class Timeline {
       this.setView(seconds - 0.1 * span, seconds + 0.9 * span);
     }
     this.placeCursor();
+    this.showRowsAt(seconds);
+  }
+
+  /** Scrolls to those who do something at a time, once for the same persons. */
+  showRowsAt(seconds) {
+    const isNow = (item) => item.start <= seconds + 1e-3 && seconds <= item.end + 1e-3;
+    const rows = this.rows.filter((row) => [...row.lanes.values()].some((lane) => lane.some(isNow)));
+    const names = rows.map((row) => row.name).join(" ");
+    if (!rows.length || names === this.scrolledTo) return;
+    this.scrolledTo = names;
+    const { scrollTop, clientHeight } = this.root;
+    const bottom = ({ top, lanes }) => top + lanes.size * LANE + ROW_GAP;
+    const isSeen = (row) => row.top >= scrollTop + RULER && bottom(row) <= scrollTop + clientHeight;
+    if (!rows.some(isSeen)) this.root.scrollTop = rows[0].top - RULER;
   }
 
   layOut() {
