@@ -5,11 +5,13 @@ r"""Makes annotations of every frame from the ground truth of UCF101-24, JHMDB o
         --output data/multisports/annotations --person-boxes-val MultiSports_box_val.pkl
     ava-det prepare-tubes --truth finalAnnots.mat --test-videos testlist01.txt --videos VIDEOS \
         --output data/ucf101_24/annotations
+    ava-det prepare-tubes --truth multisports_train.csv multisports_val.csv --labels label_map.txt \
+        --videos VIDEOS --output data/multisports/annotations
 
 writes labelmap.pbtxt, frames.csv, and train.csv and val.csv (train1.csv, val1.csv, ... of several
-splits); of finalAnnots.mat also tubes_GT.pkl, for `ava-det score`. Nothing in a pickle is run.
---dry-run reads and checks everything and writes nothing. Where the files come from, and under which
-terms, is said in data/NAME/README.md.
+splits); of finalAnnots.mat and of CSVs also tubes_GT.pkl, for `ava-det score`. Nothing in a pickle
+is run. --dry-run reads and checks everything and writes nothing. Where the files come from, and
+under which terms, is said in data/NAME/README.md.
 """
 
 from __future__ import annotations
@@ -27,8 +29,21 @@ def make_parser() -> ToolParser:
     """Builds the parser of `ava-det prepare-tubes`."""
     parser = ToolParser("ava-det prepare-tubes", __doc__)
     add = parser.add_argument
-    add("--truth", type=Path, required=True, metavar="FILE", help="of the *-GT.pkl family, or .mat")
+    add(
+        "--truth",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="of the *-GT.pkl family, finalAnnots.mat, or MMAction2's CSVs of train and val",
+    )
     add("--test-videos", type=Path, metavar="TXT", help="the test videos of finalAnnots.mat")
+    add(
+        "--labels",
+        type=Path,
+        metavar="TXT",
+        help="names of CSVs' labels: MMAction2's label_map.txt",
+    )
     add("--output", type=Path, required=True, metavar="DIR", help="the folder of the annotations")
     add(
         "--videos",

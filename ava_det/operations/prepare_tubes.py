@@ -15,23 +15,28 @@ from ava_det.datasets.tubes.convert import (
     write_dataset,
     write_person_boxes,
 )
+from ava_det.datasets.tubes.truth import load_truth
 from ava_det.formats.mat_file import is_mat
 from ava_det.formats.tubes import TubeTruth
 from ava_det.formats.tubes.frame_table import VideoFrames
-from ava_det.formats.tubes.ground_truth import load_tube_truth
 from ava_det.formats.tubes.truth_writer import write_truth
-from ava_det.formats.tubes.ucf101_mat import load_ucf101_mat
 from ava_det.video.folder import open_video
 from ava_det.video.sources import key_by_id, scan_folder
 
-TRUTH_FILE = "tubes_GT.pkl"  # for ava-det score, which reads no MATLAB file
+TRUTH_FILE = "tubes_GT.pkl"  # for ava-det score, which reads no MATLAB file and no CSV of tubes
 
 logger = logging.getLogger("ava_det")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det prepare-tubes` and returns its exit code."""
-    truth = load_truth(args.truth, args.test_videos)
+    truth = load_truth(args.truth, args.test_videos, args.labels, args.videos)
+    for split, splits in (("train", truth.train_videos), ("val", truth.test_videos)):
+        if getattr(args, f"person_boxes_{split}") is not None and len(splits) != 1:
+            raise ValueError(
+                f"--person-boxes-{split}: expected ground truth with one split of {split}, "
+                f"{truth.path} has {len(splits)}"
+            )
     frames = describe_frames(truth, read_rates(truth, args.videos, args.fps), args.fps)
     if args.dry_run:
         with tempfile.TemporaryDirectory() as folder:
@@ -42,39 +47,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def load_truth(path: Path, test_list: Path | None) -> TubeTruth:
-    """Reads the ground truth, of which only UCF101-24's MATLAB file has its split in another."""
-    if not is_mat(path):
-        if test_list is not None:
-            raise ValueError(
-                f"--test-videos {test_list}: expected with finalAnnots.mat alone; {path} names its "
-                "own splits"
-            )
-        return load_tube_truth(path)
-    if test_list is None:
-        raise ValueError(f"{path}: expected --test-videos testlist01.txt, which says the split")
-    truth, absent = load_ucf101_mat(path, test_list)
-    if absent:
-        logger.warning(
-            f"{test_list}: {len(absent)} videos have no annotations in {path}, such as {absent[0]}"
-        )
-    return truth
-
-
 def write_all(
     output: Path, truth: TubeTruth, frames: dict[str, VideoFrames], args: argparse.Namespace
 ) -> None:
     """Writes the files and prints what each has."""
     for file, count in write_dataset(output, truth, frames).items():
         print(f"{file}: {count} rows")
-    if is_mat(args.truth):
+    if len(args.truth) > 1 or is_mat(args.truth[0]):
         write_truth(output / TRUTH_FILE, truth)
         print(f"{TRUTH_FILE}: {sum(map(len, truth.tubes.values()))} tubes")
-    for split, names in (("train", truth.train_videos[0]), ("val", truth.test_videos[0])):
+    for split, splits in (("train", truth.train_videos), ("val", truth.test_videos)):
         source = getattr(args, f"person_boxes_{split}")
         if source is not None:
             file = f"person_boxes_{split}.csv"
-            count, left_out = write_person_boxes(output / file, source, frames, names)
+            count, left_out = write_person_boxes(output / file, source, frames, splits[0])
             print(f"{file}: {count} boxes; {left_out} frames of videos of no {split} split")
 
 

@@ -125,6 +125,25 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert not (tmp_path / "out" / "person_boxes_val.csv").exists()
 
 
+def test_person_boxes_belong_to_one_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = make_truth(splits=3)
+    source = write(tmp_path / "three.pkl", truth)
+    boxes = write(tmp_path / "boxes.pkl", {"v_Diving_g02_c03,1": np.zeros((1, 5))})
+    output = ["--output", str(tmp_path / "out")]
+    assert main(["--truth", source, *output, "--person-boxes-val", boxes]) == 2
+    assert "expected ground truth with one split of val" in capsys.readouterr().err
+    del truth["train_videos"]
+    truth["test_videos"] = truth["test_videos"][:1]
+    source = write(tmp_path / "scored.pkl", truth)
+    assert main(["--truth", source, *output, "--person-boxes-train", boxes]) == 2
+    assert "one split of train, " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main(["--truth", source, *output, "--person-boxes-val", boxes]) == 0
+    assert not (tmp_path / "out" / "train.csv").exists()
+
+
 def test_videos_in_folders_of_classes_are_found(tmp_path: Path) -> None:
     for name in VIDEOS:
         path = tmp_path / f"{name}.avi"

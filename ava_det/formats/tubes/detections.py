@@ -1,8 +1,8 @@
 """Reads detected tubes, and detected boxes of frames, in the forms that evaluators read.
 
 Tubes: MultiSports' `video_detections.pkl`, ACT's folder with a `VIDEO_tubes.pkl` for each video,
-3D-RetinaNet's pickle, and our JSON lines. Boxes: `frame_detections.pkl`. Nothing in a pickle is
-run.
+3D-RetinaNet's pickle, and our JSON lines. Boxes: `frame_detections.pkl`, and MMAction2's dumped
+results. Nothing in a pickle is run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ava_det.files.tensor_pickle import load_arrays_and_tensors
 from ava_det.formats.tubes.ground_truth import load_pickle, read_tube_rows
+from ava_det.formats.tubes.mmaction2 import is_results, read_results
 from ava_det.formats.tubes.retinanet3d import tubes_of_retinanet3d
 from ava_det.formats.tubes.structures import FrameBoxes, Tube, TubeTruth
 from ava_det.formats.tubes.tube_lines import read_tubes
@@ -48,7 +50,9 @@ def load_tubes(
 
 
 def load_frame_boxes(path: str | Path, truth: TubeTruth, split: int = 1) -> FrameBoxes:
-    """Reads `frame_detections.pkl`: [N, 8] video, frame, label, score, x1, y1, x2, y2.
+    """Reads `frame_detections.pkl`, or results that MMAction2 dumped (see mmaction2.py).
+
+    `frame_detections.pkl` is an array [N, 8] of video, frame, label, score, x1, y1, x2, y2.
 
     Args:
         path: The file.
@@ -59,7 +63,9 @@ def load_frame_boxes(path: str | Path, truth: TubeTruth, split: int = 1) -> Fram
         ValueError: The content is of another form, or a video number is outside the split.
     """
     videos = truth.split(split)
-    table = load_pickle(path)
+    table = load_pickle(path, load_arrays_and_tensors)
+    if is_results(table):
+        return read_results(path, table, truth, split)
     if not isinstance(table, np.ndarray) or table.ndim != 2 or table.shape[1] != _NUM_COLUMNS:
         found = list(table.shape) if isinstance(table, np.ndarray) else type(table).__name__
         raise ValueError(

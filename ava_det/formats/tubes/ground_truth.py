@@ -6,9 +6,9 @@ ACT published the form and MultiSports took it over; 3D-RetinaNet's pickle of UC
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,11 +17,15 @@ from ava_det.formats.mat_file import is_mat
 from ava_det.formats.tubes.retinanet3d import is_retinanet3d_truth, truth_of_retinanet3d
 from ava_det.formats.tubes.structures import Tube, TubeTruth
 
-_KEYS = ("labels", "train_videos", "test_videos", "nframes", "resolution", "gttubes")
+T = TypeVar("T")
+
+_KEYS = ("labels", "test_videos", "nframes", "resolution", "gttubes")
 
 
 def load_tube_truth(path: str | Path) -> TubeTruth:
     """Reads the ground truth of a data set of tubes.
+
+    `train_videos` may be missing: scoring has no use for it.
 
     Args:
         path: A pickle.
@@ -40,35 +44,81 @@ def load_tube_truth(path: str | Path) -> TubeTruth:
     if not isinstance(content, dict) or not set(_KEYS) <= set(content):
         found = list(content)[:6] if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"{path}: expected a dictionary with {', '.join(_KEYS)}, found {found}")
+    if not isinstance(content["labels"], list | tuple) or not content["labels"]:
+        raise ValueError(f"{path}: labels: expected a list of names")
+    if not isinstance(content["gttubes"], dict):
+        raise ValueError(f"{path}: gttubes: expected a dictionary by video")
     labels = tuple(str(name) for name in content["labels"])
-    splits = {key: _read_splits(path, key, content[key]) for key in ("train_videos", "test_videos")}
+    train, test = (
+        _read_splits(path, key, content.get(key, [])) for key in ("train_videos", "test_videos")
+    )
     truth = TubeTruth(
         labels,
-        splits["train_videos"],
-        splits["test_videos"],
-        {str(video): int(count) for video, count in content["nframes"].items()},
-        {str(video): (int(h), int(w)) for video, (h, w) in content["resolution"].items()},
+        train,
+        test,
+        _read_table(path, content, "nframes", int, "a number of frames"),
+        _read_table(path, content, "resolution", _read_size, "height and width"),
         {
             str(video): _read_video(path, str(video), by_label, len(labels))
             for video, by_label in content["gttubes"].items()
         },
         str(path),
     )
-    for key, videos in splits.items():
-        for video in (name for split in videos for name in split):
-            if video not in truth.tubes:
-                raise ValueError(f"{path}: expected an entry of gttubes for {video!r} of {key}")
+    _check_videos(truth)
     return truth
 
 
-def load_pickle(path: str | Path) -> Any:
+def _check_videos(truth: TubeTruth) -> None:
+    """Raises ValueError where a video lacks an entry."""
+    tables = {"gttubes": truth.tubes, "nframes": truth.num_frames, "resolution": truth.resolution}
+    for key, splits in (("train_videos", truth.train_videos), ("test_videos", truth.test_videos)):
+        for video in (name for split in splits for name in split):
+            for table, entries in tables.items():
+                if video not in entries:
+                    raise ValueError(
+                        f"{truth.path}: expected an entry of {table} for {video!r} of {key}"
+                    )
+    for video in truth.num_frames:
+        if video not in truth.resolution:
+            raise ValueError(f"{truth.path}: expected an entry of resolution for {video!r}")
+
+
+def _read_size(value: Any) -> tuple[int, int]:
+    height, width = value
+    if min(int(height), int(width)) < 1:
+        raise ValueError(value)
+    return int(height), int(width)
+
+
+def _read_table(
+    path: str | Path, content: Mapping[str, Any], key: str, read: Callable[[Any], T], what: str
+) -> dict[str, T]:
+    """Reads a dictionary by video."""
+    if not isinstance(content[key], dict):
+        raise ValueError(f"{path}: {key}: expected a dictionary by video")
+    table: dict[str, T] = {}
+    for video, value in content[key].items():
+        try:
+            table[str(video)] = read(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{path}: {key}[{video!r}]: expected {what}, found {value!r}"
+            ) from None
+    return table
+
+
+def load_pickle(path: str | Path, load: Callable[[str | Path], Any] = load_arrays) -> Any:
     """Reads a pickle of arrays and plain containers.
+
+    Args:
+        path: The file.
+        load: Reads it, and runs nothing of it.
 
     Raises:
         ValueError: It is damaged or holds anything else, of which nothing is run.
     """
     try:
-        return load_arrays(path)
+        return load(path)
     except OSError:
         raise
     except Exception as error:  # damaged bytes surface as almost any exception of the unpickler
@@ -89,8 +139,10 @@ def _read_video(
     tubes = []
     for label, found in by_label.items():
         where = f"{path}: gttubes[{video!r}][{label!r}]"
-        if not 0 <= int(label) < num_labels:
+        if not str(label).isdecimal() or not 0 <= int(label) < num_labels:
             raise ValueError(f"{where}: expected a label from 0 to {num_labels - 1}")
+        if not isinstance(found, list | tuple | np.ndarray):
+            raise ValueError(f"{where}: expected a list of tubes [n, 5]")
         for rows in found:
             tube = read_tube_rows(where, video, int(label), rows, columns=5)
             if tube.has_gaps:

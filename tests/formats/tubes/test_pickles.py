@@ -133,6 +133,14 @@ ROWS = np.array([[1, 0, 0, 5, 5], [2, 0, 0, 5, 5], [4, 0, 0, 5, 5]], np.float32)
         ({"labels": []}, r"expected a dictionary with .* found \['labels'\]"),
         (wrong_truth(test_videos=["v"]), "test_videos: expected a list of splits"),
         (wrong_truth(test_videos=[["w"]]), "entry of gttubes for 'w' of test_videos"),
+        (wrong_truth(nframes={"v": None}), r"nframes\['v'\]: expected a number of frames"),
+        (wrong_truth(nframes=[3]), "nframes: expected a dictionary by video"),
+        (wrong_truth(resolution={"v": (0, 320)}), r"resolution\['v'\]: expected height and width"),
+        (wrong_truth(resolution={}), "entry of resolution for 'v' of test_videos"),
+        (wrong_truth(labels="jump"), "labels: expected a list of names"),
+        (wrong_truth(gttubes=[]), "gttubes: expected a dictionary by video"),
+        (wrong_truth(gttubes={"v": {"jump": [ROWS]}}), "expected a label from 0 to 1"),
+        (wrong_truth(gttubes={"v": {0: None}}), r"expected a list of tubes \[n, 5\]"),
         (wrong_truth(gttubes={"v": []}), "expected a dictionary of tubes by label"),
         (wrong_truth(gttubes={"v": {2: [ROWS]}}), "expected a label from 0 to 1"),
         (wrong_truth(gttubes={"v": {0: [ROWS]}}), "a row for every frame, found a gap"),
@@ -147,6 +155,12 @@ def test_wrong_ground_truth_is_one_sentence(tmp_path: Path, content: Any, expect
     with pytest.raises(ValueError, match=expected) as caught:
         load_tube_truth(path)
     assert str(path) in str(caught.value)
+
+
+def test_scoring_needs_no_train_videos(tmp_path: Path) -> None:
+    content = wrong_truth()
+    del content["train_videos"]
+    assert load_tube_truth(save(tmp_path / "GT.pkl", content)).train_videos == ()
 
 
 class Attack:

@@ -136,7 +136,7 @@ def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
     pickle = tmp_path / "GT.pkl"
     pickle.write_bytes(b"\x80\x02}.")
     assert main(["--truth", str(pickle), "--test-videos", names, *output]) == 2
-    assert "names its own splits" in capsys.readouterr().err
+    assert "expected with finalAnnots.mat alone" in capsys.readouterr().err
     files = ["--annotations", source, "--detections", str(pickle)]
     assert score(["--task", "video", *files]) == 2
     assert "ava-det prepare-tubes --truth annots.mat makes tubes_GT.pkl" in capsys.readouterr().err
