@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou, clip_boxes_to_image
 
 
 def compute_area(boxes: Tensor) -> Tensor:
@@ -23,14 +22,15 @@ def compute_iou(first: Tensor, second: Tensor) -> Tensor:
 
     It is 0 where both areas are 0.
     """
+    from torchvision.ops import box_iou  # slow, and every process that reads clips imports this
+
     iou: Tensor = box_iou(first, second).nan_to_num(nan=0.0)
     return iou
 
 
 def clip_boxes(boxes: Tensor, width: float, height: float) -> Tensor:
     """Moves corners that are outside [0, width] x [0, height] to its edge."""
-    clipped: Tensor = clip_boxes_to_image(boxes, (height, width))
-    return clipped
+    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
 
 
 def scale_boxes(boxes: Tensor, width: float, height: float) -> Tensor:

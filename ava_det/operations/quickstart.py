@@ -13,7 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-from ava_det.checkpoint import load_checkpoint
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.device.threads import build_child_environment
 from ava_det.files import atomic_path
@@ -94,6 +93,8 @@ def is_unfinished(output: Path, config: Config, dataset: Path) -> bool:
     last = output / "checkpoints" / "last.pt"
     if not last.is_file() or (output / "metrics.json").exists():
         return False
+    from ava_det.checkpoint import load_checkpoint  # torch: slow, and the four commands load it too
+
     was_rendered_since = (dataset / "complete.json").stat().st_mtime > last.stat().st_mtime
     return not was_rendered_since and load_checkpoint(last).get("config") == config_to_dict(config)
 

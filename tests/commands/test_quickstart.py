@@ -66,7 +66,7 @@ SMALL = [
 
 
 def test_the_small_twin_stopped_run_to_its_end_and_run_again(tmp_path: Path) -> None:
-    arguments = [*SMALL, "train.epochs=10"]
+    arguments = [*SMALL, "train.epochs=4"]
     output = tmp_path / "quickstart"
     _, stderr = stop_in_training(tmp_path, *arguments)
     done = read_steps(output)
