@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ava_det.formats.annotations import (
 from ava_det.formats.label_map import load_label_map
 from ava_det.formats.tubes.frame_table import read_frame_table
 from ava_det.video.sources import find_videos
+from tests.support.numbered_video import write_numbered_video
 
 VIDEOS = ["Basketball/v_Basketball_g01_c01", "Diving/v_Diving_g02_c03"]
 
@@ -100,7 +102,9 @@ def test_person_boxes_of_multisports(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert sorted(float(key.timestamp) for key in found) == [0.0, 0.44]
     first = min(found.items(), key=lambda item: float(item[0].timestamp))[1]
     torch.testing.assert_close(first.boxes[1], torch.tensor([0.5, 0.5, 1.0, 0.9]))
-    assert "3 boxes; 1 frames of videos of no val split" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "boxes.pkl: 1 frames are of videos of no val split and left out" in said
+    assert "person_boxes_val.csv: 3 boxes" in said
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
@@ -119,10 +123,36 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (tmp_path / "videos").mkdir()
     assert main(["--truth", good, *output, "--videos", str(tmp_path / "videos")]) == 2
     assert "expected videos such as v_Basketball_g01_c01" in capsys.readouterr().err
-    boxes = write(tmp_path / "boxes.pkl", {"v_Diving_g02_c03": np.zeros((1, 5))})
-    assert main(["--truth", good, *output, "--person-boxes-val", boxes]) == 2
-    assert "expected a key video,frame" in capsys.readouterr().err
-    assert not (tmp_path / "out" / "person_boxes_val.csv").exists()
+    wrong = {
+        "expected a key video,frame": {"v_Diving_g02_c03": np.zeros((1, 5))},
+        "with list": {"v_Diving_g02_c03,1": ["jump"]},
+        "with [1, 4]": {"v_Diving_g02_c03,1": np.zeros((1, 4))},
+        "such as v_Diving_g02_c03, found none": {"v_Basketball_g01_c01,1": np.zeros((1, 5))},
+        "expected a pickle of": [1],
+    }
+    for expected, content in wrong.items():
+        boxes = write(tmp_path / "boxes.pkl", content)
+        assert main(["--truth", good, *output, "--person-boxes-val", boxes]) == 2
+        assert expected in capsys.readouterr().err
+    (tmp_path / "list.txt").write_text(f"{VIDEOS[0]}\n")
+    assert main(["--truth", str(tmp_path / "list.txt"), *output]) == 2
+    assert "expected a pickle, found another file" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_videos_of_another_length_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, count in zip(VIDEOS, (10, 17), strict=True):
+        path = tmp_path / "videos" / f"{name}.mp4"
+        path.parent.mkdir(parents=True)
+        write_numbered_video(path, [Fraction(number, 25) for number in range(count)], rate=25)
+    prepare(tmp_path, make_truth(), "--videos", str(tmp_path / "videos"))
+    assert "1 videos have another number of frames than the ground truth" in capsys.readouterr().err
+    truth = make_truth()
+    truth["nframes"][VIDEOS[1]] = 16
+    prepare(tmp_path, truth, "--videos", str(tmp_path / "videos"))
+    assert "another number of frames" not in capsys.readouterr().err
 
 
 def test_person_boxes_belong_to_one_split(

@@ -137,27 +137,28 @@ def list_tubes(truth: TubeTruth, names: Sequence[str]) -> Iterator[Tube]:
         yield from truth.tubes.get(name, ())
 
 
-def write_person_boxes(
-    path: Path, source: Path, frames: Mapping[str, VideoFrames], names: Sequence[str]
-) -> tuple[int, int]:
-    """Converts MultiSports' person boxes, a pickle {"video,frame": [n, 5]}, to a box CSV.
+def convert_person_boxes(
+    source: Path, frames: Mapping[str, VideoFrames], names: Sequence[str]
+) -> tuple[list[str], int]:
+    """Converts MultiSports' person boxes, a pickle {"video,frame": [n, 5]}, to lines of a box CSV.
 
     Boxes are fractions of the frame. A video may be named with its folder or extension.
 
     Args:
-        path: The CSV.
         source: The pickle.
         frames: By name.
         names: The videos of the split.
 
     Returns:
-        The number of boxes written, and of frames of videos that the split does not have.
+        The lines, and the number of frames of videos that the split does not have.
 
     Raises:
-        ValueError: The pickle or a key of it has another form.
+        ValueError: The pickle or a key of it has another form, or it has no video of the split.
     """
     try:
         content = load_arrays(source)
+    except OSError:
+        raise
     except Exception as error:  # whatever an unpickler raises on damaged bytes
         raise ValueError(f"{source}: {describe_unpickling(error)}") from None
     if not isinstance(content, dict):
@@ -167,11 +168,11 @@ def write_person_boxes(
     left_out = 0
     for key, value in content.items():
         text, _, number = str(key).rpartition(",")
-        boxes = np.asarray(value, dtype=np.float64)
-        if not number.strip().isdecimal() or boxes.ndim != 2 or boxes.shape[1] != 5:
+        boxes = _read_boxes(value)
+        if not number.strip().isdecimal() or boxes is None:
+            found = list(value.shape) if isinstance(value, np.ndarray) else type(value).__name__
             raise ValueError(
-                f"{source}: expected a key video,frame with boxes [n, 5], found {key!r} with "
-                f"{list(boxes.shape)}"
+                f"{source}: expected a key video,frame with boxes [n, 5], found {key!r} with {found}"
             )
         video = videos.get(text.rsplit("/", 1)[-1].removesuffix(".mp4"))
         if video is None:
@@ -181,8 +182,23 @@ def write_person_boxes(
         for *box, score in boxes.tolist():
             corners = ",".join(f"{min(max(value, 0.0), 1.0):.4f}" for value in box)
             lines.append(f"{video.video_id},{seconds},{corners},,{score:.6f}\n")
-    write_text(path, "".join(lines))
-    return len(lines), left_out
+    if left_out == len(content) and videos:
+        raise ValueError(
+            f"{source}: expected boxes of the split's videos, such as {next(iter(videos))}, found "
+            "none of them: is it the file of another split?"
+        )
+    return lines, left_out
+
+
+def _read_boxes(value: object) -> np.ndarray | None:
+    """Returns boxes [n, 5] of finite numbers, or None where a value is none."""
+    try:
+        boxes = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    if boxes.ndim != 2 or boxes.shape[1] != 5 or not np.isfinite(boxes).all():
+        return None
+    return boxes
 
 
 def require_videos(output: Path, found: Iterable[str], expected: Iterable[str]) -> list[str]:

@@ -20,6 +20,7 @@ from ava_det.formats.tubes.structures import Tube, TubeTruth
 T = TypeVar("T")
 
 _KEYS = ("labels", "test_videos", "nframes", "resolution", "gttubes")
+_BEGINNINGS = (b"\x80", b"(", b"}", b"]", b"c", b"")  # of pickles of all protocols; "" is cut
 
 
 def load_tube_truth(path: str | Path) -> TubeTruth:
@@ -42,7 +43,11 @@ def load_tube_truth(path: str | Path) -> TubeTruth:
     if is_retinanet3d_truth(content):
         return truth_of_retinanet3d(path, content)
     if not isinstance(content, dict) or not set(_KEYS) <= set(content):
-        found = list(content)[:6] if isinstance(content, dict) else type(content).__name__
+        found = (
+            [str(key) for key in content][:3]
+            if isinstance(content, dict)
+            else type(content).__name__
+        )
         raise ValueError(f"{path}: expected a dictionary with {', '.join(_KEYS)}, found {found}")
     if not isinstance(content["labels"], list | tuple) or not content["labels"]:
         raise ValueError(f"{path}: labels: expected a list of names")
@@ -122,6 +127,9 @@ def load_pickle(path: str | Path, load: Callable[[str | Path], Any] = load_array
     except OSError:
         raise
     except Exception as error:  # damaged bytes surface as almost any exception of the unpickler
+        with open(path, "rb") as file:
+            if file.read(1) not in _BEGINNINGS:
+                raise ValueError(f"{path}: expected a pickle, found another file") from None
         raise ValueError(f"{path}: {describe_unpickling(error)}") from None
 
 
