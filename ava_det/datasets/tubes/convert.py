@@ -172,7 +172,8 @@ def convert_person_boxes(
         if not number.strip().isdecimal() or boxes is None:
             found = list(value.shape) if isinstance(value, np.ndarray) else type(value).__name__
             raise ValueError(
-                f"{source}: expected a key video,frame with boxes [n, 5], found {key!r} with {found}"
+                f"{source}: expected a key video,frame with boxes [n, 5], "
+                f"found {key!r} with {found}"
             )
         video = videos.get(text.rsplit("/", 1)[-1].removesuffix(".mp4"))
         if video is None:
