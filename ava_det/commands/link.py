@@ -10,13 +10,12 @@ prepare.py or from `ava-det render --tubes`. The methods are those of docs/tube_
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ava_det.choices import LINKING_METHODS
-from ava_det.cli import ToolParser, at_least, reports_mistakes
+from ava_det.cli import ToolParser, at_least, fraction, reports_mistakes, second
 
 
 def make_parser() -> ToolParser:
@@ -37,9 +36,10 @@ def make_parser() -> ToolParser:
         "--every",
         type=at_least(1),
         metavar="N",
-        help="frames from one keyframe to the next (default: what the times of the file say)",
+        help="frames from one keyframe to the next, not for tracks (default: what the times of the "
+        "file say)",
     )
-    add("--start-second", type=float, default=0.0, help="annotation time of the first frame (0)")
+    add("--start-second", type=second, default=0.0, help="annotation time of the first frame (0)")
     add("--min-frames", type=at_least(1), default=15, help="leave out shorter tubes (15)")
     add("--high", type=fraction, default=0.2, help="tracks: the score a tube must reach (0.2)")
     add(
@@ -50,14 +50,6 @@ def make_parser() -> ToolParser:
     return parser
 
 
-def fraction(text: str) -> float:
-    """Parses a score 0..1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a score from 0 to 1, received {text!r}")
-    return value
-
-
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det link` and returns its exit code."""
@@ -65,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.low is None:
         args.low = args.high / 2
+    if args.every is not None and args.method == "tracks":
+        parser.error("argument --every: expected another --method, tracks need no even steps")
     if args.low > args.high:
         parser.error(
             f"argument --low: expected at most --high {args.high:g}, received {args.low:g}"

@@ -10,6 +10,8 @@ import torch
 from ava_det.formats.ava_csv import AvaRows
 from ava_det.structures import Detections, Keyframe
 
+LARGEST_FRACTION = 2.0  # boxes may leave the frame a little; pixels are beyond this at once
+
 
 def detections_from_rows(rows: AvaRows, action_ids: Sequence[int]) -> Iterator[Detections]:
     """Yields the detections of each keyframe, by rising video and time.
@@ -22,7 +24,12 @@ def detections_from_rows(rows: AvaRows, action_ids: Sequence[int]) -> Iterator[D
 
     Yields:
         Detections whose scores have a column for each of `action_ids`, 0 where a row is missing.
+
+    Raises:
+        ValueError: A row has a score outside 0..1 or a box that is none, or no row has one of
+            `action_ids`; the sentence names a line.
     """
+    _require_linkable(rows, action_ids)
     ids = np.asarray(action_ids)
     position = np.full(max(int(rows.action_ids.max(initial=0)), int(ids.max())) + 1, -1)
     position[ids] = np.arange(len(ids))
@@ -47,4 +54,28 @@ def detections_from_rows(rows: AvaRows, action_ids: Sequence[int]) -> Iterator[D
         )
         yield Detections(
             keyframe.boxes, torch.from_numpy(scores), keyframe.person_scores, None, keyframe
+        )
+
+
+def _require_linkable(rows: AvaRows, action_ids: Sequence[int]) -> None:
+    """Refuses rows that linkers would make nonsense of, silently."""
+    boxes = rows.boxes
+    good = (boxes[:, :2] <= boxes[:, 2:]).all(axis=1) & (np.abs(boxes) <= LARGEST_FRACTION).all(1)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(
+            f"{rows.where(row)}: expected a box x1,y1,x2,y2 in fractions of the frame, found "
+            f"{','.join(f'{value:g}' for value in boxes[row])}"
+        )
+    good = (rows.scores >= 0) & (rows.scores <= 1)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(
+            f"{rows.where(row)}: expected a score from 0 to 1 in column 8, found "
+            f"{rows.scores[row]:g}"
+        )
+    if len(rows) and not np.isin(rows.action_ids, action_ids).any():
+        raise ValueError(
+            f"{rows.path}: expected rows of the label map's actions, ids {min(action_ids)} to "
+            f"{max(action_ids)}, found none; {rows.where(0)} has id {rows.action_ids[0]}"
         )

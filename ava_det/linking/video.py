@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, gcd
 
 import numpy as np
@@ -124,6 +125,34 @@ def link_persons(
 def find_frame(detections: Detections, video: VideoFrames, start_second: float) -> int:
     """Returns the number, from 1, of the frame of a keyframe."""
     return video.find_frame(detections.keyframe.timestamp - start_second)
+
+
+def find_frames(
+    keyframes: Sequence[Detections], video: VideoFrames, start_second: float
+) -> list[int]:
+    """Returns the numbers, from 1, of the frames of a video's keyframes, in order of time.
+
+    Raises:
+        ValueError: Two of them are on one frame, or one is before the video or more than a second
+            after its end.
+    """
+    numbers = [find_frame(keyframe, video, start_second) for keyframe in keyframes]
+    last = video.num_frames + round(video.fps)
+    for number, keyframe in zip(numbers, keyframes, strict=True):
+        if not 1 <= number <= last:
+            raise ValueError(
+                f"linking: expected keyframes on the {video.num_frames} frames of "
+                f"{video.video_id}, {float(video.fps):g} a second from second {start_second:g} on "
+                f"(--start-second), found one at {keyframe.keyframe.timestamp:g} s"
+            )
+    for (before, first), (after, second) in pairwise(zip(numbers, keyframes, strict=True)):
+        if before == after:
+            times = [keyframe.keyframe.timestamp for keyframe in (first, second)]
+            raise ValueError(
+                f"linking: expected one keyframe a frame, found those of {video.video_id} at "
+                f"{times[0]:g} and {times[1]:g} s, both on frame {before}"
+            )
+    return numbers
 
 
 def scale_to_pixels(detections: Detections, video: VideoFrames) -> np.ndarray:

@@ -14,7 +14,7 @@ from ava_det.formats.tubes import Tube, write_tubes
 from ava_det.formats.tubes.frame_table import VideoFrames, read_frame_table
 from ava_det.linking.result_rows import detections_from_rows
 from ava_det.linking.track_tubes import TrackRule
-from ava_det.linking.video import LinkingOptions, find_frame, find_stride, link_video
+from ava_det.linking.video import LinkingOptions, find_frames, find_stride, link_video
 from ava_det.structures import Detections
 
 GAP_SECONDS = 1.0  # a person not seen for longer is another track
@@ -54,7 +54,7 @@ def choose_options(
 ) -> LinkingOptions:
     """Makes the options of the linkers of those of the command."""
     frames = {
-        name: [find_frame(keyframe, videos[name], args.start_second) for keyframe in keyframes]
+        name: find_frames(keyframes, videos[name], args.start_second)
         for name, keyframes in by_video.items()
     }
     steps = [frame - numbers[0] for numbers in frames.values() for frame in numbers]

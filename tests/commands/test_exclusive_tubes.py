@@ -16,10 +16,10 @@ from ava_det.checkpoint import load_checkpoint
 from ava_det.commands.render import main as render
 from ava_det.formats.tubes import Tube, TubeTruth, load_tube_truth, read_tubes
 from ava_det.formats.tubes.truth_writer import write_truth
-from tests.conftest import ROOT
 from tests.support.tool_runs import RunTool
 
 pytest.importorskip("onnxscript", reason="needs an extra: pip install 'ava_det[onnx]'")
+ROOT = Path(__file__).resolve().parents[2]
 # every figure of the synthetic set does exactly one of these at any time
 MOVEMENTS = ("fall down", "get up", "lie/sleep", "run/jog", "stand", "walk")
 pytestmark = pytest.mark.slow

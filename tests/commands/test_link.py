@@ -83,6 +83,14 @@ def test_a_video_without_a_rate_is_named(
     assert "found none for walk" in capsys.readouterr().err
 
 
+def test_steps_that_tracks_do_not_need_are_refused(
+    rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run_link(rendered, tmp_path, "--every", "5")
+    assert "--every: expected another --method" in capsys.readouterr().err
+
+
 def test_without_low_a_tube_ends_at_half_of_the_score_it_must_reach(
     rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ import torch
 from ava_det.formats.tubes import Tube
 from ava_det.formats.tubes.frame_table import VideoFrames
 from ava_det.linking.track_tubes import TrackRule
-from ava_det.linking.video import LinkingOptions, find_stride, link_video
+from ava_det.linking.video import LinkingOptions, find_frames, find_stride, link_video
 from ava_det.structures import Detections, Keyframe
 
 VIDEO = VideoFrames("v1", "sport/v1", Fraction(25), 61, 200, 100)
@@ -69,6 +69,18 @@ def test_a_keyframe_between_the_others_is_named() -> None:
     options = LinkingOptions("act", COLUMNS, 3, 900.0)
     with pytest.raises(ValueError, match="keyframes of v1 3 frames apart, found one at frame 3"):
         list(link_video(detections, VIDEO, options))
+
+
+def test_keyframes_that_are_not_of_the_video_are_named() -> None:
+    detections = make_detections(5)
+    assert find_frames(detections, VIDEO, 900) == list(range(1, 62, 5))
+    assert find_frames(detections, VIDEO, 899)[-1] == 61 + 25  # rates are rounded, ends are cut
+    for start_second in (0, 898.9, 900.1):
+        with pytest.raises(ValueError, match=r"the 61 frames of v1, 25 a second"):
+            find_frames(detections, VIDEO, start_second)
+    twice = [detections[0], *detections]
+    with pytest.raises(ValueError, match="those of v1 at 900 and 900 s, both on frame 1"):
+        find_frames(twice, VIDEO, 900)
 
 
 def test_the_stride_is_what_all_steps_have_in_common() -> None:

@@ -23,6 +23,8 @@ from ava_det.evaluation.tubes.suppression import suppress_tubes
 from ava_det.evaluation.tubes.table import TubeTable, expand, make_table
 from ava_det.formats.tubes import Tube, TubeTruth
 
+LARGEST_FRACTION = 2.0  # boxes may leave the frame a little; pixels are beyond this at once
+
 
 @dataclass(frozen=True, eq=False)
 class VideoContest:
@@ -83,7 +85,11 @@ def evaluate_tubes(
         by_threshold={t: compute_map(contest, found) for t, found in ranks.items()},
         ranges={name: compute_range(contest, name) for name in ranges},
         counts=prepared.counts,
-        warnings=(*_describe(prepared), *describe_left_out(contest, "tubes")),
+        warnings=(
+            *_describe_tubes(truth, tubes, split),
+            *_describe(prepared),
+            *describe_left_out(contest, "tubes"),
+        ),
         errors=errors,
         ranks=ranks,
     )
@@ -169,6 +175,33 @@ def _require_whole_truths(
             f"protocol {settings.name}: expected tubes over all frames of the ground truth, found "
             f"{int((~inside).sum())} pairs where one begins later or ends earlier"
         )
+
+
+def _describe_tubes(truth: TubeTruth, tubes: Sequence[Tube], split: int) -> list[str]:
+    """Says what no tubes are meant to be: none, all of other videos, in fractions, too long."""
+    own = [tube for tube in tubes if tube.video in truth.num_frames]
+    if not tubes:
+        return ["no tube was detected"]
+    sentences = []
+    videos = truth.split(split)
+    if videos and not any(tube.video in videos for tube in tubes):
+        sentences.append(
+            f"no tube is of a video of the split: tubes have {tubes[0].video!r}, the split has "
+            f"{videos[0]!r}"
+        )
+    if own and all(np.abs(tube.boxes).max(initial=0) <= LARGEST_FRACTION for tube in own):
+        sentences.append(
+            f"no box reaches beyond {LARGEST_FRACTION:g}, which looks like fractions of the "
+            "frame; boxes of tubes are expected in pixels"
+        )
+    late = [tube for tube in own if tube.frames[-1] > truth.num_frames[tube.video]]
+    if late:
+        sentences.append(
+            f"{len(late)} tubes go on after the last frame of their video, such as one of "
+            f"{late[0].video} to frame {late[0].frames[-1]} of "
+            f"{truth.num_frames[late[0].video]}"
+        )
+    return sentences
 
 
 def _describe(prepared: VideoContest) -> list[str]:

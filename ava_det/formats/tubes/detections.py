@@ -17,7 +17,7 @@ import numpy as np
 from ava_det.files.tensor_pickle import load_arrays_and_tensors
 from ava_det.formats.tubes.ground_truth import load_pickle, read_tube_rows
 from ava_det.formats.tubes.mmaction2 import is_results, read_results
-from ava_det.formats.tubes.retinanet3d import tubes_of_retinanet3d
+from ava_det.formats.tubes.retinanet3d import is_retinanet3d_truth, tubes_of_retinanet3d
 from ava_det.formats.tubes.structures import FrameBoxes, Tube, TubeTruth
 from ava_det.formats.tubes.tube_lines import read_tubes
 
@@ -36,14 +36,27 @@ def load_tubes(
         label_type: Kind of labels in 3D-RetinaNet's pickle of several kinds.
 
     Raises:
-        ValueError: The content is of another form; the sentence names the file and the place.
+        ValueError: The content is of another form, or a tube has no score; the sentence names the
+            file and the place.
     """
     path = Path(path)
+    tubes = _load_tubes(path, truth, split, label_type)
+    for place, tube in enumerate(tubes, 1):
+        if tube.score is None or not np.isfinite(tube.score):
+            raise ValueError(
+                f"{path}: expected a finite score of every tube, found {tube.score} in tube {place}"
+            )
+    return tubes
+
+
+def _load_tubes(path: Path, truth: TubeTruth, split: int, label_type: str | None) -> list[Tube]:
     if path.is_dir():
         return list(_read_folder(path, truth.split(split)))
     if not _is_pickle(path):
         return read_tubes(path, truth.labels)
     content = load_pickle(path)
+    if isinstance(content, dict) and ("gttubes" in content or is_retinanet3d_truth(content)):
+        raise ValueError(f"{path}: expected detected tubes with scores, found a ground truth")
     if isinstance(content, dict) and content and all(isinstance(key, str) for key in content):
         return list(tubes_of_retinanet3d(path, content, label_type))
     return list(_read_multisports(path, content))

@@ -71,7 +71,7 @@ def read_frame_table(path: str | Path) -> dict[str, VideoFrames]:
         reader = csv.reader(file)
         if tuple(next(reader, ())) != COLUMNS:
             raise ValueError(f"{path}, line 1: expected the columns {','.join(COLUMNS)}")
-        for row in reader:
+        for row in filter(None, reader):  # an editor leaves blank lines
             where = f"{path}, line {reader.line_num}"
             try:
                 video_id, name, fps, *numbers = row

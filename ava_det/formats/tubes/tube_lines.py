@@ -109,8 +109,8 @@ def _parse(where: str, line: str, labels: Sequence[str] | None) -> Tube:
     try:
         tube = Tube(
             str(plain["video"]),
-            int(plain["label"]),
-            np.asarray(plain["frames"], dtype=np.int64),
+            int(_require_whole(plain["label"])),
+            _require_whole(plain["frames"]),
             np.asarray(plain["boxes"], dtype=np.float64).reshape(-1, 4),
             None if plain.get("score") is None else float(plain["score"]),
             None if plain.get("box_scores") is None else np.asarray(plain["box_scores"], float),
@@ -124,6 +124,14 @@ def _parse(where: str, line: str, labels: Sequence[str] | None) -> Tube:
     if labels is not None:
         _check_label(where, tube.label, plain.get("name"), labels)
     return tube
+
+
+def _require_whole(numbers: Any) -> np.ndarray:
+    """Returns a number or a list of them as int64, if they are whole."""
+    values = np.asarray(numbers, dtype=np.float64)
+    if (values % 1 != 0).any():
+        raise ValueError("a frame or a label is no whole number")
+    return values.astype(np.int64)
 
 
 def _check_label(where: str, label: int, name: object, labels: Sequence[str]) -> None:

@@ -201,6 +201,33 @@ def test_nothing_detected_and_nothing_labeled() -> None:
     assert evaluate_frames(empty, make_boxes([], ())).by_threshold[0.5].mean_ap is None
 
 
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([], "no tube was detected"),
+        (
+            [still("v_1", 0, 1, 9, score=0.5)],
+            "no tube is of a video of the split: tubes have 'v_1', the split has 'v'",
+        ),
+        (
+            [still("v", 0, 1, 9, (0.1, 0.2, 0.3, 1.1), 0.5)],
+            "no box reaches beyond 2, which looks like fractions of the frame; boxes of tubes are "
+            "expected in pixels",
+        ),
+        (
+            [still("v", 0, 53, 9, score=0.5)],
+            "1 tubes go on after the last frame of their video, such as one of v to frame 61 of 60",
+        ),
+    ],
+)
+def test_tubes_that_cannot_be_meant_are_said(found: list[Tube], expected: str) -> None:
+    truth = make_truth([still("v", 0, 1, 9)])
+    assert truth.num_frames["v"] == 60
+    assert evaluate_tubes(truth, found).warnings[0] == expected
+    right = evaluate_tubes(truth, [still("v", 0, 1, 9, score=0.5)])
+    assert right.warnings == () and right.by_threshold[0.5].mean_ap == 1
+
+
 def test_ties_are_said() -> None:
     truth = make_truth([still("v", 0, 1, 9)])
     found = [still("v", 0, 1, 9, score=0.5), still("v", 0, 30, 9, score=0.5)]

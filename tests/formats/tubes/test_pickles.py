@@ -184,6 +184,9 @@ def test_nothing_in_a_pickle_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "cut.pkl").write_bytes(attack.read_bytes()[:9])
     with pytest.raises(ValueError, match="truncated or damaged"):
         load_tube_truth(tmp_path / "cut.pkl")
+    (tmp_path / "tubes.jsonl").write_text('{"video": "v0"}')
+    with pytest.raises(ValueError, match="expected a pickle, found another file"):
+        load_tube_truth(tmp_path / "tubes.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -213,6 +216,11 @@ def test_wrong_boxes_are_one_sentence(tmp_path: Path, content: Any, expected: st
             "expected rising frames",
         ),
         ({"agent": {}, "loc": {}}, "expected --label-type, one of agent, loc"),
+        (plain_truth(TRUTH), "expected detected tubes with scores, found a ground truth"),
+        (
+            {0: [("v0", 0.5, ROWS), ("v0", np.nan, ROWS)]},
+            "score of every tube, found nan in tube 2",
+        ),
     ],
 )
 def test_wrong_tubes_are_one_sentence(tmp_path: Path, content: Any, expected: str) -> None:

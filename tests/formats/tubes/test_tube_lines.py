@@ -47,6 +47,8 @@ def test_tubes_come_back_as_they_were_written(tmp_path: Path, name: str) -> None
         ({"frames": [1]}, "expected frames"),
         ({"boxes": [[1, 2, 3]] * 3}, "expected frames"),
         ({"boxes": [[1, 2, 3, float("nan")]] * 3}, "finite boxes"),
+        ({"frames": [3, 4.5, 6]}, "no whole number"),
+        ({"label": 0.5}, "no whole number"),
         ({"label": 2}, "expected a label from 0 to 1, found 2"),
         ({"name": "jump"}, "expected the name 'wave' of label 1, found 'jump'"),
         ({"video": None, "box_scores": [1.0]}, "expected frames"),
