@@ -101,7 +101,10 @@ def test_the_code_runs(cells: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_in_jupyter(cells: list[str], tmp_path: Path) -> None:
+def test_the_notebook_runs_in_jupyter(
+    cells: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # of the kernel
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
@@ -113,4 +116,13 @@ def test_the_notebook_runs_in_jupyter(cells: list[str], tmp_path: Path) -> None:
     nbclient.NotebookClient(
         notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
-    assert (tmp_path / "view.html").is_file()
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pages = [
+        output["data"]["text/html"] for output in shown if "text/html" in output.get("data", {})
+    ]
+    assert len(pages) == 3  # the result shows itself, so do the table and the video
+    assert "data:image/png;base64," in pages[0] and "mean score" in pages[0]
+    assert "person_score" in pages[1] and "<video" in pages[2]
+    said = "".join(output["text"] for output in shown if output.get("name") == "stdout")
+    assert re.search(r"^#1 .+: \d\.\d to \d\.\d s$", said, re.MULTILINE)
+    assert (tmp_path / "view.html").stat().st_size > 10_000
