@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
+import numpy as np
 
 from ava_det.video.clock import (
     HAS_NO_TIMES,
@@ -221,11 +222,22 @@ class FrameDecoder:
         joined = holds_another_file(self.path, self.container.format.name)
         if not flags & (MAY_JUMP | HAS_NO_TIMES) and not joined:
             return None
-        status = self.path.stat()
-        state = status.st_size, status.st_mtime_ns
-        index = load_index(self.path, self._choice, self.tick, self.rate, state)
+        index = self._load_index()
         useful = index is not None and (joined or index.joins or flags & HAS_NO_TIMES)
         return index if useful else None
+
+    def _load_index(self) -> PacketIndex | None:
+        status = self.path.stat()
+        state = status.st_size, status.st_mtime_ns
+        return load_index(self.path, self._choice, self.tick, self.rate, state)
+
+    def list_ticks(self) -> np.ndarray:
+        """Returns when frames are shown by the times of the packets, int64 [F], ascending.
+
+        The file is read through, and nothing of it decoded.
+        """
+        index = self.index or self._load_index()
+        return np.unique(index.times) if index is not None else np.empty(0, np.int64)
 
     def _is_timed_by_order(self) -> bool:
         """Returns whether the packets' times are those of decoding, not of display.

@@ -157,6 +157,13 @@ class VideoReader(FrameReader):
         since_first = np.array(ticks, dtype=np.float64) - (self._first_pts or 0)
         return np.maximum.accumulate(self.start_second + since_first * float(self._source.tick))
 
+    def listed_seconds(self) -> np.ndarray:
+        """Returns the times of the frames as the file lists them, see `FrameReader`."""
+        source = self._source
+        first = source.index.first if source.index is not None else self._first_pts or 0
+        ticks = source.list_ticks()
+        return self.start_second + (ticks[ticks >= first] - first) * float(source.tick)
+
     @property
     def lost(self) -> Sequence[tuple[float, float]]:
         """Returns the stretches of time that damage has taken, see `FrameReader.lost`."""

@@ -176,6 +176,16 @@ class FrameReader(ABC):
             VideoError: Damage makes the count uncertain.
         """
 
+    def listed_seconds(self) -> np.ndarray:
+        """Returns the times of the frames by what the file says, without decoding it.
+
+        Frames that damage has taken are among them; see `frame_seconds` for those that are there.
+
+        Returns:
+            float64 [F], ascending.
+        """
+        return self.frame_seconds()
+
     @abstractmethod
     def find_end(self) -> float:
         """Returns the time at which the last frame ends."""

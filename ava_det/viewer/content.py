@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from ava_det.formats.keyframe_records import KeyframeRecord
@@ -18,6 +19,7 @@ from ava_det.visualization.panel import PERSON_COLORS, group_color
 
 BOX_SCALE = 10_000  # steps of a box's position over the frame: a third of a pixel of 4K
 SCORE_SCALE = 1000
+FRAME_SCALE = 10_000  # steps of a frame's time over a second
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class VideoFacts:
         duration: Seconds from the first frame to the end.
         fps: Average frames a second.
         delay: Seconds from the start of the file, its sound included, to its first frame.
+        frames: Seconds of all frames since the first one; None where they come at `fps`.
     """
 
     address: str | None
@@ -41,6 +44,7 @@ class VideoFacts:
     duration: float
     fps: float
     delay: float
+    frames: Sequence[float] | None = None
 
 
 def make_content(
@@ -71,6 +75,8 @@ def make_content(
         "duration": round(video.duration, 6),
         "fps": round(video.fps, 6),
         "delay": round(video.delay, 6),
+        "frameScale": FRAME_SCALE,
+        "frameSteps": _find_steps(video.frames),
         "maxGap": MAX_GAP_SECONDS,
         "maxHold": MAX_HOLD_SECONDS,
         "boxScale": BOX_SCALE,
@@ -93,6 +99,14 @@ def make_content(
         "statuses": truth.statuses if truth else None,
         "truth": truth.describe() if truth else None,
     }
+
+
+def _find_steps(frames: Sequence[float] | None) -> list[int] | None:
+    """Returns the steps from frame to frame: small numbers, many of them the same, gzip well."""
+    if frames is None:
+        return None
+    times = [round(seconds * FRAME_SCALE) for seconds in frames]
+    return [after - before for before, after in pairwise(times)]
 
 
 def describe_actions(names: Mapping[int, str]) -> list[tuple[int, str, str]]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+import numpy as np
+
 from ava_det.files import write_text
 from ava_det.formats.keyframe_records import KeyframeRecord, make_records
 from ava_det.pages import render_page
@@ -22,6 +24,7 @@ from ava_det.viewer.content import VideoFacts, make_content
 from ava_det.viewer.thumbnails import read_thumbnails
 
 MAX_PLAIN_BYTES = 1_000_000  # of JSON; longer data are compressed
+MAX_JITTER = 0.0009  # seconds by which steps may differ: Matroska's clock counts milliseconds
 MAX_OPEN_ACTIONS = 14  # more actions than that begin folded
 SCRIPTS = (
     "page_data.js",
@@ -137,7 +140,17 @@ def describe_video(reader: FrameReader, address: str | None) -> VideoFacts:
         duration,
         reader.fps,
         float(reader.delay),
+        _find_frames(reader),
     )
+
+
+def _find_frames(reader: FrameReader) -> list[float] | None:
+    """Returns the seconds of all frames since the first; None for a constant rate."""
+    frames = reader.listed_seconds() - reader.start_second
+    if np.all(np.abs(np.diff(frames) - 1 / reader.fps) < MAX_JITTER):
+        return None
+    found: list[float] = frames.tolist()
+    return found
 
 
 def address_of(video: Path, folder: Path) -> str | None:

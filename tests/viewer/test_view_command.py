@@ -6,15 +6,20 @@ import base64
 import gzip
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ava_det.commands.view import main
 from ava_det.formats.keyframe_records import read_records
 from ava_det.segments import SegmentRules, find_segments
+from ava_det.video.folder import open_video
 from ava_det.viewer import page as page_module
-from ava_det.viewer.page import address_of
+from ava_det.viewer.content import make_content
+from ava_det.viewer.page import address_of, describe_video
+from tests.support.numbered_video import write_numbered_video
 from tests.support.view_cases import NAMES, make_detections, read_script, write_jsonl, write_video
 
 
@@ -65,6 +70,26 @@ def test_long_data_are_compressed(folder: Path, monkeypatch: pytest.MonkeyPatch)
     start = page.index('type="application/gzip" id="data">') + 34
     packed = base64.b64decode(page[start : page.index("<", start)])
     assert json.loads(gzip.decompress(packed)) == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "moments", "expected"),
+    [
+        ("a.mp4", [0, 1, 2, 3, 4], None),  # tenths of a second, at 10 frames a second
+        ("a.mp4", [0, 1, 3, 4, 9], [1000, 2000, 1000, 5000]),
+        ("a.mp4", [5, 6, 8, 9], [1000, 2000, 1000]),  # from the first frame on
+        ("a.mkv", [0, 1, 1.5, 4], [1000, 500, 2500]),
+    ],
+)
+def test_times_of_frames_are_told_where_the_rate_varies(
+    tmp_path: Path, name: str, moments: list[float], expected: list[int] | None
+) -> None:
+    video = tmp_path / name
+    write_numbered_video(video, [Fraction(moment) / 10 for moment in moments], rate=10)
+    with open_video(video, 900.0) as reader:
+        content = make_content([], [], describe_video(reader, None))
+        assert np.allclose(reader.listed_seconds(), reader.frame_seconds(), atol=1e-9)
+    assert content["frameSteps"] == expected
 
 
 def test_ground_truth_is_compared(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ava_det.segments import SegmentRules, find_segments
 from ava_det.tracking.linker import Timeline
 from ava_det.viewer import VideoFacts, make_content, write_view
 from tests.support.browser import Browser
-from tests.support.numbered_video import read_number
+from tests.support.numbered_video import read_number, write_numbered_video
 from tests.support.view_cases import EVERY, START, make_detections, write_jsonl, write_video
 
 
@@ -117,6 +118,43 @@ def test_it_seeks_by_clicks_and_keys_to_the_right_frame(browser: Browser, page: 
     x, y, width, height = rectangle(browser, "#strip button:nth-child(3)")
     browser.click(x + width / 2, y + height / 2)
     browser.wait("Math.abs(viewer.time - viewer.content.thumbnails[2][0]) < 0.1")
+
+
+MOMENTS = [0, 10, 15, 40, 43, 100, 150, 152, 154, 300]  # of frames, hundredths of a second
+
+
+def open_varying(browser: Browser, folder: Path, options: dict[str, str]) -> None:
+    video = folder / "walk.mp4"
+    write_numbered_video(video, [Fraction(moment, 100) for moment in MOMENTS], options=options)
+    detections = write_jsonl(folder / "walk.jsonl", make_detections())
+    output = folder / "walk.html"
+    assert main([str(detections), "--video", str(video), "--output", str(output)]) == 0
+    open_page(browser, output)
+
+
+@pytest.mark.slow
+def test_keys_step_from_frame_to_frame_where_the_rate_varies(
+    browser: Browser, tmp_path: Path
+) -> None:
+    open_varying(browser, tmp_path, {"bf": "0"})
+    last = len(MOMENTS) - 1
+    for key, numbers in ((".", [*range(1, last + 1), last]), (",", [*range(last)][::-1])):
+        for number in numbers:
+            browser.press(key)
+            browser.wait(f"Math.abs(viewer.time - {MOMENTS[number] / 100}) < 0.001")
+            assert shown_frame(browser) == number, key
+
+
+@pytest.mark.slow
+def test_keys_step_through_files_whose_frames_have_wrong_durations(
+    browser: Browser, tmp_path: Path
+) -> None:
+    open_varying(browser, tmp_path, {})  # with B-frames
+    for _ in range(5):  # the fourth, 30 ms long, is not shown
+        browser.press(".")
+        browser.wait("!byId('video').seeking")
+    browser.wait("viewer.time === 1")
+    assert shown_frame(browser) == 5
 
 
 @pytest.mark.slow

@@ -19,9 +19,11 @@ class Player {
     this.delay = content.delay; // from the start of the file to its first frame
     this.duration = content.duration;
     this.frame = 1 / content.fps;
+    this.frames = findFrames(content); // times of all frames, null where they come at that rate
     this.onFrame = onFrame;
     this.onChange = onChange;
     this.time = 0; // of the frame that is shown
+    this.stepped = null; // the frame of the last step, and the place in the file
     this.clock = null; // in place of a video: the moment at which it would be at 0
     this.isWithoutVideo = !content.source;
     video.addEventListener("error", () => this.setWithoutVideo());
@@ -116,6 +118,42 @@ class Player {
   /** Shows the next frame, or for -1 the one before. */
   step(direction) {
     if (this.isPlaying) this.toggle();
-    this.seek(this.time + direction * this.frame + (direction > 0 ? HALF_TICK : 0));
+    if (!this.frames) {
+      this.seek(this.time + direction * this.frame + (direction > 0 ? HALF_TICK : 0));
+      return;
+    }
+    const number = Math.min(Math.max(this.findFrame() + direction, 0), this.frames.length - 1);
+    this.seek(this.frames[number]);
+    this.stepped = { number, place: this.video.currentTime };
   }
+
+  /**
+   * Returns the number of the frame that is shown; after a step of the one that was asked for.
+   *
+   * In mp4 files with B-frames the durations of frames are those of the order of decoding. Chromium
+   * goes by them, and may show the frame before: the next step must go on nevertheless.
+   */
+  findFrame() {
+    const { stepped, video } = this;
+    if (stepped && !this.isWithoutVideo && Math.abs(video.currentTime - stepped.place) < HALF_TICK) {
+      return stepped.number;
+    }
+    let low = 0;
+    let high = this.frames.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.frames[middle] <= this.time + HALF_TICK) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** Returns the times of all frames, in seconds since the first, where their rate varies. */
+function findFrames({ frameSteps, frameScale }) {
+  if (!frameSteps) return null;
+  const times = new Float64Array(frameSteps.length + 1);
+  let time = 0;
+  frameSteps.forEach((step, i) => { times[i + 1] = (time += step) / frameScale; });
+  return times;
 }
