@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import difflib
 import functools
 import os
+import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,7 +76,7 @@ def _read_layers(path: str | Path) -> Layers:
 def _merge(files: Layers, overrides: Sequence[str]) -> Config:
     """Merges files and overrides into one config; the last one that sets a key counts."""
     layers = [*files, *((f"override {text!r}", _parse_override(text)) for text in overrides)]
-    merged = copy.deepcopy(_make_defaults())
+    merged = _make_defaults()
     for source, layer in layers:
         _check_keys(source, layer)
         try:
@@ -94,12 +94,20 @@ def _merge(files: Layers, overrides: Sequence[str]) -> Config:
     return config
 
 
-@functools.cache
 def _make_defaults() -> DictConfig:
-    """Makes the typed tree of all keys, which costs more than everything merged into it."""
-    defaults = OmegaConf.structured(Config)
+    """Makes the typed tree of all keys."""
+    defaults = pickle.loads(_pickle_defaults())
     assert isinstance(defaults, DictConfig)
     return defaults
+
+
+@functools.cache
+def _pickle_defaults() -> bytes:
+    """Makes that tree once, since it costs more than everything merged into it.
+
+    Unpickling takes a fifth of the time of a deep copy.
+    """
+    return pickle.dumps(OmegaConf.structured(Config))
 
 
 def _describe_misfit(error: OmegaConfBaseException, layers: Layers) -> ConfigError:

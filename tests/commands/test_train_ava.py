@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,21 @@ from ava_det.config import load_config
 RunTool = Callable[..., tuple[int, str, str]]
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test that needs a trained run leaves it for the others."""
+    return tmp_path_factory.mktemp("trained") / "run"
+
+
 @pytest.fixture
-def trained(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path) -> Path:
+def trained(run_tool: RunTool, synthetic_config: list[str], tmp_path: Path, kept: Path) -> Path:
+    """A copy of its own of the run that `synthetic_config` trains."""
+    if kept.exists():
+        return shutil.copytree(kept, tmp_path / "run")
     code, out, err = run_tool("train_ava", *synthetic_config)
     assert code == 0, err
     assert "frame mAP" in out
+    shutil.copytree(tmp_path / "run", kept)
     return tmp_path / "run"
 
 

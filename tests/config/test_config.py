@@ -3,10 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from ava_det.config import ConfigError, config_to_yaml, load_config, schema_keys
-from ava_det.models.build import build_model
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(ROOT.glob("configs/**/*.yaml"))
@@ -20,10 +18,9 @@ def small(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT / "configs")))
-def test_every_config_loads_builds_and_survives_a_round_trip(path: Path, tmp_path: Path) -> None:
+def test_every_config_loads_and_survives_a_round_trip(path: Path, tmp_path: Path) -> None:
+    """That every one builds is in tests/models/test_cost.py."""
     config = load_config(path)
-    with torch.device("meta"):  # its shapes, without the time that ViT-L's weights take
-        build_model(config)
     copy = tmp_path / "config.yaml"
     copy.write_text(config_to_yaml(config))
     assert load_config(copy) == config

@@ -91,6 +91,8 @@ def test_every_config_keeps_its_scores(config_path: str) -> None:
     config = load_config(config_path)
     config.model.width = max(16, config.model.beta_inv)
     config.model.num_slow_frames = max(2, FAMILIES[config.model.backbone].min_frames)
+    config.model.vit.width = 8 * config.model.vit.heads
+    config.model.torchvision.width = 24
     if config.model.backbone == "nl_i3d":
         config.model.num_slow_frames = 32  # some pool frames to an eighth and go in groups of four
     plain = give_statistics(build_model(config))
