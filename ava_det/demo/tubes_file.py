@@ -50,13 +50,12 @@ class TubesFile:
         self._path = path
         ids = sorted(label_map)
         self._names = [label_map[action_id] for action_id in ids]
-        self._thresholds = [thresholds[action_id] for action_id in ids]
         fps = Fraction(reader.fps).limit_denominator(1_000_000)
         name = video_id_of(reader.path)
         # an end is not known before the video was read
         self._video = VideoFrames(name, name, fps, 1, reader.width, reader.height)
         gap = round(max(GAP_SECONDS, 1.5 * every) * float(fps))
-        least = min(self._thresholds, default=0.5)
+        highs = tuple(thresholds[action_id] for action_id in ids)
         self._linker = PersonLinker(
             self._video,
             LinkingOptions(
@@ -64,7 +63,7 @@ class TubesFile:
                 [action_id - 1 for action_id in ids],
                 start_second=reader.start_second,
                 min_frames=max(1, round(MIN_SECONDS * float(fps))),
-                rule=TrackRule(least, least / 2, max_gap=gap),
+                rule=TrackRule(highs, tuple(high / 2 for high in highs), max_gap=gap),
             ),
         )
         self._open = ExitStack()
@@ -92,7 +91,6 @@ class TubesFile:
                 tube.rows[:, 5],
             )
             for label, tube in linked
-            if tube.rows[:, 5].max() >= self._thresholds[label]
         ]
         if tubes:
             write_tubes(self._part, tubes, self._names)

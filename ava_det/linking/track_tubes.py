@@ -37,8 +37,8 @@ class TrackRule(NamedTuple):
     """Says how the tubes of a track are found.
 
     Attributes:
-        high: The score that a tube must reach on a frame.
-        low: The score at which it begins and ends.
+        high: The score that a tube must reach on a frame, of all labels or one for each.
+        low: The score at which it begins and ends, likewise.
         max_gap: Frames. A person not seen for longer is another track, and two stretches at most so
             far apart are one tube.
         min_frames: Shorter tubes are left out.
@@ -47,8 +47,8 @@ class TrackRule(NamedTuple):
     """
 
     # chosen on rendered videos that no study scores, see docs/tube_linking.md
-    high: float = 0.2
-    low: float = 0.1
+    high: float | tuple[float, ...] = 0.2
+    low: float | tuple[float, ...] = 0.1
     max_gap: int = 25
     min_frames: int = 15
     smooth: int = 1
@@ -74,10 +74,8 @@ class TrackCollector:
             raise ValueError(
                 f"linking: expected an odd number to smooth by, received {rule.smooth}"
             )
-        if rule.low > rule.high:
-            raise ValueError(
-                f"linking: expected low <= high, received {rule.low:g} and {rule.high:g}"
-            )
+        if np.any(np.asarray(rule.low) > np.asarray(rule.high)):
+            raise ValueError(f"linking: expected low <= high, received {rule.low} and {rule.high}")
         self._rule = rule
         self._tracks: dict[int, list[np.ndarray]] = {}
         self._frame = 0
@@ -145,11 +143,11 @@ def trim_track(rows: np.ndarray, rule: TrackRule) -> Iterator[tuple[int, LinkedT
     """
     rows = interpolate_rows(rows)
     scores = _smooth(rows[:, 5:], rule.smooth)
-    for label in np.flatnonzero(scores.max(axis=0) >= rule.high).tolist():
+    highs, lows = (np.broadcast_to(level, scores.shape[1]) for level in (rule.high, rule.low))
+    for label in np.flatnonzero(scores.max(axis=0) >= highs).tolist():
         signal = scores[:, label]
-        for start, stop in trim_by_hysteresis(
-            signal, rule.high, rule.low, rule.min_frames, rule.max_gap
-        ):
+        levels = float(highs[label]), float(lows[label])
+        for start, stop in trim_by_hysteresis(signal, *levels, rule.min_frames, rule.max_gap):
             columns = rows[start:stop, :5], signal[start:stop, None]
             yield label, LinkedTube(float(signal[start:stop].mean()), np.concatenate(columns, 1))
 

@@ -44,6 +44,17 @@ def test_an_action_is_a_tube_with_a_box_on_every_frame(tmp_path: Path) -> None:
     assert run.frames[0] == 1
 
 
+def test_each_action_begins_and_ends_at_half_of_its_own_threshold(tmp_path: Path) -> None:
+    path = tmp_path / "walk.tubes.jsonl"
+    with TubesFile(path, READER, NAMES, {1: 0.2, 3: 0.8}, every=1.0) as file:
+        for second in range(9):  # both rise to 0.8 and fall again, by 0.2 a second
+            file.write(make_keyframe(second, [0.8 - 0.2 * abs(second - 4)] * 2))
+    run, walk = sorted(read_tubes(path), key=lambda tube: tube.label)
+    # 0.1 after half a second, 0.4 after two
+    assert (run.frames[0], run.frames[-1]) == (14, 188)
+    assert (walk.frames[0], walk.frames[-1]) == (51, 151)
+
+
 def test_an_action_below_its_threshold_is_no_tube(tmp_path: Path) -> None:
     path = tmp_path / "walk.tubes.jsonl"
     with TubesFile(path, READER, NAMES, {1: 0.5, 3: 0.95}, every=0.5) as file:
