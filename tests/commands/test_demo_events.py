@@ -73,7 +73,7 @@ def test_a_camera(demo: RunTool, rules: Path, video: Path, tmp_path: Path) -> No
                 target.mux(packet)
     handler = functools.partial(QuietHandler, directory=str(tmp_path / "www"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/v.ts"
     code, out, err = demo("--video", url, "--events", rules, "--every", "0.5", "--end", 7)
     server.shutdown()

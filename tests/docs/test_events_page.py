@@ -143,7 +143,7 @@ def test_two_persons(watch: Callable[..., list[dict[str, Any]]], tmp_path: Path)
             self.end_headers()
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     text = recipe("two").replace("127.0.0.1:8080", f"127.0.0.1:{server.server_port}")
     alone = [(1, 0.3, {FIGHT: 0.9, HUG: 0.9}), (2, 0.4, {STAND: 0.9})]
     fight = [(1, 0.3, {FIGHT: 0.45}), (2, 0.4, {FIGHT: 0.5})]

@@ -117,7 +117,7 @@ def test_events_of_rules_are_told_and_what_they_say_is_done(
             self.end_headers()
 
     with http.server.HTTPServer(("127.0.0.1", 0), Hook) as hook:
-        threading.Thread(target=hook.serve_forever, daemon=True).start()
+        threading.Thread(target=hook.serve_forever, args=(0.01,), daemon=True).start()
         rules = tmp_path / "rules.yaml"
         rules.write_text(RULES.format(hook=f"http://127.0.0.1:{hook.server_port}"))
         with LiveServer(str(video), rules=rules) as server:
