@@ -29,7 +29,9 @@ def draw_curves(log: str | Path, path: str | Path, scores: Mapping[str, str]) ->
     lines = [json.loads(text) for text in Path(log).read_text(encoding="utf-8").splitlines()]
     steps = [line for line in lines if "loss" in line]
     evaluations = [line for line in lines if set(scores) & set(line)]
-    figure = Figure((11, 6.5), layout="constrained")
+    figure = Figure((11, 6.5))
+    # a layout that is computed would draw everything twice, at each evaluation
+    figure.subplots_adjust(0.085, 0.08, 0.99, 0.95, wspace=0.3, hspace=0.3)
     panels = figure.subplots(2, 2)
     for axes, name, heading in zip(
         panels.flat[:3],

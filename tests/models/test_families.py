@@ -5,7 +5,9 @@ A new family is tested here by its line in `TINY`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -89,6 +91,14 @@ CASES += [("i3d_inception", "tail"), ("slow_only", "context")]
 CASES += [("vit", "acrn"), ("vit", "context"), ("mvit_v2_s", "context"), ("swin3d_t", "context")]
 
 BOX_CASES = [(family, head) for family, head in CASES if head != "classification"]
+# swin3d_t and these run the same code; they have three times its blocks, and swin3d_b more heads
+DEEPER = ("swin3d_s", "swin3d_b")
+
+
+def mark_deeper(cases: Iterable[tuple[str, str]]) -> list[Any]:
+    """The cases as parameters of a test, slow where swin3d_t is tested alike in the fast suite."""
+    slow = pytest.mark.slow
+    return [pytest.param(*case, marks=[slow] if case[0] in DEEPER else []) for case in cases]
 
 
 def make_config(family: str, head: str, *overrides: str) -> Config:
@@ -174,7 +184,7 @@ def test_frames_of_any_number_of_channels(family: str) -> None:
         build_clip_reader(config)
 
 
-@pytest.mark.parametrize(("family", "head"), CASES)
+@pytest.mark.parametrize(("family", "head"), mark_deeper(CASES))
 def test_batched_equals_single_with_boxes_partly_outside(family: str, head: str) -> None:
     model = give_statistics(build_small(family, head))
     clips = make_clips(family)
@@ -193,7 +203,7 @@ def test_batched_equals_single_with_boxes_partly_outside(family: str, head: str)
             torch.testing.assert_close(single, expected, rtol=1e-4, atol=1e-4 * deviation)
 
 
-@pytest.mark.parametrize(("family", "head"), BOX_CASES)
+@pytest.mark.parametrize(("family", "head"), mark_deeper(BOX_CASES))
 def test_no_boxes_give_no_rows_and_still_train(family: str, head: str) -> None:
     model = build_small(family, head)
     logits = model(**make_clips(family), rois=torch.zeros(0, 5))
@@ -202,7 +212,7 @@ def test_no_boxes_give_no_rows_and_still_train(family: str, head: str) -> None:
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
 
 
-@pytest.mark.parametrize(("family", "head"), CASES)
+@pytest.mark.parametrize(("family", "head"), mark_deeper(CASES))
 def test_odd_sizes_keep_their_scores_in_the_inference_form(family: str, head: str) -> None:
     model = give_statistics(build_small(family, head))
     form = optimize_for_inference(model)
@@ -216,7 +226,7 @@ def test_odd_sizes_keep_their_scores_in_the_inference_form(family: str, head: st
         assert float((received - expected).abs().max()) <= 1e-4 * deviation
 
 
-@pytest.mark.parametrize(("family", "head"), CASES)
+@pytest.mark.parametrize(("family", "head"), mark_deeper(CASES))
 def test_every_parameter_gets_a_gradient(family: str, head: str) -> None:
     model = build_small(family, head).train()
     for name, module in model.named_modules():

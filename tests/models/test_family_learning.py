@@ -22,20 +22,27 @@ from tests.models.test_families import (
     give_statistics,
     make_clips,
     make_config,
+    mark_deeper,
 )
 from tests.support.instruction_sets import needs_bfloat16
 
 CPU = torch.device("cpu")
 MAX_STEPS = 200
+# These have 12 to 24 blocks without batch norm in every size: with 0.003, which suits the others,
+# some of them stay at the loss of one answer for all clips.
+DEEP_TRANSFORMERS = ("mvit_v2_s", "swin3d_t", "swin3d_s", "swin3d_b")
 
 
-def learn_by_heart(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> list[float]:
+def learn_by_heart(
+    family: str, model: nn.Module, inputs: dict[str, Tensor], labels: Tensor
+) -> list[float]:
     """Trains on one batch until its loss is a twentieth of the first, `MAX_STEPS` at most.
 
     Returns:
         The loss before each step.
     """
-    optimizer = torch.optim.Adam(model.train().parameters(), lr=0.003)
+    lr = 0.001 if family in DEEP_TRANSFORMERS else 0.003
+    optimizer = torch.optim.Adam(model.train().parameters(), lr=lr)
     losses: list[float] = []
     while len(losses) < MAX_STEPS and not (losses and losses[-1] < losses[0] / 20):
         loss = F.binary_cross_entropy_with_logits(model(**inputs), labels)
@@ -53,7 +60,7 @@ def test_eight_clips_are_learned_by_heart(family: str, head: str) -> None:
     generator = torch.Generator().manual_seed(3)
     labels = (torch.rand(8, 5, generator=generator) < 0.4).float()
     rois = torch.tensor([[clip, 4.0, 4.0, 56.0, 60.0] for clip in range(8)])
-    losses = learn_by_heart(build_small(family, head), {**clips, "rois": rois}, labels)
+    losses = learn_by_heart(family, build_small(family, head), {**clips, "rois": rois}, labels)
     assert losses[-1] < losses[0] / 20, losses[::20]
 
 
@@ -91,12 +98,14 @@ def test_eight_real_clips_are_learned_by_heart(family: str, shared_data: Path) -
     torch.manual_seed(0)
     clips = {"slow": batch.slow, "fast": batch.fast}
     inputs = {name: clip for name, clip in clips.items() if clip is not None}
-    losses = learn_by_heart(build_model(config), {**inputs, "rois": batch.rois}, batch.labels)
+    losses = learn_by_heart(
+        family, build_model(config), {**inputs, "rois": batch.rois}, batch.labels
+    )
     assert losses[-1] < losses[0] / 20, losses[::20]
 
 
 @needs_bfloat16
-@pytest.mark.parametrize(("family", "head"), CASES)
+@pytest.mark.parametrize(("family", "head"), mark_deeper(CASES))
 def test_bfloat16_moves_scores_a_little_and_trains(family: str, head: str) -> None:
     model = give_statistics(build_small(family, head))
     inputs = {**make_clips(family), "rois": ROIS}
