@@ -67,7 +67,7 @@ class GreedyLinker:
             The tubes that ended here.
 
         Raises:
-            ValueError: The array has another shape.
+            ValueError: The array has another shape, or numbers that are not finite.
         """
         self._frame += 1
         width = 4 * self._length + 1
@@ -77,6 +77,8 @@ class GreedyLinker:
                 f"linking: expected tubelets [N, {width}] (boxes of {self._length} frames and a "
                 f"score), received {list(tubelets.shape)}"
             )
+        if not np.isfinite(tubelets).all():
+            raise ValueError(f"linking: expected finite boxes and scores on frame {self._frame}")
         tubelets = suppress_softly(tubelets)
         order = np.argsort([-tube.score for tube in self._open], kind="stable")
         self._open = [self._open[index] for index in order]

@@ -84,11 +84,17 @@ class TrackCollector:
         """Adds a frame; returns label and tube of what ended before it.
 
         Raises:
-            ValueError: Its number is not above that of the frame before.
+            ValueError: Its number is not above that of the frame before, or two of its persons have
+                one track id.
         """
         if frame.frame <= self._frame:
             raise ValueError(
                 f"linking: expected a frame after {self._frame}, received {frame.frame}"
+            )
+        if len(np.unique(frame.track_ids)) != len(frame.track_ids):
+            raise ValueError(
+                f"linking: expected distinct track ids on frame {frame.frame}, received "
+                f"{frame.track_ids.tolist()}"
             )
         self._frame = frame.frame
         ended: list[tuple[int, LinkedTube]] = []

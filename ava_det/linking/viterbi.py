@@ -33,7 +33,7 @@ def link_by_viterbi(frames: Iterable[np.ndarray]) -> list[LinkedTube]:
         the boxes; none where no frame has a box.
 
     Raises:
-        ValueError: The boxes of a frame have another shape.
+        ValueError: The boxes of a frame have another shape, or numbers that are not finite.
     """
     boxes = [_require_boxes(frame) for frame in frames]
     boxes = _borrow(boxes)
@@ -56,6 +56,8 @@ def _require_boxes(frame: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"linking: expected boxes [N, 5] (xyxy and a score), received {list(boxes.shape)}"
         )
+    if not np.isfinite(boxes).all():
+        raise ValueError("linking: expected finite boxes and scores in every frame")
     return boxes
 
 

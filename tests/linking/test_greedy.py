@@ -108,6 +108,16 @@ def test_tubelets_of_another_shape_are_refused(length: int, shape: tuple[int, ..
         GreedyLinker(length).add(np.zeros(shape))
 
 
+@pytest.mark.parametrize("place", [2, 4])
+def test_numbers_that_are_none_are_refused(place: int) -> None:
+    linker = GreedyLinker()
+    row = np.array([[1.0, 1.0, 9.0, 9.0, 0.5]])
+    linker.add(row)
+    row[0, place] = np.nan
+    with pytest.raises(ValueError, match="expected finite boxes and scores on frame 2"):
+        linker.add(row)
+
+
 def test_no_length_below_one() -> None:
     with pytest.raises(ValueError, match="at least 1 frame"):
         GreedyLinker(0)

@@ -77,6 +77,12 @@ def test_smoothing_closes_a_dip() -> None:
     assert list(link_tracks(frames, rule._replace(max_gap=0))) == []
 
 
+def test_a_track_id_is_of_one_person() -> None:
+    twice = TrackedFrame(3, np.array([7, 7]), np.zeros((2, 4)), np.zeros((2, 2)))
+    with pytest.raises(ValueError, match=r"distinct track ids on frame 3, received \[7, 7\]"):
+        list(link_tracks([twice], RULE))
+
+
 def test_frames_must_rise_and_the_width_be_odd() -> None:
     with pytest.raises(ValueError, match="expected a frame after 2"):
         list(link_tracks([frame(2), frame(2)], RULE))

@@ -90,3 +90,5 @@ def test_nms_keeps_the_better_of_two_tubes_on_one_person() -> None:
 def test_boxes_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected boxes \[N, 5\]"):
         link_by_viterbi([np.zeros((1, 4))])
+    with pytest.raises(ValueError, match="expected finite boxes and scores"):
+        link_by_viterbi([np.array([[1.0, 1.0, 9.0, 9.0, np.nan]])])
