@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.commands.link import main as link
+from ava_det.commands.link import make_parser
 from ava_det.commands.render import main as render
 from ava_det.commands.test import main as test
 from ava_det.commands.train import main as train
@@ -70,9 +71,9 @@ class Row(NamedTuple):
 
     Attributes:
         linking: The linking.
-        held_out: What a tube must score -> video mAP at 0.5 on the held-out videos; empty for a
-            linking that is not trimmed.
-        high: The value chosen there, None for a linking that is not trimmed.
+        held_out: What a tube must score -> video mAP at 0.5 on the held-out videos; empty where
+            nothing was chosen there.
+        high: What a tube must score, None for a linking that is not trimmed.
         result: On the validation videos.
         num_tubes: There.
     """
@@ -113,15 +114,14 @@ def measure(output: Path, sizes: Sizes, overrides: Sequence[str]) -> str:
     weights = train_once(run, [*overrides, *_name_files(whole)])
     sections = []
     for boxes, title in BOXES.items():
-        parts = [
-            Part(rendered, output / f"{boxes}_{rendered.name}") for rendered in (held_out, whole)
-        ]
+        held, val = (Part(data, output / f"{boxes}_{data.name}") for data in (held_out, whole))
         if boxes == "gt":
-            parts[1] = Part(whole, run)  # a training ends with these scores
-        for part in parts:
-            score_once(part, weights, overrides, boxes)
-        rows = [compare(linking, *parts) for linking in LINKINGS]
-        sections.append(format_section(title, parts[1].scored, rows))
+            val = Part(whole, run)  # a training ends with these scores
+        for part in (held, val):
+            if part.scored != run:
+                score_once(part, weights, overrides, boxes)
+        rows = [score_default(val), *(compare(linking, held, val) for linking in LINKINGS)]
+        sections.append(format_section(title, val.scored, rows))
     return "\n".join(sections)
 
 
@@ -159,6 +159,13 @@ def _do(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> No
     code = command(arguments)
     if code:
         sys.exit(code)
+
+
+def score_default(validation: Part) -> Row:
+    """Scores the tubes of `ava-det link` without options."""
+    high: float = make_parser().get_default("high")
+    tubes = find_tubes(LINKINGS[0], validation, high)
+    return Row(LINKINGS[0], {}, high, evaluate(validation, tubes), len(tubes))
 
 
 def compare(linking: Linking, held_out: Part, validation: Part) -> Row:
@@ -225,6 +232,7 @@ def format_section(title: str, scored: Path, rows: Sequence[Row]) -> str:
     ]
     for row in rows:
         high = "" if row.high is None else f"{row.high:g} and {row.high / 2:g}"
+        high += "" if row.high is None or row.held_out else ", the default"
         values = [row.result.by_threshold[threshold].mean_ap for threshold in THRESHOLDS]
         values += [row.result.ranges[name] for name in RANGES]
         cells = " | ".join(f"{value or 0.0:.3f}" for value in values)

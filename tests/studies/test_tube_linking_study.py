@@ -83,7 +83,8 @@ def test_the_whole_study_in_the_small_trains_once(
     sizes = Sizes(SMALL, ("--seed", "1", *SMALL))
     overrides = ["model.width=4", "train.epochs=1", "train.batch_size=2"]
     table = measure(tmp_path, sizes, overrides)
-    assert table.count("\n| `tracks` |") == 2 * 3
+    assert table.count("\n| `tracks` |") == 2 * 4
+    assert table.count("| 0.2 and 0.1, the default |") == 2
     assert "## labeled boxes" in table
     assert "## boxes of the motion detector" in table
 
