@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import secrets
 import socket
 from contextlib import ExitStack
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
         if served.camera is not None:
             opened.callback(served.camera.close)
         app = make_app(served, token, [*LOCAL_NAMES, args.host])
-        print(f"serving {args.video} at {format_address(listening, args.host, token)}", flush=True)
+        shown = hide_login(args.video)
+        print(f"serving {shown} at {format_address(listening, args.host, token)}", flush=True)
         Server(app, served.hub).run(sockets=[listening])
     return 0
 
@@ -85,10 +87,15 @@ def make_served(args: argparse.Namespace, source: Source, worker: ModelWorker) -
     name = Path(args.video).name or args.video
     if shows_live(source):
         camera = Camera(source.live or str(source.videos[0]), worker, hub, args.every, args.smooth)
-        return Served(source.live or name, hub, worker, camera, None, limit)
+        return Served(hide_login(source.live or name), hub, worker, camera, None, limit)
     videos = key_by_id(source.videos)
     library = Library(videos, worker, args.every)
     return Served(name, hub, worker, None, library, limit)
+
+
+def hide_login(name: str) -> str:
+    """Returns the name of a source for its page, without the user and the password of a URL."""
+    return re.sub("//[^/]*@", "//", name)
 
 
 def format_address(listening: socket.socket, host: str, token: str | None) -> str:

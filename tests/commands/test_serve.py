@@ -18,7 +18,7 @@ pytest.importorskip("uvicorn", reason="needs uvicorn: pip install 'ava_det[web]'
 pytest.importorskip("starlette", reason="needs starlette: pip install 'ava_det[web]'")
 
 from ava_det.commands.serve import main
-from ava_det.operations.serve import choose_token
+from ava_det.operations.serve import choose_token, hide_login
 from tests.support.live_server import make_video
 
 
@@ -66,6 +66,12 @@ def test_a_token_is_made_for_other_machines_alone() -> None:
     assert len(made) == 20
     assert all(token is not None and len(token) >= 24 for token in made)
     assert all(choose_token(token, "0.0.0.0") == token for token in made)
+
+
+def test_a_page_tells_no_password() -> None:
+    assert hide_login("rtsp://me:s3cr@t@camera:554/1") == "rtsp://camera:554/1"
+    for name in ("rtsp://camera/a@b", "0", "a@b.mp4"):
+        assert hide_login(name) == name
 
 
 RULES = """

@@ -16,7 +16,8 @@ function formatTime(seconds) {
 /**
  * A list of moments, each a button that seeks; long lists are shown in parts.
  *
- * Items are {start, end, title, note, color, personColor, person}, in the order of the list.
+ * Items are {start, end, title, note, color, personColor, person}, in the order of the list; those
+ * of a live source have isGoing where they have not ended.
  */
 class EventsList {
   /** @param onChoose Called with the item that was clicked. */
@@ -97,9 +98,10 @@ class EventsList {
   fillRow(row, item) {
     row.item = item;
     const [time, person, title, note] = row.firstElementChild.children;
-    const isLong = item.end > item.start;
+    const end = item.isGoing ? "now" : formatTime(item.end);
+    const isLong = item.isGoing || item.end > item.start;
     const texts = [
-      [time, formatTime(item.start) + (isLong ? ` – ${formatTime(item.end)}` : "")],
+      [time, formatTime(item.start) + (isLong ? ` – ${end}` : "")],
       [person, item.person], [title, item.title], [note, item.note],
     ];
     for (const [part, text] of texts) if (part.textContent !== text) part.textContent = text;

@@ -161,10 +161,9 @@ class LivePage {
 
   makeItem(action) {
     const { id, track, start, end, score } = action;
-    const note = `${action.is_going ? "now · " : ""}${score.toFixed(2)}`;
     return {
       ...this.items.make(track, action.action_id, start, end),
-      id, track, note, isGoing: action.is_going, isAlarm: false,
+      id, track, note: score.toFixed(2), isGoing: action.is_going, isAlarm: false,
     };
   }
 
