@@ -6,6 +6,9 @@ behind the names.
 
 DETECTORS = ("auto", "detectron2", "faster_rcnn", "motion", "torchvision")  # person detectors
 
+# how optical flow is computed: docs/flow.md
+FLOW_ALGORITHMS = ("dis", "farneback", "tvl1", "raft")
+
 # the published evaluators of AVA mAP; ava_det/evaluation/protocols.py has their settings
 PROTOCOL_NAMES = (
     "activitynet-2020",

@@ -46,6 +46,7 @@ PACKAGES: dict[str, set[str]] = {
     "visualization": READERS,
     "data": READERS | {"config"},
     "detectors": READERS | {"config", "checkpoint", "device"},
+    "flow": READERS | {"checkpoint"},
     "interchange": READERS | {"tracking"},
     "dataset_check": READERS | {"visualization", "pages"},
     "reproduction": READERS | {"config", "checkpoint", "evaluation"},
