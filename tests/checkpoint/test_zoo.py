@@ -129,10 +129,10 @@ def test_of_many_processes_one_downloads(tmp_path: Path, cache: Path) -> None:
         url = f"http://127.0.0.1:{server.server_port}/w.pth"
         command = [sys.executable, "-c", DOWNLOAD, url]
         pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        processes = [subprocess.Popen(command, **pipes) for _ in range(3)]
+        processes = [subprocess.Popen(command, **pipes) for _ in range(2)]
         said = [process.communicate(timeout=120) for process in processes]
         server.shutdown()
-    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [process.returncode for process in processes] == [0, 0]
     assert asked == ["/w.pth"]
     assert {out.strip() for out, _ in said} == {str(cache / "x" / "w.pth")}
     assert sum("downloading" in err for _, err in said) == 1
