@@ -42,6 +42,7 @@ PACKAGES: dict[str, set[str]] = {
     "live_page": READERS | {"demo", "inference", "pages", "segments", "viewer", "visualization"},
     "viewer": READERS | {"pages", "segments", "tracking", "visualization"},
     "evaluation": READERS | {"pages"},
+    "ensembles": READERS | {"evaluation", "pages"},
     "own_classes": READERS,
     "visualization": READERS,
     "data": READERS | {"config"},

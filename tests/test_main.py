@@ -76,6 +76,8 @@ def test_help_has_the_command_and_an_example(name: str, capsys: pytest.CaptureFi
 def test_options_have_one_spelling(name: str) -> None:
     """A word means the same after every command, and reads the same in its help."""
     shown = {"--weights": "FILE|NAME", "--config": "FILE", "--detector": "NAME[:WEIGHTS]"}
+    if name == "fuse":
+        shown["--weights"] = "W"  # of an ensemble's members, as the field says; no network is there
     for action in make_parser(name)._actions:
         for option in set(action.option_strings) & set(shown):
             assert action.help == "==SUPPRESS==" or action.metavar == shown[option], option

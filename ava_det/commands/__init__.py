@@ -62,6 +62,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         "score": Command(
             "ava_det.commands.score", "compute mAP of a result CSV, or of tubes", ("ava-evaluate",)
         ),
+        "fuse": Command(
+            "ava_det.commands.fuse", "make an ensemble of result CSVs, with fitted weights or given"
+        ),
         "link": Command("ava_det.commands.link", "link the boxes of frames to tubes"),
         "train-head": Command(
             "ava_det.commands.train_head",

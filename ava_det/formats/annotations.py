@@ -17,7 +17,12 @@ import torch
 from ava_det.files import atomic_path
 from ava_det.formats.ava_csv import AvaRows, load_annotations, load_detections, load_excluded
 from ava_det.formats.box_files import load_box_files, load_boxes, write_boxes
-from ava_det.formats.detections import rows_from_detections, write_detections, write_submission
+from ava_det.formats.detections import (
+    rows_from_detections,
+    write_detections,
+    write_result_rows,
+    write_submission,
+)
 from ava_det.formats.rows import (
     as_decimals,
     check_fractions,
@@ -45,6 +50,7 @@ __all__ = [
     "write_annotations",
     "write_boxes",
     "write_detections",
+    "write_result_rows",
     "write_submission",
 ]
 

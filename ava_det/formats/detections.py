@@ -63,7 +63,16 @@ def write_detections(
         detections: Detections of keyframes.
         action_ids: The 1-based ids to write; None writes all.
     """
-    rows = rows_from_detections(detections, action_ids)
+    write_result_rows(path, rows_from_detections(detections, action_ids))
+
+
+def write_result_rows(path: str | Path, rows: AvaRows) -> None:
+    """Writes rows as an AVA result CSV, whole or not at all; numbers have float32's digits.
+
+    Args:
+        path: The file.
+        rows: The rows; column 8 is the score.
+    """
     times, inverse = np.unique(rows.timestamps, return_inverse=True)
     texts = np.array([format_timestamp(time) for time in times], dtype=object)[inverse]
     boxes = rows.boxes.astype(np.float32)
