@@ -171,7 +171,7 @@ class ClipLoader:
         workers = self._num_workers
         return DataLoader(
             self._watched,
-            batch_sampler=_Requests(self),
+            batch_sampler=_Requests(self.dataset, self.sampler, self._num_parts),
             collate_fn=list,
             num_workers=workers,
             persistent_workers=workers > 0 and self._training,
@@ -193,15 +193,21 @@ class ClipLoader:
 class _Requests:
     """Yields (epoch, index) of every clip in parts.
 
-    Processes take turns, so part k of each round goes to process k.
+    Processes take turns, so part k of each round goes to process k. It does not hold the
+    `ClipLoader`: in a cycle of references the queues of the processes would be gone before these
+    are told to end, and torch would wait five seconds for each.
     """
 
-    def __init__(self, loader: ClipLoader):
-        self._loader = loader
+    def __init__(
+        self, dataset: ClipDataset, sampler: TrainBatchSampler | VideoBatchSampler, num_parts: int
+    ):
+        self._dataset = dataset
+        self._sampler = sampler
+        self._num_parts = num_parts
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch = self._loader.dataset.epoch
-        for parts in self._loader.sampler.rounds(self._loader._num_parts):
+        epoch = self._dataset.epoch
+        for parts in self._sampler.rounds(self._num_parts):
             for part in parts:
                 yield [(epoch, index) for index in part]
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import os
 import pickle
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -103,6 +105,20 @@ def test_workers_and_this_process_give_the_same_batches(synthetic: Path) -> None
 
     for here, there in zip(batches(0), batches(2), strict=True):
         torch.testing.assert_close(here, there)
+
+
+def test_processes_end_with_their_loader_and_nobody_waits_for_them(synthetic: Path) -> None:
+    dataset = make_dataset(synthetic)
+    loader = ClipLoader(dataset, TrainBatchSampler(len(dataset), 4, 0), 2)
+    assert len(list(loader)) > 0
+    assert loader._loader is not None
+    freed = weakref.ref(loader._loader)
+    gc.disable()  # without a cycle of references there is nothing to collect
+    try:
+        del loader
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_the_cache_changes_nothing_at_its_own_size(synthetic: Path) -> None:
