@@ -70,9 +70,12 @@ class VideoFolder:
 def video_id_of(path: Path) -> str:
     """Returns the id of a video: the name of its file without a video's extension.
 
-    The id of a folder of pictures is its whole name.
+    The id of a folder of pictures is its whole name; that of a stream's URL without a path is its
+    host, without the user and the password.
     """
     name = path.name if path.is_dir() else cut_video_suffix(path.name)
+    if str(path.parent).endswith(":"):  # such as rtsp:, of which Path keeps one slash
+        name = name.rpartition("@")[2]
     # tables are UTF-8, names on disk need not be
     return os.fsencode(name).decode("utf-8", "replace")
 

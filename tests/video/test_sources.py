@@ -137,3 +137,16 @@ def test_a_file_may_look_like_a_webcam_or_a_pattern(folder: Path, film: Path) ->
 def test_an_id_can_stand_in_a_table(tmp_path: Path) -> None:
     name = os.fsdecode(b"latin\xe9.mp4")
     assert video_id_of(tmp_path / name) == "latin\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("rtsp://me:s3cr@t@camera", "camera"),
+        ("rtsp://camera:554", "camera:554"),
+        ("rtsp://me:secret@camera/hall", "hall"),
+        ("folder/a@b.mp4", "a@b"),
+    ],
+)
+def test_the_id_of_a_stream_tells_no_password(url: str, expected: str) -> None:
+    assert video_id_of(Path(url)) == expected
