@@ -110,6 +110,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         "transcode": Command(
             "ava_det.commands.transcode", "make videos small and quick to read for training"
         ),
+        "flow": Command(
+            "ava_det.commands.flow", "write the optical flow of videos as pictures, as TSN reads it"
+        ),
         "render": Command("ava_det.commands.render", "render the synthetic dataset"),
         "render-clips": Command(
             "ava_det.commands.render_clips", "render clips with one class each"

@@ -37,14 +37,19 @@ def video_flow(
         The time of the first frame of a pair, in seconds, and float32 [2, H, W].
 
     Raises:
-        VideoError: The video is damaged or cut off; raised where it is met, the end at last.
+        VideoError: The video is damaged or cut off, raised where it is met, the end at last; or its
+            frames are too small for the algorithm.
     """
     frames = _whole(reader)
     previous: TimedFrame | None = None
     for seconds, picture in frames if fps is None else _on_grid(frames, reader.start_second, fps):
         small = resize_short_side(picture, short_side)
         if previous is not None:
-            yield previous[0], algorithm.compute(previous[1], small)
+            try:
+                flow = algorithm.compute(previous[1], small)
+            except ValueError as error:
+                raise VideoError(f"{reader.path}: {error}") from error
+            yield previous[0], flow
         previous = seconds, small
 
 
