@@ -4,6 +4,7 @@ it.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_a_loop_that_kept_its_clips_would_be_seen(
     kept = []
 
     def hoarding_step(model: Any, batch: Any, *rest: Any) -> Any:
-        kept.append(batch)
+        kept.append((batch, copy.deepcopy(batch)))  # pages of other things come and go
         return take_step(model, batch, *rest)
 
     monkeypatch.setattr(loop, "take_step", hoarding_step)

@@ -16,15 +16,14 @@ from ava_det.linking.greedy import (
     suppress_softly,
 )
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "tubes_cases"
 STILL = np.array([[10.0, 10, 50, 90, 0.9]])
 NOBODY = np.zeros((0, 5))
 
 
 @pytest.mark.needs_shared
 @pytest.mark.parametrize("name", ["link_two_apart", "link_crossing", "link_gap"])
-def test_tubes_and_scores_are_those_of_the_public_evaluators(name: str) -> None:
-    cases = json.loads((SHARED / "linking.json").read_text())["cases"]
+def test_tubes_and_scores_are_those_of_the_public_evaluators(name: str, shared_data: Path) -> None:
+    cases = json.loads((shared_data / "tubes_cases" / "linking.json").read_text())["cases"]
     case = next(case for case in cases if case["name"] == name)
     rows = np.array(case["frame_detections"])
     [count] = case["nframes"].values()

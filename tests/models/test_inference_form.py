@@ -88,6 +88,7 @@ def test_every_config_keeps_its_scores(config_path: str) -> None:
     """Narrow and with few frames, so that all of them take seconds; depth, laterals and blocks are
     the config's.
     """
+    torch.manual_seed(0)
     config = load_config(config_path)
     config.model.width = max(16, config.model.beta_inv)
     config.model.num_slow_frames = max(2, FAMILIES[config.model.backbone].min_frames)
@@ -101,7 +102,8 @@ def test_every_config_keeps_its_scores(config_path: str) -> None:
         places = (2, 4, config.model.long_term.bank_channels)
         inputs = (*inputs, torch.rand(places, generator=torch.Generator().manual_seed(2)))
     bound = 1e-6
-    if config.model.backbone not in BACKBONES:
+    # ACRN's are three layers more, without trained statistics
+    if config.model.backbone not in BACKBONES or config.model.roi_relation == "acrn":
         bound *= max(1.0, find_largest_feature(plain, inputs))
     assert sigmoid_difference(plain, optimize_for_inference(plain), inputs) <= bound
 

@@ -14,7 +14,6 @@ from ava_det.evaluation.tubes.results import TubeMap
 from ava_det.formats.tubes import FrameBoxes, Tube, TubeTruth
 from ava_det.linking.viterbi import link_by_viterbi
 
-CASES = Path(__file__).resolve().parents[3] / "../shared/data/tubes_cases"
 FRAME_NAMES = {
     "multisports": "multisports",
     "mmaction2": "mmaction2",
@@ -28,8 +27,8 @@ YOWO_NAMES = {"yowov2": "yowo", "yowov2_spatial_only": "yowo-spatial"}
 pytestmark = pytest.mark.needs_shared
 
 
-def load(name: str) -> list[dict[str, Any]]:
-    return list(json.loads((CASES / name).read_text(encoding="utf-8"))["cases"])
+def load(path: Path) -> list[dict[str, Any]]:
+    return list(json.loads(path.read_text(encoding="utf-8"))["cases"])
 
 
 def read_truth(case: dict[str, Any]) -> TubeTruth:
@@ -69,9 +68,9 @@ def check(found: TubeMap, expected: dict[str, Any]) -> None:
     assert 100 * found.mean_ap == pytest.approx(expected["mean"], abs=1e-9)
 
 
-def test_frame_map() -> None:
+def test_frame_map(shared_data: Path) -> None:
     compared = 0
-    for case in load("frame_map.json"):
+    for case in load(shared_data / "tubes_cases" / "frame_map.json"):
         truth, boxes = read_truth(case), read_boxes(case)
         for threshold, evaluators in case["expected"].items():
             for evaluator, expected in evaluators.items():
@@ -85,9 +84,9 @@ def test_frame_map() -> None:
     assert compared >= 100
 
 
-def test_video_map() -> None:
+def test_video_map(shared_data: Path) -> None:
     compared = 0
-    for case in load("video_map.json"):
+    for case in load(shared_data / "tubes_cases" / "video_map.json"):
         truth, tubes = read_truth(case), read_tubes(case)
         for threshold, evaluators in case["expected"].items():
             for evaluator, expected in evaluators.items():
@@ -107,10 +106,10 @@ def test_video_map() -> None:
     assert compared >= 90
 
 
-def test_yowo_video_map() -> None:
+def test_yowo_video_map(shared_data: Path) -> None:
     """From boxes of frames: YOWO's evaluator links them itself."""
     compared = 0
-    for case in load("yowo_video_map.json"):
+    for case in load(shared_data / "tubes_cases" / "yowo_video_map.json"):
         truth, boxes = read_truth(case), read_boxes(case)
         tubes = link(case, boxes)
         for threshold, evaluators in case["expected"].items():
