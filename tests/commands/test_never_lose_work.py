@@ -61,6 +61,7 @@ def test_killed_at_ten_random_moments_is_not_interrupted_at_all(
             time.sleep(0.02)
         time.sleep(draw.uniform(0, 0.6))  # in a step, a write or an evaluation
         if process.poll() is not None:
+            process.communicate()  # closes its pipes
             break
         process.kill()
         process.communicate()
