@@ -10,8 +10,9 @@ from __future__ import annotations
 import codecs
 import pickle
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -45,21 +46,26 @@ ARRAY_GLOBALS: dict[tuple[str, str], Any] = (
 )
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickles only the names in `ARRAY_GLOBALS`."""
+class _Unpickler(pickle.Unpickler):
+    """Unpickles only some names."""
+
+    def __init__(self, file: BinaryIO, allowed: Mapping[tuple[str, str], Any]) -> None:
+        super().__init__(file, encoding="latin1")
+        self._allowed = allowed
 
     def find_class(self, module: str, name: str) -> Any:
         """Returns the object of an allowed name and refuses every other."""
-        if (module, name) not in ARRAY_GLOBALS:
+        if (module, name) not in self._allowed:
             raise pickle.UnpicklingError(f"global {module}.{name}")
-        return ARRAY_GLOBALS[module, name]
+        return self._allowed[module, name]
 
 
-def load_arrays(path: str | Path) -> Any:
+def load_arrays(path: str | Path, allowed: Mapping[tuple[str, str], Any] = ARRAY_GLOBALS) -> Any:
     """Reads a pickle of arrays and plain containers, of any protocol, Python 2's included.
 
     Args:
         path: The file.
+        allowed: What stands for each name (module, name) that the pickle may hold.
 
     Returns:
         What the pickle holds.
@@ -69,7 +75,7 @@ def load_arrays(path: str | Path) -> Any:
             nothing of it is run. Damaged bytes give almost any exception of the unpickler.
     """
     with open(path, "rb") as file:
-        return _ArrayUnpickler(file, encoding="latin1").load()
+        return _Unpickler(file, allowed).load()
 
 
 def describe_unpickling(error: Exception) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ava_det.files.safe_pickle import ARRAY_GLOBALS
+from ava_det.files.safe_pickle import ARRAY_GLOBALS, load_arrays
 
 
 def _load_storage(content: bytes) -> Any:
@@ -43,16 +43,6 @@ _GLOBALS: dict[tuple[str, str], Any] = ARRAY_GLOBALS | {
 }
 
 
-class _TensorUnpickler(pickle.Unpickler):
-    """Unpickles only the names in `_GLOBALS`."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Returns the object of an allowed name and refuses every other."""
-        if (module, name) not in _GLOBALS:
-            raise pickle.UnpicklingError(f"global {module}.{name}")
-        return _GLOBALS[module, name]
-
-
 def load_arrays_and_tensors(path: str | Path) -> Any:
     """Reads a pickle of arrays, tensors and plain containers; tensors become arrays.
 
@@ -63,5 +53,4 @@ def load_arrays_and_tensors(path: str | Path) -> Any:
         pickle.UnpicklingError: It asks for anything else, of which nothing is run. Damaged bytes
             give almost any exception.
     """
-    with open(path, "rb") as file:
-        return _TensorUnpickler(file, encoding="latin1").load()
+    return load_arrays(path, _GLOBALS)

@@ -24,7 +24,7 @@ from ava_det.detectors.keyframe_boxes import (
 )
 from ava_det.detectors.registry import build_detector
 from ava_det.device.select import prepare_torch
-from ava_det.distributed import is_main_process, merge_over_ranks, process_group
+from ava_det.distributed import is_main_process, process_group
 from ava_det.evaluation.person_ap import compute_person_ap
 from ava_det.files import hash_file, require_other_files
 from ava_det.files.shared_jobs import share_out
@@ -33,6 +33,7 @@ from ava_det.formats.annotations import (
     load_annotations,
     load_boxes,
 )
+from ava_det.operations.video_share import work_through
 from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError
@@ -151,29 +152,12 @@ def detect_all(
         Video id -> why it could not be read, of all processes.
     """
     own_share, _ = share_out(videos, parts.has, size=lambda video: videos[video].stat().st_size)
-    failed: dict[str, str] = {}
-    shown = (
-        "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}, {remaining} "
-        "left{postfix}]"
-    )
-    with tqdm(
-        total=len(own_share),
-        desc=f"persons ({args.detector})",
-        bar_format=shown,
-        disable=not is_main_process(),
-    ) as bar:
-        for count, video in enumerate(own_share, 1):
-            timestamps = (
-                None if keyframes is None else [keyframe.timestamp for keyframe in keyframes[video]]
-            )
-            try:
-                parts.write(
-                    video, detect_video(args, detector, video, videos[video], timestamps, bar)
-                )
-            except ValueError as error:
-                failed[video] = " ".join(str(error).split())
-            bar.update(count - bar.n)
-    return merge_over_ranks(failed)
+
+    def write(video: str, bar: tqdm) -> None:
+        times = None if keyframes is None else [one.timestamp for one in keyframes[video]]
+        parts.write(video, detect_video(args, detector, video, videos[video], times, bar))
+
+    return work_through(own_share, f"persons ({args.detector})", write)
 
 
 def detect_video(

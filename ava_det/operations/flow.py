@@ -18,11 +18,12 @@ from tqdm import tqdm
 
 from ava_det.config import Config
 from ava_det.device.select import prepare_torch
-from ava_det.distributed import is_main_process, merge_over_ranks, process_group, world_size
+from ava_det.distributed import is_main_process, process_group, world_size
 from ava_det.files.shared_jobs import begin_job, share_out
 from ava_det.flow import FlowAlgorithm, build_flow, count_pairs, video_flow, write_flow_folder
 from ava_det.flow.folder import FACTS, encode_pictures, is_flow_folder
 from ava_det.flow.pairs import TimedField
+from ava_det.operations.video_share import work_through
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError, warn_of_notes
 from ava_det.video.sources import find_source, key_by_id
@@ -117,24 +118,11 @@ def write_all(
     )
     if is_main_process() and pending:
         print(describe_disk(args, [videos[video] for video in pending], algorithm), flush=True)
-    failed: dict[str, str] = {}
-    shown = (
-        "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}, {remaining} "
-        "left{postfix}]"
-    )
-    with tqdm(
-        total=len(own_share),
-        desc=f"optical flow ({algorithm.name})",
-        bar_format=shown,
-        disable=not is_main_process(),
-    ) as bar:
-        for count, video in enumerate(own_share, 1):
-            try:
-                write_video(args, videos[video], args.output / video, algorithm, bar)
-            except ValueError as error:
-                failed[video] = " ".join(str(error).split())
-            bar.update(count - bar.n)
-    return merge_over_ranks(failed)
+
+    def write(video: str, bar: tqdm) -> None:
+        write_video(args, videos[video], args.output / video, algorithm, bar)
+
+    return work_through(own_share, f"optical flow ({algorithm.name})", write)
 
 
 def write_video(
