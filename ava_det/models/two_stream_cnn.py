@@ -194,7 +194,9 @@ def _on_frames(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def _normalize_and_pool(cells: Tensor) -> Tensor:
-    return _pool(F.local_response_norm(cells, 5, alpha=5e-4, beta=0.75, k=2.0))
+    # In float32: torch has no bfloat16 kernel of it on a CPU, and it sums squares.
+    normalized = F.local_response_norm(cells.float(), 5, alpha=5e-4, beta=0.75, k=2.0)
+    return _pool(normalized.to(cells.dtype))
 
 
 def _pool(cells: Tensor) -> Tensor:

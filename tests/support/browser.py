@@ -45,6 +45,7 @@ class Browser:
         self.errors: list[str] = []  # of scripts of the pages
 
     def __enter__(self) -> Self:
+        browser = find_browser()  # before anything is opened: a skip closes nothing
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         to_browser, self._send_to = os.pipe()
         self._receive_from, from_browser = os.pipe()
@@ -55,7 +56,7 @@ class Browser:
             os.dup2(other, 4)
 
         self._process = subprocess.Popen(
-            [find_browser(), f"--user-data-dir={self._folder.name}", *FLAGS.split()],
+            [browser, f"--user-data-dir={self._folder.name}", *FLAGS.split()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
