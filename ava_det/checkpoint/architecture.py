@@ -40,10 +40,10 @@ _BACKBONES: dict[str, str] = {
     "swin3d_t": r"backbone\.features\.",
 }
 
-# The first convolution of a network, whose input are the channels of a frame.
-_FIRST = re.compile(
+# The first convolutions of a network, whose input are the channels of a frame.
+FIRST_CONVOLUTION = re.compile(
     r"backbone\.((slow|fast)\.stem|conv_1a(\.spatial)?|stem(_spatial)?|frames\.conv1|"
-    r"conv1\.appearance)\.conv\.weight|backbone\.(conv1|patch_embed)\.weight"
+    r"conv1\.(appearance|relation))\.conv\.weight|backbone\.(conv1|patch_embed)\.weight"
 )
 
 
@@ -130,12 +130,18 @@ def _describe_non_local(tensors: Mapping[str, Tensor]) -> dict[str, object]:
 
 
 def _describe_channels(tensors: Mapping[str, Tensor]) -> dict[str, object]:
-    first = next((t for name, t in tensors.items() if _FIRST.fullmatch(name)), None)
+    first = next((t for name, t in tensors.items() if FIRST_CONVOLUTION.fullmatch(name)), None)
     if first is None or first.ndim not in (4, 5):
         return {}
-    # S3D's stem on blocks of 2 x 2 x 2 pixels has as many channels for each, and kernels of 2x4x4.
-    is_packed = first.shape[2:] == (2, 4, 4)
-    return {"model.in_channels": first.shape[1] // (8 if is_packed else 1)}
+    return {"model.in_channels": first.shape[1] // count_places(first)}
+
+
+def count_places(first: Tensor) -> int:
+    """Counts the pixels that are channels of one frame to the kernel [O, I, ...] of a first layer.
+
+    They are 8 for S3D's stem on blocks of 2 x 2 x 2 pixels, whose kernels have 2 x 4 x 4 cells.
+    """
+    return 8 if first.shape[2:] == (2, 4, 4) else 1
 
 
 def _describe_vit(tensors: Mapping[str, Tensor]) -> dict[str, object]:

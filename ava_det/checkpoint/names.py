@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ava_det.checkpoint.artnet_names import ARTNET
 from ava_det.checkpoint.eco_names import ECO
+from ava_det.checkpoint.imagenet_names import IMAGENET_SOURCES
 from ava_det.checkpoint.inception_names import INCEPTION_SOURCES
 from ava_det.checkpoint.r2plus1d_names import R2PLUS1D_SOURCES
 from ava_det.checkpoint.tensorflow_names import DEEPMIND
@@ -285,25 +286,6 @@ def _mmaction2_non_local(match: re.Match[str]) -> str:
     return f"backbone.slow.res{int(layer) + 1}.non_local.{index}.{name}.{rest}"
 
 
-def _imagenet() -> Table:
-    # `_custom`: two-stream networks of jeffreyyihuang
-    convs = {"1": "a", "2": "b", "3": "c"}
-    prefix = r"layer([1-4])\.(\d+)\."
-
-    def block(match: re.Match[str], part: str) -> str:
-        return f"backbone.slow.res{int(match[1]) + 1}.blocks.{match[2]}.{part}"
-
-    return [
-        (r"conv1(?:_custom)?\.weight", "backbone.slow.stem.conv.weight"),
-        (r"bn1\.(.+)", r"backbone.slow.stem.bn.\1"),
-        (prefix + r"conv([123])\.weight", lambda m: block(m, f"{convs[m[3]]}.weight")),
-        (prefix + r"bn([123])\.(.+)", lambda m: block(m, f"{convs[m[3]]}_bn.{m[4]}")),
-        (prefix + r"downsample\.0\.weight", lambda m: block(m, "shortcut.weight")),
-        (prefix + r"downsample\.1\.(.+)", lambda m: block(m, f"shortcut_bn.{m[3]}")),
-        (r"fc(?:_custom)?\.(weight|bias)", r"head.projection.\1"),
-    ]
-
-
 def _detectron2() -> Table:
     # constants of the configuration that some files carry along
     return [(r"proposal_generator\.anchor_generator\..+|pixel_(mean|std)", SKIP)]
@@ -325,7 +307,7 @@ SOURCES: dict[str, Source] = {
         r"backbone\.((slow|fast)_path\.)?conv1\.conv\.|backbone\.patch_embed\.projection\.",
         lambda _: _mmaction2(),
     ),
-    "imagenet": Source(r"layer1\.0\.conv1\.weight", lambda _: _imagenet()),
+    **IMAGENET_SOURCES,
     **TORCHVISION_SOURCES,
     "ava_det": Source(r"backbone\.(slow|fast)\.|backbone\.patch_embed\.weight", lambda _: []),
     # behind ours and MMAction2's, which have the same names with a prefix

@@ -42,6 +42,9 @@ _VMZ = "https://www.dropbox.com/s"
 _MMACTION2 = "https://download.openmmlab.com/mmaction/v1.0/recognition"
 
 
+_JEFFREYYIHUANG = "https://drive.google.com/drive/folders"
+
+
 def _drive(file_id: str) -> str:
     return f"https://drive.usercontent.google.com/download?id={file_id}&export=download&confirm=t"
 
@@ -119,6 +122,19 @@ COMPARED_SYSTEMS: dict[str, PublishedWeights] = {
     ),
     "vmz/r2.5d_d34_l32_ft_sports1m_optical_flow": PublishedWeights(
         f"{_VMZ}/30zj1t9xte5vy64/r2.5d_d34_l32_ft_sports1m_optical_flow.pkl?dl=1", _APACHE
+    ),
+    # the two streams of a ResNet-101, UCF101
+    "jeffreyyihuang/spatial_resnet101": PublishedWeights(
+        None,
+        _MIT,
+        page=f"{_JEFFREYYIHUANG}/1gVB5StqgoDJ3IxHUn7zoTzTNxzz3du3d",
+        file="spatial_resnet101.pth.tar",
+    ),
+    "jeffreyyihuang/motion_resnet101": PublishedWeights(
+        None,
+        _MIT,
+        page=f"{_JEFFREYYIHUANG}/1z3fYUOJx_l3BW-NSb7ti0DsyGLFk6Z7J",
+        file="motion_resnet101.pth.tar",
     ),
     "torchvision/r2plus1d_18": PublishedWeights(f"{_TORCHVISION}/r2plus1d_18-91a641e6.pth", _BSD),
     "mmaction2/r2plus1d_34_32x2": PublishedWeights(

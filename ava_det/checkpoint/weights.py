@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ava_det.checkpoint.architecture import compare_networks, name_family
 from ava_det.checkpoint.files import WeightsError, read_file
+from ava_det.checkpoint.modality import spread_rgb
 from ava_det.checkpoint.names import SOURCES
 from ava_det.checkpoint.state_dict import AVERAGES, StateDict, find_state_dict
 from ava_det.checkpoint.zoo import resolve_weights
@@ -35,6 +36,8 @@ class WeightsReport:
         place: The container and prefix the entries were found in.
         beside: Entries there that belong to something else.
         fixed_norms: Whether the file has no statistics of norms: 0 and 1 were taken.
+        spread_channels: Channels of flow that the first convolutions of an RGB network were spread
+            over; None where they were not.
     """
 
     source: str
@@ -46,6 +49,7 @@ class WeightsReport:
     place: str = ""
     beside: list[str] = field(default_factory=list)
     fixed_norms: bool = False
+    spread_channels: int | None = None
 
     def __str__(self) -> str:
         problems = [*self.missing, *self.unexpected, *self.wrong_shape]
@@ -54,6 +58,11 @@ class WeightsReport:
             parts[0] += f", from {self.place}"
         if self.fixed_norms:
             parts.append("its norms have no statistics and stay as they are (mean 0, variance 1)")
+        if self.spread_channels is not None:
+            parts.append(
+                f"each of {self.spread_channels} channels of flow has the mean of its first "
+                "kernels of R, G and B"
+            )
         if self.beside:
             parts.append(f"{len(self.beside)} entries beside them left out: {_quote(self.beside)}")
         if problems:
@@ -93,7 +102,11 @@ def load_checkpoint(file: str | Path) -> dict[str, Any]:
 
 
 def load_weights(
-    model: nn.Module, file: str | Path, allow_missing: Sequence[str] = ()
+    model: nn.Module,
+    file: str | Path,
+    allow_missing: Sequence[str] = (),
+    *,
+    across_modalities: bool = False,
 ) -> WeightsReport:
     """Copies the weights of a file into a model, or changes nothing and raises.
 
@@ -107,12 +120,14 @@ def load_weights(
             (inflated over time).
         allow_missing: Prefixes of our names that may be missing, unexpected or of another shape,
             such as ("head",) when a Kinetics checkpoint initializes a detector.
+        across_modalities: Whether a network of RGB may begin one of optical flow, see `spread_rgb`.
 
     Raises:
         WeightsError: Entries do not fit (the message has the first of them and what network the
             file is of), or one holds NaN or infinity, or the file cannot be read.
     """
-    return copy_weights(model, find_weights(file, load_checkpoint(file)), file, allow_missing)
+    state_dict = find_weights(file, load_checkpoint(file))
+    return copy_weights(model, state_dict, file, allow_missing, across_modalities)
 
 
 def find_weights(file: str | Path, content: Mapping[str, Any]) -> StateDict:
@@ -138,7 +153,11 @@ def find_weights(file: str | Path, content: Mapping[str, Any]) -> StateDict:
 
 
 def copy_weights(
-    model: nn.Module, state_dict: StateDict, file: str | Path, allow_missing: Sequence[str] = ()
+    model: nn.Module,
+    state_dict: StateDict,
+    file: str | Path,
+    allow_missing: Sequence[str] = (),
+    across_modalities: bool = False,
 ) -> WeightsReport:
     """Copies what `find_weights` found into a model: the second half of `load_weights`.
 
@@ -147,12 +166,17 @@ def copy_weights(
         state_dict: The entries.
         file: Their file's name, for messages.
         allow_missing: As in `load_weights`.
+        across_modalities: As in `load_weights`.
 
     Raises:
         WeightsError: Entries do not fit; the model is unchanged.
     """
     targets = model.state_dict()
-    fitted, report = _match(state_dict.tensors, targets, state_dict.source)
+    tensors, channels = state_dict.tensors, None
+    if across_modalities:
+        tensors, channels = spread_rgb(tensors, targets)
+    fitted, report = _match(tensors, targets, state_dict.source)
+    report.spread_channels = channels
     report.place = state_dict.place
     report.beside = state_dict.beside
     report.fixed_norms = state_dict.fixed_norms

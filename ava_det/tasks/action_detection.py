@@ -52,7 +52,7 @@ def build_action_model(run: TrainingRun) -> nn.Module:
     elif config.weights is not None:
         left_out = [f"backbone.{name}" for name in getattr(model.backbone, "left_out", ())]
         allowed = () if run.eval_only else ("head", *left_out)
-        report = load_weights(model, config.weights, allow_missing=allowed)
+        report = load_weights(model, config.weights, allowed, across_modalities=not run.eval_only)
         if is_main_process():
             lacks = report.missing or report.wrong_shape
             ending = "; what did not fit starts untrained" if lacks else ""

@@ -69,6 +69,24 @@ def test_logits(name: str, config: str, source: str, tmp_path: Path) -> None:
         assert float((logits - expected).abs().max() / expected.std()) < 1e-4
 
 
+@pytest.mark.slow
+def test_logits_of_ten_fields_of_flow(tmp_path: Path) -> None:
+    fixture = load_fixture("two_stream_flow_resnet101_jeffreyyihuang")
+    torch.save({"state_dict": make_weights(fixture)}, tmp_path / "weights.pth.tar")
+    overrides = ["two_stream_cnn.architecture=resnet", "num_classes=101", "in_channels=20"]
+    config = load_config(
+        "configs/kinetics/two_stream_cnn_rgb.yaml", [f"model.{value}" for value in overrides]
+    )
+    model = build_model(config).eval()
+    assert load_weights(model, tmp_path / "weights.pth.tar").source == "jeffreyyihuang"
+    (case,) = fixture["cases"]
+    stack = make_clip(case["input_shape"]).roll(2, 1)[:, :, None]  # its first field stood last
+    with torch.no_grad():
+        logits = model(stack)
+    expected = torch.tensor(case["logits"])
+    assert float((logits - expected).abs().max() / expected.std()) < 1e-4
+
+
 @pytest.mark.parametrize(("name", "config", "source"), NETWORKS)
 def test_a_file_of_another_family_is_refused_by_name(
     name: str, config: str, source: str, tmp_path: Path
