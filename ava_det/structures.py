@@ -129,6 +129,8 @@ class Clip(_ShapeRepr):
         labels: Float32 [N, C] multi-hot, or None.
         keyframe: The keyframe with its boxes as they were before any resize, crop or flip, one row
             per clip box.
+        flow: Uint8 [2, T * L, H, W], coded optical flow (u, v) in the order of time, L fields a
+            frame of the stream; None for a network that reads none.
     """
 
     slow: Tensor | None
@@ -136,10 +138,15 @@ class Clip(_ShapeRepr):
     boxes: Tensor
     labels: Tensor | None
     keyframe: Keyframe
+    flow: Tensor | None = None
 
     def __post_init__(self) -> None:
         count = len(self.keyframe.boxes)
-        _check(self.slow is not None or self.fast is not None, self, "a slow or a fast clip", None)
+        is_empty = self.slow is None and self.fast is None and self.flow is None
+        _check(not is_empty, self, "a slow or a fast clip, or flow", None)
+        if self.flow is not None:
+            good = self.flow.ndim == 4 and self.flow.shape[0] == 2
+            _check(good, self, "flow [2, F, H, W]", self.flow)
         for name, frames in (("slow", self.slow), ("fast", self.fast)):
             if frames is not None:
                 _check(
@@ -163,6 +170,9 @@ class ClipBatch(_ShapeRepr):
         long_term: Float32 [B, L, D], features of the persons in the seconds around each keyframe;
             None for a network that reads none.
         is_blank: Whether it is one gray clip in place of a training batch that could not be read.
+        flow: Optical flow, or None: uint8 [B, 2, T * L, H, W] as in `Clip`; normalized float
+            [B, 2 * L, T, H, W], the channels of a frame are u and v of its first field, then of
+            its second, and so on.
     """
 
     slow: Tensor | None
@@ -172,12 +182,14 @@ class ClipBatch(_ShapeRepr):
     keyframes: list[Keyframe]
     long_term: Tensor | None = None
     is_blank: bool = False
+    flow: Tensor | None = None
 
     @property
     def inputs(self) -> tuple[Tensor | None, ...]:
-        """Returns what the network is called with."""
+        """Returns what the network is called with; none reads both flow and a bank."""
+        fourth = self.long_term if self.flow is None else self.flow
         clips = (self.slow, self.fast, self.rois)
-        return clips if self.long_term is None else (*clips, self.long_term)
+        return clips if fourth is None else (*clips, fourth)
 
     def __post_init__(self) -> None:
         _check(self.rois.ndim == 2 and self.rois.shape[1] == 5, self, "rois [K, 5]", self.rois)
@@ -185,6 +197,9 @@ class ClipBatch(_ShapeRepr):
             if frames is not None:
                 good = frames.ndim == 5 and len(frames) == len(self.keyframes)
                 _check(good, self, f"{name} [{len(self.keyframes)}, 3, T, H, W]", frames)
+        if self.flow is not None:
+            good = self.flow.ndim == 5 and len(self.flow) == len(self.keyframes)
+            _check(good, self, f"flow [{len(self.keyframes)}, C, T, H, W]", self.flow)
         if self.labels is not None:
             _check(
                 len(self.labels) == len(self.rois),

@@ -41,6 +41,10 @@ def test_a_clip_needs_a_pathway_and_a_box_for_each_person() -> None:
         Clip(frames, None, torch.zeros(1, 4), None, make_keyframe())
     with pytest.raises(ValueError, match=r"fast \[3, T, H, W\]"):
         Clip(None, frames[0], torch.zeros(2, 4), None, make_keyframe())
+    flow = torch.zeros(2, 4, 8, 8, dtype=torch.uint8)
+    assert Clip(None, None, torch.zeros(2, 4), None, make_keyframe(), flow).flow is flow
+    with pytest.raises(ValueError, match=r"flow \[2, F, H, W\]"):
+        Clip(frames, None, torch.zeros(2, 4), None, make_keyframe(), frames)
 
 
 def test_a_batch_checks_rois_clips_and_labels() -> None:
@@ -51,6 +55,17 @@ def test_a_batch_checks_rois_clips_and_labels() -> None:
         ClipBatch(torch.zeros(2, 3, 4, 8, 8), None, torch.zeros(2, 5), None, keyframes)
     with pytest.raises(ValueError, match="labels"):
         ClipBatch(torch.zeros(1, 3, 4, 8, 8), None, torch.zeros(2, 5), torch.zeros(1, 5), keyframes)
+    with pytest.raises(ValueError, match=r"flow \[1, C, T, H, W\]"):
+        ClipBatch(None, None, torch.zeros(2, 5), None, keyframes, flow=torch.zeros(2, 4, 8, 8))
+
+
+def test_a_network_is_called_with_flow_or_with_a_bank() -> None:
+    slow, rois = torch.zeros(1, 3, 4, 8, 8), torch.zeros(2, 5)
+    flow, bank = torch.zeros(1, 2, 4, 8, 8), torch.zeros(1, 6, 7)
+    keyframes = [make_keyframe()]
+    assert len(ClipBatch(slow, None, rois, None, keyframes).inputs) == 3
+    assert ClipBatch(slow, None, rois, None, keyframes, flow=flow).inputs[3] is flow
+    assert ClipBatch(slow, None, rois, None, keyframes, long_term=bank).inputs[3] is bank
 
 
 def test_detections_check_their_counts_and_print_shapes() -> None:

@@ -133,7 +133,10 @@ def _describe_channels(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     first = next((t for name, t in tensors.items() if FIRST_CONVOLUTION.fullmatch(name)), None)
     if first is None or first.ndim not in (4, 5):
         return {}
-    return {"model.in_channels": first.shape[1] // count_places(first)}
+    channels = first.shape[1] // count_places(first)
+    if channels == 3:
+        return {"model.streams": "rgb"}
+    return {"model.streams": "flow", "model.flow.stack": channels // 2}
 
 
 def count_places(first: Tensor) -> int:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from ava_det.choices import FLOW_ALGORITHMS
 from ava_det.config.checks import KeyChecks
 
 
@@ -83,6 +84,18 @@ class DataConfig:
     std: list[float] = field(default_factory=lambda: [0.225, 0.225, 0.225])  # of RGB / 255
     # order of the colors that the network sees: rgb, or bgr for weights from Caffe
     channel_order: str = "rgb"
+    # optical flow, of networks that read it (model.streams): dis, farneback, tvl1, raft
+    flow_algorithm: str = "dis"
+    flow_range: float = 20.0  # the largest speed that its 8 bits hold, pixels a step
+    flow_gap: int = 1  # ticks between the two frames of a pair
+    # pixels of the frames that flow is computed on, before it is resized to the clip's size, its
+    # values with it; null: it is computed on frames of the clip's size
+    flow_short_side: int | None = None
+    flow_mean: list[float] = field(default_factory=lambda: [0.0, 0.0])  # of u and v, pixels a step
+    flow_std: list[float] = field(default_factory=lambda: [20.0, 20.0])  # of u and v
+    flow_center: bool = False  # subtract its own mean from each field (Two-Stream CNN)
+    # training and evaluation: the folder of `ava-det flow`; null computes flow from the videos
+    flow_dir: str | None = None
     # training: pixels of the short side, drawn between these two
     train_short_side: list[int] = field(default_factory=lambda: [256, 340])
     crop_size: int | None = 224  # square training crop; null keeps the whole frame
@@ -119,6 +132,7 @@ class DataConfig:
         check.require("clip_fps", fits, f"30, of which data.frame_grid {self.frame_grid} is made")
         check.require("clip_fps", self.clip_fps > 0, "a positive number of ticks a second")
         check.require_at_least("test_short_side", 16, "at least 16 pixels")
+        self._check_flow(check)
         self.mean = list(self.mean)
         self.std = list(self.std)
         self.train_short_side = list(self.train_short_side)
@@ -131,6 +145,21 @@ class DataConfig:
         check.require("clip_fps", math.isfinite(self.clip_fps), "a finite number")
         for key in ("box_jitter", "colour_jitter", "lighting", "min_person_score", "proposal_iou"):
             check.require(key, 0 <= getattr(self, key) <= 1, "a fraction 0..1")
+
+    def _check_flow(self, check: KeyChecks) -> None:
+        """Refuses flow that cannot be computed or normalized."""
+        check.require_one_of("flow_algorithm", FLOW_ALGORITHMS)
+        fits = 0 < self.flow_range < math.inf
+        check.require("flow_range", fits, "a positive number of pixels a step")
+        check.require_at_least("flow_gap", 1, "a whole number of at least 1")
+        side = self.flow_short_side
+        check.require("flow_short_side", side is None or side >= 16, "null or at least 16 pixels")
+        self.flow_mean = list(self.flow_mean)
+        self.flow_std = list(self.flow_std)
+        fits = len(self.flow_mean) == 2 and all(map(math.isfinite, self.flow_mean))
+        check.require("flow_mean", fits, "two numbers (u, v)")
+        fits = len(self.flow_std) == 2 and all(0 < one < math.inf for one in self.flow_std)
+        check.require("flow_std", fits, "two positive numbers (u, v)")
 
     def _check_jitter(self, check: KeyChecks) -> None:
         """Refuses shares and shifts that are too many, too few or out of range."""

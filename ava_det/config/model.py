@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ava_det.config.backbones import (
     EcoConfig,
@@ -14,6 +14,7 @@ from ava_det.config.backbones import (
     TwoStreamCNNConfig,
 )
 from ava_det.config.checks import KeyChecks
+from ava_det.config.flow import STREAMS, FlowStreamConfig
 from ava_det.config.long_term import LongTermConfig
 from ava_det.config.networks import BLOCKS_PER_STAGE, FAMILIES, LATERALS
 from ava_det.config.torchvision import TorchvisionConfig
@@ -21,7 +22,6 @@ from ava_det.config.vit import VitConfig
 
 _POSITIVE_WHOLE_KEYS = (
     "width",
-    "in_channels",
     "num_classes",
     "num_slow_frames",
     "slow_stride",
@@ -43,12 +43,12 @@ class ModelConfig:
     # slowfast, slow_only, fast_only, i3d (a ResNet); nl_i3d, i3d_inception, s3d, r2plus1d, eco,
     # artnet, stc, two_stream_cnn, vit, mvit_v2_s, swin3d_t, swin3d_s, swin3d_b
     backbone: str = "slowfast"
+    # what it reads: rgb, flow (optical flow alone), or two_stream, a network of each
+    streams: str = "rgb"
     # bottleneck blocks a stage: 14 = 1-1-1-1, 26 = 2-2-2-2, 50 = 3-4-6-3, 101 = 3-4-23-3
     depth: int = 50
     width: int = 64  # channels of the Slow stem; res2 ends at 4 * width
     head: str = "roi"  # roi (detection, AVA) or classification (Kinetics)
-    # channels of a frame: 3 of RGB, 2 or 2 L of a stack of optical flow, which no command reads yet
-    in_channels: int = 3
     num_classes: int = 80  # columns of the output: the label map's largest action id
     # several actions a person, a sigmoid each (AVA); false: exactly one, by softmax (UCF101-24)
     multilabel: bool = True
@@ -78,6 +78,7 @@ class ModelConfig:
     dropout: float = 0.5  # before the last layer, in training
     zero_init_last_gamma: bool = True  # false for very shallow networks and short schedules
     temporal_difference_init: bool = False  # half of the temporal filters see only change at first
+    flow: FlowStreamConfig = field(default_factory=FlowStreamConfig)
     vit: VitConfig = field(default_factory=VitConfig)
     long_term: LongTermConfig = field(default_factory=LongTermConfig)
     # the sections of other families
@@ -96,9 +97,6 @@ class ModelConfig:
         check.require_one_of("head", ("roi", "classification"))
         reason = FAMILIES[self.backbone].cannot.get(self.head)
         check.require("head", reason is None, f"another one, because {reason}")
-        reason = FAMILIES[self.backbone].needs_rgb
-        fits = not reason or self.in_channels == 3
-        check.require("in_channels", fits, f"3 for {self.backbone}, because {reason}")
         least = FAMILIES[self.backbone].min_frames
         expected = f"at least {least} for {self.backbone}"
         check.require("num_slow_frames", self.num_slow_frames >= least, expected)
@@ -124,6 +122,29 @@ class ModelConfig:
         check.require("non_local_pool", three, "three numbers (T, H, W)")
         self._check_relation(check)
         self._check_long_term(check)
+        self._check_streams(check)
+
+    @property
+    def in_channels(self) -> int:
+        """Returns the channels of a frame of a network of one stream: 3, or 2 L of optical flow."""
+        return 3 if self.streams == "rgb" else 2 * self.flow.stack
+
+    def split_streams(self) -> dict[str, ModelConfig]:
+        """Returns the section of each stream alone: `rgb`, `flow` or both -> what describes it."""
+        own = self.flow
+        sections = {}
+        if self.streams != "flow":
+            sections["rgb"] = replace(self, streams="rgb")
+        if self.streams != "rgb":
+            sections["flow"] = replace(
+                self,
+                streams="flow",
+                backbone=own.backbone or self.backbone,
+                num_slow_frames=own.num_frames or self.num_slow_frames,
+                slow_stride=own.stride or self.slow_stride,
+                flow=replace(own, backbone=None, num_frames=None, stride=None),
+            )
+        return sections
 
     @property
     def is_exclusive(self) -> bool:
@@ -158,6 +179,42 @@ class ModelConfig:
         tail = self.backbone == "i3d_inception" and self.i3d_inception.roi_tail
         expected = "another one than i3d_inception with roi_tail for model.long_term"
         check.require("backbone", not tail, expected)
+
+    def _check_streams(self, check: KeyChecks) -> None:
+        """Refuses a stream of optical flow that cannot be built, and streams that do not join."""
+        check.require_one_of("streams", STREAMS)
+        if self.streams == "rgb":
+            return
+        flow = self.flow
+        own = KeyChecks(flow, "model.flow")
+        if flow.backbone is not None:
+            own.require_one_of("backbone", tuple(FAMILIES))
+        name = flow.backbone or self.backbone
+        family = FAMILIES[name]
+        named = check if self.streams == "flow" and flow.backbone is None else own
+        expected = "a network that reads the clip slow alone, for a stream of optical flow"
+        named.require("backbone", family.clips == ("slow",), expected)
+        expected = f"another network for a stream of optical flow, because {family.needs_rgb}"
+        named.require("backbone", family.needs_rgb is None, expected)
+        fits = flow.num_frames is None or flow.num_frames >= family.min_frames
+        own.require("num_frames", fits, f"at least {family.min_frames} for {name}")
+        bank = KeyChecks(self.long_term, "model.long_term")
+        expected = "none with optical flow, a bank holds features of RGB"
+        bank.require("operator", not self.long_term.is_used, expected)
+        if self.streams == "two_stream":
+            self._check_fusion(own)
+        if flow.backbone or flow.num_frames or flow.stride:
+            self.split_streams()  # each section is checked when it is made
+
+    def _check_fusion(self, check: KeyChecks) -> None:
+        """Refuses a fusion that this head does not have."""
+        wrong = "sigmoid" if self.is_exclusive else "softmax"
+        kind = "exclusive actions" if self.is_exclusive else "several actions at a time"
+        fits = self.flow.scores != wrong
+        check.require("scores", fits, f"another one than {wrong} for a network of {kind}")
+        tail = self.backbone == "i3d_inception" and self.i3d_inception.roi_tail
+        fits = not (tail and self.head == "roi") or self.flow.fusion == "late"
+        check.require("fusion", fits, "late with model.i3d_inception.roi_tail")
 
     def _check_blocks(self, check: KeyChecks) -> None:
         """Refuses blocks of res4 that a network of this depth does not have."""

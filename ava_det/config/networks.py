@@ -18,8 +18,8 @@ class Family(NamedTuple):
         cannot_export: Why `ava-det export` refuses it, as a part of a sentence; None where it does
             not.
         has_layer_decay: Whether `train.layer_decay` may give its blocks learning rates by depth.
-        needs_rgb: Why it reads frames of 3 channels alone, as a part of a sentence; None where
-            `model.in_channels` may be any number.
+        needs_rgb: Why it reads frames of 3 channels alone, as a part of a sentence; None where it
+            may read optical flow.
     """
 
     clips: tuple[str, ...] = ("slow",)

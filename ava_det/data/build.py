@@ -25,13 +25,13 @@ def build_clip_reader(config: Config) -> ClipReader:
     """Builds the reader of the frames that the network of this config needs around a keyframe.
 
     Raises:
-        ConfigError: The network reads something else than RGB.
+        ConfigError: The network reads optical flow.
     """
     model = config.model
-    if model.in_channels != 3:
+    if model.streams != "rgb":
         raise ConfigError(
-            f"model.in_channels: expected 3, as the clips of videos are RGB and no optical flow is "
-            f"computed, received {model.in_channels}"
+            "model.streams: expected rgb, as the clips of videos have no optical flow yet, "
+            f"received {model.streams!r}"
         )
     data = config.data
     input_settings = (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ava_det.config import Config
+from ava_det.config import Config, ConfigError
 from ava_det.config.model import ModelConfig
 from ava_det.models.acrn_head import ACRNHead
 from ava_det.models.action_detector import ActionClassifier, ActionDetector
@@ -37,8 +37,14 @@ def build_model(config: Config) -> nn.Module:
     Returns:
         A module whose call `model(slow=None, fast=None, rois=None)` gives logits; one with a
         long-term head takes the bank as its fourth argument.
+
+    Raises:
+        ConfigError: The network has two streams.
     """
     model = config.model
+    if model.streams == "two_stream":
+        raise ConfigError("model.streams: expected rgb or flow, two streams are not joined yet")
+    (model,) = model.split_streams().values()
     backbone = BUILDERS[model.backbone](model)
     if model.head == "classification":
         head = ClassificationHead(

@@ -17,7 +17,7 @@ from tests.support.foreign_names import to_imagenet, without_counters
 # family, overrides that make it small, the first convolutions of its backbone
 NETWORKS = [
     ("i3d_inception", ["width=4"], "conv_1a.conv"),
-    ("slowfast", ["width=8", "depth=14", "slow_stride=8"], "slow.stem.conv fast.stem.conv"),
+    ("i3d", ["width=8", "depth=14"], "slow.stem.conv"),
     ("s3d", ["width=4"], "conv_1a.spatial.conv"),
     ("s3d", ["width=4", "s3d.stem=space_to_depth"], "conv_1a.conv"),
     ("r2plus1d", ["width=4", "r2plus1d.depth=10"], "stem_spatial.conv"),
@@ -30,7 +30,9 @@ NETWORKS = [
 
 def build(family: str, overrides: list[str], channels: int = 3) -> nn.Module:
     values = [f"model.{value}" for value in overrides]
-    values += [f"model.backbone={family}", f"model.in_channels={channels}"]
+    values.append(f"model.backbone={family}")
+    if channels != 3:
+        values += ["model.streams=flow", f"model.flow.stack={channels // 2}"]
     return build_model(load_config("configs/kinetics/i3d_r50_8x8.yaml", values))
 
 
@@ -88,14 +90,15 @@ def test_nothing_is_spread_unasked(tmp_path: Path) -> None:
     rgb = build("i3d_inception", ["width=4"])
     flow = build("i3d_inception", ["width=4"], 2)
     path = save(rgb, tmp_path / "rgb.pth")
-    with pytest.raises(WeightsError, match=r"of model\.in_channels=3, the model has 2"):
+    with pytest.raises(WeightsError, match=r"of model\.streams=rgb, the model has flow"):
         load_weights(flow, path)
 
 
 def test_flow_begins_no_other_stack_of_flow(tmp_path: Path) -> None:
     path = save(build("i3d_inception", ["width=4"], 2), tmp_path / "flow.pth")
-    for channels in (3, 20):
-        with pytest.raises(WeightsError, match=rf"in_channels=2, the model has {channels}"):
+    facts = {3: r"streams=flow, the model has rgb", 20: r"flow\.stack=1, the model has 10"}
+    for channels, expected in facts.items():
+        with pytest.raises(WeightsError, match=expected):
             load_weights(
                 build("i3d_inception", ["width=4"], channels), path, across_modalities=True
             )

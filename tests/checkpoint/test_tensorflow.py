@@ -66,13 +66,17 @@ def to_tensorflow(model: nn.Module, prefix: str, slots: bool) -> dict[str, np.nd
 
 
 @pytest.mark.parametrize(
-    ("prefix", "slots", "channels"),
-    [("RGB/inception_i3d/", False, 3), ("Flow/inception_i3d/", False, 2), ("", True, 3)],
+    ("prefix", "slots", "stream"),
+    [
+        ("RGB/inception_i3d/", False, "rgb"),
+        ("Flow/inception_i3d/", False, "flow"),
+        ("", True, "rgb"),
+    ],
 )
 def test_a_checkpoint_is_read_back_exactly(
-    prefix: str, slots: bool, channels: int, tmp_path: Path
+    prefix: str, slots: bool, stream: str, tmp_path: Path
 ) -> None:
-    overrides = [f"model.in_channels={channels}", "model.num_classes=7"]
+    overrides = [f"model.streams={stream}", "model.num_classes=7"]
     expected = build_small(*overrides)
     tensors = to_tensorflow(expected, prefix, slots)
     index = write_bundle(tmp_path / "model.ckpt", tensors)

@@ -160,27 +160,27 @@ def test_what_a_family_cannot_do_is_one_sentence(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_frames_of_any_number_of_channels(family: str) -> None:
+def test_a_stem_of_optical_flow(family: str) -> None:
     head = "roi" if (family, "roi") in CASES else "classification"
     facts = FAMILIES[family]
-    if facts.needs_rgb:
+    overrides = ("model.streams=flow", "model.flow.stack=2")
+    if facts.needs_rgb or facts.clips != ("slow",):
         with pytest.raises(
-            ConfigError, match=r"model\.in_channels: expected 3 .*because"
+            ConfigError, match=r"model\.backbone: expected .* optical flow"
         ) as caught:
-            make_config(family, head, "model.in_channels=2")
-        assert facts.needs_rgb in str(caught.value)
+            make_config(family, head, *overrides)
+        assert (facts.needs_rgb or "the clip slow alone") in str(caught.value)
         return
-    config = make_config(family, head, "model.in_channels=2")
+    config = make_config(family, head, *overrides)
     model = build_model(config).eval()
-    clips = make_clips(family, batch=1, height=64, width=64)
+    clip = make_clips(family, batch=1, height=64, width=64)["slow"]
     with torch.no_grad():
-        of_flow = {name: clip[:, :2] for name, clip in clips.items()}
-        assert model(**of_flow, rois=ROIS[:1]).shape == (1, 5)
-        with pytest.raises(ValueError, match=r"expected \[B, 2, frames, H, W\]"):
-            model(**clips, rois=ROIS[:1])
-    assert describe_network(model.state_dict())["model.in_channels"] == 2
-    assert all(clip.shape[1] == 2 for clip in list(draw_inputs(config, 1, 1).values())[:-1])
-    with pytest.raises(ConfigError, match=r"model\.in_channels: expected 3, .*no optical flow"):
+        assert model(clip[:, [0, 1, 2, 0]], rois=ROIS[:1]).shape == (1, 5)
+        with pytest.raises(ValueError, match=r"expected \[B, 4, frames, H, W\]"):
+            model(clip, rois=ROIS[:1])
+    described = describe_network(model.state_dict())
+    assert (described["model.streams"], described["model.flow.stack"]) == ("flow", 2)
+    with pytest.raises(ConfigError, match=r"model\.streams: expected rgb, .* no optical flow"):
         build_clip_reader(config)
 
 
