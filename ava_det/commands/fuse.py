@@ -6,7 +6,8 @@ r"""Fuses result CSVs into an ensemble: the weighted mean of their scores on the
         --report gain.html
 
 Boxes of one keyframe that differ are matched one to one by IoU; a file without a row for a box and
-action counts as score 0 there. Rules, fitting and what it says of a number: docs/ensembles.md.
+action counts as score 0 there. With --pool they stay apart, and of those that overlap the surest
+stays, class by class. Rules, fitting and what it says of a number: docs/ensembles.md.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ def make_parser() -> ToolParser:
     add("--output", type=Path, required=True, metavar="CSV", help="the ensemble's result CSV")
     add("--weights", nargs="+", type=weight, metavar="W", help="one for each file (default: 1)")
     add("--iou", type=overlap, default=0.5, help="of boxes that may be of one person (0.5)")
+    add(
+        "--pool",
+        action="store_true",
+        help="of boxes that differ keep the surest, do not match them",
+    )
     add("--fit", type=Path, metavar="CSV", help="ground truth on which to search the weights")
     add("--annotations", type=Path, metavar="CSV", help="ground truth to score on (that of --fit)")
     add("--label-map", type=Path, metavar="PBTXT", help="the evaluated classes")

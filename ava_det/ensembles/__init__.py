@@ -1,7 +1,8 @@
 """Fuses the results of several networks into one: weighted means of scores on the same boxes.
 
 members.py says which files can be fused, alignment.py finds the boxes that are of one person,
-fusion.py computes the means, fit.py searches the weights, and report.py shows what was gained.
+fusion.py computes the means, pooling.py finds what stays of pooled boxes, fit.py searches the
+weights, and report.py shows what was gained.
 """
 
 from ava_det.ensembles.alignment import Alignment, align_members

@@ -1,8 +1,9 @@
 """Finds which boxes of several result files are of one person, and puts their scores side by side.
 
 Equal boxes of a keyframe are one. Of boxes that differ, the pair of the largest IoU is joined
-first, then the next, as long as the joined boxes have at most one box of each file. Which file
-comes first changes nothing: equal IoUs are decided by the coordinates.
+first, then the next, as long as the joined boxes have at most one box of each file; or they stay
+apart, and the pairs that overlap are listed. Which file comes first changes nothing: equal IoUs are
+decided by the coordinates.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Alignment:
         box_index: int64 [R], the box of each pair, in ascending order.
         action_ids: int64 [R], 1-based.
         scores: float64 [M, R], 0 where a file has no such row.
+        overlaps: int64 [P, 2], pairs of boxes that no file has both of and that overlap; None where
+            such boxes were joined to one.
     """
 
     video_names: list[str]
@@ -39,6 +42,7 @@ class Alignment:
     box_index: np.ndarray
     action_ids: np.ndarray
     scores: np.ndarray
+    overlaps: np.ndarray | None = None
 
     @property
     def num_shared(self) -> int:
@@ -63,12 +67,15 @@ class _Runs:
     lengths: list[np.ndarray]
 
 
-def align_members(members: Sequence[AvaRows], iou_threshold: float = 0.5) -> Alignment:
+def align_members(
+    members: Sequence[AvaRows], iou_threshold: float = 0.5, pool: bool = False
+) -> Alignment:
     """Puts the rows of result files side by side.
 
     Args:
         members: Rows of each file, as `check_members` accepts them.
         iou_threshold: From which IoU on two boxes that differ may be of one person.
+        pool: Whether such boxes stay apart.
 
     Returns:
         The files side by side, by video id, time, box and action, whatever their own order.
@@ -84,7 +91,9 @@ def align_members(members: Sequence[AvaRows], iou_threshold: float = 0.5) -> Ali
     distinct, of_run = _number_distinct(np.column_stack((runs.keyframes, runs.boxes)))
     present = np.zeros((len(members), len(distinct)), dtype=bool)
     present[runs.members, of_run] = True
-    person = _join_boxes(distinct[:, 0], distinct[:, 1:], present, iou_threshold)[of_run]
+    pairs = _rank_pairs(distinct[:, 0], distinct[:, 1:], present, iou_threshold)
+    joined = np.arange(len(distinct)) if pool else _join_boxes(pairs, present)
+    person = joined[of_run]
     count = int(person.max()) + 1
     boxes = np.full((len(members), count, 4), np.nan)
     boxes[runs.members, person] = runs.boxes
@@ -97,7 +106,9 @@ def align_members(members: Sequence[AvaRows], iou_threshold: float = 0.5) -> Ali
     box_index, action_ids, scores = _tabulate(members, of_rows, count)
     number = order[keyframes]
     videos = place[frames.videos[number]].astype(np.int32)
-    return Alignment(names, videos, frames.timestamps[number], boxes, box_index, action_ids, scores)
+    times = frames.timestamps[number]
+    overlaps = pairs if pool else None
+    return Alignment(names, videos, times, boxes, box_index, action_ids, scores, overlaps)
 
 
 def _find_runs(members: Sequence[AvaRows], frames: KeyframeNumbers, rank: np.ndarray) -> _Runs:
@@ -129,26 +140,23 @@ def _number_distinct(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ordered[start], number
 
 
-def _join_boxes(
-    keyframes: np.ndarray, boxes: np.ndarray, present: np.ndarray, iou_threshold: float
-) -> np.ndarray:
-    """Numbers the persons of distinct boxes, the pair of the largest IoU joined first.
+def _join_boxes(pairs: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Numbers the persons of distinct boxes.
 
     Args:
-        keyframes: [D], ascending.
-        boxes: float64 [D, 4].
+        pairs: int64 [P, 2], the boxes that may be of one person, the pair to join first in front.
         present: bool [M, D], the files that have each box.
-        iou_threshold: From which IoU on boxes are joined.
 
     Returns:
         int64 [D], 0..B-1 in the order of the first box of each.
     """
-    root = list(range(len(boxes)))
-    files = [0] * len(boxes)  # the files of the boxes joined with each root, one bit a file
+    count = present.shape[1]
+    root = list(range(count))
+    files = [0] * count  # the files of the boxes joined with each root, one bit a file
     for member, has in enumerate(present):
         for box in np.flatnonzero(has).tolist():
             files[box] |= 1 << member
-    for first, second in _rank_pairs(keyframes, boxes, present, iou_threshold).tolist():
+    for first, second in pairs.tolist():
         while root[first] != first:
             first = root[first]
         while root[second] != second:
@@ -165,7 +173,17 @@ def _join_boxes(
 def _rank_pairs(
     keyframes: np.ndarray, boxes: np.ndarray, present: np.ndarray, iou_threshold: float
 ) -> np.ndarray:
-    """Lists the pairs of boxes that no file has both of, largest IoU first: int64 [P, 2]."""
+    """Lists the pairs of boxes that no file has both of, largest IoU first.
+
+    Args:
+        keyframes: [D], ascending.
+        boxes: float64 [D, 4].
+        present: bool [M, D], the files that have each box.
+        iou_threshold: From which IoU on pairs are listed.
+
+    Returns:
+        int64 [P, 2].
+    """
     alone = np.flatnonzero(~present.all(0))
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     for step in range(1, len(alone)):

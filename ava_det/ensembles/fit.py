@@ -31,7 +31,9 @@ class Fit:
     num_tried: int
 
 
-def fit_weights(members: Sequence[AvaRows], score: Score, iou_threshold: float = 0.5) -> Fit:
+def fit_weights(
+    members: Sequence[AvaRows], score: Score, iou_threshold: float = 0.5, pool: bool = False
+) -> Fit:
     """Searches weights file by file, until no change raises the score.
 
     Each time the weight of one file is tried at each multiple in `GRID` of the largest weight of
@@ -43,11 +45,12 @@ def fit_weights(members: Sequence[AvaRows], score: Score, iou_threshold: float =
         members: Rows of each file, as `check_members` accepts them.
         score: Scores the rows of an ensemble; higher is better.
         iou_threshold: From which IoU on two boxes that differ may be of one person.
+        pool: Whether the surer of such boxes stays, class by class, instead of their mean.
     """
 
     @lru_cache(maxsize=2)  # neighbors in the search mostly use the same files, and rows are large
     def align(used: tuple[int, ...]) -> Alignment:
-        return align_members([members[place] for place in used], iou_threshold)
+        return align_members([members[place] for place in used], iou_threshold, pool)
 
     @cache
     def reach(weights: tuple[float, ...]) -> float:

@@ -3,6 +3,7 @@
 A file that has no row for a box and action counts as score 0 there, with its whole weight: a person
 whom one of two networks sees is half as sure, as in weighted boxes fusion (Solovyev et al. 2021).
 On the same boxes, where every file has every row, it is the plain weighted mean of the sigmoids.
+Pooled boxes are another matter, see pooling.py.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import numpy as np
 import torch
 
 from ava_det.ensembles.alignment import Alignment, align_members
+from ava_det.ensembles.pooling import find_kept
 from ava_det.formats.ava_csv import AvaRows
 from ava_det.formats.rows import as_decimals
 
 
 def fuse_rows(
-    members: Sequence[AvaRows], weights: Sequence[float], iou_threshold: float = 0.5
+    members: Sequence[AvaRows],
+    weights: Sequence[float],
+    iou_threshold: float = 0.5,
+    pool: bool = False,
 ) -> AvaRows:
     """Fuses result files; one of weight 0 is left out as if it were absent.
 
@@ -26,6 +31,7 @@ def fuse_rows(
         members: Rows of each file, as `check_members` accepts them.
         weights: One of each file, 0 or more; only their ratios count.
         iou_threshold: From which IoU on two boxes that differ may be of one person.
+        pool: Whether the surer of such boxes stays, class by class, instead of their mean.
 
     Returns:
         The rows of the ensemble, as `fuse_aligned` gives them.
@@ -36,7 +42,7 @@ def fuse_rows(
     """
     check_weights(weights, len(members))
     used = [place for place, weight in enumerate(weights) if weight > 0]
-    aligned = align_members([members[place] for place in used], iou_threshold)
+    aligned = align_members([members[place] for place in used], iou_threshold, pool)
     return fuse_aligned(aligned, [weights[place] for place in used])
 
 
@@ -59,23 +65,31 @@ def fuse_aligned(aligned: Alignment, weights: Sequence[float]) -> AvaRows:
         weights: M numbers above 0.
 
     Returns:
-        A row for each pair of a box and an action, with numbers as a written file holds them:
-        scores of float32, boxes the decimals of float32. A box is the weighted mean of the files
-        that have it.
+        A row for each pair of a box and an action, of pooled boxes only those that stay, with
+        numbers as a written file holds them: scores of float32, boxes the decimals of float32. A
+        box is the weighted mean of the files that have it.
     """
     column = np.asarray(weights, dtype=np.float64)[:, None]
-    scores = _compute_mean(aligned.scores, column)
     has_box = ~np.isnan(aligned.boxes)
     boxes = as_decimals(
         torch.from_numpy(_compute_mean(aligned.boxes, np.where(has_box, column[:, :, None], 0.0)))
     )
+    if aligned.overlaps is None:
+        scores = _compute_mean(aligned.scores, column)
+        kept = np.ones(len(scores), dtype=bool)
+    else:
+        shares = np.where(has_box[:, aligned.box_index, 0], column, 0.0)
+        # what a lighter file alone has is as much less sure
+        scores = _compute_mean(aligned.scores, shares) * (shares.max(0) / column.max())
+        kept = find_kept(aligned, scores)
+    place = aligned.box_index[kept]
     return AvaRows(
         aligned.video_names,
-        aligned.videos[aligned.box_index],
-        aligned.timestamps[aligned.box_index],
-        boxes[aligned.box_index],
-        aligned.action_ids,
-        scores.astype(np.float32).astype(np.float64),
+        aligned.videos[place],
+        aligned.timestamps[place],
+        boxes[place],
+        aligned.action_ids[kept],
+        scores[kept].astype(np.float32).astype(np.float64),
         path="the ensemble",
     )
 

@@ -71,12 +71,13 @@ def run(args: argparse.Namespace) -> int:
         weights, sentence = _fit(args, members)
         notes.append(sentence)
     check_weights(weights, len(members))
-    ensemble = fuse_rows(members, weights, args.iou)
+    ensemble = fuse_rows(members, weights, args.iou, args.pool)
     write_result_rows(args.output, ensemble)
     for note in notes:
         print(f"note: {note}")
     shown = ", ".join(f"{weight:g}" for weight in weights)
-    print(f"{args.output}: {len(ensemble)} rows of {len(members)} files, weights {shown}")
+    pooled = ", pooled" if args.pool else ""
+    print(f"{args.output}: {len(ensemble)} rows of {len(members)} files, weights {shown}{pooled}")
     if scoring is not None:
         scored = [
             ScoredMember(str(path), weight, scoring.score(rows))
@@ -96,7 +97,7 @@ def _refuse_same_file(paths: Sequence[Path]) -> None:
 def _fit(args: argparse.Namespace, members: Sequence[AvaRows]) -> tuple[Sequence[float], str]:
     """Searches the weights; returns them and the sentence that says on what they were fitted."""
     scoring = _Scoring(args.fit, args)
-    fit = fit_weights(members, lambda rows: scoring.score(rows).mean_ap or 0.0, args.iou)
+    fit = fit_weights(members, lambda rows: scoring.score(rows).mean_ap or 0.0, args.iou, args.pool)
     if not fit.score:
         raise ValueError(
             f"{args.fit}: expected ground truth that the detections meet, found mAP 0 with all "

@@ -78,6 +78,19 @@ def test_a_matched_pair_is_written_with_its_mean(tmp_path: Path, run_tool: RunTo
     assert len((tmp_path / "c.csv").read_text().splitlines()) == 3
 
 
+def test_pooled_boxes_keep_the_surest_of_each_action(tmp_path: Path, run_tool: RunTool) -> None:
+    (tmp_path / "a.csv").write_text(f"v,0902,{BOX},1,0.2\nv,0902,{BOX},2,0.5\n")
+    (tmp_path / "b.csv").write_text(
+        "v,902,0.15,0.2,0.55,0.8,1,0.7\nv,902,0.15,0.2,0.55,0.8,2,0.4\n"
+    )
+    arguments = ["--pool", "--output", tmp_path / "c.csv"]
+    code, out, err = run_tool("fuse", tmp_path / "a.csv", tmp_path / "b.csv", *arguments)
+    assert code == 0, err
+    assert "c.csv: 2 rows of 2 files, weights 1, 1, pooled" in out
+    expected = f"v,0902,{BOX},2,0.5\nv,0902,0.15,0.2,0.55,0.8,1,0.7\n"
+    assert (tmp_path / "c.csv").read_text() == expected
+
+
 def test_a_file_with_a_copy_of_itself_is_itself_to_the_byte(
     folder: Path, run_tool: RunTool
 ) -> None:
