@@ -163,3 +163,50 @@ COMPARED_SYSTEMS: dict[str, PublishedWeights] = {
         f"{_LFB}/102760714/model_final.pkl", _APACHE, mean_ap=23.2
     ),
 }
+
+# Keys of `data` that are properties of weights which read optical flow.
+FLOW_KEYS = (
+    "flow_algorithm",
+    "flow_range",
+    "flow_gap",
+    "flow_short_side",
+    "flow_mean",
+    "flow_std",
+    "flow_center",
+)
+# TV-L1 clipped to 20 pixels a step and read as v / 127.5 - 1 (kinetics-i3d, issues 24 and 34)
+_I3D_FLOW: dict[str, object] = {
+    "flow_algorithm": "tvl1",
+    "flow_range": 20.0,
+    "flow_gap": 1,
+    "flow_mean": [0.0, 0.0],
+    "flow_std": [20.0, 20.0],
+    "flow_center": False,
+}
+# What is known of the flow that published weights were trained on, as keys of `data`.
+FLOW_INPUTS: dict[str, dict[str, object]] = {
+    **dict.fromkeys(
+        (
+            "deepmind/flow_imagenet",
+            "deepmind/flow_scratch",
+            "piergiaj/flow_imagenet",
+            "piergiaj/flow_charades",
+            "hassony2/model_flow",
+        ),
+        _I3D_FLOW,
+    ),
+    # pixels that were never coded; the algorithm is the paper's
+    "vmz/r2.5d_d34_l32_ft_sports1m_optical_flow": {
+        "flow_algorithm": "farneback",
+        "flow_gap": 1,
+        "flow_mean": [0.0046635, 0.0046261],
+        "flow_std": [0.972347, 0.755146],
+        "flow_center": False,
+    },
+    # pictures of feichtenhofer's gpu_flow, read as v / 255
+    "jeffreyyihuang/motion_resnet101": {
+        **_I3D_FLOW,
+        "flow_mean": [-20.0, -20.0],
+        "flow_std": [40.0, 40.0],
+    },
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from ava_det.checkpoint import load_checkpoint, load_weights
-from ava_det.checkpoint.zoo import INPUTS_BY_SOURCE, ZOO
+from ava_det.checkpoint.zoo import INPUTS_BY_SOURCE
 from ava_det.config import Config, ConfigError, config_to_dict
-from ava_det.config.networks import FAMILIES
 from ava_det.device.precision import resolve_precision
 from ava_det.distributed import is_main_process
 from ava_det.export import load_exported
+from ava_det.inference.unlike_input import describe_unlike_input
 from ava_det.models.build import build_model
 from ava_det.models.inference_form import optimize_for_inference
 
@@ -127,52 +127,3 @@ def _without_training(value: Any) -> Any:
         return value
     left_out = ONLY_OF_TRAINING | FILES_OF_BANK
     return {key: inner for key, inner in value.items() if key not in left_out}
-
-
-def describe_unlike_input(
-    config: Config, weights: str | Path, content: Mapping[str, Any]
-) -> list[str]:
-    """Describes how frames and scores of this config differ from those the weights learned.
-
-    Args:
-        config: Of the network.
-        weights: A checkpoint or a name of the model zoo.
-        content: Of the weights file; a checkpoint of this toolkit contains its config.
-
-    Returns:
-        One sentence a key; none for weights that do not say.
-    """
-    name = str(weights)
-    carried = {} if name in ZOO else _read_sections(content, ("data", "model"))
-    settings = (
-        INPUTS_BY_SOURCE.get(name.partition("/")[0], {}) if name in ZOO else carried.get("data", {})
-    )
-    keys = [
-        key
-        for key in INPUTS_BY_SOURCE["pyslowfast"]
-        if key in settings and settings[key] != getattr(config.data, key)
-    ]
-    if len(FAMILIES[config.model.backbone].clips) == 1 and "slow_frame_policy" in keys:
-        keys.remove("slow_frame_policy")  # one pathway reads every frame
-    sentences = [
-        f"{name} was trained with data.{key}={settings[key]}, "
-        f"here it is {getattr(config.data, key)}: expect lower scores"
-        for key in keys
-    ]
-    # a checkpoint that is older than the key learned a sigmoid for each action
-    learned = carried.get("model", {}).get("multilabel", True)
-    if "model" in carried and learned != config.model.multilabel:
-        sentences.append(
-            f"{name} was trained with model.multilabel={learned}, here it is "
-            f"{config.model.multilabel}: the scores are not those that were learned"
-        )
-    return sentences
-
-
-def _read_sections(
-    content: Mapping[str, Any], names: Sequence[str]
-) -> dict[str, Mapping[str, Any]]:
-    """Returns those sections of the config in a weights file that it has."""
-    config = content.get("config")
-    sections = config if isinstance(config, Mapping) else {}
-    return {name: sections[name] for name in names if isinstance(sections.get(name), Mapping)}

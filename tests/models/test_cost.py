@@ -137,21 +137,21 @@ def test_stems_of_s3d(values: list[str], gmacs: float, params_m: float) -> None:
     assert cost.params_m == pytest.approx(params_m, rel=0.002)
 
 
-# config, channels of a frame, pixels of a side, GMACs and parameters
+# config, values, pixels of a side, GMACs and parameters of the stream of flow alone
 FLOW = [
-    ("i3d_inception", 2, 224, 102.34, 12.675),
-    ("s3dg", 2, 224, 141.3 - 71.9, 9.54),
-    ("r2plus1d_34", 2, 112, 152.1, 63.697),
-    ("two_stream_cnn_rgb", 20, 224, 2.61, 91.3),
+    ("i3d_inception_flow", [], 224, 102.34, 12.675),
+    ("s3dg", ["streams=flow"], 224, 141.3 - 71.9, 9.54),
+    ("r2plus1d_34_flow", [], 112, 152.1, 63.697),
+    ("two_stream_cnn_rgb", ["streams=flow", "flow.stack=10"], 224, 2.61, 91.3),
 ]
 
 
-@pytest.mark.parametrize(("name", "channels", "size", "gmacs", "params_m"), FLOW)
+@pytest.mark.parametrize(("name", "values", "size", "gmacs", "params_m"), FLOW)
 def test_streams_of_optical_flow(
-    name: str, channels: int, size: int, gmacs: float, params_m: float
+    name: str, values: list[str], size: int, gmacs: float, params_m: float
 ) -> None:
-    path = f"configs/kinetics/{name}.yaml"
-    cost = cost_of(path, [f"model.in_channels={channels}"], size=size)
+    overrides = [f"model.{value}" for value in values]
+    cost = cost_of(f"configs/kinetics/{name}.yaml", overrides, size)
     assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
     assert cost.params_m == pytest.approx(params_m, rel=0.002)
 

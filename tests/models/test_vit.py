@@ -14,7 +14,7 @@ from ava_det.boxes import normalize_boxes, place_as_videomae_ad, scale_boxes
 from ava_det.checkpoint import load_weights
 from ava_det.config import load_config
 from ava_det.data.build import build_clip_reader
-from ava_det.inference.trained_model import describe_unlike_input
+from ava_det.inference.unlike_input import describe_unlike_input
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.build import build_model
 from ava_det.models.roi_head import RoIHead

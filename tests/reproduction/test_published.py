@@ -17,7 +17,7 @@ from ava_det.evaluation.metrics import (
     ProtocolResult,
     Refusal,
 )
-from ava_det.inference.trained_model import describe_unlike_input
+from ava_det.inference.unlike_input import describe_unlike_input
 from ava_det.reproduction.causes import (
     compare,
     find_annotation_problems,

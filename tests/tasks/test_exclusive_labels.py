@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.inference.batch import predict_batch
-from ava_det.inference.trained_model import describe_unlike_input
+from ava_det.inference.unlike_input import describe_unlike_input
 from ava_det.structures import ClipBatch, Keyframe
 from ava_det.tasks.action_detection import build_action_loss
 from ava_det.tasks.splits import build_split, take_every_nth
