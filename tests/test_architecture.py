@@ -57,6 +57,9 @@ PACKAGES: dict[str, set[str]] = {
     | {"segments", "visualization"},
     "segments": READERS,
     "events": READERS | {"visualization"},
+    "archive": READERS
+    | {"checkpoint", "config", "demo", "detectors", "device", "inference", "interrupts"}
+    | {"pages", "segments"},
     "demo": READERS
     | {
         "config",

@@ -40,6 +40,9 @@ GROUPS: dict[str, dict[str, Command]] = {
             "find the persons in videos and write a box file",
             ("ava-detect-persons",),
         ),
+        "label": Command(
+            "ava_det.commands.label", "label an archive of videos, on one machine or many"
+        ),
     },
     "see": {
         "view": Command(

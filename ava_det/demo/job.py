@@ -21,7 +21,8 @@ from ava_det.config import ConfigError
 from ava_det.demo.options import SUFFIXES, DisplayOptions, Outputs, SamplingOptions
 from ava_det.demo.video import process_video
 from ava_det.distributed import gather_objects, is_main_process, process_group
-from ava_det.files.shared_jobs import begin_job, share_out
+from ava_det.files.job_settings import begin_job
+from ava_det.files.shared_jobs import share_out, work_through
 from ava_det.inference.predictor import Predictor
 from ava_det.video.sources import Source, video_id_of
 from ava_det.viewer import write_index
@@ -41,7 +42,7 @@ class Share:
         num_persons: Persons on these keyframes.
         seconds: Of video.
         num_events: What was found by --events.
-        failed: Each video that could not be read, and the sentence why.
+        failed: Each video that could not be read, of all processes, and the sentence why.
     """
 
     num_videos: int = 0
@@ -49,7 +50,7 @@ class Share:
     num_persons: int = 0
     seconds: float = 0.0
     num_events: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[Path, str] = field(default_factory=dict)
 
 
 def run_job(
@@ -152,28 +153,25 @@ def process_share(
         stop: Processing ends soon after it is set.
     """
     share = Share()
-    for video, files in tqdm(
-        videos.items(), desc="videos", unit="video", disable=not is_main_process()
-    ):
-        try:
-            summary = process_video(
-                predictor,
-                video,
-                sampling,
-                files,
-                display,
-                stop,
-                keep_when_stopped=False,
-                quiet=True,
-            )
-        except (ValueError, OSError) as error:
-            share.failed[str(video)] = " ".join(str(error).split())
-            continue
+
+    def process(video: Path, _: tqdm) -> None:
+        summary = process_video(
+            predictor,
+            video,
+            sampling,
+            videos[video],
+            display,
+            stop,
+            keep_when_stopped=False,
+            quiet=True,
+        )
         share.num_videos += 1
         share.num_keyframes += summary.num_keyframes
         share.num_persons += summary.num_persons
         share.num_events += sum(summary.events.values())
         share.seconds += summary.seconds - sampling.start
+
+    share.failed = work_through(list(videos), "videos", process)
     return share
 
 
@@ -186,7 +184,7 @@ def summarize(shares: Sequence[Share], num_videos: int, num_before: int, elapsed
         num_before: Videos that were finished before this run.
         elapsed: Seconds of this run.
     """
-    failed = {video: why for share in shares for video, why in share.failed.items()}
+    failed = shares[0].failed
     done, keyframes, persons = (
         sum(getattr(share, name) for share in shares)
         for name in ("num_videos", "num_keyframes", "num_persons")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ava_det.files import atomic_path
-from ava_det.files.shared_jobs import begin_job
+from ava_det.files.job_settings import begin_job
 from ava_det.formats.annotations import write_boxes
 from ava_det.structures import PersonBoxes
 

@@ -1,58 +1,25 @@
 """Shares work on many items between processes, so that a later run continues an earlier one.
 
-Each item has a result file that appears when it is whole, so an item with a file is done. Beside
-the results lie the settings they were made with: results of other settings are never mixed with
-them.
+Each item has a result file that appears when it is whole, so an item with a file is done.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
-from ava_det.distributed import gather_objects, rank, world_size
-from ava_det.files.whole import write_json
+from tqdm import tqdm
+
+from ava_det.distributed import (
+    gather_objects,
+    is_main_process,
+    merge_over_ranks,
+    rank,
+    world_size,
+)
+from ava_det.files.whole import is_full
 
 Item = TypeVar("Item")
-
-
-class ChangedSetting(NamedTuple):
-    """Describes a setting that had another value in an earlier run.
-
-    Attributes:
-        name: The setting.
-        before: Its value in the earlier run.
-        now: Its value in this run.
-    """
-
-    name: str
-    before: Any
-    now: Any
-
-
-def begin_job(path: Path, settings: Mapping[str, Any], absent: Any = None) -> list[ChangedSetting]:
-    """Writes the settings of a job to `path`, or compares them with those of an earlier run there.
-
-    Args:
-        path: A JSON file; one that exists is not changed.
-        settings: Name -> JSON value.
-        absent: The value of a setting that the earlier run did not write.
-
-    Returns:
-        What differs from the earlier run, in the order of `settings`. If anything does, the caller
-        must refuse to continue with the earlier results.
-    """
-    if not path.is_file():
-        write_json(path, settings)
-        return []
-    before = json.loads(path.read_text(encoding="utf-8"))
-    return [
-        ChangedSetting(name, before.get(name, absent), value)
-        for name, value in json.loads(json.dumps(settings)).items()
-        if before.get(name, absent) != value
-    ]
 
 
 def share_out(
@@ -73,3 +40,39 @@ def share_out(
     pending = gather_objects([item for item in items if not is_done(item)])[0]
     pending.sort(key=lambda item: -size(item))
     return pending[rank() :: world_size()], len(pending)
+
+
+def work_through(
+    videos: Sequence[Item], description: str, work: Callable[[Item, tqdm], None]
+) -> dict[Item, str]:
+    """Does the work of each video under a progress bar; one that cannot be read is passed over.
+
+    Args:
+        videos: This process's share.
+        description: What the progress bar is headed by.
+        work: Called with each video and the bar, which counts videos and which it may move by up
+            to 1.
+
+    Returns:
+        Video -> why it could not be read, of all processes.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    failed: dict[Item, str] = {}
+    shown = (
+        "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} videos [{elapsed}, {remaining} "
+        "left{postfix}]"
+    )
+    with tqdm(
+        total=len(videos), desc=description, bar_format=shown, disable=not is_main_process()
+    ) as bar:
+        for count, video in enumerate(videos, 1):
+            try:
+                work(video, bar)
+            except (ValueError, OSError) as error:
+                if isinstance(error, OSError) and is_full(error):
+                    raise
+                failed[video] = " ".join(str(error).split())
+            bar.update(count - bar.n)
+    return merge_over_ranks(failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from errno import EDQUOT, EFBIG, ENOSPC, EROFS
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +30,8 @@ def hash_file(path: str | Path) -> str:
     """Computes the SHA-256 of a file's bytes, as hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_full(error: OSError) -> bool:
+    """Returns whether an error says that a disk takes nothing more, whatever is written."""
+    return error.errno in (EDQUOT, EFBIG, ENOSPC, EROFS)

@@ -27,13 +27,12 @@ from ava_det.device.select import prepare_torch
 from ava_det.distributed import is_main_process, process_group
 from ava_det.evaluation.person_ap import compute_person_ap
 from ava_det.files import hash_file, require_other_files
-from ava_det.files.shared_jobs import share_out
+from ava_det.files.shared_jobs import share_out, work_through
 from ava_det.formats.annotations import (
     keyframes_from_annotations,
     load_annotations,
     load_boxes,
 )
-from ava_det.operations.video_share import work_through
 from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError

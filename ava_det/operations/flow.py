@@ -19,11 +19,11 @@ from tqdm import tqdm
 from ava_det.config import Config
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import is_main_process, process_group, world_size
-from ava_det.files.shared_jobs import begin_job, share_out
+from ava_det.files.job_settings import begin_job
+from ava_det.files.shared_jobs import share_out, work_through
 from ava_det.flow import FlowAlgorithm, build_flow, count_pairs, video_flow, write_flow_folder
 from ava_det.flow.folder import FACTS, encode_pictures, is_flow_folder
 from ava_det.flow.pairs import TimedField
-from ava_det.operations.video_share import work_through
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError, warn_of_notes
 from ava_det.video.sources import find_source, key_by_id

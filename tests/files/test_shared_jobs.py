@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ava_det.files import shared_jobs
-from ava_det.files.shared_jobs import ChangedSetting, begin_job, share_out
+from ava_det.files.job_settings import ChangedSetting, begin_job
+from ava_det.files.shared_jobs import share_out
 
 
 def test_a_later_run_is_refused_with_what_it_changed(tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Says who works on which video, so that two runs over one archive do not do the same.
+
+A claim is a file `claims/<id>` that one process alone can create; it holds the name of the process.
+`drivers/<name>` is written again every few seconds while the process lives, so a claim of one that
+was killed is free after a minute, on the same machine at once. Were a video ever done twice, both
+results would have the same bytes: claims save work, and what is right does not depend on them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from contextlib import suppress
+from threading import Event, Thread
+from types import TracebackType
+from typing import Self
+
+from ava_det.archive.store import Store
+
+PERIOD = 10.0  # seconds between two signs of life
+LEASE = 60.0  # seconds without one, after which a process is taken for dead
+
+
+class Claims:
+    """Claims videos for this process; use it in a `with` block, at whose end all are released.
+
+    Args:
+        store: Of the archive.
+        lease: Seconds after which the claims of a process without a sign of life are free.
+
+    Attributes:
+        name: Of this process: host, process id, and a random part.
+    """
+
+    def __init__(self, store: Store, lease: float = LEASE) -> None:
+        self.name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+        self._store = store
+        self._lease = lease
+        self._sign = f"drivers/{self.name}"
+        self._held: set[str] = set()
+        self._closed = Event()
+        self._thread = Thread(target=self._give_signs, name="signs of life", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._store.write(self._sign, b"")
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closed.set()
+        self._thread.join()
+        for video_id in list(self._held):
+            self.release(video_id)
+        self._store.remove(self._sign)
+
+    def claim(self, video_id: str) -> bool:
+        """Returns whether the video is this process's now; False where a living one has it."""
+        name = f"claims/{video_id}"
+        if not self._store.create(name, self.name.encode()):
+            if not self._is_free(name):
+                return False
+            self._store.remove(name)
+            if not self._store.create(name, self.name.encode()):
+                return False
+        self._held.add(video_id)
+        return True
+
+    def release(self, video_id: str) -> None:
+        """Gives a claim up."""
+        self._held.discard(video_id)
+        self._store.remove(f"claims/{video_id}")
+
+    def _is_free(self, claim: str) -> bool:
+        """Returns whether the process that made a claim is dead."""
+        try:
+            owner = self._store.read(claim).decode()
+        except FileNotFoundError:
+            return True
+        host, _, rest = owner.rpartition(".")[0].rpartition(".")
+        if host == socket.gethostname() and not _is_alive(int(rest)):
+            return True
+        age = self._store.age(f"drivers/{owner}", now=self._sign)
+        return age is None or age > self._lease
+
+    def _give_signs(self) -> None:
+        while not self._closed.wait(min(PERIOD, self._lease / 4)):
+            # where the store does not answer, others take the videos over, which costs work alone
+            with suppress(OSError):
+                self._store.write(self._sign, b"")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

@@ -1,0 +1,198 @@
+"""Does what `ava-det label` does: labels an archive of videos."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from ava_det.archive.agenda import Agenda
+from ava_det.archive.claims import Claims
+from ava_det.archive.driver import Driver, Tally
+from ava_det.archive.labeler import LabelerLoader
+from ava_det.archive.listing import MANIFEST, make_manifest, open_manifest, update_manifest
+from ava_det.archive.manifest import Entry, Manifest, ManifestIndex
+from ava_det.archive.outcomes import Outcomes, list_failures, list_results
+from ava_det.archive.process_workers import ProcessWorkers
+from ava_det.archive.run_facts import require_same_run
+from ava_det.archive.store import Store, open_store
+from ava_det.archive.workers import Workers
+
+DAY = 86400.0  # seconds after which a file that is not whole is nobody's
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `ava-det label` and returns its exit code."""
+    store = open_store(absolute(args.output))
+    prepare_manifest(args, store)
+    with open_manifest(store) as manifest:
+        if args.source is not None and Path(args.source).is_dir():
+            require_video(manifest, args.source)
+            manifest.root = absolute(args.source)  # as this machine names the folder
+        index = manifest.index(args.shard or (1, 1))
+        if args.status:
+            print(describe_status(store, index))
+            return 0
+        store.sweep("results", max(DAY, 2 * args.time_limit))
+        agenda = Agenda(index, list_results(store))
+        tally = work_off(args, store, agenda)
+    if is_first():
+        report(store, len(index), tally)
+    return 1 if tally.failed else 0
+
+
+def absolute(address: str) -> str:
+    """Makes a path absolute, as other processes and machines need it; leaves a URL as it is."""
+    return address if "://" in address else os.path.abspath(address)
+
+
+def prepare_manifest(args: argparse.Namespace, store: Store) -> None:
+    """Makes the manifest in the first run, and brings it up to date where --update asks for it.
+
+    Raises:
+        ValueError: The source cannot be read, or none is given.
+    """
+    is_there = store.has(MANIFEST)
+    if args.source is None:
+        if args.update:
+            raise ValueError("--update: expected FOLDER or LIST too, whose videos are looked at")
+        if not is_there:
+            raise ValueError(
+                f"{store.address}: found no {MANIFEST} of an earlier run, expected FOLDER or LIST"
+            )
+    elif not is_there:
+        make_manifest(args.source, store)
+    elif args.update:
+        new, changed, gone = update_manifest(args.source, store)
+        print(f"{new} videos are new, {changed} have changed, {gone} are gone", file=sys.stderr)
+
+
+def require_video(manifest: Manifest, folder: str) -> None:
+    """Checks that a folder is the one of a manifest: it has its first video.
+
+    Raises:
+        ValueError: It has not.
+    """
+    first = next(iter(manifest))
+    if not (Path(folder) / first.path).exists():
+        raise ValueError(
+            f"{manifest.name}: expected the folder it was made of, {manifest.root}, with "
+            f"{first.path}, or --update, received {folder}"
+        )
+
+
+def work_off(args: argparse.Namespace, store: Store, agenda: Agenda) -> Tally:
+    """Labels the videos of an agenda, and shows how far it is."""
+    bar = tqdm(
+        total=agenda.num_bytes,
+        bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed}, {remaining} left]",
+        disable=not is_first(),
+    )
+    total = len(agenda)
+
+    def show(entry: Entry, tally: Tally) -> None:
+        done = tally.num_done + tally.num_elsewhere
+        failed = f", {len(tally.failed)} failed" if tally.failed else ""
+        bar.set_description(f"{done + len(tally.failed)} of {total} videos{failed}", refresh=False)
+        bar.update(entry.size)
+
+    with (
+        bar,
+        ended_by_sigterm(),
+        Claims(store) as claims,
+        closing(start_workers(args)) as workers,
+    ):
+        driver = Driver(
+            agenda,
+            workers,
+            claims,
+            Outcomes(store, claims.name),
+            partial(require_same_run, store),
+            args.time_limit,
+            args.retries,
+            show,
+        )
+        return driver.run()
+
+
+def start_workers(args: argparse.Namespace) -> Workers:
+    """Chooses what starts the workers."""
+    first_device = int(os.environ.get("LOCAL_RANK", 0))
+    return ProcessWorkers(describe_labeler(args), args.workers or 1, first_device)
+
+
+def describe_labeler(args: argparse.Namespace) -> LabelerLoader:
+    """Collects the options of a labeler, for a process or machine that works elsewhere."""
+    return LabelerLoader(
+        absolute(args.output),
+        locate(args.weights),
+        args.config and locate(args.config),
+        tuple(args.overrides),
+        args.label_map and locate(args.label_map),
+        args.runtime,
+        args.detector or "auto",
+        args.boxes and locate(args.boxes),
+        args.every,
+        args.threshold,
+    )
+
+
+def locate(name: str) -> str:
+    """Makes the path of an existing file absolute; other names stay as they are."""
+    return os.path.abspath(name) if Path(name).is_file() else name
+
+
+def is_first() -> bool:
+    """Returns whether this process is the first of torchrun's, or alone."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Lets SIGTERM, as clusters send it, end the block in order, so that claims are released."""
+
+    def end(*_: object) -> NoReturn:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def describe_status(store: Store, index: ManifestIndex) -> str:
+    """Says how far the videos of an index are, by what files there are."""
+    done = index.among(list_results(store))
+    failed = index.among(list_failures(store)) & ~done
+    claimed = index.among(store.names("claims")) & ~done
+    left = ~(done | failed | claimed)
+    return (
+        f"{len(index)} videos: {done.sum()} labeled, {(claimed & ~failed).sum()} in work, "
+        f"{failed.sum()} with failed attempts, {left.sum()} to do "
+        f"({index.sizes[left].sum() / 1e9:.3g} GB)"
+    )
+
+
+def report(store: Store, num_videos: int, tally: Tally) -> None:
+    """Prints what the run did, and which videos have no result."""
+    elsewhere = f"{tally.num_elsewhere} by other processes, " if tally.num_elsewhere else ""
+    print(
+        f"{num_videos} videos: {tally.num_done} labeled, {elsewhere}{tally.num_before} there "
+        f"before, {len(tally.failed)} failed; {tally.num_persons} persons on "
+        f"{tally.num_keyframes} keyframes; written: {store.address}/results"
+    )
+    for path, why in sorted(tally.failed.items()):
+        print(f"failed: {path}: {why}", file=sys.stderr)
+    if tally.failed:
+        print(
+            f"{store.address}/errors names them too; delete it to try them again", file=sys.stderr
+        )
