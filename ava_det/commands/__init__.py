@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "label": Command(
             "ava_det.commands.label", "label an archive of videos, on one machine or many"
         ),
+        "merge": Command("ava_det.commands.merge", "join the results of an archive into tables"),
     },
     "see": {
         "view": Command(

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import cv2
 import numpy as np
@@ -107,22 +107,10 @@ class VideoResults(Sequence[Detections]):
             A polars.DataFrame: video, time (seconds of the file), timestamp, track, person_score,
             x1, y1, x2, y2 (fractions of the frame), action_id, action, score.
         """
-        import polars as pl
+        from ava_det.formats.keyframe_table import list_rows, make_table
 
         least = self._thresholds if min_score is None else dict.fromkeys(self._label_map, min_score)
-        rows: list[tuple[Any, ...]] = []
-        for record in self._records(least):
-            for person in record.persons:
-                known = (record.video, record.time, record.timestamp, person.track_id, person.score)
-                actions: list[tuple[Any, ...]]
-                actions = [(one.action_id, one.name, one.score) for one in person.actions]
-                rows += [
-                    (*known, *person.box, *action) for action in actions or [(None, None, None)]
-                ]
-        kinds = {"video": pl.String, "time": pl.Float64, "timestamp": pl.Float64, "track": pl.Int64}
-        numbers = dict.fromkeys(("person_score", "x1", "y1", "x2", "y2"), pl.Float64)
-        actions_kinds = {"action_id": pl.Int64, "action": pl.String, "score": pl.Float64}
-        return pl.DataFrame(rows, schema={**kinds, **numbers, **actions_kinds}, orient="row")
+        return make_table(row for record in self._records(least) for row in list_rows(record))
 
     def to_pandas(self, min_score: float | None = None) -> pandas.DataFrame:
         """Makes the table of `to_polars` as a pandas.DataFrame."""

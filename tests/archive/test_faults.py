@@ -39,8 +39,9 @@ def wait_for_results(out: Path, count: int) -> None:
     raise AssertionError(f"{count} results did not come")
 
 
-def children_of(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
+def workers_of(pid: int) -> list[int]:
+    command = ["pgrep", "-P", str(pid), "-f", "spawn_main"]
+    found = subprocess.run(command, capture_output=True, text=True)
     return [int(line) for line in found.stdout.split()]
 
 
@@ -83,7 +84,7 @@ def test_a_driver_that_is_killed_is_gone_on_with(tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = start_driver(tmp_path / "videos", out, seconds=0.02)
     wait_for_results(out, 5)
-    workers = children_of(first.pid)
+    workers = workers_of(first.pid)
     first.kill()
     first.wait()
     assert list((out / "claims").iterdir())  # they are free, because their process is dead
@@ -133,7 +134,7 @@ def test_300_videos_ten_killed_workers_three_killed_drivers(tmp_path: Path) -> N
         driver = start_driver(tmp_path / "videos", out, workers=2, seconds=0.05)
         for _ in range(deaths):
             time.sleep(0.4 + dice.random())
-            workers = children_of(driver.pid)
+            workers = workers_of(driver.pid)
             if workers:
                 os.kill(dice.choice(workers), signal.SIGKILL)
                 killed += 1

@@ -1,0 +1,31 @@
+"""Does what `ava-det merge` does: joins the results of an archive."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ava_det.archive.listing import open_manifest
+from ava_det.archive.merge import merge_archive
+from ava_det.archive.store import open_store
+from ava_det.archive.summary import write_summary
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `ava-det merge` and returns its exit code."""
+    folder = args.output or Path(args.archive) / "merged"
+    store = open_store(args.archive)
+    with open_manifest(store) as manifest:
+        summary = merge_archive(store, manifest, folder)
+    write_summary(folder / "index.html", Path(args.archive).resolve().name, summary)
+    print(
+        f"{summary.num_videos} videos, {summary.seconds / 3600:.2f} hours, {summary.num_persons} "
+        f"persons, {sum(summary.num_segments.values())} segments; written: {folder}"
+    )
+    if summary.failures:
+        print(
+            f"{len(summary.failures)} videos have no result: {folder / 'failed.csv'} says why",
+            file=sys.stderr,
+        )
+    return 0
