@@ -185,11 +185,11 @@ class ClipBatch(_ShapeRepr):
     flow: Tensor | None = None
 
     @property
-    def inputs(self) -> tuple[Tensor | None, ...]:
-        """Returns what the network is called with; none reads both flow and a bank."""
-        fourth = self.long_term if self.flow is None else self.flow
-        clips = (self.slow, self.fast, self.rois)
-        return clips if fourth is None else (*clips, fourth)
+    def inputs(self) -> dict[str, Tensor | None]:
+        """Returns what the network is called with, by name; flow and bank only where they are."""
+        inputs = {"slow": self.slow, "fast": self.fast, "rois": self.rois}
+        more = {"flow": self.flow, "long_term": self.long_term}
+        return inputs | {name: value for name, value in more.items() if value is not None}
 
     def __post_init__(self) -> None:
         _check(self.rois.ndim == 2 and self.rois.shape[1] == 5, self, "rois [K, 5]", self.rois)

@@ -151,7 +151,7 @@ def compute_floors(
     """
     with torch.device("meta"):
         model = build_model(config)
-    cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, size)
+    cost = compute_cost(model, config.model.clip_shapes(), size)
     values = passes * count_values(model, config, batch, size)
     return {
         name: (

@@ -120,7 +120,6 @@ def compute_floor(subject: Subject, args: argparse.Namespace, rates: dict[str, f
     """Computes the milliseconds of the arithmetic alone, and of reading the weights once."""
     with torch.device("meta"):
         model = build_model(subject.config)
-    frames = subject.config.model.num_slow_frames
-    cost = compute_cost(model, frames, 1, args.size, args.width)
+    cost = compute_cost(model, subject.config.model.clip_shapes(), args.size, args.width)
     macs = args.batch[0] * cost.gmacs * 1e12 / rates["fp32"]
     return {"fp32": (macs, cost.params_m * 4e9 / rates["bytes"])}

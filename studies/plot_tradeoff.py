@@ -112,8 +112,7 @@ def compute_gmacs(config_path: str) -> float:
     with torch.device("meta"):
         model = build_model(config)
     side = config.eval.crop_size or config.data.test_short_side
-    cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, side)
-    return cost.backbone_gmacs
+    return compute_cost(model, config.model.clip_shapes(), side).backbone_gmacs
 
 
 def draw(table: pd.DataFrame, output: Path) -> None:

@@ -59,13 +59,14 @@ def test_a_batch_checks_rois_clips_and_labels() -> None:
         ClipBatch(None, None, torch.zeros(2, 5), None, keyframes, flow=torch.zeros(2, 4, 8, 8))
 
 
-def test_a_network_is_called_with_flow_or_with_a_bank() -> None:
+def test_a_network_is_called_with_what_there_is() -> None:
     slow, rois = torch.zeros(1, 3, 4, 8, 8), torch.zeros(2, 5)
     flow, bank = torch.zeros(1, 2, 4, 8, 8), torch.zeros(1, 6, 7)
     keyframes = [make_keyframe()]
-    assert len(ClipBatch(slow, None, rois, None, keyframes).inputs) == 3
-    assert ClipBatch(slow, None, rois, None, keyframes, flow=flow).inputs[3] is flow
-    assert ClipBatch(slow, None, rois, None, keyframes, long_term=bank).inputs[3] is bank
+    assert list(ClipBatch(slow, None, rois, None, keyframes).inputs) == ["slow", "fast", "rois"]
+    inputs = ClipBatch(None, None, rois, None, keyframes, bank, flow=flow).inputs
+    assert inputs["flow"] is flow
+    assert inputs["long_term"] is bank
 
 
 def test_detections_check_their_counts_and_print_shapes() -> None:

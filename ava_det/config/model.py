@@ -146,6 +146,17 @@ class ModelConfig:
             )
         return sections
 
+    def clip_shapes(self) -> dict[str, tuple[int, int]]:
+        """Returns the clips that the network reads: `slow`, `fast`, `flow` -> channels, frames."""
+        shapes: dict[str, tuple[int, int]] = {}
+        for name, stream in self.split_streams().items():
+            frames = {"slow": stream.num_slow_frames, "fast": stream.alpha * stream.num_slow_frames}
+            if name == "flow":
+                shapes["flow"] = stream.in_channels, stream.num_slow_frames
+            else:
+                shapes |= {clip: (3, frames[clip]) for clip in FAMILIES[stream.backbone].clips}
+        return shapes
+
     @property
     def is_exclusive(self) -> bool:
         """Returns whether scores are one softmax over the classes, not a sigmoid for each."""

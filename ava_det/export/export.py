@@ -27,6 +27,7 @@ TOLERANCES = {"fp32": 1e-4, "fp16": 0.006}
 DYNAMIC = {
     "slow": {0: "batch", 3: "height", 4: "width"},
     "fast": {0: "batch", 3: "height", 4: "width"},
+    "flow": {0: "batch", 3: "height", 4: "width"},
     "rois": {0: "boxes"},
     "long_term": {0: "batch"},
 }
@@ -47,7 +48,7 @@ def export_model(
     """Writes a network to a file, if the file gives the same outputs.
 
     Args:
-        model: A plain `ActionDetector` or `ActionClassifier` on the CPU.
+        model: A network of `build_model`, on the CPU.
         checks: Inputs by name, those that the network reads; the graph is traced with the first.
         path: The file; OpenVINO's .bin file is written beside it.
         file_format: A key of `EXPORT_FORMATS`.
@@ -88,19 +89,25 @@ class _Traced(nn.Module):
         super().__init__()
         self.model = copy.deepcopy(model).eval()
         self.dtype = torch.float16 if half else torch.float32
-        self.model.get_submodule("backbone").to(self.dtype)
+        for name, module in self.model.named_modules():
+            if name in ("backbone", "rgb.backbone", "flow.backbone"):
+                module.to(self.dtype)
 
     def forward(
         self,
         slow: Tensor | None = None,
         fast: Tensor | None = None,
         rois: Tensor | None = None,
+        flow: Tensor | None = None,
         long_term: Tensor | None = None,
     ) -> Tensor:
         """Casts the clips to the backbone's precision and runs the network."""
-        slow, fast = (None if clip is None else clip.to(self.dtype) for clip in (slow, fast))
-        bank = () if long_term is None else (long_term,)
-        output: Tensor = self.model(slow, fast, rois, *bank)
+        slow, fast, flow = (
+            None if clip is None else clip.to(self.dtype) for clip in (slow, fast, flow)
+        )
+        also = {"flow": flow, "long_term": long_term}
+        read = {name: value for name, value in also.items() if value is not None}
+        output: Tensor = self.model(slow, fast, rois, **read)
         return output
 
 

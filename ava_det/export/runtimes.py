@@ -53,6 +53,7 @@ class ExportedModel(nn.Module):
         slow: Tensor | None = None,
         fast: Tensor | None = None,
         rois: Tensor | None = None,
+        flow: Tensor | None = None,
         long_term: Tensor | None = None,
     ) -> Tensor:
         """Computes logits as `ActionDetector` or `ActionClassifier` does.
@@ -61,6 +62,7 @@ class ExportedModel(nn.Module):
             slow: Clips [B, 3, frames, H, W] of the Slow pathway, if the network has one.
             fast: Clips [B, 3, frames, H, W] of the Fast pathway, if the network has one.
             rois: Boxes [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels, for a detector.
+            flow: Clips [B, 2 * L, frames, H, W] of optical flow, if the network reads it.
             long_term: The bank around each clip [B, L, D], for a head that reads one.
 
         Returns:
@@ -69,7 +71,8 @@ class ExportedModel(nn.Module):
         Raises:
             ValueError: An input is missing or has a shape that the network was not exported for.
         """
-        inputs = {"slow": slow, "fast": fast, "rois": rois, "long_term": long_term}
+        clips = {"slow": slow, "fast": fast, "flow": flow}
+        inputs = {**clips, "rois": rois, "long_term": long_term}
         arrays = {
             name: _to_array(name, inputs[name], shape) for name, shape in self._shapes.items()
         }

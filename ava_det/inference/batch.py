@@ -67,7 +67,7 @@ def compute_features(model: nn.Module, batch: ClipBatch, precision: str) -> list
     """
     network: Any = model
     with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        vectors = network.compute_features(batch.slow, batch.fast, batch.rois)
+        vectors = network.compute_features(**batch.inputs)
     counts = [len(keyframe.boxes) for keyframe in batch.keyframes]
     return list(vectors.float().cpu().split(counts))
 
@@ -118,5 +118,5 @@ def average_views(views: Sequence[Sequence[Detections]]) -> list[Detections]:
 def _score(model: nn.Module, batch: ClipBatch, precision: str, multilabel: bool) -> Tensor:
     """Returns scores float32 [K, C] on the CPU, after the sigmoid or the softmax."""
     with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits: Tensor = model(*batch.inputs)
+        logits: Tensor = model(**batch.inputs)
     return compute_scores(logits.float(), exclusive=not multilabel).cpu()

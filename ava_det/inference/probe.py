@@ -49,7 +49,7 @@ def describe_best() -> str:
     with torch.device("meta"):
         model = build_model(config)
     height, width = _FRAME
-    cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, height, width)
+    cost = compute_cost(model, config.model.clip_shapes(), height, width)
     seconds = cost.gmacs / measure_gmacs_per_second(device)
     return (
         f"--weights {BEST} would be {name}: {describe_score(name)}; in place of "

@@ -18,7 +18,11 @@ class ActionDetector(nn.Module):
         self.head = head
 
     def forward(
-        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+        self,
+        slow: Tensor | None = None,
+        fast: Tensor | None = None,
+        rois: Tensor | None = None,
+        flow: Tensor | None = None,
     ) -> Tensor:
         """Scores the boxes of a batch of clips.
 
@@ -26,21 +30,26 @@ class ActionDetector(nn.Module):
             slow: Normalized RGB [B, 3, T, H, W], where the backbone reads it.
             fast: Normalized RGB [B, 3, alpha*T, H, W], where the backbone reads it.
             rois: Float32 [K, 5] = (clip index, x1, y1, x2, y2) in clip pixels.
+            flow: Normalized optical flow [B, 2 * L, T, H, W], where the backbone reads it.
 
         Returns:
             Logits [K, num_classes].
         """
-        logits: Tensor = self.head(self.backbone(slow, fast), rois)
+        logits: Tensor = self.head(self.backbone(slow, fast, flow), rois)
         return logits
 
     def compute_features(
-        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+        self,
+        slow: Tensor | None = None,
+        fast: Tensor | None = None,
+        rois: Tensor | None = None,
+        flow: Tensor | None = None,
     ) -> Tensor:
         """Computes the input of the head's linear layers: float32 [K, D], one vector per box.
 
         The arguments are those of `forward`.
         """
-        return self.head.pool(self.backbone(slow, fast), rois)
+        return self.head.pool(self.backbone(slow, fast, flow), rois)
 
 
 class ActionClassifier(nn.Module):
@@ -52,8 +61,12 @@ class ActionClassifier(nn.Module):
         self.head = head
 
     def forward(
-        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+        self,
+        slow: Tensor | None = None,
+        fast: Tensor | None = None,
+        rois: Tensor | None = None,
+        flow: Tensor | None = None,
     ) -> Tensor:
         """Returns logits [B, num_classes]; arguments as for `ActionDetector`, `rois` is ignored."""
-        logits: Tensor = self.head(self.backbone(slow, fast))
+        logits: Tensor = self.head(self.backbone(slow, fast, flow))
         return logits

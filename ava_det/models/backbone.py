@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class Backbone(nn.Module):
-    """Turns the clips of a batch into feature maps: `forward(slow, fast)` gives a list of tensors.
+    """Turns the clips of a batch into maps: `forward(slow, fast, flow)` gives a list of tensors.
 
     Attributes:
-        in_channels: Channels of a frame: 3 for RGB.
+        in_channels: Channels of a frame: 3 for RGB; of any other number are fields of flow.
         out_channels: Channels of each feature map [B, C_i, T_i, h, w].
         feature_stride: Clip pixels per feature cell.
         pool_window: (time, height, width) of the average pool of stride 1 that goes before the
@@ -28,6 +28,20 @@ class Backbone(nn.Module):
     norm_in_head: bool = False
     token_parts: tuple[str, ...] = ()
 
+    def choose_clip(self, slow: Tensor | None, flow: Tensor | None) -> Tensor:
+        """Returns the one clip of a backbone that reads one: slow, or flow if it is of flow.
+
+        Args:
+            slow: Float [B, in_channels, T, H, W].
+            flow: Float [B, in_channels, T, H, W].
+
+        Raises:
+            ValueError: The clip is missing or has another shape.
+        """
+        if self.in_channels == 3:
+            return require_clip(slow, "slow")
+        return require_clip(flow, "flow", self.in_channels)
+
     def list_layers(self) -> list[list[nn.Module]]:
         """Lists the modules of each layer, the first one first, for a learning rate by depth.
 
@@ -39,10 +53,10 @@ class Backbone(nn.Module):
 
 
 class SingleStreamBackbone(Backbone):
-    """Computes the features of one clip, `slow`; subclasses define `compute`.
+    """Computes the features of one clip, `slow` or `flow`; subclasses define `compute`.
 
     Args:
-        in_channels: Channels of a frame: 3 for RGB.
+        in_channels: Channels of a frame: 3 for RGB, any other number for optical flow.
     """
 
     def __init__(self, in_channels: int = 3) -> None:
@@ -53,12 +67,15 @@ class SingleStreamBackbone(Backbone):
         """Computes the feature maps of a clip [B, in_channels, T, H, W]."""
         raise NotImplementedError
 
-    def forward(self, slow: Tensor | None = None, fast: Tensor | None = None) -> list[Tensor]:
+    def forward(
+        self, slow: Tensor | None = None, fast: Tensor | None = None, flow: Tensor | None = None
+    ) -> list[Tensor]:
         """Computes the features of a batch of clips.
 
         Args:
-            slow: Float [B, in_channels, T, H, W].
+            slow: Float [B, 3, T, H, W], read where a frame has 3 channels.
             fast: Ignored.
+            flow: Float [B, in_channels, T, H, W], read where a frame has another number.
 
         Returns:
             A tensor [B, out_channels[i], T_i, h, w] per feature map.
@@ -66,7 +83,7 @@ class SingleStreamBackbone(Backbone):
         Raises:
             ValueError: The clip is missing or has another shape.
         """
-        return self.compute(require_clip(slow, "slow", self.in_channels))
+        return self.compute(self.choose_clip(slow, flow))
 
 
 def require_clip(clip: Tensor | None, name: str, channels: int = 3) -> Tensor:
@@ -74,7 +91,7 @@ def require_clip(clip: Tensor | None, name: str, channels: int = 3) -> Tensor:
 
     Args:
         clip: Float [B, channels, frames, H, W].
-        name: `slow` or `fast`, for the message.
+        name: `slow`, `fast` or `flow`, for the message.
         channels: Of a frame.
 
     Raises:

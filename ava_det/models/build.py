@@ -27,6 +27,7 @@ from ava_det.models.slowfast import SlowFast
 from ava_det.models.stc import STCResNeXt
 from ava_det.models.tail_detector import TailDetector, TailHead
 from ava_det.models.torchvision_video import MultiscaleTransformer, ShiftedWindowTransformer
+from ava_det.models.two_stream import TwoStream, TwoStreamBackbone
 from ava_det.models.two_stream_cnn import build_two_stream_cnn
 from ava_det.models.vit import VideoTransformer
 
@@ -35,17 +36,29 @@ def build_model(config: Config) -> nn.Module:
     """Builds the network of `config.model`, in float32 on the CPU.
 
     Returns:
-        A module whose call `model(slow=None, fast=None, rois=None)` gives logits; one with a
-        long-term head takes the bank as its fourth argument.
+        A module whose call `model(slow=None, fast=None, rois=None, flow=None)` gives logits; one
+        with a long-term head takes the bank as its fourth argument.
 
     Raises:
-        ConfigError: The network has two streams.
+        ConfigError: The streams of RGB and flow cannot be joined at their feature maps.
     """
-    model = config.model
-    if model.streams == "two_stream":
-        raise ConfigError("model.streams: expected rgb or flow, two streams are not joined yet")
-    (model,) = model.split_streams().values()
-    backbone = BUILDERS[model.backbone](model)
+    streams = config.model.split_streams()
+    backbones = {name: BUILDERS[stream.backbone](stream) for name, stream in streams.items()}
+    if len(backbones) == 1:
+        return _add_head(config.model, *backbones.values())
+    fusion = config.model.flow
+    if fusion.fusion == "late":
+        rgb, flow = (_add_head(config.model, backbones[name]) for name in ("rgb", "flow"))
+        return TwoStream(rgb, flow, fusion.weights, fusion.scores)
+    try:
+        joined = TwoStreamBackbone(backbones["rgb"], backbones["flow"], fusion.weights)
+    except ValueError as error:
+        raise ConfigError(f"model.flow.fusion: map: {error}") from None
+    return _add_head(config.model, joined)
+
+
+def _add_head(model: ModelConfig, backbone: Backbone) -> ActionDetector | ActionClassifier:
+    """Puts the head of the section `model` on a backbone."""
     if model.head == "classification":
         head = ClassificationHead(
             backbone.out_channels,

@@ -4,13 +4,13 @@ The network must be on the meta device, which keeps shapes and no values:
 
     with torch.device("meta"):
         model = build_model(config)
-    cost = compute_cost(model, num_slow_frames=8, alpha=4, size=256)
+    cost = compute_cost(model, config.model.clip_shapes(), size=256)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class StageCost:
     """Describes the cost of one part of a network.
 
     Attributes:
-        name: Such as `slow.res4`.
+        name: Such as `slow.res4`; in a network of two streams `rgb.slow.res4`.
         output_shape: Shape of the output, without the batch; of tokens their width and then their
             grid (T, H, W), or their number where they do not fill the last grid.
         channels: Channels of the output.
@@ -61,16 +61,18 @@ class ModelCost:
 
 
 def compute_cost(
-    model: nn.Module, num_slow_frames: int, alpha: int, size: int = 256, width: int | None = None
+    model: nn.Module,
+    clips: Mapping[str, tuple[int, int]],
+    size: int = 256,
+    width: int | None = None,
 ) -> ModelCost:
     """Counts the convolutions, linear layers and matrix products of one clip.
 
     Args:
-        model: An `ActionDetector` or `ActionClassifier` on the meta device. Its stages are the
-            pathways' stem and res2..res5 and the lateral connections, or the children of another
-            backbone, and the head.
-        num_slow_frames: T.
-        alpha: The Fast clip has alpha * T frames.
+        model: A network of `build_model` on the meta device. Its stages are the pathways' stem and
+            res2..res5 and the lateral connections, or the children of another backbone, and the
+            head; those of each stream where there are two.
+        clips: What it reads, `slow`, `fast` and `flow` -> channels and frames.
         size: Rows of the clip, in pixels.
         width: Columns of the clip, in pixels; None for as many as rows.
 
@@ -81,24 +83,23 @@ def compute_cost(
         raise ValueError("compute_cost: expected a model built under torch.device('meta')")
     stages = {name: module for name, module in model.named_modules() if _is_stage(name)}
     shapes: dict[str, list[int]] = {}
-    tokens = {f"backbone.{part}" for part in getattr(model.backbone, "token_parts", ())}
+    tokens = {
+        f"{name}.{part}"
+        for name, module in model.named_modules()
+        if isinstance(module, Backbone)
+        for part in module.token_parts
+    }
     hooks = [
         module.register_forward_hook(
             lambda _m, _i, output, name=name: _record(shapes, name, output, name in tokens)
         )
         for name, module in stages.items()
     ]
-    channels = model.backbone.in_channels if isinstance(model.backbone, Backbone) else 3
-    clip = torch.empty(1, channels, num_slow_frames, size, width or size, device="meta")
-    fast = torch.empty(1, channels, num_slow_frames * alpha, size, width or size, device="meta")
-    inputs = [clip, fast, torch.empty(1, 5, device="meta")]
-    if isinstance(model, LongTermDetector):
-        head = model.head
-        inputs.append(torch.empty(1, head.num_places, head.bank_channels, device="meta"))
+    inputs = _make_inputs(model, clips, size, width or size)
     counter = FlopCounterMode(display=False)
     try:
         with _without_batch_norms(model), counter, torch.no_grad():
-            model.eval()(*inputs)
+            model.eval()(**inputs)
     except RuntimeError as error:
         raise ValueError(
             f"size {size}: too small for this network ({str(error).splitlines()[0]})"
@@ -113,12 +114,26 @@ def compute_cost(
         return sum(flops.get(f"{root}.{name}", {}).values()) / 2e9
 
     per_stage = [
-        StageCost(_short(name), shape, shape[0], _params_m(stages[name]), gmacs(name))
+        StageCost(shorten_name(name), shape, shape[0], _params_m(stages[name]), gmacs(name))
         for name, shape in shapes.items()
     ]
-    return ModelCost(
-        counter.get_total_flops() / 2e9, _params_m(model), gmacs("backbone"), per_stage
-    )
+    of_backbones = sum(gmacs(name) for name in ("backbone", "rgb.backbone", "flow.backbone"))
+    return ModelCost(counter.get_total_flops() / 2e9, _params_m(model), of_backbones, per_stage)
+
+
+def _make_inputs(
+    model: nn.Module, clips: Mapping[str, tuple[int, int]], height: int, width: int
+) -> dict[str, Tensor]:
+    """Makes one clip of each kind, one box, and a bank where the head reads one."""
+    inputs = {
+        name: torch.empty(1, channels, frames, height, width, device="meta")
+        for name, (channels, frames) in clips.items()
+    }
+    inputs["rois"] = torch.empty(1, 5, device="meta")
+    if isinstance(model, LongTermDetector):
+        head = model.head
+        inputs["long_term"] = torch.empty(1, head.num_places, head.bank_channels, device="meta")
+    return inputs
 
 
 @contextmanager
@@ -136,15 +151,16 @@ def _without_batch_norms(model: nn.Module) -> Iterator[None]:
 
 def _is_stage(name: str) -> bool:
     """Lists the parts of a network: of two pathways each has its own, other backbones are one."""
-    first, *inner = name.split(".")
+    first, *inner = [part for part in name.split(".") if part not in ("rgb", "flow")] or [""]
     if first != "backbone":
-        return name == "head"
+        return first == "head" and not inner
     is_pathway = bool(inner) and inner[0] in ("slow", "fast", "laterals")
     return len(inner) == (2 if is_pathway else 1)
 
 
-def _short(name: str) -> str:
-    return name.removeprefix("backbone.").replace("laterals", "lateral")
+def shorten_name(name: str) -> str:
+    """Returns the name of a part of a network as tables show it, such as `slow.res4`."""
+    return name.replace("backbone.", "").replace("laterals", "lateral")
 
 
 def _record(shapes: dict[str, list[int]], name: str, output: Tensor, is_tokens: bool) -> None:

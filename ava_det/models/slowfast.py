@@ -107,7 +107,7 @@ class SlowFast(Backbone):
         zero_init_last_gamma: Whether each residual branch starts as zero (Goyal et al. 2017).
         temporal_difference_init: Whether half of the temporal filters start with a mean of 0 over
             time, see `remove_temporal_means`.
-        in_channels: Channels of a frame.
+        in_channels: Channels of a frame; of Slow-only and I3D another number than 3 for flow.
 
     Attributes:
         out_channels: Channels of each pathway's features.
@@ -178,12 +178,16 @@ class SlowFast(Backbone):
         if temporal_difference_init:
             remove_temporal_means(self)
 
-    def forward(self, slow: Tensor | None = None, fast: Tensor | None = None) -> list[Tensor]:
+    def forward(
+        self, slow: Tensor | None = None, fast: Tensor | None = None, flow: Tensor | None = None
+    ) -> list[Tensor]:
         """Computes the features of each pathway.
 
         Args:
             slow: Float [B, 3, T, H, W]; ignored where there is no Slow pathway.
             fast: Float [B, 3, alpha*T, H, W]; ignored where there is no Fast pathway.
+            flow: Float [B, in_channels, T, H, W], in place of slow in Slow-only and I3D whose
+                frames have another number of channels than 3.
 
         Returns:
             A tensor [B, out_channels[i], T_i, H/feature_stride, W/feature_stride] per pathway.
@@ -191,14 +195,13 @@ class SlowFast(Backbone):
         Raises:
             ValueError: A clip is missing or has the wrong number of frames; the message names it.
         """
-        if self.slow is None or self.fast is None:
-            pathway, clip, name = (
-                (self.fast, fast, "fast") if self.slow is None else (self.slow, slow, "slow")
-            )
-            assert pathway is not None
-            return [pathway(require_clip(clip, name, self.in_channels))]
-        slow = require_clip(slow, "slow", self.in_channels)
-        fast = require_clip(fast, "fast", self.in_channels)
+        if self.fast is None:
+            assert self.slow is not None
+            return [self.slow(self.choose_clip(slow, flow))]
+        if self.slow is None:
+            return [self.fast(require_clip(fast, "fast"))]
+        slow = require_clip(slow, "slow")
+        fast = require_clip(fast, "fast")
         if fast.shape[2] != self.alpha * slow.shape[2]:
             raise ValueError(
                 f"the fast clip has {fast.shape[2]} frames, "

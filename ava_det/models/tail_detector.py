@@ -36,17 +36,25 @@ class TailDetector(ActionDetector):
         self.backbone: I3DInception = backbone
 
     def forward(
-        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+        self,
+        slow: Tensor | None = None,
+        fast: Tensor | None = None,
+        rois: Tensor | None = None,
+        flow: Tensor | None = None,
     ) -> Tensor:
         """Scores the boxes of a batch of clips; arguments and result as for `ActionDetector`."""
-        logits: Tensor = self.head([self.compute_features(slow, fast, rois)], rois)
+        logits: Tensor = self.head([self.compute_features(slow, fast, rois, flow)], rois)
         return logits
 
     def compute_features(
-        self, slow: Tensor | None = None, fast: Tensor | None = None, rois: Tensor | None = None
+        self,
+        slow: Tensor | None = None,
+        fast: Tensor | None = None,
+        rois: Tensor | None = None,
+        flow: Tensor | None = None,
     ) -> Tensor:
         """Computes the input of the head's linear layers: float32 [K, D], one vector per box."""
-        (maps,) = self.backbone(slow, fast)
+        (maps,) = self.backbone(slow, fast, flow)
         rois = self.head.require_rois(rois)
         with full_precision(maps):
             aligned = roi_align(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -36,12 +37,13 @@ def run(args: argparse.Namespace) -> int:
         {"--weights": args.weights, "--config": args.config, "--video": args.video},
     )
     config = load_config(args.config, args.overrides)
-    reason = FAMILIES[config.model.backbone].cannot_export
-    if reason is not None:
-        raise ConfigError(
-            f"model.backbone: expected a network that can be exported, {config.model.backbone} "
-            f"runs in torch alone: {reason}"
-        )
+    for stream in config.model.split_streams().values():
+        reason = FAMILIES[stream.backbone].cannot_export
+        if reason is not None:
+            raise ConfigError(
+                f"model.backbone: expected a network that can be exported, {stream.backbone} "
+                f"runs in torch alone: {reason}"
+            )
     # OpenVINO runs on CPUs alone
     device = prepare_torch(config) if args.format == "onnx" else torch.device("cpu")
     precision = choose_stored_precision(args.precision, device)
@@ -94,21 +96,22 @@ def draw_inputs(config: Config, batch: int, boxes: int, short_side: int = 64) ->
         short_side: Height of the pictures, in pixels; they are 13 * N pixels wider than high.
 
     Returns:
-        Those of these that the network reads, of C channels: `slow` float32 [N, C, T, H, W] and
-        `fast` [N, C, alpha * T, H, W], normal noise, `rois` [R, 5], (clip, x1, y1, x2, y2) in
-        pixels, and `long_term`, see `draw_bank`.
+        Those of these that the network reads: the clips `slow`, `fast` and `flow`, float32 [N, C,
+        T, H, W] of normal noise, `rois` [R, 5], (clip, x1, y1, x2, y2) in pixels, and `long_term`,
+        see `draw_bank`.
     """
     generator = torch.Generator().manual_seed(batch)
     height = short_side
     width = short_side + 13 * batch
-    frames = config.model.alpha * config.model.num_slow_frames
-    fast = torch.randn(batch, config.model.in_channels, frames, height, width, generator=generator)
+    clips = {
+        name: torch.randn(batch, channels, frames, height, width, generator=generator)
+        for name, (channels, frames) in config.model.clip_shapes().items()
+    }
     corners = torch.rand(boxes, 2, 2, generator=generator).sort(dim=1).values * torch.tensor(
         [width + 9, height]
     )
     rois = torch.cat([torch.arange(boxes)[:, None] % batch, corners.flatten(1)], dim=1)
-    slow = fast[:, :, :: config.model.alpha].contiguous()
-    return select_inputs(config, slow, fast, rois, draw_bank(config, batch))
+    return select_inputs(config, {**clips, "rois": rois}, draw_bank(config, batch))
 
 
 def draw_bank(config: Config, batch: int) -> Tensor | None:
@@ -148,21 +151,15 @@ def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
     )
     batch = collate([reader.make_clip(frames, pixel_boxes, keyframe)])
     batch = build_device_transform(config, torch.device("cpu"))(batch)
-    return select_inputs(config, batch.slow, batch.fast, batch.rois, draw_bank(config, 1))
+    return select_inputs(config, batch.inputs, draw_bank(config, 1))
 
 
 def select_inputs(
-    config: Config,
-    slow: Tensor | None,
-    fast: Tensor | None,
-    rois: Tensor,
-    long_term: Tensor | None,
+    config: Config, inputs: Mapping[str, Tensor | None], long_term: Tensor | None
 ) -> dict[str, Tensor]:
     """Keeps those inputs that the config's network reads."""
-    absent = {"slow", "fast"} - set(FAMILIES[config.model.backbone].clips)
-    if config.model.head == "classification":
-        absent = absent | {"rois"}
-    inputs = {"slow": slow, "fast": fast, "rois": rois, "long_term": long_term}
+    absent = {"rois"} if config.model.head == "classification" else set()
+    named = {**inputs, "long_term": long_term}
     return {
-        name: value for name, value in inputs.items() if name not in absent and value is not None
+        name: value for name, value in named.items() if name not in absent and value is not None
     }

@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from ava_det.config import Config, load_config
+from ava_det.config.model import ModelConfig
 from ava_det.config.networks import BACKBONES, FAMILIES
+from ava_det.models.backbone import Backbone
 from ava_det.models.build import build_model
-from ava_det.models.cost import ModelCost, compute_cost
+from ava_det.models.cost import ModelCost, compute_cost, shorten_name
 from ava_det.models.resnet3d import Bottleneck, Stage, Stem
 from ava_det.models.slowfast import LateralConnection
 
@@ -25,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.overrides)
     with torch.device("meta"):
         model = build_model(config)
-    cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, args.size)
+    cost = compute_cost(model, config.model.clip_shapes(), args.size)
     print(
         json.dumps(dataclasses.asdict(cost))
         if args.json
@@ -36,12 +38,15 @@ def run(args: argparse.Namespace) -> int:
 
 def format_table(config: Config, model: nn.Module, cost: ModelCost, size: int) -> str:
     """Formats the stages in the order they run, with layers, output, parameters and cost."""
-    names = {
-        name.removeprefix("backbone.").replace("laterals", "lateral"): m
-        for name, m in model.named_modules()
-    }
+    names = {shorten_name(name): module for name, module in model.named_modules()}
     rows = [("stage", "layers", "output C x T x H x W", "params M", "GMACs")]
-    tokens = getattr(model.backbone, "token_parts", ())
+    tokens = [
+        shorten_name(f"{name}.{part}")
+        for name, module in model.named_modules()
+        if isinstance(module, Backbone)
+        for part in module.token_parts
+    ]
+    of_heads = sum(s.params_m for s in cost.per_stage if s.name.split(".")[-1] == "head")
     for stage in cost.per_stage:
         width, *grid = map(str, stage.output_shape)
         is_tokens = stage.name in tokens
@@ -53,7 +58,7 @@ def format_table(config: Config, model: nn.Module, cost: ModelCost, size: int) -
             "backbone",
             "",
             "",
-            f"{cost.params_m - cost.per_stage[-1].params_m:.3f}",
+            f"{cost.params_m - of_heads:.3f}",
             f"{cost.backbone_gmacs:.2f}",
         )
     )
@@ -130,13 +135,19 @@ def _runs(times: list[int]) -> str:
 
 def _title(config: Config, size: int) -> str:
     model = config.model
+    streams = [_describe_stream(name, one) for name, one in model.split_streams().items()]
+    joined = f" + {model.flow.fusion} fusion" if len(streams) == 2 else ""
+    return f"{' + '.join(streams)}{joined}, clip {size} x {size}, {model.num_classes} classes"
+
+
+def _describe_stream(name: str, model: ModelConfig) -> str:
+    """Describes backbone and clip of one stream."""
     fast = (
         f", alpha {model.alpha}, beta 1/{model.beta_inv}"
         if "fast" in FAMILIES[model.backbone].clips
         else ""
     )
     depth = f" R{model.depth}" if model.backbone in BACKBONES else ""
+    of_flow = f" of {model.in_channels} channels of flow" if name == "flow" else ""
     grid = f"T x tau = {model.num_slow_frames} x {model.slow_stride}"
-    return (
-        f"{model.backbone}{depth}, {grid}{fast}, clip {size} x {size}, {model.num_classes} classes"
-    )
+    return f"{model.backbone}{depth}{of_flow}, {grid}{fast}"

@@ -162,7 +162,7 @@ def _compute_features(
         for batch in tqdm(loader, desc=title, unit="batch", leave=False):
             ready = flip_batch(to_device(batch)) if mirrored else to_device(batch)
             with torch.autocast(device.type, torch.bfloat16, enabled=is_half):
-                vectors = network.compute_features(ready.slow, ready.fast, ready.rois).float().cpu()
+                vectors = network.compute_features(**ready.inputs).float().cpu()
             width = vectors.shape[1]
             for keyframe, rows in zip(
                 batch.keyframes, _split(vectors, batch.keyframes), strict=True

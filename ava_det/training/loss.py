@@ -103,7 +103,7 @@ class ActionLoss:
         with torch.autocast(
             batch.rois.device.type, torch.bfloat16, enabled=self.precision == "bf16"
         ):
-            logits = model(*batch.inputs).float()
+            logits = model(**batch.inputs).float()
         labels = batch.labels
         if self.columns is not None:
             # indexing by a list would wait for the device

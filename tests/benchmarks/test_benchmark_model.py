@@ -139,7 +139,7 @@ def test_the_profile_counts_every_product() -> None:
     with torch.inference_mode():
         layers = measure_layers(form, draw_clip(config, 2, 3, 64), CPU)
     with torch.device("meta"):
-        cost = compute_cost(build_model(config), 2, 4, 64)
+        cost = compute_cost(build_model(config), config.model.clip_shapes(), 64)
     assert sum(macs for _, macs in layers.values()) == pytest.approx(2e9 * cost.backbone_gmacs)
     assert {
         "fast stem 5x7x7",

@@ -121,7 +121,7 @@ def test_every_parameter_gets_a_gradient() -> None:
 def test_its_cost_is_counted() -> None:
     with torch.device("meta"):
         model = build_model(load_config(CONFIG))
-    cost = compute_cost(model, 8, 4)
+    cost = compute_cost(model, {"slow": (3, 8), "fast": (3, 32)})
     (head,) = (stage for stage in cost.per_stage if stage.name == "head")
     assert head.params_m == pytest.approx(58.588 - 2305e-6, rel=1e-4)  # 80 rows, not 81
 

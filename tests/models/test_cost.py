@@ -71,7 +71,7 @@ def cost_of(path: str, overrides: list[str] | None = None, size: int = 256) -> M
     config = load_config(path, overrides or [])
     with torch.device("meta"):
         model = build_model(config)
-    return compute_cost(model, config.model.num_slow_frames, config.model.alpha, size)
+    return compute_cost(model, config.model.clip_shapes(), size)
 
 
 @pytest.mark.parametrize(("name", "gmacs", "params_m"), KINETICS)
@@ -163,7 +163,7 @@ def test_the_resnext_under_stc(frames: int, gmacs: float) -> None:
     with torch.device("meta"):
         model = build_model(config)
     added = [p for m in model.modules() if isinstance(m, STCBlock) for p in m.parameters()]
-    cost = compute_cost(model, frames, 1, 112)
+    cost = compute_cost(model, config.model.clip_shapes(), 112)
     params_m = cost.params_m - sum(p.numel() for p in added) / 1e6
     assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
     assert params_m == pytest.approx(48.34, rel=0.002)
@@ -252,7 +252,7 @@ def test_every_config_builds() -> None:
 
 def test_a_model_with_numbers_is_refused() -> None:
     with pytest.raises(ValueError, match="meta"):
-        compute_cost(torch.nn.Linear(1, 1), 4, 8)
+        compute_cost(torch.nn.Linear(1, 1), {})
 
 
 def test_i3d_for_boxes() -> None:

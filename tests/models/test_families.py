@@ -79,7 +79,12 @@ HEADS: dict[str, tuple[str, ...]] = {
     "atr": ("model.head=roi", "model.roi_relation=atr"),
     "tail": ("model.head=roi", "model.i3d_inception.roi_tail=true"),
     "context": ("model.head=roi", "model.roi_context=true", "model.roi_hidden_layer=true"),
+    "flow": ("model.head=roi", "model.streams=flow", "model.flow.stack=2"),
+    "late": ("model.head=roi", "model.streams=two_stream", "model.flow.scores=sigmoid"),
+    "map": ("model.head=roi", "model.streams=two_stream", "model.flow.fusion=map"),
 }
+# SlowFast has no stem of optical flow, so that another network is its second stream
+HEADS["beside"] = (*HEADS["late"], "model.flow.backbone=slow_only", "model.flow.num_frames=5")
 CASES = [
     (family, head)
     for family, facts in FAMILIES.items()
@@ -89,6 +94,12 @@ CASES = [
 CASES += [("slowfast", "acrn"), ("s3d", "acrn"), ("slowfast", "atr"), ("nl_i3d", "atr")]
 CASES += [("i3d_inception", "tail"), ("slow_only", "context")]
 CASES += [("vit", "acrn"), ("vit", "context"), ("mvit_v2_s", "context"), ("swin3d_t", "context")]
+OF_FLOW = [name for name, facts in FAMILIES.items() if facts.clips == ("slow",)]
+OF_FLOW = [name for name in OF_FLOW if FAMILIES[name].needs_rgb is None]
+STREAMS = [(family, streams) for family in OF_FLOW for streams in ("flow", "late", "map")]
+CASES += [*STREAMS, ("slowfast", "beside")]
+# of those that read optical flow, the ones of the fast suite
+QUICK = (("slow_only", "flow"), ("i3d_inception", "late"), ("two_stream_cnn", "map"))
 
 BOX_CASES = [(family, head) for family, head in CASES if head != "classification"]
 # swin3d_t and these run the same code; they have three times its blocks, and swin3d_b more heads
@@ -96,9 +107,16 @@ DEEPER = ("swin3d_s", "swin3d_b")
 
 
 def mark_deeper(cases: Iterable[tuple[str, str]]) -> list[Any]:
-    """The cases as parameters of a test, slow where swin3d_t is tested alike in the fast suite."""
-    slow = pytest.mark.slow
-    return [pytest.param(*case, marks=[slow] if case[0] in DEEPER else []) for case in cases]
+    """The cases as parameters of a test, slow where others of the fast suite run the same code."""
+    return [
+        pytest.param(
+            *case,
+            marks=[pytest.mark.slow]
+            if case[0] in DEEPER or (case in STREAMS and case not in QUICK)
+            else [],
+        )
+        for case in cases
+    ]
 
 
 def make_config(family: str, head: str, *overrides: str) -> Config:
@@ -123,13 +141,13 @@ def build_small(family: str, head: str) -> nn.Module:
 
 
 def make_clips(
-    family: str, batch: int = 2, height: int = SIDE, width: int = SIDE
+    family: str, head: str, batch: int = 2, height: int = SIDE, width: int = SIDE
 ) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    frames = 2 if "model.num_slow_frames=2" in TINY[family] else FRAMES
-    fast = torch.randn(batch, 3, 4 * frames, height, width, generator=generator)
-    clips = {"slow": fast[:, :, ::4], "fast": fast}
-    return {name: clips[name] for name in FAMILIES[family].clips}
+    return {
+        name: torch.randn(batch, channels, frames, height, width, generator=generator)
+        for name, (channels, frames) in make_config(family, head).model.clip_shapes().items()
+    }
 
 
 def give_statistics(model: nn.Module) -> nn.Module:
@@ -161,33 +179,32 @@ def test_what_a_family_cannot_do_is_one_sentence(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_stem_of_optical_flow(family: str) -> None:
-    head = "roi" if (family, "roi") in CASES else "classification"
     facts = FAMILIES[family]
-    overrides = ("model.streams=flow", "model.flow.stack=2")
-    if facts.needs_rgb or facts.clips != ("slow",):
+    if family not in OF_FLOW:
         with pytest.raises(
             ConfigError, match=r"model\.backbone: expected .* optical flow"
         ) as caught:
-            make_config(family, head, *overrides)
+            make_config(family, "flow")
         assert (facts.needs_rgb or "the clip slow alone") in str(caught.value)
         return
-    config = make_config(family, head, *overrides)
-    model = build_model(config).eval()
-    clip = make_clips(family, batch=1, height=64, width=64)["slow"]
+    model = build_small(family, "flow").eval()
+    clips = make_clips(family, "flow", batch=1, height=64, width=64)
     with torch.no_grad():
-        assert model(clip[:, [0, 1, 2, 0]], rois=ROIS[:1]).shape == (1, 5)
-        with pytest.raises(ValueError, match=r"expected \[B, 4, frames, H, W\]"):
-            model(clip, rois=ROIS[:1])
+        assert model(**clips, rois=ROIS[:1]).shape == (1, 5)
+        with pytest.raises(ValueError, match=r"flow clip has shape .*\[B, 4, frames, H, W\]"):
+            model(flow=clips["flow"][:, :2], rois=ROIS[:1])
+        with pytest.raises(ValueError, match="the flow clip is missing"):
+            model(clips["flow"], rois=ROIS[:1])
     described = describe_network(model.state_dict())
     assert (described["model.streams"], described["model.flow.stack"]) == ("flow", 2)
     with pytest.raises(ConfigError, match=r"model\.streams: expected rgb, .* no optical flow"):
-        build_clip_reader(config)
+        build_clip_reader(make_config(family, "flow"))
 
 
 @pytest.mark.parametrize(("family", "head"), mark_deeper(CASES))
 def test_batched_equals_single_with_boxes_partly_outside(family: str, head: str) -> None:
     model = give_statistics(build_small(family, head))
-    clips = make_clips(family)
+    clips = make_clips(family, head)
     with torch.no_grad():
         batched = model(**clips, rois=ROIS)
         assert batched.shape == (4 if head != "classification" else 2, 5)
@@ -206,7 +223,7 @@ def test_batched_equals_single_with_boxes_partly_outside(family: str, head: str)
 @pytest.mark.parametrize(("family", "head"), mark_deeper(BOX_CASES))
 def test_no_boxes_give_no_rows_and_still_train(family: str, head: str) -> None:
     model = build_small(family, head)
-    logits = model(**make_clips(family), rois=torch.zeros(0, 5))
+    logits = model(**make_clips(family, head), rois=torch.zeros(0, 5))
     assert logits.shape == (0, 5)
     logits.sum().backward()
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
@@ -217,7 +234,7 @@ def test_odd_sizes_keep_their_scores_in_the_inference_form(family: str, head: st
     model = give_statistics(build_small(family, head))
     form = optimize_for_inference(model)
     for height, width in ((SIDE, SIDE), (101, 79)):
-        clips = make_clips(family, height=height, width=width)
+        clips = make_clips(family, head, height=height, width=width)
         with torch.inference_mode():
             expected = model(**clips, rois=ROIS)
             received = form(**clips, rois=ROIS)
@@ -232,7 +249,7 @@ def test_every_parameter_gets_a_gradient(family: str, head: str) -> None:
     for name, module in model.named_modules():
         if "non_local" in name and isinstance(module, nn.modules.batchnorm._BatchNorm):
             nn.init.ones_(module.weight)  # zero at first, so that nothing flows behind it
-    model(**make_clips(family), rois=ROIS).square().sum().backward()
+    model(**make_clips(family, head), rois=ROIS).square().sum().backward()
     without = [
         name
         for name, p in model.named_parameters()
@@ -241,12 +258,12 @@ def test_every_parameter_gets_a_gradient(family: str, head: str) -> None:
     assert without == []
 
 
-@pytest.mark.parametrize(("family", "head"), CASES)
+@pytest.mark.parametrize(("family", "head"), mark_deeper(CASES))
 def test_costs_are_counted_stage_by_stage(family: str, head: str) -> None:
     config = make_config(family, head)
     with torch.device("meta"):
         model = build_model(config)
-    cost = compute_cost(model, config.model.num_slow_frames, config.model.alpha, 224)
+    cost = compute_cost(model, config.model.clip_shapes(), 224)
     assert sum(stage.gmacs for stage in cost.per_stage) == pytest.approx(cost.gmacs, rel=1e-6)
     params = sum(stage.params_m for stage in cost.per_stage)
     assert params == pytest.approx(cost.params_m, rel=1e-6)

@@ -130,7 +130,7 @@ def test_a_config_builds_it_and_its_cost_is_counted() -> None:
         config = load_config(LFB, [f"model.long_term.operator={operator}"])
         with torch.device("meta"):
             model = build_model(config)
-        costs.append(compute_cost(model, 4, 8, 224))
+        costs.append(compute_cost(model, {"slow": (3, 4)}, 224))
     plain, pooled, attended = costs
     assert pooled.params_m - plain.params_m == pytest.approx(80 * 2048 / 1e6)
     assert attended.params_m - pooled.params_m == pytest.approx(

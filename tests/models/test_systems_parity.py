@@ -83,7 +83,7 @@ def test_logits_of_ten_fields_of_flow(tmp_path: Path) -> None:
     (case,) = fixture["cases"]
     stack = make_clip(case["input_shape"]).roll(2, 1)[:, :, None]  # its first field stood last
     with torch.no_grad():
-        logits = model(stack)
+        logits = model(flow=stack)
     expected = torch.tensor(case["logits"])
     assert float((logits - expected).abs().max() / expected.std()) < 1e-4
 

@@ -85,7 +85,7 @@ COSTS = [
 def test_costs(family: str, frames: int, size: int, gmacs: float, params: float) -> None:
     with torch.device("meta"):
         model = build_model(make_config(family, f"model.num_slow_frames={frames}"))
-    cost = compute_cost(model, frames, 8, size)
+    cost = compute_cost(model, {"slow": (3, frames)}, size)
     assert cost.backbone_gmacs == pytest.approx(gmacs, rel=0.005)
     backbone = model.backbone
     assert isinstance(backbone, nn.Module)
@@ -105,7 +105,7 @@ def test_costs(family: str, frames: int, size: int, gmacs: float, params: float)
 def test_costs_of_wide_frames(family: str, frames: int, width: int, gmacs: float) -> None:
     with torch.device("meta"):
         model = build_model(make_config(family, f"model.num_slow_frames={frames}"))
-    cost = compute_cost(model, frames, 8, 256, width)
+    cost = compute_cost(model, {"slow": (3, frames)}, 256, width)
     assert cost.backbone_gmacs == pytest.approx(gmacs, rel=0.005)
 
 

@@ -99,7 +99,7 @@ def test_one_true_class_is_a_softmax_and_a_lost_clip_no_gradient() -> None:
     whole = ClipBatch(None, batch.fast, torch.zeros(0, 5), torch.zeros(0, CLASSES), batch.keyframes)
     # a row for each clip
     lost, _ = compute_loss(
-        lambda *_: logits, whole, 0, ActionLoss(num_exclusive=CLASSES, per_clip=True)
+        lambda **_: logits, whole, 0, ActionLoss(num_exclusive=CLASSES, per_clip=True)
     )
     assert lost.item() == 0
 
