@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
+from ava_det.checkpoint.two_streams import split_streams
+
 # The first whose pattern is found in any name: networks people try where others are read.
 _FAMILIES = {
     "X3D, from pytorchvideo": r"\bconv_b\.conv\.|\bconv_(t|xy)\.",
@@ -77,6 +79,10 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
         Key -> the value that fits these entries; keys that names and shapes do not determine are
         left out.
     """
+    streams = split_streams(tensors)
+    if streams:
+        fusion = "map" if any(name.startswith("head.") for name in tensors) else "late"
+        return _describe_two_streams(streams) | {"model.flow.fusion": fusion}
     slow, fast = (
         tensors.get(f"backbone.{pathway}.stem.conv.weight") for pathway in ("slow", "fast")
     )
@@ -112,6 +118,13 @@ def describe_network(tensors: Mapping[str, Tensor]) -> dict[str, object]:
     )
     facts |= _describe_channels(tensors)
     return facts | _describe_non_local(tensors) | _describe_head(tensors)
+
+
+def _describe_two_streams(streams: Mapping[str, Mapping[str, Tensor]]) -> dict[str, object]:
+    facts = describe_network(streams["rgb"]) | {"model.streams": "two_stream"}
+    of_flow = describe_network(streams["flow"])
+    own = {"model.backbone": "model.flow.backbone", "model.flow.stack": "model.flow.stack"}
+    return facts | {own[key]: of_flow[key] for key in own if key in of_flow}
 
 
 def _describe_non_local(tensors: Mapping[str, Tensor]) -> dict[str, object]:

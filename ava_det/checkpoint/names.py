@@ -10,7 +10,8 @@ weight, bias, running_mean, running_var or num_batches_tracked; in our names a n
     backbone.laterals.{0..3}.{conv.weight,bn.X}
     head.projection.{weight,bias}
 
-Our Faster R-CNN keeps Detectron2's names.
+and one of two streams has two of these, see two_streams.py. Our Faster R-CNN keeps Detectron2's
+names.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ava_det.checkpoint.r2plus1d_names import R2PLUS1D_SOURCES
 from ava_det.checkpoint.tensorflow_names import DEEPMIND
 from ava_det.checkpoint.torchvision_names import TORCHVISION_SOURCES
 from ava_det.checkpoint.translation import SKIP, Source, Table
+from ava_det.checkpoint.two_streams import MARK as TWO_STREAM_MARK
 from ava_det.checkpoint.vit_names import hub_videomae, mmaction2_videomae, videomae
 
 
@@ -51,6 +53,9 @@ def find_prefix(names: Iterable[str]) -> tuple[str, str]:
         recognized behind any prefix.
     """
     all_names = list(names)
+    for name in all_names:
+        if match := re.match(rf"((?:[\w-]+\.)*?)(?:{TWO_STREAM_MARK})", name):
+            return match[1], "ava_det"
     for before in ("", r"(?:[\w-]+\.)+?"):
         for source, entry in SOURCES.items():
             for name in all_names:

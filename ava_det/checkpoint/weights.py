@@ -222,7 +222,7 @@ def _describe_misfit(
 ) -> str:
     """Says why a file does not fit: what network it is of, then the first entries."""
     reasons = compare_networks(state_dict.tensors, targets)
-    if not report.loaded:
+    if not report.loaded and not reasons:
         family = name_family([*state_dict.tensors, *state_dict.beside])
         network = f"has the names of {family}" if family else "has names of no known network"
         readable = f"networks as {', '.join(SOURCES)} name them, see MODEL_ZOO.md"

@@ -3,8 +3,11 @@ r"""Converts published weights of any known format into ours: safetensors with t
     ava-det convert --weights SLOWFAST_32x2_R101_50_50.pkl --output slowfast.safetensors \
         --config configs/ava/pyslowfast/SLOWFAST_32x2_R101_50_50.yaml
 
+    ava-det convert --weights piergiaj/rgb_imagenet --flow-weights piergiaj/flow_imagenet \
+        --output i3d.safetensors --config configs/kinetics/i3d_two_stream.yaml
+
 Every entry must fit the config's network, which key=value may change (model.num_classes=5); the
-report says whose names it had.
+report says whose names it had. A file for each stream of a two-stream network becomes one of both.
 """
 
 from __future__ import annotations
@@ -21,6 +24,11 @@ def make_parser() -> ToolParser:
     """Builds the parser of `ava-det convert`."""
     parser = ToolParser("ava-det convert", __doc__)
     parser.add_weights("a file, or a name of MODEL_ZOO.md")
+    parser.add_argument(
+        "--flow-weights",
+        metavar="FILE|NAME",
+        help="of the stream of optical flow, where --weights are of RGB's alone",
+    )
     parser.add_argument("--output", metavar="FILE", help="the safetensors file to write")
     parser.add_config("the experiment whose network the weights belong to")
     parser.add_overrides()

@@ -57,6 +57,8 @@ class Config:
     # fp32, bf16 by autocast, or auto: bf16 where the device is faster with it, else fp32
     precision: str = "auto"
     weights: str | None = None  # initial weights: a file, or a name of the model zoo
+    # of two streams: those of optical flow's, where `weights` are of RGB's alone
+    flow_weights: str | None = None
     model: ModelConfig = field(default_factory=ModelConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -71,6 +73,8 @@ class Config:
             self.device in ("auto", "cpu", "cuda") or self.device.removeprefix("cuda:").isdigit()
         )
         check.require("device", named, "auto, cpu, cuda or cuda:N")
+        fits = self.flow_weights is None or self.model.streams == "two_stream"
+        check.require("flow_weights", fits, "null but for model.streams two_stream")
         all_classes = self.train.action_ids is None or self.model.multilabel
         expected = "null where model.multilabel is false: one softmax is over all classes"
         KeyChecks(self.train, "train").require("action_ids", all_classes, expected)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ava_det.checkpoint import load_checkpoint, load_weights
+from ava_det.checkpoint.published import FLOW_KEYS
 from ava_det.checkpoint.zoo import INPUTS_BY_SOURCE
 from ava_det.config import Config, ConfigError, config_to_dict
 from ava_det.device.precision import resolve_precision
@@ -110,6 +111,8 @@ def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) 
     defaults = config_to_dict(Config())  # of keys that are younger than the export
     model_keys = [key for key in settings["model"] if key not in ONLY_OF_TRAINING]
     data_keys = ["clip_fps", *INPUTS_BY_SOURCE["pyslowfast"]]
+    if config.model.streams != "rgb":
+        data_keys += FLOW_KEYS
     keys = [("model", key) for key in model_keys] + [("data", key) for key in data_keys]
     for section, key in keys:
         expected = exported.get(section, {}).get(key, defaults[section][key])

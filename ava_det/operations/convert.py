@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-from ava_det.checkpoint import (
-    load_checkpoint,
-    load_weights,
-    resolve_weights,
-    save_safetensors,
-)
+from ava_det.checkpoint import resolve_weights, save_safetensors
 from ava_det.checkpoint.zoo import choose_weights
-from ava_det.config import config_to_dict, load_config
+from ava_det.config import ConfigError, config_to_dict, load_config
 from ava_det.files import require_other_files
+from ava_det.inference.stream_weights import load_streams
 from ava_det.models.build import build_model
 
 
@@ -21,18 +18,27 @@ def run(args: argparse.Namespace) -> int:
     """Runs `ava-det convert` and returns its exit code."""
     args.weights = choose_weights(args.weights)
     read = {"--weights": resolve_weights(args.weights), "--config": args.config}
+    if args.flow_weights is not None:
+        read["--flow-weights"] = resolve_weights(args.flow_weights)
     require_other_files({"--output": args.output}, read)
     config = load_config(args.config, args.overrides)
+    if args.flow_weights is not None and config.model.streams != "two_stream":
+        raise ConfigError(
+            "--flow-weights: expected a config of model.streams two_stream, found "
+            f"{config.model.streams}"
+        )
+    config = replace(config, flow_weights=None)
     model = build_model(config)
-    report = load_weights(model, args.weights)
+    loaded = load_streams(model, args.weights, args.flow_weights)
     facts = {
         "config": config_to_dict(config),
-        "converted_from": Path(args.weights).name,
-        "names_of": report.source,
+        "converted_from": " and ".join(dict.fromkeys(Path(part.file).name for part in loaded)),
+        "names_of": " and ".join(dict.fromkeys(part.report.source for part in loaded)),
     }
-    label_map = load_checkpoint(args.weights).get("label_map")
+    label_map = loaded[0].content.get("label_map")
     if label_map:
         facts["label_map"] = label_map
     save_safetensors(args.output, model.state_dict(), facts)
-    print(f"{args.output}: {report}")
+    for part in loaded:
+        print(f"{args.output}: {part}" if part.stream else f"{args.output}: {part.report}")
     return 0

@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ava_det.checkpoint import load_weights, save_checkpoint
+from ava_det.checkpoint import save_checkpoint
 from ava_det.config import Config, ConfigError, config_to_dict, load_config
 from ava_det.data.build import load_label_map_for
 from ava_det.device.precision import choose_precision
 from ava_det.device.select import prepare_torch
 from ava_det.evaluation.metrics import ActionMetrics
 from ava_det.files import require_other_files
+from ava_det.inference.stream_weights import load_streams
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.build import build_model
 from ava_det.models.roi_head import RoIHead
@@ -121,7 +122,7 @@ def load_frozen(config: Config) -> ActionDetector:
         )
     model = build_model(config)
     assert isinstance(model, ActionDetector)
-    load_weights(model, config.weights, allow_missing=("head",))
+    load_streams(model, config.weights, config.flow_weights, allow_missing=("head",))
     return model.eval()
 
 

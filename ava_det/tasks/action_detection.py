@@ -22,6 +22,8 @@ from ava_det.evaluation import evaluate_rows, protocol_named
 from ava_det.evaluation.metrics import ActionMetrics, FrameMapResult, UnlabeledResult
 from ava_det.formats.annotations import rows_from_detections
 from ava_det.inference.batch import average_views, predict_batch
+from ava_det.inference.stream_weights import load_streams
+from ava_det.inference.unlike_input import describe_unlike_flow
 from ava_det.models.build import build_model, to_device
 from ava_det.structures import ClipBatch, Detections
 from ava_det.tasks.long_term import build_bank, fill_bank
@@ -49,14 +51,21 @@ def build_action_model(run: TrainingRun) -> nn.Module:
     model = build_model(config)
     if run.checkpoint is not None:
         load_weights(model, run.checkpoint)
-    elif config.weights is not None:
-        left_out = [f"backbone.{name}" for name in getattr(model.backbone, "left_out", ())]
-        allowed = () if run.eval_only else ("head", *left_out)
-        report = load_weights(model, config.weights, allowed, across_modalities=not run.eval_only)
-        if is_main_process():
-            lacks = report.missing or report.wrong_shape
-            ending = "; what did not fit starts untrained" if lacks else ""
-            print(f"{config.weights}: {report}{ending}")
+        return to_device(model, run.device)
+    loaded = load_streams(
+        model,
+        config.weights,
+        config.flow_weights,
+        allow_missing=() if run.eval_only else ("head",),
+        across_modalities=not run.eval_only,
+    )
+    if is_main_process():
+        for part in loaded:
+            lacks = part.report.missing or part.report.wrong_shape
+            print(f"{part}{'; what did not fit starts untrained' if lacks else ''}")
+            if part.stream != "rgb" and part.report.spread_channels is None:
+                for sentence in describe_unlike_flow(config, part.file, part.content):
+                    logger.warning(sentence)
     return to_device(model, run.device)
 
 

@@ -178,6 +178,7 @@ def list_sources(config: Config) -> dict[str, str | list[str] | None]:
     data = config.data
     sources: dict[str, str | list[str] | None] = {
         "weights": config.weights,
+        "flow_weights": config.flow_weights,
         "data.label_map": data.label_map,
     }
     for name in ("train", "val", "test"):

@@ -32,6 +32,16 @@ def to_hassony2(name: str) -> str:
     return ".".join([owner, *(f"branch_{BRANCHES[one]}" for one in unit), part, leaf])
 
 
+def to_piergiaj(name: str) -> str:
+    if name.startswith("head"):
+        return f"logits.conv3d.{name.rpartition('.')[2]}"
+    _, block, *unit, part, leaf = name.split(".")
+    part = {"conv": "conv3d", "bn": "bn"}[part]
+    size = {"conv_1a": "_7x7", "conv_2b": "_1x1", "conv_2c": "_3x3"}.get(block, "")
+    owner = block.replace("conv_", "Conv3d_").replace("mixed", "Mixed") + size
+    return ".".join([owner, *unit, part, leaf])
+
+
 def to_kylemin(name: str) -> str:
     if name.startswith("head"):
         return f"module.fc.0.{name.rpartition('.')[2]}"
@@ -72,6 +82,8 @@ def to_vmz(name: str) -> str:
 
 SCHEMES: list[tuple[str, tuple[str, ...], Callable[[str], str], str]] = [
     ("i3d_inception", (), to_hassony2, "hassony2"),
+    ("i3d_inception", ("streams=flow",), to_hassony2, "hassony2"),
+    ("i3d_inception", ("streams=flow",), to_piergiaj, "piergiaj"),
     ("s3d", (), to_kylemin, "kylemin"),
     (
         "r2plus1d",
@@ -80,6 +92,7 @@ SCHEMES: list[tuple[str, tuple[str, ...], Callable[[str], str], str]] = [
         "mmaction2_r2plus1d",
     ),
     ("r2plus1d", ("r2plus1d.depth=10",), to_vmz, "vmz"),
+    ("r2plus1d", ("r2plus1d.depth=10", "streams=flow"), to_vmz, "vmz"),
     (
         "nl_i3d",
         ("depth=14", "nl_i3d.non_local_res3=[]"),

@@ -100,7 +100,8 @@ def test_what_may_not_be_sold_says_so_in_the_table_and_when_it_is_downloaded() -
 
 
 def test_every_name_in_the_configs_is_in_the_zoo() -> None:
-    named = [load_config(path).weights for path in sorted((ROOT / "configs").rglob("*.yaml"))]
+    configs = [load_config(path) for path in sorted((ROOT / "configs").rglob("*.yaml"))]
+    named = {config.weights for config in configs} | {config.flow_weights for config in configs}
     assert {name for name in named if name} <= set(zoo.ZOO)
     assert all(zoo.ZOO[name].url for name in named if name)
 

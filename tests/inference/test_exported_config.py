@@ -33,3 +33,12 @@ def test_another_network_or_another_clip_is_named() -> None:
             ConfigError, match=rf"{key}: expected .* network.onnx was exported with"
         ):
             _check_exported(load_config(CONFIG, [override]), exported, "network.onnx")
+
+
+def test_other_flow_is_named_where_the_network_reads_flow() -> None:
+    own = ["model.streams=flow", "model.backbone=slow_only"]
+    exported = config_to_dict(load_config(CONFIG, own))
+    with pytest.raises(ConfigError, match=r"data\.flow_gap: expected 1, as network\.onnx was exp"):
+        _check_exported(load_config(CONFIG, [*own, "data.flow_gap=2"]), exported, "network.onnx")
+    rgb = config_to_dict(load_config(CONFIG))
+    _check_exported(load_config(CONFIG, ["data.flow_gap=2"]), rgb, "network.onnx")

@@ -12,6 +12,7 @@ from ava_det.models.action_detector import ActionClassifier, ActionDetector
 from ava_det.models.build import build_model
 from ava_det.models.cost import ModelCost, compute_cost
 from ava_det.models.stc import STCBlock
+from ava_det.models.two_stream import TwoStream
 
 # config, GMACs of one 256 x 256 clip as measured on the reference implementation, parameters in
 # millions
@@ -156,6 +157,36 @@ def test_streams_of_optical_flow(
     assert cost.params_m == pytest.approx(params_m, rel=0.002)
 
 
+# config, pixels of a side, GMACs and parameters of both streams
+TWO_STREAMS = [
+    ("i3d_two_stream", 224, 213.49, 25.37),
+    ("s3dg_two_stream", 224, 141.3, 2 * 9.54),
+    ("r2plus1d_34_two_stream", 112, 304.5, 2 * 63.697),
+    ("two_stream_cnn", 224, 1.66 + 2.61, 91.2 + 91.3),
+    ("jeffreyyihuang/two_stream_resnet101", 224, 7.80 + 8.468, 42.707 + 42.760),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "gmacs", "params_m"), TWO_STREAMS)
+def test_networks_of_two_streams(name: str, size: int, gmacs: float, params_m: float) -> None:
+    cost = cost_of(f"configs/kinetics/{name}.yaml", size=size)
+    assert cost.gmacs == pytest.approx(gmacs, rel=0.005)
+    assert cost.params_m == pytest.approx(params_m, rel=0.002)
+
+
+@pytest.mark.parametrize("name", ["i3d_inception", "s3d_acrn", "atr_r50_nl"])
+def test_two_streams_on_ava_cost_what_both_cost(name: str) -> None:
+    two = "i3d_two_stream" if name == "i3d_inception" else f"{name}_two_stream"
+    streams = [
+        cost_of(f"configs/ava/{name}.yaml", [f"model.streams={stream}"])
+        for stream in ("rgb", "flow")
+    ]
+    both = cost_of(f"configs/ava/{two}.yaml")
+    expected = sum(stream.backbone_gmacs for stream in streams)
+    assert both.backbone_gmacs == pytest.approx(expected)
+    assert expected < 2 * streams[0].backbone_gmacs
+
+
 @pytest.mark.parametrize(("frames", "gmacs"), [(32, 19.1), (64, 38.3)])
 def test_the_resnext_under_stc(frames: int, gmacs: float) -> None:
     overrides = [f"model.num_slow_frames={frames}"]
@@ -246,7 +277,7 @@ def test_every_config_builds() -> None:
             continue
         with torch.device("meta"):
             model = build_model(config)
-        assert isinstance(model, (ActionDetector, ActionClassifier)), path
+        assert isinstance(model, (ActionDetector, ActionClassifier, TwoStream)), path
         built.append(config.model)
 
 
