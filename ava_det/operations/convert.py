@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from ava_det.checkpoint.zoo import choose_weights
 from ava_det.config import ConfigError, config_to_dict, load_config
 from ava_det.files import require_other_files
 from ava_det.inference.stream_weights import load_streams
+from ava_det.inference.unlike_input import describe_unlike_flow
 from ava_det.models.build import build_model
+
+logger = logging.getLogger("ava_det")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,5 +44,8 @@ def run(args: argparse.Namespace) -> int:
         facts["label_map"] = label_map
     save_safetensors(args.output, model.state_dict(), facts)
     for part in loaded:
+        if part.stream != "rgb":  # the new file says that it learned the config's flow
+            for sentence in describe_unlike_flow(config, part.file, part.content):
+                logger.warning(sentence)
         print(f"{args.output}: {part}" if part.stream else f"{args.output}: {part.report}")
     return 0

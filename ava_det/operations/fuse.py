@@ -66,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     check_members(members)
     scoring = _Scoring(args.annotations or args.fit, args) if args.annotations or args.fit else None
     notes = describe_members(members)
+    if args.pool:
+        notes.append(f"of boxes that overlap by {args.iou:g} the surest stays, class by class")
     weights = args.weights or [1.0] * len(members)
     if args.fit:
         weights, sentence = _fit(args, members)
@@ -76,8 +78,7 @@ def run(args: argparse.Namespace) -> int:
     for note in notes:
         print(f"note: {note}")
     shown = ", ".join(f"{weight:g}" for weight in weights)
-    pooled = ", pooled" if args.pool else ""
-    print(f"{args.output}: {len(ensemble)} rows of {len(members)} files, weights {shown}{pooled}")
+    print(f"{args.output}: {len(ensemble)} rows of {len(members)} files, weights {shown}")
     if scoring is not None:
         scored = [
             ScoredMember(str(path), weight, scoring.score(rows))

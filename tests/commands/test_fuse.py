@@ -86,7 +86,7 @@ def test_pooled_boxes_keep_the_surest_of_each_action(tmp_path: Path, run_tool: R
     arguments = ["--pool", "--output", tmp_path / "c.csv"]
     code, out, err = run_tool("fuse", tmp_path / "a.csv", tmp_path / "b.csv", *arguments)
     assert code == 0, err
-    assert "c.csv: 2 rows of 2 files, weights 1, 1, pooled" in out
+    assert "note: of boxes that overlap by 0.5 the surest stays, class by class" in out
     expected = f"v,0902,{BOX},2,0.5\nv,0902,0.15,0.2,0.55,0.8,1,0.7\n"
     assert (tmp_path / "c.csv").read_text() == expected
 

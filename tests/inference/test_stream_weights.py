@@ -11,7 +11,7 @@ from torch import nn
 from ava_det.checkpoint import WeightsError, load_weights
 from ava_det.checkpoint.architecture import describe_network
 from ava_det.commands import convert
-from ava_det.config import load_config
+from ava_det.config import config_to_dict, load_config
 from ava_det.inference.stream_weights import load_streams
 from ava_det.inference.trained_model import load_plain_model
 from ava_det.models.build import build_model
@@ -142,6 +142,20 @@ def test_a_misfit_names_the_streams(files: dict[str, Path], fusion: str, tmp_pat
     other = build("two_stream", f"flow.fusion={FUSIONS[1 - FUSIONS.index(fusion)]}")
     with pytest.raises(WeightsError, match=rf"fusion={fusion}, the model has"):
         load_weights(other, tmp_path / "both.pt")
+
+
+def test_convert_names_other_flow_before_it_is_forgotten(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(files["flow"])
+    content["config"] = config_to_dict(load_config(CONFIG, SMALL))
+    torch.save(content, files["flow"])
+    named = ["--weights", str(files["flow"]), "--output", str(tmp_path / "own.safetensors")]
+    assert convert.main([*named, "--config", CONFIG, *SMALL]) == 0
+    assert capsys.readouterr().err == ""
+    assert convert.main([*named, "--config", CONFIG, *SMALL, "data.flow_algorithm=dis"]) == 0
+    [warning] = capsys.readouterr().err.splitlines()
+    assert "flow.pt was trained on flow of data.flow_algorithm=tvl1, here it is dis" in warning
 
 
 def test_convert_joins_a_file_of_each(

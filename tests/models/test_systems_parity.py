@@ -73,11 +73,8 @@ def test_logits(name: str, config: str, source: str, tmp_path: Path) -> None:
 def test_logits_of_ten_fields_of_flow(tmp_path: Path) -> None:
     fixture = load_fixture("two_stream_flow_resnet101_jeffreyyihuang")
     torch.save({"state_dict": make_weights(fixture)}, tmp_path / "weights.pth.tar")
-    overrides = ["two_stream_cnn.architecture=resnet", "num_classes=101"]
-    overrides += ["streams=flow", "flow.stack=10"]
-    config = load_config(
-        "configs/kinetics/two_stream_cnn_rgb.yaml", [f"model.{value}" for value in overrides]
-    )
+    path = "configs/kinetics/jeffreyyihuang/two_stream_resnet101.yaml"
+    config = load_config(path, ["model.streams=flow"])
     model = build_model(config).eval()
     assert load_weights(model, tmp_path / "weights.pth.tar").source == "jeffreyyihuang"
     (case,) = fixture["cases"]
