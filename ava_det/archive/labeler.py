@@ -12,6 +12,7 @@ from typing import Any
 
 import ava_det
 from ava_det.archive.manifest import Entry
+from ava_det.archive.object_store import fetched
 from ava_det.archive.outcomes import Counts, result_name
 from ava_det.archive.store import Store, open_store
 
@@ -140,12 +141,20 @@ class VideoLabeler:
 
 @contextmanager
 def local_video(root: str, entry: Entry) -> Iterator[Path]:
-    """Yields the local file of a video.
+    """Yields the local file of a video; of one in an object store a copy, which is deleted after.
 
     Raises:
         ValueError: The file is not there.
+        OSError: The disk has no room for a copy.
     """
-    path = Path(root) / entry.path
+    address = entry.path
+    if "://" not in address and "://" in root:
+        address = f"{root}/{address}"
+    if "://" in address:
+        with fetched(address) as copy:
+            yield copy
+        return
+    path = Path(root) / address
     if not path.exists():
         raise ValueError(f"{path}: no such file")
     yield path

@@ -16,6 +16,7 @@ from ava_det.archive.manifest import (
     measure,
     read_list,
 )
+from ava_det.archive.object_store import list_files
 from ava_det.archive.outcomes import forget
 from ava_det.archive.store import Store
 
@@ -55,7 +56,19 @@ def open_manifest(store: Store) -> Iterator[Manifest]:
 
 
 def list_videos(source: str) -> tuple[str, list[Entry]]:
-    """Lists the videos of a source; returns the root of their paths, too."""
+    """Lists the videos of a source; returns the root of their paths, too.
+
+    Of an object store those count whose name has a video's extension.
+    """
+    if "://" in source:
+        from ava_det.video.sources import VIDEO_SUFFIXES
+
+        root = source.rstrip("/")
+        found = [make_entry(*one) for one in list_files(root)]
+        entries = [one for one in found if Path(one.path).suffix.lower() in VIDEO_SUFFIXES]
+        if not entries:
+            raise ValueError(f"{source}: no video is there")
+        return root, entries
     path = Path(os.path.abspath(source))
     if path.is_file():
         return str(path.parent), read_list(path)

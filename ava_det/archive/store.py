@@ -142,5 +142,9 @@ class FolderStore:
 
 
 def open_store(address: str) -> Store:
-    """Opens the store of a folder."""
-    return FolderStore(Path(address))
+    """Opens the store of a folder, or of a URL such as `s3://bucket/archive`."""
+    if "://" not in address:
+        return FolderStore(Path(address))
+    from ava_det.archive.object_store import ObjectStore
+
+    return ObjectStore(address)

@@ -4,6 +4,8 @@ r"""Labels an archive of videos: who does what, in one file a video, on one mach
     ava-det label LIST --output DIR --weights FILE          (a path or URL in each line)
     ava-det label FOLDER --output DIR --shard 3/8           (the third of eight parts)
     torchrun --nproc-per-node 8 -m ava_det label FOLDER --output DIR
+    ava-det label FOLDER --output DIR --engine ray --address HOST:6379
+    ava-det label FOLDER --output DIR --engine slurm --workers 64 --slurm gpus=1
     ava-det label --output DIR --status
 
 Several of these commands may run on one DIR at once: each takes videos that no other has. The same
@@ -44,7 +46,7 @@ def make_parser() -> ToolParser:
         metavar="I/N",
         help="only the I-th of N parts, from 1, as a Slurm array has tasks (default: all videos)",
     )
-    add("--workers", type=at_least(1), help="processes with a network each (1)")
+    _add_engine(parser)
     add(
         "--time-limit",
         type=positive,
@@ -61,6 +63,36 @@ def make_parser() -> ToolParser:
     parser.add_device_key()
     parser.add_overrides()
     return parser
+
+
+def _add_engine(parser: ToolParser) -> None:
+    """Adds the options of what starts the workers."""
+    add = parser.add_argument
+    add(
+        "--workers",
+        type=at_least(1),
+        help="processes with a network each (1; with ray one for each GPU, or else CPU); tasks of "
+        "the array with slurm",
+    )
+    add(
+        "--engine",
+        choices=("ray", "slurm"),
+        help="what starts the workers: this process by default, Ray (needs the extra ray), or a "
+        "Slurm array, which is submitted",
+    )
+    add(
+        "--address",
+        metavar="HOST:PORT",
+        help="the Ray cluster to join (default: RAY_ADDRESS, or else Ray is started here)",
+    )
+    add(
+        "--slurm",
+        type=sbatch_option,
+        action="append",
+        default=[],
+        metavar="OPTION[=VALUE]",
+        help="of sbatch, such as partition=gpu or gpus=1; may be given several times",
+    )
 
 
 def _add_network(parser: ToolParser) -> None:
@@ -102,10 +134,25 @@ def shard(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def sbatch_option(text: str) -> tuple[str, str]:
+    """Parses OPTION or OPTION=VALUE, a long option of sbatch."""
+    name, _, value = text.lstrip("-").partition("=")
+    if not re.fullmatch(r"[a-z][a-z-]*", name) or "\n" in value:
+        raise argparse.ArgumentTypeError(f"expected such as partition=gpu, received {text!r}")
+    return name, value
+
+
 @reports_mistakes
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `ava-det label` and returns its exit code."""
-    args = make_parser().parse_intermixed_args(argv)
+    parser = make_parser()
+    args = parser.parse_intermixed_args(argv)
+    if args.address is not None and args.engine != "ray":
+        parser.error("argument --address: expected with --engine ray alone")
+    if args.slurm and args.engine != "slurm":
+        parser.error("argument --slurm: expected with --engine slurm alone")
+    if args.engine == "slurm" and "://" in args.output:
+        parser.error("argument --engine: slurm writes its script into DIR, expected a folder")
     from ava_det.operations.label import run
 
     return run(args)

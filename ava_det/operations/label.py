@@ -23,6 +23,7 @@ from ava_det.archive.manifest import Entry, Manifest, ManifestIndex
 from ava_det.archive.outcomes import Outcomes, list_failures, list_results
 from ava_det.archive.process_workers import ProcessWorkers
 from ava_det.archive.run_facts import require_same_run
+from ava_det.archive.slurm import submit, write_script
 from ava_det.archive.store import Store, open_store
 from ava_det.archive.workers import Workers
 
@@ -37,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
         if args.source is not None and Path(args.source).is_dir():
             require_video(manifest, args.source)
             manifest.root = absolute(args.source)  # as this machine names the folder
+        if args.engine == "slurm":
+            return submit_array(args, manifest.root)
         index = manifest.index(args.shard or (1, 1))
         if args.status:
             print(describe_status(store, index))
@@ -82,7 +85,7 @@ def require_video(manifest: Manifest, folder: str) -> None:
         ValueError: It has not.
     """
     first = next(iter(manifest))
-    if not (Path(folder) / first.path).exists():
+    if "://" not in first.path and not (Path(folder) / first.path).exists():
         raise ValueError(
             f"{manifest.name}: expected the folder it was made of, {manifest.root}, with "
             f"{first.path}, or --update, received {folder}"
@@ -123,10 +126,44 @@ def work_off(args: argparse.Namespace, store: Store, agenda: Agenda) -> Tally:
         return driver.run()
 
 
+def submit_array(args: argparse.Namespace, root: str) -> int:
+    """Submits a Slurm array of shards, or says how; returns the exit code."""
+    folder = Path(absolute(args.output)) / "slurm"
+    command = [sys.executable, "-m", "ava_det", "label", root, *list_words(args)]
+    script = write_script(folder, command, args.workers or 1, dict(args.slurm))
+    answer = submit(script)
+    print(answer or f"found no sbatch on this machine; where there is one: sbatch {script}")
+    return 0
+
+
+def list_words(args: argparse.Namespace) -> list[str]:
+    """Lists the options of a task, which runs elsewhere."""
+    labeler = describe_labeler(args)
+    named = {
+        "--output": labeler.output,
+        "--weights": labeler.weights,
+        "--config": labeler.config,
+        "--label-map": labeler.label_map,
+        "--runtime": labeler.runtime,
+        "--detector": None if labeler.boxes else labeler.detector,
+        "--boxes": labeler.boxes,
+        "--every": repr(labeler.every),
+        "--threshold": labeler.threshold,
+        "--time-limit": repr(args.time_limit),
+        "--retries": str(args.retries),
+    }
+    words = [word for name, value in named.items() if value for word in (name, value)]
+    return [*words, *labeler.overrides]
+
+
 def start_workers(args: argparse.Namespace) -> Workers:
     """Chooses what starts the workers."""
-    first_device = int(os.environ.get("LOCAL_RANK", 0))
-    return ProcessWorkers(describe_labeler(args), args.workers or 1, first_device)
+    loader = describe_labeler(args)
+    if args.engine == "ray":
+        from ava_det.archive.ray_workers import RayWorkers
+
+        return RayWorkers(loader, args.workers, args.address)
+    return ProcessWorkers(loader, args.workers or 1, int(os.environ.get("LOCAL_RANK", 0)))
 
 
 def describe_labeler(args: argparse.Namespace) -> LabelerLoader:

@@ -14,6 +14,8 @@ from ava_det.archive.summary import write_summary
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det merge` and returns its exit code."""
+    if "://" in args.archive and args.output is None:
+        raise ValueError(f"--output: expected a local folder, because {args.archive} is none")
     folder = args.output or Path(args.archive) / "merged"
     store = open_store(args.archive)
     with open_manifest(store) as manifest:

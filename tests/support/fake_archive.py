@@ -40,6 +40,7 @@ class FakeLoader:
         return open_store(self.output)
 
     def load(self) -> FakeLabeler:
+        self.open_store().write(f"pids/{os.getpid()}", b"")  # for a test that kills
         return FakeLabeler(self.seconds)
 
 
@@ -109,10 +110,15 @@ def read_results(output: Path) -> dict[str, bytes]:
 
 
 def main(words: list[str]) -> None:
-    """Labels a folder: FOLDER OUTPUT WORKERS SECONDS."""
-    videos, output, workers, seconds = words
+    """Labels a folder: FOLDER OUTPUT WORKERS SECONDS [ray]."""
+    videos, output, count, seconds, *engine = words
     loader = FakeLoader(output, float(seconds))
-    label(Path(videos), output, ProcessWorkers(loader, int(workers)), 20.0)
+    workers: Workers = ProcessWorkers(loader, int(count))
+    if engine:
+        from ava_det.archive.ray_workers import RayWorkers
+
+        workers = RayWorkers(loader, int(count), address=None)
+    label(Path(videos), output, workers, 20.0)
 
 
 if __name__ == "__main__":
