@@ -173,6 +173,7 @@ class ClipBatch(_ShapeRepr):
         flow: Optical flow, or None: uint8 [B, 2, T * L, H, W] as in `Clip`; normalized float
             [B, 2 * L, T, H, W], the channels of a frame are u and v of its first field, then of
             its second, and so on.
+        u_at_rest: What the normalized flow has where u is 0.
     """
 
     slow: Tensor | None
@@ -183,6 +184,7 @@ class ClipBatch(_ShapeRepr):
     long_term: Tensor | None = None
     is_blank: bool = False
     flow: Tensor | None = None
+    u_at_rest: float = 0.0
 
     @property
     def inputs(self) -> dict[str, Tensor | None]:

@@ -159,7 +159,7 @@ def read(reader: FrameReader, keyframes: np.ndarray, release: bool = False) -> i
         for timestamp in keyframes:
             if release:
                 reader.release_buffers()
-            CLIP.read_frames(reader, float(timestamp), SHORT_SIDE)
+            CLIP.read(reader, float(timestamp), SHORT_SIDE)
     return len(keyframes)
 
 
@@ -232,7 +232,7 @@ def measure_growth(video: Path, prepared: Path, seconds: int, clips: int) -> flo
     with VideoReader(video) as sequential, VideoReader(prepared) as scattered:
         for moments in zip(passes, whole, strict=False):
             for reader, moment in zip((sequential, scattered), moments, strict=True):
-                CLIP.read_frames(reader, float(moment), SHORT_SIDE)
+                CLIP.read(reader, float(moment), SHORT_SIDE)
             held.append(int(Path("/proc/self/statm").read_text().split()[1]))
     tenth = max(len(held) // 10, 1)
     return max(held[-tenth:]) / max(held[:tenth]) - 1

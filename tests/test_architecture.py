@@ -45,7 +45,7 @@ PACKAGES: dict[str, set[str]] = {
     "ensembles": READERS | {"evaluation", "pages"},
     "own_classes": READERS,
     "visualization": READERS,
-    "data": READERS | {"config"},
+    "data": READERS | {"config", "flow"},
     "detectors": READERS | {"config", "checkpoint", "device"},
     "flow": READERS | {"checkpoint"},
     "interchange": READERS | {"tracking"},

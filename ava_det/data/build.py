@@ -12,27 +12,30 @@ import torch
 from ava_det.config import Config, ConfigError
 from ava_det.config.data import DataConfig
 from ava_det.config.networks import FAMILIES
-from ava_det.data.clip_reader import ClipReader
+from ava_det.data.clip_reader import ClipReader, FlowOfClips
 from ava_det.data.feature_bank import FeatureBank
-from ava_det.data.sampling import compute_slow_indices
-from ava_det.data.transforms import normalize_batch
+from ava_det.data.sampling import compute_flow_ticks, compute_slow_indices
+from ava_det.data.transforms import FlowScale, normalize_batch
+from ava_det.flow import ComputedFlow, StoredFlow, build_flow
 from ava_det.formats.label_map import load_label_map
 from ava_det.structures import ClipBatch
 from ava_det.video.sources import find_videos
 
 
-def build_clip_reader(config: Config) -> ClipReader:
-    """Builds the reader of the frames that the network of this config needs around a keyframe.
+def build_clip_reader(
+    config: Config, device: torch.device | str = "cpu", flow_dir: str | Path | None = None
+) -> ClipReader:
+    """Builds the reader of what the network of this config needs around a keyframe.
+
+    Args:
+        config: Of the network.
+        device: Where raft computes optical flow.
+        flow_dir: Folders of `ava-det flow` to read optical flow from; None computes it.
 
     Raises:
-        ConfigError: The network reads optical flow.
+        ValueError: The algorithm of flow cannot be used here.
     """
     model = config.model
-    if model.streams != "rgb":
-        raise ConfigError(
-            "model.streams: expected rgb, as the clips of videos have no optical flow yet, "
-            f"received {model.streams!r}"
-        )
     data = config.data
     input_settings = (
         data.frame_grid,
@@ -40,7 +43,10 @@ def build_clip_reader(config: Config) -> ClipReader:
         data.frame_colour,
         data.box_arithmetic,
         data.clip_shift,
+        build_flow_of_clips(config, device, flow_dir),
     )
+    if model.streams == "flow":
+        return ClipReader(0, 1, data.clip_fps, None, None, *input_settings)
     clips = FAMILIES[model.backbone].clips
     if "fast" not in clips:
         every = np.arange(model.num_slow_frames)
@@ -61,6 +67,46 @@ def build_clip_reader(config: Config) -> ClipReader:
     )
 
 
+def build_dataset_reader(config: Config) -> ClipReader:
+    """Builds the reader for training and evaluation, with the flow of data.flow_dir if it is set.
+
+    Raises:
+        ConfigError: The processes that read videos would have to compute raft.
+        ValueError: The algorithm of flow cannot be used here.
+    """
+    data = config.data
+    if config.model.streams != "rgb" and data.flow_dir is None and data.flow_algorithm == "raft":
+        raise ConfigError(
+            "data.flow_dir: expected the folder of `ava-det flow --algorithm raft`, as the "
+            "processes that read videos have no device to compute it on"
+        )
+    return build_clip_reader(config, flow_dir=data.flow_dir)
+
+
+def build_flow_of_clips(
+    config: Config, device: torch.device | str, flow_dir: str | Path | None
+) -> FlowOfClips | None:
+    """Builds what reads or computes the optical flow of clips; see `build_clip_reader`.
+
+    Returns:
+        None for a network that reads none.
+    """
+    stream = config.model.split_streams().get("flow")
+    if stream is None:
+        return None
+    data = config.data
+    shape = stream.num_slow_frames, stream.slow_stride, stream.flow.stack, data.flow_gap
+    source: ComputedFlow | StoredFlow
+    if flow_dir is None:
+        algorithm = build_flow(data.flow_algorithm, device)
+        source = ComputedFlow(algorithm, data.flow_range, data.flow_short_side)
+    else:
+        step = data.flow_gap / data.clip_fps
+        coding = data.flow_algorithm, data.flow_range, step, data.flow_short_side
+        source = StoredFlow(flow_dir, *coding)
+    return FlowOfClips(compute_flow_ticks(*shape), data.flow_gap, source, data.flow_center)
+
+
 def choose_box_jitter(data: DataConfig) -> tuple[float, float, float, float]:
     """Returns the largest shares by which training moves a box's sides, as for `jitter_boxes`."""
     x_out, x_in, y_out, y_in = data.box_jitter_sides or [data.box_jitter] * 4
@@ -77,13 +123,17 @@ def build_device_transform(
         device: Of the model.
         bank: Is read by a model with a long-term head.
     """
+    data = config.data
     return partial(
         normalize_batch,
-        mean=config.data.mean,
-        std=config.data.std,
+        mean=data.mean,
+        std=data.std,
         device=device,
-        channel_order=config.data.channel_order,
+        channel_order=data.channel_order,
         bank=bank,
+        flow_scale=FlowScale(
+            data.flow_range, data.flow_mean, data.flow_std, config.model.flow.stack
+        ),
     )
 
 

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ava_det.data.clip_pixels import ClipPixels
 from ava_det.data.clip_reader import ClipReader
-from ava_det.data.transforms import MID_GRAY, Augmentation, apply_augmentation
+from ava_det.data.transforms import Augmentation, apply_augmentation
 from ava_det.structures import Clip, Keyframe
 from ava_det.video.folder import open_video
 from ava_det.video.reader import FrameReader, VideoError
@@ -33,14 +34,16 @@ class ReadClip:
 
     Attributes:
         index: The clip's index in the dataset.
-        frames: uint8 RGB [T, H, W, 3], after augmentation.
+        frames: uint8 RGB [T, H, W, 3], after augmentation, or None as in `ClipPixels`.
         boxes: float32 [N, 4], xyxy in pixels of `frames`.
+        flow: uint8 [2, F, H, W], likewise.
         notes: What was changed to read its video so far, as `FrameReader.notes`.
     """
 
     index: int
-    frames: Tensor
+    frames: Tensor | None
     boxes: np.ndarray
+    flow: Tensor | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -103,7 +106,7 @@ class ClipDataset(Dataset[Clip]):
         self._view_for = augmentation_for
         self._seed = seed
         self._cache_side = cache_side
-        self._cached: dict[int, np.ndarray] = {}
+        self._cached: dict[int, ClipPixels] = {}
         self._sizes: dict[str, tuple[int, int]] = {}  # width, height of the videos opened so far
         self._notes: dict[str, tuple[str, ...]] = {}  # of the videos opened so far
         self._reported: set[tuple[Path, str]] = set()
@@ -136,16 +139,20 @@ class ClipDataset(Dataset[Clip]):
         )
         view = self._view_for(generator)
         keyframe = self.keyframes[index]
-        frames = self._read(index, view.short_side, generator)
+        pixels = self._read(index, view.short_side, generator)
         boxes = self._clip_reader.place_boxes(
             keyframe.boxes,
             *self._sizes[keyframe.video_id],
             view.short_side,
             margin=not any(view.box_jitter),
         )
-        frames, boxes = apply_augmentation(frames, boxes, view, generator)
+        pixels, boxes = apply_augmentation(pixels, boxes, view, generator)
+        frames, flow = (
+            None if array is None else torch.from_numpy(array)
+            for array in (pixels.frames, pixels.flow)
+        )
         notes = self._notes.get(keyframe.video_id, ())
-        return ReadClip(index, torch.from_numpy(frames), boxes.numpy(), notes)
+        return ReadClip(index, frames, boxes.numpy(), flow, notes)
 
     def make_clip(self, read: ReadClip) -> Clip:
         """Divides what was read between the pathways, and adds the labels.
@@ -157,9 +164,11 @@ class ClipDataset(Dataset[Clip]):
             if (video, note) not in self._reported:
                 self._reported.add((video, note))
                 logger.warning(f"{video}: {note}")
-        return self._clip_reader.make_clip(
-            read.frames.numpy(), torch.from_numpy(read.boxes), self.keyframes[read.index]
+        pixels = ClipPixels(
+            *(None if values is None else values.numpy() for values in (read.frames, read.flow))
         )
+        boxes = torch.from_numpy(read.boxes)
+        return self._clip_reader.make_clip(pixels, boxes, self.keyframes[read.index])
 
     def make_blank_clip(self) -> Clip:
         """Makes a small gray clip without persons, for a batch that would be empty without it."""
@@ -168,8 +177,8 @@ class ClipDataset(Dataset[Clip]):
         nobody = Keyframe(
             first.video_id, first.timestamp, first.boxes[:0], labels, first.person_scores[:0]
         )
-        frames = np.full((self._clip_reader.num_frames, *BLANK_SIZE, 3), MID_GRAY, np.uint8)
-        return self._clip_reader.make_clip(frames, nobody.boxes, nobody)
+        blank = self._clip_reader.make_blank(*BLANK_SIZE)
+        return self._clip_reader.make_clip(blank, nobody.boxes, nobody)
 
     def describe(self, index: int) -> str:
         """Returns the file and the second of a clip as text."""
@@ -187,9 +196,10 @@ class ClipDataset(Dataset[Clip]):
             for index, keyframe in reversed(list(enumerate(self.keyframes)))
         }
         failure: VideoError | None = None
+        generator = torch.Generator()
         for index in sorted(first_of_each.values()):
             try:
-                self._decode(index, None, torch.Generator())
+                self._decode(index, self._view_for(generator).short_side, generator)
                 return
             except VideoError as error:
                 failure = failure or error
@@ -214,23 +224,23 @@ class ClipDataset(Dataset[Clip]):
             with suppress(VideoError):  # raised again when the clip is read
                 self._read(index, 0, torch.Generator())
 
-    def _read(self, index: int, short_side: int, generator: torch.Generator) -> np.ndarray:
-        """Returns the frames of a clip, from the cache where there is one."""
+    def _read(self, index: int, short_side: int, generator: torch.Generator) -> ClipPixels:
+        """Returns the pixels of a clip, from the cache where there is one."""
         if self._cache_side is None:
             return self._decode(index, short_side, generator)
         if index not in self._cached:
             self._cached[index] = self._decode(index, self._cache_side, generator)
         return self._cached[index]
 
-    def _decode(self, index: int, short_side: int | None, generator: torch.Generator) -> np.ndarray:
-        """Decodes the frames of a clip; raises VideoError where the video does not have it."""
+    def _decode(self, index: int, short_side: int, generator: torch.Generator) -> ClipPixels:
+        """Decodes the pixels of a clip; raises VideoError where the video does not have it."""
         reader = self._reader(self.keyframes[index].video_id)
         moment = self._find_moment(index, reader, generator)
         reader.require(moment)
-        frames = self._clip_reader.read_frames(reader, moment, short_side)
+        pixels = self._clip_reader.read(reader, moment, short_side)
         self._notes[self.keyframes[index].video_id] = tuple(reader.notes)
         reader.require(moment)  # a header may promise more than the file turned out to hold
-        return frames
+        return pixels
 
     def _find_moment(self, index: int, reader: FrameReader, generator: torch.Generator) -> float:
         """Returns the time, in seconds, around which a clip is read."""

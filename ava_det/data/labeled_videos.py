@@ -198,5 +198,5 @@ class LabeledVideoDataset(ClipDataset):
             if self._random_place
             else self.keyframes[index].timestamp
         )
-        span = self._clip_reader.num_frames * self._clip_reader.stride / self._clip_reader.clip_fps
-        return compute_moment(place, reader.start_second, reader.find_end(), span)
+        end = reader.find_end()
+        return compute_moment(place, reader.start_second, end, self._clip_reader.seconds)

@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ava_det.data.clip_pixels import MID_GRAY
 from ava_det.data.dataset import ClipDataset, LostClip, ReadClip
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
-from ava_det.data.transforms import MID_GRAY
 from ava_det.data.watch import LoadingError, WatchedDataset
+from ava_det.flow.coding import REST
 from ava_det.structures import Clip, ClipBatch
 
 logger = logging.getLogger("ava_det")
@@ -41,13 +42,15 @@ def collate(clips: Sequence[Clip]) -> ClipBatch:
     rois = torch.cat((index, torch.cat([clip.boxes for clip in clips])), dim=1)
     labeled = [clip.labels for clip in clips if clip.labels is not None]
     labels = torch.cat(labeled) if len(labeled) == len(clips) else None
-    slow = _stack([clip.slow for clip in clips if clip.slow is not None])
-    fast = _stack([clip.fast for clip in clips if clip.fast is not None])
-    return ClipBatch(slow, fast, rois, labels, [clip.keyframe for clip in clips])
+    slow = _stack([clip.slow for clip in clips if clip.slow is not None], MID_GRAY)
+    fast = _stack([clip.fast for clip in clips if clip.fast is not None], MID_GRAY)
+    flow = _stack([clip.flow for clip in clips if clip.flow is not None], REST)
+    keyframes = [clip.keyframe for clip in clips]
+    return ClipBatch(slow, fast, rois, labels, keyframes, flow=flow)
 
 
-def _stack(clips: list[Tensor]) -> Tensor | None:
-    """Stacks clips to [B, 3, T, H, W], padded with mid-gray, or returns None for no clips.
+def _stack(clips: list[Tensor], padding: int) -> Tensor | None:
+    """Stacks clips to [B, C, T, H, W], padded with a level, or returns None for no clips.
 
     The result has its channels last in memory, and is pinned where there is CUDA.
     """
@@ -55,8 +58,8 @@ def _stack(clips: list[Tensor]) -> Tensor | None:
         return None
     height = max(clip.shape[2] for clip in clips)
     width = max(clip.shape[3] for clip in clips)
-    size = (len(clips), clips[0].shape[1], height, width, 3)
-    frames = torch.full(size, MID_GRAY, dtype=clips[0].dtype, pin_memory=torch.cuda.is_available())
+    size = (len(clips), clips[0].shape[1], height, width, clips[0].shape[0])
+    frames = torch.full(size, padding, dtype=clips[0].dtype, pin_memory=torch.cuda.is_available())
     for row, clip in zip(frames, clips, strict=True):
         row[:, : clip.shape[2], : clip.shape[3]] = clip.permute(1, 2, 3, 0)
     return frames.permute(0, 4, 1, 2, 3)

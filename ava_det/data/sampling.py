@@ -65,21 +65,39 @@ def compute_slow_indices(num_fast_frames: int, alpha: int, policy: str) -> np.nd
     return np.linspace(0, num_fast_frames - 1, num_slow_frames, dtype=np.float32).astype(np.int64)
 
 
-def compute_clip_seconds(
-    timestamp: float, num_frames: int, stride: int, clip_fps: float
-) -> np.ndarray:
-    """Computes the annotation times of a clip's frames; some may lie outside the video.
+def compute_flow_ticks(num_frames: int, stride: int, stack: int, gap: int) -> np.ndarray:
+    """Computes the ticks at which the pairs of a clip's optical flow begin.
+
+    A frame of the stream is a stack of fields, each of which begins where the one before it ends:
+    from the tick t - (stack // 2) * gap on, around the frame's tick t. One field goes from t to
+    t + gap; ten (Simonyan and Zisserman, 2014) from t - 5 to t + 5.
+
+    Args:
+        num_frames: Frames of the stream.
+        stride: Ticks between two frames.
+        stack: Fields of a frame.
+        gap: Ticks between the two frames of a pair.
+
+    Returns:
+        int64 [num_frames * stack], the fields of a frame one after the other, relative to the
+        keyframe.
+    """
+    fields = (np.arange(stack, dtype=np.int64) - stack // 2) * gap
+    return (compute_clip_ticks(num_frames, stride)[:, None] + fields).reshape(-1)
+
+
+def compute_clip_seconds(timestamp: float, ticks: np.ndarray, clip_fps: float) -> np.ndarray:
+    """Computes the annotation times of ticks; some may lie outside the video.
 
     Args:
         timestamp: Annotation time of the keyframe, in seconds.
-        num_frames: Frames of the clip.
-        stride: Ticks between two frames.
+        ticks: int64 [T], relative to the keyframe.
         clip_fps: Ticks a second.
 
     Returns:
-        float64 [num_frames], seconds.
+        float64 [T], seconds.
     """
-    return timestamp + compute_clip_ticks(num_frames, stride) / clip_fps
+    return timestamp + ticks / clip_fps
 
 
 class GridOrigin(NamedTuple):
@@ -228,8 +246,7 @@ def compute_grid_moments(
     origin: GridOrigin,
     grid_start_second: float,
     timestamp: float,
-    num_frames: int,
-    stride: int,
+    ticks: np.ndarray,
 ) -> list[Fraction]:
     """Computes exact times; published weights were trained on the first frame at or after each.
 
@@ -244,14 +261,13 @@ def compute_grid_moments(
         origin: Where the grid of the movie begins.
         grid_start_second: Annotation time of the cut, in seconds.
         timestamp: Annotation time of the keyframe, in seconds.
-        num_frames: Frames of the clip.
-        stride: Pictures between two frames.
+        ticks: int64 [T], pictures from the keyframe's.
 
     Returns:
-        [num_frames], annotation times in seconds.
+        [T], annotation times in seconds.
     """
     since_start = Fraction(timestamp) - Fraction(grid_start_second)
     keyframe = round(EXTRACTED_FPS * since_start) + (1 if grid == "mmaction2" else 0)
-    pictures = (max(keyframe + int(tick), 0) for tick in compute_clip_ticks(num_frames, stride))
+    pictures = (max(keyframe + int(tick), 0) for tick in ticks)
     moments = (origin.find_moment(picture) for picture in pictures)
     return [max(moment, origin.first_frame) for moment in moments]

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from ava_det.boxes import clip_boxes, flip_boxes, jitter_boxes, scale_boxes
+from ava_det.data.clip_pixels import ClipPixels
 from ava_det.data.color import ColorChange, change_colors, draw_color_change
 from ava_det.data.feature_bank import FeatureBank
 from ava_det.data.hsv import NO_HSV_JITTER, HsvChange, change_hsv, draw_hsv_change
+from ava_det.flow.coding import LEVELS, flip_coded, resize_coded
 from ava_det.structures import ClipBatch
-from ava_det.video.pictures import resize_short_side
+from ava_det.video.pictures import compute_resized_size, resize_short_side
 
-MID_GRAY = 115  # nearly 0 when normalized
 NO_BOX_JITTER = (0.0, 0.0, 0.0, 0.0)
 
 
@@ -91,42 +92,85 @@ def draw_training_augmentation(
 
 
 def apply_augmentation(
-    frames: np.ndarray, boxes: Tensor, view: Augmentation, generator: torch.Generator
-) -> tuple[np.ndarray, Tensor]:
-    """Applies an augmentation to the frames and boxes of a clip.
+    pixels: ClipPixels, boxes: Tensor, view: Augmentation, generator: torch.Generator
+) -> tuple[ClipPixels, Tensor]:
+    """Applies an augmentation to the pixels and boxes of a clip.
 
-    Boxes are clipped to the result; one that lies wholly outside keeps its row and has no area.
+    Optical flow is resized, cut and mirrored with its frames, its values with it; colors leave it
+    alone. Boxes are clipped to the result; one that lies wholly outside keeps its row and has no
+    area.
 
     Args:
-        frames: uint8 RGB [T, H, W, 3].
+        pixels: The clip.
         boxes: float32 [N, 4], xyxy in fractions of the frame.
         view: The augmentation.
         generator: Source of the boxes' jitter.
 
     Returns:
-        uint8 RGB [T, h, w, 3], and boxes [N, 4], xyxy in pixels of it.
+        The clip of another size, and boxes [N, 4], xyxy in pixels of it.
     """
-    if min(frames.shape[1:3]) != view.short_side:
-        frames = np.stack([resize_short_side(frame, view.short_side) for frame in frames])
-    height, width = frames.shape[1:3]
+    pixels = _resize(pixels, view.short_side)
+    width, height = pixels.size
     boxes = scale_boxes(boxes, width, height)
     if any(view.box_jitter):
         boxes = jitter_boxes(boxes, view.box_jitter, generator)
+    frames, flow = pixels.frames, pixels.flow
     if view.crop_size is not None:
         left = round(view.crop_x * (width - view.crop_size))
         top = round(view.crop_y * (height - view.crop_size))
-        frames = frames[:, top : top + view.crop_size, left : left + view.crop_size]
+        width = height = view.crop_size
+        inside = slice(top, top + height), slice(left, left + width)
+        frames = None if frames is None else frames[:, *inside]
+        flow = None if flow is None else flow[:, :, *inside]
         boxes = boxes - boxes.new_tensor([left, top, left, top])
-        height = view.crop_size
-        width = view.crop_size
     if view.flip:
-        frames = frames[:, :, ::-1]
+        frames = None if frames is None else frames[:, :, ::-1]
+        flow = None if flow is None else flip_coded(flow)
         boxes = flip_boxes(boxes, width)
+    if frames is not None:
+        frames = np.ascontiguousarray(_change_colors(frames, view))
+    flow = None if flow is None else np.ascontiguousarray(flow)
+    return ClipPixels(frames, flow), clip_boxes(boxes, width, height)
+
+
+def _resize(pixels: ClipPixels, short_side: int) -> ClipPixels:
+    """Resizes a clip to a shorter side in pixels."""
+    if min(pixels.size) == short_side:
+        return pixels
+    frames, flow = pixels.frames, pixels.flow
+    if frames is not None:
+        frames = np.stack([resize_short_side(frame, short_side) for frame in frames])
+    if flow is not None:
+        size = compute_resized_size(*pixels.size, short_side)
+        fields = [resize_coded(field, *size) for field in flow.swapaxes(0, 1)]
+        flow = np.stack(fields, axis=1)
+    return ClipPixels(frames, flow)
+
+
+def _change_colors(frames: np.ndarray, view: Augmentation) -> np.ndarray:
+    """Applies the changes of color of a view."""
     if view.color is not None:
         frames = change_colors(frames, view.color)
     if view.hsv is not None:
         frames = change_hsv(frames, view.hsv)
-    return np.ascontiguousarray(frames), clip_boxes(boxes, width, height)
+    return frames
+
+
+@dataclass(frozen=True)
+class FlowScale:
+    """Describes how coded optical flow becomes what a network reads.
+
+    Attributes:
+        flow_range: Of the coding, pixels a step.
+        mean: Mean of u and of v, pixels a step.
+        std: Standard deviation of u and of v, pixels a step.
+        stack: Fields of a frame.
+    """
+
+    flow_range: float
+    mean: Sequence[float]
+    std: Sequence[float]
+    stack: int
 
 
 def normalize_batch(
@@ -136,40 +180,35 @@ def normalize_batch(
     device: torch.device,
     channel_order: str = "rgb",
     bank: FeatureBank | None = None,
+    flow_scale: FlowScale | None = None,
 ) -> ClipBatch:
     """Moves a uint8 batch to a device and normalizes its clips.
 
     Args:
-        batch: Clips of uint8 RGB.
+        batch: Clips of uint8 RGB, and of coded optical flow where the network reads it.
         mean: Mean of R, G and B in 0..1.
         std: Standard deviation of R, G and B in 0..1.
         device: Where the batch goes.
         channel_order: `rgb`, or `bgr`, which reverses the channels of the result.
         bank: Gives the features around each keyframe, for a network that reads them.
+        flow_scale: Of the optical flow; is needed where there is some.
 
     Returns:
-        Clips of float32, (x / 255 - mean) / std, with channels last in memory.
+        Clips of float32, (x / 255 - mean) / std, with channels last in memory, and flow
+        [B, 2 * stack, T, H, W], (pixels a step - mean) / std.
     """
     statistics = list(zip(mean, std, strict=True))
     if channel_order == "bgr":
         statistics.reverse()
+    scales = [1 / (255 * value) for _, value in statistics]
+    shifts = [-middle / value for middle, value in statistics]
 
     def normalize(frames: Tensor | None) -> Tensor | None:
         """Moves and normalizes the clips of one pathway."""
         if frames is None:
             return None
         frames = frames.to(device, non_blocking=True)
-        if channel_order == "bgr":
-            frames = frames.flip(1)
-        frames = frames.to(torch.float32, memory_format=torch.channels_last_3d)
-        # made on the CPU and sent without waiting: making a tensor on a GPU from numbers waits
-        # for all work queued there
-        scale = torch.tensor([1 / (255 * value) for _, value in statistics]).to(
-            device, non_blocking=True
-        )
-        shift = torch.tensor([-m / s for m, s in statistics]).to(device, non_blocking=True)
-        # in place: the fewest passes over memory
-        return frames.mul_(scale[:, None, None, None]).add_(shift[:, None, None, None])
+        return _scale(frames.flip(1) if channel_order == "bgr" else frames, scales, shifts)
 
     labels = None if batch.labels is None else batch.labels.to(device, non_blocking=True)
     rois = batch.rois.to(device, non_blocking=True)
@@ -177,7 +216,47 @@ def normalize_batch(
     if bank is not None:
         long_term = bank.cut_out_batch(batch.keyframes).to(device, non_blocking=True)
     slow, fast = (normalize(frames) for frames in (batch.slow, batch.fast))
-    return replace(batch, slow=slow, fast=fast, rois=rois, labels=labels, long_term=long_term)
+    ready = replace(batch, slow=slow, fast=fast, rois=rois, labels=labels, long_term=long_term)
+    if batch.flow is None:
+        return ready
+    assert flow_scale is not None
+    flow = normalize_flow(batch.flow.to(device, non_blocking=True), flow_scale)
+    return replace(ready, flow=flow, u_at_rest=-flow_scale.mean[0] / flow_scale.std[0])
+
+
+def normalize_flow(coded: Tensor, scale: FlowScale) -> Tensor:
+    """Stacks the fields of each frame in its channels and normalizes them.
+
+    Args:
+        coded: uint8 [B, 2, T * L, H, W], the L fields of a frame one after the other.
+        scale: Its stack is L.
+
+    Returns:
+        float32 [B, 2 * L, T, H, W], channels u and v of the first field, then of the next, with
+        channels last in memory.
+    """
+    batch, _, fields, height, width = coded.shape
+    frames = coded.reshape(batch, 2, fields // scale.stack, scale.stack, height, width)
+    stacked = frames.permute(0, 3, 1, 2, 4, 5).flatten(1, 2)
+    level = 2 * scale.flow_range / LEVELS
+    scales = [level / value for value in scale.std]
+    shifts = [
+        -(scale.flow_range + middle) / value
+        for middle, value in zip(scale.mean, scale.std, strict=True)
+    ]
+    return _scale(stacked, scales * scale.stack, shifts * scale.stack)
+
+
+def _scale(frames: Tensor, scales: list[float], shifts: list[float]) -> Tensor:
+    """Returns frames * scales + shifts of each channel, float32 with channels last in memory."""
+    # made on the CPU and sent without waiting: making a tensor on a GPU from numbers waits for all
+    # work queued there
+    scale, shift = (
+        torch.tensor(values).to(frames.device, non_blocking=True)[:, None, None, None]
+        for values in (scales, shifts)
+    )
+    # in place: the fewest passes over memory
+    return frames.to(torch.float32, memory_format=torch.channels_last_3d).mul_(scale).add_(shift)
 
 
 # OpenCV's own threads would compete with the loader's processes for the same cores.

@@ -6,13 +6,17 @@ frame a step later, in pixels, x to the right and y down.
 
 from ava_det.flow.algorithm import FlowAlgorithm, build_flow, compute_clip_flow
 from ava_det.flow.coding import PUBLISHED_RANGE, decode_flow, encode_flow, flip_flow, resize_flow
+from ava_det.flow.computed import ComputedFlow
 from ava_det.flow.folder import FlowFolder, write_flow_folder
 from ava_det.flow.pairs import count_pairs, video_flow
+from ava_det.flow.stored import StoredFlow
 
 __all__ = [
     "PUBLISHED_RANGE",
+    "ComputedFlow",
     "FlowAlgorithm",
     "FlowFolder",
+    "StoredFlow",
     "build_flow",
     "compute_clip_flow",
     "count_pairs",

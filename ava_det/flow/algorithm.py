@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class FlowAlgorithm(Protocol):
     """Computes how the points of a frame move until another one.
 
-    It keeps nothing from one pair to the next, so pairs may come in any order.
+    It keeps nothing from one pair to the next, so pairs may come in any order and from any thread.
     """
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import cv2
@@ -11,14 +12,14 @@ import numpy as np
 # process by a fault of memory.
 DIS_MIN_SIDE = 32
 
+# OpenCV's DIS keeps buffers from one pair to the next, which two threads must not share.
+_OF_THREAD = threading.local()
+
 
 class Dis:
     """Computes flow by dense inverse search (Kroeger et al., 2016), OpenCV's preset "medium"."""
 
     name = "dis"
-
-    def __init__(self) -> None:
-        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def compute(self, previous: np.ndarray, following: np.ndarray) -> np.ndarray:
         """Computes the flow from one frame to the next, see `FlowAlgorithm.compute`."""
@@ -28,7 +29,9 @@ class Dis:
                 f"optical flow by dis: expected frames of at least {DIS_MIN_SIDE}x{DIS_MIN_SIDE} "
                 f"pixels, received {width}x{height}"
             )
-        return _channels_first(self._search.calc(_gray(previous), _gray(following), None))
+        if not hasattr(_OF_THREAD, "dis"):
+            _OF_THREAD.dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        return _channels_first(_OF_THREAD.dis.calc(_gray(previous), _gray(following), None))
 
 
 class Farneback:
@@ -58,19 +61,19 @@ class TvL1:
     name = "tvl1"
 
     def __init__(self) -> None:
-        optflow: Any = getattr(cv2, "optflow", None)
-        if not hasattr(optflow, "DualTVL1OpticalFlow_create"):
+        if not hasattr(getattr(cv2, "optflow", None), "DualTVL1OpticalFlow_create"):
             raise ValueError(
                 "optical flow by tvl1 needs OpenCV's contrib modules: replace this OpenCV by "
                 "`pip uninstall opencv-python-headless` and then "
                 "`pip install opencv-contrib-python-headless`, which holds the same cv2 and more "
                 "(both side by side overwrite each other)"
             )
-        self._solver = optflow.DualTVL1OpticalFlow_create()
 
     def compute(self, previous: np.ndarray, following: np.ndarray) -> np.ndarray:
         """Computes the flow from one frame to the next, see `FlowAlgorithm.compute`."""
-        return _channels_first(self._solver.calc(_gray(previous), _gray(following), None))
+        optflow: Any = cv2.optflow  # type: ignore[attr-defined]
+        solver = optflow.DualTVL1OpticalFlow_create()
+        return _channels_first(solver.calc(_gray(previous), _gray(following), None))
 
 
 def _gray(frame: np.ndarray) -> np.ndarray:

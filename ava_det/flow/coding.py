@@ -12,6 +12,7 @@ import numpy as np
 
 PUBLISHED_RANGE = 20.0  # pixels a step, of TSN's (dense_flow -b 20) and I3D's inputs
 LEVELS = 255  # steps between the lowest and the highest level
+REST = 128  # the level of a point at rest
 
 
 def encode_flow(flow: np.ndarray, flow_range: float = PUBLISHED_RANGE) -> np.ndarray:
@@ -57,6 +58,38 @@ def flip_flow(flow: np.ndarray) -> np.ndarray:
     return mirrored
 
 
+def flip_coded(coded: np.ndarray) -> np.ndarray:
+    """Mirrors coded flow as `flip_flow` does the flow itself, without any loss.
+
+    Args:
+        coded: uint8 [2, ..., W].
+
+    Returns:
+        The same shape.
+    """
+    mirrored: np.ndarray = coded[..., ::-1].copy()
+    mirrored[0] = LEVELS - mirrored[0]
+    return mirrored
+
+
+def center_coded(coded: np.ndarray) -> np.ndarray:
+    """Takes its own mean from every component of every coded field, in whole levels.
+
+    So did Simonyan and Zisserman (2014, section 3.1), against the motion of the camera. The mean
+    that is left is at most half a level from zero, where nothing is clipped.
+
+    Args:
+        coded: uint8 [..., H, W].
+
+    Returns:
+        The same shape.
+    """
+    means = coded.mean(axis=(-2, -1), keepdims=True, dtype=np.float64)
+    shifted = coded.astype(np.int16) - np.rint(means - LEVELS / 2).astype(np.int16)
+    centered: np.ndarray = shifted.clip(0, LEVELS).astype(np.uint8)
+    return centered
+
+
 def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resizes a field (bilinear) as its frames are resized: u and v grow with their axes.
 
@@ -76,3 +109,19 @@ def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
             for component, scale in zip(flow, scales, strict=True)
         ]
     )
+
+
+def resize_coded(coded: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resizes a coded field as `resize_flow` does, and codes it again with the same range.
+
+    Args:
+        coded: uint8 [2, H, W].
+        width: Of the result.
+        height: Of the result.
+
+    Returns:
+        uint8 [2, height, width]; the same array where it has this size already.
+    """
+    if coded.shape[1:] == (height, width):
+        return coded
+    return encode_flow(resize_flow(decode_flow(coded), width, height))  # by any range alike

@@ -73,17 +73,19 @@ def compute_features(model: nn.Module, batch: ClipBatch, precision: str) -> list
 
 
 def flip_batch(batch: ClipBatch) -> ClipBatch:
-    """Mirrors clips and their rois left to right.
+    """Mirrors clips, their optical flow and their rois left to right.
 
     The order of rows, labels, keyframes and the long-term features are those of `batch`.
     """
-    clips = batch.fast if batch.slow is None else batch.slow
-    assert clips is not None
-    rois = torch.cat((batch.rois[:, :1], flip_boxes(batch.rois[:, 1:], clips.shape[-1])), dim=1)
-    slow, fast = (
-        None if frames is None else frames.flip(-1) for frames in (batch.slow, batch.fast)
+    slow, fast, flow = (
+        None if frames is None else frames.flip(-1)
+        for frames in (batch.slow, batch.fast, batch.flow)
     )
-    return replace(batch, slow=slow, fast=fast, rois=rois)
+    if flow is not None:  # what moved to the right moves to the left
+        flow[:, ::2] = 2 * batch.u_at_rest - flow[:, ::2]
+    width = next(clip.shape[-1] for clip in (slow, fast, flow) if clip is not None)
+    rois = torch.cat((batch.rois[:, :1], flip_boxes(batch.rois[:, 1:], width)), dim=1)
+    return replace(batch, slow=slow, fast=fast, flow=flow, rois=rois)
 
 
 def average_views(views: Sequence[Sequence[Detections]]) -> list[Detections]:

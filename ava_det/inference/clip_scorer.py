@@ -4,18 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ava_det.boxes import clip_boxes, normalize_boxes
+from ava_det.data.clip_pixels import ClipPixels
 from ava_det.data.clip_reader import ClipReader
 from ava_det.data.feature_bank import FeatureBank
 from ava_det.data.loader import collate
 from ava_det.data.transforms import Augmentation, apply_augmentation
 from ava_det.inference.batch import compute_features, predict_batch
 from ava_det.structures import Clip, ClipBatch, Detections, Keyframe
+from ava_det.video.pictures import resize_short_side
+from ava_det.video.planes import rgb_to_planes
+from ava_det.video.reader import TAGGED
+
+
+class GivenPicture:
+    """Holds a frame that a caller passed, as a `Picture`.
+
+    Args:
+        tick: Its place in the clip.
+        frame: uint8 RGB [H, W, 3].
+    """
+
+    num_bytes = 0
+
+    def __init__(self, tick: int, frame: np.ndarray) -> None:
+        self.seconds = float(tick)
+        self.derived: dict[Any, np.ndarray] = {}
+        self._frame = frame
+
+    def rgb(self, short_side: int | None, color: str = TAGGED, stored: bool = False) -> np.ndarray:
+        """Returns the frame resized, see `Picture.rgb`."""
+        return resize_short_side(self._frame, short_side)
+
+    def planes(self, matrix: str) -> np.ndarray:
+        """Returns the frame as planes, see `Picture.planes`."""
+        return rgb_to_planes(self._frame, matrix)
 
 
 class ClipScorer:
@@ -51,21 +80,20 @@ class ClipScorer:
         self._multilabel = multilabel
 
     def score(
-        self, clips: Sequence[tuple[np.ndarray, Keyframe]], size: tuple[int, int]
+        self, clips: Sequence[tuple[ClipPixels, Keyframe]], size: tuple[int, int]
     ) -> list[Detections]:
         """Scores one batch.
 
         Args:
-            clips: Frames uint8 RGB [T, h, w, 3], as the clip reader reads them, and the keyframe
-                with its persons.
+            clips: What the clip reader read, and the keyframe with its persons.
             size: Width and height of the pictures that the frames are resized from.
 
         Returns:
             One Detections per clip; clips without a person are not passed to the model.
         """
         made = [
-            self._make_clip(frames, keyframe, size)
-            for frames, keyframe in clips
+            self._make_clip(pixels, keyframe, size)
+            for pixels, keyframe in clips
             if len(keyframe.boxes)
         ]
         predictions = iter(self._predict(made) if made else ())
@@ -78,14 +106,14 @@ class ClipScorer:
         ]
 
     def compute_features(
-        self, clips: Sequence[tuple[np.ndarray, Keyframe]], size: tuple[int, int]
+        self, clips: Sequence[tuple[ClipPixels, Keyframe]], size: tuple[int, int]
     ) -> list[Tensor]:
         """Computes the features of the persons of one batch, for a bank; see `score`.
 
         Returns:
             Float32 [N, D] of each clip; each must have a person.
         """
-        made = [self._make_clip(frames, keyframe, size) for frames, keyframe in clips]
+        made = [self._make_clip(pixels, keyframe, size) for pixels, keyframe in clips]
         return compute_features(self.model, self._to_device(collate(made)), self._precision)
 
     def with_bank(self, bank: FeatureBank) -> ClipScorer:
@@ -131,22 +159,24 @@ class ClipScorer:
         keyframe = Keyframe(
             "clip", 0.0, fractions, None, torch.ones(len(fractions)), (width, height)
         )
-        clip = self._make_clip(frames[:: self.clip_reader.stride], keyframe, (width, height))
+        ticks = range(-(self.num_ticks // 2), -(self.num_ticks // 2) + self.num_ticks)
+        given = dict(zip(ticks, map(GivenPicture, ticks, frames), strict=True))
+        seen = self.clip_reader.convert(given, self.short_side, (width, height))
+        clip = self._make_clip(seen, keyframe, (width, height))
         return self._predict([clip])[0].action_scores.numpy()
 
     @property
     def num_ticks(self) -> int:
         """Returns how many frames `score_frames` needs, `clip_fps` of them a second."""
-        return self.clip_reader.num_frames * self.clip_reader.stride
+        return self.clip_reader.num_ticks
 
     @property
     def clip_fps(self) -> float:
         """Returns the ticks per second."""
         return self.clip_reader.clip_fps
 
-    def _make_clip(self, frames: np.ndarray, keyframe: Keyframe, size: tuple[int, int]) -> Clip:
+    def _make_clip(self, pixels: ClipPixels, keyframe: Keyframe, size: tuple[int, int]) -> Clip:
         boxes = self.clip_reader.place_boxes(keyframe.boxes, *size, self.short_side)
-        frames, pixel_boxes = apply_augmentation(
-            frames, boxes, Augmentation(self.short_side), torch.Generator()
-        )
-        return self.clip_reader.make_clip(frames, pixel_boxes, keyframe)
+        view = Augmentation(self.short_side)
+        pixels, pixel_boxes = apply_augmentation(pixels, boxes, view, torch.Generator())
+        return self.clip_reader.make_clip(pixels, pixel_boxes, keyframe)

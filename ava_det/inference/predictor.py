@@ -144,7 +144,7 @@ class Predictor:
         return cls(
             network.model,
             detector,
-            build_clip_reader(settings),
+            build_clip_reader(settings, place),
             data.test_short_side,
             build_device_transform(settings, place),
             settings.model.num_classes,

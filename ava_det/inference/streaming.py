@@ -16,6 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ava_det.data.clip_pixels import ClipPixels
 from ava_det.data.clip_reader import ClipReader
 from ava_det.structures import Detections
 from ava_det.tracking.linker import MAX_GAP_SECONDS, interpolate
@@ -34,14 +35,14 @@ class KeyframeInput:
 
     Attributes:
         timestamp: Annotation seconds.
-        frames: uint8 RGB [T, h, w, 3] around it.
+        pixels: The frames around it, and their optical flow where the network reads it.
         picture: uint8 RGB [H, W, 3], the keyframe itself, for a detector; None where boxes are
             known.
         following: Timestamp of the next keyframe, inf after the last.
     """
 
     timestamp: float
-    frames: np.ndarray
+    pixels: ClipPixels
     picture: np.ndarray | None
     following: float
 
@@ -97,14 +98,14 @@ def read_keyframes(
         # The clip comes first: it begins before the keyframe, and a reader that has passed it would
         # have to seek back.
         try:
-            frames = clip_reader.read_frames(reader, timestamp, short_side)
+            pixels = clip_reader.read(reader, timestamp, short_side)
             picture = reader.read([timestamp])[0] if with_picture else None
         except DamageError:
             yield LostKeyframe(timestamp, following)
             continue
         if timestamp > reader.find_end():
             return
-        yield KeyframeInput(timestamp, frames, picture, following)
+        yield KeyframeInput(timestamp, pixels, picture, following)
 
 
 def read_all(
@@ -128,7 +129,7 @@ def read_all(
         end: Annotation seconds.
     """
     decoded: deque[Picture] = deque()
-    reach = clip_reader.num_frames * clip_reader.stride / clip_reader.clip_fps / 2 + MARGIN_SECONDS
+    reach = clip_reader.seconds / 2 + MARGIN_SECONDS
     timestamps = list(keyframes)
 
     def take_decoded() -> Iterator[Picture]:

@@ -8,6 +8,7 @@ from threading import Event
 import numpy as np
 from torch import Tensor
 
+from ava_det.data.clip_pixels import ClipPixels
 from ava_det.data.feature_bank import FeatureBank
 from ava_det.detectors import PersonDetector
 from ava_det.detectors.keyframe_boxes import NUM_SAMPLES, keyframe_grid
@@ -106,7 +107,7 @@ class VideoRun:
         for clips in self._read_clips(persons):
             for _, keyframe in clips:
                 person_boxes[keyframe.key] = Persons(keyframe.boxes, keyframe.person_scores)
-            peopled = [(frames, keyframe) for frames, keyframe in clips if len(keyframe.boxes)]
+            peopled = [(pixels, keyframe) for pixels, keyframe in clips if len(keyframe.boxes)]
             if peopled:
                 features += self._scorer.compute_features(peopled, size)
                 keyframes += [keyframe for _, keyframe in peopled]
@@ -115,7 +116,7 @@ class VideoRun:
             return RememberedPersons(person_boxes, persons)
         return persons
 
-    def _read_clips(self, persons: PersonsOfVideo) -> Iterator[list[tuple[np.ndarray, Keyframe]]]:
+    def _read_clips(self, persons: PersonsOfVideo) -> Iterator[list[tuple[ClipPixels, Keyframe]]]:
         """Yields the clips of all keyframes and their persons, in batches."""
         keyframes = read_keyframes(
             self._reader,
@@ -250,16 +251,16 @@ def find_persons(
     reader: FrameReader,
     persons: PersonsOfVideo,
     min_person_score: float,
-) -> list[tuple[np.ndarray, Keyframe]]:
+) -> list[tuple[ClipPixels, Keyframe]]:
     """Finds the persons of keyframes; arguments as for `predict_keyframes`.
 
     Returns:
-        The frames of each clip, and its keyframe with the persons.
+        The pixels of each clip, and its keyframe with the persons.
     """
     size = (reader.width, reader.height)
     clips = []
     for one, (boxes, scores) in zip(inputs, persons.find(inputs, size), strict=True):
         sure = scores >= min_person_score
         keyframe = Keyframe(persons.video_id, one.timestamp, boxes[sure], None, scores[sure], size)
-        clips.append((one.frames, keyframe))
+        clips.append((one.pixels, keyframe))
     return clips

@@ -145,11 +145,11 @@ def read_inputs(config: Config, video: Path) -> dict[str, Tensor]:
     with open_video(video, start) as frames_of:
         middle = (start + frames_of.find_end()) / 2
         keyframe = Keyframe(video_id_of(video), middle, boxes, None, torch.ones(2))
-        frames = reader.read_frames(frames_of, middle, config.data.test_short_side)
-    frames, pixel_boxes = apply_augmentation(
-        frames, boxes, Augmentation(config.data.test_short_side), torch.Generator()
+        pixels = reader.read(frames_of, middle, config.data.test_short_side)
+    pixels, pixel_boxes = apply_augmentation(
+        pixels, boxes, Augmentation(config.data.test_short_side), torch.Generator()
     )
-    batch = collate([reader.make_clip(frames, pixel_boxes, keyframe)])
+    batch = collate([reader.make_clip(pixels, pixel_boxes, keyframe)])
     batch = build_device_transform(config, torch.device("cpu"))(batch)
     return select_inputs(config, batch.inputs, draw_bank(config, 1))
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ava_det.choices import DETECTORS
 from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.build import (
-    build_clip_reader,
+    build_dataset_reader,
     choose_box_jitter,
     describe_other_names,
     find_config_videos,
@@ -290,7 +290,7 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
         keyframes,
         find_config_videos(config),
         data.start_second,
-        build_clip_reader(config),
+        build_dataset_reader(config),
         augmentation_for,
         config.seed,
         cache_side=max(sides) if data.cache_clips else None,
@@ -317,7 +317,7 @@ def build_eval_loader(
     data = config.data
     keyframes = [keyframe for keyframe in split.keyframes if len(keyframe.boxes)]
     augmentation_for = partial(evaluation_augmentation, short_side=short_side)
-    reader = build_clip_reader(config)
+    reader = build_dataset_reader(config)
     dataset = ClipDataset(
         keyframes,
         find_config_videos(config),

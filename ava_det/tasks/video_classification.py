@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError, SplitConfig
-from ava_det.data.build import build_clip_reader, build_device_transform
+from ava_det.data.build import build_dataset_reader, build_device_transform
 from ava_det.data.labeled_videos import (
     LabeledVideoDataset,
     build_keyframes,
@@ -87,7 +87,7 @@ def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> Cl
         else partial(evaluation_augmentation, short_side=data.test_short_side)
     )
     dataset = LabeledVideoDataset(
-        keyframes, build_clip_reader(config), augmentation_for, config.seed, is_training
+        keyframes, build_dataset_reader(config), augmentation_for, config.seed, is_training
     )
     dataset.require_a_readable_clip()
     sampler: TrainBatchSampler | VideoBatchSampler = (

@@ -21,7 +21,7 @@ from ava_det.video.containers import describe_choice
 from ava_det.video.decoding import DAMAGE_SECONDS, FrameDecoder
 from ava_det.video.notes import describe_left_out
 from ava_det.video.pictures import DecodedPicture, FrameConverter
-from ava_det.video.reader import TAGGED, DamageError, FrameReader, Picture, VideoError
+from ava_det.video.reader import DamageError, FrameReader, Picture, VideoError
 
 # Decoding forward this far is cheaper than a seek, which falls back to the last key picture and
 # decodes from there.
@@ -92,13 +92,8 @@ class VideoReader(FrameReader):
         """Frees the frames that are held."""
         self._pictures.clear()
 
-    def read(
-        self,
-        seconds: Sequence[float] | np.ndarray,
-        short_side: int | None = None,
-        color: str = TAGGED,
-    ) -> np.ndarray:
-        """Reads the frame nearest to each time, see `FrameReader.read`."""
+    def pictures_nearest(self, seconds: Sequence[float] | np.ndarray) -> Sequence[Picture]:
+        """Finds the frame nearest to each time, see `FrameReader.pictures_nearest`."""
         moments = np.asarray(seconds, dtype=np.float64)
         self._fill(float(moments.min()), float(moments.max()))
         times = np.array([picture.seconds for picture in self._pictures])
@@ -108,14 +103,11 @@ class VideoReader(FrameReader):
         )
         chosen = np.where(before_is_nearer, after - 1, np.minimum(after, len(times) - 1))
         self._refuse_damage(moments, times[chosen])
-        return np.stack([self._pictures[index].rgb(short_side, color) for index in chosen])
+        return [self._pictures[index] for index in chosen]
 
-    def read_at_or_after(
-        self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
-    ) -> np.ndarray:
-        """Reads the first frame at or after each time, see `FrameReader.read_at_or_after`."""
-        pictures = self._find_at_or_after(moments)
-        return np.stack([picture.rgb(short_side, color, stored=True) for picture in pictures])
+    def pictures_at_or_after(self, moments: Sequence[Fraction]) -> Sequence[Picture]:
+        """Finds the first frame at or after each time, see `FrameReader.pictures_at_or_after`."""
+        return self._find_at_or_after(moments)
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
         """Returns the exact time of the first frame at or after `moment`, or None."""

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -73,7 +74,7 @@ class FrameFolder(FrameReader):
         self.path = Path(path)
         self.start_second = start_second
         self._names = _find_pictures(self.path)
-        self._held: dict[tuple[int, int | None], np.ndarray] = {}
+        self._held: dict[int, _FolderPicture] = {}
         self._on_frame: Callable[[Picture], None] | None = None
         self._next_index = 0
         self.duration = len(self._names) / self.fps
@@ -81,23 +82,14 @@ class FrameFolder(FrameReader):
         self.stored_size = self.width, self.height
         self._notes: list[str] = []
 
-    def read(
-        self,
-        seconds: Sequence[float] | np.ndarray,
-        short_side: int | None = None,
-        color: str = TAGGED,
-    ) -> np.ndarray:
-        """Reads the picture nearest to each time, see `FrameReader.read`."""
+    def pictures_nearest(self, seconds: Sequence[float] | np.ndarray) -> Sequence[Picture]:
+        """Finds the picture nearest to each time, see `FrameReader.pictures_nearest`."""
         ticks = (np.asarray(seconds, dtype=np.float64) - self.start_second) * EXTRACTED_FPS
-        return self._read(np.ceil(ticks - 0.5 - 1e-6).astype(int), short_side)
+        return self._find(np.ceil(ticks - 0.5 - 1e-6).astype(int))
 
-    def read_at_or_after(
-        self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
-    ) -> np.ndarray:
-        """Reads the first picture at or after each time, see `FrameReader.read_at_or_after`."""
-        return self._read(
-            np.array([self._index_at_or_after(moment) for moment in moments]), short_side
-        )
+    def pictures_at_or_after(self, moments: Sequence[Fraction]) -> Sequence[Picture]:
+        """Finds the first picture at or after each time, see `FrameReader.pictures_at_or_after`."""
+        return self._find(np.array([self._index_at_or_after(moment) for moment in moments]))
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
         """Returns the exact time of the first picture at or after `moment`, or None."""
@@ -147,16 +139,16 @@ class FrameFolder(FrameReader):
         """Returns the index of the first picture at or after a time; it may be out of range."""
         return math.ceil((moment - Fraction(self.start_second)) * EXTRACTED_FPS)
 
-    def _read(self, indices: np.ndarray, short_side: int | None) -> np.ndarray:
-        """Reads pictures by index, clamped at both ends, and keeps those for later clips."""
+    def _find(self, indices: np.ndarray) -> Sequence[Picture]:
+        """Finds pictures by index, clamped at both ends, and keeps those for later clips."""
         wanted = indices.clip(0, len(self._names) - 1).tolist()
         self._send_until(max(wanted))
         first = min(wanted)
-        self._held = {key: picture for key, picture in self._held.items() if key[0] >= first}
+        self._held = {index: picture for index, picture in self._held.items() if index >= first}
         for index in wanted:
-            if (index, short_side) not in self._held:
-                self._held[index, short_side] = resize_short_side(self._load(index), short_side)
-        return np.stack([self._held[index, short_side] for index in wanted])
+            if index not in self._held:
+                self._held[index] = _FolderPicture(self, index)
+        return [self._held[index] for index in wanted]
 
     def _send_until(self, last: int) -> None:
         """Calls the subscriber for the pictures up to index `last`, which are read when used."""
@@ -206,12 +198,16 @@ class _FolderPicture:
 
     def __init__(self, folder: FrameFolder, index: int):
         self.seconds = folder.start_second + index / folder.fps
+        self.derived: dict[Any, np.ndarray] = {}
         self._folder = folder
         self._index = index
+        self._rgb: dict[int | None, np.ndarray] = {}
 
-    def rgb(self, short_side: int | None, color: str = TAGGED) -> np.ndarray:
-        """Reads the picture as uint8 RGB [H, W, 3]."""
-        return resize_short_side(self._folder._load(self._index), short_side)
+    def rgb(self, short_side: int | None, color: str = TAGGED, stored: bool = False) -> np.ndarray:
+        """Reads the picture as uint8 RGB [H, W, 3], once for each size."""
+        if short_side not in self._rgb:
+            self._rgb[short_side] = resize_short_side(self._folder._load(self._index), short_side)
+        return self._rgb[short_side]
 
     def planes(self, matrix: str) -> np.ndarray:
         """Reads the picture as planes, see planes.py."""

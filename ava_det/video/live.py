@@ -24,7 +24,7 @@ from ava_det.video.clock import RunningClock, find_rate
 from ava_det.video.containers import choose_video_stream, describe_av_error, describe_choice
 from ava_det.video.notes import describe_jump
 from ava_det.video.pictures import ChangeFinder, DecodedPicture, FrameConverter
-from ava_det.video.reader import TAGGED, FrameReader, Picture, VideoError
+from ava_det.video.reader import FrameReader, Picture, VideoError
 
 logger = logging.getLogger("ava_det")
 
@@ -213,26 +213,17 @@ class LiveWindow(FrameReader):
         self._seconds = [picture.seconds for picture in pictures]
         self.duration = self._seconds[-1] - self.start_second
 
-    def read(
-        self,
-        seconds: Sequence[float] | np.ndarray,
-        short_side: int | None = None,
-        color: str = TAGGED,
-    ) -> np.ndarray:
-        """Returns the frame nearest to each time, see `FrameReader.read`."""
+    def pictures_nearest(self, seconds: Sequence[float] | np.ndarray) -> Sequence[Picture]:
+        """Returns the frame nearest to each time, see `FrameReader.pictures_nearest`."""
         times = np.array(self._seconds)
         chosen = [int(np.abs(times - moment).argmin()) for moment in seconds]
-        return np.stack([self._pictures[index].rgb(short_side, color) for index in chosen])
+        return [self._pictures[index] for index in chosen]
 
-    def read_at_or_after(
-        self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
-    ) -> np.ndarray:
-        """Returns the first frame at or after each time, see `FrameReader.read_at_or_after`."""
+    def pictures_at_or_after(self, moments: Sequence[Fraction]) -> Sequence[Picture]:
+        """Returns the first frame at or after each time, see `FrameReader.pictures_at_or_after`."""
         last = len(self._pictures) - 1
         chosen = [min(bisect_left(self._seconds, float(moment) - 1e-6), last) for moment in moments]
-        return np.stack(
-            [self._pictures[index].rgb(short_side, color, stored=True) for index in chosen]
-        )
+        return [self._pictures[index] for index in chosen]
 
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:
         """Returns `moment`, or the beginning of the source, where frame grids begin."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from threading import Lock
+from typing import Any
 
 import av
 import cv2
@@ -41,6 +42,7 @@ class DecodedPicture:
         seconds: As given.
         duration: Ticks that the frame lasts, or None.
         num_bytes: About what the frame takes in memory.
+        derived: As in `Picture`.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class DecodedPicture:
         self.seconds = seconds
         self.duration = frame.duration
         self.num_bytes = frame.width * frame.height * 3 // 2
+        self.derived: dict[Any, np.ndarray] = {}
         self._frame = frame
         self._aspect = aspect
         self._converter = converter
@@ -63,13 +66,7 @@ class DecodedPicture:
         converter.begin(frame, aspect)
 
     def rgb(self, short_side: int | None, color: str = TAGGED, stored: bool = False) -> np.ndarray:
-        """Returns uint8 RGB [H, W, 3], as `Picture.rgb`.
-
-        Args:
-            short_side: The shorter side of the result in pixels; None keeps the video's size.
-            color: TAGGED or BT601, as for `FrameReader.read`.
-            stored: Whether to keep the pixels of the file, square or not.
-        """
+        """Returns uint8 RGB [H, W, 3], see `Picture.rgb`."""
         key = short_side, color, stored
         with self._lock:
             if key not in self._rgb:
@@ -210,12 +207,14 @@ def resize_short_side(picture: np.ndarray, short_side: int | None) -> np.ndarray
     return resized
 
 
-def compute_resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+def compute_resized_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
     """Computes width and height, pixels, of a picture whose shorter side becomes `short_side`.
 
     The longer side is rounded down, in PySlowFast's order of operations: where the ratio is a whole
-    number but for rounding, another order gives another size.
+    number but for rounding, another order gives another size. None keeps the size.
     """
+    if short_side is None or min(width, height) == short_side:
+        return width, height
     if height < width:
         return int(width / height * short_side), short_side
     return short_side, int(height / width * short_side)
@@ -298,11 +297,7 @@ class FrameConverter:
             uint8 RGB [H, W, 3].
         """
         base = self.stored_size if stored else self.size
-        target = (
-            base
-            if short_side is None or min(base) == short_side
-            else compute_resized_size(*base, short_side)
-        )
+        target = compute_resized_size(*base, short_side)
         turns = count_turns(frame)
         upright = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
         resized = upright != target

@@ -37,13 +37,24 @@ class Picture(Protocol):
     Attributes:
         seconds: Its annotation time.
         num_bytes: About what it takes in memory.
+        derived: What others computed from it and keep as long as it is kept, by their own keys.
     """
 
     seconds: float
     num_bytes: int
+    derived: dict[Any, np.ndarray]
 
-    def rgb(self, short_side: int | None, color: str = TAGGED) -> np.ndarray:
-        """Returns uint8 RGB [H, W, 3], upright; arguments as for `FrameReader.read`."""
+    def rgb(self, short_side: int | None, color: str = TAGGED, stored: bool = False) -> np.ndarray:
+        """Returns the frame upright, converted once for each size and color.
+
+        Args:
+            short_side: As for `FrameReader.read`.
+            color: As for `FrameReader.read`.
+            stored: Whether to keep the pixels of the file, square or not.
+
+        Returns:
+            uint8 RGB [H, W, 3].
+        """
         ...
 
     def planes(self, matrix: str) -> np.ndarray:
@@ -92,6 +103,29 @@ class FrameReader(ABC):
     duration: float | None
 
     @abstractmethod
+    def pictures_nearest(self, seconds: Sequence[float] | np.ndarray) -> Sequence[Picture]:
+        """Finds for each time the frame nearest to it, the earlier of two equally near.
+
+        A frame that is found again while it waits for later clips is the same object.
+
+        Args:
+            seconds: [T], annotation times.
+
+        Raises:
+            DamageError: Frames at these times are damaged.
+        """
+
+    @abstractmethod
+    def pictures_at_or_after(self, moments: Sequence[Fraction]) -> Sequence[Picture]:
+        """Finds for each exact time the first frame at or after it, the last one past the end.
+
+        Args:
+            moments: [T], exact annotation times.
+
+        Raises:
+            DamageError: Frames at these times are damaged.
+        """
+
     def read(
         self,
         seconds: Sequence[float] | np.ndarray,
@@ -113,8 +147,10 @@ class FrameReader(ABC):
         Raises:
             DamageError: Frames at these times are damaged.
         """
+        return np.stack(
+            [picture.rgb(short_side, color) for picture in self.pictures_nearest(seconds)]
+        )
 
-    @abstractmethod
     def read_at_or_after(
         self, moments: Sequence[Fraction], short_side: int | None = None, color: str = TAGGED
     ) -> np.ndarray:
@@ -134,6 +170,8 @@ class FrameReader(ABC):
         Raises:
             DamageError: Frames at these times are damaged.
         """
+        pictures = self.pictures_at_or_after(moments)
+        return np.stack([picture.rgb(short_side, color, stored=True) for picture in pictures])
 
     @abstractmethod
     def find_at_or_after(self, moment: Fraction) -> Fraction | None:

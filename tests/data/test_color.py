@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ava_det.data.clip_pixels import ClipPixels
 from ava_det.data.color import (
     DEVIATIONS,
     DIRECTIONS,
@@ -114,10 +115,11 @@ def test_a_view_with_colors_repeats_and_moves_no_box(seed: int) -> None:
     boxes = torch.rand(3, 4, generator=torch.Generator().manual_seed(seed)).sort(dim=1).values
     views = [Augmentation(16, 12, flip=True, color=draw(0.4, 0.1, seed)) for _ in range(2)]
     (first, moved), (second, _) = (
-        apply_augmentation(frames, boxes, view, torch.Generator()) for view in views
+        apply_augmentation(ClipPixels(frames), boxes, view, torch.Generator()) for view in views
     )
-    np.testing.assert_array_equal(first, second)
-    _, plain = apply_augmentation(frames, boxes, Augmentation(16, 12, flip=True), torch.Generator())
+    np.testing.assert_array_equal(first.frames, second.frames)
+    uncolored = Augmentation(16, 12, flip=True)
+    _, plain = apply_augmentation(ClipPixels(frames), boxes, uncolored, torch.Generator())
     assert torch.equal(moved, plain)
 
 
@@ -151,7 +153,7 @@ def test_a_shift_stays_in_its_limits_and_repeats() -> None:
 def test_a_view_shifts_the_colors_of_its_frames() -> None:
     frames = noise(3)
     view = Augmentation(16, hsv=HsvChange(60, 0.0, 0.0))
-    shifted, _ = apply_augmentation(frames, torch.zeros(0, 4), view, torch.Generator())
-    np.testing.assert_array_equal(shifted, change_hsv(frames, HsvChange(60, 0.0, 0.0)))
+    shifted, _ = apply_augmentation(ClipPixels(frames), torch.zeros(0, 4), view, torch.Generator())
+    np.testing.assert_array_equal(shifted.frames, change_hsv(frames, HsvChange(60, 0.0, 0.0)))
     red = np.full((1, 16, 20, 3), (200, 0, 0), np.uint8)
     assert change_hsv(red, HsvChange(120, 0, 0))[0, 0, 0].tolist() == [0, 200, 0]

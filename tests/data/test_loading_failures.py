@@ -21,6 +21,7 @@ from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
 from ava_det.data.transforms import Augmentation
 from ava_det.data.watch import LoadingError
+from ava_det.inference.clip_scorer import GivenPicture
 from ava_det.structures import Keyframe
 from ava_det.video.reader import VideoError
 
@@ -48,9 +49,9 @@ class FakeReader:
         if self.path.stem == "b" and FakeReader.trouble is not None:
             FakeReader.trouble(timestamp)
 
-    def read(self, seconds: np.ndarray, short_side: int | None, color: str) -> np.ndarray:
+    def pictures_nearest(self, seconds: np.ndarray) -> list[GivenPicture]:
         values = (ord(self.path.stem), int(seconds[2]), os.getpid() % 251)
-        return np.broadcast_to(np.array(values, np.uint8), (len(seconds), 32, 32, 3)).copy()
+        return [GivenPicture(0, np.full((32, 32, 3), values, np.uint8)) for _ in seconds]
 
     def release_buffers(self) -> None: ...
     def close(self) -> None: ...

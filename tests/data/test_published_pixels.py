@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from ava_det.config import load_config
 from ava_det.data.build import build_clip_reader
+from ava_det.data.clip_pixels import ClipPixels
 from ava_det.data.clip_reader import ClipReader
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.transforms import (
@@ -118,7 +119,7 @@ def test_the_network_gets_bt601_and_the_person_detector_honest_color(tmp_path: P
     write_green(path, tagged_709=True)
     clips = ClipReader(4, 2, 30.0, np.arange(4), None, frame_color="bt601")
     with VideoReader(path) as reader:
-        assert middle(clips.read_frames(reader, 0.5, 32)[0]) == [53, 228, 46]
+        assert middle(clips.read(reader, 0.5, 32).frames[0]) == [53, 228, 46]
         np.testing.assert_allclose(middle(reader.read([0.5])[0]), GREEN, atol=1)
 
 
@@ -150,7 +151,7 @@ def test_box_pixels_are_pyslowfasts(width: int, height: int, corners: list[int])
     seen = reader.place_boxes(torch.from_numpy(boxes), width, height, side)
     new_width, new_height = compute_resized_size(width, height, side)
     frames = np.broadcast_to(np.zeros((1, 1, 1, 3), np.uint8), (1, new_height, new_width, 3))
-    _, pixels = apply_augmentation(frames, seen, Augmentation(side), torch.Generator())
+    _, pixels = apply_augmentation(ClipPixels(frames), seen, Augmentation(side), torch.Generator())
     np.testing.assert_allclose(pixels.numpy(), their_boxes(boxes, width, height, side), atol=1e-3)
 
 
@@ -205,8 +206,8 @@ def test_the_device_gets_the_same_pixels(tmp_path: Path, device: str) -> None:
     write_green(tmp_path / "green.mp4", tagged_709=True)
     clips = ClipReader(4, 2, 30.0, np.arange(4), None, frame_color="bt601")
     with VideoReader(tmp_path / "green.mp4") as reader:
-        frames = clips.read_frames(reader, 0.5, 32)
-    clip = torch.from_numpy(frames).permute(3, 0, 1, 2)[None]
+        pixels = clips.read(reader, 0.5, 32)
+    clip = torch.from_numpy(pixels.frames).permute(3, 0, 1, 2)[None]
     keyframe = Keyframe("green", 0.5, torch.zeros(0, 4), None, torch.zeros(0))
     batch = ClipBatch(clip, None, torch.zeros(0, 5), None, [keyframe])
     ready = normalize_batch(

@@ -46,5 +46,5 @@ def test_a_clip_spans_num_frames_times_stride_around_the_keyframe(
 
 @pytest.mark.parametrize("clip_fps", [24.0, 30.0])
 def test_seconds_do_not_depend_on_the_video(clip_fps: float) -> None:
-    seconds = compute_clip_seconds(902.0, 4, 16, clip_fps)
+    seconds = compute_clip_seconds(902.0, compute_clip_ticks(4, 16), clip_fps)
     np.testing.assert_allclose(seconds, 902 + np.array([-32, -16, 0, 16]) / clip_fps)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ava_det.data.clip_pixels import ClipPixels
 from ava_det.data.transforms import (
     Augmentation,
     apply_augmentation,
@@ -49,9 +50,11 @@ def white_extent(frames: np.ndarray) -> list[int]:
 def test_boxes_stay_on_what_they_frame(view: Augmentation) -> None:
     pixels = (36, 24, 72, 56)
     boxes = torch.tensor([[36 / 120, 24 / 80, 72 / 120, 56 / 80]])
-    frames, moved = apply_augmentation(
-        frames_with_a_white_box(pixels), boxes, view, torch.Generator()
+    seen, moved = apply_augmentation(
+        ClipPixels(frames_with_a_white_box(pixels)), boxes, view, torch.Generator()
     )
+    frames = seen.frames
+    assert frames is not None
     np.testing.assert_allclose(white_extent(frames), moved[0].numpy(), atol=1.01)
     if view.crop_size:
         assert frames.shape[1:3] == (view.crop_size, view.crop_size)
@@ -62,7 +65,7 @@ def test_boxes_stay_on_what_they_frame(view: Augmentation) -> None:
 def test_a_box_outside_the_crop_keeps_its_row_without_area() -> None:
     boxes = torch.tensor([[0.9, 0.9, 1.0, 1.0], [0.0, 0.0, 0.5, 0.5]])
     _, moved = apply_augmentation(
-        frames_with_a_white_box((0, 0, 9, 9)),
+        ClipPixels(frames_with_a_white_box((0, 0, 9, 9))),
         boxes,
         Augmentation(80, 40, 0.0, 0.0),
         torch.Generator(),

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from ava_det.config import load_config
+from ava_det.data.clip_pixels import ClipPixels
 from ava_det.data.transforms import Augmentation, apply_augmentation
 from ava_det.inference.batch import average_views, flip_batch, predict_batch
 from ava_det.models.build import build_model
@@ -108,9 +109,9 @@ def test_a_flip_on_the_device_is_the_flip_of_the_training_view() -> None:
     batches = []
     for flip in (False, True):
         seen, pixels = apply_augmentation(
-            frames, boxes, Augmentation(40, flip=flip), torch.Generator()
+            ClipPixels(frames), boxes, Augmentation(40, flip=flip), torch.Generator()
         )
-        clip = torch.from_numpy(seen).permute(3, 0, 1, 2)[None].float()
+        clip = torch.from_numpy(seen.frames).permute(3, 0, 1, 2)[None].float()
         rois = torch.cat((torch.zeros(2, 1), pixels), dim=1)
         batches.append(ClipBatch(clip, None, rois, None, [keyframe]))
     mirrored = flip_batch(batches[0])

@@ -197,8 +197,11 @@ def test_a_stem_of_optical_flow(family: str) -> None:
             model(clips["flow"], rois=ROIS[:1])
     described = describe_network(model.state_dict())
     assert (described["model.streams"], described["model.flow.stack"]) == ("flow", 2)
-    with pytest.raises(ConfigError, match=r"model\.streams: expected rgb, .* no optical flow"):
-        build_clip_reader(make_config(family, "flow"))
+    config = make_config(family, "flow")
+    reader = build_clip_reader(config)
+    assert len(reader.ticks) == 0
+    assert reader.flow is not None
+    assert len(reader.flow.ticks) == 2 * config.model.num_slow_frames
 
 
 @pytest.mark.parametrize(("family", "head"), mark_deeper(CASES))

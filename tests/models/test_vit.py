@@ -322,13 +322,13 @@ def test_the_frames_of_a_keyframe_are_those_of_the_weights(config: str, ticks: l
         pass
 
     class Recorder:
-        def read(self, moments: Any, *_: object) -> Any:
+        def pictures_nearest(self, moments: Any) -> Any:
             raise Asked(list(moments))
 
     overrides = ["data.frame_grid=seconds"]  # whose grid counts from the keyframe itself
     reader = build_clip_reader(load_config(f"configs/ava/{config}.yaml", overrides))
     with pytest.raises(Asked) as asked:
-        reader.read_frames(Recorder(), 902.0, 256)  # type: ignore[arg-type]
+        reader.read(Recorder(), 902.0, 256)  # type: ignore[arg-type]
     moments = asked.value.args[0]
     found = [round(30 * (moments[index] - 902.0), 6) for index in (0, 1, -1)]
     assert found == ticks

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 STRIPES = 8
@@ -51,3 +52,12 @@ def write_numbered_video(
             frame.time_base = Fraction(1, ticks)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def write_pictures(folder: Path, count: int, pattern: str = "{name}_{number:06d}.jpg") -> Path:
+    """The same frames as a folder of pictures, numbered from 1."""
+    folder.mkdir(parents=True)
+    for index in range(count):
+        path = folder / pattern.format(name=folder.name, number=index + 1)
+        assert cv2.imwrite(str(path), draw_number(index)[:, :, ::-1])
+    return folder

@@ -18,19 +18,9 @@ from ava_det.video.folder import FrameFolder, open_video
 from ava_det.video.pictures import resize_short_side
 from ava_det.video.reader import VideoError
 from ava_det.video.sources import find_videos
-from tests.support.numbered_video import draw_number, read_number
+from tests.support.numbered_video import read_number, write_pictures
 
 COUNT = 200
-
-
-def write_pictures(
-    folder: Path, count: int = COUNT, pattern: str = "{name}_{number:06d}.jpg"
-) -> Path:
-    folder.mkdir(parents=True)
-    for index in range(count):
-        path = folder / pattern.format(name=folder.name, number=index + 1)
-        assert cv2.imwrite(str(path), draw_number(index)[:, :, ::-1])
-    return folder
 
 
 def pyslowfast_numbers(second: float, count: int) -> list[int]:
@@ -44,7 +34,7 @@ def pyslowfast_numbers(second: float, count: int) -> list[int]:
 @pytest.mark.parametrize("grid", ["seconds", "pyslowfast"])
 @pytest.mark.parametrize("second", [900, 901, 902, 903, 905, 906])
 def test_a_clip_is_what_pyslowfast_reads(tmp_path: Path, grid: str, second: int) -> None:
-    folder = write_pictures(tmp_path / "frames" / "movie")
+    folder = write_pictures(tmp_path / "frames" / "movie", COUNT)
     numbers = pyslowfast_numbers(second, COUNT)
     expected = []
     for number in numbers:
@@ -67,7 +57,7 @@ def test_one_pass_decodes_every_picture_once(
     monkeypatch.setattr(
         FrameFolder, "_load", lambda self, index: (loaded.append(index), original(self, index))[1]
     )
-    with FrameFolder(write_pictures(tmp_path / "movie"), 900.0) as reader:
+    with FrameFolder(write_pictures(tmp_path / "movie", COUNT), 900.0) as reader:
         loaded.clear()
         for second in range(900, 906):
             reader.read(second + np.arange(-32, 32, 2) / 30, short_side=24)
@@ -76,7 +66,7 @@ def test_one_pass_decodes_every_picture_once(
 
 
 def test_it_is_a_reader_like_any_other(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "movie", pattern="img_{number:05d}.png")
+    folder = write_pictures(tmp_path / "movie", COUNT, "img_{number:05d}.png")
     with open_video(folder, 900.0) as reader:
         assert (reader.width, reader.height, reader.fps, reader.frame_rate) == (64, 48, 30.0, 30)
         assert reader.find_end() == pytest.approx(900 + COUNT / 30)

@@ -18,6 +18,7 @@ from ava_det.data.build import build_clip_reader
 from ava_det.data.clip_reader import ClipReader
 from ava_det.data.sampling import (
     compute_audio_lead,
+    compute_clip_ticks,
     compute_grid_moments,
     compute_grid_origin,
     compute_pictures,
@@ -33,6 +34,7 @@ needs_ffmpeg = pytest.mark.skipif(
 FILM = Fraction(24000, 1001)
 NTSC = Fraction(30000, 1001)
 RATES = {"23.976": FILM, "25": Fraction(25), "29.97": NTSC, "30": Fraction(30)}
+CLIP = compute_clip_ticks(32, 2)
 CUT = 3.01  # between two frames at every rate, as 900 s is in most movies
 NUM_PICTURES = 120
 
@@ -75,7 +77,7 @@ def read_grid(movie: Path, grid: str, start_second: float = 0.0) -> list[int]:
     shift = 1 if grid == "mmaction2" else 0  # MMAction2's keyframe is one picture later
     with VideoReader(movie, start_second) as reader:
         moments = [CUT + (picture - shift) / 30 for picture in range(shift, NUM_PICTURES)]
-        return [read_number(clips.read_frames(reader, moment, None)[0]) for moment in moments]
+        return [read_number(clips.read(reader, moment, None).frames[0]) for moment in moments]
 
 
 @needs_ffmpeg
@@ -112,7 +114,9 @@ def pictures(
     """The frame of each picture from compute_* alone: one-frame clips at successive keyframes."""
     first = next(time for time in times if time >= cut)
     origin = compute_grid_origin(grid, first, Fraction(cut), rate, has_audio, ".mp4")
-    moments = [compute_grid_moments(grid, origin, cut, cut + k / 30, 1, 1)[0] for k in range(count)]
+    moments = [
+        compute_grid_moments(grid, origin, cut, cut + k / 30, np.arange(1))[0] for k in range(count)
+    ]
     return [next(index for index, time in enumerate(times) if time >= moment) for moment in moments]
 
 
@@ -181,13 +185,13 @@ def test_a_clip_is_pictures_around_the_keyframe() -> None:
     origin = compute_grid_origin(
         "pyslowfast", Fraction(900), Fraction(900), Fraction(30), True, ".mp4"
     )
-    moments = compute_grid_moments("pyslowfast", origin, 900.0, 902.0, 32, 2)
+    moments = compute_grid_moments("pyslowfast", origin, 900.0, 902.0, CLIP)
     assert moments == [
         Fraction(900) + (Fraction(picture) - Fraction(1, 2)) / 30 for picture in range(28, 92, 2)
     ]
-    early = compute_grid_moments("pyslowfast", origin, 900.0, 900.0, 32, 2)
+    early = compute_grid_moments("pyslowfast", origin, 900.0, 900.0, CLIP)
     assert early[:17] == [Fraction(900)] * 17  # no picture before the first
-    late = compute_grid_moments("mmaction2", origin, 900.0, 902.0, 32, 2)
+    late = compute_grid_moments("mmaction2", origin, 900.0, 902.0, CLIP)
     assert [b - a for a, b in zip(moments, late, strict=True)] == [Fraction(1, 30)] * 32
 
 
@@ -196,7 +200,7 @@ def test_the_end_of_the_file_repeats_its_last_frame(tmp_path: Path) -> None:
     write_numbered_video(path, [Fraction(i, 30) for i in range(40)])
     clips = ClipReader(8, 4, 30.0, np.arange(8), None, "pyslowfast", 0.0)
     with VideoReader(path) as reader:
-        frames = clips.read_frames(reader, 1.0, None)
+        frames = clips.read(reader, 1.0, None).frames
     assert [read_number(frame) for frame in frames] == [14, 18, 22, 26, 30, 34, 38, 39]
 
 
@@ -216,7 +220,7 @@ def test_reading_the_grid_is_one_pass(tmp_path: Path, monkeypatch: pytest.Monkey
     clips = ClipReader(16, 4, 30.0, np.arange(16), None, "mmaction2", 0.0)
     with VideoReader(path) as reader:
         for second in range(8):
-            clips.read_frames(reader, second, None)
+            clips.read(reader, second, None)
     assert decoded == 200
 
 
@@ -234,7 +238,7 @@ def test_a_video_outside_the_grid_is_named(
     write_numbered_video(path, [Fraction(i, 30) for i in range(10)])
     clips = ClipReader(4, 4, 30.0, np.arange(4), None, "pyslowfast", start)
     with VideoReader(path) as reader, pytest.raises(VideoError, match=rf"short\.mp4: .*{sentence}"):
-        clips.read_frames(reader, keyframe, None)
+        clips.read(reader, keyframe, None)
 
 
 @pytest.mark.parametrize(

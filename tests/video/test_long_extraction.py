@@ -119,7 +119,7 @@ def test_a_whole_movie_gives_the_frames_and_pixels_of_its_jpegs(
     assert len(extracted) > 30 * (END - CUT - 1)
 
     def read(reader: FrameReader, clips: ClipReader, timestamp: float) -> np.ndarray:
-        return clips.read_frames(reader, timestamp, None)
+        return clips.read(reader, timestamp, None).frames
 
     one = ClipReader(1, 1, 30.0, np.arange(1), None, "pyslowfast", frame_color="bt601")
     count = 30 * (END - CUT - 2)

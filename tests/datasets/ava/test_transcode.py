@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ava_det.commands.transcode import main
-from ava_det.data.sampling import compute_clip_seconds
+from ava_det.data.sampling import compute_clip_seconds, compute_clip_ticks
 from ava_det.datasets.ava import transcode
 from ava_det.datasets.ava.prepared_form import Form
 from ava_det.datasets.ava.source_video import TranscodeError
@@ -92,7 +92,7 @@ def test_clips_show_what_they_show_from_the_source(start_second: float, tmp_path
         VideoReader(target, start_second) as prepared,
     ):
         for second in (0, 2, 3, 5, 7, 9):
-            moments = compute_clip_seconds(start_second + second, 32, 2, 30)
+            moments = compute_clip_seconds(start_second + second, compute_clip_ticks(32, 2), 30)
             shown = [
                 [read_number(picture) for picture in reader.read(moments)]
                 for reader in (original, prepared)
@@ -141,7 +141,7 @@ def test_the_reader_decodes_nothing_else(
     for second in range(6, 29):  # close to the start it decodes on from there
         with VideoReader(target, start_second) as reader:
             decoded.clear()
-            reader.read(compute_clip_seconds(start_second + second, 32, 2, 30))
+            reader.read(compute_clip_seconds(start_second + second, compute_clip_ticks(32, 2), 30))
         assert len(decoded) == 32, second
 
 
