@@ -78,7 +78,10 @@ class Config:
         all_classes = self.train.action_ids is None or self.model.multilabel
         expected = "null where model.multilabel is false: one softmax is over all classes"
         KeyChecks(self.train, "train").require("action_ids", all_classes, expected)
-        decays = self.train.layer_decay == 1 or FAMILIES[self.model.backbone].has_layer_decay
+        streams = list(self.model.split_streams().values())
+        can_decay = len(streams) == 1 and FAMILIES[streams[0].backbone].has_layer_decay
+        decays = self.train.layer_decay == 1 or can_decay
         transformers = [name for name, family in FAMILIES.items() if family.has_layer_decay]
-        expected = f"1 for {self.model.backbone}, another one only for {', '.join(transformers)}"
+        name = "two streams" if len(streams) == 2 else streams[0].backbone
+        expected = f"1 for {name}, another one only for {', '.join(transformers)}"
         KeyChecks(self.train, "train").require("layer_decay", decays, expected)

@@ -110,8 +110,8 @@ def load_bank_network(config: Config) -> tuple[Config, ActionDetector]:
         Its own config, at the start_second of the other, and the network.
 
     Raises:
-        ConfigError: None is named, or it has a long-term head too, or its features are of another
-            width.
+        ConfigError: None is named, or it has a long-term head too, or it reads optical flow, or its
+            features are of another width.
         WeightsError: Its weights cannot be used.
     """
     bank = config.model.long_term
@@ -123,6 +123,8 @@ def load_bank_network(config: Config) -> tuple[Config, ActionDetector]:
         raise ConfigError(
             f"{key}: expected a network without a bank of its own, received {bank.bank_weights}"
         )
+    if settings.model.streams != "rgb":
+        raise ConfigError(f"{key}: expected a network of RGB, received {bank.bank_weights}")
     model, _ = load_plain_model(settings, bank.bank_weights)
     assert isinstance(model, ActionDetector)
     width = model.head.num_features

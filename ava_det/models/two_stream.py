@@ -54,6 +54,22 @@ class TwoStream(nn.Module):
         streams = self.rgb(slow, fast, rois), self.flow(None, None, rois, flow)
         return join_logits(streams, self.weights, self.scores)
 
+    def compute_features(
+        self,
+        slow: Tensor | None = None,
+        fast: Tensor | None = None,
+        rois: Tensor | None = None,
+        flow: Tensor | None = None,
+    ) -> Tensor:
+        """Computes the inputs of both heads' linear layers, side by side: float32 [K, D + D'].
+
+        The arguments are those of `forward`, for detectors.
+        """
+        assert isinstance(self.rgb, ActionDetector)
+        assert isinstance(self.flow, ActionDetector)
+        of_rgb = self.rgb.compute_features(slow, fast, rois)
+        return torch.cat([of_rgb, self.flow.compute_features(None, None, rois, flow)], dim=1)
+
 
 class TwoStreamBackbone(Backbone):
     """Averages the feature maps of a backbone of RGB and one of flow.

@@ -22,6 +22,7 @@ from ava_det.inference.stream_weights import load_streams
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.build import build_model
 from ava_det.models.roi_head import RoIHead
+from ava_det.models.two_stream import TwoStream, join_logits
 from ava_det.own_classes import calibrate, choose_head, find_thresholds, place_columns, write_table
 from ava_det.structures import Detections, Keyframe
 from ava_det.tasks.action_detection import compute_metrics
@@ -73,16 +74,15 @@ def train_head(config: Config, device: torch.device, table: Path | None) -> None
         write_table(
             table, {"train": (train_keyframes, train[0]), "val": (val_keyframes, val[0])}, label_map
         )
-    thresholds, penalty = fit(model.head, train_set, val, label_map)
+    thresholds, penalties = fit(model, train_set, val, label_map)
     fit_done = time.perf_counter()
-    with torch.inference_mode():
-        scores = model.head.classify(val[0]).sigmoid()
+    scores = score_features(model, val[0])
     metrics = compute_metrics(
         to_detections(val_keyframes, scores), val_split, label_map, config.eval.protocol
     )
     details = {
         "thresholds": {str(action_id): value for action_id, value in thresholds.items()},
-        "penalty": penalty,
+        "penalty": penalties[0] if len(penalties) == 1 else penalties,
     }
     metrics = replace(metrics, details=details)
     folder.remove_results()
@@ -100,7 +100,7 @@ def train_head(config: Config, device: torch.device, table: Path | None) -> None
     print(describe_metrics(metrics, folder.path))
 
 
-def load_frozen(config: Config) -> ActionDetector:
+def load_frozen(config: Config) -> ActionDetector | TwoStream:
     """Builds the config's network with its initial weights, whatever classes they were trained for.
 
     Raises:
@@ -121,7 +121,7 @@ def load_frozen(config: Config) -> ActionDetector:
             "model zoo"
         )
     model = build_model(config)
-    assert isinstance(model, ActionDetector)
+    assert isinstance(model, ActionDetector | TwoStream)
     load_streams(model, config.weights, config.flow_weights, allow_missing=("head",))
     return model.eval()
 
@@ -131,24 +131,41 @@ def join_labels(keyframes: Sequence[Keyframe]) -> Tensor:
     return torch.cat([keyframe.labels for keyframe in keyframes if keyframe.labels is not None])
 
 
+def list_heads(model: ActionDetector | TwoStream) -> list[RoIHead]:
+    """Lists the heads to fit: one, or two of a network that joins the scores of two streams."""
+    streams = [model.rgb, model.flow] if isinstance(model, TwoStream) else [model]
+    return [stream.head for stream in streams if isinstance(stream, ActionDetector)]
+
+
+@torch.inference_mode()
+def score_features(model: ActionDetector | TwoStream, features: Tensor) -> Tensor:
+    """Scores boxes by their features, float32 [N, F], as the whole network would: [N, C]."""
+    heads = list_heads(model)
+    parts = features.split([head.num_features for head in heads], dim=1)
+    logits = [head.classify(part) for head, part in zip(heads, parts, strict=True)]
+    if isinstance(model, TwoStream):
+        return join_logits(logits, model.weights, model.scores).sigmoid()
+    return logits[0].sigmoid()
+
+
 def fit(
-    head: RoIHead,
+    model: ActionDetector | TwoStream,
     train: tuple[Tensor, Tensor],
     val: tuple[Tensor, Tensor],
     label_map: dict[int, str],
-) -> tuple[dict[int, float], float]:
-    """Puts fitted and calibrated layers into `head`.
+) -> tuple[dict[int, float], list[float]]:
+    """Puts fitted and calibrated layers into the heads of `model`.
 
     An action of the label map without an example in training is not fitted: its score stays near 0.
 
     Args:
-        head: The head to change, in place.
+        model: The network to change, in place.
         train: Features float32 [N, F] and labels [N, C] of the training boxes.
         val: The same of the validation boxes.
         label_map: Action id -> name.
 
     Returns:
-        The threshold of each action id, and the weight penalty that was chosen.
+        The threshold of each action id, and the weight penalty that was chosen for each head.
 
     Raises:
         ConfigError: No training box has an action of the label map.
@@ -158,6 +175,28 @@ def fit(
         raise ConfigError(
             "data.train.annotations: expected labeled boxes of the label map's actions, found none"
         )
+    heads = list_heads(model)
+    widths = [head.num_features for head in heads]
+    parts = zip(heads, train[0].split(widths, dim=1), val[0].split(widths, dim=1), strict=True)
+    penalties = [
+        fit_head(head, (of_train, train[1]), (of_val, val[1]), columns)
+        for head, of_train, of_val in parts
+    ]
+    scores = score_features(model, val[0])[:, columns]
+    thresholds = {
+        column + 1: round(value, 4)
+        for column, value in zip(columns, find_thresholds(scores, val[1][:, columns]), strict=True)
+    }
+    return dict.fromkeys(label_map, 0.5) | thresholds, penalties
+
+
+def fit_head(
+    head: RoIHead, train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], columns: list[int]
+) -> float:
+    """Puts fitted and calibrated layers into `head`, for these columns of the labels.
+
+    Arguments are as for `fit`; the weight penalty that was chosen is returned.
+    """
     hidden = [] if head.hidden is None else [head.hidden, nn.ReLU()]
     narrow = nn.Linear(head.projection.in_features, len(columns))
     fit_set, held_out = ((features, labels[:, columns]) for features, labels in (train, val))
@@ -168,11 +207,7 @@ def fit(
     if head.hidden is not None:
         head.hidden.load_state_dict(layers[0].state_dict())
     place_columns(last, head.projection, columns)
-    best_thresholds = find_thresholds(layers(held_out[0]).sigmoid(), held_out[1])
-    thresholds = {
-        column + 1: round(value, 4) for column, value in zip(columns, best_thresholds, strict=True)
-    }
-    return dict.fromkeys(label_map, 0.5) | thresholds, penalty
+    return penalty
 
 
 def to_detections(keyframes: Sequence[Keyframe], scores: Tensor) -> list[Detections]:

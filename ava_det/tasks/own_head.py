@@ -18,6 +18,7 @@ from ava_det.distributed import gather_objects, rank, world_size
 from ava_det.inference.batch import flip_batch
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.inference_form import optimize_for_inference
+from ava_det.models.two_stream import TwoStream
 from ava_det.own_classes import FeatureCache
 from ava_det.own_classes.feature_cache import hash_weights
 from ava_det.structures import Keyframe
@@ -60,12 +61,16 @@ NOT_OF_FEATURES = {
 
 
 def _build_cache(
-    config: Config, model: ActionDetector, folder: str | Path, precision: str, mirrored: bool
+    config: Config,
+    model: ActionDetector | TwoStream,
+    folder: str | Path,
+    precision: str,
+    mirrored: bool,
 ) -> FeatureCache:
     """Opens a cache for a backbone, its head's pooling and a config's clips, mirrored or not."""
     values = config_to_dict(config)
     facts: dict[str, object] = {
-        "weights": hash_weights(model.backbone.state_dict()),
+        "weights": hash_weights(_find_weights_of_features(model)),
         "precision": precision,
     }
     facts["mirrored"] = mirrored
@@ -76,9 +81,19 @@ def _build_cache(
     return FeatureCache(folder, facts)
 
 
+def _find_weights_of_features(model: ActionDetector | TwoStream) -> dict[str, Tensor]:
+    """Returns the weights that features depend on: all but those of the heads' linear layers."""
+    after = ("head.projection.", "head.hidden.")
+    return {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not name.removeprefix("rgb.").removeprefix("flow.").startswith(after)
+    }
+
+
 def load_features(
     config: Config,
-    model: ActionDetector,
+    model: ActionDetector | TwoStream,
     split: Split,
     folder: str | Path,
     device: torch.device,
@@ -140,7 +155,7 @@ def load_features(
 
 def _compute_features(
     config: Config,
-    model: ActionDetector,
+    model: ActionDetector | TwoStream,
     name: str,
     by_video: dict[str, list[Keyframe]],
     device: torch.device,

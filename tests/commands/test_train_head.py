@@ -115,6 +115,33 @@ def test_more_layers_and_fewer_classes(
     assert checkpoint["model"]["head.hidden.weight"].any()
 
 
+@pytest.mark.parametrize("fusion", ["late", "map"])
+def test_a_network_of_two_streams_has_a_head_each_or_one(
+    fusion: str, run_tool: RunTool, synthetic_config: list[str], tmp_path: Path
+) -> None:
+    streams = [
+        "model.streams=two_stream",
+        "model.backbone=slow_only",
+        "model.num_slow_frames=2",
+        f"model.flow.fusion={fusion}",
+        "data.flip=false",
+    ]
+    config = load_config(synthetic_config[1], [*synthetic_config[2:], *streams])
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "start.pt", {"model": build_model(config).state_dict()})
+    arguments = [*synthetic_config, *streams, f"weights={tmp_path}/start.pt"]
+    code, _, err = run_tool("train_head", *arguments)
+    assert code == 0, err
+    head = tmp_path / "run/head"
+    fitted = json.loads((head / "metrics.json").read_text())
+    assert isinstance(fitted["penalty"], list) == (fusion == "late")
+    again = [*synthetic_config, *streams, f"output_dir={tmp_path}/again", "--boxes", "gt"]
+    code, _, err = run_tool("test_ava", *again, "--weights", head / "checkpoints/last.pt")
+    assert code == 0, err
+    scored = json.loads((tmp_path / "again/metrics.json").read_text())
+    assert scored["mAP"] == pytest.approx(fitted["mAP"], abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [

@@ -79,6 +79,13 @@ def test_streams_that_cannot_be_are_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+def test_the_learning_rate_by_depth_is_for_one_stream(empty: Path) -> None:
+    values = ("model.backbone=vit", "model.num_slow_frames=8", "train.layer_decay=0.75")
+    assert load(empty, *values, "model.streams=flow").train.layer_decay == 0.75
+    with pytest.raises(ConfigError, match=r"train\.layer_decay: expected 1 for two streams"):
+        load(empty, *values, "model.streams=two_stream")
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
