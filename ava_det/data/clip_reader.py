@@ -28,6 +28,8 @@ from ava_det.video.pictures import compute_resized_size
 from ava_det.video.reader import TAGGED, FrameReader, Picture, VideoError
 from ava_det.video.sources import video_id_of
 
+SAME_PACE = 0.99  # a video of 29.97 frames a second has the pace of 30 ticks
+
 
 @dataclass(frozen=True)
 class FlowOfClips:
@@ -143,6 +145,33 @@ class ClipReader:
             return self.ticks
         begins = self.flow.ticks
         return np.unique(np.concatenate((self.ticks, begins, begins + self.flow.gap)))
+
+    def require_live_pace(self) -> None:
+        """Raises ValueError where optical flow cannot follow a live source: raft on a CPU."""
+        if self.flow is not None and self.flow.source.is_slow:
+            raise ValueError(
+                "optical flow by raft takes seconds a pair on a CPU and cannot follow a live "
+                "source: expected a GPU, or a network trained on data.flow_algorithm dis"
+            )
+
+    def describe_pace(self, fps: float) -> tuple[str, ...]:
+        """Says that the frames of a video are farther apart than those of its optical flow.
+
+        Args:
+            fps: Frames a second of the video.
+
+        Returns:
+            None or one end of a sentence that begins with the video's name.
+        """
+        if self.flow is None:
+            return ()
+        pairs = self.clip_fps / self.flow.gap
+        if fps > pairs * SAME_PACE:
+            return ()
+        return (
+            f"it has {fps:.4g} frames a second, and pairs of optical flow last 1/{pairs:.4g} s: "
+            "pairs of one frame twice have no motion (data.flow_gap)",
+        )
 
     def convert(
         self, found: Mapping[int, Picture], short_side: int | None, size: tuple[int, int]

@@ -238,7 +238,8 @@ class ClipDataset(Dataset[Clip]):
         moment = self._find_moment(index, reader, generator)
         reader.require(moment)
         pixels = self._clip_reader.read(reader, moment, short_side)
-        self._notes[self.keyframes[index].video_id] = tuple(reader.notes)
+        notes = (*reader.notes, *self._clip_reader.describe_pace(reader.fps))
+        self._notes[self.keyframes[index].video_id] = notes
         reader.require(moment)  # a header may promise more than the file turned out to hold
         return pixels
 

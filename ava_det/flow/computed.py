@@ -31,6 +31,12 @@ class ComputedFlow:
         self._range = flow_range
         self._short_side = short_side
 
+    @property
+    def is_slow(self) -> bool:
+        """Returns whether a pair takes seconds: raft on a CPU."""
+        device = getattr(self._algorithm, "device", None)
+        return device is not None and device.type == "cpu"
+
     def read(
         self,
         pairs: Sequence[tuple[Picture, Picture]],

@@ -42,13 +42,16 @@ class Raft:
         network: Maps two batches [1, 3, H, W] in -1..1 to a list of fields [1, 2, H, W], of which
             the last is the best.
         device: Where it computes.
+
+    Attributes:
+        device: As given.
     """
 
     name = "raft"
 
     def __init__(self, network: nn.Module, device: torch.device | str = "cpu") -> None:
-        self._device = torch.device(device)
-        self._network = network.to(self._device).eval()
+        self.device = torch.device(device)
+        self._network = network.to(self.device).eval()
 
     @torch.inference_mode()
     def compute(self, previous: np.ndarray, following: np.ndarray) -> np.ndarray:
@@ -65,5 +68,5 @@ class Raft:
         """Makes float32 [1, 3, H', W'] in -1..1 of uint8 [H, W, 3]."""
         added = [max(-(-side // MULTIPLE) * MULTIPLE, MIN_SIDE) - side for side in frame.shape[:2]]
         padded = np.pad(frame, ((0, added[0]), (0, added[1]), (0, 0)), mode="edge")
-        pixels = torch.from_numpy(padded).to(self._device).permute(2, 0, 1)
+        pixels = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)
         return pixels[None].float() / 127.5 - 1

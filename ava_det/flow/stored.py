@@ -27,6 +27,8 @@ class StoredFlow:
         short_side: Of the frames that the flow was computed on, in pixels; None takes any.
     """
 
+    is_slow = False
+
     def __init__(
         self,
         root: str | Path,

@@ -313,12 +313,13 @@ class Predictor:
             turn: Is held while the network runs, such as a lock that others hold in turn.
 
         Raises:
-            ValueError: Persons come from a file, a time is not possible, or the model has a
-                long-term head.
+            ValueError: Persons come from a file, a time is not possible, the model has a long-term
+                head, or a CPU would have to compute its optical flow by raft.
         """
         self._require_single_pass("a live source has no end")
         if isinstance(self._persons, Mapping):
             raise ValueError("a live source has no box file: expected a person detector")
+        self._scorer.clip_reader.require_live_pace()
         check_times(every, 0.0, np.inf, smooth)
         detector = self._persons
         linker = TrackLinker()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Event
 
@@ -34,6 +35,8 @@ from ava_det.structures import Detections, Keyframe, KeyframeKey, PersonBoxes, P
 from ava_det.tracking.linker import TrackLinker
 from ava_det.video.reader import FrameReader
 from ava_det.video.sources import video_id_of
+
+logger = logging.getLogger("ava_det")
 
 WAITING_BYTES = 512 << 20  # of frames that wait for their batch; with more the batch is cut short
 AHEAD_BYTES = 128 << 20  # of frames that are decoded ahead
@@ -194,6 +197,8 @@ class VideoRun:
     def _begin(self) -> PersonsOfVideo:
         """Prepares the source of persons."""
         reader = self._reader
+        for note in self._scorer.clip_reader.describe_pace(reader.fps):
+            logger.warning(f"{reader.path}: {note}")
         if self._first >= reader.find_end():
             raise ValueError(
                 f"{reader.path}: expected a start before its end at "

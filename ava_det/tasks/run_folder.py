@@ -153,6 +153,7 @@ class RunFolder:
         tensors = {
             "slow": batch.slow,
             "fast": batch.fast,
+            "flow": batch.flow,
             "rois": batch.rois,
             "labels": batch.labels,
         }

@@ -32,6 +32,7 @@ from ava_det.distributed import gather_objects, is_main_process, merge_over_rank
 from ava_det.evaluation.metrics import TopMetrics
 from ava_det.files import write_json
 from ava_det.formats.label_map import load_label_map
+from ava_det.inference.batch import flip_batch
 from ava_det.structures import ClipBatch
 
 logger = logging.getLogger("ava_det")
@@ -171,7 +172,7 @@ def score_crops(
     """Computes the scores of clips.
 
     Args:
-        model: (slow, fast, rois) -> logits [B, C].
+        model: Is called with the inputs of a batch; gives logits [B, C].
         batch: Normalized clips, on the model's device.
         precision: fp32 or bf16 (autocast).
         num_crops: See `place_crops`.
@@ -180,23 +181,26 @@ def score_crops(
     Returns:
         Float32 [B, C] on the CPU: the softmax of each clip, mean over its square crops.
     """
-    height, width = next(clip.shape[-2:] for clip in (batch.slow, batch.fast) if clip is not None)
+    clips = batch.slow, batch.fast, batch.flow
+    height, width = next(clip.shape[-2:] for clip in clips if clip is not None)
     side = min(height, width, crop_size or height)
     total = torch.zeros(())
     places = place_crops(height, width, side, num_crops)
     for place in places:
-        slow, fast = (_cut(frames, side, *place) for frames in (batch.slow, batch.fast))
+        crop = _cut(batch, side, *place)
         with torch.autocast(batch.rois.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            logits = model(slow, fast, batch.rois)
+            logits = model(**crop.inputs)
         total = total + logits.float().softmax(dim=1).cpu()
     return total / len(places)
 
 
-def _cut(frames: Tensor | None, side: int, top: int, left: int, is_mirrored: bool) -> Tensor | None:
-    if frames is None:
-        return None
-    square = frames[..., top : top + side, left : left + side]
-    return square.flip(-1) if is_mirrored else square
+def _cut(batch: ClipBatch, side: int, top: int, left: int, is_mirrored: bool) -> ClipBatch:
+    slow, fast, flow = (
+        None if frames is None else frames[..., top : top + side, left : left + side]
+        for frames in (batch.slow, batch.fast, batch.flow)
+    )
+    crop = replace(batch, slow=slow, fast=fast, flow=flow)
+    return flip_batch(crop) if is_mirrored else crop
 
 
 def place_crops(height: int, width: int, side: int, num_crops: int) -> list[tuple[int, int, bool]]:

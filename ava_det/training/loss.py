@@ -7,7 +7,7 @@ process (or per part of a batch), those with few boxes would weigh as much as th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -146,11 +146,22 @@ def split_batch(batch: ClipBatch, num_parts: int) -> list[ClipBatch]:
         inside = (batch.rois[:, 0] >= first) & (batch.rois[:, 0] < last)
         rois = batch.rois[inside].clone()
         rois[:, 0] -= first
-        slow, fast, long_term = (
+        slow, fast, flow, long_term = (
             None if values is None else values[first:last]
-            for values in (batch.slow, batch.fast, batch.long_term)
+            for values in (batch.slow, batch.fast, batch.flow, batch.long_term)
         )
         labels = None if batch.labels is None else batch.labels[inside]
         keyframes = batch.keyframes[first:last]
-        parts.append(ClipBatch(slow, fast, rois, labels, keyframes, long_term, batch.is_blank))
+        parts.append(
+            replace(
+                batch,
+                slow=slow,
+                fast=fast,
+                rois=rois,
+                labels=labels,
+                keyframes=keyframes,
+                long_term=long_term,
+                flow=flow,
+            )
+        )
     return parts

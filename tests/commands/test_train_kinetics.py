@@ -299,6 +299,7 @@ def test_where_the_crops_of_other_papers_stand() -> None:
     keyframe = Keyframe("v", 0.0, torch.tensor([[0.0, 0, 1, 1]]), None, torch.ones(1))
     batch = ClipBatch(frames, None, torch.zeros(1, 5), None, [keyframe])
     firsts: list[float] = []
+    firsts_of_crops = [0, 3, 7, 10, 2, 3, 6, 10, 13, 5]
 
     def network(slow: torch.Tensor, fast: None, rois: torch.Tensor) -> torch.Tensor:
         assert slow.shape[-2:] == (4, 4)
@@ -306,7 +307,19 @@ def test_where_the_crops_of_other_papers_stand() -> None:
         return torch.zeros(1, 2)
 
     score_crops(network, batch, "fp32", 10, 4)  # type: ignore[arg-type]
-    assert firsts == [0, 3, 7, 10, 2, 3, 6, 10, 13, 5]
+    moving: list[list[float]] = []
+
+    def flow_network(flow: torch.Tensor, **_: object) -> torch.Tensor:
+        moving.append(flow[0, :, 0, 0, 0].tolist())
+        return torch.zeros(1, 2)
+
+    flow = torch.cat((frames, frames + 100), dim=1)
+    batch = ClipBatch(None, None, torch.zeros(1, 5), None, [keyframe], flow=flow, u_at_rest=0.5)
+    score_crops(flow_network, batch, "fp32", 10, 4)  # type: ignore[arg-type]
+    assert [v - 100 for _, v in moving] == firsts_of_crops
+    assert [u for u, _ in moving[:5]] == firsts_of_crops[:5]
+    assert [u for u, _ in moving[5:]] == [1 - u for u in firsts_of_crops[5:]]
+    assert firsts == firsts_of_crops
     with pytest.raises(ConfigError, match=r"eval\.crop_size: expected a number of pixels"):
         load_config("configs/kinetics/artnet_r18.yaml", ["eval.crop_size=null"])
     with pytest.raises(ConfigError, match=r"eval\.num_crops: expected 1, 3 or 10"):

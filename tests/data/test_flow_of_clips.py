@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from torch import nn
 
 from ava_det.data.clip_reader import ClipReader, FlowOfClips
 from ava_det.data.sampling import compute_flow_ticks
@@ -24,6 +25,7 @@ from ava_det.flow import (
     write_flow_folder,
 )
 from ava_det.flow.coding import REST, decode_flow
+from ava_det.flow.raft import Raft
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError
 from ava_det.video.writer import VideoWriter
@@ -285,3 +287,29 @@ def test_frames_too_small_for_the_algorithm_are_named(numbered: Path) -> None:
         pytest.raises(VideoError, match=r"numbered.mp4: optical flow by dis: expected frames of"),
     ):
         clips.read(reader, 1.0, 24)
+
+
+def test_a_video_of_fewer_frames_than_pairs_is_named(tmp_path: Path) -> None:
+    """At 10 frames a second most pairs that last a thirtieth of a second are one frame twice."""
+    path = tmp_path / "slow.mp4"
+    write_numbered_video(path, [Fraction(k, 10) for k in range(30)], rate=10)
+    algorithm = Counting()
+    clips = make_reader(algorithm)
+    with open_video(path) as reader:
+        pixels = clips.read(reader, 1.0, 24)
+        (note,) = clips.describe_pace(reader.fps)
+    assert note.startswith("it has 10 frames a second, and pairs of optical flow last 1/30 s")
+    assert pixels.flow is not None
+    at_rest = (pixels.flow == REST).all(axis=(0, 2, 3))  # of ticks 22, 24, ... 36
+    assert at_rest.tolist() == [False, True, True] * 2 + [False, True]
+    assert algorithm.pairs == [(7, 8), (9, 10), (11, 12)]
+    assert clips.describe_pace(30000 / 1001) == ()
+    assert make_reader(algorithm, (8, 2, 1, 3)).describe_pace(10.0) == ()
+    assert ClipReader(8, 2, 30.0, np.arange(8), None).describe_pace(15.0) == ()
+
+
+def test_raft_on_a_cpu_cannot_follow_a_live_source() -> None:
+    with pytest.raises(ValueError, match=r"optical flow by raft takes seconds a pair on a CPU"):
+        make_reader(Raft(nn.Identity(), "cpu")).require_live_pace()
+    make_reader(Counting()).require_live_pace()
+    ClipReader(8, 2, 30.0, np.arange(8), None).require_live_pace()

@@ -41,6 +41,7 @@ class FakeReader:
     trouble: Callable[[float], None] | None = None
     notes: tuple[str, ...] = ()
     width = height = 32
+    fps = 30.0
 
     def __init__(self, path: Path, start_second: float):
         self.path = path

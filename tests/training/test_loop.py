@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,17 @@ def test_large_logits_that_are_right_are_no_saturation() -> None:
     interval.add(StepLoss({"loss": torch.tensor(0.5)}, torch.tensor(200.0)), [])
     with pytest.raises(TrainingError, match=r"saturated \(mean size 200, at a loss of 0.5\)"):
         interval.close(position, 0.1, 10)
+
+
+def test_flow_is_split_with_its_clips() -> None:
+    flow = torch.arange(4.0)[:, None, None, None, None].expand(4, 2, 1, 3, 3)
+    batch = replace(make_batch([0, 1, 2, 3]), flow=flow, u_at_rest=0.5)
+    parts = split_batch(batch, 2)
+    assert [part.flow[:, 0, 0, 0, 0].tolist() for part in parts if part.flow is not None] == [
+        [0, 1],
+        [2, 3],
+    ]
+    assert {part.u_at_rest for part in parts} == {0.5}
 
 
 @pytest.mark.parametrize("num_parts", [1, 2, 3, 4, 9])
