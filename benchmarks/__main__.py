@@ -9,6 +9,8 @@ python -m benchmarks train [--config F] [--batch 2] [--json F]               (on
 python -m benchmarks vit [--config F] [--openvino | --memory]       (a ViT beside its eager form)
 python -m benchmarks demo [--weights F] [--video FILE] [--json F]     (the demo, stage by stage)
 python -m benchmarks tubes [--videos 1000]      (mAP of tubes, against plain loops and a floor)
+python -m benchmarks archive [--videos 1000000]  (what a driver of a huge archive costs, simulated)
+python -m benchmarks archive-rates [--videos 8] [--config F]   (hours of video an hour; the driver)
 python -m benchmarks all [--quick] [--config F] [--json F]   (each of these, into one report)
 """
 
@@ -18,6 +20,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ava_det.cli import ToolParser, reports_mistakes
+from benchmarks.archive import add_archive
+from benchmarks.archive_rates import add_archive_rates
 from benchmarks.decode import add_decode
 from benchmarks.demo import add_demo
 from benchmarks.evaluate import add_evaluate, measure_evaluator, measure_pandas
@@ -40,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_train(commands)
     add_tubes(commands)
     add_vit(commands)
+    add_archive(commands)
+    add_archive_rates(commands)
     add_all(commands)
     args = parser.parse_args(argv)
     status: int = args.run(args)

@@ -298,17 +298,17 @@ def report(medians: Mapping[str, float]) -> None:
     )
 
 
-def make_video(path: Path) -> Path:
+def make_video(path: Path, seconds: int = 20) -> Path:
     """Writes a video of a textured background and two figures that walk.
 
-    It has 640 x 360 pixels, 30 frames a second, 20 seconds, and a keyframe every ten seconds.
+    It has 640 x 360 pixels, 30 frames a second, and a keyframe every ten seconds.
     """
     noise = np.random.default_rng(0)
     background = np.clip(
         noise.normal(120, 25, (45, 80, 3)).repeat(8, 0).repeat(8, 1), 0, 255
     ).astype(np.uint8)
     with VideoWriter(path, 640, 360, 30) as writer:
-        for index in range(600):
+        for index in range(30 * seconds):
             picture = background.copy()
             for row, (speed, shade) in enumerate(((1.0, 30), (-0.7, 220))):
                 x = round(280 + 250 * np.sin(index * speed / 90)) + 20 * row

@@ -14,7 +14,10 @@ import ava_det
 from ava_det.archive.manifest import Entry
 from ava_det.archive.object_store import fetched
 from ava_det.archive.outcomes import Counts, result_name
+from ava_det.archive.run_facts import agree
 from ava_det.archive.store import Store, open_store
+
+PRECISION = "precision.txt"  # what `precision: auto` is in this archive
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class VideoLabeler:
         from ava_det.checkpoint.zoo import resolve_weights
         from ava_det.demo.actions import choose_thresholds
         from ava_det.detectors.registry import build_detector
+        from ava_det.device.precision import resolve_precision
         from ava_det.device.select import prepare_torch
         from ava_det.formats.annotations import load_boxes
         from ava_det.inference.predictor import Predictor
@@ -82,19 +86,24 @@ class VideoLabeler:
         weights = resolve_weights(options.weights)
         runtime = choose_runtime(weights, options.runtime)
         config = choose_config(weights, options.config, options.overrides, runtime)
+        place = prepare_torch(config)
+        precision = config.precision
+        if precision == "auto":  # is measured, and must be the same in all workers
+            precision = agree(options.open_store(), PRECISION, resolve_precision("auto", place))
+        config = replace(config, precision=precision)
         who: Any
         if options.boxes is not None:
             who = load_boxes(options.boxes, min_score=0.0)
             persons = _describe_file(options.boxes)
         else:
-            who = build_detector(options.detector, prepare_torch(config), config.precision)
+            who = build_detector(options.detector, place, precision)
             file = options.detector.rpartition(":")[2]
             persons = who.name + (f" {_describe_file(file)}" if Path(file).is_file() else "")
         self._predictor = Predictor.from_pretrained(
             weights,
             who,
             config=options.config,
-            overrides=options.overrides,
+            overrides=[*options.overrides, f"precision={precision}"],
             label_map=options.label_map,
             runtime=options.runtime,
         )
@@ -106,6 +115,7 @@ class VideoLabeler:
             "version": ava_det.__version__,
             "weights": _describe_weights(weights),
             "config": _list_settings(config),
+            "precision": resolve_precision(precision, place),  # fp32 where bf16 is only emulated
             "detector": persons,
             "every": options.every,
             "start_second": self._predictor.start_second,

@@ -108,11 +108,14 @@ class Manifest:
         self._file.seek(self._begin)
         offset = self._begin
         for number, line in enumerate(self._file, 2):
-            entry = self._to_entry(line, number)
-            if count == 1 or zlib.crc32(entry.id.encode()) % count == part - 1:
-                keys.append(hash(entry.id))
+            value = self._parse(line, number)
+            video_id, size = value.get("id"), value.get("size")
+            if not isinstance(video_id, str) or not isinstance(size, int):
+                raise ValueError(f"{self.name}, line {number}: expected id, path, size and mtime")
+            if count == 1 or zlib.crc32(video_id.encode()) % count == part - 1:
+                keys.append(hash(video_id))
                 offsets.append(offset)
-                sizes.append(entry.size)
+                sizes.append(size)
             offset += len(line)
         return ManifestIndex(
             self, *(np.frombuffer(one, np.int64) for one in (keys, offsets, sizes))

@@ -74,19 +74,17 @@ class RayWorkers:
 
     def wait(self, seconds: float) -> Sequence[tuple[int, Message]]:
         """See `Workers`."""
-        calls = [call for given in self._calls.values() for call in given]
-        if not calls:
+        oldest = {given[0]: number for number, given in self._calls.items() if given}
+        if not oldest:
+            time.sleep(seconds)
             return []
-        self._ray.wait(calls, num_returns=1, timeout=seconds)
-        ended = set(self._ray.wait(calls, num_returns=len(calls), timeout=0)[0])
-        messages: list[tuple[int, Message]] = []
-        for number, given in self._calls.items():
-            while given and given[0] in ended:
-                messages.append((number, self._receive(number, given.popleft())))
-        return messages
+        self._ray.wait(list(oldest), num_returns=1, timeout=seconds)
+        ended = self._ray.wait(list(oldest), num_returns=len(oldest), timeout=0)[0]
+        return [(oldest[call], self._receive(oldest[call])) for call in ended]
 
-    def _receive(self, number: int, call: Any) -> Message:
-        """Returns what a call gave; one that raised has ended its actor."""
+    def _receive(self, number: int) -> Message:
+        """Returns what the oldest call of an actor gave; one that raised has ended the actor."""
+        call = self._calls[number].popleft()
         errors = self._ray.exceptions
         try:
             message: Message = self._ray.get(call)

@@ -32,6 +32,13 @@ def require_same_run(store: Store, facts: Mapping[str, Any]) -> None:
         )
 
 
+def agree(store: Store, name: str, value: str) -> str:
+    """Writes a value into a file of the archive, or returns that of the process that was first."""
+    if store.create(name, value.encode("ascii")):
+        return value
+    return store.read(name).decode("ascii")
+
+
 def _look_into(change: ChangedSetting) -> ChangedSetting:
     """Finds the first difference of two objects, such as config.model.width."""
     name, before, now = change

@@ -102,7 +102,7 @@ class FolderStore:
             with open(handle, "wb") as file:
                 file.write(content)
             os.chmod(temporary, 0o644)
-            os.link(temporary, path)  # fails where the name is taken, on network file systems too
+            _link(Path(temporary), path)
         except FileExistsError:
             return False
         finally:
@@ -139,6 +139,17 @@ class FolderStore:
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < oldest:
                     path.unlink()
+
+
+def _link(source: Path, target: Path) -> None:
+    """Gives a file a second name; raises FileExistsError where it is taken, also over a network."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with open(target, "xb") as file:
+            file.write(source.read_bytes())
 
 
 def open_store(address: str) -> Store:

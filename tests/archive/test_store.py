@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -64,6 +65,19 @@ def test_of_many_threads_one_creates(tmp_path: Path) -> None:
         for name in map(str, range(50)):
             assert sum(pool.map(lambda n, name=name: store.create(name, bytes(n)), range(8))) == 1
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_disk_without_links_has_one_creator_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store = FolderStore(tmp_path)
+    assert store.create("claims/a", b"first") and not store.create("claims/a", b"second")
+    assert store.read("claims/a") == b"first"
+    assert [path.name for path in (tmp_path / "claims").iterdir()] == ["a"]
 
 
 def test_a_file_that_is_not_finished_is_absent(store: Store) -> None:

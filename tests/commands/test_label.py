@@ -14,6 +14,7 @@ import pytest
 
 from ava_det.operations import label as operation
 from tests.support.inline_workers import InlineWorkers
+from tests.support.precision_answers import WITH, WITHOUT, answer
 from tests.support.tool_runs import RunTool, assert_mistake
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,3 +128,19 @@ def test_processes_of_torchrun_take_what_no_other_has(
     assert run.stdout.count("3 videos: ") == 1
     assert len(list((tmp_path / "out" / "results").glob("*.jsonl"))) == 2, run.stderr
     assert [path.name for path in (tmp_path / "out" / "errors").iterdir()] == ["bad.mp4.json"]
+
+
+def test_workers_agree_on_a_precision_that_is_measured(
+    label: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(monkeypatch, WITHOUT)
+    assert label("precision=auto")[0] == 0
+    assert (tmp_path / "out" / "precision.txt").read_text() == "fp32"
+    answer(monkeypatch, WITH)
+    (first, *_) = (tmp_path / "out" / "results").iterdir()
+    content = first.read_bytes()
+    first.unlink()
+    code, said, err = label("precision=auto")
+    assert code == 0 and "1 labeled, 1 there before" in said, err
+    assert first.read_bytes() == content
+    assert_mistake(label("precision=bf16"), "run.json", 'config.precision "fp32"', '"bf16"')
