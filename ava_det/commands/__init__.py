@@ -97,7 +97,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
         "import": Command(
             "ava_det.commands.import_annotations",
-            "turn CVAT exports and tables into AVA's format, and back",
+            "turn labels of VIA, CVAT and tables into AVA's format, and back",
             ("ava-import-annotations",),
         ),
         "prepare-tubes": Command(

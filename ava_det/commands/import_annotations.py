@@ -1,14 +1,16 @@
 """Turns annotations of your own into AVA's format, and AVA's format into drafts for CVAT.
 
     ava-det import cvat exports/*.zip --videos videos --output data/mine --val-share 0.25
+    ava-det import via projects/*.json --videos videos --output data/mine
     ava-det import csv boxes.csv --videos videos --pixels --output data/mine
     ava-det import to-cvat --boxes boxes.csv --videos videos --label-map MAP --output drafts
 
-`cvat` and `csv` write train.csv and val.csv, and labelmap.pbtxt unless --label-map gives one or the
-folder has one. They add to what earlier imports left in the folder: rows of other videos stay,
-those of a video that is imported again are replaced. `to-cvat` writes an XML for each video, from
---annotations, from the --detections of a model or from person --boxes, and labels.json for CVAT's
-label constructor. See docs/custom_dataset.md.
+`via` (projects of VIA 3), `cvat` and `csv` write train.csv and val.csv, and labelmap.pbtxt unless
+--label-map gives one or the folder has one. They add to what earlier imports left in the folder:
+rows of other videos stay, those of a video that is imported again are replaced. `to-cvat` writes an
+XML for each video, from --annotations, from the --detections of a model or from person --boxes, and
+labels.json for CVAT's label constructor. See
+docs/custom_dataset.md.
 """
 
 from __future__ import annotations
@@ -24,12 +26,46 @@ from ava_det.cli import Commands, ToolParser, fraction, interval, positive, repo
 def make_parser() -> ToolParser:
     """Builds the parser of `ava-det import`."""
     parser = ToolParser("ava-det import", __doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="cvat | csv | to-cvat")
-    for command in (add_cvat(commands), add_csv(commands)):
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="via | cvat | csv | to-cvat"
+    )
+    for command in (add_via(commands), add_cvat(commands), add_csv(commands)):
         add_dataset_options(command)
         add_output_options(command)
     add_output_options(add_to_cvat(commands))
     return parser
+
+
+def add_via(commands: Commands) -> argparse.ArgumentParser:
+    """Adds the parser of `ava-det import via`."""
+    via = commands.add_parser(
+        "via",
+        help="projects of VIA 3 (VGG Image Annotator)",
+        description="Projects of VIA 3, of videos or of their frames, into AVA's format.",
+    )
+    via.add_argument(
+        "sources", type=Path, nargs="+", metavar="FILE", help="projects as saved by VIA 3 (.json)"
+    )
+    via.add_argument(
+        "--picture-fps",
+        type=positive,
+        default=30.0,
+        help="of projects of pictures named VIDEO_NUMBER: numbers a second, from 1 on (30)",
+    )
+    via.add_argument(
+        "--person",
+        default="person",
+        metavar="ATTRIBUTE",
+        help="the attribute that says who a person is (person)",
+    )
+    via.add_argument(
+        "--ignore",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="attributes and options that are no actions",
+    )
+    return via
 
 
 def add_cvat(commands: Commands) -> argparse.ArgumentParser:

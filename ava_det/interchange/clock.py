@@ -40,6 +40,21 @@ class FrameClock:
         """
         return nearest(self.seconds, moment)
 
+    def frame_showing(self, moment: float, where: str) -> int:
+        """Returns the frame nearest to a moment that somebody annotated.
+
+        Raises:
+            ValueError: The moment lies more than a second before or after the video.
+        """
+        frame = self.frame_at(moment)
+        if abs(float(self.seconds[frame]) - moment) > 1.0:  # as VideoReader.require has it
+            raise ValueError(
+                f"{where}: expected a second of {self.name}, {self.seconds[0]:g}.."
+                f"{self.seconds[-1]:g}, found {moment:g} "
+                "(--start-second is the annotation time of the first frame)"
+            )
+        return frame
+
     def second_of(self, frame: int) -> float:
         """Returns the annotation time of a frame, to the microsecond.
 

@@ -76,15 +76,7 @@ def _frames_of(clock: FrameClock, boxes: Sequence[LabeledBox]) -> dict[float, in
     frames: dict[float, int] = {}
     moment_of: dict[int, float] = {}
     for box in boxes:
-        frame = clock.frame_at(box.timestamp)
-        if abs(float(clock.seconds[frame]) - box.timestamp) > 1.0:  # as VideoReader.require has it
-            first = clock.seconds[0]
-            last = clock.seconds[-1]
-            raise ValueError(
-                f"{box.where}: expected a second of {clock.name}, {first:g}..{last:g}, found "
-                f"{box.timestamp:g} "
-                "(--start-second is the annotation time of the first frame)"
-            )
+        frame = clock.frame_showing(box.timestamp, box.where)
         if moment_of.setdefault(frame, box.timestamp) != box.timestamp:
             raise ValueError(
                 f"{box.where}: expected keyframes on frames of their own, found "

@@ -1,10 +1,9 @@
-"""Does what `ava-det import` does: converts between CVAT, tables and AVA's format."""
+"""Does what `ava-det import` does: converts between annotation tools, tables and AVA's format."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,15 +14,6 @@ from ava_det.formats.annotations import load_annotations, load_boxes, load_detec
 from ava_det.formats.label_map import load_label_map, write_label_map
 from ava_det.interchange.action_names import describe_new_names, list_actions
 from ava_det.interchange.clock import VideoClocks
-from ava_det.interchange.cvat import load_cvat
-from ava_det.interchange.cvat_actions import (
-    boxes_from_task,
-    choose_tracks,
-    declared_actions,
-    describe_left_out,
-    find_doubtful_labels,
-)
-from ava_det.interchange.cvat_task import LeftOut
 from ava_det.interchange.cvat_writer import write_cvat, write_labels
 from ava_det.interchange.drafts import (
     boxes_from_annotations,
@@ -34,12 +24,11 @@ from ava_det.interchange.earlier import SPLITS, check_nothing_lost, load_earlier
 from ava_det.interchange.labeled import (
     LabeledBox,
     choose_val_videos,
-    join_exports,
     number_actions,
     rows_from_labeled,
 )
 from ava_det.interchange.splits import write_split
-from ava_det.interchange.table import load_table
+from ava_det.operations.read_exports import READERS
 
 logger = logging.getLogger("ava_det")
 
@@ -49,43 +38,9 @@ def run(args: argparse.Namespace) -> int:
     if args.command == "to-cvat":
         print(write_drafts(args))
         return 0
-    boxes, declared = read_cvat(args) if args.command == "cvat" else read_tables(args)
+    boxes, declared = READERS[args.command](args)
     print(write_dataset(args, boxes, declared))
     return 0
-
-
-def read_cvat(args: argparse.Namespace) -> tuple[list[LabeledBox], list[str]]:
-    """Reads the persons of all exports, and the actions their labels declare."""
-    clocks = VideoClocks(args.videos, args.fps, args.start_second)
-    sources = []
-    declared = []
-    left_out: LeftOut = Counter()
-    doubtful: dict[str, None] = {}
-    for path in tqdm(args.sources, desc="read exports", unit="file"):
-        for task in load_cvat(path):
-            left_out += choose_tracks(task, args.persons, args.ignore)
-            doubtful |= dict.fromkeys(find_doubtful_labels(task, args.person))
-            clock = clocks.find(task.video_id, task.path, task.last_frame)
-            sources.append(
-                boxes_from_task(
-                    task, clock, None if args.drawn else args.every, args.person, args.ignore
-                )
-            )
-            declared += declared_actions(task, args.person, args.ignore)
-    for label in doubtful:
-        logger.warning(
-            f"the label {label!r} has actions as attributes and is taken as an action itself: "
-            f"--person {label} where it says who and not what"
-        )
-    if left_out:
-        logger.warning(describe_left_out(left_out))
-    return join_exports(sources), declared
-
-
-def read_tables(args: argparse.Namespace) -> tuple[list[LabeledBox], list[str]]:
-    """Reads the persons of all tables, which declare no further actions."""
-    clocks = VideoClocks(args.videos, args.fps, args.start_second)
-    return join_exports(load_table(path, clocks, args.pixels) for path in args.sources), []
 
 
 def write_dataset(

@@ -13,6 +13,7 @@ from ava_det.formats.annotations import load_annotations
 from ava_det.formats.label_map import load_label_map
 from ava_det.interchange.cvat import load_cvat
 from tests.support.cvat_form import attribute, dense_boxes, export, labels, task_meta, track
+from tests.support.via_form import project, save
 
 RunTool = Callable[..., tuple[int, str, str]]
 SIZE = (192, 144)
@@ -280,3 +281,29 @@ def test_a_new_split_takes_its_videos_from_the_old_one(tmp_path: Path, run_tool:
     names = [*videos_of(tmp_path / "mine/train.csv"), *videos_of(tmp_path / "mine/val.csv")]
     assert sorted(names) == ["a", "b"]
     assert "actions: 1 walk (2)" in out
+
+
+def test_via_projects_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool: RunTool) -> None:
+    box = (2, 19.2, 14.4, 76.8, 57.6)
+    regions = [(1, [float(s)], box, {"1": "0", "2": "5"}) for s in range(7)]
+    regions += [(2, [float(s)], box, {"1": "0", "2": "5"}) for s in range(6)]
+    files = [("train_00000.mp4", 4), ("train_00001.mp4", 4)]
+    path = save(tmp_path, project(files, [*regions, (1, [1.0, 2.0], (), {"1": "1"})]))
+    options = [
+        "--videos",
+        synthetic / "videos",
+        "--start-second",
+        "900",
+        "--output",
+        tmp_path / "m",
+    ]
+    code, out, error = run_tool("import_annotations", "via", path, *options)
+    assert code == 0, error
+    assert "train.csv: 2 videos, 13 keyframes, 13 persons" in out
+    assert "actions: 1 stand (13), 2 walk (0), 3 read (0)" in out
+    assert "left out, being no person and no action: time segment (1)" in error
+    assert "13 of 13 boxes say only 'stand'" in error
+    rows = load_annotations(tmp_path / "m/train.csv")
+    assert rows.timestamps.tolist() == [*range(900, 907), *range(900, 906)]
+    assert rows.boxes[0].tolist() == pytest.approx([0.1, 0.1, 0.5, 0.5])
+    assert set(rows.person_ids.tolist()) == {5.0}

@@ -299,7 +299,7 @@ def test_a_task_that_does_not_fit_the_video(tmp_path: Path) -> None:
 def test_files_of_other_tools_are_named(tmp_path: Path) -> None:
     path = tmp_path / "export.json"
     for text, words in (
-        ('{"images": [{"file_name": "a.jpg"}]}', "the file is a COCO file, which is not read"),
+        ('{"images": [{"file_name": "a.jpg"}]}', "the file is a COCO file, which is not read here"),
         ('{"project": {}, "attribute": {}, "metadata": {}}', "the file is a VIA 3 project"),
     ):
         path.write_text(text)

@@ -295,7 +295,7 @@ def test_a_table_of_another_kind_is_named(tmp_path: Path) -> None:
     for lines, words in (
         ([row.replace(",", ";") for row in rows], "separated by semicolons"),
         ([f"{start},{row}" for start, row in zip(("", "0"), rows, strict=True)], "counts the rows"),
-        (['{"images": [{"file_name": "a.jpg"}]}'], "a COCO file, which is not read"),
+        (['{"images": [{"file_name": "a.jpg"}]}'], "a COCO file, which is not read here"),
     ):
         with pytest.raises(ValueError, match=r"line 1: expected a header") as refused:
             load_table(save(tmp_path, *lines), NO_CLOCKS, pixels=False)

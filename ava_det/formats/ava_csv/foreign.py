@@ -14,7 +14,10 @@ from ava_det.formats.ava_csv.opened import DAMAGED, open_bytes
 
 HEAD_BYTES = 1 << 16
 SAVE_AS = "save it as 'CSV UTF-8 (comma delimited)'"
-IMPORTERS = "ava-det import reads a table of boxes (csv) and exports as 'CVAT for video 1.1' (cvat)"
+IMPORTERS = (
+    "ava-det import reads a table of boxes (csv), projects of VIA 3 (via) and exports as 'CVAT for "
+    "video 1.1' (cvat)"
+)
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 
@@ -72,7 +75,7 @@ def _describe_bytes(head: bytes) -> str | None:
     if head[:1] == b"\x80" and head[1:2] < b"\x06":
         if b"gttubes" in head:
             return (
-                f"a pickle of tubes (UCF101-24, JHMDB, MultiSports), which is not read; {IMPORTERS}"
+                "a pickle of tubes (UCF101-24, JHMDB, MultiSports): ava-det prepare-tubes reads it"
             )
         return "a pickle: only person boxes are read from one"
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head.count(0) > len(head) / 4:
@@ -104,10 +107,10 @@ def _describe_text(text: str) -> str | None:
     """Recognizes the formats of annotation tools."""
     start = text.lstrip()
     if start.startswith("# Exported using VGG Image Annotator"):
-        return f"a CSV of VIA 3, which is not read; {IMPORTERS}"
+        return f"a CSV of VIA 3, which is not read: save the project as JSON; {IMPORTERS}"
     if start.startswith(("{", "[")):
         kind = next((name for name, keys in JSON_KINDS if all(key in text for key in keys)), None)
-        return f"{kind or 'JSON'}, which is not read; {IMPORTERS}"
+        return f"{kind or 'JSON'}, which is not read here; {IMPORTERS}"
     if start[:9].lower() in ("<!doctype", "<html>"):
         return "a web page (HTML), not the file it links to"
     if start.startswith("<"):

@@ -1,0 +1,33 @@
+"""Turns boxes as annotation tools draw them into fractions of the frame."""
+
+from __future__ import annotations
+
+from ava_det.interchange.labeled import Corners
+
+
+def corners_from_pixels(
+    where: str, x: float, y: float, width: float, height: float, size: tuple[float, float]
+) -> Corners:
+    """Returns xyxy in fractions of the frame, what lies outside cut off.
+
+    Args:
+        where: The place of the box, for messages.
+        x: Left side, in the unit of `size`.
+        y: Upper side.
+        width: To the right of x.
+        height: Below y.
+        size: Width and height of the frame: pixels, or (100, 100) of boxes in percent.
+
+    Raises:
+        ValueError: The box has no area, or none within the frame, or is far larger.
+    """
+    shown = f"x={x:g} y={y:g} width={width:g} height={height:g}"
+    if width <= 0 or height <= 0:
+        raise ValueError(f"{where}: expected a box with a width and a height, found {shown}")
+    corners = (x / size[0], y / size[1], (x + width) / size[0], (y + height) / size[1])
+    x1, y1, x2, y2 = (min(max(side, 0.0), 1.0) for side in corners)
+    if min(corners) < -0.5 or max(corners) > 1.5 or x1 >= x2 or y1 >= y2:
+        raise ValueError(
+            f"{where}: expected a box within the frame of {size[0]:g}x{size[1]:g}, found {shown}"
+        )
+    return x1, y1, x2, y2

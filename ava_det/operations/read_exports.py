@@ -1,0 +1,99 @@
+"""Reads what `ava-det import` is given: the exports of each annotation tool, and tables."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from tqdm import tqdm
+
+from ava_det.interchange.clock import VideoClocks
+from ava_det.interchange.cvat import load_cvat
+from ava_det.interchange.cvat_actions import (
+    boxes_from_task,
+    choose_tracks,
+    declared_actions,
+    describe_left_out,
+    find_doubtful_labels,
+)
+from ava_det.interchange.cvat_task import LeftOut
+from ava_det.interchange.labeled import LabeledBox, join_exports
+from ava_det.interchange.table import load_table
+from ava_det.interchange.via import load_via
+from ava_det.interchange.via_actions import boxes_from_via, find_ticked_by_default, name_options
+
+logger = logging.getLogger("ava_det")
+
+# the persons on the keyframes, and the actions that somebody could have chosen
+Labels = tuple[list[LabeledBox], list[str]]
+
+
+def read_cvat(args: argparse.Namespace) -> Labels:
+    """Reads the persons of all exports, and the actions their labels declare."""
+    clocks = VideoClocks(args.videos, args.fps, args.start_second)
+    sources = []
+    declared = []
+    left_out: LeftOut = Counter()
+    doubtful: dict[str, None] = {}
+    for path in tqdm(args.sources, desc="read exports", unit="file"):
+        for task in load_cvat(path):
+            left_out += choose_tracks(task, args.persons, args.ignore)
+            doubtful |= dict.fromkeys(find_doubtful_labels(task, args.person))
+            clock = clocks.find(task.video_id, task.path, task.last_frame)
+            sources.append(
+                boxes_from_task(
+                    task, clock, None if args.drawn else args.every, args.person, args.ignore
+                )
+            )
+            declared += declared_actions(task, args.person, args.ignore)
+    for label in doubtful:
+        logger.warning(
+            f"the label {label!r} has actions as attributes and is taken as an action itself: "
+            f"--person {label} where it says who and not what"
+        )
+    if left_out:
+        logger.warning(describe_left_out(left_out))
+    return join_exports(sources), declared
+
+
+def read_tables(args: argparse.Namespace) -> Labels:
+    """Reads the persons of all tables, which declare no further actions."""
+    clocks = VideoClocks(args.videos, args.fps, args.start_second)
+    return join_exports(load_table(path, clocks, args.pixels) for path in args.sources), []
+
+
+def read_via(args: argparse.Namespace) -> Labels:
+    """Reads the persons of all projects of VIA 3, and the actions their attributes declare."""
+    clocks = VideoClocks(args.videos, args.fps, args.start_second)
+    sources = []
+    declared: list[str] = []
+    left_out: Counter[str] = Counter()
+    for path in tqdm(args.sources, desc="read projects", unit="file"):
+        project = load_via(path)
+        names = name_options(project, args.person, args.ignore)
+        declared += names.values()
+        boxes = boxes_from_via(
+            project, clocks, args.person, args.ignore, args.picture_fps, args.start_second
+        )
+        sources.append(boxes)
+        left_out += project.left_out
+        if doubt := find_ticked_by_default(project, names):
+            logger.warning(doubt)
+    _warn_of_left_out(left_out)
+    return join_exports(sources), declared
+
+
+def _warn_of_left_out(left_out: Mapping[str, int]) -> None:
+    """Names what is no person and no action, with how often it was found."""
+    if left_out:
+        parts = [f"{name} ({count})" for name, count in sorted(left_out.items())]
+        logger.warning(f"left out, being no person and no action: {', '.join(parts)}")
+
+
+READERS: dict[str, Callable[[argparse.Namespace], Labels]] = {
+    "via": read_via,
+    "cvat": read_cvat,
+    "csv": read_tables,
+}
