@@ -111,7 +111,8 @@ def work(labeler: Labeler, root: str, entry: Entry, store: Store) -> Done | Fail
     try:
         return Done(labeler.label(root, entry, store))
     except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        return Failed(f"{name}{error.strerror or error}", is_full(error))
+        is_store = is_full(error)
+        name = error.filename or (store.address if is_store else entry.path)
+        return Failed(f"{name}: {error.strerror or error}", is_store)
     except ValueError as error:
         return Failed(" ".join(str(error).split()))
