@@ -8,6 +8,7 @@ python -m benchmarks model [--config F] [--batch 1 4 8] [--runtimes onnx openvin
 python -m benchmarks train [--config F] [--batch 2] [--json F]               (one training step)
 python -m benchmarks vit [--config F] [--openvino | --memory]       (a ViT beside its eager form)
 python -m benchmarks demo [--weights F] [--video FILE] [--json F]     (the demo, stage by stage)
+python -m benchmarks flow [--config F] [--every S] [--json F]     (optical flow, a keyframe)
 python -m benchmarks tubes [--videos 1000]      (mAP of tubes, against plain loops and a floor)
 python -m benchmarks archive [--videos 1000000]  (what a driver of a huge archive costs, simulated)
 python -m benchmarks archive-rates [--videos 8] [--config F]   (hours of video an hour; the driver)
@@ -25,6 +26,7 @@ from benchmarks.archive_rates import add_archive_rates
 from benchmarks.decode import add_decode
 from benchmarks.demo import add_demo
 from benchmarks.evaluate import add_evaluate, measure_evaluator, measure_pandas
+from benchmarks.flow import add_flow
 from benchmarks.model import add_model
 from benchmarks.report import add_all
 from benchmarks.train import add_train
@@ -40,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_evaluate(commands)
     add_decode(commands)
     add_demo(commands)
+    add_flow(commands)
     add_model(commands)
     add_train(commands)
     add_tubes(commands)

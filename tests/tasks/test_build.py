@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from ava_det.config import Config, ConfigError, DataConfig, ModelConfig, load_config
-from ava_det.data.build import build_clip_reader, load_label_map_for
+from ava_det.data.build import build_clip_reader, build_dataset_reader, load_label_map_for
 from ava_det.detectors.registry import build_detector
 from ava_det.device.precision import find_cudnn_fault
 from ava_det.device.select import prepare_torch
 from ava_det.evaluation.metrics import ClassResult
+from ava_det.flow import StoredFlow
 from ava_det.tasks.action_detection import compute_metrics
 from ava_det.tasks.run_folder import describe_environment
 from ava_det.tasks.splits import build_split
@@ -228,3 +229,15 @@ def test_a_wrong_cudnn_stops_a_tool_before_it_starts(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
     with pytest.raises(ConfigError, match=r"precision: cuDNN 9\.10\.2 gives wrong"):
         prepare_torch(Config(device="cuda:0", precision="bf16"))
+
+
+def test_the_processes_that_read_videos_compute_no_raft() -> None:
+    model = ModelConfig(backbone="slow_only", streams="flow")
+    data = DataConfig(flow_algorithm="raft")
+    with pytest.raises(ConfigError, match=r"data\.flow_dir: expected the folder of `ava-det flow"):
+        build_dataset_reader(Config(model=model, data=data))
+    stored = Config(model=model, data=DataConfig(flow_algorithm="raft", flow_dir="flow"))
+    reader = build_dataset_reader(stored)
+    assert reader.flow is not None
+    assert isinstance(reader.flow.source, StoredFlow)
+    assert build_dataset_reader(Config(data=data)).flow is None
