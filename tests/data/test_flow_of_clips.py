@@ -12,10 +12,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from ava_det.data.clip_reader import ClipReader, FlowOfClips
+from ava_det.data.dataset import ClipDataset
+from ava_det.data.loader import ClipLoader
+from ava_det.data.samplers import TrainBatchSampler
 from ava_det.data.sampling import compute_flow_ticks
+from ava_det.data.transforms import Augmentation
 from ava_det.flow import (
     ComputedFlow,
     FlowAlgorithm,
@@ -26,6 +31,7 @@ from ava_det.flow import (
 )
 from ava_det.flow.coding import REST, decode_flow
 from ava_det.flow.raft import Raft
+from ava_det.structures import Keyframe
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError
 from ava_det.video.writer import VideoWriter
@@ -313,3 +319,29 @@ def test_raft_on_a_cpu_cannot_follow_a_live_source() -> None:
         make_reader(Raft(nn.Identity(), "cpu")).require_live_pace()
     make_reader(Counting()).require_live_pace()
     ClipReader(8, 2, 30.0, np.arange(8), None).require_live_pace()
+
+
+def test_worker_processes_read_the_same_flow(moving: Path, tmp_path: Path) -> None:
+    keyframes = [
+        Keyframe(name, second, torch.rand(1, 4), None, torch.ones(1))
+        for name in ("moving", "absent")
+        for second in (1.0, 2.0, 3.0)
+    ]
+    videos = {"moving": moving, "absent": tmp_path / "absent.mp4"}
+    batches = []
+    for num_workers in (0, 2):
+        clips = make_reader(build_flow("dis"))
+        dataset = ClipDataset(
+            keyframes, videos, 0.0, clips, lambda _: Augmentation(48, 32, flip=True), 0
+        )
+        loader = ClipLoader(
+            dataset, TrainBatchSampler(6, 6, 0), num_workers, warn=lambda sentence: None
+        )
+        batches += list(loader)
+    alone, shared = batches
+    assert alone.flow is not None
+    assert alone.flow.shape == (3, 2, 8, 32, 32)  # those of the absent video are left out
+    assert shared.flow is not None
+    assert torch.equal(alone.flow, shared.flow)
+    u = decode_flow(alone.flow[:, 0].numpy(), RANGE)
+    assert np.median(u) == pytest.approx(-1.5, abs=0.2)  # 2 pixels of 64, mirrored
