@@ -23,12 +23,10 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from ava_det.boxes import compute_iou
 from ava_det.cli import ToolParser, reports_mistakes
 from ava_det.config import Config, load_config
-from ava_det.data.build import build_clip_reader
 from ava_det.device.threads import build_child_environment
 from ava_det.files import write_text
 from ava_det.formats.annotations import (
@@ -37,6 +35,7 @@ from ava_det.formats.annotations import (
     load_detections,
 )
 from ava_det.models.build import build_model
+from ava_det.models.cost import compute_cost
 from ava_det.structures import KeyframeKey
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -206,17 +205,10 @@ def compute_gmacs(name: str, overrides: Sequence[str] = ()) -> float:
     Convolutions and linear layers are counted.
     """
     config = load_config(ROOT / "configs" / "synthetic" / f"{name}.yaml", overrides)
-    reader = build_clip_reader(config)
-    model = build_model(config).eval()
+    with torch.device("meta"):
+        model = build_model(config)
     height = config.data.test_short_side
-    clips = [
-        None if indices is None else torch.zeros(1, 3, len(indices), height, height * 4 // 3)
-        for indices in (reader.slow_indices, reader.fast_indices)
-    ]
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model(clips[0], clips[1], torch.tensor([[0.0, 0.0, 0.0, 47.0, 71.0]]))
-    flops: float = counter.get_total_flops() / 2e9
-    return flops
+    return compute_cost(model, config.model.clip_shapes(), height, height * 4 // 3).gmacs
 
 
 def compute_group_ap(metrics: dict[str, Any], group: str) -> float:
