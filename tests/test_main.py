@@ -179,7 +179,9 @@ def test_completion_knows_commands_and_options(
     pytest.importorskip("shtab")
     assert entry.main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    assert all(word in script for word in ("train-head", "--eval-only", "--annotations", "to-cvat"))
+    assert all(
+        word in script for word in ("train-head", "--eval-only", "--annotations", "export-labels")
+    )
 
 
 def test_completion_without_shtab_says_what_to_install(

@@ -1,16 +1,13 @@
-"""Turns annotations of your own into AVA's format, and AVA's format into drafts for CVAT.
+"""Turns labels of annotation tools and tables into AVA's format.
 
     ava-det import cvat exports/*.zip --videos videos --output data/mine --val-share 0.25
     ava-det import via projects/*.json --videos videos --output data/mine
     ava-det import csv boxes.csv --videos videos --pixels --output data/mine
-    ava-det import to-cvat --boxes boxes.csv --videos videos --label-map MAP --output drafts
 
 `via` (projects of VIA 3), `cvat` and `csv` write train.csv and val.csv, and labelmap.pbtxt unless
 --label-map gives one or the folder has one. They add to what earlier imports left in the folder:
-rows of other videos stay, those of a video that is imported again are replaced. `to-cvat` writes an
-XML for each video, from --annotations, from the --detections of a model or from person --boxes, and
-labels.json for CVAT's label constructor. See
-docs/custom_dataset.md.
+rows of other videos stay, those of a video that is imported again are replaced. The way back is
+`ava-det export-labels`. See docs/custom_dataset.md.
 """
 
 from __future__ import annotations
@@ -26,13 +23,9 @@ from ava_det.cli import Commands, ToolParser, fraction, interval, positive, repo
 def make_parser() -> ToolParser:
     """Builds the parser of `ava-det import`."""
     parser = ToolParser("ava-det import", __doc__)
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="via | cvat | csv | to-cvat"
-    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="via | cvat | csv")
     for command in (add_via(commands), add_cvat(commands), add_csv(commands)):
         add_dataset_options(command)
-        add_output_options(command)
-    add_output_options(add_to_cvat(commands))
     return parser
 
 
@@ -131,38 +124,6 @@ def add_csv(commands: Commands) -> argparse.ArgumentParser:
     return table
 
 
-def add_to_cvat(commands: Commands) -> argparse.ArgumentParser:
-    """Adds the parser of `ava-det import to-cvat`."""
-    draft = commands.add_parser(
-        "to-cvat", help="drafts for CVAT", description="Writes AVA's format as drafts for CVAT."
-    )
-    source = draft.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--annotations", type=Path, metavar="FILE", help="ground truth: column 8 is the person id"
-    )
-    source.add_argument(
-        "--detections", type=Path, metavar="FILE", help="a model's results: column 8 is a score"
-    )
-    source.add_argument(
-        "--boxes", type=Path, metavar="FILE", help="a box file: persons without actions"
-    )
-    draft.add_argument("--videos", type=Path, metavar="FOLDER", required=True)
-    draft.add_argument(
-        "--label-map",
-        type=Path,
-        metavar="FILE",
-        required=True,
-        help="action ids and names (.pbtxt)",
-    )
-    draft.add_argument(
-        "--min-score",
-        type=fraction,
-        default=0.5,
-        help="leave out actions, or persons of --boxes, below (0.5)",
-    )
-    return draft
-
-
 def add_dataset_options(command: argparse.ArgumentParser) -> None:
     """Adds the options of the commands that write a dataset."""
     clock = command.add_mutually_exclusive_group()
@@ -180,10 +141,6 @@ def add_dataset_options(command: argparse.ArgumentParser) -> None:
         "--val-share", type=fraction, default=0.0, help="share of the videos for val.csv (0)"
     )
     command.add_argument("--seed", type=int, default=0, help="seed of the split by video (0)")
-
-
-def add_output_options(command: argparse.ArgumentParser) -> None:
-    """Adds the options that every import has."""
     command.add_argument(
         "--output", type=Path, metavar="FOLDER", required=True, help="folder to write"
     )

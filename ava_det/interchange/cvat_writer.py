@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from ava_det.files import atomic_path, write_text
 from ava_det.interchange.clock import FrameClock
+from ava_det.interchange.drafts import frames_of
 from ava_det.interchange.labeled import LabeledBox
 from ava_det.tracking.linker import MAX_GAP_SECONDS
 from ava_det.video.sources import cut_video_suffix
@@ -38,7 +39,7 @@ def write_cvat(
     the order in which CVAT lists them. Raises ValueError where two timestamps fall on one frame.
     """
     assert clock.size is not None
-    frames = _frames_of(clock, boxes)
+    frames = frames_of(clock, boxes)
     with (
         atomic_path(path) as temporary,
         open(temporary, "w", encoding="utf-8", newline="\n") as file,
@@ -69,22 +70,6 @@ def write_labels(path: str | Path, actions: Iterable[str]) -> None:
         "attributes": [{"name": name, **checkbox} for name in actions],
     }
     write_text(path, json.dumps([label], indent=2, ensure_ascii=False) + "\n")
-
-
-def _frames_of(clock: FrameClock, boxes: Sequence[LabeledBox]) -> dict[float, int]:
-    """Timestamp -> the frame that is read for it."""
-    frames: dict[float, int] = {}
-    moment_of: dict[int, float] = {}
-    for box in boxes:
-        frame = clock.frame_showing(box.timestamp, box.where)
-        if moment_of.setdefault(frame, box.timestamp) != box.timestamp:
-            raise ValueError(
-                f"{box.where}: expected keyframes on frames of their own, found "
-                f"{moment_of[frame]:g} and "
-                f"{box.timestamp:g} on frame {frame}"
-            )
-        frames[box.timestamp] = frame
-    return frames
 
 
 def _tracks_of(

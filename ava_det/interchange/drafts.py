@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from ava_det.formats.annotations import AvaRows, format_timestamp
+from ava_det.interchange.clock import FrameClock
 from ava_det.interchange.labeled import Corners, LabeledBox
 from ava_det.structures import Detections, Keyframe, PersonBoxes
 from ava_det.tracking.linker import TrackLinker
@@ -101,6 +102,30 @@ def follow_persons(boxes: Iterable[LabeledBox]) -> list[LabeledBox]:
             for box, person in zip(present, ids.tolist(), strict=True)
         ]
     return followed
+
+
+def frames_of(clock: FrameClock, boxes: Iterable[LabeledBox]) -> dict[float, int]:
+    """Finds the frame that is read for each timestamp of one video's boxes.
+
+    Args:
+        clock: Of the video.
+        boxes: Its boxes.
+
+    Raises:
+        ValueError: The video lacks a timestamp, or two of them fall on one frame.
+    """
+    frames: dict[float, int] = {}
+    moment_of: dict[int, float] = {}
+    for box in boxes:
+        frame = clock.frame_showing(box.timestamp, box.where)
+        if moment_of.setdefault(frame, box.timestamp) != box.timestamp:
+            raise ValueError(
+                f"{box.where}: expected keyframes on frames of their own, found "
+                f"{moment_of[frame]:g} and "
+                f"{box.timestamp:g} on frame {frame}"
+            )
+        frames[box.timestamp] = frame
+    return frames
 
 
 def _name_of(rows: AvaRows, row: int, action_id: int, label_map: Mapping[int, str]) -> str:

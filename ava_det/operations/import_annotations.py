@@ -1,25 +1,14 @@
-"""Does what `ava-det import` does: converts between annotation tools, tables and AVA's format."""
+"""Does what `ava-det import` does: turns labels of annotation tools into AVA's format."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 from collections.abc import Sequence
-from pathlib import Path
-
-from tqdm import tqdm
 
 from ava_det.files import require_other_files
-from ava_det.formats.annotations import load_annotations, load_boxes, load_detections
 from ava_det.formats.label_map import load_label_map, write_label_map
 from ava_det.interchange.action_names import describe_new_names, list_actions
-from ava_det.interchange.clock import VideoClocks
-from ava_det.interchange.cvat_writer import write_cvat, write_labels
-from ava_det.interchange.drafts import (
-    boxes_from_annotations,
-    boxes_from_detections,
-    boxes_from_persons,
-)
 from ava_det.interchange.earlier import SPLITS, check_nothing_lost, load_earlier
 from ava_det.interchange.labeled import (
     LabeledBox,
@@ -35,9 +24,6 @@ logger = logging.getLogger("ava_det")
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det import` and returns its exit code."""
-    if args.command == "to-cvat":
-        print(write_drafts(args))
-        return 0
     boxes, declared = READERS[args.command](args)
     print(write_dataset(args, boxes, declared))
     return 0
@@ -85,42 +71,3 @@ def write_dataset(
         lines += write_split(args.output / f"{name}.csv", new, earlier.get(name), chosen, imported)
     lines.append(f"{existing}: {len(label_map)} actions, model.num_classes={max(label_map)}")
     return "\n".join([*lines, f"actions: {list_actions(used, label_map)}"])
-
-
-def write_drafts(args: argparse.Namespace) -> str:
-    """Writes an XML for each video and labels.json; returns the text to print."""
-    label_map = load_label_map(args.label_map)
-    boxes = load_draft(args, label_map)
-    clocks = VideoClocks(args.videos, None, args.start_second)
-    by_video: dict[str, list[LabeledBox]] = {}
-    for box in boxes:
-        by_video.setdefault(box.video_id, []).append(box)
-    names = [*(f"{video_id}.xml" for video_id in by_video), "labels.json"]
-    read = ("annotations", "detections", "boxes", "label_map")
-    require_other_files(
-        {"--output": [args.output / name for name in names]},
-        {f"--{name.replace('_', '-')}": getattr(args, name) for name in read},
-    )
-    for video_id, persons in tqdm(by_video.items(), desc="write drafts", unit="video"):
-        clock = clocks.find(video_id, persons[0].where)
-        write_cvat(
-            args.output / f"{video_id}.xml",
-            Path(clock.name).name,
-            clock,
-            persons,
-            list(label_map.values()),
-        )
-    write_labels(args.output / "labels.json", label_map.values())
-    return (
-        f"{args.output}: {len(boxes)} persons in {len(by_video)} drafts (.xml); labels.json "
-        "for the label constructor"
-    )
-
-
-def load_draft(args: argparse.Namespace, label_map: dict[int, str]) -> list[LabeledBox]:
-    """Loads the persons of the one source that was given."""
-    if args.annotations:
-        return boxes_from_annotations(load_annotations(args.annotations), label_map)
-    if args.detections:
-        return boxes_from_detections(load_detections(args.detections), label_map, args.min_score)
-    return boxes_from_persons(load_boxes(args.boxes, args.min_score), str(args.boxes))

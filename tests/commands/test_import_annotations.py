@@ -98,9 +98,9 @@ def test_a_table_becomes_a_dataset_and_a_draft(
         tmp_path / "mine/labelmap.pbtxt",
     ]
     drafts = ["--videos", synthetic / "videos", "--output", tmp_path / "drafts"]
-    code, out, error = run_tool("import_annotations", "to-cvat", *draft, *drafts)
+    code, out, error = run_tool("export-labels", "cvat", *draft, *drafts)
     assert code == 0, error
-    assert "2 persons in 2 drafts" in out
+    assert "2 persons in 2 files" in out
     assert sorted(path.name for path in (tmp_path / "drafts").iterdir()) == [
         "labels.json",
         "train_00000.xml",
@@ -127,7 +127,13 @@ def test_a_models_output_becomes_a_draft(
         "900",
     ]
     code, _, error = run_tool(
-        "import_annotations", "to-cvat", option, path, *options, "--output", tmp_path / "drafts"
+        "export-labels",
+        "cvat",
+        option,
+        path,
+        *options,
+        "--output",
+        tmp_path / "drafts",
     )
     assert code == 0, error
     [task] = load_cvat(tmp_path / "drafts/train_00000.xml")
@@ -180,10 +186,6 @@ def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: 
             ["cvat", path, *output, *videos, "--label-map", tmp_path / "none.pbtxt"],
             "none.pbtxt: no such file",
         ),
-        (
-            ["to-cvat", *output, *videos, "--label-map", synthetic / "labelmap.pbtxt"],
-            "one of the arguments --annotations",
-        ),
         ([], "the following arguments are required"),
     ]
     for arguments, expected in cases:
@@ -191,14 +193,22 @@ def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: 
         assert code == 2, (arguments, out)
         assert expected in error.splitlines()[-1]
         assert "Traceback" not in error
-    draft = ["--label-map", synthetic / "labelmap.pbtxt", *videos, *output]
     code, _, error = run_tool(
-        "import_annotations", "to-cvat", "--boxes", synthetic / "train.csv", *draft
+        "export-labels",
+        "cvat",
+        *output,
+        *videos,
+        "--label-map",
+        synthetic / "labelmap.pbtxt",
     )
+    assert code == 2
+    assert "one of the arguments --annotations" in error
+    draft = ["--label-map", synthetic / "labelmap.pbtxt", *videos, *output]
+    code, _, error = run_tool("export-labels", "cvat", "--boxes", synthetic / "train.csv", *draft)
     assert code == 2
     assert "annotations have person ids there" in error
     code, _, error = run_tool(
-        "import_annotations", "to-cvat", "--annotations", synthetic / "train.csv", *draft
+        "export-labels", "cvat", "--annotations", synthetic / "train.csv", *draft
     )
     assert code == 2
     assert "--start-second is the annotation time of the first frame" in error

@@ -1,0 +1,66 @@
+"""Does what `ava-det export-labels` does: AVA's format as files of annotation tools."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ava_det.files import require_other_files
+from ava_det.formats.annotations import load_annotations, load_boxes, load_detections
+from ava_det.formats.label_map import load_label_map
+from ava_det.interchange.clock import VideoClocks
+from ava_det.interchange.cvat_writer import write_cvat, write_labels
+from ava_det.interchange.drafts import (
+    boxes_from_annotations,
+    boxes_from_detections,
+    boxes_from_persons,
+)
+from ava_det.interchange.labeled import LabeledBox
+from ava_det.interchange.via_writer import write_via
+
+# the suffix of a video's file, and what writes it
+WRITERS: dict[str, tuple[str, Callable[..., None]]] = {
+    "cvat": (".xml", write_cvat),
+    "via": (".json", write_via),
+}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `ava-det export-labels` and returns its exit code.
+
+    Writes a file for each video; for CVAT also labels.json, which its label constructor takes.
+    """
+    label_map = load_label_map(args.label_map)
+    boxes = load_source(args, label_map)
+    clocks = VideoClocks(args.videos, None, args.start_second)
+    by_video: dict[str, list[LabeledBox]] = {}
+    for box in boxes:
+        by_video.setdefault(box.video_id, []).append(box)
+    suffix, write = WRITERS[args.format]
+    labels = [args.output / "labels.json"] if args.format == "cvat" else []
+    read = ("annotations", "detections", "boxes", "label_map")
+    require_other_files(
+        {"--output": [*(args.output / f"{name}{suffix}" for name in by_video), *labels]},
+        {f"--{name.replace('_', '-')}": getattr(args, name) for name in read},
+    )
+    for video_id, persons in tqdm(by_video.items(), desc="write labels", unit="video"):
+        clock = clocks.find(video_id, persons[0].where)
+        source = Path(clock.name).name
+        write(args.output / f"{video_id}{suffix}", source, clock, persons, list(label_map.values()))
+    for path in labels:
+        write_labels(path, label_map.values())
+    constructor = "; labels.json for the label constructor" if labels else ""
+    print(f"{args.output}: {len(boxes)} persons in {len(by_video)} files ({suffix}){constructor}")
+    return 0
+
+
+def load_source(args: argparse.Namespace, label_map: dict[int, str]) -> list[LabeledBox]:
+    """Loads the persons of the one source that was given."""
+    if args.annotations:
+        return boxes_from_annotations(load_annotations(args.annotations), label_map)
+    if args.detections:
+        return boxes_from_detections(load_detections(args.detections), label_map, args.min_score)
+    return boxes_from_persons(load_boxes(args.boxes, args.min_score), str(args.boxes))

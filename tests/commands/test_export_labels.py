@@ -1,0 +1,102 @@
+"""ava-det export-labels: files of annotation tools that `ava-det import` reads back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ava_det.formats.annotations import load_annotations
+
+RunTool = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.slow
+@pytest.mark.needs_shared
+@pytest.mark.parametrize(("tool", "suffix"), [("via", "json"), ("cvat", "xml")])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_mini_ava_comes_back_as_it_was(
+    tmp_path: Path, shared_data: Path, run_tool: RunTool, tool: str, suffix: str, split: str
+) -> None:
+    mini = shared_data / "mini_ava"
+    given = ["--videos", shared_data / "videos", "--label-map", mini / "labelmap.pbtxt"]
+    drafts = tmp_path / "drafts"
+    code, _, error = run_tool(
+        "export-labels",
+        tool,
+        "--annotations",
+        mini / f"{split}.csv",
+        *given,
+        "--output",
+        drafts,
+    )
+    assert code == 0, error
+    files = sorted(drafts.glob(f"*.{suffix}"))
+    files = [path for path in files if path.name != "labels.json"]
+    code, _, error = run_tool(
+        "import_annotations", tool, *files, *given, "--output", tmp_path / "again"
+    )
+    assert code == 0, error
+    before = load_annotations(mini / f"{split}.csv")
+    after = load_annotations(tmp_path / "again/train.csv")
+    rows = [
+        sorted(
+            (video, second, action, *box)
+            for video, second, action, box in zip(
+                table.video_ids,
+                table.timestamps.tolist(),
+                table.action_ids.tolist(),
+                table.boxes.tolist(),
+                strict=True,
+            )
+        )
+        for table in (before, after)
+    ]
+    assert [row[:3] for row in rows[0]] == [row[:3] for row in rows[1]]
+    # CVAT's file has hundredths of a pixel
+    for one, other in zip(*rows, strict=True):
+        assert other[3:] == pytest.approx(one[3:], abs=1e-6 if tool == "via" else 0.01 / 180)
+    # the same rows are the same person, under ids of the tool's own
+    persons = [
+        {
+            (video, second): person
+            for video, second, person in zip(
+                table.video_ids, table.timestamps.tolist(), table.person_ids.tolist(), strict=True
+            )
+        }
+        for table in (before, after)
+    ]
+    pairs = {(key[0], persons[0][key], persons[1][key]) for key in persons[0]}
+    assert len({pair[:2] for pair in pairs}) == len({(v, b) for v, _, b in pairs}) == len(pairs)
+
+
+def test_detections_become_projects_of_via(
+    tmp_path: Path, synthetic: Path, run_tool: RunTool
+) -> None:
+    path = tmp_path / "found.csv"
+    path.write_text(
+        "train_00000,0901,0.1,0.1,0.5,0.5,12,0.8\ntrain_00000,0901,0.1,0.1,0.5,0.5,14,0.3\n"
+    )
+    options = ["--videos", synthetic / "videos", "--start-second", "900"]
+    options += ["--label-map", synthetic / "labelmap.pbtxt"]
+    code, out, error = run_tool(
+        "export-labels",
+        "via",
+        "--detections",
+        path,
+        *options,
+        "--output",
+        tmp_path / "drafts",
+    )
+    assert code == 0, error
+    assert "1 persons in 1 files (.json)" in out
+    project = tmp_path / "drafts/train_00000.json"
+    code, _, error = run_tool(
+        "import_annotations", "via", project, *options, "--output", tmp_path / "mine"
+    )
+    assert code == 0, error
+    rows = load_annotations(tmp_path / "mine/train.csv")
+    assert rows.timestamps.tolist() == [901.0]
+    assert rows.action_ids.tolist() == [12]
+    assert rows.boxes[0] == pytest.approx([0.1, 0.1, 0.5, 0.5])

@@ -1,0 +1,100 @@
+"""AVA's format to VIA's and back: equal boxes, actions and persons."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ava_det.formats.annotations import load_annotations, write_annotations
+from ava_det.interchange.clock import FrameClock, VideoClocks
+from ava_det.interchange.drafts import boxes_from_annotations
+from ava_det.interchange.labeled import LabeledBox, number_actions, rows_from_labeled
+from ava_det.interchange.via import load_via
+from ava_det.interchange.via_actions import boxes_from_via, name_options
+from ava_det.interchange.via_writer import write_via
+
+ACTIONS = ["stand", 'say "hi" & <wave>', "carry/hold (an object)", "aérer, 1"]
+START = 900.0
+CLOCK = FrameClock("walk.mp4", START + np.arange(301) * 1001 / 30000, (1917, 1079))
+
+
+class OneClock(VideoClocks):
+    """Knows one video."""
+
+    def __init__(self) -> None:
+        super().__init__(None, None, START)
+
+    def find(self, video_id: str, where: str, last_frame: int = 0) -> FrameClock:
+        assert video_id == "walk"
+        return CLOCK
+
+
+side = st.integers(0, 499)
+
+
+@settings(max_examples=30)
+@given(
+    persons=st.dictionaries(
+        st.tuples(st.integers(0, 9), st.integers(0, 1000)),  # second, person
+        st.tuples(side, side, side, side, st.sets(st.sampled_from(ACTIONS))),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_via_loses_nothing(
+    persons: dict[tuple[int, int], tuple[int, int, int, int, set[str]]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("round")
+    label_map = dict(enumerate(ACTIONS, 1))
+    boxes = [
+        LabeledBox(
+            "walk",
+            START + second,
+            (x / 1000, y / 1000, (x + width + 1) / 1000, (y + height + 1) / 1000),
+            tuple(sorted(actions)),
+            person,
+            "here",
+        )
+        for (second, person), (x, y, width, height, actions) in persons.items()
+    ]
+    write_annotations(folder / "before.csv", rows_from_labeled(boxes, label_map))
+    draft = boxes_from_annotations(load_annotations(folder / "before.csv"), label_map)
+    write_via(folder / "walk.json", "walk.mp4", CLOCK, draft, ACTIONS)
+    project = load_via(folder / "walk.json")
+    again = boxes_from_via(project, OneClock(), "person", (), 30.0, START)
+    names = name_options(project, "person", ()).values()
+    assert number_actions(again, list(names), None) == label_map
+    write_annotations(folder / "after.csv", rows_from_labeled(again, label_map))
+    before, after = (load_annotations(folder / f"{name}.csv") for name in ("before", "after"))
+    assert after.boxes == pytest.approx(before.boxes, abs=1e-8)
+    for name in ("video_ids", "timestamps", "action_ids", "person_ids"):
+        assert list(getattr(after, name)) == list(getattr(before, name))
+
+
+def test_a_project_is_what_via_opens(tmp_path: Path) -> None:
+    box = LabeledBox("walk", 902.0, (0.1, 0.2, 0.3, 0.6), (ACTIONS[2], "stand"), 7, "here")
+    write_via(tmp_path / "walk.json", "walk.mp4", CLOCK, [box], ACTIONS)
+    content = json.loads((tmp_path / "walk.json").read_text(encoding="utf-8"))
+    assert content["project"]["vid_list"] == list(content["view"]) == ["1"]
+    assert content["view"]["1"]["fid_list"] == list(content["file"])
+    assert content["file"]["1"] == {"fid": "1", "fname": "walk.mp4", "type": 4, "loc": 1, "src": ""}
+    actions, person = content["attribute"].values()
+    assert actions["options"] == {str(i): name for i, name in enumerate(ACTIONS)}
+    assert (actions["type"], person["type"], actions["default_option_id"]) == (2, 1, "")
+    [metadata] = content["metadata"].values()
+    assert metadata["xy"] == pytest.approx([2, 191.7, 215.8, 383.4, 431.6])
+    assert (metadata["vid"], metadata["z"]) == ("1", [2.0])
+    assert metadata["av"] == {"1": "0,2", "2": "7"}
+
+
+def test_a_moment_that_the_video_lacks_leaves_no_file(tmp_path: Path) -> None:
+    late = LabeledBox("walk", 950.0, (0.1, 0.1, 0.2, 0.5), (), 0, "ava.csv, line 1")
+    with pytest.raises(ValueError, match=r"ava\.csv, line 1: expected a second of walk\.mp4"):
+        write_via(tmp_path / "walk.json", "walk.mp4", CLOCK, [late], ACTIONS)
+    assert list(tmp_path.iterdir()) == []
