@@ -97,12 +97,12 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
         "import": Command(
             "ava_det.commands.import_annotations",
-            "turn labels of VIA, CVAT and tables into AVA's format",
+            "turn labels of annotation tools and tables into AVA's format",
             ("ava-import-annotations",),
         ),
         "export-labels": Command(
             "ava_det.commands.export_labels",
-            "write labels or detections for CVAT or VIA, to be corrected",
+            "write labels or detections for annotation tools, to be corrected",
         ),
         "prepare-tubes": Command(
             "ava_det.commands.prepare_tubes",

@@ -4,10 +4,10 @@
     ava-det import via projects/*.json --videos videos --output data/mine
     ava-det import csv boxes.csv --videos videos --pixels --output data/mine
 
-`via` (projects of VIA 3), `cvat` and `csv` write train.csv and val.csv, and labelmap.pbtxt unless
---label-map gives one or the folder has one. They add to what earlier imports left in the folder:
-rows of other videos stay, those of a video that is imported again are replaced. The way back is
-`ava-det export-labels`. See docs/custom_dataset.md.
+`via` (projects of VIA 3), `label-studio`, `cvat` and `csv` write train.csv and val.csv, and
+labelmap.pbtxt unless --label-map gives one or the folder has one. They add to what earlier imports
+left in the folder: rows of other videos stay, those of a video that is imported again are replaced.
+The way back is `ava-det export-labels`. See docs/custom_dataset.md.
 """
 
 from __future__ import annotations
@@ -23,8 +23,15 @@ from ava_det.cli import Commands, ToolParser, fraction, interval, positive, repo
 def make_parser() -> ToolParser:
     """Builds the parser of `ava-det import`."""
     parser = ToolParser("ava-det import", __doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="via | cvat | csv")
-    for command in (add_via(commands), add_cvat(commands), add_csv(commands)):
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="via | label-studio | cvat | csv"
+    )
+    for command in (
+        add_via(commands),
+        add_label_studio(commands),
+        add_cvat(commands),
+        add_csv(commands),
+    ):
         add_dataset_options(command)
     return parser
 
@@ -61,6 +68,33 @@ def add_via(commands: Commands) -> argparse.ArgumentParser:
     return via
 
 
+def add_label_studio(commands: Commands) -> argparse.ArgumentParser:
+    """Adds the parser of `ava-det import label-studio`."""
+    studio = commands.add_parser(
+        "label-studio",
+        help="exports of Label Studio",
+        description="Label Studio's exports of video object tracking into AVA's format.",
+    )
+    studio.add_argument(
+        "sources", type=Path, nargs="+", metavar="FILE", help='exports as "JSON", .json or .zip'
+    )
+    add_keyframe_options(studio)
+    studio.add_argument(
+        "--person",
+        default="person",
+        metavar="NAME",
+        help="the label that is no action, and the text that says who a person is (person)",
+    )
+    studio.add_argument(
+        "--ignore",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="labels whose tracks are left out; choices that are no actions",
+    )
+    return studio
+
+
 def add_cvat(commands: Commands) -> argparse.ArgumentParser:
     """Adds the parser of `ava-det import cvat`."""
     cvat = commands.add_parser(
@@ -75,15 +109,7 @@ def add_cvat(commands: Commands) -> argparse.ArgumentParser:
         metavar="FILE",
         help="exports as 'CVAT for video 1.1' (or 'CVAT for images 1.1' of a video), .zip or .xml",
     )
-    moments = cvat.add_mutually_exclusive_group()
-    moments.add_argument(
-        "--every", type=interval, default=1.0, help="seconds between keyframes (1.0)"
-    )
-    moments.add_argument(
-        "--drawn",
-        action="store_true",
-        help="keyframes are the frames on which a box was drawn by hand",
-    )
+    add_keyframe_options(cvat)
     cvat.add_argument(
         "--person", default="person", metavar="LABEL", help="the label that is no action (person)"
     )
@@ -122,6 +148,19 @@ def add_csv(commands: Commands) -> argparse.ArgumentParser:
         "--pixels", action="store_true", help="boxes are in pixels, not in fractions of the frame"
     )
     return table
+
+
+def add_keyframe_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options that choose keyframes from tracks."""
+    moments = command.add_mutually_exclusive_group()
+    moments.add_argument(
+        "--every", type=interval, default=1.0, help="seconds between keyframes (1.0)"
+    )
+    moments.add_argument(
+        "--drawn",
+        action="store_true",
+        help="keyframes are the frames on which a box was drawn by hand",
+    )
 
 
 def add_dataset_options(command: argparse.ArgumentParser) -> None:

@@ -18,20 +18,27 @@ from ava_det.interchange.drafts import (
     boxes_from_detections,
     boxes_from_persons,
 )
+from ava_det.interchange.label_studio_writer import write_label_studio, write_labeling_config
 from ava_det.interchange.labeled import LabeledBox
 from ava_det.interchange.via_writer import write_via
 
 # the suffix of a video's file, and what writes it
 WRITERS: dict[str, tuple[str, Callable[..., None]]] = {
     "cvat": (".xml", write_cvat),
+    "label-studio": (".json", write_label_studio),
     "via": (".json", write_via),
+}
+# what a new project of the tool needs: the file's name, and what writes it
+SETTINGS: dict[str, tuple[str, Callable[..., None]]] = {
+    "cvat": ("labels.json", write_labels),
+    "label-studio": ("labeling_config.xml", write_labeling_config),
 }
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det export-labels` and returns its exit code.
 
-    Writes a file for each video; for CVAT also labels.json, which its label constructor takes.
+    Writes a file for each video, and what a new project of the tool needs.
     """
     label_map = load_label_map(args.label_map)
     boxes = load_source(args, label_map)
@@ -40,20 +47,22 @@ def run(args: argparse.Namespace) -> int:
     for box in boxes:
         by_video.setdefault(box.video_id, []).append(box)
     suffix, write = WRITERS[args.format]
-    labels = [args.output / "labels.json"] if args.format == "cvat" else []
+    settings = {
+        args.output / name: make for name, make in filter(None, [SETTINGS.get(args.format)])
+    }
     read = ("annotations", "detections", "boxes", "label_map")
     require_other_files(
-        {"--output": [*(args.output / f"{name}{suffix}" for name in by_video), *labels]},
+        {"--output": [*(args.output / f"{name}{suffix}" for name in by_video), *settings]},
         {f"--{name.replace('_', '-')}": getattr(args, name) for name in read},
     )
     for video_id, persons in tqdm(by_video.items(), desc="write labels", unit="video"):
         clock = clocks.find(video_id, persons[0].where)
         source = Path(clock.name).name
         write(args.output / f"{video_id}{suffix}", source, clock, persons, list(label_map.values()))
-    for path in labels:
-        write_labels(path, label_map.values())
-    constructor = "; labels.json for the label constructor" if labels else ""
-    print(f"{args.output}: {len(boxes)} persons in {len(by_video)} files ({suffix}){constructor}")
+    for path, make in settings.items():
+        make(path, label_map.values())
+    more = "".join(f"; {path.name} for a new project" for path in settings)
+    print(f"{args.output}: {len(boxes)} persons in {len(by_video)} files ({suffix}){more}")
     return 0
 
 

@@ -19,6 +19,8 @@ from ava_det.interchange.cvat_actions import (
     find_doubtful_labels,
 )
 from ava_det.interchange.cvat_task import LeftOut
+from ava_det.interchange.label_studio import load_label_studio
+from ava_det.interchange.label_studio_actions import boxes_from_studio
 from ava_det.interchange.labeled import LabeledBox, join_exports
 from ava_det.interchange.table import load_table
 from ava_det.interchange.via import load_via
@@ -85,6 +87,29 @@ def read_via(args: argparse.Namespace) -> Labels:
     return join_exports(sources), declared
 
 
+def read_label_studio(args: argparse.Namespace) -> Labels:
+    """Reads the persons of all exports of Label Studio, whose files declare no further actions."""
+    clocks = VideoClocks(args.videos, args.fps, args.start_second)
+    sources = []
+    left_out: Counter[str] = Counter()
+    every = None if args.drawn else args.every
+    for path in tqdm(args.sources, desc="read exports", unit="file"):
+        for task in load_label_studio(path):
+            last = max((box.frame for track in task.tracks for box in track.boxes), default=1)
+            clock = clocks.find(task.video_id, task.where, int(max(task.num_frames or 0, last)) - 1)
+            sources.append(boxes_from_studio(task, clock, every, args.person, args.ignore))
+            left_out += task.left_out
+            if task.is_draft:
+                logger.warning(f"{task.where}: nobody annotated it, its predictions are taken")
+            if task.num_frames and abs(task.num_frames / len(clock.seconds) - 1) > 0.01:
+                logger.warning(
+                    f"{task.where}: Label Studio counted {task.num_frames:g} frames, {clock.name} "
+                    f"has {len(clock.seconds)}: boxes are found by their time, not by their frame"
+                )
+    _warn_of_left_out(left_out)
+    return join_exports(sources), []
+
+
 def _warn_of_left_out(left_out: Mapping[str, int]) -> None:
     """Names what is no person and no action, with how often it was found."""
     if left_out:
@@ -94,6 +119,7 @@ def _warn_of_left_out(left_out: Mapping[str, int]) -> None:
 
 READERS: dict[str, Callable[[argparse.Namespace], Labels]] = {
     "via": read_via,
+    "label-studio": read_label_studio,
     "cvat": read_cvat,
     "csv": read_tables,
 }

@@ -1,8 +1,9 @@
-"""AVA's format to VIA's and back: equal boxes, actions and persons."""
+"""AVA's format to annotation tools' and back: equal boxes, actions and persons."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 from ava_det.formats.annotations import load_annotations, write_annotations
 from ava_det.interchange.clock import FrameClock, VideoClocks
 from ava_det.interchange.drafts import boxes_from_annotations
+from ava_det.interchange.label_studio import load_label_studio
+from ava_det.interchange.label_studio_actions import boxes_from_studio
+from ava_det.interchange.label_studio_writer import write_label_studio
 from ava_det.interchange.labeled import LabeledBox, number_actions, rows_from_labeled
 from ava_det.interchange.via import load_via
 from ava_det.interchange.via_actions import boxes_from_via, name_options
@@ -37,6 +41,24 @@ class OneClock(VideoClocks):
 side = st.integers(0, 499)
 
 
+def to_via(folder: Path, draft: list[LabeledBox]) -> list[LabeledBox]:
+    write_via(folder / "walk.json", "walk.mp4", CLOCK, draft, ACTIONS)
+    project = load_via(folder / "walk.json")
+    again = boxes_from_via(project, OneClock(), "person", (), 30.0, START)
+    names = name_options(project, "person", ()).values()
+    assert number_actions(again, list(names), None) == dict(enumerate(ACTIONS, 1))
+    return again
+
+
+def to_label_studio(folder: Path, draft: list[LabeledBox]) -> list[LabeledBox]:
+    write_label_studio(folder / "walk.json", "walk.mp4", CLOCK, draft, ACTIONS)
+    [task] = load_label_studio(folder / "walk.json")
+    assert task.video_id == "walk"
+    assert task.is_draft
+    return boxes_from_studio(task, CLOCK, 1.0, "person", ())
+
+
+@pytest.mark.parametrize("there_and_back", [to_via, to_label_studio])
 @settings(max_examples=30)
 @given(
     persons=st.dictionaries(
@@ -46,7 +68,8 @@ side = st.integers(0, 499)
         max_size=12,
     )
 )
-def test_via_loses_nothing(
+def test_nothing_is_lost(
+    there_and_back: Callable[[Path, list[LabeledBox]], list[LabeledBox]],
     persons: dict[tuple[int, int], tuple[int, int, int, int, set[str]]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
@@ -65,11 +88,7 @@ def test_via_loses_nothing(
     ]
     write_annotations(folder / "before.csv", rows_from_labeled(boxes, label_map))
     draft = boxes_from_annotations(load_annotations(folder / "before.csv"), label_map)
-    write_via(folder / "walk.json", "walk.mp4", CLOCK, draft, ACTIONS)
-    project = load_via(folder / "walk.json")
-    again = boxes_from_via(project, OneClock(), "person", (), 30.0, START)
-    names = name_options(project, "person", ()).values()
-    assert number_actions(again, list(names), None) == label_map
+    again = there_and_back(folder, draft)
     write_annotations(folder / "after.csv", rows_from_labeled(again, label_map))
     before, after = (load_annotations(folder / f"{name}.csv") for name in ("before", "after"))
     assert after.boxes == pytest.approx(before.boxes, abs=1e-8)

@@ -15,8 +15,8 @@ from ava_det.formats.ava_csv.opened import DAMAGED, open_bytes
 HEAD_BYTES = 1 << 16
 SAVE_AS = "save it as 'CSV UTF-8 (comma delimited)'"
 IMPORTERS = (
-    "ava-det import reads a table of boxes (csv), projects of VIA 3 (via) and exports as 'CVAT for "
-    "video 1.1' (cvat)"
+    "ava-det import reads a table of boxes (csv), projects of VIA 3 (via), exports of Label Studio "
+    "(label-studio) and as 'CVAT for video 1.1' (cvat)"
 )
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
