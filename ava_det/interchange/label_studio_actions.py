@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -51,19 +51,32 @@ def boxes_from_studio(
     else:
         chosen = clock.choose_keyframes(every, range(len(clock.seconds)))
         moments = {shown_as(frame): timestamp for frame, timestamp in chosen.items()}
-    who = _number_persons(tracks, person)
-    boxes = []
-    for number, timestamp in moments.items():
-        present = []
-        for track, person_id in zip(tracks, who, strict=True):
+    numbers = sorted(moments)
+    present: dict[int, list[LabeledBox]] = {number: [] for number in numbers}
+    for track, person_id in zip(tracks, _number_persons(tracks, person), strict=True):
+        actions = _actions_of(track, person, ignored)
+        for number in _numbers_of(track, numbers):
             corners = box_at(track, number)
             if corners is not None:
-                actions = _actions_of(track, person, ignored)
-                present.append(
-                    LabeledBox(task.video_id, timestamp, corners, actions, person_id, track.where)
+                present[number].append(
+                    LabeledBox(
+                        task.video_id, moments[number], corners, actions, person_id, track.where
+                    )
                 )
-        boxes += _with_spans(present, number, task, ignored)
-    return boxes
+    return [
+        box
+        for number, boxes in present.items()
+        for box in _with_spans(boxes, number, task, ignored)
+    ]
+
+
+def _numbers_of(track: StudioTrack, numbers: list[int]) -> list[int]:
+    """Returns those of ascending frames on which a track may be, from its first box on."""
+    if not track.boxes:
+        return []
+    last = track.boxes[-1]
+    end = len(numbers) if last.stays else bisect_right(numbers, last.frame)
+    return numbers[bisect_left(numbers, track.boxes[0].frame) : end]
 
 
 def box_at(track: StudioTrack, number: int) -> Corners | None:
