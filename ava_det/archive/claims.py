@@ -57,6 +57,8 @@ class Claims:
         self._thread.join()
         for video_id in list(self._held):
             self.release(video_id)
+        if kind is None:
+            self._remove_free()
         self._store.remove(self._sign)
 
     def claim(self, video_id: str) -> bool:
@@ -75,6 +77,12 @@ class Claims:
         """Gives a claim up."""
         self._held.discard(video_id)
         self._store.remove(f"claims/{video_id}")
+
+    def _remove_free(self) -> None:
+        """Removes claims of dead processes, such as one that died when its video was just done."""
+        for video_id in list(self._store.names("claims")):
+            if self._is_free(f"claims/{video_id}"):
+                self._store.remove(f"claims/{video_id}")
 
     def _is_free(self, claim: str) -> bool:
         """Returns whether the process that made a claim is dead."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -148,3 +149,15 @@ def test_300_videos_ten_killed_workers_three_killed_drivers(tmp_path: Path) -> N
     assert read_results(out) == undisturbed
     failed = sorted(path.name for path in (out / "errors").iterdir())
     assert failed == ["bad0.mp4.json", "crash0.mp4.json", "hang0.mp4.json"]
+
+
+def test_a_claim_on_a_finished_video_goes_with_the_process_that_held_it(tmp_path: Path) -> None:
+    make_videos(tmp_path / "videos", 2)
+    out = tmp_path / "out"
+    assert start_driver(tmp_path / "videos", out).wait(60) == 0
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    claim = out / "claims" / next(iter(read_results(out))).removesuffix(".jsonl")
+    claim.write_text(f"{socket.gethostname()}.{dead.pid}.0123abcd")
+    assert start_driver(tmp_path / "videos", out).wait(60) == 0
+    assert not claim.exists()
