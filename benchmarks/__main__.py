@@ -9,6 +9,7 @@ python -m benchmarks train [--config F] [--batch 2] [--json F]               (on
 python -m benchmarks vit [--config F] [--openvino | --memory]       (a ViT beside its eager form)
 python -m benchmarks demo [--weights F] [--video FILE] [--json F]     (the demo, stage by stage)
 python -m benchmarks flow [--config F] [--every S] [--json F]     (optical flow, a keyframe)
+python -m benchmarks labels [--boxes 10000]       (the import of annotation tools' files)
 python -m benchmarks tubes [--videos 1000]      (mAP of tubes, against plain loops and a floor)
 python -m benchmarks archive [--videos 1000000]  (what a driver of a huge archive costs, simulated)
 python -m benchmarks archive-rates [--videos 8] [--config F]   (hours of video an hour; the driver)
@@ -27,6 +28,7 @@ from benchmarks.decode import add_decode
 from benchmarks.demo import add_demo
 from benchmarks.evaluate import add_evaluate, measure_evaluator, measure_pandas
 from benchmarks.flow import add_flow
+from benchmarks.labels import add_labels
 from benchmarks.model import add_model
 from benchmarks.report import add_all
 from benchmarks.train import add_train
@@ -46,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_model(commands)
     add_train(commands)
     add_tubes(commands)
+    add_labels(commands)
     add_vit(commands)
     add_archive(commands)
     add_archive_rates(commands)
