@@ -197,7 +197,7 @@ def measure_stages(
         patch.object(inference, "prefetch", read),
         patch.object(predictor, "_persons", TimedDetector(detector, watch)),
         patch.object(
-            predictor._scorer, "model", lambda *clips: watch.run("network", lambda: model(*clips))
+            predictor._scorer, "model", lambda **clips: watch.run("network", lambda: model(**clips))
         ),
         VideoReader(video, predictor.start_second) as reader,
     ):
