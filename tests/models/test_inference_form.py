@@ -47,7 +47,8 @@ def give_statistics(model: nn.Module, seed: int = 0) -> nn.Module:
 
 def make_inputs(
     config: Config, batch: int, height: int, width: int, boxes: int
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> dict[str, Tensor]:
+    """What a network is called with, by name; one without the Fast pathway does not read `fast`."""
     generator = torch.Generator().manual_seed(1)
     frames = config.model.num_slow_frames
     alpha = config.model.alpha
@@ -56,31 +57,41 @@ def make_inputs(
         [width, height]
     )
     index = torch.arange(boxes).remainder(batch)[:, None].float()
-    return fast[:, :, ::alpha], fast, torch.cat([index, corners.flatten(1)], dim=1)
+    inputs = {"slow": fast[:, :, ::alpha], "fast": fast}
+    inputs["rois"] = torch.cat([index, corners.flatten(1)], dim=1)
+    if "flow" in (shapes := config.model.clip_shapes()):
+        inputs["flow"] = torch.randn(batch, *shapes["flow"], height, width, generator=generator)
+    if config.model.long_term.is_used:
+        places = (batch, 4, config.model.long_term.bank_channels)
+        inputs["long_term"] = torch.rand(places, generator=generator)
+    return inputs
 
 
-def sigmoid_difference(plain: nn.Module, form: nn.Module, inputs: tuple[Tensor, ...]) -> float:
+def sigmoid_difference(plain: nn.Module, form: nn.Module, inputs: dict[str, Tensor]) -> float:
     with torch.inference_mode():
-        expected = plain(*inputs)
-        received = form(*inputs)
+        expected = plain(**inputs)
+        received = form(**inputs)
     assert received.shape == expected.shape
     assert received.dtype == torch.float32
     return float((received.sigmoid() - expected.sigmoid()).abs().max()) if expected.numel() else 0.0
 
 
-def find_largest_feature(model: nn.Module, inputs: tuple[Tensor, ...]) -> float:
-    """Largest input of the last layer, to which the rounding of a logit is proportional.
+def find_largest_feature(model: nn.Module, inputs: dict[str, Tensor]) -> float:
+    """Largest input of a last layer, to which the rounding of a logit is proportional.
 
     Without norms of trained statistics it is about 1 in ResNets, and 60 after the 30 layers of
     BN-Inception.
     """
     seen: list[Tensor] = []
-    last = model.get_submodule("head.projection")
-    hook = last.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    lasts = [last for name, last in model.named_modules() if name.endswith("head.projection")]
+    hooks = [
+        last.register_forward_pre_hook(lambda _, given: seen.append(given[0])) for last in lasts
+    ]
     with torch.inference_mode():
-        model(*inputs)
-    hook.remove()
-    return float(seen[0].abs().max())
+        model(**inputs)
+    for hook in hooks:
+        hook.remove()
+    return max(float(features.abs().max()) for features in seen)
 
 
 @pytest.mark.parametrize("config_path", CONFIGS)
@@ -97,10 +108,7 @@ def test_every_config_keeps_its_scores(config_path: str) -> None:
     if config.model.backbone == "nl_i3d":
         config.model.num_slow_frames = 32  # some pool frames to an eighth and go in groups of four
     plain = give_statistics(build_model(config))
-    inputs: tuple[Tensor, ...] = make_inputs(config, batch=2, height=64, width=80, boxes=3)
-    if config.model.long_term.is_used:
-        places = (2, 4, config.model.long_term.bank_channels)
-        inputs = (*inputs, torch.rand(places, generator=torch.Generator().manual_seed(2)))
+    inputs = make_inputs(config, batch=2, height=64, width=80, boxes=3)
     bound = 1e-6
     # ACRN's are three layers more, without trained statistics
     if config.model.backbone not in BACKBONES or config.model.roi_relation == "acrn":
@@ -156,7 +164,7 @@ def test_any_size_keeps_its_scores(
     assert sigmoid_difference(plain, optimize_for_inference(plain), inputs) <= 1e-6
 
 
-def small_detector() -> tuple[nn.Module, tuple[Tensor, ...]]:
+def small_detector() -> tuple[nn.Module, dict[str, Tensor]]:
     torch.manual_seed(0)
     config = load_config("configs/ava/slowfast_r50_4x16.yaml", ["model.width=16", "model.depth=26"])
     return give_statistics(build_model(config)), make_inputs(config, 2, 64, 64, 4)
@@ -198,7 +206,8 @@ def test_without_onednn_the_scores_are_the_same(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_layout_and_autocast_of_the_caller_do_not_matter() -> None:
-    plain, (slow, fast, rois) = small_detector()
+    plain, inputs = small_detector()
+    slow, fast, rois = inputs.values()
     form = optimize_for_inference(plain)
     channels_last = [clip.contiguous(memory_format=torch.channels_last_3d) for clip in (slow, fast)]
     with torch.inference_mode():
@@ -250,12 +259,12 @@ def test_a_gpu_keeps_the_scores(
     monkeypatch.setattr("torch.backends.cudnn.conv.fp32_precision", "ieee")
     plain, inputs = small_detector()
     form = optimize_for_inference(plain, "cuda", dtype)
-    on_gpu = [value.cuda() for value in inputs]
+    slow, fast, rois = (value.cuda() for value in inputs.values())
     with torch.inference_mode():
-        expected = plain(*inputs)
-        received = form(*on_gpu).cpu()
-        features = form.get_submodule("backbone")(*on_gpu[:2])
+        expected = plain(**inputs)
+        received = form(slow, fast, rois).cpu()
+        features = form.get_submodule("backbone")(slow, fast)
     assert float((received.sigmoid() - expected.sigmoid()).abs().max()) <= tolerance
     assert all(feature.dtype == dtype for feature in features)
     assert all(feature.is_contiguous(memory_format=torch.channels_last_3d) for feature in features)
-    assert form(on_gpu[0], on_gpu[1], on_gpu[2][:0]).shape == (0, 80)
+    assert form(slow, fast, rois[:0]).shape == (0, 80)
