@@ -243,9 +243,9 @@ def test_nothing_is_left_of_the_batch_norms_and_only_stems_that_see_time_are_3d(
 
 
 def test_a_missing_clip_is_named() -> None:
-    plain, (slow, _, rois) = small_detector()
+    plain, inputs = small_detector()
     with pytest.raises(ValueError, match="fast clip is missing"):
-        optimize_for_inference(plain)(slow, None, rois)
+        optimize_for_inference(plain)(**{**inputs, "fast": None})
 
 
 @pytest.mark.gpu
