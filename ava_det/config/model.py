@@ -202,7 +202,7 @@ class ModelConfig:
             own.require_one_of("backbone", tuple(FAMILIES))
         name = flow.backbone or self.backbone
         family = FAMILIES[name]
-        named = check if self.streams == "flow" and flow.backbone is None else own
+        named = check if flow.backbone is None else own
         expected = "a network that reads the clip slow alone, for a stream of optical flow"
         named.require("backbone", family.clips == ("slow",), expected)
         expected = f"another network for a stream of optical flow, because {family.needs_rgb}"

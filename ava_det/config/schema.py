@@ -74,7 +74,7 @@ class Config:
         )
         check.require("device", named, "auto, cpu, cuda or cuda:N")
         fits = self.flow_weights is None or self.model.streams == "two_stream"
-        check.require("flow_weights", fits, "null but for model.streams two_stream")
+        check.require("flow_weights", fits, "null, or model.streams two_stream")
         all_classes = self.train.action_ids is None or self.model.multilabel
         expected = "null where model.multilabel is false: one softmax is over all classes"
         KeyChecks(self.train, "train").require("action_ids", all_classes, expected)

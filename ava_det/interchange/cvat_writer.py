@@ -8,7 +8,6 @@ AVA's files, which list no empty keyframes, may mean absence.
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +17,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from ava_det.files import atomic_path, write_text
 from ava_det.interchange.clock import FrameClock
-from ava_det.interchange.drafts import frames_of
+from ava_det.interchange.drafts import frames_of, pair_keyframes
 from ava_det.interchange.labeled import LabeledBox
-from ava_det.tracking.linker import MAX_GAP_SECONDS
 from ava_det.video.sources import cut_video_suffix
 
 PERSON = "person"
@@ -35,11 +33,19 @@ def write_cvat(
 ) -> None:
     """Writes the boxes of one video, whole or not at all.
 
-    source: the file name of the video. clock: of this video, with its size. actions: all names, in
-    the order in which CVAT lists them. Raises ValueError where two timestamps fall on one frame.
+    Args:
+        path: The export (.xml).
+        source: The file name of the video.
+        clock: Of this video, with its size.
+        boxes: Its persons.
+        actions: All names, in the order in which CVAT lists them.
+
+    Raises:
+        ValueError: Two timestamps fall on one frame, or the video lacks one.
     """
     assert clock.size is not None
     frames = frames_of(clock, boxes)
+    following = {frames[one]: frames[other] for one, other in pair_keyframes(frames).items()}
     with (
         atomic_path(path) as temporary,
         open(temporary, "w", encoding="utf-8", newline="\n") as file,
@@ -50,7 +56,7 @@ def write_cvat(
             _write_meta(xml, source, clock, actions)
             for number, track in enumerate(_tracks_of(boxes, frames)):
                 with xml.element("track", id=str(number), label=PERSON, source="auto"):
-                    _write_track(xml, track, sorted(set(frames.values())), clock, actions)
+                    _write_track(xml, track, following, clock, actions)
 
 
 def write_labels(path: str | Path, actions: Iterable[str]) -> None:
@@ -120,19 +126,13 @@ def _write_meta(xml: _Writer, source: str, clock: FrameClock, actions: Sequence[
 def _write_track(
     xml: _Writer,
     track: Mapping[int, LabeledBox],
-    keyframes: Sequence[int],
+    following: Mapping[int, int],
     clock: FrameClock,
     actions: Sequence[str],
 ) -> None:
-    following = dict(itertools.pairwise(keyframes))
     for frame, box in track.items():
         _write_box(xml, frame, box, clock, actions, outside=False)
-        until = following.get(frame, frame)
-        leaves = (
-            until == frame
-            or until not in track
-            or clock.seconds[until] - clock.seconds[frame] > MAX_GAP_SECONDS
-        )
+        leaves = following.get(frame) not in track
         if leaves and frame + 1 < len(clock.seconds) and frame + 1 not in track:
             _write_box(xml, frame + 1, box, clock, actions, outside=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,6 +14,8 @@ from ava_det.interchange.clock import FrameClock
 from ava_det.interchange.labeled import Corners, LabeledBox
 from ava_det.structures import Detections, Keyframe, PersonBoxes
 from ava_det.tracking.linker import TrackLinker
+
+DRAWN_SECONDS = 1.0  # between two keyframes that `ava-det import` reads, unless it is told others
 
 
 def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[LabeledBox]:
@@ -126,6 +129,19 @@ def frames_of(clock: FrameClock, boxes: Iterable[LabeledBox]) -> dict[float, int
             )
         frames[box.timestamp] = frame
     return frames
+
+
+def pair_keyframes(timestamps: Iterable[float]) -> dict[float, float]:
+    """Pairs each keyframe of one video with the next, where a tool may draw the boxes in between.
+
+    Where the next one is later than `DRAWN_SECONDS`, what a tool draws in between would be read
+    back as labels of a keyframe that had none.
+
+    Args:
+        timestamps: Of its keyframes, in seconds.
+    """
+    keyframes = itertools.pairwise(sorted(set(timestamps)))
+    return {one: other for one, other in keyframes if other - one <= DRAWN_SECONDS + 1e-6}
 
 
 def _name_of(rows: AvaRows, row: int, action_id: int, label_map: Mapping[int, str]) -> str:

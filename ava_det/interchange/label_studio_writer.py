@@ -6,7 +6,6 @@ Choices hold for a whole track, so a person is a new track wherever the actions 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ from xml.sax.saxutils import quoteattr
 
 from ava_det.files import write_json, write_text
 from ava_det.interchange.clock import FrameClock
-from ava_det.interchange.drafts import frames_of
+from ava_det.interchange.drafts import frames_of, pair_keyframes
 from ava_det.interchange.labeled import LabeledBox
-from ava_det.tracking.linker import MAX_GAP_SECONDS
 
 PERSON = "person"
 
@@ -45,9 +43,8 @@ def write_label_studio(
     length = float(clock.seconds[-1] - clock.seconds[0])
     # Label Studio counts frames at a constant rate, whatever the video's own times are
     rate = (num_frames - 1) / length if length else 1.0
-    following = dict(itertools.pairwise(sorted(set(frames))))
     results: list[dict[str, Any]] = []
-    for number, track in enumerate(_cut_tracks(boxes, following)):
+    for number, track in enumerate(_cut_tracks(boxes, pair_keyframes(frames))):
         sequence = []
         for box in track:
             assert box.corners is not None
@@ -109,11 +106,7 @@ def _cut_tracks(
     for box in sorted(boxes, key=lambda box: box.timestamp):
         who = None if box.person_id is None else (box.person_id, frozenset(box.actions))
         track = None if who is None else latest.get(who)
-        if (
-            track is not None
-            and following.get(track[-1].timestamp) == box.timestamp
-            and box.timestamp - track[-1].timestamp <= MAX_GAP_SECONDS
-        ):
+        if track is not None and following.get(track[-1].timestamp) == box.timestamp:
             track.append(box)
             continue
         tracks.append([box])

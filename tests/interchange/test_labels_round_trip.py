@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from ava_det.formats.annotations import load_annotations, write_annotations
 from ava_det.interchange.clock import FrameClock, VideoClocks
+from ava_det.interchange.cvat import load_cvat
+from ava_det.interchange.cvat_actions import boxes_from_task
+from ava_det.interchange.cvat_writer import write_cvat
 from ava_det.interchange.drafts import boxes_from_annotations
 from ava_det.interchange.label_studio import load_label_studio
 from ava_det.interchange.label_studio_actions import boxes_from_studio
@@ -56,6 +59,31 @@ def to_label_studio(folder: Path, draft: list[LabeledBox]) -> list[LabeledBox]:
     assert task.video_id == "walk"
     assert task.is_draft
     return boxes_from_studio(task, CLOCK, 1.0, "person", ())
+
+
+def to_cvat(folder: Path, draft: list[LabeledBox]) -> list[LabeledBox]:
+    write_cvat(folder / "walk.xml", "walk.mp4", CLOCK, draft, ACTIONS)
+    [task] = load_cvat(folder / "walk.xml")
+    return boxes_from_task(task, CLOCK, 1.0, "person", ())
+
+
+@pytest.mark.parametrize("there_and_back", [to_via, to_label_studio, to_cvat])
+@pytest.mark.parametrize("seconds", [(2, 4), (2, 3, 5), (1, 2, 4, 6)])
+def test_a_keyframe_without_labels_gets_none(
+    there_and_back: Callable[[Path, list[LabeledBox]], list[LabeledBox]],
+    seconds: tuple[int, ...],
+    tmp_path: Path,
+) -> None:
+    """As where a keyframe is excluded: nobody is labeled there, but the same person before and
+    after.
+    """
+    corners = (0.1, 0.2, 0.3, 0.6)
+    draft = [
+        LabeledBox("walk", START + second, corners, ("stand",), 7, "here") for second in seconds
+    ]
+    again = there_and_back(tmp_path, draft)
+    assert [box.timestamp for box in again] == [START + second for second in seconds]
+    assert all(box.actions == ("stand",) for box in again)
 
 
 @pytest.mark.parametrize("there_and_back", [to_via, to_label_studio])
