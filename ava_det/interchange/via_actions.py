@@ -22,7 +22,7 @@ from ava_det.interchange.via import CHECKBOX, RADIO, SELECT, TEXT, ViaProject, V
 from ava_det.video.sources import cut_video_suffix
 
 PICTURE = re.compile(r"(.+)_(\d+)")
-# below, a few boxes of one action are nothing to be warned about
+# with fewer labeled boxes than this, one action in nearly all of them gives no warning
 FEW_BOXES = 10
 SHARE_OF_DEFAULTS = 0.9
 
