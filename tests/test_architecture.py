@@ -40,6 +40,7 @@ PACKAGES: dict[str, set[str]] = {
     "export": GROUND | {"device"},
     "pages": set(),
     "live_page": READERS | {"demo", "inference", "pages", "segments", "viewer", "visualization"},
+    "review": READERS | {"live_page", "pages", "segments", "viewer"},
     "viewer": READERS | {"pages", "segments", "tracking", "visualization"},
     "evaluation": READERS | {"pages"},
     "ensembles": READERS | {"evaluation", "pages"},
