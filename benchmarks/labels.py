@@ -8,18 +8,25 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ava_det.cli import Commands
 from ava_det.interchange.clock import FrameClock, VideoClocks
+from ava_det.interchange.coco import load_coco
+from ava_det.interchange.coco_writer import write_coco
 from ava_det.interchange.cvat import load_cvat
 from ava_det.interchange.cvat_actions import boxes_from_task
 from ava_det.interchange.cvat_writer import write_cvat
+from ava_det.interchange.datumaro import load_datumaro
 from ava_det.interchange.label_studio import load_label_studio
 from ava_det.interchange.label_studio_actions import boxes_from_studio
 from ava_det.interchange.label_studio_writer import write_label_studio
 from ava_det.interchange.labeled import LabeledBox, rows_from_labeled
+from ava_det.interchange.picture_actions import boxes_from_pictures
+from ava_det.interchange.picture_keyframes import choose_picture_keyframes
+from ava_det.interchange.pictures import PictureLabels
 from ava_det.interchange.via import load_via
 from ava_det.interchange.via_actions import boxes_from_via
 from ava_det.interchange.via_writer import write_via
@@ -53,17 +60,27 @@ def benchmark_labels(args: argparse.Namespace) -> int:
     clock, boxes = make_labels(args.boxes)
     label_map = dict(enumerate(ACTIONS, 1))
     clocks = OneClock(clock)
+
+    def read_pictures(labels: PictureLabels) -> list[LabeledBox]:
+        keyframes = choose_picture_keyframes(labels, clocks, 1.0, 0, None)
+        return boxes_from_pictures(labels, keyframes, "person", ())
+
     with tempfile.TemporaryDirectory() as folder:
-        xml, via, studio = (Path(folder) / name for name in ("a.xml", "via.json", "studio.json"))
+        names = ("a.xml", "via.json", "studio.json", "coco.json", "datumaro.json")
+        xml, via, studio, coco, datumaro = (Path(folder) / name for name in names)
         write_cvat(xml, "walk.mp4", clock, boxes, ACTIONS)
         write_via(via, "walk.mp4", clock, boxes, ACTIONS)
         write_label_studio(studio, "walk.mp4", clock, boxes, ACTIONS)
+        write_coco(coco, "walk.mp4", clock, boxes, ACTIONS)
+        datumaro.write_text(json.dumps(as_datumaro(json.loads(coco.read_text(encoding="utf-8")))))
         imports: dict[str, Callable[[], list[LabeledBox]]] = {
             "cvat": lambda: boxes_from_task(load_cvat(xml)[0], clock, 1.0, "person", ()),
             "via": lambda: boxes_from_via(load_via(via), clocks, "person", (), FPS, 0.0),
             "label-studio": lambda: boxes_from_studio(
                 load_label_studio(studio)[0], clock, 1.0, "person", ()
             ),
+            "coco": lambda: read_pictures(load_coco(coco)),
+            "datumaro": lambda: read_pictures(load_datumaro(datumaro)),
         }
         for name, read in imports.items():
             begin = time.process_time()
@@ -74,6 +91,22 @@ def benchmark_labels(args: argparse.Namespace) -> int:
         json.loads(via.read_text(encoding="utf-8"))
         print(f"floor: the JSON of via alone {time.process_time() - begin:6.2f} s")
     return 0
+
+
+def as_datumaro(coco: dict[str, Any]) -> dict[str, Any]:
+    """Makes the same content in Datumaro's form, which has items with their annotations."""
+    items = {
+        image["id"]: {
+            "id": image["file_name"],
+            "video_frame": {"video_path": "walk.mp4", "frame_index": image["frame_index"]},
+            "annotations": [],
+        }
+        for image in coco["images"]
+    }
+    for annotation in coco["annotations"]:
+        box = {**annotation, "type": "bbox", "label_id": 0}
+        items[annotation["image_id"]]["annotations"].append(box)
+    return {"categories": {"label": {"labels": coco["categories"]}}, "items": list(items.values())}
 
 
 def make_labels(count: int) -> tuple[FrameClock, list[LabeledBox]]:

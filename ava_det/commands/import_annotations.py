@@ -2,11 +2,13 @@
 
     ava-det import cvat exports/*.zip --videos videos --output data/mine --val-share 0.25
     ava-det import via projects/*.json --videos videos --output data/mine
+    ava-det import coco annotations.json --videos videos --output data/mine
     ava-det import csv boxes.csv --videos videos --pixels --output data/mine
 
-`via` (projects of VIA 3), `label-studio`, `cvat` and `csv` write train.csv and val.csv, and
-labelmap.pbtxt unless --label-map gives one or the folder has one. They add to what earlier imports
-left in the folder: rows of other videos stay, those of a video that is imported again are replaced.
+`via` (projects of VIA 3), `label-studio`, `cvat`, `coco`, `datumaro` and `csv` write train.csv and
+val.csv, and labelmap.pbtxt unless --label-map gives one or the folder has one. They add to what
+earlier imports left in the folder: rows of other videos stay, those of a video that is imported
+again are replaced.
 The way back is `ava-det export-labels`. See docs/custom_dataset.md.
 """
 
@@ -24,12 +26,16 @@ def make_parser() -> ToolParser:
     """Builds the parser of `ava-det import`."""
     parser = ToolParser("ava-det import", __doc__)
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="via | label-studio | cvat | csv"
+        dest="command",
+        required=True,
+        metavar="via | label-studio | cvat | coco | datumaro | csv",
     )
     for command in (
         add_via(commands),
         add_label_studio(commands),
         add_cvat(commands),
+        add_pictures(commands, "coco", "COCO files of videos, as of CVAT, TAO and YouTube-VIS"),
+        add_pictures(commands, "datumaro", "Datumaro's JSON, as of CVAT"),
         add_csv(commands),
     ):
         add_dataset_options(command)
@@ -110,24 +116,29 @@ def add_cvat(commands: Commands) -> argparse.ArgumentParser:
         help="exports as 'CVAT for video 1.1' (or 'CVAT for images 1.1' of a video), .zip or .xml",
     )
     add_keyframe_options(cvat)
-    cvat.add_argument(
-        "--person", default="person", metavar="LABEL", help="the label that is no action (person)"
-    )
-    cvat.add_argument(
-        "--persons",
-        nargs="+",
-        default=[],
-        metavar="LABEL",
-        help="the labels whose tracks are persons, others are left out (all)",
-    )
-    cvat.add_argument(
-        "--ignore",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="labels whose tracks are left out; attributes and values that are no actions",
-    )
+    add_label_options(cvat)
     return cvat
+
+
+def add_pictures(commands: Commands, name: str, summary: str) -> argparse.ArgumentParser:
+    """Adds the parser of `ava-det import NAME`, whose files list pictures."""
+    pictures = commands.add_parser(name, help=summary, description=f"{summary}, into AVA's format.")
+    pictures.add_argument("sources", type=Path, nargs="+", metavar="FILE", help=".json or .zip")
+    add_keyframe_options(pictures)
+    add_label_options(pictures)
+    pictures.add_argument(
+        "--first-frame",
+        type=int,
+        choices=(0, 1),
+        default=0,
+        help="the number of a video's first frame in pictures' names and frame_id (0)",
+    )
+    pictures.add_argument(
+        "--picture-fps",
+        type=positive,
+        help="numbers a second, of pictures that were taken from the videos at another rate",
+    )
+    return pictures
 
 
 def add_csv(commands: Commands) -> argparse.ArgumentParser:
@@ -148,6 +159,27 @@ def add_csv(commands: Commands) -> argparse.ArgumentParser:
         "--pixels", action="store_true", help="boxes are in pixels, not in fractions of the frame"
     )
     return table
+
+
+def add_label_options(command: argparse.ArgumentParser) -> None:
+    """Adds the options that say which labels are persons and which are actions."""
+    command.add_argument(
+        "--person", default="person", metavar="LABEL", help="the label that is no action (person)"
+    )
+    command.add_argument(
+        "--persons",
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="the labels whose tracks are persons, others are left out (all)",
+    )
+    command.add_argument(
+        "--ignore",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="labels whose tracks are left out; attributes and values that are no actions",
+    )
 
 
 def add_keyframe_options(command: argparse.ArgumentParser) -> None:

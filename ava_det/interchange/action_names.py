@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 NO_ACTION = {
     "none",
@@ -28,6 +28,9 @@ SEVERAL = re.compile(
 )  # not within brackets, as in AVA's `listen (e.g., to music)`
 NUMBER = re.compile(r"(\d+)(?:\.0+)?")
 SHOWN = 20
+# with fewer labeled boxes than this, one action in nearly all of them gives no warning
+FEW_BOXES = 10
+SHARE_OF_DEFAULTS = 0.9
 
 
 def by_value_and_alphabet(name: str) -> tuple[float, str]:
@@ -104,6 +107,32 @@ def describe_new_names(used: Iterable[tuple[str, str]], label_map: Mapping[int, 
             "not numbers"
         )
     return sentences
+
+
+def describe_ticked_by_default(
+    path: str,
+    ticked: Iterable[Collection[str]],
+    by_default: Collection[str],
+    options: Collection[str],
+) -> str:
+    """Describes that nearly all boxes say only what a tool ticks by itself; else empty.
+
+    Args:
+        path: The file, for the message.
+        ticked: The actions of each box.
+        by_default: What the tool may have ticked.
+        options: All actions that could have been chosen.
+    """
+    labeled = [set(actions) for actions in ticked if actions]
+    suspicious = sum(actions <= set(by_default) for actions in labeled)
+    few = len(labeled) < FEW_BOXES or len(options) < 2
+    if few or suspicious < SHARE_OF_DEFAULTS * len(labeled):
+        return ""
+    return (
+        f"{path}: {suspicious} of {len(labeled)} boxes say only "
+        f"{' and '.join(map(repr, by_default))}, which the tool or a draft may have ticked by "
+        "default: check that somebody chose it"
+    )
 
 
 def list_actions(used: Iterable[tuple[str, str]], label_map: Mapping[int, str]) -> str:

@@ -85,7 +85,8 @@ class FrameClock:
         times = self.seconds[listed]
         if not len(times):
             return {}
-        reach = float(np.median(np.diff(times))) / 2 if len(times) > 1 else 0.0
+        spaced = times if len(times) > 1 else self.seconds
+        reach = float(np.median(np.diff(spaced))) / 2 if len(spaced) > 1 else 0.0
         chosen: dict[int, tuple[tuple[bool, float], float]] = {}
         for step in range(int((times[-1] + reach - self.seconds[0]) // every) + 1):
             moment = round(float(self.seconds[0]) + step * every, 6)
@@ -150,6 +151,32 @@ class VideoClocks:
         self._start_second = start_second
         self._clocks: dict[str, FrameClock] = {}
         self._ends: dict[str, float] = {}
+
+    def choose(self, candidates: Sequence[str], where: str) -> str:
+        """Returns the first of several video ids of which there is a video.
+
+        Args:
+            candidates: A single one is not looked up.
+            where: The place that asks, for messages.
+
+        Raises:
+            ValueError: The videos are not at hand.
+            VideoError: The folder has none of them.
+        """
+        if len(candidates) == 1:
+            return candidates[0]
+        if self._folder is None:
+            raise ValueError(
+                f"{where}: expected the videos (--videos) to tell of which one this is a frame"
+            )
+        for video_id in candidates:
+            if video_id in self._videos:
+                return video_id
+        raise VideoError(
+            f"{where}: expected a frame of a video in {self._folder}, called by the name or the "
+            f"folder of the picture or of the file that lists it ({', '.join(candidates)}), found "
+            "none"
+        )
 
     def find(self, video_id: str, where: str, last_frame: int = 0) -> FrameClock:
         """Returns the clock of a video.

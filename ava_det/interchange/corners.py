@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from ava_det.interchange.clock import FrameClock
 from ava_det.interchange.labeled import Corners
+
+SAME_SHAPE = 0.02  # proportions of a rescaled copy differ by a smaller share
 
 
 def corners_from_pixels(
@@ -31,3 +34,24 @@ def corners_from_pixels(
             f"{where}: expected a box within the frame of {size[0]:g}x{size[1]:g}, found {shown}"
         )
     return x1, y1, x2, y2
+
+
+def check_shape(where: str, size: tuple[int, int], clock: FrameClock) -> None:
+    """Checks that a video has the shape of what was annotated; a rescaled copy of it has.
+
+    Args:
+        where: The place that states the size, for messages.
+        size: Width and height of what was annotated, in pixels.
+        clock: Of the video; one without a size is not checked.
+
+    Raises:
+        ValueError: It has another shape.
+    """
+    if (
+        clock.size is not None
+        and abs(size[0] * clock.size[1] / (size[1] * clock.size[0]) - 1) > SAME_SHAPE
+    ):
+        raise ValueError(
+            f"{where}: expected a video of the shape that was annotated, {size[0]}x{size[1]}, "
+            f"found {clock.name} of {clock.size[0]}x{clock.size[1]}"
+        )

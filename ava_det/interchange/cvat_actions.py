@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from ava_det.interchange.clock import FrameClock
+from ava_det.interchange.corners import check_shape
 from ava_det.interchange.cvat_task import NOTHING_CHOSEN, CvatBox, CvatTask, LeftOut
 from ava_det.interchange.drafts import follow_persons
 from ava_det.interchange.labeled import LabeledBox
@@ -119,15 +120,7 @@ def _check_size(task: CvatTask, clock: FrameClock) -> tuple[int, int]:
     size = task.size or clock.size
     if size is None:
         raise ValueError(f"{task.path}: expected original_size in its <meta>, or the videos")
-    if (
-        clock.size is not None
-        and abs(size[0] * clock.size[1] / (size[1] * clock.size[0]) - 1) > 0.02
-    ):
-        raise ValueError(
-            f"{task.path}: expected a video of the shape that was annotated, "
-            f"{size[0]}x{size[1]}, found {clock.name} "
-            f"of {clock.size[0]}x{clock.size[1]}"
-        )
+    check_shape(task.path, size, clock)
     return size
 
 

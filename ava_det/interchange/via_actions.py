@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from ava_det.interchange.action_names import describe_ticked_by_default
 from ava_det.interchange.clock import VideoClocks
 from ava_det.interchange.corners import corners_from_pixels
 from ava_det.interchange.drafts import follow_persons
@@ -22,9 +23,6 @@ from ava_det.interchange.via import CHECKBOX, RADIO, SELECT, TEXT, ViaProject, V
 from ava_det.video.sources import cut_video_suffix
 
 PICTURE = re.compile(r"(.+)_(\d+)")
-# with fewer labeled boxes than this, one action in nearly all of them gives no warning
-FEW_BOXES = 10
-SHARE_OF_DEFAULTS = 0.9
 
 
 def boxes_from_via(
@@ -100,24 +98,22 @@ def find_ticked_by_default(project: ViaProject, names: dict[tuple[str, str], str
         project: The project.
         names: From `name_options`.
     """
-    by_default = {
-        (attribute_id, option_id)
-        for attribute_id, attribute in project.attributes.items()
-        for option_id in attribute.defaults
-    } & set(names) or set(list(names)[:1])
-    suspicious = labeled = 0
-    for region in project.regions:
-        ticked = {(key, part) for key, value in region.values.items() for part in value.split(",")}
-        ticked &= set(names)
-        labeled += bool(ticked)
-        suspicious += bool(ticked) and ticked <= by_default
-    if labeled < FEW_BOXES or len(names) < 2 or suspicious < SHARE_OF_DEFAULTS * labeled:
-        return ""
-    options = " and ".join(repr(names[key]) for key in sorted(by_default))
-    return (
-        f"{project.path}: {suspicious} of {labeled} boxes say only {options}, which VIA or a draft "
-        "may have ticked by default: check that somebody chose it"
-    )
+    by_default = [
+        name
+        for (attribute_id, option_id), name in names.items()
+        if option_id in project.attributes[attribute_id].defaults
+    ]
+    ticked = [
+        {
+            names[key, part]
+            for key, value in region.values.items()
+            for part in value.split(",")
+            if (key, part) in names
+        }
+        for region in project.regions
+    ]
+    options = list(names.values())
+    return describe_ticked_by_default(project.path, ticked, by_default or options[:1], options)
 
 
 def _find_moment(region: ViaRegion, picture_fps: float, start_second: float) -> tuple[str, float]:

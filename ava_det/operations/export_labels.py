@@ -12,6 +12,7 @@ from ava_det.files import require_other_files
 from ava_det.formats.annotations import load_annotations, load_boxes, load_detections
 from ava_det.formats.label_map import load_label_map
 from ava_det.interchange.clock import VideoClocks
+from ava_det.interchange.coco_writer import write_coco
 from ava_det.interchange.cvat_writer import write_cvat, write_labels
 from ava_det.interchange.drafts import (
     boxes_from_annotations,
@@ -24,6 +25,7 @@ from ava_det.interchange.via_writer import write_via
 
 # the suffix of a video's file, and what writes it
 WRITERS: dict[str, tuple[str, Callable[..., None]]] = {
+    "coco": (".json", write_coco),
     "cvat": (".xml", write_cvat),
     "label-studio": (".json", write_label_studio),
     "via": (".json", write_via),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from tqdm import tqdm
 
+from ava_det.interchange import picture_actions
+from ava_det.interchange.action_names import describe_ticked_by_default
 from ava_det.interchange.clock import VideoClocks
+from ava_det.interchange.coco import load_coco
 from ava_det.interchange.cvat import load_cvat
 from ava_det.interchange.cvat_actions import (
     boxes_from_task,
@@ -19,9 +22,11 @@ from ava_det.interchange.cvat_actions import (
     find_doubtful_labels,
 )
 from ava_det.interchange.cvat_task import LeftOut
+from ava_det.interchange.datumaro import load_datumaro
 from ava_det.interchange.label_studio import load_label_studio
 from ava_det.interchange.label_studio_actions import boxes_from_studio
 from ava_det.interchange.labeled import LabeledBox, join_exports
+from ava_det.interchange.picture_keyframes import choose_picture_keyframes
 from ava_det.interchange.table import load_table
 from ava_det.interchange.via import load_via
 from ava_det.interchange.via_actions import boxes_from_via, find_ticked_by_default, name_options
@@ -50,11 +55,7 @@ def read_cvat(args: argparse.Namespace) -> Labels:
                 )
             )
             declared += declared_actions(task, args.person, args.ignore)
-    for label in doubtful:
-        logger.warning(
-            f"the label {label!r} has actions as attributes and is taken as an action itself: "
-            f"--person {label} where it says who and not what"
-        )
+    _warn_of_doubtful(doubtful)
     if left_out:
         logger.warning(describe_left_out(left_out))
     return join_exports(sources), declared
@@ -110,6 +111,49 @@ def read_label_studio(args: argparse.Namespace) -> Labels:
     return join_exports(sources), []
 
 
+def read_pictures(args: argparse.Namespace) -> Labels:
+    """Reads the persons of files that list pictures, and the actions that these declare."""
+    clocks = VideoClocks(args.videos, args.fps, args.start_second)
+    if args.picture_fps and args.videos is None:
+        raise ValueError(
+            "--picture-fps: expected --videos too; without the videos --fps is the pictures' rate"
+        )
+    load = {"coco": load_coco, "datumaro": load_datumaro}[args.command]
+    sources = []
+    declared: list[str] = []
+    left_out: Counter[str] = Counter()
+    doubtful: dict[str, None] = {}
+    every = None if args.drawn else args.every
+    for path in tqdm(args.sources, desc="read files", unit="file"):
+        labels = load(path)
+        picture_actions.choose_labels(labels, args.persons, args.ignore)
+        doubtful |= dict.fromkeys(picture_actions.find_doubtful_labels(labels, args.person))
+        keyframes = choose_picture_keyframes(
+            labels, clocks, every, args.first_frame, args.picture_fps
+        )
+        boxes = picture_actions.boxes_from_pictures(labels, keyframes, args.person, args.ignore)
+        sources.append(boxes)
+        options = picture_actions.declared_actions(labels, args.person, args.ignore)
+        declared += options
+        left_out += labels.left_out
+        said = (box.actions for box in boxes)
+        doubt = describe_ticked_by_default(str(path), said, options[:1], options)
+        for sentence in filter(None, [*labels.notes, doubt]):
+            logger.warning(sentence)
+    _warn_of_doubtful(doubtful)
+    _warn_of_left_out(left_out)
+    return join_exports(sources), declared
+
+
+def _warn_of_doubtful(labels: Iterable[str]) -> None:
+    """Names labels that may be persons and no actions."""
+    for label in labels:
+        logger.warning(
+            f"the label {label!r} has actions as attributes and is taken as an action itself: "
+            f"--person {label} where it says who and not what"
+        )
+
+
 def _warn_of_left_out(left_out: Mapping[str, int]) -> None:
     """Names what is no person and no action, with how often it was found."""
     if left_out:
@@ -121,5 +165,7 @@ READERS: dict[str, Callable[[argparse.Namespace], Labels]] = {
     "via": read_via,
     "label-studio": read_label_studio,
     "cvat": read_cvat,
+    "coco": read_pictures,
+    "datumaro": read_pictures,
     "csv": read_tables,
 }

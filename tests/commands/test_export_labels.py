@@ -15,7 +15,8 @@ RunTool = Callable[..., tuple[int, str, str]]
 @pytest.mark.slow
 @pytest.mark.needs_shared
 @pytest.mark.parametrize(
-    ("tool", "suffix"), [("via", "json"), ("label-studio", "json"), ("cvat", "xml")]
+    ("tool", "suffix"),
+    [("via", "json"), ("label-studio", "json"), ("cvat", "xml"), ("coco", "json")],
 )
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_mini_ava_comes_back_as_it_was(
@@ -73,8 +74,9 @@ def test_mini_ava_comes_back_as_it_was(
     assert len({pair[:2] for pair in pairs}) == len({(v, b) for v, _, b in pairs}) == len(pairs)
 
 
-def test_detections_become_projects_of_via(
-    tmp_path: Path, synthetic: Path, run_tool: RunTool
+@pytest.mark.parametrize("tool", ["via", "coco"])
+def test_detections_become_drafts(
+    tmp_path: Path, synthetic: Path, run_tool: RunTool, tool: str
 ) -> None:
     path = tmp_path / "found.csv"
     path.write_text(
@@ -84,7 +86,7 @@ def test_detections_become_projects_of_via(
     options += ["--label-map", synthetic / "labelmap.pbtxt"]
     code, out, error = run_tool(
         "export-labels",
-        "via",
+        tool,
         "--detections",
         path,
         *options,
@@ -93,9 +95,9 @@ def test_detections_become_projects_of_via(
     )
     assert code == 0, error
     assert "1 persons in 1 files (.json)" in out
-    project = tmp_path / "drafts/train_00000.json"
+    draft = tmp_path / "drafts/train_00000.json"
     code, _, error = run_tool(
-        "import_annotations", "via", project, *options, "--output", tmp_path / "mine"
+        "import_annotations", tool, draft, *options, "--output", tmp_path / "mine"
     )
     assert code == 0, error
     rows = load_annotations(tmp_path / "mine/train.csv")

@@ -142,6 +142,47 @@ def test_a_models_output_becomes_a_draft(
     assert [one.boxes[0].frame for one in task.tracks] == [15] * persons
 
 
+@pytest.mark.parametrize("name", ["coco", "datumaro"])
+def test_files_of_pictures_become_a_dataset(
+    tmp_path: Path, synthetic: Path, run_tool: RunTool, name: str
+) -> None:
+    attributes = {"occluded": False, "track_id": 3, "wave": False, "stand": True}
+    box = {"id": 1, "bbox": [19.2, 14.4, 76.8, 57.6], "attributes": attributes}
+    person = {"id": 1, "name": "person"}
+    frames = range(16, 121, 5)
+    content: dict[str, object]
+    if name == "coco":
+        images = [{"id": i, "file_name": f"train_00000_{i:06d}.jpg"} for i in frames]
+        boxes = [{**box, "image_id": i, "category_id": 1} for i in frames]
+        content = {"images": images, "categories": [person], "annotations": boxes}
+    else:
+        boxes = [{**box, "type": "bbox", "label_id": 0}]
+        items = [{"id": f"train_00000/frame_{i:06d}", "annotations": boxes} for i in frames]
+        content = {"categories": {"label": {"labels": [person]}}, "items": items}
+    path = save(tmp_path, content)
+    options = ["--videos", synthetic / "videos", "--output", tmp_path / "mine"]
+    options += ["--start-second", "900", "--first-frame", "1", "--picture-fps", "15"]
+    code, out, error = run_tool("import_annotations", name, path, *options)
+    assert code == 0, error
+    assert "actions: 1 wave (0), 2 stand (7)" in out
+    rows = load_annotations(tmp_path / "mine/train.csv")
+    assert rows.timestamps.tolist() == [901.0, 902, 903, 904, 905, 906, 907]
+    assert rows.person_ids.tolist() == [3] * 7
+    assert rows.boxes[0].tolist() == pytest.approx([0.1, 0.1, 0.5, 0.5])
+    code, _, error = run_tool("import_annotations", name, path, *options, "--drawn")
+    assert code == 0, error
+    assert "21 of 21 boxes" not in error  # 'wave', the first option, is in none
+    attributes["wave"], attributes["stand"] = True, False
+    save(tmp_path, content)
+    options[3] = tmp_path / "other"
+    code, _, error = run_tool("import_annotations", name, path, *options, "--drawn")
+    assert code == 0
+    assert "project.json: 21 of 21 boxes say only 'wave'" in error
+    code, _, error = run_tool("import_annotations", name, path, "--fps", "15", *options[2:])
+    assert code == 2
+    assert "--picture-fps: expected --videos too" in error
+
+
 def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: RunTool) -> None:
     path = save_export(tmp_path, "train_00000", (0, "wave"), (45, "stand"))
     other = save_export(tmp_path, "elsewhere", (0, "wave"))

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import pytest
 
-from ava_det.interchange.action_names import describe_new_names, list_actions
+from ava_det.interchange.action_names import (
+    describe_new_names,
+    describe_ticked_by_default,
+    list_actions,
+)
 from ava_det.interchange.labeled import LabeledBox, number_actions
 
 BOX = (0.1, 0.1, 0.5, 0.9)
@@ -80,3 +84,14 @@ def test_actions_are_counted() -> None:
     assert list_actions(used, {1: "a", 2: "b", 3: "c"}) == "1 a (2), 2 b (1), 3 c (0)"
     many = {i: f"n{i}" for i in range(1, 31)}
     assert list_actions([], many).endswith("20 n20 (0) and 10 more")
+
+
+def test_what_a_tool_ticks_by_itself_is_doubted() -> None:
+    def doubt(*actions: set[str]) -> str:
+        return describe_ticked_by_default("walk.json", actions, ["stand"], ["stand", "sit"])
+
+    found = doubt(*[{"stand"}] * 9, {"sit"}, set())
+    assert found.startswith("walk.json: 9 of 10 boxes say only 'stand', which the tool")
+    assert not doubt(*[{"stand"}] * 8, {"sit"}, {"stand", "sit"})
+    assert not doubt(*[{"stand"}] * 9, set())
+    assert not describe_ticked_by_default("walk.json", [{"stand"}] * 20, ["stand"], ["stand"])

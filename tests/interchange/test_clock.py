@@ -82,6 +82,22 @@ def test_frames_that_a_video_lacks(synthetic: Path) -> None:
         clocks.find("walk", "x.xml")
 
 
+def test_a_single_frame_shows_the_moment_next_to_it() -> None:
+    clock = FrameClock("walk", np.arange(300) * 1001 / 30000)
+    assert clock.choose_keyframes(1.0, [30]) == {30: 1.0}
+    assert clock.choose_keyframes(1.0, [40]) == {}
+
+
+def test_the_first_name_of_a_video_that_is_there(synthetic: Path) -> None:
+    clocks = VideoClocks(synthetic / "videos", None, 900.0)
+    assert clocks.choose(["frame", "train_00001", "train_00000"], "x.json") == "train_00001"
+    assert clocks.choose(["walk"], "x.json") == "walk"
+    with pytest.raises(VideoError, match=r"x\.json: expected a frame .*\(frame, img\), found none"):
+        clocks.choose(["frame", "img"], "x.json")
+    with pytest.raises(ValueError, match=r"x\.json: expected the videos \(--videos\) to tell"):
+        VideoClocks(None, 25.0, 0.0).choose(["frame", "walk"], "x.json")
+
+
 def test_a_damaged_file_is_not_counted_past_the_damage(synthetic: Path, tmp_path: Path) -> None:
     data = bytearray((synthetic / "videos/train_00000.mp4").read_bytes())
     middle = len(data) // 2

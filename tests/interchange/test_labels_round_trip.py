@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from ava_det.formats.annotations import load_annotations, write_annotations
 from ava_det.interchange.clock import FrameClock, VideoClocks
+from ava_det.interchange.coco import load_coco
+from ava_det.interchange.coco_writer import write_coco
 from ava_det.interchange.cvat import load_cvat
 from ava_det.interchange.cvat_actions import boxes_from_task
 from ava_det.interchange.cvat_writer import write_cvat
@@ -21,6 +23,8 @@ from ava_det.interchange.label_studio import load_label_studio
 from ava_det.interchange.label_studio_actions import boxes_from_studio
 from ava_det.interchange.label_studio_writer import write_label_studio
 from ava_det.interchange.labeled import LabeledBox, number_actions, rows_from_labeled
+from ava_det.interchange.picture_actions import boxes_from_pictures, declared_actions
+from ava_det.interchange.picture_keyframes import choose_picture_keyframes
 from ava_det.interchange.via import load_via
 from ava_det.interchange.via_actions import boxes_from_via, name_options
 from ava_det.interchange.via_writer import write_via
@@ -67,7 +71,15 @@ def to_cvat(folder: Path, draft: list[LabeledBox]) -> list[LabeledBox]:
     return boxes_from_task(task, CLOCK, 1.0, "person", ())
 
 
-@pytest.mark.parametrize("there_and_back", [to_via, to_label_studio, to_cvat])
+def to_coco(folder: Path, draft: list[LabeledBox]) -> list[LabeledBox]:
+    write_coco(folder / "walk.json", "walk.mp4", CLOCK, draft, ACTIONS)
+    labels = load_coco(folder / "walk.json")
+    assert declared_actions(labels, "person", ()) == ACTIONS
+    keyframes = choose_picture_keyframes(labels, OneClock(), 1.0, 0, None)
+    return boxes_from_pictures(labels, keyframes, "person", ())
+
+
+@pytest.mark.parametrize("there_and_back", [to_via, to_label_studio, to_cvat, to_coco])
 @pytest.mark.parametrize("seconds", [(2, 4), (2, 3, 5), (1, 2, 4, 6)])
 def test_a_keyframe_without_labels_gets_none(
     there_and_back: Callable[[Path, list[LabeledBox]], list[LabeledBox]],
@@ -86,7 +98,7 @@ def test_a_keyframe_without_labels_gets_none(
     assert all(box.actions == ("stand",) for box in again)
 
 
-@pytest.mark.parametrize("there_and_back", [to_via, to_label_studio])
+@pytest.mark.parametrize("there_and_back", [to_via, to_label_studio, to_coco])
 @settings(max_examples=30)
 @given(
     persons=st.dictionaries(
@@ -138,6 +150,23 @@ def test_a_project_is_what_via_opens(tmp_path: Path) -> None:
     assert metadata["xy"] == pytest.approx([2, 191.7, 215.8, 383.4, 431.6])
     assert (metadata["vid"], metadata["z"]) == ("1", [2.0])
     assert metadata["av"] == {"1": "0,2", "2": "7"}
+
+
+def test_a_coco_file_names_pictures_persons_and_all_actions(tmp_path: Path) -> None:
+    box = LabeledBox("walk", 902.0, (0.1, 0.2, 0.3, 0.6), ("stand",), 7, "here")
+    write_coco(tmp_path / "walk.json", "walk.mp4", CLOCK, [box], ACTIONS)
+    content = json.loads((tmp_path / "walk.json").read_text(encoding="utf-8"))
+    size = {"width": 1917, "height": 1079}
+    assert content["videos"] == [{"id": 1, "name": "walk", **size}]
+    [image], [annotation] = content["images"], content["annotations"]
+    assert (image["video_id"], image["frame_index"]) == (1, 60)
+    assert image["file_name"] == "walk/frame_000060.png"
+    assert content["categories"] == [{"id": 1, "name": "person", "supercategory": ""}]
+    assert content["tracks"] == [{"id": 7, "video_id": 1, "category_id": 1}]
+    assert annotation["bbox"] == pytest.approx([191.7, 215.8, 383.4, 431.6])
+    assert annotation["area"] == pytest.approx(383.4 * 431.6)
+    assert (annotation["image_id"], annotation["track_id"]) == (image["id"], 7)
+    assert annotation["attributes"] == {name: name == "stand" for name in ACTIONS}
 
 
 def test_a_moment_that_the_video_lacks_leaves_no_file(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ HEAD_BYTES = 1 << 16
 SAVE_AS = "save it as 'CSV UTF-8 (comma delimited)'"
 IMPORTERS = (
     "ava-det import reads a table of boxes (csv), projects of VIA 3 (via), exports of Label Studio "
-    "(label-studio) and as 'CVAT for video 1.1' (cvat)"
+    "(label-studio) and as 'CVAT for video 1.1' (cvat), COCO files of videos (coco) and Datumaro's "
+    "JSON (datumaro)"
 )
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
