@@ -140,10 +140,9 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
                 content[name] = json.loads(text)
             except json.JSONDecodeError:
                 content[name] = text
-    if isinstance(content.get("label_map"), dict):
-        content["label_map"] = {
-            int(action_id): name for action_id, name in content["label_map"].items()
-        }
+    for name in ("label_map", "thresholds"):  # JSON has no keys but text
+        if isinstance(content.get(name), dict):
+            content[name] = {int(action_id): value for action_id, value in content[name].items()}
     return content
 
 

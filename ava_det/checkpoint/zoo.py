@@ -22,6 +22,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from tqdm import tqdm
 
 from ava_det.checkpoint.files import WeightsError
+from ava_det.checkpoint.hub import fetch_shared, is_shared, pin_shared
 from ava_det.checkpoint.published import COMPARED_SYSTEMS, PublishedWeights
 from ava_det.checkpoint.published_projects import DETECTRON2, PROJECTS
 from ava_det.checkpoint.published_transformers import TRANSFORMER_INPUTS, VIDEO_TRANSFORMERS
@@ -81,8 +82,16 @@ def find_name(name_or_path: str | Path) -> str:
 
 
 def choose_weights(name_or_path: str | Path) -> str | Path:
-    """Replaces `best` by the name it stands for, and says on stderr which that is."""
+    """Replaces a name whose meaning may change by what it means now, and says so on stderr.
+
+    `best` becomes the name it stands for, and hf:user/name that of its commit.
+    """
     name = find_name(name_or_path)
+    if is_shared(name) and not Path(name).exists():
+        pinned = pin_shared(name)
+        if pinned != name:
+            print(f"{name} is {pinned}", file=sys.stderr)
+        return pinned
     if name == str(name_or_path):
         return name_or_path
     print(f"{BEST} is {name}: {describe_score(name)}", file=sys.stderr)
@@ -111,8 +120,8 @@ def resolve_weights(name_or_path: str | Path) -> Path:
     The cache is $AVA_DET_CACHE, or ava_det under the user's cache folder.
 
     Args:
-        name_or_path: A path, a name of `ZOO`, or a URL: https:// or detectron2://, as Detectron2's
-            configurations write them.
+        name_or_path: A path, a name of `ZOO`, hf:user/name (see `fetch_shared`), or a URL: https://
+            or detectron2://, as Detectron2's configurations write them.
 
     Returns:
         A path unchanged; for a name or URL the path of its file in the cache.
@@ -124,6 +133,8 @@ def resolve_weights(name_or_path: str | Path) -> Path:
     name = find_name(name_or_path)
     if Path(name).exists():
         return Path(name_or_path)
+    if is_shared(name):
+        return fetch_shared(name)
     if name.startswith("detectron2://"):
         name = name.replace("detectron2:/", DETECTRON2, 1)
     if name.startswith("https://"):

@@ -143,6 +143,9 @@ GROUPS: dict[str, dict[str, Command]] = {
             "turn published weights into safetensors",
             ("ava-convert-weights",),
         ),
+        "push": Command(
+            "ava_det.commands.push", "share the weights of a run through the Hugging Face Hub"
+        ),
         "completion": Command(
             "ava_det.commands.completion", "print what makes a shell complete these commands"
         ),

@@ -56,7 +56,7 @@ class Config:
     device: str = "auto"  # auto, cpu, cuda, cuda:N
     # fp32, bf16 by autocast, or auto: bf16 where the device is faster with it, else fp32
     precision: str = "auto"
-    weights: str | None = None  # initial weights: a file, or a name of the model zoo
+    weights: str | None = None  # initial weights: a file, a name of the model zoo or hf:user/name
     # of two streams: those of optical flow's, where `weights` are of RGB's alone
     flow_weights: str | None = None
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -117,8 +117,9 @@ class Predictor:
         """Loads weights and a person detector.
 
         Args:
-            weights: A checkpoint of this toolkit, an exported file, or a name of MODEL_ZOO.md,
-                which is downloaded once; best is the strongest one for commercial use.
+            weights: A checkpoint of this toolkit, an exported file, or a name of MODEL_ZOO.md or
+                hf:user/name@revision (docs/sharing.md), which are downloaded once; best is the
+                strongest one for commercial use.
             detector: A name as in docs/person_boxes.md, an object that finds persons, or the boxes
                 of a file (`load_boxes`).
             device: auto, cpu, cuda or cuda:N.
