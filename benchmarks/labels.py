@@ -6,6 +6,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 import numpy as np
 
 from ava_det.cli import Commands
+from ava_det.formats.tubes import Tube, TubeTruth
+from ava_det.formats.tubes.ground_truth import load_tube_truth
+from ava_det.formats.tubes.truth_writer import write_truth
 from ava_det.interchange.clock import FrameClock, VideoClocks
 from ava_det.interchange.coco import load_coco
 from ava_det.interchange.coco_writer import write_coco
@@ -27,6 +31,7 @@ from ava_det.interchange.labeled import LabeledBox, rows_from_labeled
 from ava_det.interchange.picture_actions import boxes_from_pictures
 from ava_det.interchange.picture_keyframes import choose_picture_keyframes
 from ava_det.interchange.pictures import PictureLabels
+from ava_det.interchange.tube_labels import boxes_from_tubes
 from ava_det.interchange.via import load_via
 from ava_det.interchange.via_actions import boxes_from_via
 from ava_det.interchange.via_writer import write_via
@@ -66,13 +71,14 @@ def benchmark_labels(args: argparse.Namespace) -> int:
         return boxes_from_pictures(labels, keyframes, "person", ())
 
     with tempfile.TemporaryDirectory() as folder:
-        names = ("a.xml", "via.json", "studio.json", "coco.json", "datumaro.json")
-        xml, via, studio, coco, datumaro = (Path(folder) / name for name in names)
+        names = ("a.xml", "via.json", "studio.json", "coco.json", "datumaro.json", "GT.pkl")
+        xml, via, studio, coco, datumaro, tubes = (Path(folder) / name for name in names)
         write_cvat(xml, "walk.mp4", clock, boxes, ACTIONS)
         write_via(via, "walk.mp4", clock, boxes, ACTIONS)
         write_label_studio(studio, "walk.mp4", clock, boxes, ACTIONS)
         write_coco(coco, "walk.mp4", clock, boxes, ACTIONS)
         datumaro.write_text(json.dumps(as_datumaro(json.loads(coco.read_text(encoding="utf-8")))))
+        write_truth(tubes, make_tubes(args.boxes, clock))
         imports: dict[str, Callable[[], list[LabeledBox]]] = {
             "cvat": lambda: boxes_from_task(load_cvat(xml)[0], clock, 1.0, "person", ()),
             "via": lambda: boxes_from_via(load_via(via), clocks, "person", (), FPS, 0.0),
@@ -81,6 +87,7 @@ def benchmark_labels(args: argparse.Namespace) -> int:
             ),
             "coco": lambda: read_pictures(load_coco(coco)),
             "datumaro": lambda: read_pictures(load_datumaro(datumaro)),
+            "gttubes": lambda: boxes_from_tubes(load_tube_truth(tubes), clocks, 1.0, Counter(), []),
         }
         for name, read in imports.items():
             begin = time.process_time()
@@ -107,6 +114,20 @@ def as_datumaro(coco: dict[str, Any]) -> dict[str, Any]:
         box = {**annotation, "type": "bbox", "label_id": 0}
         items[annotation["image_id"]]["annotations"].append(box)
     return {"categories": {"label": {"labels": coco["categories"]}}, "items": list(items.values())}
+
+
+def make_tubes(count: int, clock: FrameClock) -> TubeTruth:
+    """Makes persons who do two things all the time, with a box in every frame of that time."""
+    frames = np.arange(1, FPS * (count // NUM_PERSONS))
+    tubes = []
+    for person in range(NUM_PERSONS):
+        box = (53 * person, 36, 53 * person + 45, 216)
+        boxes = np.tile(np.array(box, dtype=np.float32), (len(frames), 1))
+        tubes += [Tube("walk", label, frames, boxes) for label in (person % 2, 2 + person % 3)]
+    tubes.sort(key=lambda tube: tube.label)
+    names = (("walk",),)
+    length = {"walk": len(clock.seconds)}
+    return TubeTruth(tuple(ACTIONS), names, names, length, {"walk": (360, 640)}, {"walk": tubes})
 
 
 def make_labels(count: int) -> tuple[FrameClock, list[LabeledBox]]:

@@ -5,11 +5,11 @@
     ava-det import coco annotations.json --videos videos --output data/mine
     ava-det import csv boxes.csv --videos videos --pixels --output data/mine
 
-`via` (projects of VIA 3), `label-studio`, `cvat`, `coco`, `datumaro` and `csv` write train.csv and
-val.csv, and labelmap.pbtxt unless --label-map gives one or the folder has one. They add to what
-earlier imports left in the folder: rows of other videos stay, those of a video that is imported
-again are replaced.
-The way back is `ava-det export-labels`. See docs/custom_dataset.md.
+`via` (projects of VIA 3), `label-studio`, `cvat`, `coco`, `datumaro`, `gttubes` (ground truth of
+tubes) and `csv` write train.csv and val.csv, and labelmap.pbtxt unless --label-map gives one or the
+folder has one. They add to what earlier imports left in the folder: rows of other videos stay,
+those of a video that is imported again are replaced. The way back is `ava-det export-labels`. See
+docs/custom_dataset.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def make_parser() -> ToolParser:
     commands = parser.add_subparsers(
         dest="command",
         required=True,
-        metavar="via | label-studio | cvat | coco | datumaro | csv",
+        metavar="via | label-studio | cvat | coco | datumaro | gttubes | csv",
     )
     for command in (
         add_via(commands),
@@ -36,6 +36,7 @@ def make_parser() -> ToolParser:
         add_cvat(commands),
         add_pictures(commands, "coco", "COCO files of videos, as of CVAT, TAO and YouTube-VIS"),
         add_pictures(commands, "datumaro", "Datumaro's JSON, as of CVAT"),
+        add_tubes(commands),
         add_csv(commands),
     ):
         add_dataset_options(command)
@@ -139,6 +140,26 @@ def add_pictures(commands: Commands, name: str, summary: str) -> argparse.Argume
         help="numbers a second, of pictures that were taken from the videos at another rate",
     )
     return pictures
+
+
+def add_tubes(commands: Commands) -> argparse.ArgumentParser:
+    """Adds the parser of `ava-det import gttubes`."""
+    tubes = commands.add_parser(
+        "gttubes",
+        help="ground truth of tubes, as of UCF101-24 and JHMDB",
+        description="Ground truth of tubes into AVA's format: keyframes of the videos at hand.",
+    )
+    tubes.add_argument(
+        "sources",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="of the *-GT.pkl family, of which nothing is run",
+    )
+    tubes.add_argument(
+        "--every", type=interval, default=1.0, help="seconds between keyframes (1.0)"
+    )
+    return tubes
 
 
 def add_csv(commands: Commands) -> argparse.ArgumentParser:

@@ -169,14 +169,18 @@ class VideoClocks:
             raise ValueError(
                 f"{where}: expected the videos (--videos) to tell of which one this is a frame"
             )
-        for video_id in candidates:
-            if video_id in self._videos:
-                return video_id
+        found = next(filter(self.has, candidates), None)
+        if found is not None:
+            return found
         raise VideoError(
             f"{where}: expected a frame of a video in {self._folder}, called by the name or the "
             f"folder of the picture or of the file that lists it ({', '.join(candidates)}), found "
             "none"
         )
+
+    def has(self, video_id: str) -> bool:
+        """Returns whether there is such a video; without a folder there is any."""
+        return self._folder is None or video_id in self._videos
 
     def find(self, video_id: str, where: str, last_frame: int = 0) -> FrameClock:
         """Returns the clock of a video.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from tqdm import tqdm
 
+from ava_det.formats.tubes.ground_truth import load_tube_truth
 from ava_det.interchange import picture_actions
 from ava_det.interchange.action_names import describe_ticked_by_default
 from ava_det.interchange.clock import VideoClocks
@@ -28,6 +29,7 @@ from ava_det.interchange.label_studio_actions import boxes_from_studio
 from ava_det.interchange.labeled import LabeledBox, join_exports
 from ava_det.interchange.picture_keyframes import choose_picture_keyframes
 from ava_det.interchange.table import load_table
+from ava_det.interchange.tube_labels import boxes_from_tubes
 from ava_det.interchange.via import load_via
 from ava_det.interchange.via_actions import boxes_from_via, find_ticked_by_default, name_options
 
@@ -145,6 +147,23 @@ def read_pictures(args: argparse.Namespace) -> Labels:
     return join_exports(sources), declared
 
 
+def read_tubes(args: argparse.Namespace) -> Labels:
+    """Reads the persons of ground truths of tubes, and the actions that these list."""
+    clocks = VideoClocks(args.videos, args.fps, args.start_second)
+    sources = []
+    declared: list[str] = []
+    left_out: Counter[str] = Counter()
+    notes: list[str] = []
+    for path in args.sources:
+        truth = load_tube_truth(path)
+        sources.append(boxes_from_tubes(truth, clocks, args.every, left_out, notes))
+        declared += truth.labels
+    for sentence in notes:
+        logger.warning(sentence)
+    _warn_of_left_out(left_out)
+    return join_exports(sources), declared
+
+
 def _warn_of_doubtful(labels: Iterable[str]) -> None:
     """Names labels that may be persons and no actions."""
     for label in labels:
@@ -156,8 +175,8 @@ def _warn_of_doubtful(labels: Iterable[str]) -> None:
 
 def _warn_of_left_out(left_out: Mapping[str, int]) -> None:
     """Names what is no person and no action, with how often it was found."""
-    if left_out:
-        parts = [f"{name} ({count})" for name, count in sorted(left_out.items())]
+    parts = [f"{name} ({count})" for name, count in sorted(left_out.items()) if count]
+    if parts:
         logger.warning(f"left out, being no person and no action: {', '.join(parts)}")
 
 
@@ -167,5 +186,6 @@ READERS: dict[str, Callable[[argparse.Namespace], Labels]] = {
     "cvat": read_cvat,
     "coco": read_pictures,
     "datumaro": read_pictures,
+    "gttubes": read_tubes,
     "csv": read_tables,
 }

@@ -5,6 +5,7 @@ user's mistake.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from ava_det.formats.annotations import load_annotations
 from ava_det.formats.label_map import load_label_map
 from ava_det.interchange.cvat import load_cvat
 from tests.support.cvat_form import attribute, dense_boxes, export, labels, task_meta, track
+from tests.support.tube_cases import make_truth, still
+from tests.support.tube_files import plain_truth
+from tests.support.tube_files import save as save_pickle
 from tests.support.via_form import project, save
 
 RunTool = Callable[..., tuple[int, str, str]]
@@ -181,6 +185,27 @@ def test_files_of_pictures_become_a_dataset(
     code, _, error = run_tool("import_annotations", name, path, "--fps", "15", *options[2:])
     assert code == 2
     assert "--picture-fps: expected --videos too" in error
+
+
+def test_tubes_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool: RunTool) -> None:
+    """Of the class folder's video that is there; the other one is said to be missing."""
+    box = (19.2, 14.4, 96.0, 72.0)
+    tubes = [still("run/train_00000", 1, 16, 31, box), still("run/elsewhere", 0, 1, 9, box)]
+    truth = replace(
+        make_truth(tubes), resolution=dict.fromkeys([t.video for t in tubes], (144, 192))
+    )
+    path = save_pickle(tmp_path / "own-GT.pkl", plain_truth(truth))
+    options = ["--videos", synthetic / "videos", "--start-second", "900"]
+    options += ["--every", "0.5", "--output", tmp_path / "mine"]
+    code, out, error = run_tool("import_annotations", "gttubes", path, *options)
+    assert code == 0, error
+    assert "actions: 1 jump (0), 2 wave (5)" in out
+    assert "own-GT.pkl: 1 videos are missing, such as elsewhere" in error
+    assert "have another number of frames" in error  # 120, not 60
+    rows = load_annotations(tmp_path / "mine/train.csv")
+    assert rows.timestamps.tolist() == [901.0, 901.5, 902.0, 902.5, 903.0]
+    assert rows.action_ids.tolist() == [2] * 5
+    assert rows.boxes[0].tolist() == pytest.approx([0.1, 0.1, 0.5, 0.5], abs=1e-6)
 
 
 def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: RunTool) -> None:
