@@ -39,9 +39,9 @@ def run(args: argparse.Namespace) -> int:
         "converted_from": " and ".join(dict.fromkeys(Path(part.file).name for part in loaded)),
         "names_of": " and ".join(dict.fromkeys(part.report.source for part in loaded)),
     }
-    label_map = loaded[0].content.get("label_map")
-    if label_map:
-        facts["label_map"] = label_map
+    for name in ("label_map", "thresholds"):
+        if loaded[0].content.get(name):
+            facts[name] = loaded[0].content[name]
     save_safetensors(args.output, model.state_dict(), facts)
     for part in loaded:
         if part.stream != "rgb":  # the new file says that it learned the config's flow

@@ -87,13 +87,14 @@ def test_model_info_takes_overrides_and_refuses_tiny_clips(
 def test_convert_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_config(SMALL)
     model = build_model(config)
-    save_checkpoint(tmp_path / "last.pt", {"model": model.state_dict(), "label_map": {1: "stand"}})
+    facts = {"label_map": {1: "stand"}, "thresholds": {1: 0.75}}
+    save_checkpoint(tmp_path / "last.pt", {"model": model.state_dict(), **facts})
     target = tmp_path / "ours.safetensors"
     named = ["--weights", str(tmp_path / "last.pt"), "--output", str(target)]
     assert convert_weights.main([*named, "--config", SMALL]) == 0
     assert "entries loaded" in capsys.readouterr().out
     content = load_checkpoint(target)
-    assert content["label_map"] == {1: "stand"}
+    assert {name: content[name] for name in facts} == facts
     assert content["config"]["model"]["depth"] == 14
     copy = build_model(config)
     load_weights(copy, target)
