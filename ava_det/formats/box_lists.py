@@ -1,6 +1,7 @@
 """Reads person boxes in the forms in which other projects publish them.
 
-    MMAction2     {"VIDEO,0902": [[x1, y1, x2, y2, score], ...], ...}, arrays or lists
+    MMAction2     {"VIDEO,0902": [[x1, y1, x2, y2, score], ...], ...}, arrays or lists; so do the
+                  scripts for custom AVA data, with scores as text
     ACAR-Net      ([{"video": ..., "time": ..., "labels": [{"bounding_box": ...}]}, ...], {...})
     AlphAction    [{"image_id": 10902, "bbox": [x, y, width, height], "score": ...}, ...]
 
@@ -160,13 +161,20 @@ def _parse_boxes(path: str | Path, key: Any, value: Any) -> np.ndarray:
 
 
 def _as_array(value: Any) -> np.ndarray | None:
-    """Returns an array, or a list of lists as one; None for anything else."""
-    if isinstance(value, np.ndarray):
-        return value
+    """Returns an array, or a list of lists as one; None for anything else.
+
+    Numbers may be text: the scripts for custom AVA data write scores as YOLO's files have them.
+    """
     try:
-        return np.array(value) if isinstance(value, list | tuple) else None
+        array = np.array(value) if isinstance(value, list | tuple) else value
     except ValueError:  # rows of several lengths
         return None
+    if not isinstance(array, np.ndarray):
+        return None
+    try:
+        return array.astype(np.float64) if array.dtype.kind == "U" else array
+    except ValueError:  # text that is no number
+        return array
 
 
 def _of_labels(path: str | Path, clips: Sequence[Any]) -> Keyframes:
