@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 NO_ACTION = {
@@ -133,6 +134,25 @@ def describe_ticked_by_default(
         f"{' and '.join(map(repr, by_default))}, which the tool or a draft may have ticked by "
         "default: check that somebody chose it"
     )
+
+
+def name_values(chosen: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Names the action of each value of an attribute.
+
+    It is called as its value, and `attribute/value` where two attributes have this value; words for
+    no action stay as they are.
+
+    Args:
+        chosen: (attribute, value) of every choice, any number of times.
+    """
+    choices = dict.fromkeys(chosen)
+    counts = Counter(value for _, value in choices)
+    return {
+        (attribute, value): (
+            value if counts[value] == 1 or is_no_action(value) else f"{attribute}/{value}"
+        )
+        for attribute, value in choices
+    }
 
 
 def list_actions(used: Iterable[tuple[str, str]], label_map: Mapping[int, str]) -> str:

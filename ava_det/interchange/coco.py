@@ -53,7 +53,7 @@ def load_coco(path: str | Path) -> PictureLabels:
     categories = {key: category.child("name").text() for key, category in listed.items()}
     names = [categories[key] for key in sorted(categories, key=_by_number)]
     labels = PictureLabels(str(path), names)
-    videos = {key: _read_video(video, labels) for key, video in _by_id(root.find("videos")).items()}
+    videos = _read_videos(root.find("videos"), labels)
     pictures: dict[str, int] = {}
     for key, image in _by_id(root.find("images")).items():
         pictures[key] = len(labels.pictures)
@@ -100,6 +100,20 @@ def _look_up(key: JsonValue, known: Mapping[str, T], what: str) -> T:
 def _read_size(of: JsonValue) -> tuple[int, int] | None:
     width, height = of.find("width"), of.find("height")
     return (width.whole(1), height.whole(1)) if width and height else None
+
+
+def _read_videos(listing: JsonValue | None, labels: PictureLabels) -> dict[str, CocoVideo]:
+    """Reads `videos` by their id; ValueError where two would be the same video."""
+    videos: dict[str, CocoVideo] = {}
+    places: dict[str, str] = {}
+    for key, entry in _by_id(listing).items():
+        videos[key] = video = _read_video(entry, labels)
+        if video.video_id and places.setdefault(video.video_id, key) != key:
+            raise ValueError(
+                f"{entry.where}: expected videos with file names of their own, found two called "
+                f"{video.video_id}"
+            )
+    return videos
 
 
 def _read_video(video: JsonValue, labels: PictureLabels) -> CocoVideo:

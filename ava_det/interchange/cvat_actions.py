@@ -1,15 +1,17 @@
 """Turns a CVAT task into labeled boxes: chooses its keyframes and its actions.
 
 A track labeled `person` says who, and its attributes say what: a ticked checkbox is the action of
-its name, a select, radio or text attribute the action of its value; numbers are no actions. A track
-with any other label is a person who does what the label says, and whatever its attributes add.
+its name, a select, radio or text attribute the action of its value, `attribute/value` where two
+attributes list that value; numbers are no actions. A track with any other label is a person who
+does what the label says, and whatever its attributes add.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from ava_det.interchange.action_names import name_values
 from ava_det.interchange.clock import FrameClock
 from ava_det.interchange.corners import check_shape
 from ava_det.interchange.cvat_task import NOTHING_CHOSEN, CvatBox, CvatTask, LeftOut
@@ -53,12 +55,13 @@ def boxes_from_task(
     else:
         moments = clock.choose_keyframes(every, task.frames or range(len(clock.seconds)))
     labeled = []
+    name_of = _name_choices(task, ignored)
     for track in task.tracks:
         for box in track.boxes:
             if box.frame in moments:
                 x1, y1, x2, y2 = box.corners
                 corners = (x1 / size[0], y1 / size[1], x2 / size[0], y2 / size[1])
-                actions = _find_actions(task, track.label, box, person, ignored)
+                actions = _find_actions(task, track.label, box, person, ignored, name_of)
                 which = "frame" if track.track_id is None else "track"
                 number = box.frame if track.track_id is None else track.track_id
                 where = f"{task.path}, line {box.line}: {which} {number}"
@@ -124,8 +127,24 @@ def _check_size(task: CvatTask, clock: FrameClock) -> tuple[int, int]:
     return size
 
 
+def _name_choices(task: CvatTask, ignored: Collection[str]) -> dict[tuple[str, str], str]:
+    """Names the action of each value that the task's selects and radio buttons declare."""
+    return name_values(
+        (attribute, value)
+        for (_, attribute), (kind, values) in task.attributes.items()
+        if kind not in ("checkbox", "number", "text") and attribute not in ignored
+        for value in values
+        if value not in NOTHING_CHOSEN
+    )
+
+
 def _find_actions(
-    task: CvatTask, label: str, box: CvatBox, person: str, ignored: Collection[str]
+    task: CvatTask,
+    label: str,
+    box: CvatBox,
+    person: str,
+    ignored: Collection[str],
+    name_of: Mapping[tuple[str, str], str],
 ) -> tuple[str, ...]:
     actions = [] if names_a_person(label, person) else [label]
     for name, value in box.attributes:
@@ -134,14 +153,15 @@ def _find_actions(
             continue
         if kind == "checkbox" or (not kind and value.lower() in ("true", "false")):
             actions += [name] if value.lower() == "true" else []
-        elif value not in NOTHING_CHOSEN:
-            actions.append(value)
+        elif value not in NOTHING_CHOSEN and value not in ignored:
+            actions.append(name_of.get((name, value), value))
     return tuple(dict.fromkeys(action for action in actions if action not in ignored))
 
 
 def declared_actions(task: CvatTask, person: str, ignored: Collection[str]) -> list[str]:
     """Lists every action that the task's labels can say, in the file's order, done or not."""
     names = []
+    name_of = _name_choices(task, ignored)
     for label in task.labels:
         names += [] if names_a_person(label, person) else [label]
         for (owner, attribute), (kind, values) in task.attributes.items():
@@ -149,6 +169,10 @@ def declared_actions(task: CvatTask, person: str, ignored: Collection[str]) -> l
                 names += (
                     [attribute]
                     if kind == "checkbox"
-                    else [v for v in values if v not in NOTHING_CHOSEN]
+                    else [
+                        name_of[attribute, value]
+                        for value in values
+                        if value not in NOTHING_CHOSEN and value not in ignored
+                    ]
                 )
     return [name for name in dict.fromkeys(names) if name not in ignored]

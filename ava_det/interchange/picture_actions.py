@@ -1,9 +1,9 @@
 """Turns boxes on pictures, which are frames of videos, into labeled boxes.
 
 A box labeled `person` says who, and its attributes say what: one that is true is the action of its
-name, a text the action of that text; numbers are no actions. A box with any other label is a person
-who does what the label says, and whatever its attributes add. Equal boxes of one person on one
-picture are one person who does all that they say.
+name, a text the action of that text, `attribute/text` where two attributes have it; numbers are no
+actions. A box with any other label is a person who does what the label says, and whatever its
+attributes add. Equal boxes of one person on one picture are one person who does all that they say.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from ava_det.interchange.action_names import name_values
 from ava_det.interchange.corners import corners_from_pixels
 from ava_det.interchange.cvat_actions import names_a_person
 from ava_det.interchange.cvat_task import NOTHING_CHOSEN
@@ -58,6 +59,13 @@ def boxes_from_pictures(
     Raises:
         ValueError: A box is not within its picture, or a track has two on one.
     """
+    name_of = name_values(
+        (name, one)
+        for box in labels.boxes
+        for name, value in box.attributes
+        if name not in ignored and _ticked(value) is None
+        for one in _values_of(value) or []
+    )
     number_of = _number_persons(box.track for box in labels.boxes if box.track is not None)
     found: dict[tuple[int, str | None, Corners], tuple[PictureBox, list[str]]] = {}
     corners_of: dict[tuple[int, str | None], Corners] = {}
@@ -73,7 +81,7 @@ def boxes_from_pictures(
                 f"{box.where}: expected one box of track {box.track} on a picture, found two"
             )
         _, actions = found.setdefault((*who, corners), (box, []))
-        actions += _actions_of(box, person, ignored, labels.left_out)
+        actions += _actions_of(box, person, ignored, name_of, labels.left_out)
     persons = [
         LabeledBox(
             keyframes[picture].video_id,
@@ -114,20 +122,32 @@ def _ticked(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def _values_of(value: Any) -> list[str] | None:
+    """Returns what was chosen; None where a value is no choice."""
+    if isinstance(value, str):
+        return [value] if value not in NOTHING_CHOSEN else []
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return value
+    return [] if value is None else None
+
+
 def _actions_of(
-    box: PictureBox, person: str, ignored: Collection[str], left_out: Counter[str]
+    box: PictureBox,
+    person: str,
+    ignored: Collection[str],
+    name_of: Mapping[tuple[str, str], str],
+    left_out: Counter[str],
 ) -> list[str]:
     actions = [] if names_a_person(box.label, person) else [box.label]
     for name, value in box.attributes:
-        if name in ignored or value is None:
+        if name in ignored:
             continue
         ticked = _ticked(value)
+        values = _values_of(value)
         if ticked is not None:
             actions += [name] if ticked else []
-        elif isinstance(value, str):
-            actions += [value] if value not in NOTHING_CHOSEN else []
-        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
-            actions += value
+        elif values is not None:
+            actions += [name_of[name, one] for one in values if one not in ignored]
         else:
             left_out[f"value of the attribute {name!r}, which is no choice"] += 1
     return [action for action in actions if action not in ignored]

@@ -107,6 +107,16 @@ def test_attributes_of_a_person(tmp_path: Path) -> None:
     assert box.actions == ("stand",)
 
 
+def test_a_value_of_two_attributes_carries_the_attributes_name(tmp_path: Path) -> None:
+    said: dict[str, object] = {"left hand": "wave", "head": "none", "body": "none"}
+    said["right hand"] = ["wave", "point"]
+    [box], labels = read(save(tmp_path, cvat(said)))
+    assert box.actions == ("left hand/wave", "none", "right hand/wave", "point")
+    keyframes = choose_picture_keyframes(labels, TenSeconds("walk"), 1.0, 0, None)
+    [box] = boxes_from_pictures(labels, keyframes, "person", ["none", "left hand"])
+    assert box.actions == ("wave", "point")
+
+
 def test_tracks_of_videos_that_list_their_pictures(tmp_path: Path) -> None:
     """As YouTube-VIS has it: every fifth frame, null where the object is away."""
     names = [f"walk/{frame:05d}.jpg" for frame in (30, 60, 90)]
@@ -247,6 +257,10 @@ BROKEN: list[tuple[Change, str]] = [
     (of("annotations", bbox=[1, 2, 3, 4]), r"expected one box of track 3 on a picture, found two"),
     (of("annotations", track_id=[3]), r"track_id: expected a text, found a list"),
     (of("annotations", attributes=["a"]), r"attributes: expected an object, found a list"),
+    (
+        lambda content: content["videos"].append({"id": 2, "name": "val/walk.mp4"}),
+        r"videos\[1\]: expected videos with file names of their own, found two called walk",
+    ),
     (of("videos", fps=0), r"videos\[0\]\.fps: expected frames a second, found 0"),
     (
         of("annotations", bboxes=[BOX], video_id=1),

@@ -120,6 +120,30 @@ def test_labels_attributes_and_values_that_say_an_action(tmp_path: Path) -> None
     assert boxes_from_task(task, CLOCK, 1.0, "run", [])[2].actions == ()
 
 
+def test_a_value_of_two_attributes_carries_the_attributes_name(tmp_path: Path) -> None:
+    hands = [
+        attribute(f"{side} hand", "select", "none\nwave\n" + more)
+        for side, more in (("left", "rest"), ("right", "point"))
+    ]
+    meta = task_meta("walk.mp4", 300, SIZE, labels(*hands))
+    done = [
+        box(0, LEFT, {"left hand": "wave", "right hand": "point"}),
+        box(25, LEFT, {"left hand": "rest", "right hand": "wave"}),
+    ]
+    task = load_one(tmp_path, track(0, done), meta=meta)
+    first, second = boxes_from_task(task, CLOCK, 1.0, "person", [])
+    assert (first.actions, second.actions) == (
+        ("left hand/wave", "point"),
+        ("rest", "right hand/wave"),
+    )
+    declared = ["left hand/wave", "rest", "right hand/wave", "point"]
+    assert declared_actions(task, "person", ["none"]) == declared
+    # where one attribute is left out, the other's values need no more than their names
+    first, second = boxes_from_task(task, CLOCK, 1.0, "person", ["left hand"])
+    assert (first.actions, second.actions) == (("point",), ("wave",))
+    assert declared_actions(task, "person", ["left hand"]) == ["none", "wave", "point"]
+
+
 def test_numbers_are_no_actions(tmp_path: Path) -> None:
     task = load_one(tmp_path, track(0, [box(0, LEFT, {"age": "7", "wave": "true"})]))
     assert boxes_from_task(task, CLOCK, 1.0, "person", [])[0].actions == ("wave",)

@@ -18,6 +18,7 @@ from ava_det.interchange.coco_writer import write_coco
 from ava_det.interchange.cvat import load_cvat
 from ava_det.interchange.cvat_actions import boxes_from_task
 from ava_det.interchange.cvat_writer import write_cvat
+from ava_det.interchange.datumaro import load_datumaro
 from ava_det.interchange.drafts import boxes_from_annotations
 from ava_det.interchange.label_studio import load_label_studio
 from ava_det.interchange.label_studio_actions import boxes_from_studio
@@ -28,6 +29,7 @@ from ava_det.interchange.picture_keyframes import choose_picture_keyframes
 from ava_det.interchange.via import load_via
 from ava_det.interchange.via_actions import boxes_from_via, name_options
 from ava_det.interchange.via_writer import write_via
+from benchmarks.labels import as_datumaro
 
 ACTIONS = ["stand", 'say "hi" & <wave>', "carry/hold (an object)", "aérer, 1"]
 START = 900.0
@@ -79,7 +81,20 @@ def to_coco(folder: Path, draft: list[LabeledBox]) -> list[LabeledBox]:
     return boxes_from_pictures(labels, keyframes, "person", ())
 
 
-@pytest.mark.parametrize("there_and_back", [to_via, to_label_studio, to_cvat, to_coco])
+def through_datumaro(folder: Path, draft: list[LabeledBox]) -> list[LabeledBox]:
+    """Nothing here writes Datumaro's JSON, so it is made of what is written as COCO."""
+    write_coco(folder / "coco.json", "walk.mp4", CLOCK, draft, ACTIONS)
+    content = as_datumaro(json.loads((folder / "coco.json").read_text(encoding="utf-8")))
+    (folder / "walk.json").write_text(json.dumps(content), encoding="utf-8")
+    labels = load_datumaro(folder / "walk.json")
+    keyframes = choose_picture_keyframes(labels, OneClock(), 1.0, 0, None)
+    return boxes_from_pictures(labels, keyframes, "person", ())
+
+
+FORMATS = [to_via, to_label_studio, to_coco, through_datumaro]
+
+
+@pytest.mark.parametrize("there_and_back", [*FORMATS, to_cvat])
 @pytest.mark.parametrize("seconds", [(2, 4), (2, 3, 5), (1, 2, 4, 6)])
 def test_a_keyframe_without_labels_gets_none(
     there_and_back: Callable[[Path, list[LabeledBox]], list[LabeledBox]],
@@ -98,7 +113,7 @@ def test_a_keyframe_without_labels_gets_none(
     assert all(box.actions == ("stand",) for box in again)
 
 
-@pytest.mark.parametrize("there_and_back", [to_via, to_label_studio, to_coco])
+@pytest.mark.parametrize("there_and_back", FORMATS)
 @settings(max_examples=30)
 @given(
     persons=st.dictionaries(
