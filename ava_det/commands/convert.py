@@ -23,7 +23,7 @@ from ava_det.cli import ToolParser, is_override, reports_mistakes
 def make_parser() -> ToolParser:
     """Builds the parser of `ava-det convert`."""
     parser = ToolParser("ava-det convert", __doc__)
-    parser.add_weights("a file, or a name of MODEL_ZOO.md")
+    parser.add_weights("a file, a name of MODEL_ZOO.md or hf:user/name")
     parser.add_argument(
         "--flow-weights",
         metavar="FILE|NAME",

@@ -104,8 +104,8 @@ def _add_results(parser: ToolParser) -> None:
 def _add_network(parser: ToolParser) -> None:
     """Adds the options of the network."""
     parser.add_weights(
-        "a checkpoint, a name of the model zoo, or best, the strongest one for commercial use "
-        f"({DEFAULT_ACTION_WEIGHTS})",
+        "a checkpoint, a name of the model zoo, hf:user/name, or best, the strongest one for "
+        f"commercial use ({DEFAULT_ACTION_WEIGHTS})",
         default=DEFAULT_ACTION_WEIGHTS,
     )
     parser.add_config(

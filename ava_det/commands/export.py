@@ -23,7 +23,7 @@ def make_parser() -> ToolParser:
     """Builds the parser of `ava-det export`."""
     parser = ToolParser("ava-det export", __doc__)
     parser.add_config("the experiment the weights were trained by")
-    parser.add_weights("a checkpoint, or a name of the model zoo", required=True)
+    parser.add_weights("a checkpoint, a name of the model zoo or hf:user/name", required=True)
     parser.add_argument("--format", required=True, choices=tuple(EXPORT_FORMATS))
     parser.add_argument(
         "--output",

@@ -98,7 +98,7 @@ def _add_engine(parser: ToolParser) -> None:
 def _add_network(parser: ToolParser) -> None:
     """Adds the options that decide what is found."""
     parser.add_weights(
-        f"a checkpoint, a name of the model zoo, or best ({DEFAULT_ACTION_WEIGHTS})",
+        f"a checkpoint, a name of the model zoo, hf:user/name, or best ({DEFAULT_ACTION_WEIGHTS})",
         default=DEFAULT_ACTION_WEIGHTS,
     )
     parser.add_config(

@@ -40,7 +40,7 @@ def make_parser() -> ToolParser:
         help="largest video of POST /predict, in megabytes (%(default)s)",
     )
     parser.add_weights(
-        f"a checkpoint, or a name of the model zoo ({DEFAULT_ACTION_WEIGHTS})",
+        f"a checkpoint, a name of the model zoo or hf:user/name ({DEFAULT_ACTION_WEIGHTS})",
         default=DEFAULT_ACTION_WEIGHTS,
     )
     parser.add_config(

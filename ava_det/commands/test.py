@@ -19,7 +19,9 @@ def make_parser() -> ToolParser:
     """Builds the parser of `ava-det test`."""
     parser = ToolParser("ava-det test", __doc__)
     parser.add_config("the experiment the weights were trained by")
-    parser.add_weights("a checkpoint, a name of the model zoo, or best", required=True)
+    parser.add_weights(
+        "a checkpoint, a name of the model zoo, hf:user/name, or best", required=True
+    )
     parser.add_runtime()
     parser.add_argument("--split", choices=("val", "test"), default="val")
     who = parser.add_mutually_exclusive_group()

@@ -41,7 +41,7 @@ def make_training_parser(
     parser.add_argument(
         "--eval-only", action="store_true", help="score `weights` on data.val without training"
     )
-    parser.add_weights_key("start from these: a file or a name of the model zoo")
+    parser.add_weights_key("start from these: a file, a name of the model zoo or hf:user/name")
     parser.add_device_key()
     parser.add_overrides()
     return parser

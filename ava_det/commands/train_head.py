@@ -26,7 +26,7 @@ def make_parser() -> ToolParser:
         "--table", type=Path, help="also write every box with its labels and its nearest box, a CSV"
     )
     parser.add_weights_key(
-        "the trained network to put a head on: a file or a name of the model zoo"
+        "the trained network to put a head on: a file, a name of the model zoo or hf:user/name"
     )
     parser.add_device_key()
     parser.add_overrides()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from ava_det.inference.pretrained import DEFAULT_THRESHOLD, check_thresholds
 from ava_det.operations.model_card import CardFacts, find_score, format_card
 
 logger = logging.getLogger("ava_det")
+
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/\s]+/)+")  # of an absolute path; no part of a URL
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ def read_metrics(path: Path, state: Mapping[str, Any]) -> dict[str, Any] | None:
         if find_score(metrics)[1] != score:
             logger.warning(f"{path}: is left out, because it is not of checkpoints/last.pt")
             return None
-    return dict(drop_folders(metrics))
+    warnings = [_FOLDERS.sub("", sentence) for sentence in metrics.get("warnings", ())]
+    return {**drop_folders(metrics), "warnings": warnings}
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

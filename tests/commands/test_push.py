@@ -71,7 +71,7 @@ def write_metrics(folder: Path, score: float) -> None:
         "iou_threshold": 0.5,
         "boxes": "/home/somebody/boxes.csv",
         "num_keyframes": 12,
-        "warnings": [],
+        "warnings": ["/home/somebody/boxes.csv:3: see https://example.org/a/b or mine/val.csv"],
         "per_class": {"1": {"name": "stand", "AP": 0.5, "num_gt": 7}},
     }
     (folder / "metrics.json").write_text(json.dumps(metrics))
@@ -158,6 +158,7 @@ def test_the_card_says_what_the_run_says(
     assert "Made with torch 2.6.0." in card
     assert "(12 keyframes)" in card
     assert not [name for name, text in files.items() if b"somebody" in text]
+    assert "- warning: boxes.csv:3: see https://example.org/a/b or mine/val.csv\n" in card
     assert json.loads(files["thresholds.json"])["1"] == 0.75
     for name in ("config.yaml", "labelmap.pbtxt"):
         (tmp_path / name).write_bytes(files[name])
@@ -277,7 +278,11 @@ def test_what_cannot_be_pushed(
     monkeypatch.delenv("HF_TOKEN")
     assert_mistake(push(), f"hf:{NAME}: ", "log in by `hf auth login`, or set HF_TOKEN")
     path = run / "checkpoints/last.pt"
-    save_checkpoint(path, {"model": load_checkpoint(path)["model"]})
+    content = load_checkpoint(path)
+    content["config"]["model"]["long_term"] |= {"operator": "avg", "bank_weights": "mine/bank.pt"}
+    save_checkpoint(path, content)
+    assert_mistake(push(), "bank_weights: expected weights that others have too", "mine/bank.pt")
+    save_checkpoint(path, {"model": content["model"]})
     assert_mistake(push(), "last.pt: expected the config and the label map")
     assert all(len(repository.commits) == 1 for repository in hub.repositories.values())
 
