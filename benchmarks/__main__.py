@@ -6,6 +6,7 @@ python -m benchmarks decode [--video FILE] [--json FILE]         (how clips are 
 python -m benchmarks model [--config F] [--batch 1 4 8] [--runtimes onnx openvino]
                            [--growth PNG] [--json F]
 python -m benchmarks train [--config F] [--batch 2] [--json F]               (one training step)
+python -m benchmarks contention [--busy 0 1 2]    (a training step beside busy processes)
 python -m benchmarks vit [--config F] [--openvino | --memory]       (a ViT beside its eager form)
 python -m benchmarks demo [--weights F] [--video FILE] [--json F]     (the demo, stage by stage)
 python -m benchmarks flow [--config F] [--every S] [--json F]     (optical flow, a keyframe)
@@ -24,6 +25,7 @@ from collections.abc import Callable, Sequence
 from ava_det.cli import ToolParser, reports_mistakes
 from benchmarks.archive import add_archive
 from benchmarks.archive_rates import add_archive_rates
+from benchmarks.contention import add_contention, measure_steps
 from benchmarks.decode import add_decode
 from benchmarks.demo import add_demo
 from benchmarks.evaluate import add_evaluate, measure_evaluator, measure_pandas
@@ -47,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flow(commands)
     add_model(commands)
     add_train(commands)
+    add_contention(commands)
     add_tubes(commands)
     add_labels(commands)
     add_vit(commands)
@@ -63,6 +66,7 @@ if __name__ == "__main__":
         measures: dict[str, Callable[..., None]] = {
             "pandas": measure_pandas,
             "evaluator": measure_evaluator,
+            "steps": measure_steps,
             "tubes": measure_tubes,
         }
         measures[sys.argv[2]](*sys.argv[3:])

@@ -22,6 +22,10 @@ from ava_det.files import write_json
 from benchmarks.machine import describe_machine
 
 ROOT = Path(__file__).resolve().parent.parent
+SMALL_FLOW = (
+    *("--config", "configs/synthetic/slowfast.yaml", "model.streams=flow"),
+    *("model.backbone=slow_only", "model.num_slow_frames=16", "model.slow_stride=2"),
+)
 # part -> (its options, its options with --quick: to see in a minute whether it runs)
 PARTS = {
     "evaluate": ([], ["--videos", "1", "--repeat", "1"]),
@@ -31,7 +35,9 @@ PARTS = {
         ["--batch", "1", "--size", "64", "--repeat", "1"],
     ),
     "train": (["--repeat", "3"], ["--size", "64", "--repeat", "1"]),
+    "contention": ([], ["--rounds", "1", "--steps", "1", "--busy", "0", "1"]),
     "demo": ([], ["--repeat", "1"]),
+    "flow": ([], [*SMALL_FLOW, "--repeat", "1"]),
 }
 # runtime -> the modules it imports
 RUNTIMES = {"onnx": ("onnxruntime", "onnxscript"), "openvino": ("openvino", "onnxscript")}
