@@ -20,7 +20,7 @@ from typing import IO
 from ava_det.files import suggest_file
 from ava_det.formats.ava_csv.foreign import describe_foreign_file
 from ava_det.interchange.cvat_shapes import read_frame_number, read_image, read_track, whole_number
-from ava_det.interchange.cvat_task import Attributes, CvatTask
+from ava_det.interchange.cvat_task import Attributes, CvatAttribute, CvatTask
 from ava_det.interchange.xml_sections import Section, read_sections
 from ava_det.video.sources import cut_video_suffix
 
@@ -170,7 +170,7 @@ def _read_labels(body: Section) -> tuple[Attributes, list[str]]:
     """Reads the labels, without those that are drawn as other shapes only.
 
     Returns:
-        (label, attribute) -> (input type, values), and the labels' names, in the file's order.
+        The attributes, and the labels' names, in the file's order.
     """
     attributes: Attributes = {}
     names = []
@@ -182,9 +182,8 @@ def _read_labels(body: Section) -> tuple[Attributes, list[str]]:
         listing = label.child("attributes")
         for attribute in listing.children if listing else []:
             values = tuple(attribute.text_of("values").splitlines())
-            attributes[names[-1], attribute.text_of("name")] = (
-                attribute.text_of("input_type"),
-                values,
+            attributes[names[-1], attribute.text_of("name")] = CvatAttribute(
+                attribute.text_of("input_type"), values, attribute.text_of("default_value")
             )
     return attributes, names
 

@@ -9,12 +9,12 @@ does what the label says, and whatever its attributes add.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ava_det.interchange.action_names import name_values
 from ava_det.interchange.clock import FrameClock
 from ava_det.interchange.corners import check_shape
-from ava_det.interchange.cvat_task import NOTHING_CHOSEN, CvatBox, CvatTask, LeftOut
+from ava_det.interchange.cvat_task import NOTHING_CHOSEN, CvatTask, LeftOut
 from ava_det.interchange.drafts import follow_persons
 from ava_det.interchange.labeled import LabeledBox
 
@@ -61,7 +61,7 @@ def boxes_from_task(
             if box.frame in moments:
                 x1, y1, x2, y2 = box.corners
                 corners = (x1 / size[0], y1 / size[1], x2 / size[0], y2 / size[1])
-                actions = _find_actions(task, track.label, box, person, ignored, name_of)
+                actions = _find_actions(task, track.label, box.attributes, person, ignored, name_of)
                 which = "frame" if track.track_id is None else "track"
                 number = box.frame if track.track_id is None else track.track_id
                 where = f"{task.path}, line {box.line}: {which} {number}"
@@ -114,8 +114,21 @@ def names_a_person(label: str, person: str) -> bool:
 
 def find_doubtful_labels(task: CvatTask, person: str) -> list[str]:
     """Finds labels that are taken as actions though they have actions as attributes."""
-    owners = {owner for (owner, _), (kind, _) in task.attributes.items() if kind == "checkbox"}
+    owners = {owner for (owner, _), one in task.attributes.items() if one.kind == "checkbox"}
     return [label for label in task.labels if label in owners and not names_a_person(label, person)]
+
+
+def default_actions(task: CvatTask, person: str, ignored: Collection[str]) -> list[str]:
+    """Lists the actions of attributes on a box about which nobody has said anything."""
+    name_of = _name_choices(task, ignored)
+    names: list[str] = []
+    for label in task.labels:
+        untouched = [
+            (name, one.default) for (owner, name), one in task.attributes.items() if owner == label
+        ]
+        found = _find_actions(task, label, untouched, person, ignored, name_of)
+        names += [name for name in found if name != label]
+    return list(dict.fromkeys(names))
 
 
 def _check_size(task: CvatTask, clock: FrameClock) -> tuple[int, int]:
@@ -131,9 +144,9 @@ def _name_choices(task: CvatTask, ignored: Collection[str]) -> dict[tuple[str, s
     """Names the action of each value that the task's selects and radio buttons declare."""
     return name_values(
         (attribute, value)
-        for (_, attribute), (kind, values) in task.attributes.items()
-        if kind not in ("checkbox", "number", "text") and attribute not in ignored
-        for value in values
+        for (_, attribute), one in task.attributes.items()
+        if one.kind not in ("checkbox", "number", "text") and attribute not in ignored
+        for value in one.values
         if value not in NOTHING_CHOSEN
     )
 
@@ -141,14 +154,15 @@ def _name_choices(task: CvatTask, ignored: Collection[str]) -> dict[tuple[str, s
 def _find_actions(
     task: CvatTask,
     label: str,
-    box: CvatBox,
+    said: Iterable[tuple[str, str]],
     person: str,
     ignored: Collection[str],
     name_of: Mapping[tuple[str, str], str],
 ) -> tuple[str, ...]:
     actions = [] if names_a_person(label, person) else [label]
-    for name, value in box.attributes:
-        kind, _ = task.attributes.get((label, name), ("", ()))
+    for name, value in said:
+        declared = task.attributes.get((label, name))
+        kind = declared.kind if declared else ""
         if name in ignored or kind == "number":
             continue
         if kind == "checkbox" or (not kind and value.lower() in ("true", "false")):
@@ -164,14 +178,14 @@ def declared_actions(task: CvatTask, person: str, ignored: Collection[str]) -> l
     name_of = _name_choices(task, ignored)
     for label in task.labels:
         names += [] if names_a_person(label, person) else [label]
-        for (owner, attribute), (kind, values) in task.attributes.items():
-            if owner == label and attribute not in ignored and kind not in ("number", "text"):
+        for (owner, attribute), one in task.attributes.items():
+            if owner == label and attribute not in ignored and one.kind not in ("number", "text"):
                 names += (
                     [attribute]
-                    if kind == "checkbox"
+                    if one.kind == "checkbox"
                     else [
                         name_of[attribute, value]
-                        for value in values
+                        for value in one.values
                         if value not in NOTHING_CHOSEN and value not in ignored
                     ]
                 )

@@ -8,8 +8,19 @@ from typing import NamedTuple
 
 # what a select or text attribute says where nobody has chosen
 NOTHING_CHOSEN = ("", "__undefined__")
-Attributes = dict[tuple[str, str], tuple[str, tuple[str, ...]]]
 LeftOut = Counter[tuple[str, str]]
+
+
+class CvatAttribute(NamedTuple):
+    """Holds what a label's attribute is: its input type, its values, and the one set by default."""
+
+    kind: str
+    values: tuple[str, ...]
+    default: str
+
+
+# by label and attribute
+Attributes = dict[tuple[str, str], CvatAttribute]
 
 
 class CvatBox(NamedTuple):
@@ -45,9 +56,9 @@ class CvatTask:
     """Holds what an export says about one video.
 
     frames: those the annotators saw, None where the file does not say; size: (width, height) in
-    pixels, likewise. attributes: (label, attribute) -> its kind and its values, as the file
-    declares them. labels: those that may be drawn as boxes. left_out: (kind of shape, label) -> how
-    many shapes were no upright boxes.
+    pixels, likewise. attributes: by label and name, as the file declares them. labels: those that
+    may be drawn as boxes. left_out: (kind of shape, label) -> how many shapes were no upright
+    boxes.
     """
 
     path: str

@@ -19,6 +19,7 @@ from ava_det.interchange.cvat_actions import (
     boxes_from_task,
     choose_tracks,
     declared_actions,
+    default_actions,
     describe_left_out,
     find_doubtful_labels,
 )
@@ -51,12 +52,15 @@ def read_cvat(args: argparse.Namespace) -> Labels:
             left_out += choose_tracks(task, args.persons, args.ignore)
             doubtful |= dict.fromkeys(find_doubtful_labels(task, args.person))
             clock = clocks.find(task.video_id, task.path, task.last_frame)
-            sources.append(
-                boxes_from_task(
-                    task, clock, None if args.drawn else args.every, args.person, args.ignore
-                )
-            )
-            declared += declared_actions(task, args.person, args.ignore)
+            every = None if args.drawn else args.every
+            boxes = boxes_from_task(task, clock, every, args.person, args.ignore)
+            sources.append(boxes)
+            options = declared_actions(task, args.person, args.ignore)
+            declared += options
+            by_default = default_actions(task, args.person, args.ignore)
+            said = (box.actions for box in boxes)
+            if doubt := describe_ticked_by_default(str(path), said, by_default, options):
+                logger.warning(doubt)
     _warn_of_doubtful(doubtful)
     if left_out:
         logger.warning(describe_left_out(left_out))

@@ -187,6 +187,21 @@ def test_files_of_pictures_become_a_dataset(
     assert "--picture-fps: expected --videos too" in error
 
 
+def test_a_value_that_cvat_sets_by_itself_is_doubted(
+    tmp_path: Path, synthetic: Path, run_tool: RunTool
+) -> None:
+    """8 s at 2 keyframes a second, all of which say what the select begins with."""
+    pose = labels(attribute("pose", "select", "stand\nsit"), attribute("wave"))
+    said = {"pose": "stand", "wave": "false"}
+    boxes = dense_boxes([(0, BOX, said), (119, BOX, said)], 120)
+    path = tmp_path / "export.xml"
+    path.write_text(export(task_meta("train_00000.mp4", 120, SIZE, pose), track(0, boxes)))
+    options = ["--videos", synthetic / "videos", "--every", "0.5", "--output", tmp_path / "mine"]
+    code, _, error = run_tool("import_annotations", "cvat", path, *options)
+    assert code == 0, error
+    assert "export.xml: 16 of 16 boxes say only 'stand'" in error
+
+
 def test_tubes_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool: RunTool) -> None:
     """Of the class folder's video that is there; the other one is said to be missing."""
     box = (19.2, 14.4, 96.0, 72.0)

@@ -12,7 +12,7 @@ import pytest
 
 from ava_det.interchange.clock import FrameClock, constant_clock
 from ava_det.interchange.cvat import load_cvat
-from ava_det.interchange.cvat_actions import boxes_from_task, declared_actions
+from ava_det.interchange.cvat_actions import boxes_from_task, declared_actions, default_actions
 from ava_det.interchange.cvat_task import CvatTask
 from tests.support.cvat_form import attribute, box, dense_boxes, export, labels, task_meta, track
 
@@ -142,6 +142,18 @@ def test_a_value_of_two_attributes_carries_the_attributes_name(tmp_path: Path) -
     first, second = boxes_from_task(task, CLOCK, 1.0, "person", ["left hand"])
     assert (first.actions, second.actions) == (("point",), ("wave",))
     assert declared_actions(task, "person", ["left hand"]) == ["none", "wave", "point"]
+
+
+def test_what_a_box_says_that_nobody_touched(tmp_path: Path) -> None:
+    """Values that CVAT sets by itself; attributes that begin with nothing chosen say nothing."""
+    ticked = attribute("wave").replace("<default_value>false", "<default_value>true")
+    hands = attribute("hands", "radio", "point\nclap")
+    meta = task_meta("walk.mp4", 300, SIZE, labels(ticked, POSE, hands, attribute("jump")))
+    task = load_one(tmp_path, moving(), meta=meta)
+    assert default_actions(task, "person", []) == ["wave", "point"]
+    assert default_actions(task, "person", ["wave"]) == ["point"]
+    assert default_actions(task, "nobody", []) == ["wave", "point"]
+    assert default_actions(load_one(tmp_path, moving()), "person", []) == []
 
 
 def test_numbers_are_no_actions(tmp_path: Path) -> None:
