@@ -226,6 +226,7 @@ def test_without_a_network(hub: FakeHub, push: Push, monkeypatch: pytest.MonkeyP
         ("hf:user/walk-net@", "expected hf:user/name or hf:user/name@revision"),
         ("hf:user/none", "no such repository, or one that is private .*: log in by"),
         ("hf:user/hidden", "no such repository, or one that is private .*: log in by"),
+        ("hf:user/gated", "its owner decides who may read it: ask on its page, then log in by"),
         ("hf:user/open@v9", "the repository has no such revision"),
         ("hf:user/open", "the repository has no model.safetensors, which `ava-det push` writes"),
     ],
@@ -235,6 +236,7 @@ def test_a_name_that_cannot_be_had(
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
     hub.make("user/hidden", private=True).commit("main", {"model.safetensors": b"x"})
+    hub.make("user/gated").gated = True
     hub.make("user/open").commit("main", {"pytorch_model.bin": b"x"})
     with pytest.raises(WeightsError, match=f"^{name}: {sentence}"):
         resolve_weights(name)

@@ -20,9 +20,10 @@ LICENSES = {"unknown", "apache-2.0"}
 
 @dataclass
 class Repository:
-    """branches: name -> commit. commits: id -> path -> content. large: paths in LFS."""
+    """branches: name -> commit. commits: id -> path -> content. gated: its owner admits readers."""
 
     private: bool = False
+    gated: bool = False
     branches: dict[str, str] = field(default_factory=dict)
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
@@ -72,7 +73,7 @@ class FakeHub:
 
     def make(self, name: str, private: bool = False) -> Repository:
         first = hashlib.sha1(name.encode()).hexdigest()
-        made = Repository(private, {"main": first}, {first: {}})
+        made = Repository(private, branches={"main": first}, commits={first: {}})
         self.repositories[name] = made
         return made
 
@@ -135,6 +136,9 @@ def build_handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             found = hub.repositories.get(name)
             if found is None or (found.private and not self.may_write):
                 self._refuse(404 if self.may_write else 401, "RepoNotFound")
+                return None
+            if found.gated and not self.may_write:
+                self._refuse(401, "GatedRepo")
                 return None
             return found
 
