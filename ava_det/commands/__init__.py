@@ -104,6 +104,9 @@ GROUPS: dict[str, dict[str, Command]] = {
             "ava_det.commands.export_labels",
             "write labels or detections for annotation tools, to be corrected",
         ),
+        "review": Command(
+            "ava_det.commands.review", "accept, reject or change what was found, as annotations"
+        ),
         "prepare-tubes": Command(
             "ava_det.commands.prepare_tubes",
             "make annotations of UCF101-24's, JHMDB's or MultiSports' tubes",

@@ -14,6 +14,7 @@ from ava_det.live_page.hub import Hub
 CLOSE_SECONDS = 2  # for requests that are being answered
 STUCK_SECONDS = 20  # after which the system gives up a client that takes nothing
 BACKLOG = 64
+MAX_PORT = 65535
 
 
 class Server(uvicorn.Server):
@@ -21,10 +22,10 @@ class Server(uvicorn.Server):
 
     Args:
         app: The application.
-        hub: Whose streams are ended.
+        hub: Whose streams are ended; None where there are none.
     """
 
-    def __init__(self, app: Starlette, hub: Hub) -> None:
+    def __init__(self, app: Starlette, hub: Hub | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -40,7 +41,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends the streams, then the server."""
-        self._hub.close()
+        if self._hub is not None:
+            self._hub.close()
         await super().shutdown(sockets)
 
 
@@ -48,8 +50,10 @@ def open_socket(host: str, port: int) -> socket.socket:
     """Opens the socket to listen on; the system picks the port for 0.
 
     Raises:
-        ValueError: The address is none of this machine, or the port is taken.
+        ValueError: The address is none of this machine, or the port is none or taken.
     """
+    if port > MAX_PORT:  # the system would take its last 16 bits
+        raise ValueError(f"--port: expected a number up to {MAX_PORT}, received {port}")
     try:
         family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind)

@@ -30,12 +30,7 @@ def run(args: argparse.Namespace) -> int:
         require_other_files({"--output": args.output}, {"detections": args.detections})
     records = {path: list(read_records(path)) for path in dict.fromkeys(args.detections)}
     warn_of_shared_names(records)
-    names = find_names(records)
-    on = choose_thresholds(args.on, names, dict.fromkeys(names, 0.0), "--on")
-    off = choose_thresholds(args.off, names, on, "--off")
-    if args.on is None:  # begins wherever the file has it, so every score there is over --off too
-        on = {action_id: max(score, off[action_id]) for action_id, score in on.items()}
-    rules = SegmentRules(on, off, args.max_gap, args.min_duration)
+    rules = choose_rules(args, find_names(records))
     segments: list[Segment] = []
     for path, keyframes in records.items():
         warn_of_unwritten_scores(path, keyframes, rules, args)
@@ -46,6 +41,23 @@ def run(args: argparse.Namespace) -> int:
         write_segments(args.output, segments)
         print(f"{len(segments)} segments; written: {args.output}")
     return 0
+
+
+def choose_rules(args: argparse.Namespace, names: Mapping[int, str]) -> SegmentRules:
+    """Chooses what a segment is, by --on, --off, --max-gap and --min-duration.
+
+    Args:
+        args: The options.
+        names: The names of all actions in the files by id.
+
+    Raises:
+        ValueError: An option names an action that the files do not have, or --off is over --on.
+    """
+    on = choose_thresholds(args.on, names, dict.fromkeys(names, 0.0), "--on")
+    off = choose_thresholds(args.off, names, on, "--off")
+    if args.on is None:  # begins wherever the file has it, so every score there is over --off too
+        on = {action_id: max(score, off[action_id]) for action_id, score in on.items()}
+    return SegmentRules(on, off, args.max_gap, args.min_duration)
 
 
 def find_names(records: Mapping[Path, Sequence[KeyframeRecord]]) -> dict[int, str]:

@@ -69,10 +69,12 @@ class Decisions:
     Attributes:
         action_ids: Of each segment what its person does, by 1-based id; `REJECTED` for none of the
             actions, None where nothing was decided.
+        num_steps: How many steps were taken.
     """
 
     def __init__(self, num_segments: int) -> None:
         self.action_ids: list[int | None] = [None] * num_segments
+        self.num_steps = 0
         self._done: list[tuple[int, int | None, int | None]] = []  # segment, before, after
         self._undone: list[tuple[int, int | None, int | None]] = []
 
@@ -80,6 +82,7 @@ class Decisions:
         """Returns a copy, which takes steps of its own."""
         copied = Decisions(0)
         copied.action_ids = self.action_ids.copy()
+        copied.num_steps = self.num_steps
         copied._done = self._done.copy()
         copied._undone = self._undone.copy()
         return copied
@@ -108,6 +111,7 @@ class Decisions:
             self._done.append((step.segment, self.action_ids[step.segment], step.action_id))
             self._undone.clear()
             self.action_ids[step.segment] = step.action_id
+            self.num_steps += 1
             return step.segment
         source, target = self._done, self._undone
         if step.do == "redo":
@@ -117,4 +121,5 @@ class Decisions:
         segment, before, after = source.pop()
         target.append((segment, before, after))
         self.action_ids[segment] = before if step.do == "undo" else after
+        self.num_steps += 1
         return segment

@@ -29,7 +29,7 @@ class Review:
     Attributes:
         candidates: The segments.
         label_map: The names.
-        decisions: What was decided on them.
+        decisions: What was decided on them; each step puts another object in its place.
 
     Raises:
         ValueError: The journal is malformed or of other segments, or the CSV is not what it says.
@@ -43,7 +43,6 @@ class Review:
         self.decisions = Decisions(len(candidates))
         self._output = output
         self._lock = Lock()
-        self._num_steps = 0
         journal = output.with_name(f"{output.name}.journal")
         if output.exists() and not journal.exists():
             raise ValueError(
@@ -66,7 +65,6 @@ class Review:
                 raise ValueError(f"{where}: {error}") from None
             if number >= len(steps) - 1:
                 expected = [expected[-1], self._format()]
-        self._num_steps = len(steps)
         found = self._output.read_bytes() if self._output.exists() else None
         if found is not None and found not in expected:
             raise ValueError(
@@ -76,10 +74,9 @@ class Review:
         if found != expected[-1]:
             self._write(self._output, self.decisions)
 
-    @property
-    def version(self) -> str:
-        """Returns what changes with every step."""
-        return f"{self._journal.name}.{self._num_steps}"
+    def version_of(self, decisions: Decisions) -> str:
+        """Returns the version of decisions of this review: another one after every step."""
+        return f"{self._journal.name}.{decisions.num_steps}"
 
     def take(self, step: Step, version: str) -> int:
         """Takes a step, and writes it.
@@ -97,7 +94,7 @@ class Review:
             OSError: Journal or CSV cannot be written; nothing is changed.
         """
         with self._lock:
-            if version != self.version:
+            if version != self.version_of(self.decisions):
                 raise StaleError("something was decided elsewhere meanwhile")
             decisions = self.decisions.copy()
             segment = decisions.take(step)
@@ -108,7 +105,6 @@ class Review:
                 self._journal.withdraw()
                 raise
             self.decisions = decisions
-            self._num_steps += 1
             return segment
 
     def _write(self, path: Path, decisions: Decisions) -> None:

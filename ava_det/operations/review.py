@@ -1,0 +1,114 @@
+"""Does what `ava-det review` does: serves the pages of a review until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from ava_det.files import require_other_files
+from ava_det.formats.keyframe_records import KeyframeRecord, read_records
+from ava_det.formats.label_map import load_label_map
+from ava_det.live_page.server import Server, open_socket
+from ava_det.operations.segments import choose_rules, find_names
+from ava_det.review import Review, find_candidates
+from ava_det.review.app import make_app
+from ava_det.review.pages import ReviewPages
+from ava_det.video.sources import find_videos
+
+HOST = "127.0.0.1"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `ava-det review` and returns its exit code."""
+    check_output(args)
+    files = {path: list(read_records(path)) for path in dict.fromkeys(args.detections)}
+    records = group_by_video(files)
+    label_map = load_label_map(args.label_map)
+    names = find_names(files)
+    check_names(names, label_map, args.label_map)
+    videos = choose_videos(args.videos, records)
+    every = [record for of_video in records.values() for record in of_video]
+    candidates = find_candidates(every, choose_rules(args, names))
+    if not candidates:
+        raise ValueError("JSONL: expected segments to review, found none over the scores asked for")
+    with open_socket(HOST, args.port) as listening:
+        review = Review(candidates, label_map, args.output)
+        app = make_app(args.output.name, ReviewPages(review, records, videos))
+        address = f"http://{HOST}:{listening.getsockname()[1]}/"
+        print(f"{describe_progress(review)}; review them at {address}", flush=True)
+        try:
+            Server(app).run(sockets=[listening])
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"{args.output}: {describe_progress(review)}; the same command goes on"
+            ) from None
+    return 0
+
+
+def check_output(args: argparse.Namespace) -> None:
+    """Checks the name of the CSV to write.
+
+    Raises:
+        ValueError: It does not end in .csv, is a folder, or a file that is read.
+    """
+    if args.output.suffix.lower() != ".csv" or args.output.is_dir():
+        raise ValueError(
+            f"--output: expected a file name that ends in .csv, received {str(args.output)!r}"
+        )
+    read = {"JSONL": args.detections, "--label-map": args.label_map}
+    require_other_files({"--output": args.output}, read)
+
+
+def group_by_video(
+    files: Mapping[Path, list[KeyframeRecord]],
+) -> dict[str, list[KeyframeRecord]]:
+    """Groups keyframes by video id, in the order of the files.
+
+    Raises:
+        ValueError: A video is in two files.
+    """
+    records: dict[str, list[KeyframeRecord]] = {}
+    origin: dict[str, Path] = {}
+    for path, keyframes in files.items():
+        for record in keyframes:
+            first = origin.setdefault(record.video, path)
+            if first != path:
+                raise ValueError(f"{path}: {record.video!r} is a video of {first} too")
+            records.setdefault(record.video, []).append(record)
+    return records
+
+
+def check_names(names: Mapping[int, str], label_map: Mapping[int, str], path: Path) -> None:
+    """Checks that the label map names the actions as the detections do.
+
+    Raises:
+        ValueError: It does not: the ids of one may be other actions in the other.
+    """
+    for action_id, name in names.items():
+        if label_map.get(action_id) != name:
+            found = label_map.get(action_id)
+            raise ValueError(
+                f"{path}: expected action {action_id} to be {name!r} as in the detections, found "
+                f"{'no such id' if found is None else repr(found)}"
+            )
+
+
+def choose_videos(folder: Path, records: Mapping[str, object]) -> dict[str, Path]:
+    """Finds the video of every id.
+
+    Raises:
+        ValueError: The folder lacks one.
+    """
+    found = find_videos(folder)
+    for video_id in records:
+        if video_id not in found:
+            raise ValueError(f"--videos: expected {video_id!r} in {folder}, found no such video")
+    return {video_id: found[video_id] for video_id in records}
+
+
+def describe_progress(review: Review) -> str:
+    """Says how many segments are decided."""
+    action_ids = review.decisions.action_ids
+    decided = sum(action_id is not None for action_id in action_ids)
+    return f"{decided} of {len(action_ids)} segments decided"
