@@ -51,7 +51,7 @@ def boxes_from_pictures(
     """Returns the persons on keyframes; where the file has no tracks, persons are followed.
 
     Args:
-        labels: The file; gets the count of what is no action.
+        labels: The file; gets the count of what is no action, and notes for the user.
         keyframes: From `choose_picture_keyframes`.
         person: The label that is no action.
         ignored: Attributes and values that are no actions either.
@@ -93,6 +93,12 @@ def boxes_from_pictures(
         )
         for (picture, track, corners), (box, actions) in found.items()
     ]
+    between = sum(box.is_drawn and box.picture not in keyframes for box in labels.boxes)
+    if between:
+        labels.notes.append(
+            f"{labels.path}: {between} boxes are on pictures between the keyframes and are not "
+            "read: --drawn takes every picture on which somebody drew one"
+        )
     return persons if number_of else follow_persons(persons)
 
 

@@ -83,8 +83,12 @@ def test_an_annotation_for_each_action(tmp_path: Path) -> None:
     assert boxes[0].actions == ("stand", "read")
     assert boxes[0].corners == pytest.approx(CORNERS)
     assert declared_actions(labels, "person", ()) == ["stand", "read"]
-    drawn, _ = read(tmp_path / "walk.json", every=None)
+    [note] = labels.notes
+    assert note.startswith(f"{tmp_path / 'walk.json'}: 1 boxes are on pictures between the keyfr")
+    assert "--drawn takes every picture" in note
+    drawn, labels = read(tmp_path / "walk.json", every=None)
     assert [box.timestamp for box in drawn] == [2.0, 2.5]
+    assert not labels.notes
 
 
 def test_attributes_of_a_person(tmp_path: Path) -> None:
@@ -167,7 +171,7 @@ def test_a_rate_that_the_video_has_not_is_said(tmp_path: Path) -> None:
     content["videos"][0]["fps"] = 29.97
     boxes, labels = read(save(tmp_path, content))
     assert [box.timestamp for box in boxes] == [2.0]
-    assert not labels.notes
+    assert not [note for note in labels.notes if "frames a second" in note]
 
 
 def test_persons_without_tracks_are_followed(tmp_path: Path) -> None:
