@@ -45,6 +45,7 @@ PACKAGES: dict[str, set[str]] = {
     "evaluation": READERS | {"pages"},
     "ensembles": READERS | {"evaluation", "pages"},
     "own_classes": READERS,
+    "suggest": READERS | {"own_classes", "pages", "viewer", "visualization"},
     "visualization": READERS,
     "data": READERS | {"config", "flow"},
     "detectors": READERS | {"config", "checkpoint", "device"},

@@ -107,6 +107,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "review": Command(
             "ava_det.commands.review", "accept, reject or change what was found, as annotations"
         ),
+        "suggest": Command("ava_det.commands.suggest", "suggest which keyframes to label next"),
         "prepare-tubes": Command(
             "ava_det.commands.prepare_tubes",
             "make annotations of UCF101-24's, JHMDB's or MultiSports' tubes",

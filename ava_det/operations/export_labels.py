@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -45,27 +45,49 @@ def run(args: argparse.Namespace) -> int:
     label_map = load_label_map(args.label_map)
     boxes = load_source(args, label_map)
     clocks = VideoClocks(args.videos, None, args.start_second)
+    read = ("annotations", "detections", "boxes", "label_map")
+    sources = {f"--{name.replace('_', '-')}": getattr(args, name) for name in read}
+    print(write_files(args.format, args.output, boxes, clocks, label_map, sources))
+    return 0
+
+
+def write_files(
+    tool: str,
+    folder: Path,
+    boxes: Sequence[LabeledBox],
+    clocks: VideoClocks,
+    label_map: Mapping[int, str],
+    sources: Mapping[str, str | Path | None],
+) -> str:
+    """Writes a file for each video, and what a new project of the tool needs.
+
+    Args:
+        tool: One of `WRITERS`.
+        folder: Where to.
+        boxes: Of all videos.
+        clocks: Of the videos.
+        label_map: Action names by id.
+        sources: Option -> a file that was read, and may not be overwritten.
+
+    Returns:
+        What was written, in a line.
+    """
     by_video: dict[str, list[LabeledBox]] = {}
     for box in boxes:
         by_video.setdefault(box.video_id, []).append(box)
-    suffix, write = WRITERS[args.format]
-    settings = {
-        args.output / name: make for name, make in filter(None, [SETTINGS.get(args.format)])
-    }
-    read = ("annotations", "detections", "boxes", "label_map")
+    suffix, write = WRITERS[tool]
+    settings = {folder / name: make for name, make in filter(None, [SETTINGS.get(tool)])}
     require_other_files(
-        {"--output": [*(args.output / f"{name}{suffix}" for name in by_video), *settings]},
-        {f"--{name.replace('_', '-')}": getattr(args, name) for name in read},
+        {"--output": [*(folder / f"{name}{suffix}" for name in by_video), *settings]}, sources
     )
     for video_id, persons in tqdm(by_video.items(), desc="write labels", unit="video"):
         clock = clocks.find(video_id, persons[0].where)
         source = Path(clock.name).name
-        write(args.output / f"{video_id}{suffix}", source, clock, persons, list(label_map.values()))
+        write(folder / f"{video_id}{suffix}", source, clock, persons, list(label_map.values()))
     for path, make in settings.items():
         make(path, label_map.values())
     more = "".join(f"; {path.name} for a new project" for path in settings)
-    print(f"{args.output}: {len(boxes)} persons in {len(by_video)} files ({suffix}){more}")
-    return 0
+    return f"{folder}: {len(boxes)} persons in {len(by_video)} files ({suffix}){more}"
 
 
 def load_source(args: argparse.Namespace, label_map: dict[int, str]) -> list[LabeledBox]:

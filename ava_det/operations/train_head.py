@@ -18,14 +18,13 @@ from ava_det.device.precision import choose_precision
 from ava_det.device.select import prepare_torch
 from ava_det.evaluation.metrics import ActionMetrics
 from ava_det.files import require_other_files
-from ava_det.inference.stream_weights import load_streams
 from ava_det.models.action_detector import ActionDetector
-from ava_det.models.build import build_model
 from ava_det.models.roi_head import RoIHead
-from ava_det.models.two_stream import TwoStream, join_logits
+from ava_det.models.two_stream import TwoStream
 from ava_det.own_classes import calibrate, choose_head, find_thresholds, place_columns, write_table
 from ava_det.structures import Detections, Keyframe
 from ava_det.tasks.action_detection import compute_metrics
+from ava_det.tasks.frozen_network import join_labels, list_heads, load_frozen, score_features
 from ava_det.tasks.own_head import load_features
 from ava_det.tasks.run_folder import RunFolder, describe_metrics, list_sources
 from ava_det.tasks.splits import build_split, log_warnings
@@ -34,10 +33,6 @@ from ava_det.tasks.splits import build_split, log_warnings
 def run(args: argparse.Namespace) -> int:
     """Runs `ava-det train-head` and returns its exit code."""
     config = load_config(args.config, args.overrides)
-    if not config.model.multilabel:
-        raise ConfigError(
-            "model.multilabel: expected true for a head of own classes, a sigmoid each"
-        )
     train_head(config, prepare_torch(config), args.table)
     return 0
 
@@ -54,7 +49,7 @@ def train_head(config: Config, device: torch.device, table: Path | None) -> None
     folder.require_other_sources(config, trains=True)
     require_other_files({"--table": table}, list_sources(config))
     label_map = load_label_map_for(config)
-    model = load_frozen(config)
+    model = load_frozen(config, allow_missing=("head",))
     train_split = build_split(config, "train", device)
     val_split = build_split(config, "val", device, boxes="gt")
     features = folder.path / "features"
@@ -98,54 +93,6 @@ def train_head(config: Config, device: torch.device, table: Path | None) -> None
         f"{seconds[1]:.1f} s"
     )
     print(describe_metrics(metrics, folder.path))
-
-
-def load_frozen(config: Config) -> ActionDetector | TwoStream:
-    """Builds the config's network with its initial weights, whatever classes they were trained for.
-
-    Raises:
-        ConfigError: The network's head does not score persons or reads a bank, or there are no
-            weights.
-    """
-    if config.model.head != "roi":
-        raise ConfigError(
-            f"model.head: expected roi, which scores each person, received {config.model.head!r}"
-        )
-    if config.model.long_term.is_used:
-        raise ConfigError(
-            "model.long_term: expected operator none, a head for own classes reads no bank"
-        )
-    if config.weights is None:
-        raise ConfigError(
-            "weights: expected the trained network to put a head on, a file or a name of the "
-            "model zoo"
-        )
-    model = build_model(config)
-    assert isinstance(model, ActionDetector | TwoStream)
-    load_streams(model, config.weights, config.flow_weights, allow_missing=("head",))
-    return model.eval()
-
-
-def join_labels(keyframes: Sequence[Keyframe]) -> Tensor:
-    """Joins the labels of the boxes of several keyframes, float32 [N, C]."""
-    return torch.cat([keyframe.labels for keyframe in keyframes if keyframe.labels is not None])
-
-
-def list_heads(model: ActionDetector | TwoStream) -> list[RoIHead]:
-    """Lists the heads to fit: one, or two of a network that joins the scores of two streams."""
-    streams = [model.rgb, model.flow] if isinstance(model, TwoStream) else [model]
-    return [stream.head for stream in streams if isinstance(stream, ActionDetector)]
-
-
-@torch.inference_mode()
-def score_features(model: ActionDetector | TwoStream, features: Tensor) -> Tensor:
-    """Scores boxes by their features, float32 [N, F], as the whole network would: [N, C]."""
-    heads = list_heads(model)
-    parts = features.split([head.num_features for head in heads], dim=1)
-    logits = [head.classify(part) for head, part in zip(heads, parts, strict=True)]
-    if isinstance(model, TwoStream):
-        return join_logits(logits, model.weights, model.scores).sigmoid()
-    return logits[0].sigmoid()
 
 
 def fit(

@@ -1,4 +1,4 @@
-"""Calibrates a head's scores and chooses its thresholds, per class, from boxes it has not seen."""
+"""Calibrates scores and chooses their thresholds from boxes that the network has not seen."""
 
 from __future__ import annotations
 
@@ -22,14 +22,24 @@ def calibrate(layer: nn.Linear, logits: Tensor, labels: Tensor) -> None:
         logits: [N, C].
         labels: [N, C] of the same boxes.
     """
-    fitted = [_fit_platt(logits[:, column], labels[:, column]) for column in range(labels.shape[1])]
+    fitted = [fit_platt(logits[:, column], labels[:, column]) for column in range(labels.shape[1])]
     slopes, offsets = torch.tensor(fitted).unbind(dim=1)
     with torch.no_grad():
         layer.weight.mul_(slopes[:, None])
         layer.bias.mul_(slopes).add_(offsets)
 
 
-def _fit_platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+def fit_platt(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Fits what turns logits into calibrated ones, slope * logit + offset (Platt 1999).
+
+    Args:
+        logits: [N].
+        labels: [N], 1 where the answer is yes.
+
+    Returns:
+        Slope and offset: 1 and 0 where there are too few examples, or the fitted slope would turn
+        the order round.
+    """
     num_positive = int(labels.sum())
     num_negative = len(labels) - num_positive
     if min(num_positive, num_negative) < MIN_EXAMPLES:

@@ -177,4 +177,5 @@ def test_the_page_is_run_as_written(tmp_path: Path) -> None:
     with zipfile.ZipFile(next((page_folder / "exports").iterdir())) as archive:
         assert archive.namelist() == ["annotations.xml"]
     assert (page_folder / "next_drafts/walk.xml").stat().st_size > 0
+    assert (page_folder / "suggested/drafts/walk.xml").stat().st_size > 0
     assert (page_folder / "overlay.mp4").stat().st_size > 0

@@ -16,7 +16,7 @@ from ava_det.config import ConfigError, load_config
 from ava_det.models.build import build_model
 from ava_det.models.cost import compute_cost
 from ava_det.models.long_term_head import OPERATORS, LongTermHead
-from ava_det.operations.train_head import load_frozen
+from ava_det.tasks.frozen_network import load_frozen
 from tests.support.parity import BOXES, load_fixture, make_state_dict
 
 PLACES = 12
@@ -156,7 +156,7 @@ def test_a_config_that_does_not_fit_is_one_sentence(override: str, sentence: str
 
 
 def test_a_head_for_own_classes_reads_no_bank() -> None:
-    with pytest.raises(ConfigError, match="a head for own classes reads no bank"):
+    with pytest.raises(ConfigError, match="features of boxes are computed without a bank"):
         load_frozen(load_config(LFB))
 
 

@@ -1,0 +1,173 @@
+"""ava-det suggest on the small synthetic set, with weights that nobody trained."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from ava_det.formats.annotations import load_annotations
+from tests.support.tool_runs import RunTool, assert_mistake
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def labeled(synthetic: Path, tmp_path: Path) -> Path:
+    """The first two seconds of two videos of training."""
+    lines = (synthetic / "train.csv").read_text().splitlines()
+    some = [line for line in lines if line.startswith(("train_00000,0902", "train_00001,0903"))]
+    path = tmp_path / "labeled.csv"
+    path.write_text("\n".join([*some, ""]))
+    return path
+
+
+@pytest.fixture
+def boxes(synthetic: Path, tmp_path: Path) -> Path:
+    """A person on each keyframe of all videos, as a detector would write them."""
+    rows = [
+        f"{video},{second:04d},0.2,0.2,0.4,0.9,,0.9"
+        for video in ("train_00000", "train_00001", "train_00002", "val_000000")
+        for second in range(902, 906)
+    ]
+    path = tmp_path / "boxes.csv"
+    path.write_text("\n".join([*rows, ""]))
+    return path
+
+
+def arguments(config: list[str], weights: Path, synthetic: Path, labeled: Path) -> list[object]:
+    changed = [f"data.train.annotations={labeled}", "data.train.excluded=null"]
+    return [*config, *changed, "--weights", weights, "--videos", synthetic / "videos"]
+
+
+def test_suggestions_drafts_and_the_page(
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    weights: Path,
+    synthetic: Path,
+    labeled: Path,
+    boxes: Path,
+    tmp_path: Path,
+) -> None:
+    given = arguments(synthetic_config, weights, synthetic, labeled)
+    output = tmp_path / "next"
+    options = ["--boxes", boxes, "--count", 5, "--format", "via", "--output", output]
+    code, out, err = run_tool("suggest", *given, *options)
+    assert code == 0, err
+    assert "labeled boxes of data.val: sigmoid(" in out
+    rows = read_rows(output / "suggestions.csv")
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
+    moments = {(row["video"], row["second"]) for row in rows}
+    assert len(moments) == 5
+    assert not moments & {("train_00000", "0902"), ("train_00001", "0903")}
+    assert not any(video.startswith("val") for video, _ in moments)
+    page = (output / "suggestions.html").read_text()
+    assert page.count('src="data:image/jpeg') == 5
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    drafts = sorted((output / "drafts").glob("*.json"))
+    assert {path.stem for path in drafts} == {video for video, _ in moments}
+    imported = [
+        *("--videos", synthetic / "videos", "--start-second", 900),
+        *("--label-map", synthetic / "labelmap.pbtxt", "--output", tmp_path / "again"),
+    ]
+    code, _, err = run_tool("import_annotations", "via", *drafts, *imported)
+    assert code == 0, err
+    found = load_annotations(tmp_path / "again/train.csv")
+    assert moments == {
+        (video, f"{second:04.0f}")
+        for video, second in zip(found.video_ids, found.timestamps.tolist(), strict=True)
+    }
+
+
+def test_persons_are_detected_every_second_where_no_box_file_is(
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    weights: Path,
+    synthetic: Path,
+    labeled: Path,
+    tmp_path: Path,
+) -> None:
+    """The broken video is passed over, and named."""
+    (tmp_path / "videos").mkdir()
+    video = synthetic / "videos/train_00000.mp4"
+    (tmp_path / "videos" / video.name).write_bytes(video.read_bytes())
+    (tmp_path / "videos/broken.mp4").write_bytes(b"no video")
+    given = arguments(synthetic_config, weights, synthetic, labeled)
+    given[-1] = tmp_path / "videos"
+    options = ["--detector", "motion", "data.min_person_score=0.1", "--output", tmp_path / "next"]
+    code, _, err = run_tool("suggest", *given, *options)
+    assert code == 1
+    assert "passed over" in err
+    assert "broken.mp4" in err
+    rows = read_rows(tmp_path / "next/suggestions.csv")
+    assert rows
+    assert {row["video"] for row in rows} == {"train_00000"}
+    assert "0902" not in {row["second"] for row in rows}
+    assert not (tmp_path / "next/drafts").exists()
+
+
+def test_nothing_need_be_labeled(
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    weights: Path,
+    synthetic: Path,
+    labeled: Path,
+    boxes: Path,
+    tmp_path: Path,
+) -> None:
+    given = arguments(synthetic_config, weights, synthetic, labeled)
+    nothing = ["data.train.annotations=null", "data.val.annotations=null", "data.val.excluded=null"]
+    options = ["--boxes", boxes, "--count", 3, "--output", tmp_path / "next"]
+    code, out, err = run_tool("suggest", *given, *nothing, *options)
+    assert code == 0, err
+    assert "scores are not calibrated" in out
+    assert len(read_rows(tmp_path / "next/suggestions.csv")) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (["--videos", "absent"], ["absent", "no such folder"]),
+        (["--count", "0"], ["--count", "at least 1"]),
+        (["--weights", "absent.pt"], ["absent.pt", "no such"]),
+        (["model.width=8"], ["does not fit"]),
+        (["data.min_person_score=0.95"], ["--videos", "data.min_person_score = 0.95"]),
+        (["data.train.annotations=absent.csv"], ["absent.csv", "no such file"]),
+        (["--format", "paint"], ["--format", "paint"]),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    weights: Path,
+    synthetic: Path,
+    labeled: Path,
+    boxes: Path,
+    tmp_path: Path,
+    changed: list[str],
+    words: list[str],
+) -> None:
+    given = arguments(synthetic_config, weights, synthetic, labeled)
+    options = ["--boxes", boxes, "--output", tmp_path / "next"]
+    assert_mistake(run_tool("suggest", *given, *options, *changed), *words)
+    assert not (tmp_path / "next/suggestions.csv").exists()
+
+
+def test_a_file_that_is_read_is_not_overwritten(
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    weights: Path,
+    synthetic: Path,
+    labeled: Path,
+    boxes: Path,
+    tmp_path: Path,
+) -> None:
+    boxes.rename(tmp_path / "suggestions.csv")
+    given = arguments(synthetic_config, weights, synthetic, labeled)
+    options = ["--boxes", tmp_path / "suggestions.csv", "--output", tmp_path]
+    assert_mistake(run_tool("suggest", *given, *options), "--boxes", "overwritten")
