@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ SHARED = Path(os.environ.get("AVA_DET_SHARED", ROOT.parent / "shared"))
 
 settings.register_profile("ava_det", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("ava_det")
+# in the background of a script Ctrl-C is ignored, also by every process that the tests start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # small tensors: threads cost more than they bring, and results stay the same everywhere
 torch.set_num_threads(1)
 
