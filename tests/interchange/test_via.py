@@ -8,27 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from ava_det.interchange.clock import FrameClock, VideoClocks
 from ava_det.interchange.labeled import LabeledBox, number_actions, rows_from_labeled
 from ava_det.interchange.via import ViaProject, load_via
 from ava_det.interchange.via_actions import boxes_from_via, find_ticked_by_default, name_options
 from tests.support.via_form import project, save
+from tests.support.video_clocks import TenSeconds
 
 BOX = (2, 64, 36, 80, 240)
 CORNERS = (0.1, 0.1, 0.225, 0.1 + 240 / 360)
-
-
-class Clocks(VideoClocks):
-    """Every video has 10 s of 30 frames a second and 640x360 pixels."""
-
-    def __init__(self) -> None:
-        super().__init__(None, None, 0.0)
-
-    def find(self, video_id: str, where: str, last_frame: int = 0) -> FrameClock:
-        return FrameClock(f"{video_id}.mp4", np.arange(300) / 30, (640, 360))
 
 
 def read(path: Path, **options: Any) -> tuple[list[LabeledBox], ViaProject]:
@@ -39,7 +28,7 @@ def read(path: Path, **options: Any) -> tuple[list[LabeledBox], ViaProject]:
         "picture_fps": 30.0,
         "start_second": 0.0,
     } | options
-    return boxes_from_via(via, Clocks(), **given), via
+    return boxes_from_via(via, TenSeconds(), **given), via
 
 
 def test_a_project_of_a_video(tmp_path: Path) -> None:
