@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ava_det.files import require_other_files
@@ -14,7 +15,7 @@ from ava_det.operations.segments import choose_rules, find_names
 from ava_det.review import Review, find_candidates
 from ava_det.review.app import make_app
 from ava_det.review.pages import ReviewPages
-from ava_det.video.sources import find_videos
+from ava_det.video.sources import find_videos, key_by_id, scan_folder, video_id_of
 
 HOST = "127.0.0.1"
 
@@ -23,12 +24,18 @@ def run(args: argparse.Namespace) -> int:
     """Runs `ava-det review` and returns its exit code."""
     check_output(args)
     files = {path: list(read_records(path)) for path in dict.fromkeys(args.detections)}
-    records = group_by_video(files)
+    named = group_by_video(files)
+    found = choose_videos(args.videos, named)
+    videos = key_by_id(found.values())
+    records = {video_id_of(found[name]): keyframes for name, keyframes in named.items()}
     label_map = load_label_map(args.label_map)
     names = find_names(files)
     check_names(names, label_map, args.label_map)
-    videos = choose_videos(args.videos, records)
-    every = [record for of_video in records.values() for record in of_video]
+    every = [
+        replace(record, video=video_id)
+        for video_id, keyframes in records.items()
+        for record in keyframes
+    ]
     candidates = find_candidates(every, choose_rules(args, names))
     if not candidates:
         raise ValueError("JSONL: expected segments to review, found none over the scores asked for")
@@ -63,7 +70,7 @@ def check_output(args: argparse.Namespace) -> None:
 def group_by_video(
     files: Mapping[Path, list[KeyframeRecord]],
 ) -> dict[str, list[KeyframeRecord]]:
-    """Groups keyframes by video id, in the order of the files.
+    """Groups keyframes by the name of their video, in the order of the files.
 
     Raises:
         ValueError: A video is in two files.
@@ -94,17 +101,20 @@ def check_names(names: Mapping[int, str], label_map: Mapping[int, str], path: Pa
             )
 
 
-def choose_videos(folder: Path, records: Mapping[str, object]) -> dict[str, Path]:
-    """Finds the video of every id.
+def choose_videos(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Finds the videos of detections, which name them by their ids or by their paths in a folder.
 
     Raises:
         ValueError: The folder lacks one.
     """
-    found = find_videos(folder)
-    for video_id in records:
-        if video_id not in found:
-            raise ValueError(f"--videos: expected {video_id!r} in {folder}, found no such video")
-    return {video_id: found[video_id] for video_id in records}
+    videos = scan_folder(folder, recursive=True).videos  # no name leads out of it
+    by_path = {video.relative_to(folder).as_posix(): video for video in videos}
+    by_id = find_videos(folder)
+    found = {name: by_id.get(name) or by_path.get(name) for name in names}
+    for name, video in found.items():
+        if video is None:
+            raise ValueError(f"--videos: expected {name!r} in {folder}, found no such video")
+    return {name: video for name, video in found.items() if video is not None}
 
 
 def describe_progress(review: Review) -> str:

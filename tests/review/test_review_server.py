@@ -19,6 +19,7 @@ httpx = pytest.importorskip("httpx", reason="needs httpx, which the test extra i
 
 from ava_det.commands.review import main  # noqa: E402
 from ava_det.formats.label_map import write_label_map  # noqa: E402
+from ava_det.operations.review import choose_videos  # noqa: E402
 from tests.support.review_cases import LABELS, read_journal, write_inputs  # noqa: E402
 from tests.support.review_server import ReviewServer  # noqa: E402
 from tests.support.view_cases import make_detections, read_script, write_jsonl  # noqa: E402
@@ -232,6 +233,19 @@ def test_a_video_of_two_files_is_refused(folder: Path, capsys: pytest.CaptureFix
     assert "again.jsonl: 'walk' is a video of " in capsys.readouterr().err
 
 
+def test_results_of_an_archive_name_videos_by_their_paths(folder: Path) -> None:
+    (folder / "videos" / "far").mkdir()
+    (folder / "videos" / "walk.mp4").rename(folder / "videos" / "far" / "walk.mp4")
+    videos = folder / "videos"
+    assert choose_videos(videos, ["far/walk.mp4", "other"]) == {
+        "far/walk.mp4": videos / "far" / "walk.mp4",
+        "other": videos / "other.mp4",
+    }
+    for name in ("../walk.jsonl", "walk.mp4", str(videos / "other.mp4")):
+        with pytest.raises(ValueError, match="found no such video"):
+            choose_videos(videos, [name])
+
+
 def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
     command = [sys.executable, "-m", "ava_det", "review", folder / "walk.jsonl", "--port", "0"]
     command += ["--videos", folder / "videos", "--label-map", folder / "labels.pbtxt"]
@@ -248,6 +262,8 @@ def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
 @pytest.mark.slow
 def test_a_killed_command_loses_nothing_and_ctrl_c_says_how_to_go_on(folder: Path) -> None:
     output = folder / "reviewed.csv"
+    far = folder / "walk.jsonl"  # as ava-det label writes it
+    far.write_text(far.read_text().replace('"video": "walk"', '"video": "walk.mp4"'))
     process, line = start(folder)
     try:
         assert line.startswith("0 of 13 segments decided; review them at http://127.0.0.1:")
@@ -258,7 +274,8 @@ def test_a_killed_command_loses_nothing_and_ctrl_c_says_how_to_go_on(folder: Pat
     finally:
         process.kill()
         process.communicate()
-    assert len(output.read_text().splitlines()) == 12
+    lines = output.read_text().splitlines()
+    assert len(lines) == 12 and all(line.startswith("walk,") for line in lines)
     process, line = start(folder)
     assert line.startswith("1 of 13 segments decided")
     process.send_signal(signal.SIGINT)
