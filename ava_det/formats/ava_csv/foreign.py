@@ -76,7 +76,8 @@ def _describe_bytes(head: bytes) -> str | None:
     if head[:1] == b"\x80" and head[1:2] < b"\x06":
         if b"gttubes" in head:
             return (
-                "a pickle of tubes (UCF101-24, JHMDB, MultiSports): ava-det prepare-tubes reads it"
+                "a pickle of tubes (UCF101-24, JHMDB, MultiSports): ava-det prepare-tubes reads "
+                "it, ava-det import gttubes makes keyframes of it"
             )
         return "a pickle: only person boxes are read from one"
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head.count(0) > len(head) / 4:
