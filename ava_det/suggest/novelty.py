@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 CHUNK = 2048  # boxes compared with all labeled ones at a time
+NUM_COMPONENTS = 20  # directions of small variance are mostly noise
 
 
 class Distances:
     """Holds the distance of each box to the nearest one that is labeled or was taken.
 
-    Features are brought to mean 0 and variance 1 over all boxes, so that none counts more for its
-    scale. Distances are Euclidean, divided by the root of the number of features.
+    Distances are Euclidean, between the first principal components of the features, which are first
+    brought to mean 0 and variance 1 over all boxes, so that none counts more for its scale.
 
     Args:
         features: Float32 [N, D], of the boxes to choose from.
@@ -28,15 +29,10 @@ class Distances:
     """
 
     def __init__(self, features: Tensor, labeled: Tensor) -> None:
-        joint = torch.cat((features, labeled))
-        std = joint.std(dim=0, correction=0)
-        # a constant feature carries no information
-        scale = torch.where(std > 1e-6 * std.max().clamp_min(1e-12), std, torch.inf)
-        scale = scale * features.shape[1] ** 0.5
-        self._places = (features - joint.mean(dim=0)) / scale
+        places = _compute_components(torch.cat((features, labeled)))
+        self._places, centers = places.split((len(features), len(labeled)))
         self.values = self._places.norm(dim=1)
         if len(labeled):
-            centers = (labeled - joint.mean(dim=0)) / scale
             parts = self._places.split(CHUNK)
             self.values = torch.cat([torch.cdist(part, centers).amin(dim=1) for part in parts])
 
@@ -48,3 +44,14 @@ class Distances:
         """
         near = torch.cdist(self._places, self._places[boxes]).amin(dim=1)
         self.values = torch.minimum(self.values, near)
+
+
+def _compute_components(features: Tensor) -> Tensor:
+    """Computes coordinates along the directions of largest variance, float32 [N, at most 20]."""
+    std = features.std(dim=0, correction=0)
+    # a constant feature carries no information
+    scale = torch.where(std > 1e-6 * std.max().clamp_min(1e-12), std, torch.inf)
+    scaled = ((features - features.mean(dim=0)) / scale).double()
+    directions = torch.linalg.eigh(scaled.T @ scaled).eigenvectors[:, -NUM_COMPONENTS:]
+    components: Tensor = scaled @ directions
+    return components.float()

@@ -81,7 +81,9 @@ class Suggestion:
     score: float
 
 
-def choose_keyframes(pool: Pool, labeled: Labeled, count: int) -> list[Suggestion]:
+def choose_keyframes(
+    pool: Pool, labeled: Labeled, count: int, weights: Reasons = WEIGHTS
+) -> list[Suggestion]:
     """Chooses at most `count` keyframes of a pool, the best first.
 
     Each in turn has the highest weighted sum of its reasons, given what was chosen before. A video
@@ -91,6 +93,7 @@ def choose_keyframes(pool: Pool, labeled: Labeled, count: int) -> list[Suggestio
         pool: The keyframes to choose from.
         labeled: What is labeled already.
         count: How many to choose.
+        weights: Of the reasons.
     """
     sizes = torch.tensor([len(keyframe.boxes) for keyframe in pool.keyframes])
     owner = torch.arange(len(sizes)).repeat_interleave(sizes)
@@ -110,7 +113,7 @@ def choose_keyframes(pool: Pool, labeled: Labeled, count: int) -> list[Suggestio
     while len(chosen) < min(count, len(sizes)):
         reasons = compute_reasons()
         shares = reasons / highest
-        scores = (shares * torch.tensor(WEIGHTS)).sum(dim=1)
+        scores = (shares * torch.tensor(weights)).sum(dim=1)
         index = int(torch.where(spread.find_free(), scores, -torch.inf).argmax())
         chosen.append(
             Suggestion(
