@@ -11,7 +11,7 @@ from ava_det.formats.annotations import write_annotations
 from ava_det.review.candidates import Candidate, hash_candidates
 from ava_det.review.decisions import Decisions, Step, parse_step
 from ava_det.review.journal import Journal
-from ava_det.review.rows import make_rows
+from ava_det.review.rows import RowMaker
 
 
 class StaleError(ValueError):
@@ -42,6 +42,7 @@ class Review:
         self.label_map = label_map
         self.decisions = Decisions(len(candidates))
         self._output = output
+        self._rows = RowMaker(candidates)
         self._lock = Lock()
         journal = output.with_name(f"{output.name}.journal")
         if output.exists() and not journal.exists():
@@ -108,7 +109,7 @@ class Review:
             return segment
 
     def _write(self, path: Path, decisions: Decisions) -> None:
-        write_annotations(path, make_rows(self.candidates, decisions.action_ids))
+        write_annotations(path, self._rows.make(decisions.action_ids))
 
     def _format(self) -> bytes:
         with tempfile.TemporaryDirectory(prefix="ava-det-") as folder:

@@ -10,8 +10,10 @@ from ava_det.formats.ava_csv import AvaRows
 from ava_det.review.candidates import Box, Candidate
 from ava_det.review.decisions import REJECTED
 
+UNDECIDED = -1  # in place of None, in arrays
 
-def make_rows(candidates: Sequence[Candidate], action_ids: Sequence[int | None]) -> AvaRows:
+
+class RowMaker:
     """Makes the rows of annotations, by video, timestamp, person and action.
 
     A person of whom an action was accepted has a row for it on every keyframe from the segment's
@@ -21,25 +23,46 @@ def make_rows(candidates: Sequence[Candidate], action_ids: Sequence[int | None])
 
     Args:
         candidates: The segments.
-        action_ids: Of each what was decided, see `Decisions`.
     """
-    videos: dict[str, int] = {}
-    decided: dict[tuple[int, float, int, Box], set[int | None]] = {}
-    for one, action_id in zip(candidates, action_ids, strict=True):
-        video = videos.setdefault(one.segment.video, len(videos))
-        for timestamp, box in one.seen:
-            decided.setdefault((video, timestamp, one.segment.track, box), set()).add(action_id)
-    rows: list[tuple[int, float, int, Box, int]] = []
-    for key, found in sorted(decided.items(), key=lambda item: item[0]):
-        accepted = sorted(action_id for action_id in found if action_id)
-        nothing = [REJECTED] if found == {REJECTED} else []
-        rows += [(*key, action_id) for action_id in accepted or nothing]
-    return AvaRows(
-        list(videos),
-        np.array([video for video, *_ in rows], dtype=np.int32),
-        np.array([timestamp for _, timestamp, *_ in rows], dtype=np.float64),
-        np.array([box for *_, box, _ in rows], dtype=np.float64).reshape(-1, 4),
-        np.array([action_id for *_, action_id in rows], dtype=np.int64),
-        np.array([track for _, _, track, *_ in rows], dtype=np.float64),
-        path="the reviewed segments",
-    )
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        videos: dict[str, int] = {}
+        owners: dict[tuple[int, float, int, Box], list[int]] = {}
+        for number, one in enumerate(candidates):
+            video = videos.setdefault(one.segment.video, len(videos))
+            for timestamp, box in one.seen:
+                owners.setdefault((video, timestamp, one.segment.track, box), []).append(number)
+        persons = sorted(owners)
+        self._video_names = list(videos)
+        self._video_index = np.array([video for video, *_ in persons], dtype=np.int32)
+        self._timestamps = np.array([timestamp for _, timestamp, *_ in persons], dtype=np.float64)
+        self._tracks = np.array([track for _, _, track, _ in persons], dtype=np.float64)
+        boxes = np.array([box for *_, box in persons], dtype=np.float64)
+        self._boxes = boxes.reshape(-1, 4)
+        # of every person on every keyframe the segments that go on there
+        self._person = np.repeat(np.arange(len(persons)), [len(owners[one]) for one in persons])
+        numbers = [number for one in persons for number in owners[one]]
+        self._segment = np.array(numbers, dtype=np.int64)
+
+    def make(self, action_ids: Sequence[int | None]) -> AvaRows:
+        """Makes the rows.
+
+        Args:
+            action_ids: Of each segment what was decided, see `Decisions`.
+        """
+        decided = [UNDECIDED if action_id is None else action_id for action_id in action_ids]
+        action_of_pair = np.array(decided, dtype=np.int64)[self._segment]
+        pairs = np.stack([self._person, action_of_pair], axis=1)
+        all_rejected = np.ones(len(self._tracks), dtype=bool)
+        all_rejected[self._person[action_of_pair != REJECTED]] = False
+        kept = (action_of_pair > 0) | all_rejected[self._person]
+        person, action = np.unique(pairs[kept], axis=0).T
+        return AvaRows(
+            self._video_names,
+            self._video_index[person],
+            self._timestamps[person],
+            self._boxes[person],
+            action,
+            self._tracks[person],
+            path="the reviewed segments",
+        )

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ava_det.formats.keyframe_records import ActionRecord, KeyframeRecord, PersonRecord
 from ava_det.review import REJECTED, Decisions, Step, find_candidates, parse_step
 from ava_det.review.candidates import hash_candidates
-from ava_det.review.rows import make_rows
+from ava_det.review.rows import RowMaker
 from ava_det.segments import SegmentRules
 
 NUM_SEGMENTS = 4
@@ -111,6 +111,7 @@ moments = st.dictionaries(
 )
 
 
+@settings(max_examples=50)
 @given(st.tuples(moments, moments), st.data())
 def test_rows_are_those_of_every_keyframe_and_person(
     videos: tuple[dict[int, dict[int, set[int]]], ...], data: st.DataObject
@@ -140,7 +141,7 @@ def test_rows_are_those_of_every_keyframe_and_person(
             expected += [
                 (record.video, record.timestamp, person.box, i, person.track_id) for i in ids
             ]
-    rows = make_rows(candidates, decided)
+    rows = RowMaker(candidates).make(decided)
     found = list(
         zip(
             rows.video_ids,

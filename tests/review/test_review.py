@@ -19,7 +19,7 @@ from ava_det.formats.annotations import (
 )
 from ava_det.review import REJECTED, Candidate, Review, StaleError, Step
 from ava_det.review import review as review_module
-from ava_det.review.rows import make_rows
+from ava_det.review.rows import RowMaker
 from tests.support.review_cases import LABELS, find_in, read_journal, write_inputs
 
 
@@ -31,7 +31,7 @@ def candidates(tmp_path_factory: pytest.TempPathFactory) -> list[Candidate]:
 def expected_csv(candidates: list[Candidate], action_ids: list[int | None]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
-        write_annotations(path, make_rows(candidates, action_ids))
+        write_annotations(path, RowMaker(candidates).make(action_ids))
         return path.read_bytes()
 
 
