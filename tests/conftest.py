@@ -49,9 +49,13 @@ def _keep_denormals() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _fp32_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`precision: auto` is fp32 unless a test says otherwise: results are the same everywhere."""
-    answer(monkeypatch, WITHOUT)
+def _fp32_everywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`precision: auto` is fp32 unless a test says otherwise: results are the same everywhere.
+
+    Tests of a GPU ask the GPU: told that it has no bfloat16, they would test fp32 in its place.
+    """
+    if request.node.get_closest_marker("gpu") is None:
+        answer(monkeypatch, WITHOUT)
 
 
 @pytest.fixture(scope="session")

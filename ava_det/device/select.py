@@ -23,7 +23,7 @@ def prepare_torch(config: Config) -> torch.device:
     Raises:
         ConfigError: A CUDA device is asked for and cannot be used.
     """
-    device = _select_device(config.device)
+    device = select_device(config.device)
     random.seed(config.seed)
     np.random.seed(config.seed)
     torch.manual_seed(config.seed)
@@ -40,7 +40,15 @@ def prepare_torch(config: Config) -> torch.device:
     return device
 
 
-def _select_device(name: str) -> torch.device:
+def select_device(name: str) -> torch.device:
+    """Returns the device of this process.
+
+    Args:
+        name: `cpu`, `cuda`, `cuda:N` or `auto`, see `prepare_torch`.
+
+    Raises:
+        ConfigError: A CUDA device is asked for and cannot be used.
+    """
     if name == "cpu":
         return torch.device("cpu")
     with warnings.catch_warnings(record=True) as caught:

@@ -282,6 +282,16 @@ def test_a_refused_measurement_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measure_factor(CPU, BF16) is None
 
 
+@pytest.mark.gpu
+def test_a_gpu_is_waited_for_before_its_time_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    factor = measure_factor(CUDA, BF16)
+    assert factor is not None
+    assert factor > 0
+    assert waited == [CUDA] * 2 * (1 + precision.NUM_MEASUREMENTS)
+
+
 def test_this_machine_gets_an_answer() -> None:
     found = judge(CPU)
     assert found.reason

@@ -87,6 +87,7 @@ def test_an_interval_reads_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize(("optimizer", "precision", "columns"), CASES)
 def test_a_step_waits_for_no_gpu(optimizer: str, precision: str, columns: list[int] | None) -> None:
     """Moving and normalizing the clips included; torch itself raises where the host would wait."""
