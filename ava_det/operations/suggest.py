@@ -29,6 +29,7 @@ from ava_det.formats.annotations import (
 from ava_det.inference.trained_model import load_carried_label_map
 from ava_det.interchange.clock import VideoClocks
 from ava_det.interchange.drafts import boxes_from_detections
+from ava_det.interchange.labeled import LabeledBox
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.two_stream import TwoStream
 from ava_det.operations.export_labels import write_files
@@ -37,8 +38,9 @@ from ava_det.suggest import (
     Calibration,
     Labeled,
     Pool,
+    Suggestion,
     choose_keyframes,
-    leave_out_labeled,
+    shows_labeled,
     write_page,
     write_suggestions,
 )
@@ -50,7 +52,6 @@ from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError
 
 SURE = 0.5  # calibrated score from which a draft ticks an action
-SPLITS = ("train", "val", "test")
 
 
 class LabeledBoxes(NamedTuple):
@@ -66,6 +67,9 @@ def run(args: argparse.Namespace) -> int:
     table, page = (args.output / f"suggestions.{suffix}" for suffix in ("csv", "html"))
     sources = {**list_sources(config), "--boxes": args.boxes}
     require_other_files({"--output": [table, page]}, sources)
+    drafts = args.output / "drafts"
+    if args.format is not None and drafts.exists() and any(drafts.iterdir()):
+        raise ValueError(f"--output: expected a folder without drafts, {drafts} has earlier ones")
     device = prepare_torch(config)
     model = load_frozen(config)
     assert config.weights is not None
@@ -73,27 +77,26 @@ def run(args: argparse.Namespace) -> int:
     columns = [action_id - 1 for action_id in label_map]
     of_pool = replace(config, data=replace(config.data, video_dir=str(args.videos)))
     videos = choose_videos(config, find_config_videos(of_pool))
-    found, failed = find_candidates(config, args, videos, device)
+    found, failed = find_persons(config, args, videos, device)
     labeled = {name: load_labeled(config, model, device, name) for name in ("train", "val")}
     calibration = calibrate(model, labeled, columns)
     split = Split("pool", found, None, set(), "detected")
+    # of labeled keyframes too: what is labeled next changes nothing in the cache
     keyframes, features = load_features(of_pool, model, split, find_cache(config), device)
-    scores = calibration.apply(score_features(model, features))
-    pool = Pool(keyframes, features, scores[:, columns])
+    scores = calibration.apply(score_features(model, features)[:, columns])
+    pool = leave_out(Pool(keyframes, features, scores), list_labeled(config, "train"), args.every)
     known = describe_labeled(labeled["train"], pool, columns)
     suggestions = choose_keyframes(pool, known, args.count)
     write_page(page, pool, suggestions, known, label_map, videos, config.data.start_second)
-    write_suggestions(table, keyframes, suggestions)
+    write_suggestions(table, pool.keyframes, suggestions)
     print(
-        f"{len(suggestions)} of {len(keyframes)} keyframes in {len(videos)} videos are suggested; "
-        f"written: {table} and {page}"
+        f"{len(suggestions)} of {len(pool.keyframes)} keyframes in {len(videos)} videos are "
+        f"suggested; written: {table} and {page}"
     )
     if args.format is not None:
-        parts = scores.split([len(keyframe.boxes) for keyframe in keyframes])
-        drafts = [draft(keyframes[one.index], parts[one.index]) for one in suggestions]
-        boxes = boxes_from_detections(rows_from_detections(drafts, label_map), label_map, SURE)
+        boxes = draft(pool, suggestions, label_map)
         clocks = VideoClocks(args.videos, None, config.data.start_second)
-        print(write_files(args.format, args.output / "drafts", boxes, clocks, label_map, sources))
+        print(write_files(args.format, drafts, boxes, clocks, label_map, sources))
     for why in failed:
         print(f"passed over: {why}", file=sys.stderr)
     return 1 if failed else 0
@@ -137,71 +140,78 @@ def list_labeled(config: Config, name: str) -> dict[str, list[float]]:
     return moments
 
 
-def find_candidates(
+def find_persons(
     config: Config, args: argparse.Namespace, videos: Mapping[str, Path], device: torch.device
 ) -> tuple[list[Keyframe], list[str]]:
-    """Finds the keyframes with persons that nobody labeled or excluded.
+    """Finds the keyframes with persons, by the box file or the detector.
 
     Returns:
         The keyframes, and why videos were passed over.
 
     Raises:
-        ValueError: There is no such keyframe.
+        ValueError: There is none.
     """
-    labeled = list_labeled(config, "train")
     minimum = config.data.min_person_score
     failed: list[str] = []
     if args.boxes is not None:
         found = [
-            Keyframe(video, float(key), *persons[:1], None, persons.scores)
+            Keyframe(video, float(key), persons.boxes, None, persons.scores)
             for (video, key), persons in load_boxes(args.boxes, minimum).items()
             if video in videos
-            and leave_out_labeled([float(key)], labeled.get(video, []), args.every)
         ]
     else:
         found = []
         detector = build_detector(args.detector or "auto", device, config.precision)
         for video, path in tqdm(videos.items(), desc=f"persons ({detector.name})", unit="video"):
             try:
-                found += detect(detector, path, config, video, labeled.get(video, []), args.every)
+                found += detect(detector, config, video, path, args.every)
             except VideoError as error:
                 failed.append(str(error))
     found = [keyframe for keyframe in found if len(keyframe.boxes)]
     if not found:
         why = f" ({failed[0]})" if failed else ""
         raise ValueError(
-            "--videos: expected keyframes that are not labeled yet, with persons of a score from "
-            f"data.min_person_score = {minimum:g} on, found none{why}"
+            "--videos: expected keyframes with persons of a score from data.min_person_score = "
+            f"{minimum:g} on, found none{why}"
         )
     return found, failed
 
 
 def detect(
-    detector: PersonDetector,
-    path: Path,
-    config: Config,
-    video_id: str,
-    labeled: Sequence[float],
-    every: float,
+    detector: PersonDetector, config: Config, video_id: str, path: Path, every: float
 ) -> list[Keyframe]:
-    """Detects the persons on the keyframes of a video that nobody labeled.
-
-    Args:
-        detector: Finds the persons.
-        path: The video.
-        config: Says how its time is counted, and which persons count.
-        video_id: Of the video.
-        labeled: Seconds of its labeled keyframes.
-        every: Seconds between keyframes.
-    """
-    with open_video(path, config.data.start_second) as reader:
-        grid = list(keyframe_grid(config.data.start_second, find_read_end(reader), every))
-        moments = leave_out_labeled(grid, labeled, every)
-        found = []
+    """Detects the persons of a video, on a keyframe every `every` seconds."""
+    start = config.data.start_second
+    found = []
+    with open_video(path, start) as reader:
+        moments = list(keyframe_grid(start, find_read_end(reader), every))
         for timestamp, boxes, scores in detect_in_video(detector, reader, moments):
             sure = scores >= config.data.min_person_score
             found.append(Keyframe(video_id, timestamp, boxes[sure], None, scores[sure]))
     return found
+
+
+def leave_out(pool: Pool, labeled: Mapping[str, Sequence[float]], every: float) -> Pool:
+    """Leaves out of a pool the keyframes that are labeled or excluded already.
+
+    Args:
+        pool: All keyframes.
+        labeled: Video id -> seconds.
+        every: Seconds between keyframes, see `shows_labeled`.
+
+    Raises:
+        ValueError: None is left.
+    """
+    is_left = [
+        not shows_labeled(one.timestamp, labeled.get(one.video_id, ()), every)
+        for one in pool.keyframes
+    ]
+    if not any(is_left):
+        raise ValueError("--videos: expected keyframes that are not labeled yet, found none")
+    sizes = torch.tensor([len(one.boxes) for one in pool.keyframes])
+    rows = torch.tensor(is_left).repeat_interleave(sizes)
+    keyframes = [one for one, left in zip(pool.keyframes, is_left, strict=True) if left]
+    return Pool(keyframes, pool.features[rows], pool.scores[rows])
 
 
 def load_labeled(
@@ -249,6 +259,16 @@ def describe_labeled(boxes: LabeledBoxes | None, pool: Pool, columns: list[int])
     return Labeled(boxes.features, boxes.labels[:, columns].sum(dim=0))
 
 
-def draft(keyframe: Keyframe, scores: Tensor) -> Detections:
-    """Pairs a keyframe with the calibrated scores of its boxes, [N, C]."""
-    return Detections(keyframe.boxes, scores, keyframe.person_scores, None, keyframe)
+def draft(
+    pool: Pool, suggestions: Sequence[Suggestion], label_map: Mapping[int, str]
+) -> list[LabeledBox]:
+    """Drafts the labels of the suggested keyframes: the actions of a score from `SURE` on."""
+    parts = pool.scores.split([len(keyframe.boxes) for keyframe in pool.keyframes])
+    columns = [action_id - 1 for action_id in label_map]
+    found = []
+    for one in suggestions:
+        keyframe = pool.keyframes[one.index]
+        scores = torch.zeros(len(keyframe.boxes), max(label_map))
+        scores[:, columns] = parts[one.index]
+        found.append(Detections(keyframe.boxes, scores, keyframe.person_scores, None, keyframe))
+    return boxes_from_detections(rows_from_detections(found, label_map), label_map, SURE)

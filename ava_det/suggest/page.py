@@ -126,7 +126,7 @@ def _describe_reasons(
     number = int(counts[column])
     examples = "1 example" if number == 1 else f"{number} examples"
     words = {
-        "novelty": "unlike what is labeled",
+        "novelty": "1 person" if len(scores) == 1 else f"{len(scores)} persons",
         "uncertainty": f"{' or '.join(wavering)}?",
         "rarity": f"{names[column]}: {examples}",
     }

@@ -82,6 +82,36 @@ def test_suggestions_drafts_and_the_page(
         (video, f"{second:04.0f}")
         for video, second in zip(found.video_ids, found.timestamps.tolist(), strict=True)
     }
+    assert_mistake(run_tool("suggest", *given, *options), "--output", "has earlier ones")
+
+
+def test_labels_that_are_new_compute_no_feature_again(
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    weights: Path,
+    synthetic: Path,
+    labeled: Path,
+    boxes: Path,
+    tmp_path: Path,
+) -> None:
+    """The next round labels what was suggested; another follows."""
+    given = arguments(synthetic_config, weights, synthetic, labeled)
+    options = ["--boxes", boxes, "--count", 4, "--output", tmp_path / "next"]
+    assert run_tool("suggest", *given, *options)[0] == 0
+    first = {(row["video"], row["second"]) for row in read_rows(tmp_path / "next/suggestions.csv")}
+    rows = [f"{video},{second},0.2,0.2,0.4,0.9,12,0" for video, second in sorted(first)]
+    (tmp_path / "second.csv").write_text("\n".join([*rows, ""]))
+    cached = set((tmp_path / "run/head/features").glob("*.npy"))
+    both = f"data.train.annotations=[{labeled},{tmp_path}/second.csv]"
+    code, _, err = run_tool("suggest", *given, *options, both)
+    assert code == 0, err
+    second = {(row["video"], row["second"]) for row in read_rows(tmp_path / "next/suggestions.csv")}
+    assert len(second) == 4
+    assert not first & second
+    computed = set((tmp_path / "run/head/features").glob("*.npy")) - cached
+    # the features of the pool stay; of labeled boxes there are more, in these videos
+    videos = [path.stem.rpartition("-")[0] for path in computed]
+    assert sorted(videos) == sorted({video for video, _ in first})
 
 
 def test_persons_are_detected_every_second_where_no_box_file_is(
@@ -171,3 +201,16 @@ def test_a_file_that_is_read_is_not_overwritten(
     given = arguments(synthetic_config, weights, synthetic, labeled)
     options = ["--boxes", tmp_path / "suggestions.csv", "--output", tmp_path]
     assert_mistake(run_tool("suggest", *given, *options), "--boxes", "overwritten")
+
+
+def test_nothing_is_suggested_where_all_is_labeled(
+    run_tool: RunTool,
+    synthetic_config: list[str],
+    weights: Path,
+    synthetic: Path,
+    boxes: Path,
+    tmp_path: Path,
+) -> None:
+    given = [*synthetic_config, "--weights", weights, "--videos", synthetic / "videos"]
+    options = ["--boxes", boxes, "--every", 100, "--output", tmp_path / "next"]
+    assert_mistake(run_tool("suggest", *given, *options), "--videos", "not labeled yet")
