@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from ava_det.files.atomic import atomic_path
+from ava_det.files.atomic import atomic_path, name_temporary
 
 
 class Store(Protocol):
@@ -95,18 +94,14 @@ class FolderStore:
         """See `Store`."""
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
-        )
+        temporary = name_temporary(path)
         try:
-            with open(handle, "wb") as file:
-                file.write(content)
-            os.chmod(temporary, 0o644)
-            _link(Path(temporary), path)
+            temporary.write_bytes(content)
+            _link(temporary, path)
         except FileExistsError:
             return False
         finally:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
         return True
 
     def remove(self, name: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,18 +31,24 @@ def atomic_path(path: str | Path) -> Iterator[str]:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder, expected a file name", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
+    temporary = name_temporary(path)
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes the file private
+        temporary.touch(exist_ok=False)
+        yield str(temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def name_temporary(path: Path) -> Path:
+    """Names a hidden file beside `path` that no other process writes.
+
+    The name is known before there is a file, so that whoever makes it can delete it whenever a
+    signal comes.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
