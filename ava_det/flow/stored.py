@@ -1,8 +1,10 @@
-"""Reads the coded flow of clips from the folders that `ava-det flow` wrote."""
+"""Reads the coded flow of clips from the folders of `ava-det flow` or of other tools."""
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from ava_det.flow.coding import REST, resize_coded
 from ava_det.flow.folder import FACTS, FlowFolder
 from ava_det.video.reader import VideoError
 
+logger = logging.getLogger("ava_det")
+
 NUM_OPEN_FOLDERS = 8  # whose file names and times a process keeps: some megabytes for an hour
 SAME_STEP = 0.01  # largest difference between two steps that count as one, as a share
 ROUNDING = 1e-5  # seconds; the times of a folder have six decimals
@@ -18,6 +22,9 @@ ROUNDING = 1e-5  # seconds; the times of a folder have six decimals
 
 class StoredFlow:
     """Reads fields by their time from one folder for each video.
+
+    Folders of dense_flow, TSN or MMAction2 have no times: their pairs are taken to be one step
+    apart from the first frame on, and to be of this algorithm and range, which is said once.
 
     Args:
         root: The folder of these folders, named by their video ids.
@@ -92,7 +99,8 @@ class StoredFlow:
         """Returns the times at which pairs begin; raises ValueError for another flow."""
         path = folder.path / FACTS
         if not folder.facts:
-            raise ValueError(f"{path}: expected the times of the flow, as `ava-det flow` writes")
+            _say_what_is_taken(self._root, self._algorithm, self._range, self._step)
+            return np.arange(len(folder)) * self._step
         begins = np.asarray(folder.facts.get("seconds", ()), dtype=np.float64)
         if begins.shape != (len(folder),):
             raise ValueError(f"{path}: expected the times of {len(folder)} pairs")
@@ -114,3 +122,14 @@ class StoredFlow:
                 f"(data.flow_gap ticks of data.clip_fps): `ava-det flow --fps {1 / self._step:g}`"
             )
         return begins
+
+
+@cache
+def _say_what_is_taken(root: Path, algorithm: str, flow_range: float, step: float) -> None:
+    """Says once in a process what is not known of folders without flow.json."""
+    logger.warning(
+        "%s: folders without %s, as other tools write them: taken for flow by %s with a range of "
+        "%g pixels, of pairs %.4g s apart (data.flow_gap ticks of data.clip_fps) from the first frame "
+        "of each video on",
+        *(root, FACTS, algorithm, flow_range, step),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import shutil
 import weakref
 from fractions import Fraction
@@ -279,10 +280,27 @@ def test_a_video_without_a_folder_is_named(tmp_path: Path, moving: Path) -> None
         read_stored(tmp_path, moving, 2.0)
 
 
-def test_a_folder_without_times_is_named(tmp_path: Path, stored: Path, moving: Path) -> None:
+def test_a_folder_of_another_tool_has_the_times_of_the_config(
+    tmp_path: Path, stored: Path, moving: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """dense_flow writes the same pictures and no flow.json."""
     shutil.copytree(stored, tmp_path, dirs_exist_ok=True)
     (tmp_path / "moving" / "flow.json").unlink()
-    with pytest.raises(VideoError, match=r"flow.json: expected the times of the flow, as `ava-det"):
+    for moment in (0.1, 2.0, 4.9):
+        expected = read_stored(stored, moving, moment)
+        np.testing.assert_array_equal(read_stored(tmp_path, moving, moment), expected)
+    assert caplog.text.count("folders without flow.json, as other tools write them") == 1
+    assert "pairs 0.03333 s apart" in caplog.text
+
+
+def test_times_of_another_number_of_pairs_are_refused(
+    tmp_path: Path, stored: Path, moving: Path
+) -> None:
+    shutil.copytree(stored, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "moving" / "flow.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps({**facts, "seconds": facts["seconds"][1:]}))
+    with pytest.raises(VideoError, match=r"flow.json: expected the times of \d+ pairs"):
         read_stored(tmp_path, moving, 2.0)
 
 
