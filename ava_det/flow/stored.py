@@ -129,7 +129,7 @@ def _say_what_is_taken(root: Path, algorithm: str, flow_range: float, step: floa
     """Says once in a process what is not known of folders without flow.json."""
     logger.warning(
         "%s: folders without %s, as other tools write them: taken for flow by %s with a range of "
-        "%g pixels, of pairs %.4g s apart (data.flow_gap ticks of data.clip_fps) from the first frame "
-        "of each video on",
+        "%g pixels, of pairs %.4g s apart (data.flow_gap ticks of data.clip_fps) from the first "
+        "frame of each video on",
         *(root, FACTS, algorithm, flow_range, step),
     )
