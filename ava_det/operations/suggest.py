@@ -44,14 +44,13 @@ from ava_det.suggest import (
     write_page,
     write_suggestions,
 )
+from ava_det.suggest.uncertainty import SURE
 from ava_det.tasks.frozen_network import join_labels, load_frozen, score_features
 from ava_det.tasks.own_head import load_features
 from ava_det.tasks.run_folder import list_sources
 from ava_det.tasks.splits import Split, build_split, choose_label_map
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError
-
-SURE = 0.5  # calibrated score from which a draft ticks an action
 
 
 class LabeledBoxes(NamedTuple):

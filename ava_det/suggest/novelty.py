@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-CHUNK = 2048  # boxes compared with all labeled ones at a time
+CHUNK = 2048  # boxes that are computed with at a time
 NUM_COMPONENTS = 20  # directions of small variance are mostly noise
 
 
@@ -51,7 +51,10 @@ def _compute_components(features: Tensor) -> Tensor:
     std = features.std(dim=0, correction=0)
     # a constant feature carries no information
     scale = torch.where(std > 1e-6 * std.max().clamp_min(1e-12), std, torch.inf)
-    scaled = ((features - features.mean(dim=0)) / scale).double()
-    directions = torch.linalg.eigh(scaled.T @ scaled).eigenvectors[:, -NUM_COMPONENTS:]
-    components: Tensor = scaled @ directions
-    return components.float()
+    scaled = (features - features.mean(dim=0)) / scale
+    products = torch.zeros(scaled.shape[1], scaled.shape[1], dtype=torch.float64)
+    for part in scaled.split(CHUNK):
+        products += part.double().T @ part.double()
+    directions = torch.linalg.eigh(products).eigenvectors[:, -NUM_COMPONENTS:]
+    components: Tensor = scaled @ directions.float()
+    return components

@@ -14,6 +14,7 @@ from ava_det.formats.timestamps import format_timestamp
 from ava_det.pages import encode_jpeg, render_page
 from ava_det.structures import Keyframe
 from ava_det.suggest.selection import Labeled, Pool, Suggestion
+from ava_det.suggest.uncertainty import SURE
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError
 from ava_det.viewer.content import css_color
@@ -22,7 +23,6 @@ from ava_det.visualization.panel import PERSON_COLORS
 SHORT_SIDE = 288  # of a picture, in pixels
 MAX_ACTIONS = 3  # named of each person
 LEAST_SCORE = 0.05  # from which an action is named
-SURE = 0.5  # from which a draft has an action
 MEANINGS = {
     "novelty": "unlike the persons that are labeled, or were suggested before",
     "uncertainty": "actions of a person that a draft is expected to have wrong",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+SURE = 0.5  # score from which a draft ticks an action
+
 
 def count_expected_errors(scores: Tensor) -> Tensor:
     """Computes how many actions of a person a draft is expected to have wrong.
 
-    A draft ticks what has a score of 0.5 or more. Where a calibrated score is 0.3, it ticks nothing
-    and is wrong in three of ten such boxes.
+    A draft ticks what has a score of `SURE` or more. Where a calibrated score is 0.3, it ticks
+    nothing and is wrong in three of ten such boxes.
 
     Args:
         scores: [N, C], calibrated.
