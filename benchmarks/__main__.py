@@ -9,6 +9,8 @@ python -m benchmarks train [--config F] [--batch 2] [--json F]               (on
 python -m benchmarks contention [--busy 0 1 2]    (a training step beside busy processes)
 python -m benchmarks vit [--config F] [--openvino | --memory]       (a ViT beside its eager form)
 python -m benchmarks demo [--weights F] [--video FILE] [--json F]     (the demo, stage by stage)
+python -m benchmarks detector [--batch 1 8] [--json F]    (frames a second of the own detector)
+python -m benchmarks precision [--json F]                (what precision auto is here, and why)
 python -m benchmarks flow [--config F] [--every S] [--json F]     (optical flow, a keyframe)
 python -m benchmarks labels [--boxes 10000]       (the import of annotation tools' files)
 python -m benchmarks tubes [--videos 1000]      (mAP of tubes, against plain loops and a floor)
@@ -28,10 +30,12 @@ from benchmarks.archive_rates import add_archive_rates
 from benchmarks.contention import add_contention, measure_steps
 from benchmarks.decode import add_decode
 from benchmarks.demo import add_demo
+from benchmarks.detector import add_detector
 from benchmarks.evaluate import add_evaluate, measure_evaluator, measure_pandas
 from benchmarks.flow import add_flow
 from benchmarks.labels import add_labels
 from benchmarks.model import add_model
+from benchmarks.precision import add_precision
 from benchmarks.report import add_all
 from benchmarks.train import add_train
 from benchmarks.tubes import add_tubes, measure_tubes
@@ -46,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_evaluate(commands)
     add_decode(commands)
     add_demo(commands)
+    add_detector(commands)
+    add_precision(commands)
     add_flow(commands)
     add_model(commands)
     add_train(commands)

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 import av
+import cv2
 import numpy as np
 import torch
 
@@ -51,11 +52,17 @@ def add_demo(commands: Commands) -> None:
         "demo", help="the demo: frames a second, times real time, the share of each stage"
     )
     parser.add_argument(
-        "--video", type=Path, help="a video to look at (default: a made one, 640x360, 30 fps, 20 s)"
+        "--video", type=Path, help="a video to look at (default: a made one, 30 fps, 20 s)"
     )
     parser.add_argument(
         "--weights",
         help="a checkpoint, or a name of the model zoo (default: random ones of --config)",
+    )
+    parser.add_argument(
+        "--height", type=int, default=360, help="of the made video, 16:9 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--whole", action="store_true", help="only the demo as it runs, without its stages"
     )
     parser.add_argument("--config", help="as for the demo")
     parser.add_argument(
@@ -91,10 +98,13 @@ def benchmark_demo(args: argparse.Namespace) -> int:
             config=args.config,
             overrides=["data.min_person_score=0.1", *args.overrides],
         )
-        video = args.video or make_video(folder / "made.mp4")
-        runs = [measure(predictor, video, args.every, folder) for _ in range(args.repeat)]
+        video = args.video or make_video(folder / "made.mp4", height=args.height)
+        work = measure_whole if args.whole else measure
+        runs = [work(predictor, video, args.every, folder) for _ in range(args.repeat)]
     medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-    report(medians)
+    report_speed(medians)
+    if not args.whole:
+        report(medians)
     if args.json:
         options = {key: str(value) for key, value in vars(args).items() if key != "run"}
         machine = describe_machine(torch.device("cpu"))
@@ -121,6 +131,13 @@ def measure(predictor: Predictor, video: Path, every: float, folder: Path) -> di
         predictor, video, every
     )
     seconds["bare decoder"], seconds["bare decoder and encoder"] = measure_floor(video, folder)
+    return seconds | measure_whole(predictor, video, every, folder)
+
+
+def measure_whole(
+    predictor: Predictor, video: Path, every: float, folder: Path
+) -> dict[str, float]:
+    """Measures the demo as it runs, stages side by side: frames, seconds of video, clock, CPU."""
     outputs = Outputs(folder / "whole.mp4", folder / "whole.csv", None, None)
     display = DisplayOptions(predictor.label_map, predictor.thresholds, 5)
     began = time.perf_counter()
@@ -134,9 +151,13 @@ def measure(predictor: Predictor, video: Path, every: float, folder: Path) -> di
         Event(),
         quiet=True,
     )
-    seconds["whole, clock"] = time.perf_counter() - began
-    seconds["whole, CPU"] = time.process_time() - cpu
-    return seconds
+    took = {
+        "whole, clock": time.perf_counter() - began,
+        "whole, CPU": time.process_time() - cpu,
+    }
+    with VideoReader(video) as reader:
+        seconds = reader.find_end() - reader.start_second
+        return {"frames": round(seconds * reader.fps), "seconds": seconds, **took}
 
 
 class Stopwatch:
@@ -204,7 +225,6 @@ def measure_stages(
         torch.set_num_threads(1)
         began = time.process_time()
         thread_began = time.thread_time()
-        num_frames = 0
         overlay = Overlay(predictor.label_map, predictor.thresholds, 5)
         size = reader.width, reader.height
         with VideoWriter(folder / "drawn.mp4", *size, reader.fps, matrix=reader.matrix) as writer:
@@ -212,7 +232,6 @@ def measure_stages(
                 planes = watch.run("drawing", partial(paint, frame, overlay, reader))
                 moment = frame.seconds - reader.start_second
                 watch.run("encoding", partial(writer.write_planes, planes, moment))
-                num_frames += 1
             closing = time.thread_time()
         watch.seconds["encoding"] += time.thread_time() - closing
         thread_seconds = time.thread_time() - thread_began
@@ -221,11 +240,7 @@ def measure_stages(
             time.process_time() - began - thread_seconds
         )  # in threads of its own
         torch.set_num_threads(threads)
-        return {
-            **watch.seconds,
-            "frames": num_frames,
-            "seconds": reader.find_end() - reader.start_second,
-        }
+        return watch.seconds
 
 
 def measure_floor(video: Path, folder: Path) -> tuple[float, float]:
@@ -264,15 +279,20 @@ def measure_reading(predictor: Predictor, video: Path, every: float) -> dict[str
     return times
 
 
-def report(medians: Mapping[str, float]) -> None:
-    """Prints the figures of `measure`."""
+def report_speed(medians: Mapping[str, float]) -> None:
+    """Prints how fast the demo is as it runs."""
     frames, seconds, clock = (medians[key] for key in ("frames", "seconds", "whole, clock"))
-    stages = ("decoding, clips", *LOOKING, "batches, tracking", "drawing", "encoding")
-    total = sum(medians[stage] for stage in stages)
     print(
         f"{frames / clock:.1f} frames/s, {seconds / clock:.2f} x real time ({frames:.0f} "
         f"frames, {seconds:.1f} s)"
     )
+
+
+def report(medians: Mapping[str, float]) -> None:
+    """Prints the figures of `measure`."""
+    frames = medians["frames"]
+    stages = ("decoding, clips", *LOOKING, "batches, tracking", "drawing", "encoding")
+    total = sum(medians[stage] for stage in stages)
     print("CPU time")
     for stage in stages:
         print(
@@ -298,20 +318,22 @@ def report(medians: Mapping[str, float]) -> None:
     )
 
 
-def make_video(path: Path, seconds: int = 20) -> Path:
+def make_video(path: Path, seconds: int = 20, height: int = 360) -> Path:
     """Writes a video of a textured background and two figures that walk.
 
-    It has 640 x 360 pixels, 30 frames a second, and a keyframe every ten seconds.
+    It is drawn at 640 x 360 pixels and enlarged to `height`, and has 30 frames a second and a
+    keyframe every ten seconds.
     """
+    size = round(height * 16 / 9), height
     noise = np.random.default_rng(0)
     background = np.clip(
         noise.normal(120, 25, (45, 80, 3)).repeat(8, 0).repeat(8, 1), 0, 255
     ).astype(np.uint8)
-    with VideoWriter(path, 640, 360, 30) as writer:
+    with VideoWriter(path, *size, 30) as writer:
         for index in range(30 * seconds):
             picture = background.copy()
             for row, (speed, shade) in enumerate(((1.0, 30), (-0.7, 220))):
                 x = round(280 + 250 * np.sin(index * speed / 90)) + 20 * row
                 picture[120:320, x : x + 70] = shade
-            writer.write(picture, index / 30)
+            writer.write(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), index / 30)
     return path

@@ -9,12 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ava_det.cli import Commands
+from ava_det.device.select import select_device
 from ava_det.files import write_json
 from ava_det.formats.ava_csv import write_rows
 
@@ -22,6 +25,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # CPU seconds of ActivityNet's own code per million result rows, measured beside this evaluator on 2
 # Xeon cores.
 OFFICIAL_SECONDS_PER_MILLION = 137 / 6.08
+# what one measurement of the evaluator gives
+FIGURES = (
+    *("mAP", "rows", "cpu_seconds", "clock_seconds"),
+    *("cpu_seconds_in_memory", "clock_seconds_in_memory", "peak_mb", "device_mb"),
+)
 
 
 def add_evaluate(commands: Commands) -> None:
@@ -38,6 +46,9 @@ def add_evaluate(commands: Commands) -> None:
     parser.add_argument("--detections", metavar="CSV")
     parser.add_argument("--label-map", metavar="PBTXT")
     parser.add_argument(
+        "--device", default="cpu", help="measure the evaluator on this one too (default: cpu alone)"
+    )
+    parser.add_argument(
         "--repeat", type=int, default=3, help="take medians of so many runs (default: %(default)s)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures too")
@@ -50,41 +61,76 @@ def benchmark_evaluate(args: argparse.Namespace) -> int:
     Each measurement runs in a process of its own.
 
     Raises:
-        ValueError: Only some of the files are given.
+        ValueError: Only some of the files are given, or the device cannot be used.
     """
+    device = select_device(args.device).type
     files = [args.annotations, args.detections, args.label_map]
     if any(files) != all(files):
         raise ValueError(
             "benchmark evaluate: expected --annotations, --detections and --label-map together"
         )
+    has_pandas = find_spec("pandas") is not None
     with tempfile.TemporaryDirectory() as folder:
         if not all(files):
             print(f"writing a result file of {args.videos} videos")
             write_large_case(Path(folder), args.videos)
             files = [f"{folder}/gt.csv", f"{folder}/det.csv", f"{folder}/labelmap.pbtxt"]
-        measured = [
-            (_measure("pandas", *files), _measure("evaluator", *files)) for _ in range(args.repeat)
-        ]
-    pandas_seconds = statistics.median(pandas for (pandas,), _ in measured)
-    columns = zip(*(ours for _, ours in measured), strict=True)
-    mean_ap, rows, seconds, in_memory, megabytes = map(statistics.median, columns)
-    million = rows / 1e6
-    ratio = seconds / pandas_seconds
+        ways = [("evaluator", *files, "cpu")]
+        ways += [("pandas", *files)] if has_pandas else []
+        ways += [("evaluator", *files, device)] if device != "cpu" else []
+        rounds = [[_measure(*way) for way in ways] for _ in range(args.repeat)]
+    # way by way, the medians of its figures
+    columns = [
+        list(map(statistics.median, zip(*way, strict=True))) for way in zip(*rounds, strict=True)
+    ]
+    figures: dict[str, Any] = dict(zip(FIGURES, columns[0], strict=True))
+    figures["ratio_to_pandas"] = figures["cpu_seconds"] / columns[1][0] if has_pandas else None
+    report_cpu(figures)
+    if device != "cpu":
+        figures[device] = dict(zip(FIGURES, columns[-1], strict=True))
+        report_device(device, figures, figures[device])
+    if args.json:
+        write_json(args.json, figures)
+    return 0
+
+
+def report_cpu(figures: Mapping[str, Any]) -> None:
+    """Prints the evaluator's figures on the CPU."""
+    million = figures["rows"] / 1e6
+    seconds = figures["cpu_seconds"]
+    ratio = figures["ratio_to_pandas"]
     official = OFFICIAL_SECONDS_PER_MILLION * million
-    print(f"mAP {mean_ap:.5f}, {int(rows):,} result rows; CPU seconds")
-    print(f"  pandas.read_csv of the result file {pandas_seconds:8.2f}")
-    print(f"  CSV to mAP                         {seconds:8.2f}   {ratio:.2f} x pandas")
+    print(f"mAP {figures['mAP']:.5f}, {int(figures['rows']):,} result rows; CPU seconds")
+    if ratio is None:
+        print("  pandas is not installed: nothing is compared with its reading of the file")
+    else:
+        print(f"  pandas.read_csv of the result file {seconds / ratio:8.2f}")
+    beside = "" if ratio is None else f"   {ratio:.2f} x pandas"
+    print(f"  CSV to mAP                         {seconds:8.2f}{beside}")
     print(
         f"  the official code, as once measured{official:8.2f}   {official / seconds:.0f} x "
         "CSV to mAP"
     )
-    each = in_memory / million
-    print(f"  arrays in memory to mAP            {in_memory:8.2f}   {each:.2f} per million rows")
-    print(f"peak memory, torch included          {megabytes / 1024:8.2f} GB")
-    if args.json:
-        figures = {"mAP": mean_ap, "rows": rows, "cpu_seconds": seconds, "ratio_to_pandas": ratio}
-        write_json(args.json, {**figures, "cpu_seconds_in_memory": in_memory, "peak_mb": megabytes})
-    return 0
+    in_memory = figures["cpu_seconds_in_memory"]
+    print(
+        f"  arrays in memory to mAP            {in_memory:8.2f}   {in_memory / million:.2f} per "
+        "million rows"
+    )
+    print(f"peak memory, torch included          {figures['peak_mb'] / 1024:8.2f} GB")
+
+
+def report_device(device: str, cpu: Mapping[str, Any], there: Mapping[str, float]) -> None:
+    """Prints the figures of another device beside those of the CPU, by the clock."""
+    print(f"by the clock, CPU and {device}")
+    for name, key in (
+        ("CSV to mAP", "clock_seconds"),
+        ("arrays in memory to mAP", "clock_seconds_in_memory"),
+    ):
+        print(
+            f"  {name:35}{cpu[key]:8.2f}{there[key]:8.2f}   {cpu[key] / there[key]:.1f} x as fast"
+        )
+    difference = abs(there["mAP"] - cpu["mAP"])
+    print(f"mAP differs by {difference:.1g}; peak on the device {there['device_mb']:.0f} MB")
 
 
 def _measure(what: str, *arguments: str) -> list[float]:
@@ -99,11 +145,15 @@ def measure_pandas(annotations: str, detections: str, label_map: str) -> None:
     """Prints the CPU seconds of pandas.read_csv; runs in a child process."""
     import pandas as pd
 
-    print(_cpu_seconds(lambda: pd.read_csv(detections, header=None)))
+    print(_measure_seconds(lambda: pd.read_csv(detections, header=None))[0])
 
 
-def measure_evaluator(annotations: str, detections: str, label_map: str) -> None:
-    """Prints mAP, rows, CPU seconds and peak megabytes; runs in a child process."""
+def measure_evaluator(annotations: str, detections: str, label_map: str, device: str) -> None:
+    """Prints FIGURES; runs in a child process.
+
+    From CSV is the process' first evaluation, and pays for the start of a GPU; in memory is its
+    second.
+    """
     import torch
 
     from ava_det.evaluation import evaluate_csv, evaluate_rows
@@ -112,21 +162,26 @@ def measure_evaluator(annotations: str, detections: str, label_map: str) -> None
 
     torch.set_num_threads(1)
     results: list[float] = []
-    whole = _cpu_seconds(
-        lambda: results.append(evaluate_csv(annotations, detections, label_map)["mAP"])
+    whole = _measure_seconds(
+        lambda: results.append(
+            evaluate_csv(annotations, detections, label_map, device=device)["mAP"]
+        )
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     truth = load_annotations(annotations)
     rows = load_detections(detections)
     names = load_label_map(label_map)
-    in_memory = _cpu_seconds(lambda: evaluate_rows(truth, rows, names))
-    print(results[0], len(rows), whole, in_memory, peak)
+    in_memory = _measure_seconds(lambda: evaluate_rows(truth, rows, names, device=device))
+    on_device = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else 0.0
+    print(results[0], len(rows), *whole, *in_memory, peak, on_device)
 
 
-def _cpu_seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
+def _measure_seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Returns the seconds of `work`, whose result is on the CPU: of the processor, by the clock."""
+    clock = time.perf_counter()
+    processor = time.process_time()
     work()
-    return time.process_time() - start
+    return time.process_time() - processor, time.perf_counter() - clock
 
 
 def write_large_case(

@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -228,9 +229,27 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
         "versions": versions,
     }
     if device.type == "cuda":
-        described["gpu"] = torch.cuda.get_device_name(device)
-        described["cudnn"] = torch.backends.cudnn.version()
+        properties = torch.cuda.get_device_properties(device)
+        described |= {
+            "gpu": properties.name,
+            "capability": f"{properties.major}.{properties.minor}",
+            "gpu_memory_mb": properties.total_memory // 2**20,
+            "multiprocessors": properties.multi_processor_count,
+            "driver": _driver_version(),
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+        }
     return described
+
+
+def _driver_version() -> str | None:
+    """Returns the version of the NVIDIA driver, None where nvidia-smi does not say it."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        finished = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return next(iter(finished.stdout.split()), None)
 
 
 def _is_installed(name: str) -> bool:

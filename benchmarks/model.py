@@ -55,7 +55,11 @@ def add_model(commands: Commands) -> None:
     )
     add_network_options(parser, batch=1, boxes=4, size=256)
     parser.add_argument(
-        "--runtimes", nargs="*", choices=("onnx", "openvino"), default=[], help="measure these too"
+        "--runtimes",
+        nargs="*",
+        choices=("onnx", "openvino", "compile"),
+        default=[],
+        help="measure these too; compile is torch.compile, which takes minutes for a shape",
     )
     parser.add_argument(
         "--against", metavar="MODULE:FUNCTION", help="the reference: (slow, fast, rois) -> scores"
@@ -70,13 +74,19 @@ def add_model(commands: Commands) -> None:
 
 
 def benchmark_model(args: argparse.Namespace) -> int:
-    """Prints milliseconds, ratios, differences of scores and floors for each batch size."""
+    """Prints milliseconds, ratios, differences of scores and floors for each batch size.
+
+    What is measured is written after each of them, and stays if a later one fails.
+    """
     reference = load_function(args.against) if args.against else None
     subject = build_subject(args)
     with tempfile.TemporaryDirectory() as folder:
         forms = list_forms(subject, args.runtimes, Path(folder))
         ways: Forms = {"against": ("fp32", reference), **forms} if reference is not None else forms
-        rows = [row for batch in args.batch for row in compare(subject, ways, batch, args)]
+        rows: list[dict[str, Any]] = []
+        for batch in args.batch:
+            rows += compare(subject, ways, batch, args)
+            write_report(args, subject, rates=subject.rulers.rates(), rows=rows)
         ours = {name: form for name, (_, form) in forms.items() if name in OUR_FORMS}
         growth = (
             measure_growth(subject, {"plain fp32": forms["plain fp32"][1], **ours}, args)
@@ -132,17 +142,16 @@ def list_forms(subject: Subject, runtimes: list[str], folder: Path) -> Forms:
         "inference form fp32": ("fp32", optimize_for_inference(model, device)),
         "inference form bf16": ("bf16", optimize_for_inference(model, device, torch.bfloat16)),
     }
-    if device.type == "cuda" and "bf16" in subject.rulers.precisions:
-        forms["compiled bf16"] = (
-            "bf16",
-            in_bfloat16(torch.compile(to_device(copy.deepcopy(model), device)), device),
-        )
-        forms["inference form bf16, CUDA graph"] = (
-            "bf16",
-            RecordedNetwork(forms["inference form bf16"][1]),
-        )
+    fastest = subject.rulers.precisions[-1]
+    if device.type == "cuda":
+        form = f"inference form {fastest}"
+        forms[f"{form}, CUDA graph"] = fastest, RecordedNetwork(forms[form][1])
+    if "compile" in runtimes:  # for each shape anew: sizes left open make slower kernels
+        compiled = torch.compile(to_device(copy.deepcopy(model), device), dynamic=False)
+        network = in_bfloat16(compiled, device) if fastest == "bf16" else compiled
+        forms[f"torch.compile {fastest}"] = fastest, network
     facts = {"config": config_to_dict(subject.config), "label_map": None, "precision": "fp32"}
-    for runtime in runtimes:
+    for runtime in (name for name in runtimes if name != "compile"):
         path = folder / {"onnx": "model.onnx", "openvino": "model.xml"}[runtime]
         export_model(model, [draw_inputs(subject.config, 2, 3)], path, runtime, "fp32", facts)
         for precision in subject.rulers.precisions if runtime == "openvino" else ("fp32",):

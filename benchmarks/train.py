@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ava_det.cli import Commands
 from ava_det.models.build import to_device
 from ava_det.tasks.recipe import build_optimizer
-from benchmarks.machine import measure_in_turns, measure_kept_memory
+from benchmarks.machine import measure_in_turns, measure_kept_memory, measure_peak_memory
 from benchmarks.network import (
     Inputs,
     Subject,
@@ -48,10 +48,12 @@ def add_train(commands: Commands) -> None:
 def benchmark_train(args: argparse.Namespace) -> int:
     """Prints milliseconds a step, ratios, floors and activations kept for each batch size."""
     subject = build_subject(args)
-    rows = [row for batch in args.batch for row in compare_steps(subject, batch, args)]
-    rates = subject.rulers.rates()
-    print(describe_rates(rates))
-    write_report(args, subject, rates=rates, rows=rows)
+    rows: list[dict[str, Any]] = []
+    for batch in args.batch:
+        rows += compare_steps(subject, batch, args)
+        # what is measured stays if a larger batch fails
+        write_report(args, subject, rates=subject.rulers.rates(), rows=rows)
+    print(describe_rates(subject.rulers.rates()))
     return 0
 
 
@@ -69,7 +71,7 @@ def compare_steps(subject: Subject, batch: int, args: argparse.Namespace) -> lis
     floors = compute_floors(
         subject.config, batch, args.size, subject.rulers.rates(), BACKWARD_AND_FORWARD
     )
-    return tabulate(
+    rows = tabulate(
         batch,
         {name: precision for name, (precision, _) in ways.items()},
         times,
@@ -77,6 +79,10 @@ def compare_steps(subject: Subject, batch: int, args: argparse.Namespace) -> lis
         "kept_mb",
         kept,
     )
+    if subject.device.type == "cuda":
+        for row in rows:
+            row["peak_mb"] = measure_peak_memory(steps[row["way"]], subject.device)
+    return rows
 
 
 def list_steps(subject: Subject, inputs: Inputs) -> dict[str, tuple[str, Callable[[], None]]]:

@@ -4,6 +4,8 @@ milliseconds.
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 import re
 from collections.abc import Callable
@@ -20,8 +22,11 @@ from ava_det.models.cost import compute_cost
 from ava_det.models.inference_form import optimize_for_inference
 from benchmarks.graph import RecordedNetwork
 from benchmarks.machine import Rulers, measure_in_turns, measure_kept_memory, measure_peak_memory
+from benchmarks.model import list_forms
 from benchmarks.network import (
+    add_network_options,
     build_random_model,
+    build_subject,
     compute_floors,
     count_values,
     draw_clip,
@@ -121,6 +126,36 @@ def test_a_training_step_is_measured(
     else:  # the Fast stem keeps its frames in pairs, each three times
         assert rows[-1]["kept_mb"] < 1.2 * rows[0]["kept_mb"]
     assert "kept mb" in out
+
+
+@pytest.mark.parametrize(("name", "work"), [("model", "compare"), ("train", "compare_steps")])
+def test_what_is_measured_stays_if_a_larger_batch_fails(
+    name: str, work: str, tmp_path: Path, run_tool: RunTool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module(f"benchmarks.{name}")
+    measure = getattr(module, work)
+
+    def fail_at_two(*arguments: object) -> object:
+        if 2 in arguments:
+            raise torch.OutOfMemoryError("the device is full")
+        return measure(*arguments)
+
+    monkeypatch.setattr(module, work, fail_at_two)
+    report = tmp_path / "report.json"
+    options = ("--batch", 1, 2, "--size", 32, "--boxes", 1, "--repeat", 1, "--json", report)
+    with pytest.raises(torch.OutOfMemoryError):
+        run_tool("benchmark", name, *options, "--set", *SMALL)
+    rows = json.loads(report.read_text())["rows"]
+    assert {row["batch"] for row in rows} == {1}
+    assert all(row["clips_per_second"] > 0 for row in rows)
+
+
+def test_torch_compile_is_a_form_that_is_asked_for(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    add_network_options(parser, batch=1, boxes=1, size=32)
+    subject = build_subject(parser.parse_args(["--set", *SMALL]))
+    without, asked = (list_forms(subject, runtimes, tmp_path) for runtimes in ([], ["compile"]))
+    assert set(asked) - set(without) == {f"torch.compile {subject.rulers.precisions[-1]}"}
 
 
 def test_the_identity_pools_change_nothing_but_time() -> None:
