@@ -3,6 +3,7 @@
 # make test-numeric the fast tests of networks, training and exports alone, whose numbers depend on the CPU
 # make test-all     the slow tests too
 # make matrix       the fast tests on every Python here, with the newest and the lowest versions of all libraries; hours
+# make gpu          what a GPU brings, within nine minutes, and which goals it meets; needs no network, see docs/performance.md
 # make ablation     the paper's tables of lateral connections and beta on the synthetic set; hours
 #
 # PIP_ARGS chooses another torch build: make quickstart PIP_ARGS="--extra-index-url URL"
@@ -12,7 +13,7 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-numeric test-all matrix ablation lint format clean
+.PHONY: quickstart test test-numeric test-all matrix gpu ablation lint format clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/ava-det quickstart
@@ -33,6 +34,10 @@ test-all: lint
 
 matrix:
 	.ci/matrix
+
+# installs nothing: without .venv, PYTHON is one that has torch
+gpu:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks gpu
 
 ablation: $(VENV)/.installed-test
 	$(BIN)/ava-det render --output data/synthetic/rendered

@@ -16,6 +16,7 @@ python -m benchmarks labels [--boxes 10000]       (the import of annotation tool
 python -m benchmarks tubes [--videos 1000]      (mAP of tubes, against plain loops and a floor)
 python -m benchmarks archive [--videos 1000000]  (what a driver of a huge archive costs, simulated)
 python -m benchmarks archive-rates [--videos 8] [--config F]   (hours of video an hour; the driver)
+python -m benchmarks gpu [--quick]             (a GPU within nine minutes, a page, the goals)
 python -m benchmarks all [--quick] [--config F] [--json F]   (each of these, into one report)
 """
 
@@ -33,6 +34,7 @@ from benchmarks.demo import add_demo
 from benchmarks.detector import add_detector
 from benchmarks.evaluate import add_evaluate, measure_evaluator, measure_pandas
 from benchmarks.flow import add_flow
+from benchmarks.gpu import add_gpu
 from benchmarks.labels import add_labels
 from benchmarks.model import add_model
 from benchmarks.precision import add_precision
@@ -61,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_vit(commands)
     add_archive(commands)
     add_archive_rates(commands)
+    add_gpu(commands)
     add_all(commands)
     args = parser.parse_args(argv)
     status: int = args.run(args)

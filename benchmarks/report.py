@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,9 +18,9 @@ import torch
 
 from ava_det.cli import Commands
 from ava_det.files import write_json
+from benchmarks.child import run_child
 from benchmarks.machine import describe_machine
 
-ROOT = Path(__file__).resolve().parent.parent
 SMALL_FLOW = (
     *("--config", "configs/synthetic/slowfast.yaml", "model.streams=flow"),
     *("model.backbone=slow_only", "model.num_slow_frames=16", "model.slow_stride=2"),
@@ -116,12 +115,9 @@ def run_part(part: str, options: list[str], minutes: float) -> dict[str, Any]:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
-        command = [sys.executable, "-m", "benchmarks", part, *options]
-        try:
-            code = subprocess.run(
-                [*command, "--json", str(path)], check=False, timeout=60 * minutes, cwd=ROOT
-            ).returncode
-        except subprocess.TimeoutExpired:
+        command = [sys.executable, "-m", "benchmarks", part, *options, "--json", str(path)]
+        code = run_child(command, 60 * minutes)
+        if code is None:
             return {"failed": f"it took longer than {minutes:g} minutes, the limit of --minutes"}
         if code:
             return {
