@@ -7,7 +7,7 @@ writes a file for each video, from --annotations, from the --detections of a mod
 --boxes: `cvat` as "CVAT for video 1.1", with labels.json for its label constructor, `via` as a
 project of VIA 3, `label-studio` as a task with a prediction, with labeling_config.xml for its
 project, `coco` as COCO with videos. `ava-det import` reads what was corrected. See
-docs/custom_dataset.md.
+docs/custom_dataset.md and docs/annotation_formats.md.
 """
 
 from __future__ import annotations

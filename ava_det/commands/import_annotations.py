@@ -9,7 +9,7 @@
 tubes) and `csv` write train.csv and val.csv, and labelmap.pbtxt unless --label-map gives one or the
 folder has one. They add to what earlier imports left in the folder: rows of other videos stay,
 those of a video that is imported again are replaced. The way back is `ava-det export-labels`. See
-docs/custom_dataset.md.
+docs/custom_dataset.md and docs/annotation_formats.md.
 """
 
 from __future__ import annotations

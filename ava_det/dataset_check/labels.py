@@ -95,9 +95,8 @@ def check_labels(split: SplitRows, label_map: Mapping[int, str], num_classes: in
     )
     bare = split.has_box & (rows.action_ids == 0) & ~zero
     problem = "boxes without an action: training reads them as persons who do none of the actions"
-    return findings + find_rows(
-        WARNING, split.name, rows, bare, problem, "label them, or exclude their keyframes"
-    )
+    remedy = "nothing to do if that is true; else label them, or exclude their keyframes"
+    return findings + find_rows(WARNING, split.name, rows, bare, problem, remedy)
 
 
 def _ids(rows: AvaRows, chosen: np.ndarray) -> str:

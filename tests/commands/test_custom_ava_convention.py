@@ -1,6 +1,6 @@
 """Custom AVA data as the Chinese guides make it: pictures, VIA projects, proposals, rawframes.
 
-What their scripts write is written here by the rules that docs/custom_dataset.md states.
+What their scripts write is written here by the rules that docs/annotation_formats.md states.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ava_det.checkpoint import WeightsError, load_checkpoint, resolve_weights, s
 from ava_det.config import load_config
 from ava_det.formats.label_map import load_label_map
 from ava_det.inference.predictor import Predictor
-from tests.support.fake_hub import TOKEN, FakeHub
+from tests.support.fake_hub import FakeHub
 from tests.support.tool_runs import RunTool, assert_mistake
 
 NAME = "user/walk-net"
@@ -41,13 +41,8 @@ def forget_library() -> None:
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     with FakeHub() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
-        monkeypatch.setenv("HF_HUB_VERBOSITY", "error")
-        monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        for name, value in server.environment(tmp_path / "hub").items():
+            monkeypatch.setenv(name, value)
         forget_library()
         yield server
         forget_library()

@@ -8,6 +8,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
@@ -70,6 +71,18 @@ class FakeHub:
         self._server.shutdown()
         self._thread.join(20)
         self._server.server_close()
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """The variables with which huggingface_hub asks this server, its cache in `home`."""
+        return {
+            "HF_ENDPOINT": self.url,
+            "HF_HOME": str(home),
+            "HF_TOKEN": TOKEN,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_VERBOSITY": "error",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_OFFLINE": "0",
+        }
 
     def make(self, name: str, private: bool = False) -> Repository:
         first = hashlib.sha1(name.encode()).hexdigest()
