@@ -52,7 +52,7 @@ def describe_total(rows: AvaRows) -> str:
     persons = persons[~np.isnan(rows.boxes).any(axis=1)]
     return (
         f"{len(np.unique(rows.video_index))} videos, {len(np.unique(keyframes, axis=0))} "
-        f"keyframes, {len(np.unique(persons, axis=0))} persons"
+        f"keyframes, {len(np.unique(persons, axis=0))} boxes"
     )
 
 
@@ -63,6 +63,6 @@ def describe_split(path: Path, boxes: Sequence[LabeledBox]) -> str:
     videos = len({box.video_id for box in boxes})
     idle = sum(not box.actions for box in persons)
     return (
-        f"{path}: {videos} videos, {len(keyframes)} keyframes, {len(persons)} persons, {idle} "
+        f"{path}: {videos} videos, {len(keyframes)} keyframes, {len(persons)} boxes, {idle} "
         "of them without an action"
     )

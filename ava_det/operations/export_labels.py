@@ -87,7 +87,7 @@ def write_files(
     for path, make in settings.items():
         make(path, label_map.values())
     more = "".join(f"; {path.name} for a new project" for path in settings)
-    return f"{folder}: {len(boxes)} persons in {len(by_video)} files ({suffix}){more}"
+    return f"{folder}: {len(boxes)} boxes in {len(by_video)} files ({suffix}){more}"
 
 
 def load_source(args: argparse.Namespace, label_map: dict[int, str]) -> list[LabeledBox]:

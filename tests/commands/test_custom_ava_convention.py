@@ -140,7 +140,7 @@ def test_the_import_has_the_rows_of_their_train_csv(
     options = ["--videos", convention.rawframes, "--output", tmp_path / "mine"]
     code, out, err = run_tool("import", "via", *convention.projects, *options)
     assert code == 0, err
-    assert "train.csv: 2 videos, 8 keyframes, 16 persons, 2 of them without an action" in out
+    assert "train.csv: 2 videos, 8 keyframes, 16 boxes, 2 of them without an action" in out
     mine = list_labels(load_annotations(tmp_path / "mine/train.csv"))
     theirs = list_labels(load_annotations(convention.annotations / "train.csv"))
     assert mine.keys() == theirs.keys()

@@ -94,7 +94,7 @@ def test_detections_become_drafts(
         tmp_path / "drafts",
     )
     assert code == 0, error
-    assert "1 persons in 1 files (.json)" in out
+    assert "1 boxes in 1 files (.json)" in out
     draft = tmp_path / "drafts/train_00000.json"
     code, _, error = run_tool(
         "import_annotations", tool, draft, *options, "--output", tmp_path / "mine"

@@ -58,7 +58,7 @@ def test_cvat_exports_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool
         "import_annotations", "cvat", *paths, *options, "--val-share", "0.34"
     )
     assert (code, error.count("error")) == (0, 0), error
-    assert "train.csv: 2 videos, 10 keyframes, 10 persons, 0 of them without an action" in out
+    assert "train.csv: 2 videos, 10 keyframes, 10 boxes, 0 of them without an action" in out
     assert "labelmap.pbtxt: 2 actions, model.num_classes=2" in out
     assert load_label_map(tmp_path / "mine/labelmap.pbtxt") == {1: "wave", 2: "stand"}
     train, val = (load_annotations(tmp_path / "mine" / f"{name}.csv") for name in ("train", "val"))
@@ -90,7 +90,7 @@ def test_a_table_becomes_a_dataset_and_a_draft(
     options = ["--videos", synthetic / "videos", "--output", tmp_path / "mine"]
     code, out, error = run_tool("import_annotations", "csv", table, "--pixels", *options)
     assert code == 0, error
-    assert "train.csv: 2 videos, 2 keyframes, 2 persons, 1 of them without an action" in out
+    assert "train.csv: 2 videos, 2 keyframes, 2 boxes, 1 of them without an action" in out
     rows = (tmp_path / "mine/train.csv").read_text().splitlines()
     assert [row.split(",")[1] for row in rows] == ["0001", "0001", "0002"]
     assert [row.split(",")[6:] for row in rows] == [["1", "3"], ["2", "3"], ["", "1"]]
@@ -104,7 +104,7 @@ def test_a_table_becomes_a_dataset_and_a_draft(
     drafts = ["--videos", synthetic / "videos", "--output", tmp_path / "drafts"]
     code, out, error = run_tool("export-labels", "cvat", *draft, *drafts)
     assert code == 0, error
-    assert "2 persons in 2 files" in out
+    assert "2 boxes in 2 files" in out
     assert sorted(path.name for path in (tmp_path / "drafts").iterdir()) == [
         "labels.json",
         "train_00000.xml",
@@ -321,8 +321,8 @@ def test_a_second_import_adds(tmp_path: Path, run_tool: RunTool) -> None:
     second = save_table(tmp_path, "second.csv", row("e", 2), row(val[0], 2, person=7))
     code, out, error = run_tool("import_annotations", "csv", second, *folder)
     assert code == 0, error
-    assert "train.csv: 1 videos, 1 keyframes, 1 persons" in out
-    assert "; with 2 videos of earlier imports it has 3 videos, 3 keyframes, 3 persons" in out
+    assert "train.csv: 1 videos, 1 keyframes, 1 boxes" in out
+    assert "; with 2 videos of earlier imports it has 3 videos, 3 keyframes, 3 boxes" in out
     assert videos_of(tmp_path / "mine/train.csv") == sorted([*train, "e"])
     after = load_annotations(tmp_path / "mine/val.csv")  # a video stays in its split, with new rows
     assert sorted(after.video_names) == val
@@ -390,7 +390,7 @@ def test_via_projects_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool
     ]
     code, out, error = run_tool("import_annotations", "via", path, *options)
     assert code == 0, error
-    assert "train.csv: 2 videos, 13 keyframes, 13 persons" in out
+    assert "train.csv: 2 videos, 13 keyframes, 13 boxes" in out
     assert "actions: 1 stand (13), 2 walk (0), 3 read (0)" in out
     assert "left out, being no person and no action: time segment (1)" in error
     assert "13 of 13 boxes say only 'stand'" in error
