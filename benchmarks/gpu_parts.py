@@ -67,7 +67,7 @@ def list_parts(device: str, is_quick: bool) -> list[Part]:
         forward += [
             _measure(
                 name_part(FORWARD, network),
-                ("model", *config, "--batch", "1", "8", "32", "--repeat", "5", *on),
+                ("model", *config, "--batch", "1", *batches, "--repeat", "5", *on),
                 90,
             )
         ]
