@@ -7,6 +7,7 @@ return, so callers never ask how many there are.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,6 +22,7 @@ from ava_det.distributed.rank_watch import LostRankError, RankWatch
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 PATIENCE = timedelta(hours=2)
+LET_GO = 0.2  # seconds in which the threads of a group let go of its last collective
 _has_joined = False
 
 
@@ -64,6 +66,9 @@ def process_group(device: torch.device, patience: timedelta = PATIENCE) -> Itera
         raise
     finally:
         watch.close()
+        # torch 2.6 joins gloo's thread with Python's lock held, for which that thread may still
+        # wait to let go of the last collective: both would wait forever
+        time.sleep(LET_GO)
         dist.destroy_process_group()
 
 
