@@ -27,8 +27,9 @@ def prepare_torch(config: Config) -> torch.device:
     random.seed(config.seed)
     np.random.seed(config.seed)
     torch.manual_seed(config.seed)
-    # NumPy 1 computes this at its first use, and warns where denormal numbers are zero.
-    np.finfo(np.float64)
+    # NumPy before 2.2 computes these at their first use, and warns where denormal numbers are zero.
+    for number in (np.float32, np.float64):
+        np.finfo(number)
     # On a CPU, arithmetic with denormal numbers is a hundred times slower.
     torch.set_flush_denormal(True)
     if device.type == "cuda":
