@@ -47,8 +47,9 @@ def run(args: argparse.Namespace) -> int:
         store.sweep("results", max(DAY, 2 * args.time_limit))
         agenda = Agenda(index, list_results(store))
         tally = work_off(args, store, agenda)
-    if is_first():
-        report(store, len(index), tally)
+    if not is_first():  # an exit code of 1 would have torchrun end the first one, which reports
+        return 0
+    report(store, len(index), tally)
     return 1 if tally.failed else 0
 
 

@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
         review = Review(candidates, label_map, args.output)
         app = make_app(args.output.name, ReviewPages(review, records, videos))
         address = f"http://{HOST}:{listening.getsockname()[1]}/"
-        print(f"{describe_progress(review)}; review them at {address}", flush=True)
         try:
+            print(f"{describe_progress(review)}; review them at {address}", flush=True)
             Server(app).run(sockets=[listening])
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
