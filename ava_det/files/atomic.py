@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -26,6 +26,7 @@ def atomic_path(path: str | Path) -> Iterator[str]:
 
     Raises:
         IsADirectoryError: `path` is a folder.
+        OSError: It cannot be written. The error names `path`, not the temporary file.
     """
     path = Path(path)
     if path.is_dir():
@@ -38,8 +39,13 @@ def atomic_path(path: str | Path) -> Iterator[str]:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if str(error.filename) == str(temporary):
+            error.filename = str(path)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong before is what a user has to know
+            temporary.unlink()
 
 
 def name_temporary(path: Path) -> Path:

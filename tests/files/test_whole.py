@@ -51,6 +51,12 @@ def test_an_interrupt_at_any_step_leaves_no_temporary_file(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path: Path) -> None:
+    name = 250 * "a"  # the temporary one would have 264, of which a file system takes 255
+    with pytest.raises(OSError, match=rf"File name too long: '[^']*/{name}'$"):
+        write_text(tmp_path / name, "1\n")
+
+
 def test_a_new_file_is_readable_as_the_umask_says(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
