@@ -5,9 +5,10 @@ r"""Serves a page on which you accept, reject or change what was found, by keys.
         --output reviewed.csv --on 0.4 --max-gap 2
 
 It asks about each segment of the JSON lines of ava-det demo --json or ava-det label: one person's
-action from one second to another. Each decision is in --output at once, a CSV of annotations, and
-in its journal beside it: the same command goes on where you stopped, undo included. The page is at
-http://127.0.0.1:8009 and answers this machine alone; Ctrl-C ends it. See docs/review.md.
+action from one second to another. Each decision is on disk at once, in a journal beside --output:
+the same command goes on where you stopped, undo included. --output is a CSV of annotations, with
+every keyframe whose segments are all decided. The page is at http://127.0.0.1:8009 and answers this
+machine alone; Ctrl-C ends it. See docs/review.md.
 """
 
 from __future__ import annotations

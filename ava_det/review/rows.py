@@ -18,8 +18,10 @@ class RowMaker:
 
     A person of whom an action was accepted has a row for it on every keyframe from the segment's
     start to its end on which the person is seen. A person all of whose segments on a keyframe were
-    rejected has a row with an empty action there: one who does none of the actions. What nobody has
-    decided yet has no row.
+    rejected has a row with an empty action there: one who does none of the actions.
+
+    A keyframe has rows once every segment that goes on there is decided: training reads an action
+    that is missing beside others as one that is not done.
 
     Args:
         candidates: The segments.
@@ -33,6 +35,9 @@ class RowMaker:
             for timestamp, box in one.seen:
                 owners.setdefault((video, timestamp, one.segment.track, box), []).append(number)
         persons = sorted(owners)
+        keyframes: dict[tuple[int, float], int] = {}
+        places = [keyframes.setdefault(one[:2], len(keyframes)) for one in persons]
+        self._keyframe = np.array(places, dtype=np.int64)  # of each person
         self._video_names = list(videos)
         self._video_index = np.array([video for video, *_ in persons], dtype=np.int32)
         self._timestamps = np.array([timestamp for _, timestamp, *_ in persons], dtype=np.float64)
@@ -55,7 +60,9 @@ class RowMaker:
         pairs = np.stack([self._person, action_of_pair], axis=1)
         all_rejected = np.ones(len(self._tracks), dtype=bool)
         all_rejected[self._person[action_of_pair != REJECTED]] = False
-        kept = (action_of_pair > 0) | all_rejected[self._person]
+        open_keyframes = self._keyframe[self._person[action_of_pair == UNDECIDED]]
+        is_whole = ~np.isin(self._keyframe, open_keyframes)
+        kept = ((action_of_pair > 0) | all_rejected[self._person]) & is_whole[self._person]
         person, action = np.unique(pairs[kept], axis=0).T
         return AvaRows(
             self._video_names,

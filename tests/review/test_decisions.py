@@ -128,13 +128,18 @@ def test_rows_are_those_of_every_keyframe_and_person(
     decided = data.draw(st.lists(choices, min_size=count, max_size=count))
     expected = []
     for record in records:
-        for person in record.persons:
-            of_person = [
+        of_persons = [
+            [
                 action_id
                 for one, action_id in zip(candidates, decided, strict=True)
                 if (one.segment.video, one.segment.track) == (record.video, person.track_id)
                 and one.segment.start <= record.time <= one.segment.end
             ]
+            for person in record.persons
+        ]
+        if any(None in of_person for of_person in of_persons):
+            continue
+        for person, of_person in zip(record.persons, of_persons, strict=True):
             ids = sorted({one for one in of_person if one})
             if of_person and all(one == REJECTED for one in of_person):
                 ids = [0]

@@ -28,6 +28,12 @@ def candidates(tmp_path_factory: pytest.TempPathFactory) -> list[Candidate]:
     return find_in(write_inputs(tmp_path_factory.mktemp("inputs")) / "walk.jsonl")
 
 
+@pytest.fixture(scope="module")
+def three(candidates: list[Candidate]) -> list[Candidate]:
+    """Person 1 walks on twelve keyframes; on the first three person 2 sits and hugs."""
+    return candidates[:3]
+
+
 def expected_csv(candidates: list[Candidate], action_ids: list[int | None]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
@@ -51,10 +57,10 @@ def decide(segment: int, action_id: int) -> Step:
 @settings(max_examples=10)
 @given(data=st.data())
 def test_a_review_that_is_begun_again_is_the_same(
-    candidates: list[Candidate], data: st.DataObject
+    three: list[Candidate], data: st.DataObject
 ) -> None:
     """After any steps, and with the journal cut off at any byte of the last one."""
-    numbers = st.integers(0, len(candidates) - 1)
+    numbers = st.integers(0, len(three) - 1)
     decides = st.builds(decide, numbers, st.sampled_from([REJECTED, *LABELS]))
     steps = data.draw(
         st.lists(decides | st.sampled_from([Step("undo"), Step("redo")]), min_size=1, max_size=8)
@@ -63,7 +69,7 @@ def test_a_review_that_is_begun_again_is_the_same(
         patch.setattr("os.fsync", lambda handle: None)  # costs what the machine's disk costs
         output = Path(folder) / "reviewed.csv"
         journal = output.with_name("reviewed.csv.journal")
-        review = Review(candidates, LABELS, output)
+        review = Review(three, LABELS, output)
 
         def look() -> tuple[str, list[int | None], int]:
             return version_of(review), review.decisions.action_ids, journal.stat().st_size
@@ -72,11 +78,9 @@ def test_a_review_that_is_begun_again_is_the_same(
         for step in steps:
             if step.do == "decide" or getattr(review.decisions, f"can_{step.do}"):
                 take(review, step)
-                seen.append(
-                    (version_of(review), review.decisions.action_ids, journal.stat().st_size)
-                )
-            assert output.read_bytes() == expected_csv(candidates, review.decisions.action_ids)
-        again = Review(candidates, LABELS, output)
+                seen.append(look())
+            assert output.read_bytes() == expected_csv(three, review.decisions.action_ids)
+        again = Review(three, LABELS, output)
         assert (version_of(again), again.decisions.action_ids) == seen[-1][:2]
         assert again.decisions.can_undo == review.decisions.can_undo
         assert again.decisions.can_redo == review.decisions.can_redo
@@ -85,36 +89,60 @@ def test_a_review_that_is_begun_again_is_the_same(
             with open(journal, "r+b") as file:
                 file.truncate(cut)
             # the CSV is written after the journal, so it is that of the step before
-            output.write_bytes(expected_csv(candidates, seen[-2][1]))
-            again = Review(candidates, LABELS, output)
+            output.write_bytes(expected_csv(three, seen[-2][1]))
+            again = Review(three, LABELS, output)
             assert (version_of(again), again.decisions.action_ids) == seen[-2][:2]
             take(again, decide(0, 1))
-            assert Review(candidates, LABELS, output).decisions.action_ids[0] == 1
+            assert Review(three, LABELS, output).decisions.action_ids[0] == 1
 
 
 def test_the_csv_is_written_again_where_it_lacks_the_last_step(
-    candidates: list[Candidate], tmp_path: Path
+    three: list[Candidate], tmp_path: Path
 ) -> None:
     output = tmp_path / "reviewed.csv"
-    review = Review(candidates, LABELS, output)
+    review = Review(three, LABELS, output)
     assert output.read_bytes() == b""
     take(review, decide(0, 1), decide(1, REJECTED))
+    before = output.read_bytes()
+    take(review, decide(2, REJECTED))
     whole = output.read_bytes()
-    output.write_bytes(expected_csv(candidates, [1, *[None] * (len(candidates) - 1)]))
-    Review(candidates, LABELS, output)
+    assert whole != before
+    output.write_bytes(before)
+    Review(three, LABELS, output)
     assert output.read_bytes() == whole
     output.unlink()
-    Review(candidates, LABELS, output)
+    Review(three, LABELS, output)
     assert output.read_bytes() == whole
+
+
+def test_a_keyframe_is_written_once_all_of_its_segments_are_decided(
+    three: list[Candidate], tmp_path: Path
+) -> None:
+    """Or training would read what nobody has decided yet as not done."""
+    output = tmp_path / "reviewed.csv"
+
+    def read_moments() -> list[tuple[float, int | None]]:
+        rows = load_annotations(output)
+        assert rows.person_ids is not None
+        return list(zip(rows.timestamps.tolist(), rows.person_ids, strict=True))
+
+    later = [(900 + 0.5 * number, 1) for number in range(3, 12)]
+    review = Review(three, LABELS, output)
+    take(review, decide(1, 2), decide(2, 3))  # of person 2; person 1 is on all keyframes
+    assert output.read_bytes() == b""
+    take(review, Step("undo"), decide(0, 1))
+    assert read_moments() == later
+    take(review, decide(2, 3))
+    first = [(900 + 0.5 * number, person) for number in range(3) for person in (1, 2, 2)]
+    assert read_moments() == [*first, *later]
 
 
 def test_the_csv_is_annotations_of_what_was_accepted(
     candidates: list[Candidate], tmp_path: Path
 ) -> None:
     output = tmp_path / "reviewed.csv"
-    walk = next(i for i, one in enumerate(candidates) if one.segment.action_id == 1)
-    review = Review(candidates, LABELS, output)
-    take(review, decide(walk, 4))
+    review = Review(candidates[:1], LABELS, output)  # person 1 walks
+    take(review, decide(0, 4))
     rows = load_annotations(output)
     assert rows.action_ids.tolist() == [4] * 12
     assert rows.timestamps.tolist() == [900 + 0.5 * i for i in range(12)]
@@ -122,7 +150,7 @@ def test_the_csv_is_annotations_of_what_was_accepted(
     assert rows.boxes[0].tolist() == pytest.approx([0.05, 0.2, 0.25, 0.8])
     keyframes = keyframes_from_annotations(rows, 7)  # as training reads them
     assert [one.labels.nonzero()[:, 1].tolist() for one in keyframes] == [[3]] * 12
-    take(review, decide(walk, REJECTED))
+    take(review, decide(0, REJECTED))
     keyframes = keyframes_from_annotations(load_annotations(output), 7)
     assert [one.labels.sum(1).tolist() for one in keyframes] == [[0.0]] * 12
     take(review, Step("undo"), Step("undo"))

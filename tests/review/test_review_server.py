@@ -70,7 +70,8 @@ def test_steps_are_taken_and_told(client: Any, folder: Path) -> None:
     assert answer["address"] == "/videos/other#segment=3"
     assert answer["actionIds"][:4] == [None, None, 7, None]
     assert (answer["decided"], answer["canUndo"], answer["next"]) == (1, True, "/videos/walk")
-    assert {line.split(",")[6] for line in (folder / "reviewed.csv").read_text().split()} == {"7"}
+    decided = {"do": "decide", "segment": count + 2, "action_id": 7}
+    assert read_journal(folder / "reviewed.csv") == [decided]
     answer = send(client, answer["version"], do="undo").json()
     assert (answer["decided"], answer["canUndo"], answer["canRedo"]) == (0, False, True)
     refused = send(client, answer["version"], do="undo")
@@ -274,8 +275,8 @@ def test_a_killed_command_loses_nothing_and_ctrl_c_says_how_to_go_on(folder: Pat
     finally:
         process.kill()
         process.communicate()
-    lines = output.read_text().splitlines()
-    assert len(lines) == 12 and all(line.startswith("walk,") for line in lines)
+    [line] = output.read_text().splitlines()  # on the other keyframes somebody else is undecided
+    assert line.startswith("walk,901.5,")
     process, line = start(folder)
     assert line.startswith("1 of 13 segments decided")
     process.send_signal(signal.SIGINT)
