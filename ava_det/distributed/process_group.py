@@ -22,7 +22,7 @@ from ava_det.distributed.rank_watch import LostRankError, RankWatch
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 PATIENCE = timedelta(hours=2)
-LET_GO = 0.2  # seconds in which the threads of a group let go of its last collective
+RELEASE_SECONDS = 0.2  # gloo's thread needs far less to free the tensors of the last collective
 _has_joined = False
 
 
@@ -66,9 +66,10 @@ def process_group(device: torch.device, patience: timedelta = PATIENCE) -> Itera
         raise
     finally:
         watch.close()
-        # torch 2.6 joins gloo's thread with Python's lock held, for which that thread may still
-        # wait to let go of the last collective: both would wait forever
-        time.sleep(LET_GO)
+        # torch 2.6 waits here for the end of gloo's thread and holds Python's lock (GIL) meanwhile.
+        # If that thread needs the lock to free the tensors of the last collective, both wait
+        # forever; so it gets the time to free them before.
+        time.sleep(RELEASE_SECONDS)
         dist.destroy_process_group()
 
 

@@ -126,7 +126,10 @@ class StoredFlow:
 
 @cache
 def _say_what_is_taken(root: Path, algorithm: str, flow_range: float, step: float) -> None:
-    """Says once in a process what is not known of folders without flow.json."""
+    """Says what is not known of folders without flow.json, once in a process.
+
+    Worker processes that are forked after the parent has read its first clip do not say it again.
+    """
     logger.warning(
         "%s: folders without %s, as other tools write them: taken for flow by %s with a range of "
         "%g pixels, of pairs %.4g s apart (data.flow_gap ticks of data.clip_fps) from the first "

@@ -220,15 +220,17 @@ def stored(tmp_path_factory: pytest.TempPathFactory, moving: Path) -> Path:
     return root
 
 
+def make_stored_reader(root: Path, **settings: Any) -> ClipReader:
+    chosen = {"algorithm": "dis", "flow_range": RANGE, "step": 1 / FPS, **settings}
+    flow = FlowOfClips(compute_flow_ticks(8, 2, 1, 1), 1, StoredFlow(root, **chosen))
+    return ClipReader(0, 1, 30.0, None, None, flow=flow)
+
+
 def read_stored(
     root: Path, video: Path, moment: float, start_second: float = 0.0, **settings: Any
 ) -> np.ndarray:
-    chosen = {"algorithm": "dis", "flow_range": RANGE, "step": 1 / FPS, **settings}
-    source = StoredFlow(root, **chosen)
-    flow = FlowOfClips(compute_flow_ticks(8, 2, 1, 1), 1, source)
-    clips = ClipReader(0, 1, 30.0, None, None, flow=flow)
     with open_video(video, start_second) as reader:
-        pixels = clips.read(reader, moment, 48)
+        pixels = make_stored_reader(root, **settings).read(reader, moment, 48)
     assert pixels.frames is None
     assert pixels.flow is not None
     return pixels.flow
@@ -291,6 +293,30 @@ def test_a_folder_of_another_tool_has_the_times_of_the_config(
         np.testing.assert_array_equal(read_stored(tmp_path, moving, moment), expected)
     assert caplog.text.count("folders without flow.json, as other tools write them") == 1
     assert "pairs 0.03333 s apart" in caplog.text
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_what_is_taken_of_another_tool_is_said_once_in_a_training(
+    num_workers: int,
+    tmp_path: Path,
+    stored: Path,
+    moving: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(stored, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "moving" / "flow.json").unlink()
+    keyframes = [
+        Keyframe("moving", second, torch.rand(1, 4), None, torch.ones(1))
+        for second in (1.0, 2.0, 3.0, 4.0)
+    ]
+    for _ in ("train", "val"):
+        clips = make_stored_reader(tmp_path)
+        dataset = ClipDataset(
+            keyframes, {"moving": moving}, 0.0, clips, lambda _: Augmentation(48), 0
+        )
+        dataset.require_a_readable_clip()
+        assert len(list(ClipLoader(dataset, TrainBatchSampler(4, 2, 0), num_workers))) == 2
+    assert capfd.readouterr().err.count("folders without flow.json") == 1
 
 
 def test_times_of_another_number_of_pairs_are_refused(
