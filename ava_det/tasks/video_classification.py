@@ -163,7 +163,7 @@ def build_video_evaluation(
 
 @torch.inference_mode()
 def score_crops(
-    model: nn.Module,
+    model: Callable[..., Tensor],
     batch: ClipBatch,
     precision: str,
     num_crops: int = 3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ def build_parameter_groups(
     weight_decay: float,
     layers: Sequence[Sequence[nn.Module]] = (),
     layer_decay: float = 1.0,
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Groups parameters by weight decay, and by depth where the learning rate falls with it.
 
     Weights of convolutions and linear layers decay, others do not.
@@ -35,7 +36,7 @@ def build_parameter_groups(
     for depth, modules in enumerate(layers):
         depth_of |= {parameter: depth for module in modules for parameter in module.parameters()}
     end = len(layers) if layer_decay != 1 else 0
-    groups: list[dict[str, object]] = []
+    groups: list[dict[str, Any]] = []
     for depth in range(end + 1):
         decayed: list[nn.Parameter] = []
         free: list[nn.Parameter] = []

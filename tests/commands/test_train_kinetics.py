@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -108,11 +109,11 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not_been(
     take_step = loop.take_step
     steps = []
 
-    def interrupted_step(*arguments: object) -> object:
+    def interrupted_step(*arguments: Any) -> object:
         steps.append(len(steps))
         if len(steps) == 4:  # seen before the step that follows
             os.kill(os.getpid(), signal.SIGTERM)
-        return take_step(*arguments)  # type: ignore[arg-type]
+        return take_step(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "take_step", interrupted_step)
@@ -276,7 +277,7 @@ def test_three_crops_are_the_ends_and_the_middle(size: tuple[int, int]) -> None:
     batch = ClipBatch(
         ramp.expand(1, 3, 2, height, width), None, torch.zeros(1, 5), None, [keyframe]
     )
-    scores = score_crops(network, batch, "fp32")  # type: ignore[arg-type]
+    scores = score_crops(network, batch, "fp32")
     torch.testing.assert_close(scores, torch.full((1, 2), 0.5))
     half = (min(size) - 1) / 2
     expected = [half, (max(size) - 1) / 2, max(size) - 1 - half]
@@ -306,7 +307,7 @@ def test_where_the_crops_of_other_papers_stand() -> None:
         firsts.append(float(slow[..., 0, 0]))
         return torch.zeros(1, 2)
 
-    score_crops(network, batch, "fp32", 10, 4)  # type: ignore[arg-type]
+    score_crops(network, batch, "fp32", 10, 4)
     moving: list[list[float]] = []
 
     def flow_network(flow: torch.Tensor, **_: object) -> torch.Tensor:
@@ -315,7 +316,7 @@ def test_where_the_crops_of_other_papers_stand() -> None:
 
     flow = torch.cat((frames, frames + 100), dim=1)
     batch = ClipBatch(None, None, torch.zeros(1, 5), None, [keyframe], flow=flow, u_at_rest=0.5)
-    score_crops(flow_network, batch, "fp32", 10, 4)  # type: ignore[arg-type]
+    score_crops(flow_network, batch, "fp32", 10, 4)
     assert [v - 100 for _, v in moving] == firsts_of_crops
     assert [u for u, _ in moving[:5]] == firsts_of_crops[:5]
     assert [u for u, _ in moving[5:]] == [1 - u for u in firsts_of_crops[5:]]

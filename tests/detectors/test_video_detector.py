@@ -34,7 +34,7 @@ class Own:
 class Remembering(Own):
     """Keeps the brightness of the latest video, and gives it as a score."""
 
-    def begin_video(self, samples: Sequence[np.ndarray]) -> None:  # type: ignore[override]
+    def begin_video(self, samples: Sequence[np.ndarray]) -> None:
         self.brightness = float(np.mean(samples[0])) / 255
 
     def __call__(self, frames: Sequence[np.ndarray]) -> Any:

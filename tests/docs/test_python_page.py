@@ -91,14 +91,14 @@ def test_importing_the_package_loads_no_torch() -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(ImportError):
-        from ava_det import Predicator  # type: ignore[attr-defined] # noqa: F401
+        from ava_det import Predicator  # noqa: F401
 
 
 def test_predict_clip_says_what_the_video_says(predictor: Predictor, video: Path) -> None:
     from ava_det.video.file import VideoReader
 
     found = next(one for one in predictor(video, start=4.0) if len(one.boxes))
-    width, height = found.keyframe.frame_size  # type: ignore[misc]
+    width, height = found.keyframe.frame_size
     ticks = (
         found.keyframe.timestamp
         + (np.arange(predictor.num_ticks) - predictor.num_ticks // 2) / predictor.clip_fps

@@ -82,7 +82,7 @@ def test_as_a_loop_over_rows_on_the_same_boxes() -> None:
     total: dict[tuple[object, ...], float] = {}
     for member, weight in zip(members, weights, strict=True):
         for *key, score in table_of(member):
-            total[tuple(key)] = total.get(tuple(key), 0.0) + weight * score  # type: ignore[operator]
+            total[tuple(key)] = total.get(tuple(key), 0.0) + weight * score
     fused = fuse_rows(members, weights)
     expected = [(*key, pytest.approx(value / 4, abs=1e-7)) for key, value in sorted(total.items())]
     assert table_of(fused) == expected

@@ -49,7 +49,7 @@ def test_keyframes_come_in_order_with_boxes_as_fractions_and_scores_of_their_own
     for second, detections in enumerate(found):
         assert detections.boxes.tolist() == [pytest.approx([0.25, 0.25, 0.5, 1.0])]
         assert detections.person_scores.tolist() == [pytest.approx(0.9)]
-        assert detections.track_ids.tolist() == [1]  # type: ignore[union-attr]
+        assert detections.track_ids.tolist() == [1]
         brightness, left, right = logits(detections)[0].tolist()
         # the middle of the clip is the keyframe
         assert brightness == pytest.approx(60 * second / 255, abs=0.02)

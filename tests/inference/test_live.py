@@ -75,7 +75,7 @@ def test_it_runs_at_its_own_pace_and_shows_the_last_state_meanwhile(camera: str)
     keyframes = [keyframe for frame in shown for keyframe in frame.keyframes]
     assert 1 <= len(keyframes) <= 4
     for keyframe in keyframes:
-        assert keyframe.track_ids.tolist() == [1]  # type: ignore[union-attr]
+        assert keyframe.track_ids.tolist() == [1]
         brightness = float(keyframe.action_scores.logit()[0, 0])
         assert brightness == pytest.approx(60 * keyframe.keyframe.timestamp / 255, abs=0.06)
     first = next(index for index, frame in enumerate(shown) if frame.keyframes)

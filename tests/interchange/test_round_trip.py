@@ -187,7 +187,7 @@ LABEL_MAP = {1: "stand", 3: "wave"}
 def rows(tmp_path: Path, load: object, *lines: str) -> AvaRows:
     path = tmp_path / "rows.csv"
     path.write_text("".join(f"{line}\n" for line in lines))
-    return load(path)  # type: ignore[operator]
+    return load(path)
 
 
 def test_ground_truth_becomes_a_draft(tmp_path: Path) -> None:

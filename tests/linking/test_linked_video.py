@@ -34,7 +34,7 @@ def make_detections(every: int, score: float = 0.9) -> list[Detections]:
 
 def link(method: str, every: int, **changes: object) -> list[Tube]:
     options = LinkingOptions(method, COLUMNS, every, 900.0, last_score=0.3)
-    options = LinkingOptions(**{**options.__dict__, **changes})  # type: ignore[arg-type]
+    options = LinkingOptions(**{**options.__dict__, **changes})
     return list(link_video(make_detections(every), VIDEO, options))
 
 

@@ -118,7 +118,7 @@ def test_every_parameter_learns(operator: str) -> None:
     assert not still
     assert all(
         head.get_parameter(name).grad.abs().sum() > 0 for name in dead if "phi.b" not in name
-    )  # type: ignore[union-attr]
+    )
 
 
 LFB = "configs/ava/mmaction2/slowonly_lfb_nl_r50_4x16_v2.1.yaml"

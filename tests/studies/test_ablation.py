@@ -60,7 +60,7 @@ def test_the_table_has_a_row_a_network_and_trains_each_once(
     trained: list[Path] = []
 
     def train(folder: Path, *rest: object) -> Run:
-        assert rest[-1][0] == "train.epochs=1"  # type: ignore[index]
+        assert rest[-1][0] == "train.epochs=1"
         trained.append(folder)
         return fake_run(folder, *rest)  # type: ignore[arg-type]
 

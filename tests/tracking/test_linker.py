@@ -161,8 +161,8 @@ def test_boxes_move_in_a_straight_line_and_scores_are_of_the_nearer_keyframe() -
 def test_a_person_of_one_keyframe_stays_until_half_way() -> None:
     before = at(0, [LEFT, RIGHT], [1, 2])
     after = at(1, [LEFT, MIDDLE], [1, 3])
-    assert interpolate(before, after, 0.4).track_ids.tolist() == [1, 2]  # type: ignore[union-attr]
-    assert interpolate(before, after, 0.6).track_ids.tolist() == [1, 3]  # type: ignore[union-attr]
+    assert interpolate(before, after, 0.4).track_ids.tolist() == [1, 2]
+    assert interpolate(before, after, 0.6).track_ids.tolist() == [1, 3]
 
 
 def test_nobody_stays_for_ever() -> None:
@@ -197,8 +197,8 @@ def test_a_timeline_draws_one_keyframe_ahead() -> None:
     assert drawn == [0, 1, 2, 3]
     assert timeline.latest is not None
     assert timeline.latest.keyframe.timestamp == 2
-    assert len(timeline.at(4.5).boxes) == 1  # type: ignore[union-attr]
-    assert len(timeline.at(9.0).boxes) == 0  # type: ignore[union-attr]
+    assert len(timeline.at(4.5).boxes) == 1
+    assert len(timeline.at(9.0).boxes) == 0
 
 
 def test_a_timeline_without_keyframes_shows_nothing() -> None:

@@ -75,7 +75,7 @@ def test_an_interval_reads_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     def tolist(tensor: Tensor, plain: object = Tensor.tolist) -> object:
         read.append(tensor.dtype)
-        return plain(tensor)  # type: ignore[operator]
+        return plain(tensor)
 
     monkeypatch.setattr(Tensor, "tolist", tolist)
     monkeypatch.setattr(

@@ -25,15 +25,15 @@ def test_norms_and_biases_do_not_decay() -> None:
     decayed, free = build_parameter_groups(model, 0.1)
     assert decayed["weight_decay"] == 0.1
     assert free["weight_decay"] == 0.0
-    assert [p.ndim > 1 for p in decayed["params"]] == [True, True]  # type: ignore[attr-defined]
-    assert len(free["params"]) == 4  # type: ignore[arg-type]
+    assert [p.ndim > 1 for p in decayed["params"]] == [True, True]
+    assert len(free["params"]) == 4
 
 
 def test_frozen_parameters_are_left_out() -> None:
     model = nn.Linear(3, 2)
     model.weight.requires_grad_(False)
     decayed, free = build_parameter_groups(model, 0.1)
-    assert (len(decayed["params"]), len(free["params"])) == (0, 1)  # type: ignore[arg-type]
+    assert (len(decayed["params"]), len(free["params"])) == (0, 1)
 
 
 def test_optimizers_have_the_asked_settings() -> None:
@@ -103,10 +103,10 @@ def list_scales(model: nn.Module, layer_decay: float) -> dict[str, float]:
     names = {parameter: name for name, parameter in model.named_parameters()}
     scales: dict[str, float] = {}
     for group in groups:
-        for parameter in group["params"]:  # type: ignore[attr-defined]
+        for parameter in group["params"]:
             assert names[parameter] not in scales
             assert group["weight_decay"] == (0.05 if parameter.ndim > 1 else 0.0)
-            scales[names[parameter]] = float(group["lr_scale"])  # type: ignore[arg-type]
+            scales[names[parameter]] = float(group["lr_scale"])
     assert set(scales) == set(names.values())
     return scales
 
@@ -146,7 +146,7 @@ def test_layer_decay_of_torchvisions_transformers() -> None:
 
 def test_without_layer_decay_there_are_two_groups() -> None:
     model = build_tiny("vit", "model.vit.width=16", "model.vit.depth=3", "model.vit.heads=2")
-    groups = build_parameter_groups(model, 0.1, model.backbone.list_layers())  # type: ignore
+    groups = build_parameter_groups(model, 0.1, model.backbone.list_layers())
     assert [group["lr_scale"] for group in groups] == [1.0, 1.0]
 
 

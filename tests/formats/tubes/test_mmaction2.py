@@ -192,7 +192,7 @@ def test_bytes_in_a_tensor_that_would_run_are_refused(
 
     class Storage:
         def __reduce__(self) -> Any:
-            load = torch.storage._load_from_bytes  # type: ignore[attr-defined]
+            load = torch.storage._load_from_bytes
             return (load, ((tmp_path / "inner.pt").read_bytes(),))
 
     path = tmp_path / "results.pkl"

@@ -114,7 +114,7 @@ def test_ground_truth_of_3d_retinanet(tmp_path: Path) -> None:
     assert (truth.train_videos, truth.test_videos) == ((("a",),), (("b",),))
     assert truth.num_frames == {"a": 30, "b": 40}
     assert truth.tubes["b"][0].frames.tolist() == [5, 6]
-    content["db"]["b"]["annotations"][0]["ef"] = 7  # type: ignore[index]
+    content["db"]["b"]["annotations"][0]["ef"] = 7
     with pytest.raises(ValueError, match=r"expected 3 boxes for sf 4 and ef 7, found \[2, 4\]"):
         load_tube_truth(save(tmp_path / "ucf24.pkl", content))
 
@@ -179,7 +179,7 @@ def test_nothing_in_a_pickle_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         lambda p: load_frame_boxes(p, TRUTH),
     ):
         with pytest.raises(ValueError, match="nothing in it was run"):
-            load(attack)  # type: ignore[operator]
+            load(attack)
     assert not (tmp_path / "attacked").exists()
     (tmp_path / "cut.pkl").write_bytes(attack.read_bytes()[:9])
     with pytest.raises(ValueError, match="truncated or damaged"):
