@@ -24,19 +24,14 @@ def run(args: argparse.Namespace) -> int:
     """Runs `ava-det review` and returns its exit code."""
     check_output(args)
     files = {path: list(read_records(path)) for path in dict.fromkeys(args.detections)}
-    named = group_by_video(files)
-    found = choose_videos(args.videos, named)
+    found = choose_videos(args.videos, (one.video for every in files.values() for one in every))
     videos = key_by_id(found.values())
-    records = {video_id_of(found[name]): keyframes for name, keyframes in named.items()}
+    records = group_by_video(files, {name: video_id_of(path) for name, path in found.items()})
     label_map = load_label_map(args.label_map)
     names = find_names(files)
     check_names(names, label_map, args.label_map)
-    every = [
-        replace(record, video=video_id)
-        for video_id, keyframes in records.items()
-        for record in keyframes
-    ]
-    candidates = find_candidates(every, choose_rules(args, names))
+    keyframes = [record for of_video in records.values() for record in of_video]
+    candidates = find_candidates(keyframes, choose_rules(args, names))
     if not candidates:
         raise ValueError("JSONL: expected segments to review, found none over the scores asked for")
     with open_socket(HOST, args.port) as listening:
@@ -68,21 +63,26 @@ def check_output(args: argparse.Namespace) -> None:
 
 
 def group_by_video(
-    files: Mapping[Path, list[KeyframeRecord]],
+    files: Mapping[Path, list[KeyframeRecord]], ids: Mapping[str, str]
 ) -> dict[str, list[KeyframeRecord]]:
-    """Groups keyframes by the name of their video, in the order of the files.
+    """Groups keyframes by the id of their video, in the order of the files.
+
+    Args:
+        files: Keyframes by file.
+        ids: Video ids by the names that the keyframes have.
 
     Raises:
-        ValueError: A video is in two files.
+        ValueError: A video is in two files, or has two names.
     """
     records: dict[str, list[KeyframeRecord]] = {}
-    origin: dict[str, Path] = {}
+    origin: dict[str, tuple[Path, str]] = {}
     for path, keyframes in files.items():
         for record in keyframes:
-            first = origin.setdefault(record.video, path)
-            if first != path:
-                raise ValueError(f"{path}: {record.video!r} is a video of {first} too")
-            records.setdefault(record.video, []).append(record)
+            video_id = ids[record.video]
+            first = origin.setdefault(video_id, (path, record.video))
+            if first != (path, record.video):
+                raise ValueError(f"{path}: {record.video!r} is a video of {first[0]} too")
+            records.setdefault(video_id, []).append(replace(record, video=video_id))
     return records
 
 

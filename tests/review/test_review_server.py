@@ -228,10 +228,13 @@ def test_a_mistake_is_one_sentence(
     assert not (folder / "reviewed.csv.journal").exists()
 
 
-def test_a_video_of_two_files_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_jsonl(folder / "again.jsonl", make_detections())
+@pytest.mark.parametrize("name", ["walk", "walk.mp4"])  # of ava-det demo, and of ava-det label
+def test_a_video_of_two_files_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    write_jsonl(folder / "again.jsonl", make_detections(video=name))
     assert review(folder, detections=("walk.jsonl", "again.jsonl")) == 2
-    assert "again.jsonl: 'walk' is a video of " in capsys.readouterr().err
+    assert f"again.jsonl: {name!r} is a video of " in capsys.readouterr().err
 
 
 def test_results_of_an_archive_name_videos_by_their_paths(folder: Path) -> None:
