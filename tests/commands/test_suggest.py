@@ -40,24 +40,30 @@ def boxes(synthetic: Path, tmp_path: Path) -> Path:
     return path
 
 
-def arguments(config: list[str], weights: Path, synthetic: Path, labeled: Path) -> list[object]:
-    changed = [f"data.train.annotations={labeled}", "data.train.excluded=null"]
-    return [*config, *changed, "--weights", weights, "--videos", synthetic / "videos"]
-
-
-def test_suggestions_drafts_and_the_page(
+@pytest.fixture
+def suggest(
     run_tool: RunTool,
     synthetic_config: list[str],
     weights: Path,
     synthetic: Path,
     labeled: Path,
-    boxes: Path,
     tmp_path: Path,
+) -> RunTool:
+    """Runs it on the labels of `labeled`; what is given again replaces what is here."""
+    given = [
+        *synthetic_config,
+        *(f"data.train.annotations={labeled}", "data.train.excluded=null"),
+        *("--weights", weights, "--videos", synthetic / "videos", "--output", tmp_path / "next"),
+    ]
+    return lambda *options: run_tool("suggest", *given, *options)
+
+
+def test_suggestions_drafts_and_the_page(
+    suggest: RunTool, run_tool: RunTool, synthetic: Path, boxes: Path, tmp_path: Path
 ) -> None:
-    given = arguments(synthetic_config, weights, synthetic, labeled)
     output = tmp_path / "next"
-    options = ["--boxes", boxes, "--count", 5, "--format", "via", "--output", output]
-    code, out, err = run_tool("suggest", *given, *options)
+    options = ["--boxes", boxes, "--count", 5, "--format", "via"]
+    code, out, err = suggest(*options)
     assert code == 0, err
     assert "labeled boxes of data.val: sigmoid(" in out
     rows = read_rows(output / "suggestions.csv")
@@ -82,28 +88,21 @@ def test_suggestions_drafts_and_the_page(
         (video, f"{second:04.0f}")
         for video, second in zip(found.video_ids, found.timestamps.tolist(), strict=True)
     }
-    assert_mistake(run_tool("suggest", *given, *options), "--output", "has earlier ones")
+    assert_mistake(suggest(*options), "--output", "has earlier ones")
 
 
 def test_labels_that_are_new_compute_no_feature_again(
-    run_tool: RunTool,
-    synthetic_config: list[str],
-    weights: Path,
-    synthetic: Path,
-    labeled: Path,
-    boxes: Path,
-    tmp_path: Path,
+    suggest: RunTool, labeled: Path, boxes: Path, tmp_path: Path
 ) -> None:
     """The next round labels what was suggested; another follows."""
-    given = arguments(synthetic_config, weights, synthetic, labeled)
-    options = ["--boxes", boxes, "--count", 4, "--output", tmp_path / "next"]
-    assert run_tool("suggest", *given, *options)[0] == 0
+    options = ["--boxes", boxes, "--count", 4]
+    assert suggest(*options)[0] == 0
     first = {(row["video"], row["second"]) for row in read_rows(tmp_path / "next/suggestions.csv")}
     rows = [f"{video},{second},0.2,0.2,0.4,0.9,12,0" for video, second in sorted(first)]
     (tmp_path / "second.csv").write_text("\n".join([*rows, ""]))
     cached = set((tmp_path / "run/head/features").glob("*.npy"))
     both = f"data.train.annotations=[{labeled},{tmp_path}/second.csv]"
-    code, _, err = run_tool("suggest", *given, *options, both)
+    code, _, err = suggest(*options, both)
     assert code == 0, err
     second = {(row["video"], row["second"]) for row in read_rows(tmp_path / "next/suggestions.csv")}
     assert len(second) == 4
@@ -115,22 +114,15 @@ def test_labels_that_are_new_compute_no_feature_again(
 
 
 def test_persons_are_detected_every_second_where_no_box_file_is(
-    run_tool: RunTool,
-    synthetic_config: list[str],
-    weights: Path,
-    synthetic: Path,
-    labeled: Path,
-    tmp_path: Path,
+    suggest: RunTool, synthetic: Path, tmp_path: Path
 ) -> None:
     """The broken video is passed over, and named."""
     (tmp_path / "videos").mkdir()
     video = synthetic / "videos/train_00000.mp4"
     (tmp_path / "videos" / video.name).write_bytes(video.read_bytes())
     (tmp_path / "videos/broken.mp4").write_bytes(b"no video")
-    given = arguments(synthetic_config, weights, synthetic, labeled)
-    given[-1] = tmp_path / "videos"
-    options = ["--detector", "motion", "data.min_person_score=0.1", "--output", tmp_path / "next"]
-    code, _, err = run_tool("suggest", *given, *options)
+    folder = ["--videos", tmp_path / "videos"]
+    code, _, err = suggest(*folder, "--detector", "motion", "data.min_person_score=0.1")
     assert code == 1
     assert "passed over" in err
     assert "broken.mp4" in err
@@ -141,19 +133,9 @@ def test_persons_are_detected_every_second_where_no_box_file_is(
     assert not (tmp_path / "next/drafts").exists()
 
 
-def test_nothing_need_be_labeled(
-    run_tool: RunTool,
-    synthetic_config: list[str],
-    weights: Path,
-    synthetic: Path,
-    labeled: Path,
-    boxes: Path,
-    tmp_path: Path,
-) -> None:
-    given = arguments(synthetic_config, weights, synthetic, labeled)
+def test_nothing_need_be_labeled(suggest: RunTool, boxes: Path, tmp_path: Path) -> None:
     nothing = ["data.train.annotations=null", "data.val.annotations=null", "data.val.excluded=null"]
-    options = ["--boxes", boxes, "--count", 3, "--output", tmp_path / "next"]
-    code, out, err = run_tool("suggest", *given, *nothing, *options)
+    code, out, err = suggest(*nothing, "--boxes", boxes, "--count", 3)
     assert code == 0, err
     assert "scores are not calibrated" in out
     assert len(read_rows(tmp_path / "next/suggestions.csv")) == 3
@@ -172,45 +154,23 @@ def test_nothing_need_be_labeled(
     ],
 )
 def test_mistakes_are_one_sentence(
-    run_tool: RunTool,
-    synthetic_config: list[str],
-    weights: Path,
-    synthetic: Path,
-    labeled: Path,
-    boxes: Path,
-    tmp_path: Path,
-    changed: list[str],
-    words: list[str],
+    suggest: RunTool, boxes: Path, tmp_path: Path, changed: list[str], words: list[str]
 ) -> None:
-    given = arguments(synthetic_config, weights, synthetic, labeled)
-    options = ["--boxes", boxes, "--output", tmp_path / "next"]
-    assert_mistake(run_tool("suggest", *given, *options, *changed), *words)
+    assert_mistake(suggest("--boxes", boxes, *changed), *words)
     assert not (tmp_path / "next/suggestions.csv").exists()
 
 
 def test_a_file_that_is_read_is_not_overwritten(
-    run_tool: RunTool,
-    synthetic_config: list[str],
-    weights: Path,
-    synthetic: Path,
-    labeled: Path,
-    boxes: Path,
-    tmp_path: Path,
+    suggest: RunTool, boxes: Path, tmp_path: Path
 ) -> None:
     boxes.rename(tmp_path / "suggestions.csv")
-    given = arguments(synthetic_config, weights, synthetic, labeled)
     options = ["--boxes", tmp_path / "suggestions.csv", "--output", tmp_path]
-    assert_mistake(run_tool("suggest", *given, *options), "--boxes", "overwritten")
+    assert_mistake(suggest(*options), "--boxes", "overwritten")
 
 
 def test_nothing_is_suggested_where_all_is_labeled(
-    run_tool: RunTool,
-    synthetic_config: list[str],
-    weights: Path,
-    synthetic: Path,
-    boxes: Path,
-    tmp_path: Path,
+    suggest: RunTool, synthetic: Path, boxes: Path
 ) -> None:
-    given = [*synthetic_config, "--weights", weights, "--videos", synthetic / "videos"]
-    options = ["--boxes", boxes, "--every", 100, "--output", tmp_path / "next"]
-    assert_mistake(run_tool("suggest", *given, *options), "--videos", "not labeled yet")
+    whole = f"data.train.annotations={synthetic}/train.csv"
+    result = suggest(whole, "--boxes", boxes, "--every", 100)
+    assert_mistake(result, "--videos", "not labeled yet")
