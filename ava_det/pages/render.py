@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 FOLDER = Path(__file__).parent / "files"
 
 
-def render_page(template: str, **values: Any) -> str:
+def render_page(template: str, scripts: Sequence[str] = (), **values: Any) -> str:
     """Fills a template of the folder `files`.
 
     In a template, `{{ file("look.css") | safe }}` puts in a file of the folder as it is, and
@@ -20,12 +21,13 @@ def render_page(template: str, **values: Any) -> str:
 
     Args:
         template: Name of the file, such as `report.html`.
+        scripts: Files of the folder that the page runs, in this order.
         **values: What the template shows. Text is escaped, but for what the template calls safe.
 
     Raises:
         jinja2.UndefinedError: The template uses a value that is not given.
     """
-    return _environment().get_template(template).render(**values)
+    return _environment().get_template(template).render(scripts=scripts, **values)
 
 
 @lru_cache(maxsize=1)

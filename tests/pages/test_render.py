@@ -30,8 +30,9 @@ def test_a_missing_value_is_an_error_and_no_gap() -> None:
 
 
 def test_styles_and_scripts_are_put_in_as_they_are() -> None:
-    page = render_page("base.html", title="a & b")
+    page = render_page("base.html", title="a & b", scripts=("page_data.js", "theme.js"))
     assert read_page_file("look.css") in page
+    assert 0 < page.find(read_page_file("page_data.js")) < page.find(read_page_file("theme.js"))
     assert "<title>a &amp; b</title>" in page
 
 
