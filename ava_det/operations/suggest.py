@@ -46,7 +46,7 @@ from ava_det.suggest import (
 )
 from ava_det.suggest.uncertainty import SURE
 from ava_det.tasks.frozen_network import join_labels, load_frozen, score_features
-from ava_det.tasks.own_head import load_features
+from ava_det.tasks.own_head import find_cache, load_features
 from ava_det.tasks.run_folder import list_sources
 from ava_det.tasks.splits import Split, build_split, choose_label_map
 from ava_det.video.folder import open_video
@@ -88,8 +88,9 @@ def run(args: argparse.Namespace) -> int:
     suggestions = choose_keyframes(pool, known, args.count)
     write_page(page, pool, suggestions, known, label_map, videos, config.data.start_second)
     write_suggestions(table, pool.keyframes, suggestions)
+    num_videos = len({keyframe.video_id for keyframe in pool.keyframes})
     print(
-        f"{len(suggestions)} of {len(pool.keyframes)} keyframes in {len(videos)} videos are "
+        f"{len(suggestions)} of {len(pool.keyframes)} keyframes in {num_videos} videos are "
         f"suggested; written: {table} and {page}"
     )
     if args.format is not None:
@@ -99,11 +100,6 @@ def run(args: argparse.Namespace) -> int:
     for why in failed:
         print(f"passed over: {why}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def find_cache(config: Config) -> Path:
-    """Returns the folder of features, which is that of `ava-det train-head`."""
-    return Path(config.output_dir) / "head" / "features"
 
 
 def choose_videos(config: Config, videos: Mapping[str, Path]) -> dict[str, Path]:
@@ -242,10 +238,13 @@ def calibrate(
         if boxes is not None:
             scores = score_features(model, boxes.features)[:, columns]
             calibration = Calibration.fit(scores, boxes.labels[:, columns])
-            print(
-                f"scores calibrated on the {len(boxes.labels)} labeled boxes of data.{name}: "
-                f"sigmoid({calibration.slope:.2f} * logit {calibration.offset:+.2f})"
-            )
+            if calibration == Calibration():
+                print(f"scores are not calibrated: labeled boxes of data.{name} say too little")
+            else:
+                print(
+                    f"scores calibrated on the {len(boxes.labels)} labeled boxes of data.{name}: "
+                    f"sigmoid({calibration.slope:.2f} * logit {calibration.offset:+.2f})"
+                )
             return calibration
     print("scores are not calibrated: neither data.val nor data.train has labeled boxes")
     return Calibration()

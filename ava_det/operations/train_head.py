@@ -25,7 +25,7 @@ from ava_det.own_classes import calibrate, choose_head, find_thresholds, place_c
 from ava_det.structures import Detections, Keyframe
 from ava_det.tasks.action_detection import compute_metrics
 from ava_det.tasks.frozen_network import join_labels, list_heads, load_frozen, score_features
-from ava_det.tasks.own_head import load_features
+from ava_det.tasks.own_head import find_cache, load_features
 from ava_det.tasks.run_folder import RunFolder, describe_metrics, list_sources
 from ava_det.tasks.splits import build_split, log_warnings
 
@@ -52,7 +52,7 @@ def train_head(config: Config, device: torch.device, table: Path | None) -> None
     model = load_frozen(config, allow_missing=("head",))
     train_split = build_split(config, "train", device)
     val_split = build_split(config, "val", device, boxes="gt")
-    features = folder.path / "features"
+    features = find_cache(config)
     start = time.perf_counter()
     train_keyframes, train_features = load_features(config, model, train_split, features, device)
     val_keyframes, val_features = load_features(config, model, val_split, features, device)

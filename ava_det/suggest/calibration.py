@@ -20,22 +20,20 @@ class Calibration(NamedTuple):
     Attributes:
         slope: Of logits.
         offset: Of logits.
-        num_boxes: Labeled boxes it was fitted on; 0 where there are none and scores stay.
     """
 
     slope: float = 1.0
     offset: float = 0.0
-    num_boxes: int = 0
 
     @classmethod
     def fit(cls, scores: Tensor, labels: Tensor) -> Calibration:
-        """Fits it by Platt scaling.
+        """Fits it by Platt scaling; scores stay as they are where the labels say too little.
 
         Args:
             scores: [N, C], 0..1.
             labels: [N, C] of the same boxes.
         """
-        return cls(*fit_platt(_compute_logits(scores).flatten(), labels.flatten()), len(labels))
+        return cls(*fit_platt(_compute_logits(scores).flatten(), labels.flatten()))
 
     def apply(self, scores: Tensor) -> Tensor:
         """Returns the calibrated scores, float32 [N, C]."""

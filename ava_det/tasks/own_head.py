@@ -91,6 +91,11 @@ def _find_weights_of_features(model: ActionDetector | TwoStream) -> dict[str, Te
     }
 
 
+def find_cache(config: Config) -> Path:
+    """Returns the folder in which features are kept, the same for all commands."""
+    return Path(config.output_dir) / "head" / "features"
+
+
 def load_features(
     config: Config,
     model: ActionDetector | TwoStream,

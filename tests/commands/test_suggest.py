@@ -141,6 +141,16 @@ def test_nothing_need_be_labeled(suggest: RunTool, boxes: Path, tmp_path: Path) 
     assert len(read_rows(tmp_path / "next/suggestions.csv")) == 3
 
 
+def test_too_few_labels_calibrate_nothing(
+    suggest: RunTool, synthetic: Path, boxes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "one.csv").write_text((synthetic / "val.csv").read_text().splitlines()[0] + "\n")
+    one = [f"data.val.annotations={tmp_path}/one.csv", "data.val.excluded=null"]
+    code, out, err = suggest(*one, "--boxes", boxes)
+    assert code == 0, err
+    assert "scores are not calibrated: labeled boxes of data.val say too little" in out
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
