@@ -95,11 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the study and returns its exit code."""
     parser = ToolParser("python -m studies.learning_curve", __doc__)
     parser.add_argument("--output", type=Path, default=Path("outputs/learning_curve"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(12)))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(6)))
     parser.add_argument("--arms", nargs="+", choices=tuple(ARMS), default=["suggest", "random"])
     parser.add_overrides()
     args = parser.parse_intermixed_args(argv)
     overrides = ["precision=fp32", *args.overrides]
+    load_label_map_for(load_config(CONFIG, overrides))  # or a set that is missing is missed late
     weights = train_start(args.output, overrides)
     curves = measure(args.output, weights, args.seeds, args.arms, overrides)
     table = format_table(curves)

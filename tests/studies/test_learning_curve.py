@@ -56,3 +56,12 @@ def test_the_loop_labels_round_by_round_and_nothing_twice(
 
     monkeypatch.setattr(learning_curve, "Loop", never)
     assert measure(tmp_path, weights, [5], arms, overrides) == curves
+
+
+def test_a_set_that_is_not_rendered_is_missed_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert learning_curve.main(["--output", "curve"]) == 2
+    assert "data/synthetic/rendered/labelmap.pbtxt" in capsys.readouterr().err
+    assert not (tmp_path / "curve").exists()
