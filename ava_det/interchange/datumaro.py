@@ -36,6 +36,8 @@ def load_datumaro(path: str | Path) -> PictureLabels:
         labels.pictures.append(_read_picture(item, Path(path)))
         for annotation in item.child("annotations").elements():
             _read_annotation(annotation, names, labels)
+    if not labels.pictures:
+        raise ValueError(f"{path}: expected {EXPECTED} with 'items', found none")
     return labels
 
 

@@ -14,8 +14,8 @@ from ava_det.video.sources import cut_video_suffix
 NUMBERED = re.compile(r"(.*?)(\d+)")
 SUFFIX = re.compile(r"\.[A-Za-z]+$")
 TRACK_KEYS = ("track_id", "instance_id")
-# attributes that the tools add by themselves
-OF_THE_TOOL = {*TRACK_KEYS, "occluded", "outside", "keyframe", "rotation"}
+# attributes that CVAT and Datumaro add by themselves
+OF_THE_TOOL = {*TRACK_KEYS, "occluded", "outside", "keyframe", "rotation", "is_crowd"}
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,16 @@ def test_frames_as_datumaro_itself_names_them(tmp_path: Path) -> None:
     assert boxes[0].corners == pytest.approx(CORNERS)
 
 
+def test_what_datumaro_adds_to_annotations_of_coco_is_no_action(tmp_path: Path) -> None:
+    content = copy.deepcopy(CONTENT)
+    content["items"][0]["annotations"][0]["attributes"]["is_crowd"] = False
+    assert declared_actions(read(save(tmp_path, content))[1], "person", ()) == [
+        "walk",
+        "stand",
+        "read",
+    ]
+
+
 def test_a_turned_box_and_one_without_a_label_are_counted(tmp_path: Path) -> None:
     content = copy.deepcopy(CONTENT)
     first, second, _ = content["items"]
@@ -131,6 +141,7 @@ BROKEN: list[tuple[Change, str]] = [
     (lambda content: content.pop("items"), "a Datumaro JSON file, found no 'categories' and"),
     (lambda content: content["categories"].pop("label"), "categories: expected the key 'label'"),
     (lambda content: content.update(items={}), "items: expected a list, found an object"),
+    (lambda content: content.update(items=[]), "expected a Datumaro JSON file with 'items', found"),
     (of_item(id=None), r"items\[0\]: expected the key 'id', found none"),
     (of_item(id="walk", attr={}), r'items\[0\]: expected the frame in attr.*found "walk"'),
     (of_item(attr={"frame": "x"}), r'attr\.frame: expected a whole number from 0, found "x"'),
