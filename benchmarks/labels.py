@@ -7,9 +7,8 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from ava_det.interchange.cvat import load_cvat
 from ava_det.interchange.cvat_actions import boxes_from_task
 from ava_det.interchange.cvat_writer import write_cvat
 from ava_det.interchange.datumaro import load_datumaro
+from ava_det.interchange.datumaro_writer import write_datumaro
 from ava_det.interchange.label_studio import load_label_studio
 from ava_det.interchange.label_studio_actions import boxes_from_studio
 from ava_det.interchange.label_studio_writer import write_label_studio
@@ -48,6 +48,10 @@ class OneClock(VideoClocks):
         super().__init__(None, None, 0.0)
         self._clock = clock
 
+    def choose(self, candidates: Sequence[str], where: str) -> str:
+        """Returns the last one; all are the one video."""
+        return candidates[-1]
+
     def find(self, video_id: str, where: str, last_frame: int = 0) -> FrameClock:
         """Returns the only clock."""
         return self._clock
@@ -71,13 +75,13 @@ def benchmark_labels(args: argparse.Namespace) -> int:
         return boxes_from_pictures(labels, keyframes, "person", ())
 
     with tempfile.TemporaryDirectory() as folder:
-        names = ("a.xml", "via.json", "studio.json", "coco.json", "datumaro.json", "GT.pkl")
+        names = ("a.xml", "via.json", "studio.json", "coco.json", "datumaro.zip", "GT.pkl")
         xml, via, studio, coco, datumaro, tubes = (Path(folder) / name for name in names)
         write_cvat(xml, "walk.mp4", clock, boxes, ACTIONS)
         write_via(via, "walk.mp4", clock, boxes, ACTIONS)
         write_label_studio(studio, "walk.mp4", clock, boxes, ACTIONS)
         write_coco(coco, "walk.mp4", clock, boxes, ACTIONS)
-        datumaro.write_text(json.dumps(as_datumaro(json.loads(coco.read_text(encoding="utf-8")))))
+        write_datumaro(datumaro, "walk.mp4", clock, boxes, ACTIONS)
         write_truth(tubes, make_tubes(args.boxes, clock))
         imports: dict[str, Callable[[], list[LabeledBox]]] = {
             "cvat": lambda: boxes_from_task(load_cvat(xml)[0], clock, 1.0, "person", ()),
@@ -98,22 +102,6 @@ def benchmark_labels(args: argparse.Namespace) -> int:
         json.loads(via.read_text(encoding="utf-8"))
         print(f"floor: the JSON of via alone {time.process_time() - begin:6.2f} s")
     return 0
-
-
-def as_datumaro(coco: dict[str, Any]) -> dict[str, Any]:
-    """Makes the same content in Datumaro's form, which has items with their annotations."""
-    items = {
-        image["id"]: {
-            "id": image["file_name"],
-            "video_frame": {"video_path": "walk.mp4", "frame_index": image["frame_index"]},
-            "annotations": [],
-        }
-        for image in coco["images"]
-    }
-    for annotation in coco["annotations"]:
-        box = {**annotation, "type": "bbox", "label_id": 0}
-        items[annotation["image_id"]]["annotations"].append(box)
-    return {"categories": {"label": {"labels": coco["categories"]}}, "items": list(items.values())}
 
 
 def make_tubes(count: int, clock: FrameClock) -> TubeTruth:

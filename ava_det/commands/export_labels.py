@@ -6,8 +6,8 @@
 writes a file for each video, from --annotations, from the --detections of a model or from person
 --boxes: `cvat` as "CVAT for video 1.1", with labels.json for its label constructor, `via` as a
 project of VIA 3, `label-studio` as a task with a prediction, with labeling_config.xml for its
-project, `coco` as COCO with videos. `ava-det import` reads what was corrected. See
-docs/custom_dataset.md and docs/annotation_formats.md.
+project, `coco` as COCO with videos, `datumaro` as Datumaro's JSON. `ava-det import` reads what was
+corrected. See docs/custom_dataset.md and docs/annotation_formats.md.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ava_det.cli import ToolParser, fraction, reports_mistakes, second
 TOOLS = {
     "coco": "COCO files with videos",
     "cvat": "drafts for CVAT, as 'CVAT for video 1.1'",
+    "datumaro": "Datumaro's JSON, in a zip archive",
     "label-studio": "tasks for Label Studio",
     "via": "projects of VIA 3",
 }

@@ -1,7 +1,9 @@
 """Writes labeled boxes as COCO with videos: a picture for each keyframe, tracks for persons.
 
 COCO has no form for several actions of one box. Here an annotation is a person, of the category
-`person`, with an attribute for each action that is true or false, as CVAT writes checkboxes.
+`person`, with an attribute for each action that is true or false, as CVAT writes checkboxes. CVAT
+reads it as "COCO 1.0": it finds frames by the name `frame_NUMBER`, tracks by their attributes, and
+refuses an annotation without `segmentation`.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ from typing import Any
 
 from ava_det.files import write_json
 from ava_det.interchange.clock import FrameClock
-from ava_det.interchange.drafts import frames_of
+from ava_det.interchange.corners import corners_to_pixels
+from ava_det.interchange.drafts import frames_of, tracks_of
 from ava_det.interchange.labeled import LabeledBox
+from ava_det.interchange.pictures import attributes_of
 from ava_det.video.sources import cut_video_suffix
 
 PERSON = {"id": 1, "name": "person", "supercategory": ""}
@@ -36,11 +40,12 @@ def write_coco(
         actions: All names, in the order of their attributes.
 
     Raises:
-        ValueError: Two timestamps fall on one frame, or the video lacks one.
+        ValueError: Two timestamps fall on one frame, the video lacks one, or an action has a name
+            that CVAT uses itself.
     """
+    assert clock.size is not None
     frames = frames_of(clock, boxes)
-    width, height = clock.size or (0, 0)
-    size = {"width": width, "height": height}
+    size = dict(zip(("width", "height"), clock.size, strict=True))
     name = cut_video_suffix(source)
     images = [
         {
@@ -52,35 +57,37 @@ def write_coco(
         }
         for frame in sorted(frames.values())
     ]
-    persons = sorted({box.person_id for box in boxes if box.person_id is not None})
+    tracks = tracks_of(boxes)
+    annotations = [
+        {
+            "image_id": frames[box.timestamp] + 1,
+            **_annotation(box, clock.size),
+            "track_id": person_id,
+            "attributes": attributes_of(person_id, box.actions, actions),
+        }
+        for person_id, track in tracks.items()
+        for box in track
+    ]
     content = {
         "videos": [{"id": 1, "name": name, **size}],
         "images": images,
         "categories": [PERSON],
         "tracks": [
-            {"id": person, "video_id": 1, "category_id": PERSON["id"]} for person in persons
+            {"id": person_id, "video_id": 1, "category_id": PERSON["id"]} for person_id in tracks
         ],
-        "annotations": [
-            _annotation(number, box, frames[box.timestamp] + 1, (width, height), actions)
-            for number, box in enumerate(boxes, 1)
-        ],
+        "annotations": [{"id": number, **one} for number, one in enumerate(annotations, 1)],
     }
     write_json(path, content)
 
 
-def _annotation(
-    number: int, box: LabeledBox, image_id: int, size: tuple[int, int], actions: Sequence[str]
-) -> dict[str, Any]:
+def _annotation(box: LabeledBox, size: tuple[int, int]) -> dict[str, Any]:
+    """Returns what an annotation says of a box, without who it is and what is done."""
     assert box.corners is not None
-    x1, y1, x2, y2 = box.corners
-    sides = (x1 * size[0], y1 * size[1], (x2 - x1) * size[0], (y2 - y1) * size[1])
-    annotation: dict[str, Any] = {
-        "id": number,
-        "image_id": image_id,
+    sides = corners_to_pixels(box.corners, size)
+    return {
         "category_id": PERSON["id"],
-        "bbox": [round(side, 6) for side in sides],
+        "bbox": sides,
         "area": round(sides[2] * sides[3], 6),
+        "segmentation": [],
         "iscrowd": 0,
-        "attributes": {action: action in box.actions for action in actions},
     }
-    return annotation if box.person_id is None else annotation | {"track_id": box.person_id}

@@ -1,4 +1,4 @@
-"""Turns boxes as annotation tools draw them into fractions of the frame."""
+"""Turns boxes as annotation tools draw them into fractions of the frame, and back."""
 
 from __future__ import annotations
 
@@ -34,6 +34,19 @@ def corners_from_pixels(
             f"{where}: expected a box within the frame of {size[0]:g}x{size[1]:g}, found {shown}"
         )
     return x1, y1, x2, y2
+
+
+def corners_to_pixels(corners: Corners, size: tuple[int, int]) -> list[float]:
+    """Returns x, y, width and height in pixels, to a millionth.
+
+    Args:
+        corners: xyxy in fractions of the frame.
+        size: Width and height of the frame, in pixels.
+    """
+    width, height = size
+    x1, y1, x2, y2 = corners
+    sides = (x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height)
+    return [round(side, 6) for side in sides]
 
 
 def check_shape(where: str, size: tuple[int, int], clock: FrameClock) -> None:

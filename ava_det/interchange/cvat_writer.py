@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from ava_det.files import atomic_path, write_text
 from ava_det.interchange.clock import FrameClock
-from ava_det.interchange.drafts import frames_of, pair_keyframes
+from ava_det.interchange.drafts import frames_of, pair_keyframes, tracks_of
 from ava_det.interchange.labeled import LabeledBox
 from ava_det.video.sources import cut_video_suffix
 
@@ -54,9 +54,10 @@ def write_cvat(
         with xml.element("annotations"):
             xml.leaf("version", "1.1")
             _write_meta(xml, source, clock, actions)
-            for number, track in enumerate(_tracks_of(boxes, frames)):
+            for number, track in enumerate(tracks_of(boxes).values()):
                 with xml.element("track", id=str(number), label=PERSON, source="auto"):
-                    _write_track(xml, track, following, clock, actions)
+                    by_frame = {frames[box.timestamp]: box for box in track}
+                    _write_track(xml, by_frame, following, clock, actions)
 
 
 def write_labels(path: str | Path, actions: Iterable[str]) -> None:
@@ -76,22 +77,6 @@ def write_labels(path: str | Path, actions: Iterable[str]) -> None:
         "attributes": [{"name": name, **checkbox} for name in actions],
     }
     write_text(path, json.dumps([label], indent=2, ensure_ascii=False) + "\n")
-
-
-def _tracks_of(
-    boxes: Sequence[LabeledBox], frames: Mapping[float, int]
-) -> list[dict[int, LabeledBox]]:
-    """Sorts boxes into tracks, frame -> box for each person.
-
-    Where a person has two boxes on a frame, the second starts another track.
-    """
-    tracks: dict[tuple[int, int], dict[int, LabeledBox]] = {}
-    for box in boxes:
-        copy = 0
-        while frames[box.timestamp] in tracks.setdefault((box.person_id or 0, copy), {}):
-            copy += 1
-        tracks[box.person_id or 0, copy][frames[box.timestamp]] = box
-    return [dict(sorted(track.items())) for _, track in sorted(tracks.items())]
 
 
 def _write_meta(xml: _Writer, source: str, clock: FrameClock, actions: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -105,6 +106,29 @@ def follow_persons(boxes: Iterable[LabeledBox]) -> list[LabeledBox]:
             for box, person in zip(present, ids.tolist(), strict=True)
         ]
     return followed
+
+
+def tracks_of(boxes: Iterable[LabeledBox]) -> dict[int, list[LabeledBox]]:
+    """Sorts the boxes of one video into tracks, which have one box on a keyframe.
+
+    Where a person has several boxes on a keyframe, the second ones are another track, and so on.
+    Boxes without a person id are sorted as if they were of one more person.
+
+    Returns:
+        Person id -> boxes by time; tracks that had none get ids after the largest.
+    """
+    ordered = sorted(boxes, key=lambda box: box.timestamp)
+    following = 1 + max((box.person_id for box in ordered if box.person_id is not None), default=-1)
+    new_ids: dict[tuple[int | None, int], int] = {}
+    seen: Counter[tuple[float, int | None]] = Counter()
+    tracks: dict[int, list[LabeledBox]] = {}
+    for box in ordered:
+        person_id, copy = box.person_id, seen[box.timestamp, box.person_id]
+        seen[box.timestamp, box.person_id] += 1
+        if person_id is None or copy:
+            person_id = new_ids.setdefault((person_id, copy), following + len(new_ids))
+        tracks.setdefault(person_id, []).append(box)
+    return dict(sorted(tracks.items()))
 
 
 def frames_of(clock: FrameClock, boxes: Iterable[LabeledBox]) -> dict[float, int]:

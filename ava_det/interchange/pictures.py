@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -111,6 +112,33 @@ class PictureLabels:
                 annotation.where,
             )
         )
+
+
+def attributes_of(
+    person_id: int, done: Collection[str], actions: Collection[str]
+) -> dict[str, bool | int]:
+    """Returns the attributes of a box as CVAT writes and reads them, in COCO and Datumaro's JSON.
+
+    CVAT makes a track of the boxes that have both `track_id` and `keyframe`.
+
+    Args:
+        person_id: Who it is.
+        done: The actions of this person.
+        actions: All actions.
+
+    Raises:
+        ValueError: An action has the name of an attribute that the tools add by themselves.
+    """
+    taken = OF_THE_TOOL.intersection(actions)
+    if taken:
+        raise ValueError(
+            f"expected another name of the action {min(taken)!r}, since COCO and Datumaro use it "
+            "themselves; drafts for cvat, label-studio and via may have it"
+        )
+    return {action: action in done for action in actions} | {
+        "track_id": person_id,
+        "keyframe": True,
+    }
 
 
 def split_picture_name(name: str, path: Path) -> tuple[tuple[str, ...], int | None]:

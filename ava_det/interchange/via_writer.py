@@ -12,6 +12,7 @@ from typing import Any
 
 from ava_det.files import write_json
 from ava_det.interchange.clock import FrameClock
+from ava_det.interchange.corners import corners_to_pixels
 from ava_det.interchange.drafts import frames_of
 from ava_det.interchange.labeled import LabeledBox
 from ava_det.interchange.via import CHECKBOX, TEXT, VIDEO
@@ -40,21 +41,19 @@ def write_via(
     Raises:
         ValueError: Two timestamps fall on one frame, or the video lacks one.
     """
+    assert clock.size is not None
     frames_of(clock, boxes)
-    width, height = clock.size or (0, 0)
     options = {str(number): action for number, action in enumerate(actions)}
     id_of = {action: number for number, action in options.items()}
     metadata = {}
     for number, box in enumerate(boxes):
         assert box.corners is not None
-        x1, y1, x2, y2 = box.corners
-        pixels = (x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height)
         ticked = sorted((id_of[action] for action in box.actions), key=int)
         metadata[f"1_{number}"] = {
             "vid": "1",
             "flg": 0,
             "z": [round(box.timestamp - float(clock.seconds[0]), 6)],
-            "xy": [RECTANGLE, *(round(side, 6) for side in pixels)],
+            "xy": [RECTANGLE, *corners_to_pixels(box.corners, clock.size)],
             "av": {
                 "1": ",".join(ticked),
                 "2": "" if box.person_id is None else str(box.person_id),

@@ -14,6 +14,7 @@ from ava_det.formats.label_map import load_label_map
 from ava_det.interchange.clock import VideoClocks
 from ava_det.interchange.coco_writer import write_coco
 from ava_det.interchange.cvat_writer import write_cvat, write_labels
+from ava_det.interchange.datumaro_writer import write_datumaro
 from ava_det.interchange.drafts import (
     boxes_from_annotations,
     boxes_from_detections,
@@ -27,6 +28,7 @@ from ava_det.interchange.via_writer import write_via
 WRITERS: dict[str, tuple[str, Callable[..., None]]] = {
     "coco": (".json", write_coco),
     "cvat": (".xml", write_cvat),
+    "datumaro": (".zip", write_datumaro),
     "label-studio": (".json", write_label_studio),
     "via": (".json", write_via),
 }

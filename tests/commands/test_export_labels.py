@@ -16,7 +16,13 @@ RunTool = Callable[..., tuple[int, str, str]]
 @pytest.mark.needs_shared
 @pytest.mark.parametrize(
     ("tool", "suffix"),
-    [("via", "json"), ("label-studio", "json"), ("cvat", "xml"), ("coco", "json")],
+    [
+        ("via", "json"),
+        ("label-studio", "json"),
+        ("cvat", "xml"),
+        ("coco", "json"),
+        ("datumaro", "zip"),
+    ],
 )
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_mini_ava_comes_back_as_it_was(
@@ -74,9 +80,11 @@ def test_mini_ava_comes_back_as_it_was(
     assert len({pair[:2] for pair in pairs}) == len({(v, b) for v, _, b in pairs}) == len(pairs)
 
 
-@pytest.mark.parametrize("tool", ["via", "coco"])
+@pytest.mark.parametrize(
+    ("tool", "suffix"), [("via", "json"), ("coco", "json"), ("datumaro", "zip")]
+)
 def test_detections_become_drafts(
-    tmp_path: Path, synthetic: Path, run_tool: RunTool, tool: str
+    tmp_path: Path, synthetic: Path, run_tool: RunTool, tool: str, suffix: str
 ) -> None:
     path = tmp_path / "found.csv"
     path.write_text(
@@ -94,8 +102,8 @@ def test_detections_become_drafts(
         tmp_path / "drafts",
     )
     assert code == 0, error
-    assert "1 boxes in 1 files (.json)" in out
-    draft = tmp_path / "drafts/train_00000.json"
+    assert f"1 boxes in 1 files (.{suffix})" in out
+    draft = tmp_path / f"drafts/train_00000.{suffix}"
     code, _, error = run_tool(
         "import_annotations", tool, draft, *options, "--output", tmp_path / "mine"
     )

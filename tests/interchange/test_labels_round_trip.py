@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from ava_det.interchange.cvat import load_cvat
 from ava_det.interchange.cvat_actions import boxes_from_task
 from ava_det.interchange.cvat_writer import write_cvat
 from ava_det.interchange.datumaro import load_datumaro
+from ava_det.interchange.datumaro_writer import write_datumaro
 from ava_det.interchange.drafts import boxes_from_annotations
 from ava_det.interchange.label_studio import load_label_studio
 from ava_det.interchange.label_studio_actions import boxes_from_studio
@@ -29,7 +31,6 @@ from ava_det.interchange.picture_keyframes import choose_picture_keyframes
 from ava_det.interchange.via import load_via
 from ava_det.interchange.via_actions import boxes_from_via, name_options
 from ava_det.interchange.via_writer import write_via
-from benchmarks.labels import as_datumaro
 
 ACTIONS = ["stand", 'say "hi" & <wave>', "carry/hold (an object)", "aérer, 1"]
 START = 900.0
@@ -41,6 +42,10 @@ class OneClock(VideoClocks):
 
     def __init__(self) -> None:
         super().__init__(None, None, START)
+
+    def choose(self, candidates: Sequence[str], where: str) -> str:
+        assert "walk" in candidates
+        return "walk"
 
     def find(self, video_id: str, where: str, last_frame: int = 0) -> FrameClock:
         assert video_id == "walk"
@@ -81,17 +86,15 @@ def to_coco(folder: Path, draft: list[LabeledBox]) -> list[LabeledBox]:
     return boxes_from_pictures(labels, keyframes, "person", ())
 
 
-def through_datumaro(folder: Path, draft: list[LabeledBox]) -> list[LabeledBox]:
-    """Nothing here writes Datumaro's JSON, so it is made of what is written as COCO."""
-    write_coco(folder / "coco.json", "walk.mp4", CLOCK, draft, ACTIONS)
-    content = as_datumaro(json.loads((folder / "coco.json").read_text(encoding="utf-8")))
-    (folder / "walk.json").write_text(json.dumps(content), encoding="utf-8")
-    labels = load_datumaro(folder / "walk.json")
+def to_datumaro(folder: Path, draft: list[LabeledBox]) -> list[LabeledBox]:
+    write_datumaro(folder / "walk.zip", "walk.mp4", CLOCK, draft, ACTIONS)
+    labels = load_datumaro(folder / "walk.zip")
+    assert declared_actions(labels, "person", ()) == ACTIONS
     keyframes = choose_picture_keyframes(labels, OneClock(), 1.0, 0, None)
     return boxes_from_pictures(labels, keyframes, "person", ())
 
 
-FORMATS = [to_via, to_label_studio, to_coco, through_datumaro]
+FORMATS = [to_via, to_label_studio, to_coco, to_datumaro]
 
 
 @pytest.mark.parametrize("there_and_back", [*FORMATS, to_cvat])
@@ -181,7 +184,59 @@ def test_a_coco_file_names_pictures_persons_and_all_actions(tmp_path: Path) -> N
     assert annotation["bbox"] == pytest.approx([191.7, 215.8, 383.4, 431.6])
     assert annotation["area"] == pytest.approx(383.4 * 431.6)
     assert (annotation["image_id"], annotation["track_id"]) == (image["id"], 7)
-    assert annotation["attributes"] == {name: name == "stand" for name in ACTIONS}
+    said = {name: name == "stand" for name in ACTIONS}
+    assert annotation["attributes"] == {**said, "track_id": 7, "keyframe": True}
+    assert (annotation["segmentation"], annotation["iscrowd"]) == ([], 0)
+
+
+def test_datumaro_finds_its_file_and_what_it_requires(tmp_path: Path) -> None:
+    box = LabeledBox("walk", 902.0, (0.1, 0.2, 0.3, 0.6), ("stand",), 7, "here")
+    write_datumaro(tmp_path / "walk.zip", "walk.mp4", CLOCK, [box], ACTIONS)
+    with zipfile.ZipFile(tmp_path / "walk.zip") as archive:
+        assert archive.namelist() == ["annotations/walk.json"]
+        content = json.loads(archive.read("annotations/walk.json"))
+    [label] = content["categories"]["label"]["labels"]
+    assert (label["name"], label["parent"]) == ("person", "")
+    [item] = content["items"]
+    assert (item["id"], item["attr"]) == ("walk/frame_000060", {"frame": 60})
+    assert item["image"]["size"] == [1079, 1917]
+    [annotation] = item["annotations"]
+    assert (annotation["type"], annotation["label_id"]) == ("bbox", 0)
+    assert annotation["bbox"] == pytest.approx([191.7, 215.8, 383.4, 431.6])
+    said = {name: name == "stand" for name in ACTIONS}
+    assert annotation["attributes"] == {**said, "track_id": 7, "keyframe": True}
+
+
+@pytest.mark.parametrize("there_and_back", [*FORMATS, to_cvat])
+def test_a_person_with_two_boxes_on_a_keyframe_keeps_both(
+    there_and_back: Callable[[Path, list[LabeledBox]], list[LabeledBox]], tmp_path: Path
+) -> None:
+    """As in a table in which everybody has the same person id."""
+    places = [(0.1, 0.2, 0.3, 0.6), (0.5, 0.2, 0.7, 0.6), (0.75, 0.2, 0.9, 0.6)]
+    draft = [
+        LabeledBox("walk", START + second, corners, ("stand",), 7, "here")
+        for second in (2, 3)
+        for corners in places
+    ]
+    again = there_and_back(tmp_path, draft)
+    found = sorted((box.timestamp, box.corners) for box in again)
+    assert [timestamp for timestamp, _ in found] == [START + 2] * 3 + [START + 3] * 3
+    corners = [side for _, corners in found for side in corners]
+    assert corners == pytest.approx([side for box in draft for side in box.corners or ()], abs=1e-5)
+
+
+@pytest.mark.parametrize("write", [write_coco, write_datumaro])
+@pytest.mark.parametrize("name", ["outside", "keyframe", "track_id"])
+def test_an_action_called_as_an_attribute_of_cvat_is_refused(
+    write: Callable[..., None], name: str, tmp_path: Path
+) -> None:
+    """It would be lost when the file is read back."""
+    box = LabeledBox("walk", 902.0, (0.1, 0.2, 0.3, 0.6), (name,), 7, "here")
+    with pytest.raises(
+        ValueError, match=f"expected another name of the action '{name}', since COCO"
+    ):
+        write(tmp_path / "walk.file", "walk.mp4", CLOCK, [box], ["stand", name])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_moment_that_the_video_lacks_leaves_no_file(tmp_path: Path) -> None:
