@@ -89,7 +89,6 @@ def _compute_block(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _vote(pixels: np.ndarray) -> np.ndarray:
     """Finds the samples that show the background: uint8 [3, N, P] to bool [N, P]."""
     num_samples = pixels.shape[1]
-    starts = np.unique(np.arange(NUM_STRETCHES) * num_samples // NUM_STRETCHES)
     weight = np.arange(num_samples + 1, dtype=np.float32) ** 0.25
     best_votes = np.zeros(pixels.shape[2], np.float32)
     shows_background = np.zeros(pixels.shape[1:], bool)
@@ -99,10 +98,23 @@ def _vote(pixels: np.ndarray) -> np.ndarray:
         distance = np.maximum(pixels, value) - np.minimum(pixels, value)
         red, green, blue = distance < SAME_LEVEL
         near = red & green & blue  # several times faster than all(axis=0)
-        votes = weight[np.add.reduceat(near.view(np.uint8), starts, axis=0, dtype=np.uint8)].sum(
-            axis=0
-        )
+        votes = weight[_count_by_stretch(near)].sum(axis=0)
         better = votes > best_votes
-        best_votes[better] = votes[better]
-        shows_background[:, better] = near[:, better]
+        np.copyto(best_votes, votes, where=better)
+        np.copyto(shows_background, near, where=better)
     return shows_background
+
+
+def _count_by_stretch(near: np.ndarray) -> np.ndarray:
+    """Counts the samples of each stretch that agree: bool [N, P] to uint8 [S, P].
+
+    Whole rows are added, which takes a quarter of the time of np.add.reduceat.
+    """
+    ones = near.view(np.uint8)
+    starts = np.unique(np.arange(NUM_STRETCHES) * len(ones) // NUM_STRETCHES)
+    lengths = np.diff([*starts, len(ones)])
+    count = ones[starts]
+    for offset in range(1, int(lengths.max())):
+        longer = lengths > offset
+        count[longer] += ones[starts[longer] + offset]
+    return count

@@ -5,6 +5,7 @@ On planes only what is drawn is converted. ava_det/video/planes.py describes the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -18,6 +19,34 @@ FINE = 4  # bits of a coordinate below the pixel, so that an interpolated box mo
 # The three points of the stroke at each corner of a box (upper left, upper right, lower right,
 # lower left), relative to the corner, in lengths of the stroke.
 CORNERS = np.array([[[dx, 0], [0, 0], [0, dy]] for dx, dy in ((1, 1), (-1, 1), (-1, -1), (1, -1))])
+
+
+@dataclass(frozen=True)
+class _Stroke:
+    """Describes antialiased lines of one thickness, and the darker ones beneath them.
+
+    Attributes:
+        lines: int32 [P, 2] each, whose coordinates have FINE bits below the pixel.
+        is_closed: Whether the last point of a line is joined to the first.
+        thickness: In pixels.
+        dark_thickness: Of the lines beneath, pixels.
+    """
+
+    lines: list[np.ndarray]
+    is_closed: bool
+    thickness: int
+    dark_thickness: int
+
+    def draw(
+        self, planes: Sequence[np.ndarray], shades: Sequence[tuple[int, ...]], thickness: int
+    ) -> None:
+        """Draws the lines on planes, of which all but the first are half as fine."""
+        for index, (plane, shade) in enumerate(zip(planes, shades, strict=True)):
+            half = index > 0
+            thick = -(-thickness // 2) if half else thickness
+            cv2.polylines(
+                plane, self.lines, self.is_closed, shade, thick, cv2.LINE_AA, shift=FINE + half
+            )
 
 
 @dataclass(frozen=True)
@@ -57,30 +86,29 @@ class Surface:
             text: Text height in pixels, which the width of the lines follows.
         """
         line = max(1, round(text / 12))
-        x1, y1 = np.clip(box[:2], 0, [self.width, self.height]) + line / 2
-        x2, y2 = np.clip(box[2:], 0, [self.width, self.height]) - line / 2 - 1
+        left, top, right, bottom = box.tolist()  # plain numbers: np.clip takes longer than a line
+        x1 = min(max(left, 0), self.width) + line / 2
+        y1 = min(max(top, 0), self.height) + line / 2
+        x2 = min(max(right, 0), self.width) - line / 2 - 1
+        y2 = min(max(bottom, 0), self.height) - line / 2 - 1
         if x2 <= x1 or y2 <= y1:
             return
         reach = min(0.25 * min(x2 - x1, y2 - y1), 1.2 * text)
-        outline = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
-        corners = outline[:, None] + reach * CORNERS
-        fixed = [np.round(points * 2**FINE).astype(np.int32) for points in (corners, outline[None])]
-        for paint, extra in ((PANEL_COLOR, 2), (color, 0)):
-            if reach > 0.5 * text:  # on a tiny box the corners would touch one another
-                self._draw_lines(fixed[0], False, paint, 2 * line + extra)
-            self._draw_lines(fixed[1], True, paint, line + (extra > 0))
-
-    def _draw_lines(self, lines: np.ndarray, closed: bool, color: Color, thickness: int) -> None:
-        """Draws antialiased lines [N, P, 2], whose coordinates have FINE bits below the pixel."""
-        shades = (
-            [color]
-            if self.matrix is None
-            else [(shade,) for shade in convert_color(color, self.matrix)]
-        )
-        for index, (plane, shade) in enumerate(zip(self.planes, shades, strict=True)):
-            half = index > 0
-            thick = -(-thickness // 2) if half else thickness
-            cv2.polylines(plane, list(lines), closed, shade, thick, cv2.LINE_AA, shift=FINE + half)
+        outline = np.array([[[x1, y1], [x2, y1], [x2, y2], [x1, y2]]])
+        corners = outline[0][:, None] + reach * CORNERS
+        strokes = [_Stroke(_to_fixed(outline), True, line, line + 1)]
+        if reach > 0.5 * text:  # on a tiny box the corners would touch one another
+            strokes.insert(0, _Stroke(_to_fixed(corners), False, 2 * line, 2 * line + 2))
+        dark: Sequence[tuple[int, ...]] = [PANEL_COLOR]
+        shades: Sequence[tuple[int, ...]] = [color]
+        if self.matrix is not None:
+            # In the planes of color, half as fine, the line above covers the dark one.
+            dark = [convert_color(PANEL_COLOR, self.matrix)[:1]]
+            shades = [(shade,) for shade in convert_color(color, self.matrix)]
+        for stroke in strokes:
+            stroke.draw(self.planes[:1], dark, stroke.dark_thickness)
+        for stroke in strokes:
+            stroke.draw(self.planes, shades, stroke.thickness)
 
     def blend(self, panel: Panel, corner: tuple[int, int]) -> None:
         """Draws a panel over the picture.
@@ -97,3 +125,8 @@ class Surface:
             area = plane[y : y + layer.ink.shape[0], x : x + layer.ink.shape[1]]
             height, width = area.shape[:2]
             area[:] = (area * layer.keep[:height, :width] + layer.ink[:height, :width]) >> 8
+
+
+def _to_fixed(points: np.ndarray) -> list[np.ndarray]:
+    """Converts lines [N, P, 2], pixels, to what OpenCV draws, with FINE bits below the pixel."""
+    return list(np.rint(points * 2**FINE).astype(np.int32))

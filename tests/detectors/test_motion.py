@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ava_det.detectors import MotionDetector, PersonDetector
-from ava_det.detectors.background import compute_background
+from ava_det.detectors.background import _count_by_stretch, compute_background
 from ava_det.video.file import VideoReader
 
 Box = tuple[int, int, int, int]
@@ -218,3 +218,11 @@ def test_real_footage_from_a_fixed_camera(shared_data: Path) -> None:
             hits += any(compute_iou(box, pixels) >= 0.5 for box in sure)
     assert hits / sum(map(len, labeled.values())) > 0.95
     assert hits / found > 0.9
+
+
+@pytest.mark.parametrize("num_samples", [1, 5, 8, 13, 32])
+def test_samples_are_counted_by_stretch(num_samples: int) -> None:
+    near = np.random.default_rng(num_samples).random((num_samples, 7)) < 0.6
+    starts = np.unique(np.arange(8) * num_samples // 8)
+    stretches = np.split(near, starts[1:])
+    assert _count_by_stretch(near).tolist() == [part.sum(axis=0).tolist() for part in stretches]

@@ -124,3 +124,22 @@ def test_a_video_of_one_frame(tmp_path: Path) -> None:
     with av.open(str(path)) as container:
         assert float(container.streams.video[0].duration * container.streams.video[0].time_base) > 0
         assert len(list(container.decode(video=0))) == 1
+
+
+@pytest.mark.parametrize("height", [48, 50, 54])
+def test_planes_of_every_height_come_back(tmp_path: Path, height: int) -> None:
+    path = tmp_path / "out.mp4"
+    levels = [40, 90, 150, 220]
+    with VideoWriter(path, 64, height, 10) as writer:
+        for index, level in enumerate(levels):
+            planes = np.full((height * 3 // 2, 64), 128, np.uint8)
+            planes[:height] = level
+            planes[height - 8 : height] = 16  # a dark line at the bottom
+            writer.write_planes(planes, index / 10)
+    with av.open(str(path)) as container:
+        for frame, level in zip(container.decode(video=0), levels, strict=True):
+            planes = frame.to_ndarray()
+            assert planes.shape == (height * 3 // 2, 64)
+            assert np.abs(planes[: height - 12].astype(int) - level).max() <= 4
+            assert np.abs(planes[height - 4 : height].astype(int) - 16).max() <= 4
+            assert np.abs(planes[height:].astype(int) - 128).max() <= 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -158,6 +159,19 @@ def test_rows_are_sorted_named_and_cut(written: list[list[tuple[str, float]]]) -
         np.zeros((480, 640, 3), np.uint8), make_detections([[0.1, 0.1, 0.3, 0.9]], scores)
     )
     assert written[0] == [("stand", 0.9), ("carry/hold", 0.7), ("walk", 0.6)]
+
+
+def test_rows_change_with_the_scores_and_not_with_the_boxes(
+    written: list[list[tuple[str, float]]],
+) -> None:
+    drawing = Overlay(NAMES)
+    frame = np.zeros((480, 640, 3), np.uint8)
+    first = make_detections([[0.1, 0.1, 0.3, 0.9]], {12: 0.9}, [4])
+    moved = replace(first, boxes=first.boxes + 0.05)
+    other = make_detections([[0.1, 0.1, 0.3, 0.9]], {14: 0.7}, [4])
+    for found in (first, moved, other, first):
+        drawing.draw(frame, found)
+    assert written == [[("stand", 0.9)], [("stand", 0.9)], [("walk", 0.7)], [("stand", 0.9)]]
 
 
 def test_brackets_stay_where_names_would_be_confused() -> None:
