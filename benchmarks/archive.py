@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from ava_det.archive.agenda import Agenda
-from ava_det.archive.claims import Claims
 from ava_det.archive.driver import Driver, Tally
 from ava_det.archive.listing import MANIFEST, open_manifest
 from ava_det.archive.manifest import Entry, format_manifest, make_entry
 from ava_det.archive.outcomes import Counts, Outcomes, list_results, result_name
 from ava_det.archive.process_workers import ProcessWorkers
-from ava_det.archive.store import FolderStore, Store
 from ava_det.archive.workers import Done, Message, Ready, Workers
 from ava_det.cli import Commands, at_least
+from ava_det.jobs.claims import Claims
+from ava_det.jobs.store import FolderStore, Store
 
 MB = 1 << 20
 WAIT = 0.2  # seconds a video in place of a network's work

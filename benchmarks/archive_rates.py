@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from ava_det.archive.agenda import Agenda
-from ava_det.archive.claims import Claims
 from ava_det.archive.driver import Driver
 from ava_det.archive.labeler import LabelerLoader
 from ava_det.archive.listing import make_manifest, open_manifest
 from ava_det.archive.outcomes import Outcomes, list_results
 from ava_det.archive.process_workers import ProcessWorkers
-from ava_det.archive.store import FolderStore
 from ava_det.cli import Commands, at_least
 from ava_det.formats.result_files import DetectionsJson
 from ava_det.inference.predictor import Predictor
+from ava_det.jobs.claims import Claims
+from ava_det.jobs.store import FolderStore
 from benchmarks.demo import make_video, save_random_weights
 
 SECONDS = 60  # of a video

@@ -26,7 +26,8 @@ PACKAGES: dict[str, set[str]] = {
     "choices": set(),
     "stderr_log": set(),
     "config": {"choices"},
-    "files": {"distributed"},
+    "files": set(),
+    "jobs": {"distributed", "files"},
     "distributed": set(),
     "cli": {"choices", "distributed", "interrupts"},
     "device": {"config", "distributed"},
@@ -48,11 +49,11 @@ PACKAGES: dict[str, set[str]] = {
     "suggest": READERS | {"own_classes", "pages", "viewer", "visualization"},
     "visualization": READERS,
     "data": READERS | {"config", "flow"},
-    "detectors": READERS | {"config", "checkpoint", "device"},
+    "detectors": READERS | {"config", "checkpoint", "device", "jobs"},
     "flow": READERS | {"checkpoint"},
     "interchange": READERS | {"tracking"},
     "dataset_check": READERS | {"visualization", "pages"},
-    "reproduction": READERS | {"config", "checkpoint", "evaluation"},
+    "reproduction": READERS | {"config", "checkpoint", "evaluation", "jobs"},
     "datasets": READERS | {"interrupts"},
     "inference": READERS
     | {"config", "checkpoint", "data", "detectors", "device", "export", "models", "tracking"}
@@ -61,13 +62,14 @@ PACKAGES: dict[str, set[str]] = {
     "events": READERS | {"visualization"},
     "archive": READERS
     | {"checkpoint", "config", "demo", "detectors", "device", "inference", "interrupts"}
-    | {"pages", "segments"},
+    | {"jobs", "pages", "segments"},
     "demo": READERS
     | {
         "config",
         "detectors",
         "events",
         "export",
+        "jobs",
         "linking",
         "inference",
         "segments",

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ava_det.archive.agenda import Agenda
-from ava_det.archive.claims import Claims
 from ava_det.archive.manifest import Entry
 from ava_det.archive.outcomes import Outcomes
 from ava_det.archive.workers import Died, Done, Failed, Message, Ready, Workers
+from ava_det.jobs.claims import Claims
 
 AHEAD = 2  # videos that a worker has, so that it need not wait for the driver after the first
 MAX_BAD_STARTS = 3  # of one worker, one after the other

@@ -12,10 +12,10 @@ from typing import Any
 
 import ava_det
 from ava_det.archive.manifest import Entry
-from ava_det.archive.object_store import fetched
 from ava_det.archive.outcomes import Counts, result_name
 from ava_det.archive.run_facts import agree
-from ava_det.archive.store import Store, open_store
+from ava_det.jobs.object_store import fetched
+from ava_det.jobs.store import Store, open_store
 
 PRECISION = "precision.txt"  # what `precision: auto` is in this archive
 

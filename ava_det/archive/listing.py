@@ -16,9 +16,9 @@ from ava_det.archive.manifest import (
     measure,
     read_list,
 )
-from ava_det.archive.object_store import list_files
 from ava_det.archive.outcomes import forget
-from ava_det.archive.store import Store
+from ava_det.jobs.object_store import list_files
+from ava_det.jobs.store import Store
 
 MANIFEST = "manifest.jsonl"
 

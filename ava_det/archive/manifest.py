@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import zlib
@@ -11,12 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote_from_bytes
 
 import numpy as np
 
-MAX_ID_BYTES = 180  # a file name has at most 255, and temporary ones are longer than the last
-CUT = "%-"  # begins the end of an id that was cut; quoting never makes it
+from ava_det.jobs.ids import make_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +31,6 @@ class Entry:
     path: str
     size: int
     mtime: float
-
-
-def make_id(path: str) -> str:
-    """Makes a file name of a path; different paths have different ones.
-
-    All but ASCII letters, digits and `_.-~` is written as `%XX`, as in URLs. A long name is cut,
-    and ends with the SHA-256 of the whole.
-    """
-    name = quote_from_bytes(os.fsencode(path), safe="")
-    if name.startswith("."):  # a hidden file
-        name = "%2E" + name[1:]
-    if len(name) <= MAX_ID_BYTES:
-        return name
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
-    return name[: MAX_ID_BYTES - len(CUT) - len(digest)] + CUT + digest
 
 
 def make_entry(path: str, size: int, mtime: float) -> Entry:

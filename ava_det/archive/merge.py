@@ -17,11 +17,11 @@ from ava_det.archive.outcomes import (
     result_name,
 )
 from ava_det.archive.run_facts import read_run
-from ava_det.archive.store import Store
 from ava_det.archive.summary import Summary
 from ava_det.archive.tables import ArchiveTables, writing_tables
 from ava_det.files import atomic_path
 from ava_det.formats.keyframe_records import KeyframeRecord, read_records
+from ava_det.jobs.store import Store
 from ava_det.segments import SegmentFinder, SegmentRules
 
 

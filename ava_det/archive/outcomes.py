@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from ava_det.archive.manifest import Entry
-from ava_det.archive.store import Store
+from ava_det.jobs.store import Store
 
 LINES_A_FILE = 1000
 SECONDS_A_FILE = 30.0

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ava_det.archive.store import Store
-from ava_det.files.job_settings import ChangedSetting, find_changes
+from ava_det.jobs.settings import ChangedSetting, find_changes
+from ava_det.jobs.store import Store
 
 RUN = "run.json"
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from ava_det.archive.manifest import Entry
 from ava_det.archive.outcomes import Counts
-from ava_det.archive.store import Store
 from ava_det.files import is_full
+from ava_det.jobs.store import Store
 
 
 class Labeler(Protocol):

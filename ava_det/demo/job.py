@@ -1,7 +1,7 @@
 """Runs the demo on many videos.
 
-Each video has its own result files. Under torchrun the videos are shared out among the processes. A
-stopped job can be continued, and videos that cannot be read are skipped.
+Each video has its own result files. All processes that run the same command share the videos, under
+torchrun or not. A stopped job can be continued, and videos that cannot be read are skipped.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ava_det.config import ConfigError
 from ava_det.demo.options import SUFFIXES, DisplayOptions, Outputs, SamplingOptions
 from ava_det.demo.video import process_video
 from ava_det.distributed import gather_objects, is_main_process, process_group
-from ava_det.files.job_settings import begin_job
-from ava_det.files.shared_jobs import share_out, work_through
 from ava_det.inference.predictor import Predictor
+from ava_det.jobs.settings import begin_job
+from ava_det.jobs.shared_job import SharedJob, shared_job
 from ava_det.video.sources import Source, video_id_of
 from ava_det.viewer import write_index
 
-# Processes wait for one another at the end, and one may have hours more to do than another.
+# Processes wait for one another at the end, and one may have a video of hours left to do.
 TIMEOUT = timedelta(days=7)
 SETTINGS = "demo_settings.json"  # stands beside the results
 
@@ -42,7 +42,8 @@ class Share:
         num_persons: Persons on these keyframes.
         seconds: Of video.
         num_events: What was found by --events.
-        failed: Each video that could not be read, of all processes, and the sentence why.
+        failed: Each video that could not be read, of all processes of torchrun, and the sentence
+            why; by name, see `name_video`.
     """
 
     num_videos: int = 0
@@ -50,7 +51,7 @@ class Share:
     num_persons: int = 0
     seconds: float = 0.0
     num_events: int = 0
-    failed: dict[Path, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def run_job(
@@ -62,7 +63,7 @@ def run_job(
     stop: Event,
     settings: Mapping[str, object],
 ) -> int:
-    """Processes this rank's share of the videos.
+    """Processes videos that no other process has, until all have results.
 
     Args:
         predictor: Runs the network.
@@ -80,22 +81,39 @@ def run_job(
         ConfigError: A folder holds results of other settings.
     """
     began = time.monotonic()
-    targets = {video: name_files(video, folders, source.root) for video in source.videos}
-    with process_group(torch.device("cpu"), TIMEOUT):
+    videos = {
+        name_video(video, source.root): (video, name_files(video, folders, source.root))
+        for video in source.videos
+    }
+    with (
+        process_group(torch.device("cpu"), TIMEOUT),
+        shared_job(folders.paths()[0]) as job,
+    ):
         if is_main_process():
             record_settings(folders, settings)
-        videos, num_pending = share_out(
-            targets,
-            is_done=lambda video: is_finished(targets[video]),
-            size=lambda video: video.stat().st_size,
+        pending = job.find_pending(
+            videos,
+            is_done=lambda name: is_finished(videos[name][1]),
+            size=lambda name: videos[name][0].stat().st_size,
         )
-        share = {video: targets[video] for video in videos}
-        shares = gather_objects(process_share(predictor, share, sampling, display, stop))
+        todo = {name: videos[name] for name in pending}
+        shares = gather_objects(process_share(predictor, job, todo, sampling, display, stop))
         if is_main_process():
             if folders.view is not None and folders.view.is_dir():
                 write_index(folders.view)
-            summarize(shares, len(targets), len(targets) - num_pending, time.monotonic() - began)
+            summarize(shares, len(videos), len(pending), time.monotonic() - began)
     return 1 if any(share.failed for share in shares) else 0
+
+
+def name_video(video: Path, root: Path | None) -> str:
+    """Names a video within a job: its id, after the folders between it and the root.
+
+    Args:
+        video: The video.
+        root: Folder of all videos, None for none.
+    """
+    place = Path() if root is None else video.relative_to(root).parent
+    return (place / video_id_of(video)).as_posix()
 
 
 def name_files(video: Path, folders: Outputs, root: Path | None) -> Outputs:
@@ -107,11 +125,10 @@ def name_files(video: Path, folders: Outputs, root: Path | None) -> Outputs:
         root: Folder of all videos; the folders between it and the video are kept in the results.
             None for none.
     """
-    place = Path() if root is None else video.relative_to(root).parent
-    name = video_id_of(video)
+    name = name_video(video, root)
     return Outputs(
         *(
-            None if folder is None else folder / place / f"{name}{SUFFIXES[option]}"
+            None if folder is None else folder / f"{name}{SUFFIXES[option]}"
             for option, folder in folders.by_option().items()
         )
     )
@@ -138,32 +155,28 @@ def record_settings(folders: Outputs, settings: Mapping[str, object]) -> None:
 
 def process_share(
     predictor: Predictor,
-    videos: Mapping[Path, Outputs],
+    job: SharedJob,
+    videos: Mapping[str, tuple[Path, Outputs]],
     sampling: SamplingOptions,
     display: DisplayOptions,
     stop: Event,
 ) -> Share:
-    """Processes videos one after the other, and skips those that cannot be read.
+    """Processes videos one after the other, and passes over those that cannot be read.
 
     Args:
         predictor: Runs the network.
-        videos: Each video and its result files.
+        job: Says which of the videos are for this process.
+        videos: Name -> a video that is not done yet, and its result files.
         sampling: Which times of each video are processed.
         display: What is drawn.
         stop: Processing ends soon after it is set.
     """
     share = Share()
 
-    def process(video: Path, _: tqdm) -> None:
+    def process(name: str, _: tqdm) -> None:
+        video, files = videos[name]
         summary = process_video(
-            predictor,
-            video,
-            sampling,
-            videos[video],
-            display,
-            stop,
-            keep_when_stopped=False,
-            quiet=True,
+            predictor, video, sampling, files, display, stop, keep_when_stopped=False, quiet=True
         )
         share.num_videos += 1
         share.num_keyframes += summary.num_keyframes
@@ -171,17 +184,19 @@ def process_share(
         share.num_events += sum(summary.events.values())
         share.seconds += summary.seconds - sampling.start
 
-    share.failed = work_through(list(videos), "videos", process)
+    share.failed = job.work_through(
+        list(videos), lambda name: is_finished(videos[name][1]), process, "videos", stop
+    )
     return share
 
 
-def summarize(shares: Sequence[Share], num_videos: int, num_before: int, elapsed: float) -> None:
-    """Prints what the job did, and which videos it skipped.
+def summarize(shares: Sequence[Share], num_videos: int, num_pending: int, elapsed: float) -> None:
+    """Prints what the job did, and which videos it passed over.
 
     Args:
-        shares: Of all processes.
+        shares: Of all processes of torchrun.
         num_videos: Of the job.
-        num_before: Videos that were finished before this run.
+        num_pending: Videos that were not finished before this run.
         elapsed: Seconds of this run.
     """
     failed = shares[0].failed
@@ -191,9 +206,11 @@ def summarize(shares: Sequence[Share], num_videos: int, num_before: int, elapsed
     )
     seconds = sum(share.seconds for share in shares)
     events = sum(share.num_events for share in shares)
+    num_elsewhere = num_pending - done - len(failed)
+    elsewhere = f"{num_elsewhere} by other processes, " if num_elsewhere else ""
     print(
-        f"{num_videos} videos: {done} processed, {num_before} there before, "
-        f"{len(failed)} passed over; {persons} persons on {keyframes} keyframes "
+        f"{num_videos} videos: {done} processed, {elsewhere}{num_videos - num_pending} there "
+        f"before, {len(failed)} passed over; {persons} persons on {keyframes} keyframes "
         f"{f'({events} events) ' if events else ''}"
         f"in {seconds / 60:.1f} min of video, {elapsed / 60:.1f} min"
     )

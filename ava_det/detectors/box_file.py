@@ -1,20 +1,20 @@
 """Writes a box file video by video, so that a stopped run loses only the video it was working on.
 
 Beside `boxes.csv` stands `boxes.csv.parts/`. It holds a box file for each finished video, complete
-or absent, and `settings.json` with the options of the run. A part that exists means that its video
-is done, also where nobody was found in it. The box file is the parts one after the other, so it
-does not depend on which process made them, or when.
+or absent, `settings.json` with the options of the run, and `.work/`, who works on what. A part that
+exists means that its video is done, also where nobody was found in it. The box file is the parts
+one after the other, so it does not depend on which process made them, or when.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ava_det.files import atomic_path
-from ava_det.files.job_settings import begin_job
 from ava_det.formats.annotations import write_boxes
+from ava_det.jobs.settings import begin_job
 from ava_det.structures import PersonBoxes
 
 
@@ -23,6 +23,10 @@ class BoxParts:
 
     Args:
         output: The box file. The folder of parts stands beside it.
+
+    Attributes:
+        output: See above.
+        folder: Of the parts.
     """
 
     def __init__(self, output: str | Path) -> None:
@@ -30,17 +34,19 @@ class BoxParts:
         self.folder = self.output.with_name(f"{self.output.name}.parts")
         self._settings = self.folder / "settings.json"
 
-    def begin(self, settings: Mapping[str, str | float | None]) -> None:
+    def begin(self, settings: Mapping[str, str | float | None], is_alone: bool) -> None:
         """Starts a run, or continues one.
 
         Args:
             settings: The options of the run, by name.
+            is_alone: Whether no other process works on the parts, so that other settings may
+                replace those that no part was made with yet.
 
         Raises:
             ValueError: The folder holds parts that were made with other settings.
         """
-        if self.folder.is_dir() and set(self.folder.iterdir()) == {self._settings}:
-            self._settings.unlink()
+        if is_alone and not any(self.folder.glob("*.csv")):
+            self._settings.unlink(missing_ok=True)
         for name, before, now in begin_job(self._settings, settings):
             raise ValueError(
                 f"{self.folder}: holds a run that was begun with {name} {before}, expected "
@@ -75,10 +81,11 @@ class BoxParts:
 
         The settings are deleted last, so that a run that is stopped meanwhile can be continued.
         """
-        for part in self.folder.iterdir():
-            if part != self._settings:
-                part.unlink()
-        shutil.rmtree(self.folder)
+        for part in self.folder.glob("*.csv"):
+            part.unlink(missing_ok=True)
+        self._settings.unlink(missing_ok=True)
+        with suppress(OSError):  # another process has just come
+            self.folder.rmdir()
 
     def _part(self, video_id: str) -> Path:
         return self.folder / f"{video_id}.csv"

@@ -27,12 +27,12 @@ from ava_det.device.select import prepare_torch
 from ava_det.distributed import is_main_process, process_group
 from ava_det.evaluation.person_ap import compute_person_ap
 from ava_det.files import hash_file, require_other_files
-from ava_det.files.shared_jobs import share_out, work_through
 from ava_det.formats.annotations import (
     keyframes_from_annotations,
     load_annotations,
     load_boxes,
 )
+from ava_det.jobs.shared_job import SharedJob, shared_job
 from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError
@@ -40,7 +40,7 @@ from ava_det.video.sources import find_source, key_by_id
 
 logger = logging.getLogger("ava_det")
 
-PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours more to do
+PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours to do
 SURE = 0.8  # the score from which AVA's boxes are used by default (data.min_person_score)
 
 
@@ -62,16 +62,20 @@ def run(args: argparse.Namespace) -> int:
         # a mistake in the detector's name or weights is found before a run begins
         detector = build_detector(args.detector, device)
         parts = BoxParts(args.output)
-        if is_main_process():
-            parts.begin(describe_settings(args))
-        failed = find_missing(args, videos, keyframes)
-        failed |= detect_all(
-            args, {video: videos[video] for video in wanted}, keyframes, parts, detector
-        )
-        if is_main_process():
-            finish(
-                args, [video for video in wanted if video not in failed], keyframes, parts, failed
-            )
+        with shared_job(parts.folder) as job:
+            if is_main_process():
+                parts.begin(describe_settings(args), job.is_alone())
+            failed = find_missing(args, videos, keyframes)
+            chosen = {video: videos[video] for video in wanted}
+            failed |= detect_all(args, chosen, keyframes, parts, detector, job)
+            if is_main_process():
+                with job.finishing():
+                    done = [video for video in wanted if video not in failed]
+                    finish(args, done, keyframes, parts, failed)
+                    is_last = job.is_alone()
+        # kept where a video failed, so that the same command tries it again
+        if is_main_process() and is_last and not failed:
+            parts.remove()
     return 1 if failed else 0
 
 
@@ -144,19 +148,20 @@ def detect_all(
     keyframes: Mapping[str, list[Keyframe]] | None,
     parts: BoxParts,
     detector: PersonDetector,
+    job: SharedJob,
 ) -> dict[str, str]:
-    """Writes the boxes of each video that has none yet; each process takes its share.
+    """Writes the boxes of each video that has none yet, and that no other process has.
 
     Returns:
-        Video id -> why it could not be read, of all processes.
+        Video id -> why it could not be read, of all processes of torchrun.
     """
-    own_share, _ = share_out(videos, parts.has, size=lambda video: videos[video].stat().st_size)
+    pending = job.find_pending(videos, parts.has, lambda video: videos[video].stat().st_size)
 
     def write(video: str, bar: tqdm) -> None:
         times = None if keyframes is None else [one.timestamp for one in keyframes[video]]
         parts.write(video, detect_video(args, detector, video, videos[video], times, bar))
 
-    return work_through(own_share, f"persons ({args.detector})", write)
+    return job.work_through(pending, parts.has, write, f"persons ({args.detector})")
 
 
 def detect_video(
@@ -195,13 +200,8 @@ def finish(
     parts: BoxParts,
     failed: Mapping[str, str],
 ) -> None:
-    """Writes the box file and prints what is in it.
-
-    The parts stay where a video failed, so that the same command tries it again.
-    """
+    """Writes the box file and prints what is in it."""
     parts.merge(videos)
-    if not failed:
-        parts.remove()
     boxes = load_boxes(args.output, min_score=0.0)
     num_boxes = sum(len(scores) for _, scores in boxes.values())
     print(f"{num_boxes} boxes in {len(videos)} videos; written: {args.output}")

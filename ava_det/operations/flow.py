@@ -19,18 +19,18 @@ from tqdm import tqdm
 from ava_det.config import Config
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import is_main_process, process_group, world_size
-from ava_det.files.job_settings import begin_job
-from ava_det.files.shared_jobs import share_out, work_through
 from ava_det.flow import FlowAlgorithm, build_flow, count_pairs, video_flow, write_flow_folder
 from ava_det.flow.folder import FACTS, encode_pictures, is_flow_folder
 from ava_det.flow.pairs import TimedField
+from ava_det.jobs.settings import begin_job
+from ava_det.jobs.shared_job import SharedJob, shared_job
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError, warn_of_notes
 from ava_det.video.sources import find_source, key_by_id
 
 logger = logging.getLogger("ava_det")
 
-PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours more to do
+PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours to do
 NUM_SAMPLES = 8  # videos from whose first fields the disk space is estimated
 FIRST_FIELDS = 4  # of each
 BLOCK_SIZE = 4096  # bytes; ext4, XFS, APFS and NTFS give a file whole blocks of that size
@@ -44,9 +44,10 @@ def run(args: argparse.Namespace) -> int:
         if world_size() > 1:
             cv2.setNumThreads(1)  # the processes share the cores
         algorithm = build_flow(args.algorithm, device)
-        if is_main_process():
-            begin(args)
-        failed = write_all(args, videos, algorithm)
+        with shared_job(args.output) as job:
+            if is_main_process():
+                begin(args, job.is_alone())
+            failed = write_all(args, videos, algorithm, job)
         if is_main_process():
             report(args.output, len(videos), failed)
     return 1 if failed else 0
@@ -71,15 +72,20 @@ def collect_videos(args: argparse.Namespace) -> dict[str, Path]:
     return dict(sorted(key_by_id(source.videos).items()))
 
 
-def begin(args: argparse.Namespace) -> None:
+def begin(args: argparse.Namespace, is_alone: bool) -> None:
     """Starts a run, or continues one that was begun with the same options.
+
+    Args:
+        args: The options of the command.
+        is_alone: Whether no other process works in the folder, so that other options may replace
+            those that no flow was computed with yet.
 
     Raises:
         ValueError: The folder holds flow that was computed otherwise.
     """
     path = args.output / FACTS
-    if not any(args.output.glob(f"*/{FACTS}")):
-        path.unlink(missing_ok=True)  # nothing was computed with these options
+    if is_alone and not any(args.output.glob(f"*/{FACTS}")):
+        path.unlink(missing_ok=True)
     for name, before, now in begin_job(path, describe_settings(args)):
         option = "--" + name.removeprefix("flow_").replace("_", "-")
         earlier, received = (
@@ -103,26 +109,25 @@ def describe_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def write_all(
-    args: argparse.Namespace, videos: Mapping[str, Path], algorithm: FlowAlgorithm
+    args: argparse.Namespace, videos: Mapping[str, Path], algorithm: FlowAlgorithm, job: SharedJob
 ) -> dict[str, str]:
-    """Writes the flow of each video that has none yet; each process takes its share.
+    """Writes the flow of each video that has none yet, and that no other process has.
 
     Returns:
-        Video id -> why it could not be read, of all processes.
+        Video id -> why it could not be read, of all processes of torchrun.
     """
-    pending = [video for video in videos if not is_flow_folder(args.output / video)]
-    own_share, _ = share_out(
-        pending,
-        lambda video: is_flow_folder(args.output / video),
-        size=lambda video: videos[video].stat().st_size,
-    )
+
+    def is_done(video: str) -> bool:
+        return is_flow_folder(args.output / video)
+
+    pending = job.find_pending(videos, is_done, lambda video: videos[video].stat().st_size)
     if is_main_process() and pending:
         print(describe_disk(args, [videos[video] for video in pending], algorithm), flush=True)
 
     def write(video: str, bar: tqdm) -> None:
         write_video(args, videos[video], args.output / video, algorithm, bar)
 
-    return work_through(own_share, f"optical flow ({algorithm.name})", write)
+    return job.work_through(pending, is_done, write, f"optical flow ({algorithm.name})")
 
 
 def write_video(

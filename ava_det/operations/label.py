@@ -15,7 +15,6 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from ava_det.archive.agenda import Agenda
-from ava_det.archive.claims import Claims
 from ava_det.archive.driver import Driver, Tally
 from ava_det.archive.labeler import LabelerLoader
 from ava_det.archive.listing import MANIFEST, make_manifest, open_manifest, update_manifest
@@ -24,8 +23,9 @@ from ava_det.archive.outcomes import Outcomes, list_failures, list_results
 from ava_det.archive.process_workers import ProcessWorkers
 from ava_det.archive.run_facts import require_same_run
 from ava_det.archive.slurm import submit, write_script
-from ava_det.archive.store import Store, open_store
 from ava_det.archive.workers import Workers
+from ava_det.jobs.claims import CLAIMS, Claims
+from ava_det.jobs.store import Store, open_store
 
 DAY = 86400.0  # seconds after which a file that is not whole is nobody's
 
@@ -211,7 +211,7 @@ def describe_status(store: Store, index: ManifestIndex) -> str:
     """Says how far the videos of an index are, by what files there are."""
     done = index.among(list_results(store))
     failed = index.among(list_failures(store)) & ~done
-    claimed = index.among(store.names("claims")) & ~done
+    claimed = index.among(store.names(CLAIMS)) & ~done
     left = ~(done | failed | claimed)
     return (
         f"{len(index)} videos: {done.sum()} labeled, {(claimed & ~failed).sum()} in work, "

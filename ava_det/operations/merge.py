@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ava_det.archive.listing import open_manifest
 from ava_det.archive.merge import merge_archive
-from ava_det.archive.store import open_store
 from ava_det.archive.summary import write_summary
+from ava_det.jobs.store import open_store
 
 
 def run(args: argparse.Namespace) -> int:

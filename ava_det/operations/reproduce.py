@@ -21,7 +21,6 @@ from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.evaluation import PROTOCOLS
 from ava_det.evaluation.metrics import ProtocolResult
-from ava_det.files.shared_jobs import share_out
 from ava_det.formats.annotations import (
     load_annotation_files,
     load_excluded,
@@ -29,6 +28,7 @@ from ava_det.formats.annotations import (
 )
 from ava_det.inference.batch import predict_batch
 from ava_det.inference.trained_model import load_trained_model
+from ava_det.jobs.shared_job import SharedJob, shared_job
 from ava_det.reproduction.causes import (
     compare,
     find_annotation_problems,
@@ -91,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
         if is_main_process():
             prepare_folder(folder, identity)
         model, _ = load_trained_model(config, args.weights, device)
-        lost = score_videos(config, model, plan, folder, device)
+        with shared_job(folder) as job:
+            lost = score_videos(config, model, plan, folder, device, job)
         if is_main_process():
             protocols = list(PROTOCOLS) if args.protocol == "all" else [args.protocol]
             results = score_results(plan, folder, protocols)
@@ -175,24 +176,33 @@ def list_keyframes(
 
 
 def score_videos(
-    config: Config, model: nn.Module, plan: Plan, folder: Path, device: torch.device
+    config: Config,
+    model: nn.Module,
+    plan: Plan,
+    folder: Path,
+    device: torch.device,
+    job: SharedJob,
 ) -> list[str]:
-    """Scores this process's share of the videos that have no result yet.
+    """Scores the videos that have no result yet, and that no other process has.
 
     Returns:
-        Sentences about lost clips, of all processes.
+        Sentences about lost clips, of all processes of torchrun.
     """
-    assigned, num_pending = share_out(
-        sorted(plan.keyframes),
-        is_done=lambda video_id: (folder / "videos" / f"{video_id}.csv").is_file(),
+
+    def is_done(video_id: str) -> bool:
+        return (folder / "videos" / f"{video_id}.csv").is_file()
+
+    pending = job.find_pending(
+        plan.keyframes, is_done, size=lambda video_id: len(plan.keyframes[video_id])
     )
-    num_done = len(plan.keyframes) - num_pending
+    num_done = len(plan.keyframes) - len(pending)
     if is_main_process() and num_done:
         print(f"{num_done} of {len(plan.keyframes)} movies are there from an earlier run")
     lost: list[str] = []
-    total = sum(len(plan.keyframes[video_id]) for video_id in assigned)
-    with tqdm(total=total, unit="keyframe", disable=not is_main_process()) as bar:
-        for video_id in assigned:
+    counts = [len(plan.keyframes[video_id]) for video_id in pending]
+    with tqdm(total=sum(counts), unit="keyframe", disable=not is_main_process()) as bar:
+        for number, video_id in job.take(pending, is_done):
+            bar.update(sum(counts[:number]) - bar.n)
             bar.set_description(video_id)
             lost += score_video(config, model, video_id, plan, folder, device, bar)
     return [sentence for part in gather_objects(lost) for sentence in part]

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from ava_det.config import Config, config_to_dict
 from ava_det.files import hash_file
-from ava_det.files.job_settings import begin_job
+from ava_det.jobs.settings import begin_job
 
 
 class Identity(TypedDict):

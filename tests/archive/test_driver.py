@@ -14,8 +14,8 @@ import pytest
 from ava_det.archive import driver as driver_module
 from ava_det.archive.manifest import Entry
 from ava_det.archive.outcomes import Counts, result_name
-from ava_det.archive.store import FolderStore
 from ava_det.archive.workers import Died, Done, Failed, Message, Ready
+from ava_det.jobs.store import FolderStore
 from tests.support.fake_archive import label, make_videos
 
 FACTS = {"weights": "none"}

@@ -17,9 +17,9 @@ from ava_det.archive.manifest import (
     Manifest,
     format_manifest,
     make_entry,
-    make_id,
     read_list,
 )
+from ava_det.jobs.ids import make_id
 
 PATHS = st.lists(st.text("aA/.%~é\udcff -", min_size=1, max_size=120), unique=True, max_size=8)
 

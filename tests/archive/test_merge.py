@@ -15,8 +15,8 @@ from ava_det.archive.listing import MANIFEST
 from ava_det.archive.manifest import Entry, format_manifest, make_entry
 from ava_det.archive.outcomes import Counts, Outcomes, result_name
 from ava_det.archive.run_facts import require_same_run
-from ava_det.archive.store import FolderStore
 from ava_det.formats.keyframe_table import SCHEMA
+from ava_det.jobs.store import FolderStore
 from tests.support.tool_runs import RunTool, assert_mistake
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/scale.md"

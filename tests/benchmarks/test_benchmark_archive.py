@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ava_det.archive.outcomes import list_results
-from ava_det.archive.store import FolderStore
+from ava_det.jobs.store import FolderStore
 from benchmarks import archive as benchmark
 
 

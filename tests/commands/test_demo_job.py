@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,37 +89,50 @@ def test_a_folder_is_a_job_that_can_be_gone_on_with(
     assert not (out / "v1.mp4").exists() and not list(out.glob(".*"))
 
 
-@pytest.mark.slow
-def test_two_processes_share_a_job(folder: Path, tmp_path: Path, weights: Path) -> None:
-    results = tmp_path / "results"
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        "29611",
-        str(ROOT / "tools" / "demo.py"),
-        "--video",
-        str(folder),
-        "--json",
-        str(results),
-        "--weights",
-        str(weights),
-        "--detector",
-        "motion",
-        "--end",
-        "3",
-        "device=cpu",
-    ]
-    run = subprocess.run(
-        command,
-        capture_output=True,
+def start_job(folder: Path, results: Path, weights: Path, *launcher: str) -> subprocess.Popen[str]:
+    options = ["--video", str(folder), "--json", str(results), "--weights", str(weights)]
+    command = [str(ROOT / "tools/demo.py"), *options, "--detector", "motion", "--end", "3"]
+    return subprocess.Popen(
+        [sys.executable, *launcher, *command, "device=cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         cwd=ROOT,
     )
-    assert run.returncode == 1, run.stderr
-    assert run.stdout.count("3 videos: 2 processed, 0 there before, 1 passed over") == 1
+
+
+@pytest.mark.slow
+def test_processes_of_torchrun_share_a_job(folder: Path, tmp_path: Path, weights: Path) -> None:
+    results = tmp_path / "results"
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29611"]
+    run = start_job(folder, results, weights, *torchrun)
+    said, error = run.communicate()
+    assert run.returncode == 1, error
+    assert said.count("3 videos: 2 processed, 0 there before, 1 passed over") == 1
     assert sorted(path.name for path in results.glob("*.jsonl")) == ["v0.jsonl", "v1.jsonl"]
+
+
+@pytest.mark.slow
+def test_the_same_command_twice_at_once_shares_a_job(
+    folder: Path, tmp_path: Path, weights: Path
+) -> None:
+    for index in range(2, 8):
+        (folder / f"v{index}.mp4").write_bytes((folder / "v0.mp4").read_bytes())
+    results = tmp_path / "results"
+    runs = [start_job(folder, results, weights) for _ in range(2)]
+    processed = elsewhere = before = 0
+    for run in runs:
+        said, error = run.communicate()
+        assert run.returncode == 1, error
+        found = re.search(
+            r"9 videos: (\d) processed, (?:(\d) by other processes, )?(\d) there before, 1 passed",
+            said,
+        )
+        assert found is not None, said
+        processed += int(found[1])
+        elsewhere += int(found[2] or 0)
+        before += int(found[3])
+    assert processed == 8 and elsewhere + before == 8
+    assert len(list(results.glob("v?.jsonl"))) == 8
+    assert not (results / ".work").exists()

@@ -24,7 +24,7 @@ def one_box(video: str, timestamp: float = 1.0) -> dict[KeyframeKey, Persons]:
 
 def test_the_parts_one_after_the_other_are_the_file_written_at_once(tmp_path: Path) -> None:
     parts = BoxParts(tmp_path / "boxes.csv")
-    parts.begin(SETTINGS)
+    parts.begin(SETTINGS, is_alone=True)
     for video in ("c", "a", "b"):
         parts.write(video, one_box(video))
     parts.merge(["b", "c", "a"])
@@ -36,7 +36,7 @@ def test_the_parts_one_after_the_other_are_the_file_written_at_once(tmp_path: Pa
 
 def test_a_video_without_a_person_is_done(tmp_path: Path) -> None:
     parts = BoxParts(tmp_path / "boxes.csv")
-    parts.begin(SETTINGS)
+    parts.begin(SETTINGS, is_alone=True)
     assert not parts.has("a")
     parts.write("a", {KeyframeKey.at("a", 1): Persons(torch.zeros(0, 4), torch.zeros(0))})
     assert BoxParts(tmp_path / "boxes.csv").has("a")
@@ -46,19 +46,29 @@ def test_a_video_without_a_person_is_done(tmp_path: Path) -> None:
 
 def test_a_run_with_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
     parts = BoxParts(tmp_path / "boxes.csv")
-    parts.begin(SETTINGS)
+    parts.begin(SETTINGS, is_alone=True)
     parts.write("a", one_box("a"))
-    parts.begin(SETTINGS)
+    parts.begin(SETTINGS, is_alone=True)
     with pytest.raises(
         ValueError,
         match=r"boxes.csv.parts: holds a run that was begun with --every 1.0, expected 0.5",
     ):
-        parts.begin({**SETTINGS, "--every": 0.5})
+        parts.begin({**SETTINGS, "--every": 0.5}, is_alone=True)
+
+
+def test_settings_without_a_part_bind_only_while_another_process_works(tmp_path: Path) -> None:
+    parts = BoxParts(tmp_path / "boxes.csv")
+    parts.begin(SETTINGS, is_alone=True)
+    with pytest.raises(ValueError, match=r"begun with --every 1.0, expected 0.5"):
+        parts.begin({**SETTINGS, "--every": 0.5}, is_alone=False)
+    parts.begin({**SETTINGS, "--every": 0.5}, is_alone=True)
+    with pytest.raises(ValueError, match=r"begun with --every 0.5, expected 1.0"):
+        parts.begin(SETTINGS, is_alone=False)
 
 
 def test_a_part_that_another_machine_kept_for_itself_is_missed(tmp_path: Path) -> None:
     parts = BoxParts(tmp_path / "boxes.csv")
-    parts.begin(SETTINGS)
+    parts.begin(SETTINGS, is_alone=True)
     with pytest.raises(
         ValueError, match="expected the boxes of elsewhere, made by another process"
     ):

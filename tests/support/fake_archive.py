@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from ava_det.archive.agenda import Agenda
-from ava_det.archive.claims import Claims
 from ava_det.archive.driver import Driver, Tally
 from ava_det.archive.listing import MANIFEST, open_manifest
 from ava_det.archive.manifest import Entry, format_manifest, make_entry, measure
 from ava_det.archive.outcomes import Counts, Outcomes, list_results, result_name
 from ava_det.archive.process_workers import ProcessWorkers
 from ava_det.archive.run_facts import require_same_run
-from ava_det.archive.store import Store, open_store
 from ava_det.archive.workers import Workers
+from ava_det.jobs.claims import Claims
+from ava_det.jobs.store import Store, open_store
 
 
 @dataclass(frozen=True)

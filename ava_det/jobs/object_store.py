@@ -1,4 +1,4 @@
-"""Keeps the files of an archive in an object store, such as S3, and reads videos from one.
+"""Keeps the files of a job in an object store, such as S3, and reads videos from one.
 
 fsspec, which comes with torch, reaches the store by the library of its protocol (s3fs, gcsfs,
 adlfs), which finds the credentials itself.

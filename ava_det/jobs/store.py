@@ -1,19 +1,22 @@
-"""Keeps the files of an archive, whole or absent, in a folder that several machines may share."""
+"""Keeps the files of a job, whole or absent, in a folder that several machines may share."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ava_det.files.atomic import atomic_path, name_temporary
 
+Written = TypeVar("Written")
+ATTEMPTS = 10
+
 
 class Store(Protocol):
-    """Keeps the files of an archive; names are such as `results/cam1%2Fmonday.mp4.jsonl`.
+    """Keeps the files of a job; names are such as `results/cam1%2Fmonday.mp4.jsonl`.
 
     Attributes:
         address: As a user gives it: a folder or a URL.
@@ -87,26 +90,40 @@ class FolderStore:
 
     def write(self, name: str, content: bytes) -> None:
         """See `Store`."""
-        with atomic_path(self._folder / name) as temporary:
-            Path(temporary).write_bytes(content)
+
+        def write() -> None:
+            with atomic_path(self._folder / name) as temporary:
+                Path(temporary).write_bytes(content)
+
+        _keep_trying(write)
 
     def create(self, name: str, content: bytes) -> bool:
         """See `Store`."""
         path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = name_temporary(path)
-        try:
-            temporary.write_bytes(content)
-            _link(temporary, path)
-        except FileExistsError:
-            return False
-        finally:
-            temporary.unlink(missing_ok=True)
-        return True
+
+        def write() -> bool:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = name_temporary(path)
+            try:
+                temporary.write_bytes(content)
+                _link(temporary, path)
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+            return True
+
+        return _keep_trying(write)
 
     def remove(self, name: str) -> None:
         """See `Store`."""
         (self._folder / name).unlink(missing_ok=True)
+
+    def remove_empty(self, *folders: str) -> None:
+        """Deletes these folders, and the store's own, as far as they are empty."""
+        for folder in (*folders, "."):
+            with suppress(OSError):
+                (self._folder / folder).rmdir()
 
     def age(self, name: str, now: str) -> float | None:
         """See `Store`."""
@@ -130,10 +147,26 @@ class FolderStore:
     def sweep(self, folder: str, seconds: float) -> None:
         """See `Store`."""
         oldest = time.time() - seconds
-        for path in (self._folder / folder).glob(".*.tmp"):
+        try:
+            begun = list((self._folder / folder).glob(".*.tmp"))
+        except FileNotFoundError:  # as Python's before 3.13 say it
+            return
+        for path in begun:
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < oldest:
                     path.unlink()
+
+
+def _keep_trying(write: Callable[[], Written]) -> Written:
+    """Writes anew where another process removed the empty folder just before, see `remove_empty`.
+
+    Raises:
+        FileNotFoundError: The folder is not there each time.
+    """
+    for _ in range(ATTEMPTS - 1):
+        with suppress(FileNotFoundError):
+            return write()
+    return write()
 
 
 def _link(source: Path, target: Path) -> None:
@@ -151,6 +184,6 @@ def open_store(address: str) -> Store:
     """Opens the store of a folder, or of a URL such as `s3://bucket/archive`."""
     if "://" not in address:
         return FolderStore(Path(address))
-    from ava_det.archive.object_store import ObjectStore
+    from ava_det.jobs.object_store import ObjectStore
 
     return ObjectStore(address)

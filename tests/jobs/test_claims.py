@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ava_det.archive.claims import Claims
-from ava_det.archive.store import FolderStore
+from ava_det.jobs.claims import Claims
+from ava_det.jobs.store import FolderStore
 
 
 def names(folder: Path) -> list[str]:

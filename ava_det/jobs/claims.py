@@ -1,8 +1,8 @@
-"""Says who works on which video, so that two runs over one archive do not do the same.
+"""Says who works on which item of a job, so that two processes do not do the same.
 
 A claim is a file `claims/<id>` that one process alone can create; it holds the name of the process.
 `drivers/<name>` is written again every few seconds while the process lives, so a claim of one that
-was killed is free after a minute, on the same machine at once. Were a video ever done twice, both
+was killed is free after a minute, on the same machine at once. Were an item ever done twice, both
 results would have the same bytes: claims save work, and what is right does not depend on them.
 """
 
@@ -16,17 +16,19 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
-from ava_det.archive.store import Store
+from ava_det.jobs.store import Store
 
+CLAIMS = "claims"  # folders of a store
+DRIVERS = "drivers"
 PERIOD = 10.0  # seconds between two signs of life
 LEASE = 60.0  # seconds without one, after which a process is taken for dead
 
 
 class Claims:
-    """Claims videos for this process; use it in a `with` block, at whose end all are released.
+    """Claims items for this process; use it in a `with` block, at whose end all are released.
 
     Args:
-        store: Of the archive.
+        store: Of the job.
         lease: Seconds after which the claims of a process without a sign of life are free.
 
     Attributes:
@@ -37,7 +39,7 @@ class Claims:
         self.name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         self._store = store
         self._lease = lease
-        self._sign = f"drivers/{self.name}"
+        self._sign = f"{DRIVERS}/{self.name}"
         self._held: set[str] = set()
         self._closed = Event()
         self._thread = Thread(target=self._give_signs, name="signs of life", daemon=True)
@@ -55,34 +57,43 @@ class Claims:
     ) -> None:
         self._closed.set()
         self._thread.join()
-        for video_id in list(self._held):
-            self.release(video_id)
+        for item_id in list(self._held):
+            self.release(item_id)
         if kind is None:
             self._remove_free()
         self._store.remove(self._sign)
 
-    def claim(self, video_id: str) -> bool:
-        """Returns whether the video is this process's now; False where a living one has it."""
-        name = f"claims/{video_id}"
+    def claim(self, item_id: str) -> bool:
+        """Returns whether the item is this process's now; False where a living one has it."""
+        name = f"{CLAIMS}/{item_id}"
         if not self._store.create(name, self.name.encode()):
             if not self._is_free(name):
                 return False
             self._store.remove(name)
             if not self._store.create(name, self.name.encode()):
                 return False
-        self._held.add(video_id)
+        self._held.add(item_id)
         return True
 
-    def release(self, video_id: str) -> None:
+    def release(self, item_id: str) -> None:
         """Gives a claim up."""
-        self._held.discard(video_id)
-        self._store.remove(f"claims/{video_id}")
+        self._held.discard(item_id)
+        self._store.remove(f"{CLAIMS}/{item_id}")
+
+    def find_living(self) -> set[str]:
+        """Finds the processes with a sign of life, this one among them; returns their names."""
+        return {name for name in self._store.names(DRIVERS) if not self._is_dead(name)}
 
     def _remove_free(self) -> None:
-        """Removes claims of dead processes, such as one that died when its video was just done."""
-        for video_id in list(self._store.names("claims")):
-            if self._is_free(f"claims/{video_id}"):
-                self._store.remove(f"claims/{video_id}")
+        """Removes claims of dead processes, such as one that died when its item was just done.
+
+        Their last signs of life are removed too.
+        """
+        for item_id in list(self._store.names(CLAIMS)):
+            if self._is_free(f"{CLAIMS}/{item_id}"):
+                self._store.remove(f"{CLAIMS}/{item_id}")
+        for name in set(self._store.names(DRIVERS)) - self.find_living():
+            self._store.remove(f"{DRIVERS}/{name}")
 
     def _is_free(self, claim: str) -> bool:
         """Returns whether the process that made a claim is dead."""
@@ -90,15 +101,19 @@ class Claims:
             owner = self._store.read(claim).decode()
         except FileNotFoundError:
             return True
-        host, _, rest = owner.rpartition(".")[0].rpartition(".")
-        if host == socket.gethostname() and not _is_alive(int(rest)):
+        return self._is_dead(owner)
+
+    def _is_dead(self, process: str) -> bool:
+        """Returns whether a process is gone, or has given no sign of life for too long."""
+        host, _, pid = process.rpartition(".")[0].rpartition(".")
+        if host == socket.gethostname() and not _is_alive(int(pid)):
             return True
-        age = self._store.age(f"drivers/{owner}", now=self._sign)
+        age = self._store.age(f"{DRIVERS}/{process}", now=self._sign)
         return age is None or age > self._lease
 
     def _give_signs(self) -> None:
         while not self._closed.wait(min(PERIOD, self._lease / 4)):
-            # where the store does not answer, others take the videos over, which costs work alone
+            # where the store does not answer, others take the items over, which costs work alone
             with suppress(OSError):
                 self._store.write(self._sign, b"")
 

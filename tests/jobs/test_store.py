@@ -12,15 +12,15 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from ava_det.archive import object_store
 from ava_det.archive.agenda import Agenda
-from ava_det.archive.claims import Claims
 from ava_det.archive.labeler import local_video
 from ava_det.archive.listing import list_videos, make_manifest, open_manifest
 from ava_det.archive.manifest import make_entry
-from ava_det.archive.object_store import ObjectStore, fetched
 from ava_det.archive.outcomes import list_results
-from ava_det.archive.store import FolderStore, Store, open_store
+from ava_det.jobs import object_store
+from ava_det.jobs.claims import Claims
+from ava_det.jobs.object_store import ObjectStore, fetched
+from ava_det.jobs.store import FolderStore, Store, open_store
 from tests.support.fake_archive import FakeLoader, label, make_videos
 from tests.support.inline_workers import InlineWorkers
 
