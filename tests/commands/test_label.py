@@ -130,6 +130,23 @@ def test_processes_of_torchrun_take_what_no_other_has(
     assert [path.name for path in (tmp_path / "out" / "errors").iterdir()] == ["bad.mp4.json"]
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_video_that_hangs_costs_its_time_limit_and_no_other_video(
+    label: Label, folder: Path, tmp_path: Path
+) -> None:
+    hanging = folder / "hanging"  # pictures that nobody ever writes
+    hanging.mkdir()
+    for index in range(3):
+        os.mkfifo(hanging / f"{index:06d}.jpg")
+    code, said, err = label("--time-limit", "10", "--retries", "0")
+    assert code == 1, err
+    assert "3 videos: 2 labeled, 0 there before, 1 failed" in said
+    assert "failed: hanging: took longer than 10 s" in err
+    assert len(list((tmp_path / "out" / "results").iterdir())) == 2
+    assert not any((tmp_path / "out" / "claims").iterdir())
+
+
 def test_workers_agree_on_a_precision_that_is_measured(
     label: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
