@@ -23,16 +23,25 @@ from ava_det.config.load import load_config
 from ava_det.files import write_json
 from ava_det.models.build import to_device
 from ava_det.tasks.recipe import build_optimizer
+from benchmarks.child import run_measurement
 from benchmarks.machine import describe_machine
 from benchmarks.network import build_random_model, draw_clip
 from benchmarks.train import make_step
 
 WARMUP_STEPS = 2
+POLICY = "OMP_WAIT_POLICY"
 SETTINGS: dict[str, dict[str, str]] = {
     "two threads, torch's default": {"OMP_NUM_THREADS": "2"},
-    "two threads, OMP_WAIT_POLICY=passive": {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"},
+    "two threads, OMP_WAIT_POLICY=passive": {"OMP_NUM_THREADS": "2", POLICY: "passive"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
+# counts until the process of this id, which started it, is gone, however that ended
+BUSY = """
+import os, sys
+while os.getppid() == int(sys.argv[1]):
+    for _ in range(100_000):
+        pass
+"""
 
 
 def add_contention(commands: Commands) -> None:
@@ -74,8 +83,9 @@ def benchmark_contention(args: argparse.Namespace) -> int:
             f"{clock / alone:.2f} times"
         )
     if args.json is not None:
-        report = {"machine": describe_machine(torch.device("cpu")), "contention": rows}
-        write_json(args.json, report)
+        options = {"config": args.config, "steps": args.steps, "rounds": args.rounds}
+        report = {"machine": describe_machine(torch.device("cpu")), "options": options}
+        write_json(args.json, {**report, "contention": rows})
     return 0
 
 
@@ -87,15 +97,11 @@ def measure_beside(
     Returns:
         Seconds by the clock and of processor time of each step.
     """
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
+    own = {name: value for name, value in os.environ.items() if name != POLICY}
+    command = [sys.executable, "-c", BUSY, str(os.getpid())]
+    others = [subprocess.Popen(command) for _ in range(busy)]
     try:
-        printed = subprocess.run(
-            [sys.executable, "-m", "benchmarks", "--measure", "steps", config, str(steps)],
-            env={**os.environ, **variables},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        ).stdout
+        printed = run_measurement("steps", config, str(steps), variables=own | variables)
     finally:
         for other in others:
             other.kill()

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from ava_det.video.file import VideoReader
+from benchmarks.child import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 GRAIN = 1.5
 CONTRAST = 22
 CRF = "20"  # a frame then has about the bytes it has in films of this size

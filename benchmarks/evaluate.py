@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -20,8 +18,8 @@ from ava_det.cli import Commands
 from ava_det.device.select import select_device
 from ava_det.files import write_json
 from ava_det.formats.ava_csv import write_rows
+from benchmarks.child import run_measurement
 
-ROOT = Path(__file__).resolve().parent.parent
 # CPU seconds of ActivityNet's own code per million result rows, measured beside this evaluator on 2
 # Xeon cores.
 OFFICIAL_SECONDS_PER_MILLION = 137 / 6.08
@@ -134,11 +132,7 @@ def report_device(device: str, cpu: Mapping[str, Any], there: Mapping[str, float
 
 
 def _measure(what: str, *arguments: str) -> list[float]:
-    command = [sys.executable, "-m", "benchmarks", "--measure", what, *arguments]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    if finished.returncode:
-        raise ValueError(finished.stderr.strip().splitlines()[-1])
-    return [float(word) for word in finished.stdout.split()]
+    return [float(word) for word in run_measurement(what, *arguments).split()]
 
 
 def measure_pandas(annotations: str, detections: str, label_map: str) -> None:

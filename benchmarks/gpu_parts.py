@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.child import ROOT
+
 TESTS = "tests"
 PRECISION = "precision"
 EVALUATOR = "evaluator"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +18,8 @@ from ava_det.evaluation.tubes.table import expand
 from ava_det.evaluation.tubes.video_task import prepare_tubes
 from ava_det.files import write_json
 from ava_det.formats.tubes import FrameBoxes, Tube, TubeTruth
+from benchmarks.child import run_measurement
 
-ROOT = Path(__file__).resolve().parent.parent
 NUM_LABELS = 66
 NUM_GROUPS = 4  # sports; each video shows one of them
 NUM_FRAMES = 120
@@ -51,14 +49,8 @@ def benchmark_tubes(args: argparse.Namespace) -> int:
     Raises:
         ValueError: The process failed.
     """
-    command = [sys.executable, "-m", "benchmarks", "--measure", "tubes"]
     counts = [str(args.videos), str(min(args.loop_videos, args.videos))]
-    finished = subprocess.run(
-        [*command, *counts], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    if finished.returncode:
-        raise ValueError(finished.stderr.strip().splitlines()[-1])
-    figures = json.loads(finished.stdout)
+    figures = json.loads(run_measurement("tubes", *counts))
     for name, value in figures.items():
         print(f"{name:52} {value:12,.3f}".rstrip("0").rstrip("."))
     if args.json:
