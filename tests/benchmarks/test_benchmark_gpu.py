@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ava_det.cli import ToolParser
-from benchmarks import gpu
+from benchmarks import child, gpu
 from benchmarks.child import run_child
 from benchmarks.demo import add_demo
 from benchmarks.detector import add_detector
@@ -233,8 +233,16 @@ def test_too_little_time_starts_nothing() -> None:
     }
 
 
-def test_a_stopped_part_leaves_no_process_behind(tmp_path: Path) -> None:
-    """It and a process of its own ignore Ctrl-C, and the second would write a file."""
+def test_a_part_that_ignores_ctrl_c_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "GRACE", 0.2)
+    code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    began = time.monotonic()
+    assert run_child([sys.executable, "-c", code], 0.5) is None
+    assert time.monotonic() - began < 30
+
+
+def test_a_part_that_ends_leaves_no_process_behind(tmp_path: Path) -> None:
+    """A process that it has started ignores Ctrl-C, and would write a file a second later."""
     late = tmp_path / "late"
     ready = tmp_path / "ready"
     inner = (
