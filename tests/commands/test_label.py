@@ -143,7 +143,7 @@ def test_a_video_that_hangs_costs_its_time_limit_and_no_other_video(
     assert code == 1, err
     assert "3 videos: 2 labeled, 0 there before, 1 failed" in said
     assert "failed: hanging: took longer than 10 s" in err
-    assert len(list((tmp_path / "out" / "results").iterdir())) == 2
+    assert len(list((tmp_path / "out" / "results").glob("*.jsonl"))) == 2
     assert not any((tmp_path / "out" / "claims").iterdir())
 
 
