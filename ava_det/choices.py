@@ -28,6 +28,9 @@ TUBE_PROTOCOL_NAMES = (
     "yowo-spatial",
 )
 
+# devices that decode videos, by FFmpeg's names: NVDEC, what Linux has for Intel and AMD, macOS
+HARDWARE_DECODERS = ("cuda", "vaapi", "videotoolbox")
+
 # runtimes a network is exported for, with the suffix of the file
 EXPORT_FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
 EXPORT_PRECISIONS = ("auto", "fp32", "fp16")  # data types of the stored weights

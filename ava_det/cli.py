@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias, cast
 
-from ava_det.choices import DETECTORS, EXPORT_FORMATS
+from ava_det.choices import DETECTORS, EXPORT_FORMATS, HARDWARE_DECODERS
 from ava_det.interrupts import noticed_interrupts, report_interrupt
 
 Main = Callable[..., int]
@@ -99,6 +99,18 @@ class ToolParser(argparse.ArgumentParser):
         meaning = f"who finds the persons: {listed} (default: {default})"
         (group or self).add_argument(
             "--detector", type=detector, metavar="NAME[:WEIGHTS]", help=meaning
+        )
+
+    def add_hwaccel(self) -> None:
+        """Adds `--hwaccel KIND`, the device that decodes video files; None where it is not given.
+
+        None is the default, because no device was there to show that it is faster.
+        """
+        self.add_argument(
+            "--hwaccel",
+            choices=HARDWARE_DECODERS,
+            help="decode video files on this device where it gives the frames of software "
+            "(default: software)",
         )
 
     def add_runtime(self) -> None:

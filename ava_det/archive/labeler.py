@@ -36,6 +36,7 @@ class LabelerLoader:
         every: Seconds between keyframes.
         threshold: Scores from which actions are kept, as --threshold of the demo; None for those
             of the weights.
+        hwaccel: The kind of device that decodes the videos, see `VideoReader`.
     """
 
     output: str
@@ -48,6 +49,7 @@ class LabelerLoader:
     boxes: str | None
     every: float
     threshold: str | None
+    hwaccel: str | None = None
 
     def open_store(self) -> Store:
         """Opens the store of the archive."""
@@ -82,6 +84,7 @@ class VideoLabeler:
         from ava_det.formats.annotations import load_boxes
         from ava_det.inference.predictor import Predictor
         from ava_det.inference.pretrained import choose_config, choose_runtime
+        from ava_det.video.hardware import require_device
 
         weights = resolve_weights(options.weights)
         runtime = choose_runtime(weights, options.runtime)
@@ -108,6 +111,9 @@ class VideoLabeler:
             runtime=options.runtime,
         )
         self._every = options.every
+        self._hwaccel = options.hwaccel
+        if options.hwaccel is not None:
+            require_device(options.hwaccel)
         self._thresholds = choose_thresholds(
             options.threshold, self._predictor.label_map, self._predictor.thresholds
         )
@@ -118,6 +124,7 @@ class VideoLabeler:
             "precision": resolve_precision(precision, place),  # fp32 where bf16 is only emulated
             "detector": persons,
             "every": options.every,
+            "hwaccel": options.hwaccel,  # a level of its frames may be another one
             "start_second": self._predictor.start_second,
             "label_map": {str(i): name for i, name in self._predictor.label_map.items()},
             "thresholds": {str(i): score for i, score in self._thresholds.items()},
@@ -140,7 +147,7 @@ class VideoLabeler:
             store.writing(result_name(entry.id)) as path,
             open(path, "w", encoding="utf-8") as file,
         ):
-            for found in self._predictor(video, self._every):
+            for found in self._predictor(video, self._every, hwaccel=self._hwaccel):
                 named = replace(found, keyframe=replace(found.keyframe, video_id=entry.path))
                 record = describe_detections(named, *rules)
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -59,6 +59,7 @@ def _add_source(parser: ToolParser) -> None:
         type=at_least(0),
         help="which video stream of the file, from 0 (default: the first that is no picture)",
     )
+    parser.add_hwaccel()
 
 
 def _add_results(parser: ToolParser) -> None:

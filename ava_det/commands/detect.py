@@ -46,6 +46,7 @@ def make_parser() -> ToolParser:
         type=at_least(0),
         help="which video stream of the files, from 0 (the first that is no picture)",
     )
+    parser.add_hwaccel()
     parser.add_argument("--output", type=Path, required=True, help="the box file to write, a CSV")
     parser.add_detector()
     parser.add_argument("--weights", help=argparse.SUPPRESS)  # before 0.2, for NAME:WEIGHTS

@@ -118,6 +118,7 @@ def _add_network(parser: ToolParser) -> None:
         "--boxes", metavar="FILE", help="a box file, whose keyframes are taken too"
     )
     add("--every", type=interval, default=1.0, help="seconds between keyframes (1.0)")
+    parser.add_hwaccel()
     add(
         "--threshold",
         type=scores,

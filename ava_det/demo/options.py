@@ -100,6 +100,7 @@ class SamplingOptions:
         end: Where processing ends, exclusive.
         smooth: Seconds over which scores are averaged.
         stream: Which video stream of a file, see `VideoReader`.
+        hwaccel: Which kind of device decodes a file, see `VideoReader`.
     """
 
     every: float
@@ -107,6 +108,7 @@ class SamplingOptions:
     end: float
     smooth: float
     stream: int | None = None
+    hwaccel: str | None = None
 
 
 @dataclass

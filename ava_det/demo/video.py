@@ -150,7 +150,8 @@ def process_video(
     sheet = (
         ContactSheet(display.label_map, display.thresholds, display.topk) if outputs.sheet else None
     )
-    with open_video(video, predictor.start_second, sampling.stream) as reader, ExitStack() as files:
+    opened = open_video(video, predictor.start_second, sampling.stream, sampling.hwaccel)
+    with opened as reader, ExitStack() as files:
         writer, tables = _open_files(files, reader, outputs, display, sampling)
         shown = predictor.watch(
             reader, sampling.every, sampling.start, sampling.end, sampling.smooth, stop

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Event
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from torch import nn
@@ -166,6 +166,7 @@ class Predictor:
         start: float = 0.0,
         end: float = np.inf,
         stream: int | None = None,
+        hwaccel: str | None = None,
     ) -> Iterator[Detections]:
         """Yields the detections of every keyframe of a video, in order, with track ids.
 
@@ -180,18 +181,19 @@ class Predictor:
             start: Seconds of the file.
             end: Seconds of the file.
             stream: Which of several video streams, see `VideoReader`.
+            hwaccel: Which kind of device decodes it, see there.
 
         Raises:
             VideoError: The file cannot be read.
             ValueError: A time is not possible, or the box file does not fit the video.
         """
         check_times(every, start, end)
-        return self._iterate(Path(video), every, start, end, stream)
+        return self._iterate(every, start, end, video, self.start_second, stream, hwaccel)
 
     def _iterate(
-        self, video: Path, every: float, start: float, end: float, stream: int | None
+        self, every: float, start: float, end: float, *source: Any
     ) -> Iterator[Detections]:
-        with open_video(video, self.start_second, stream) as reader:
+        with open_video(*source) as reader:
             yield from self._begin_run(reader, every, start, end).iterate()
 
     def collect(

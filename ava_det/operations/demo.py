@@ -33,6 +33,7 @@ from ava_det.inference.probe import describe_best
 from ava_det.segments import SegmentRules, check_table_name
 from ava_det.structures import PersonBoxes
 from ava_det.video.folder import open_video
+from ava_det.video.hardware import require_device
 from ava_det.video.sources import Source, find_source
 from ava_det.visualization import Window
 
@@ -49,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     if source.left_out is not None:
         logger.warning(source.left_out)
     window = Window(f"{args.video} (q quits)") if args.show else None
+    if args.hwaccel is not None:
+        require_device(args.hwaccel)
     if source.is_single:
         with open_video(
             source.videos[0], stream=args.stream
@@ -67,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
         SegmentRules(thresholds, ends, args.max_gap, args.min_duration),
         choose_events(args, source.videos, predictor, thresholds),
     )
-    sampling = SamplingOptions(args.every, args.start, args.end, args.smooth, args.stream)
+    sampling = SamplingOptions(
+        args.every, args.start, args.end, args.smooth, args.stream, args.hwaccel
+    )
     with stopped_by_interrupt() as stop:
         if source.live is not None:
             summary, dropped = process_live(
@@ -101,7 +106,7 @@ def check_outputs(args: argparse.Namespace, source: Source) -> Outputs:
         ValueError: A file to write is one that is read.
     """
     one_file = source.is_single or source.live is not None
-    for option in ("sheet", "view", "tubes", "start") if source.live is not None else ():
+    for option in ("sheet", "view", "tubes", "start", "hwaccel") if source.live is not None else ():
         if getattr(args, option):
             raise ConfigError(f"--{option}: not for a live source, received {source.live}")
     others = [getattr(args, option) for option in SUFFIXES]
@@ -179,7 +184,7 @@ def describe_settings(args: argparse.Namespace) -> dict[str, object]:
     """
     keys = (
         "weights config runtime label_map detector boxes every start end smooth threshold "
-        "topk classes overrides stream off max_gap min_duration events"
+        "topk classes overrides stream hwaccel off max_gap min_duration events"
     )
     return {key: str(getattr(args, key)) for key in keys.split()}
 

@@ -35,6 +35,7 @@ from ava_det.formats.annotations import (
 from ava_det.jobs.shared_job import SharedJob, shared_job
 from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.folder import open_video
+from ava_det.video.hardware import require_device
 from ava_det.video.reader import VideoError
 from ava_det.video.sources import find_source, key_by_id
 
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         {"--output": args.output},
         {"--videos": videos.values(), "--at": args.at, "--weights": args.weights},
     )
+    if args.hwaccel is not None:
+        require_device(args.hwaccel)
     device = prepare_torch(Config(device=args.device))
     with process_group(torch.device("cpu"), PATIENCE):
         # a mistake in the detector's name or weights is found before a run begins
@@ -119,6 +122,7 @@ def describe_settings(args: argparse.Namespace) -> dict[str, str | float | None]
         "--start-second": args.start_second,
         "--min-score": args.min_score,
         "--stream": args.stream,
+        "--hwaccel": args.hwaccel,
     }
 
 
@@ -183,7 +187,7 @@ def detect_video(
         bar: The progress bar, in videos.
     """
     boxes = {}
-    with open_video(path, args.start_second, args.stream) as reader:
+    with open_video(path, args.start_second, args.stream, args.hwaccel) as reader:
         if timestamps is None:
             timestamps = list(keyframe_grid(args.start_second, find_read_end(reader), args.every))
         for timestamp, person_boxes, scores in detect_in_video(detector, reader, timestamps):

@@ -180,6 +180,7 @@ def describe_labeler(args: argparse.Namespace) -> LabelerLoader:
         args.boxes and locate(args.boxes),
         args.every,
         args.threshold,
+        args.hwaccel,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.stream import Disposition
 
 from ava_det.video.declared_end import describe_unreadable
@@ -42,14 +43,20 @@ def to_url(path: str | Path) -> str:
     return f"file:{path}"
 
 
-def open_container(path: str | Path) -> av.container.InputContainer:
+def open_container(path: str | Path, hwaccel: str | None = None) -> av.container.InputContainer:
     """Opens a media file; its titles need not be UTF-8.
+
+    Args:
+        path: The file.
+        hwaccel: The kind of device that decodes its videos, see hardware.py; None for software,
+            which also decodes what the device cannot.
 
     Raises:
         VideoError: The file cannot be opened, in one sentence with FFmpeg's reason.
     """
     try:
-        return av.open(to_url(path), **TOLERANT)
+        accelerator = None if hwaccel is None else HWAccel(hwaccel)
+        return av.open(to_url(path), hwaccel=accelerator, **TOLERANT)
     except UnicodeEncodeError:
         raise VideoError(f"{str(path)!r}: expected a file name in UTF-8, rename the file") from None
     except (av.FFmpegError, OSError) as error:

@@ -26,6 +26,7 @@ from ava_det.video.clock import (
 )
 from ava_det.video.containers import choose_video_stream, open_container
 from ava_det.video.declared_end import describe_end, holds_another_file
+from ava_det.video.hardware import check_decoder, make_planar
 from ava_det.video.notes import describe_clock
 from ava_det.video.pictures import ChangeFinder
 from ava_det.video.reader import VideoError
@@ -57,11 +58,12 @@ class DecodedFrame(NamedTuple):
 
 
 class FrameDecoder:
-    """Decodes one video file on one thread.
+    """Decodes one video file on one thread, or on a device.
 
     Args:
         path: The video file.
         choice: Which of its video streams, as for `choose_video_stream`.
+        hwaccel: The kind of device that decodes it where it can, see hardware.py.
 
     Attributes:
         container: The open file; `reopen` replaces it.
@@ -81,7 +83,7 @@ class FrameDecoder:
     stream: av.VideoStream
     _peeked: list[av.Packet]  # read before their turn
 
-    def __init__(self, path: Path, choice: int | None = None) -> None:
+    def __init__(self, path: Path, choice: int | None = None, hwaccel: str | None = None) -> None:
         self.path = path
         self._choice = choice
         self.index: PacketIndex | None = None
@@ -90,6 +92,7 @@ class FrameDecoder:
         self.notes: list[str] = []
         self._by_order = False
         self._changes = ChangeFinder()
+        self._hwaccel = check_decoder(path, choice, hwaccel, self.notes)
         self._open()
         guessed = self.stream.guessed_rate
         average = self.stream.average_rate
@@ -171,7 +174,7 @@ class FrameDecoder:
                 whole = False
                 frames = []
             self._note(whole)
-            for frame in frames:
+            for frame in map(make_planar, frames):
                 whole = (whole or frame.key_frame) and not frame.is_corrupt
                 self._note(whole)
                 last = self._find_time(frame, last)
@@ -196,7 +199,7 @@ class FrameDecoder:
 
     def _open(self) -> None:
         """Opens the file before its first packet."""
-        self.container = open_container(self.path)
+        self.container = open_container(self.path, self._hwaccel)
         try:
             self.stream = choose_video_stream(self.container, self.path, self._choice)
         except VideoError:

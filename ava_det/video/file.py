@@ -43,12 +43,19 @@ class VideoReader(FrameReader):
         path: The video file.
         start_second: Annotation time, in seconds, of the video's first frame.
         stream: Number of the video stream, from 0; None takes the first that is no picture.
+        hwaccel: The kind of device that decodes it where it can, see hardware.py; None for none.
 
     Raises:
         VideoError: There is no such file or stream, or no frame can be decoded.
     """
 
-    def __init__(self, path: str | Path, start_second: float = 0.0, stream: int | None = None):
+    def __init__(
+        self,
+        path: str | Path,
+        start_second: float = 0.0,
+        stream: int | None = None,
+        hwaccel: str | None = None,
+    ):
         self.path = Path(path)
         self.start_second = start_second
         if not self.path.is_file():
@@ -61,7 +68,7 @@ class VideoReader(FrameReader):
         self._last_sent = -math.inf
         self._first_left_out: float | None = None
         self._pictures: deque[DecodedPicture] = deque()
-        self._source = FrameDecoder(self.path, stream)
+        self._source = FrameDecoder(self.path, stream, hwaccel)
         self._decoder = self._source.frames()
         if not self._decode_next():
             self._source.close()

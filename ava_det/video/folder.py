@@ -29,7 +29,10 @@ PICTURE = re.compile(r"(.*?)(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 
 
 def open_video(
-    path: str | Path, start_second: float = 0.0, stream: int | None = None
+    path: str | Path,
+    start_second: float = 0.0,
+    stream: int | None = None,
+    hwaccel: str | None = None,
 ) -> FrameReader:
     """Opens a video file, or a folder of pictures.
 
@@ -37,12 +40,13 @@ def open_video(
         path: The file or folder.
         start_second: Annotation time, in seconds, of the video's first frame.
         stream: Number of the video stream of a file, as for `VideoReader`.
+        hwaccel: The kind of device that decodes a file, as for `VideoReader`.
 
     Raises:
         VideoError: It cannot be opened, or a stream of a folder was asked for.
     """
     if not Path(path).is_dir():
-        return VideoReader(path, start_second, stream)
+        return VideoReader(path, start_second, stream, hwaccel)
     if stream is not None:
         raise VideoError(f"{path}: a folder of pictures has no video stream {stream}")
     return FrameFolder(path, start_second)
