@@ -49,7 +49,8 @@ def test_two_actors_give_the_bytes_of_one_process(tmp_path: Path) -> None:
     assert read_results(out) == label_undisturbed(tmp_path / "videos", tmp_path / "other")
     failed = sorted(path.name for path in (out / "errors").iterdir())
     assert failed == ["bad0.mp4.json", "crash0.mp4.json"]
-    assert len(actors_of(out, set())) >= 4  # each crash but the last needed a new one
+    # the one that crashes is tried three times, each time in another process
+    assert len(actors_of(out, set())) >= 3
 
 
 @needs_ray
