@@ -150,6 +150,7 @@ def list_words(args: argparse.Namespace) -> list[str]:
         "--boxes": labeler.boxes,
         "--every": repr(labeler.every),
         "--threshold": labeler.threshold,
+        "--hwaccel": labeler.hwaccel,
         "--time-limit": repr(args.time_limit),
         "--retries": str(args.retries),
     }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from ava_det.commands.label import make_parser
-from ava_det.operations.label import list_words
+from ava_det.operations.label import describe_labeler, list_words
 from tests.support.fake_archive import make_videos
 from tests.support.tool_runs import RunTool, assert_mistake
 
@@ -48,6 +49,25 @@ def test_the_array_has_a_shard_a_task(
     assert (task.every, task.detector, task.threshold) == (2.0, "motion", "0.1,walk=1")
     assert task.overrides == ["data.start_second=3"]
     assert list_words(task) == run.stdout.splitlines()[1:-2]
+
+
+def test_a_task_has_every_option_of_the_labeler(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("weights.pt", "config.yaml", "names.csv", "boxes.csv")]
+    for path in paths:
+        path.touch()
+    weights, config, names, boxes = map(str, paths)
+    words = ["videos", "--output", str(tmp_path), "--weights", weights, "--config", config]
+    words += ["--label-map", names, "--runtime", "onnx", "--every", "0.1", "--threshold", "0.3"]
+    words += ["--hwaccel", "vaapi", "data.min_person_score=0.1"]
+    for who in (["--detector", "motion"], ["--boxes", boxes]):
+        asked = make_parser().parse_intermixed_args([*words, *who])
+        labeler = describe_labeler(asked)
+        task = make_parser().parse_intermixed_args(["videos", *list_words(asked)])
+        assert describe_labeler(task) == labeler
+    standard = describe_labeler(make_parser().parse_args(["videos", "--output", str(tmp_path)]))
+    for field in fields(labeler):  # a new option must be asked for above
+        if field.name not in ("output", "detector"):
+            assert getattr(labeler, field.name) != getattr(standard, field.name), field.name
 
 
 def test_without_sbatch_the_line_is_said(
