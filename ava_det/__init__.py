@@ -7,7 +7,7 @@ below are imported at their first use, so that `import ava_det` is fast.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ava_det.stderr_log import show_warnings
+from ava_det.messages.stderr_log import show_warnings
 
 if TYPE_CHECKING:
     from ava_det.checkpoint import load_weights

@@ -16,7 +16,7 @@ MAX_FILE_LINES = 350
 MAX_FUNCTION_LINES = 60
 MAX_LOOSE_MODULES = 6
 
-GROUND = {"structures", "boxes", "choices", "files", "distributed"}
+GROUND = {"structures", "boxes", "choices", "files", "distributed", "messages"}
 READERS = GROUND | {"formats", "video"}
 PACKAGES: dict[str, set[str]] = {
     "__main__": {"commands", "interrupts"},
@@ -24,7 +24,7 @@ PACKAGES: dict[str, set[str]] = {
     "structures": set(),
     "boxes": set(),
     "choices": set(),
-    "stderr_log": set(),
+    "messages": set(),
     "config": {"choices"},
     "files": set(),
     "jobs": {"distributed", "files"},

@@ -9,6 +9,7 @@ from ava_det.dataset_check.examination import Examination
 from ava_det.dataset_check.findings import ERROR, NOTE, WARNING, Finding
 from ava_det.dataset_check.labels import count_classes
 from ava_det.dataset_check.overlaps import BOX, KEYFRAME
+from ava_det.messages.counts import format_count
 
 # The most and the least frequent ones; 80 classes would push the findings off the screen.
 NUM_CLASSES_SHOWN = 12
@@ -62,13 +63,14 @@ def _format_splits(examination: Examination) -> str:
     for split in examination.splits:
         videos = split.keyframes["video_id"].n_unique()
         boxes = len(split.table.filter(split.has_box).unique([*KEYFRAME, *BOX, "id_or_score"]))
-        keyframes = f"{_say(len(split.keyframes), 'keyframe')} ({len(split.excluded):,} excluded)"
+        keyframes = format_count(len(split.keyframes), "keyframe")
         labeled = len(examination.label_map.keys() & count_classes(split).keys())
         known = f"{labeled} of {len(examination.label_map)} classes"
         source = " and ".join(map(str, split.files.annotations)) or " and ".join(split.files.boxes)
         lines.append(
-            f"{split.name + ':':6} {_say(videos, 'video')}, {keyframes}, {boxes:,} boxes, "
-            f"{len(split.rows):,} rows, {known}; {source}"
+            f"{split.name + ':':6} {format_count(videos, 'video')}, {keyframes} "
+            f"({len(split.excluded):,} excluded), {format_count(boxes, 'box')}, "
+            f"{format_count(len(split.rows), 'row')}, {known}; {source}"
         )
     return "\n".join(lines)
 
@@ -101,11 +103,8 @@ def format_verdict(findings: Sequence[Finding]) -> str:
     errors, warnings, notes = (
         sum(f.severity == kind for f in findings) for kind in (ERROR, WARNING, NOTE)
     )
-    rest = f"{_say(warnings, 'warning')}, {_say(notes, 'note')}"
+    rest = f"{format_count(warnings, 'warning')}, {format_count(notes, 'note')}"
     if errors:
-        return f"Not ready: {_say(errors, 'error')} would spoil training or evaluation ({rest})."
+        spoiling = format_count(errors, "error")
+        return f"Not ready: {spoiling} would spoil training or evaluation ({rest})."
     return f"Nothing here would spoil training or evaluation ({rest})."
-
-
-def _say(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -24,6 +24,7 @@ from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.inference.predictor import Predictor
 from ava_det.jobs.settings import begin_job
 from ava_det.jobs.shared_job import SharedJob, shared_job
+from ava_det.messages.counts import format_count
 from ava_det.video.sources import Source, video_id_of
 from ava_det.viewer import write_index
 
@@ -207,12 +208,13 @@ def summarize(shares: Sequence[Share], num_videos: int, num_pending: int, elapse
     seconds = sum(share.seconds for share in shares)
     events = sum(share.num_events for share in shares)
     num_elsewhere = num_pending - done - len(failed)
+    found = f"({format_count(events, 'event')}) " if events else ""
     elsewhere = f"{num_elsewhere} by other processes, " if num_elsewhere else ""
     print(
-        f"{num_videos} videos: {done} processed, {elsewhere}{num_videos - num_pending} there "
-        f"before, {len(failed)} passed over; {persons} persons on {keyframes} keyframes "
-        f"{f'({events} events) ' if events else ''}"
-        f"in {seconds / 60:.1f} min of video, {elapsed / 60:.1f} min"
+        f"{format_count(num_videos, 'video')}: {done} processed, "
+        f"{elsewhere}{num_videos - num_pending} there before, {len(failed)} passed over; "
+        f"{format_count(persons, 'person')} on {format_count(keyframes, 'keyframe')} "
+        f"{found}in {seconds / 60:.1f} min of video, {elapsed / 60:.1f} min"
     )
     for why in failed.values():
         print(f"passed over: {why}", file=sys.stderr)

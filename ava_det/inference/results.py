@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from ava_det.formats.keyframe_records import KeyframeRecord, make_records
+from ava_det.messages.counts import format_count
 from ava_det.segments import Segment, SegmentRules, find_segments
 from ava_det.structures import Detections
 from ava_det.video.folder import open_video
@@ -84,7 +85,8 @@ class VideoResults(Sequence[Detections]):
     def __repr__(self) -> str:
         """Says what it holds in a line."""
         persons = sum(len(one.boxes) for one in self._detections)
-        return f"VideoResults({str(self._video)!r}: {len(self)} keyframes, {persons} persons)"
+        held = f"{format_count(len(self), 'keyframe')}, {format_count(persons, 'person')}"
+        return f"VideoResults({str(self._video)!r}: {held})"
 
     def segments(self, max_gap: float = 0.0, min_duration: float = 0.0) -> list[Segment]:
         """Finds who did what from when to when, by the thresholds of the actions.

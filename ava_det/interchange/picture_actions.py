@@ -20,6 +20,7 @@ from ava_det.interchange.drafts import follow_persons
 from ava_det.interchange.labeled import Corners, LabeledBox
 from ava_det.interchange.picture_keyframes import PictureKeyframe
 from ava_det.interchange.pictures import PictureBox, PictureLabels
+from ava_det.messages.counts import format_count
 
 
 def choose_labels(
@@ -96,8 +97,9 @@ def boxes_from_pictures(
     between = sum(box.is_drawn and box.picture not in keyframes for box in labels.boxes)
     if between:
         labels.notes.append(
-            f"{labels.path}: {between} boxes are on pictures between the keyframes and are not "
-            "read: --drawn takes every picture on which somebody drew one"
+            f"{labels.path}: left out, being on pictures between the keyframes: "
+            f"{format_count(between, 'box')}; --drawn takes every picture on which "
+            "somebody drew one"
         )
     return persons if number_of else follow_persons(persons)
 

@@ -10,6 +10,7 @@ import numpy as np
 from ava_det.formats.annotations import AvaRows, write_annotations
 from ava_det.interchange.earlier import add_rows
 from ava_det.interchange.labeled import LabeledBox
+from ava_det.messages.counts import format_count
 
 
 def write_split(
@@ -39,7 +40,8 @@ def write_split(
         return [f"{path}: removed, its videos are in the other split now"]
     write_annotations(path, rows)
     stay = len(rows.video_names) - len(new.video_names)
-    more = f"; with {stay} videos of earlier imports it has {describe_total(rows)}" if stay else ""
+    note = f"; with {format_count(stay, 'video')} of earlier imports it has "
+    more = note + describe_total(rows) if stay else ""
     return [describe_split(path, chosen) + more]
 
 
@@ -51,8 +53,9 @@ def describe_total(rows: AvaRows) -> str:
     )
     persons = persons[~np.isnan(rows.boxes).any(axis=1)]
     return (
-        f"{len(np.unique(rows.video_index))} videos, {len(np.unique(keyframes, axis=0))} "
-        f"keyframes, {len(np.unique(persons, axis=0))} boxes"
+        f"{format_count(len(np.unique(rows.video_index)), 'video')}, "
+        f"{format_count(len(np.unique(keyframes, axis=0)), 'keyframe')}, "
+        f"{format_count(len(np.unique(persons, axis=0)), 'box')}"
     )
 
 
@@ -63,6 +66,6 @@ def describe_split(path: Path, boxes: Sequence[LabeledBox]) -> str:
     videos = len({box.video_id for box in boxes})
     idle = sum(not box.actions for box in persons)
     return (
-        f"{path}: {videos} videos, {len(keyframes)} keyframes, {len(persons)} boxes, {idle} "
-        "of them without an action"
+        f"{path}: {format_count(videos, 'video')}, {format_count(len(keyframes), 'keyframe')}, "
+        f"{format_count(len(persons), 'box')}, {idle} of them without an action"
     )

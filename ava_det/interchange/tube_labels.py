@@ -17,6 +17,7 @@ from ava_det.interchange.clock import FrameClock, VideoClocks
 from ava_det.interchange.corners import check_shape
 from ava_det.interchange.labeled import Corners, LabeledBox
 from ava_det.interchange.pictures import video_of_name
+from ava_det.messages.counts import format_count
 from ava_det.video.reader import VideoError
 
 # what may differ between two counts of a file's frames
@@ -54,7 +55,9 @@ def boxes_from_tubes(
     if len(missing) == len(names):
         raise VideoError(f"{truth.path}: expected videos of it, such as {missing[0]}, found none")
     if missing:
-        notes.append(f"{truth.path}: {len(missing)} videos are missing, such as {missing[0]}")
+        notes.append(
+            f"{truth.path}: {format_count(len(missing), 'video')} missing, such as {missing[0]}"
+        )
     boxes: list[LabeledBox] = []
     unlike = []
     for video_id in sorted(set(names) - set(missing)):
@@ -66,8 +69,8 @@ def boxes_from_tubes(
         boxes += _boxes_of_video(truth, name, video_id, clock, every, left_out)
     if unlike:
         notes.append(
-            f"{truth.path}: {len(unlike)} videos have another number of frames, so that boxes may "
-            f"be on other frames: {unlike[0]}"
+            f"{truth.path}: another number of frames in {format_count(len(unlike), 'video')}, "
+            f"so that boxes may be on other frames: {unlike[0]}"
         )
     return boxes
 

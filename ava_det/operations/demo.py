@@ -30,6 +30,7 @@ from ava_det.files import require_other_files
 from ava_det.formats.annotations import load_boxes
 from ava_det.inference.predictor import Predictor
 from ava_det.inference.probe import describe_best
+from ava_det.messages.counts import format_count
 from ava_det.segments import SegmentRules, check_table_name
 from ava_det.structures import PersonBoxes
 from ava_det.video.folder import open_video
@@ -88,10 +89,14 @@ def run(args: argparse.Namespace) -> int:
                 predictor, source.videos[0], sampling, outputs, display, stop, window
             )
     files = ", ".join(str(path) for path in outputs.paths()) or "nothing"
-    print(f"{summary.num_persons} persons on {summary.num_keyframes} keyframes; written: {files}")
+    print(
+        f"{format_count(summary.num_persons, 'person')} on "
+        f"{format_count(summary.num_keyframes, 'keyframe')}; written: {files}"
+    )
     if display.events is not None:
         found = ", ".join(f"{name} {count}" for name, count in summary.events.items())
-        print(f"{sum(summary.events.values())} events{': ' if found else ''}{found}")
+        number = format_count(sum(summary.events.values()), "event")
+        print(f"{number}: {found}" if found else number)
     if stop.is_set() and source.live is None:
         print(f"stopped at {summary.seconds:.1f} s of the video", file=sys.stderr)
         return 130

@@ -33,6 +33,7 @@ from ava_det.formats.annotations import (
     load_boxes,
 )
 from ava_det.jobs.shared_job import SharedJob, shared_job
+from ava_det.messages.counts import format_count
 from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.folder import open_video
 from ava_det.video.hardware import require_device
@@ -208,7 +209,10 @@ def finish(
     parts.merge(videos)
     boxes = load_boxes(args.output, min_score=0.0)
     num_boxes = sum(len(scores) for _, scores in boxes.values())
-    print(f"{num_boxes} boxes in {len(videos)} videos; written: {args.output}")
+    print(
+        f"{format_count(num_boxes, 'box')} in {format_count(len(videos), 'video')}; "
+        f"written: {args.output}"
+    )
     if keyframes is not None:
         for line in describe_quality(
             [k for video in videos for k in keyframes[video]], boxes, args.min_score
@@ -218,7 +222,8 @@ def finish(
         print(f"passed over: {why}", file=sys.stderr)
     if failed:
         print(
-            f"{len(failed)} videos are not in {args.output}: the same command tries them again",
+            f"{format_count(len(failed), 'video')} not in {args.output}: "
+            "the same command tries again",
             file=sys.stderr,
         )
 
@@ -233,7 +238,8 @@ def describe_quality(
     if ap is None:
         return
     yield (
-        f"{sum(len(k.boxes) for k in keyframes)} labeled boxes on {len(keyframes)} keyframes: "
+        f"{format_count(sum(len(k.boxes) for k in keyframes), 'labeled box')} on "
+        f"{format_count(len(keyframes), 'keyframe')}: "
         f"AP {ap:.4f} (IoU 0.5)"
     )
     for score in np.unique([min_score, max(min_score, SURE)]):

@@ -23,6 +23,7 @@ from ava_det.interchange.drafts import (
 from ava_det.interchange.label_studio_writer import write_label_studio, write_labeling_config
 from ava_det.interchange.labeled import LabeledBox
 from ava_det.interchange.via_writer import write_via
+from ava_det.messages.counts import format_count
 
 # the suffix of a video's file, and what writes it
 WRITERS: dict[str, tuple[str, Callable[..., None]]] = {
@@ -89,7 +90,8 @@ def write_files(
     for path, make in settings.items():
         make(path, label_map.values())
     more = "".join(f"; {path.name} for a new project" for path in settings)
-    return f"{folder}: {len(boxes)} boxes in {len(by_video)} files ({suffix}){more}"
+    written = f"{format_count(len(boxes), 'box')} in {format_count(len(by_video), 'file')}"
+    return f"{folder}: {written} ({suffix}){more}"
 
 
 def load_source(args: argparse.Namespace, label_map: dict[int, str]) -> list[LabeledBox]:

@@ -24,6 +24,7 @@ from ava_det.flow.folder import FACTS, encode_pictures, is_flow_folder
 from ava_det.flow.pairs import TimedField
 from ava_det.jobs.settings import begin_job
 from ava_det.jobs.shared_job import SharedJob, shared_job
+from ava_det.messages.counts import format_count
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError, warn_of_notes
 from ava_det.video.sources import find_source, key_by_id
@@ -173,8 +174,8 @@ def describe_disk(args: argparse.Namespace, paths: Sequence[Path], algorithm: Fl
     if needed > free:
         logger.warning(f"{args.output}: the flow may need more disk space than is free there")
     return (
-        f"the flow of {len(paths)} videos will take about {format_bytes(needed)} (by the first "
-        f"fields of {len(sizes)}); {format_bytes(free)} are free in {args.output}"
+        f"the flow of {format_count(len(paths), 'video')} will take about {format_bytes(needed)} "
+        f"(by the first fields of {len(sizes)}); {format_bytes(free)} are free in {args.output}"
     )
 
 
@@ -190,11 +191,11 @@ def format_bytes(count: float) -> str:
 
 def report(output: Path, count: int, failed: Mapping[str, str]) -> None:
     """Prints what was written and what was passed over."""
-    print(f"optical flow of {count - len(failed)} videos; written: {output}")
+    print(f"optical flow of {format_count(count - len(failed), 'video')}; written: {output}")
     for why in failed.values():
         print(f"passed over: {why}", file=sys.stderr)
     if failed:
         print(
-            f"{len(failed)} videos are not in {output}: the same command tries them again",
+            f"{format_count(len(failed), 'video')} not in {output}: the same command tries again",
             file=sys.stderr,
         )

@@ -26,6 +26,7 @@ from ava_det.archive.slurm import submit, write_script
 from ava_det.archive.workers import Workers
 from ava_det.jobs.claims import CLAIMS, Claims
 from ava_det.jobs.store import Store, open_store
+from ava_det.messages.counts import format_count
 
 DAY = 86400.0  # seconds after which a file that is not whole is nobody's
 
@@ -76,7 +77,7 @@ def prepare_manifest(args: argparse.Namespace, store: Store) -> None:
         make_manifest(args.source, store)
     elif args.update:
         new, changed, gone = update_manifest(args.source, store)
-        print(f"{new} videos are new, {changed} have changed, {gone} are gone", file=sys.stderr)
+        print(f"{format_count(new, 'new video')}, {changed} changed, {gone} gone", file=sys.stderr)
 
 
 def require_video(manifest: Manifest, folder: str) -> None:
@@ -216,9 +217,9 @@ def describe_status(store: Store, index: ManifestIndex) -> str:
     claimed = index.among(store.names(CLAIMS)) & ~done
     left = ~(done | failed | claimed)
     return (
-        f"{len(index)} videos: {done.sum()} labeled, {(claimed & ~failed).sum()} in work, "
-        f"{failed.sum()} with failed attempts, {left.sum()} to do "
-        f"({index.sizes[left].sum() / 1e9:.3g} GB)"
+        f"{format_count(len(index), 'video')}: {done.sum()} labeled, "
+        f"{(claimed & ~failed).sum()} in work, {failed.sum()} with failed attempts, "
+        f"{left.sum()} to do ({index.sizes[left].sum() / 1e9:.3g} GB)"
     )
 
 
@@ -226,9 +227,10 @@ def report(store: Store, num_videos: int, tally: Tally) -> None:
     """Prints what the run did, and which videos have no result."""
     elsewhere = f"{tally.num_elsewhere} by other processes, " if tally.num_elsewhere else ""
     print(
-        f"{num_videos} videos: {tally.num_done} labeled, {elsewhere}{tally.num_before} there "
-        f"before, {len(tally.failed)} failed; {tally.num_persons} persons on "
-        f"{tally.num_keyframes} keyframes; written: {store.address}/results"
+        f"{format_count(num_videos, 'video')}: {tally.num_done} labeled, {elsewhere}"
+        f"{tally.num_before} there before, {len(tally.failed)} failed; "
+        f"{format_count(tally.num_persons, 'person')} on "
+        f"{format_count(tally.num_keyframes, 'keyframe')}; written: {store.address}/results"
     )
     for path, why in sorted(tally.failed.items()):
         print(f"failed: {path}: {why}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,10 @@ from ava_det.formats.tubes.frame_table import VideoFrames, read_frame_table
 from ava_det.linking.result_rows import detections_from_rows
 from ava_det.linking.track_tubes import TrackRule
 from ava_det.linking.video import LinkingOptions, find_frames, find_stride, link_video
+from ava_det.messages.counts import format_count
 from ava_det.structures import Detections
+
+logger = logging.getLogger("ava_det")
 
 GAP_SECONDS = 1.0  # a person not seen for longer is another track
 
@@ -38,8 +42,13 @@ def run(args: argparse.Namespace) -> int:
         )
     options = choose_options(args, by_video, videos, len(label_map))
     count = write_tubes(args.output, link_all(by_video, videos, options), list(label_map.values()))
+    if not count:
+        logger.warning(f"{args.detections}: no tube comes of its {format_count(len(rows), 'row')}")
     steps = f", keyframes {options.every} frames apart" if options.every > 1 else ""
-    print(f"{args.output}: {count} tubes of {len(by_video)} videos by {args.method}{steps}")
+    print(
+        f"{args.output}: {format_count(count, 'tube')} of {format_count(len(by_video), 'video')} "
+        f"by {args.method}{steps}"
+    )
     return 0
 
 

@@ -10,6 +10,7 @@ from ava_det.archive.listing import open_manifest
 from ava_det.archive.merge import merge_archive
 from ava_det.archive.summary import write_summary
 from ava_det.jobs.store import open_store
+from ava_det.messages.counts import format_count
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,12 +23,14 @@ def run(args: argparse.Namespace) -> int:
         summary = merge_archive(store, manifest, folder)
     write_summary(folder / "index.html", Path(args.archive).resolve().name, summary)
     print(
-        f"{summary.num_videos} videos, {summary.seconds / 3600:.2f} hours, {summary.num_persons} "
-        f"persons, {sum(summary.num_segments.values())} segments; written: {folder}"
+        f"{format_count(summary.num_videos, 'video')}, {summary.seconds / 3600:.2f} hours, "
+        f"{format_count(summary.num_persons, 'person')}, "
+        f"{format_count(sum(summary.num_segments.values()), 'segment')}; written: {folder}"
     )
     if summary.failures:
         print(
-            f"{len(summary.failures)} videos have no result: {folder / 'failed.csv'} says why",
+            f"no result of {format_count(len(summary.failures), 'video')}: "
+            f"{folder / 'failed.csv'} says why",
             file=sys.stderr,
         )
     return 0

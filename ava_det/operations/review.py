@@ -11,6 +11,7 @@ from ava_det.files import require_other_files
 from ava_det.formats.keyframe_records import KeyframeRecord, read_records
 from ava_det.formats.label_map import load_label_map
 from ava_det.live_page.server import Server, open_socket
+from ava_det.messages.counts import format_count
 from ava_det.operations.segments import choose_rules, find_names
 from ava_det.review import Review, find_candidates
 from ava_det.review.app import make_app
@@ -121,4 +122,4 @@ def describe_progress(review: Review) -> str:
     """Says how many segments are decided."""
     action_ids = review.decisions.action_ids
     decided = sum(action_id is not None for action_id in action_ids)
-    return f"{decided} of {len(action_ids)} segments decided"
+    return f"{decided} of {format_count(len(action_ids), 'segment')} decided"

@@ -11,6 +11,7 @@ from pathlib import Path
 from ava_det.demo.actions import choose_thresholds
 from ava_det.files import require_other_files
 from ava_det.formats.keyframe_records import KeyframeRecord, read_records
+from ava_det.messages.counts import format_count
 from ava_det.segments import (
     Segment,
     SegmentRules,
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(format_csv(segments))
     else:
         write_segments(args.output, segments)
-        print(f"{len(segments)} segments; written: {args.output}")
+        print(f"{format_count(len(segments), 'segment')}; written: {args.output}")
     return 0
 
 

@@ -30,6 +30,7 @@ from ava_det.inference.trained_model import load_carried_label_map
 from ava_det.interchange.clock import VideoClocks
 from ava_det.interchange.drafts import boxes_from_detections
 from ava_det.interchange.labeled import LabeledBox
+from ava_det.messages.counts import format_count
 from ava_det.models.action_detector import ActionDetector
 from ava_det.models.two_stream import TwoStream
 from ava_det.operations.export_labels import write_files
@@ -90,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
     write_suggestions(table, pool.keyframes, suggestions)
     num_videos = len({keyframe.video_id for keyframe in pool.keyframes})
     print(
-        f"{len(suggestions)} of {len(pool.keyframes)} keyframes in {num_videos} videos are "
-        f"suggested; written: {table} and {page}"
+        f"suggested: {len(suggestions)} of {format_count(len(pool.keyframes), 'keyframe')} in "
+        f"{format_count(num_videos, 'video')}; written: {table} and {page}"
     )
     if args.format is not None:
         boxes = draft(pool, suggestions, label_map)
@@ -113,7 +114,7 @@ def choose_videos(config: Config, videos: Mapping[str, Path]) -> dict[str, Path]
     }
     left = {name: path for name, path in videos.items() if name not in held_out}
     if held_out:
-        print(f"left out: {len(held_out)} videos of data.val and data.test")
+        print(f"left out: {format_count(len(held_out), 'video')} of data.val and data.test")
     if not left:
         raise ValueError(
             "--videos: expected videos that are not of data.val or data.test, found none"
@@ -242,7 +243,8 @@ def calibrate(
                 print(f"scores are not calibrated: labeled boxes of data.{name} say too little")
             else:
                 print(
-                    f"scores calibrated on the {len(boxes.labels)} labeled boxes of data.{name}: "
+                    f"scores calibrated on {format_count(len(boxes.labels), 'labeled box')} of "
+                    f"data.{name}: "
                     f"sigmoid({calibration.slope:.2f} * logit {calibration.offset:+.2f})"
                 )
             return calibration

@@ -13,6 +13,7 @@ from ava_det.files import require_other_files
 from ava_det.formats.annotations import AvaRows, load_annotations
 from ava_det.formats.keyframe_records import KeyframeRecord, read_records
 from ava_det.formats.label_map import load_label_map
+from ava_det.messages.counts import format_count
 from ava_det.segments import SegmentRules, find_segments
 from ava_det.video.folder import open_video
 from ava_det.video.sources import find_videos
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         except (ValueError, OSError) as error:
             failed.append(" ".join(str(error).split()))
     index = write_index(args.output) if args.output.is_dir() else None
-    print(f"{len(pages) - len(failed)} pages; written: {index or 'no index'}")
+    print(f"{format_count(len(pages) - len(failed), 'page')}; written: {index or 'no index'}")
     for why in failed:
         print(f"passed over: {why}", file=sys.stderr)
     return 1 if failed else 0

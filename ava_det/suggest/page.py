@@ -11,6 +11,7 @@ from torch import Tensor
 from ava_det.files import write_text
 from ava_det.formats.action_names import shorten_names
 from ava_det.formats.timestamps import format_timestamp
+from ava_det.messages.counts import format_count
 from ava_det.pages import encode_jpeg, render_page
 from ava_det.structures import Keyframe
 from ava_det.suggest.selection import Labeled, Pool, Suggestion
@@ -124,11 +125,10 @@ def _describe_reasons(
     wavering = [names[i] for i in unsure.topk(min(2, len(names))).indices.tolist()]
     column = int((scores.sum(dim=0) / (1 + counts)).argmax())
     number = int(counts[column])
-    examples = "1 example" if number == 1 else f"{number} examples"
     words = {
-        "novelty": "1 person" if len(scores) == 1 else f"{len(scores)} persons",
+        "novelty": format_count(len(scores), "person"),
         "uncertainty": f"{' or '.join(wavering)}?",
-        "rarity": f"{names[column]}: {examples}",
+        "rarity": f"{names[column]}: {format_count(number, 'example')}",
     }
     return [
         (name, round(min(100 * share, 100), 1), words[name])

@@ -25,6 +25,7 @@ from ava_det.device.precision import choose_precision
 from ava_det.device.select import prepare_torch
 from ava_det.distributed import gather_objects, is_main_process, process_group, rank
 from ava_det.interrupts import INTERRUPTED, report_interrupt
+from ava_det.messages.counts import format_count
 from ava_det.structures import ClipBatch
 from ava_det.tasks.lr_rule import describe_lr_mismatch
 from ava_det.tasks.recipe import build_optimizer, build_schedule
@@ -290,7 +291,8 @@ def report_lost_clips(loader: ClipLoader, log: Logs) -> None:
         return
     log.write(left_out=counts)
     logger.warning(
-        f"{sum(counts.values())} clips of {len(counts)} videos were left out of training:"
+        f"left out of training: {format_count(sum(counts.values()), 'clip')} of "
+        f"{format_count(len(counts), 'video')}:"
     )
     for video_id, count in sorted(counts.items()):
         logger.warning(f"  {count} of {video_id}: {reasons[video_id]}")

@@ -15,6 +15,7 @@ import numpy as np
 
 from ava_det.files import write_text
 from ava_det.formats.keyframe_records import KeyframeRecord, make_records
+from ava_det.messages.counts import format_count
 from ava_det.pages import render_page
 from ava_det.segments import SegmentRules, find_segments
 from ava_det.structures import Detections
@@ -117,9 +118,9 @@ def _describe(content: Mapping[str, Any]) -> str:
     parts = [
         size,
         f"{content['duration']:.1f} s",
-        f"{len(content['times']):,} keyframes",
-        f"{persons:,} {'person' if persons == 1 else 'persons'}",
-        f"{len(content['segments']):,} segments",
+        format_count(len(content["times"]), "keyframe"),
+        format_count(persons, "person"),
+        format_count(len(content["segments"]), "segment"),
     ]
     return " · ".join(parts)
 

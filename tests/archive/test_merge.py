@@ -69,7 +69,7 @@ def test_all_videos_are_in_the_tables_or_listed(
     code, said, err = run_tool("merge", archive.address)
     assert code == 0, err
     assert "2 videos, 0.00 hours, 2 persons, 3 segments" in said
-    assert "1 videos have no result" in err
+    assert "no result of 1 video: " in err
     merged = tmp_path / "out" / "merged"
     rows = pl.read_parquet(merged / "detections.parquet")
     assert rows.columns == list(SCHEMA)

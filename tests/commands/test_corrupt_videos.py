@@ -38,7 +38,7 @@ def test_broken_videos_cost_their_own_clips(
     left_out = next(line["left_out"] for line in log if "left_out" in line)
     assert list(left_out) == [bad[0].stem]
     assert 0 < left_out[bad[0].stem] <= count
-    assert f"{left_out[bad[0].stem]} clips of 1 videos were left out of training" in err
+    assert f"left out of training: {left_out[bad[0].stem]} clips of 1 video:" in err
     assert [bad[0].name in line["warning"] for line in log if "warning" in line] == [True]
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert any(

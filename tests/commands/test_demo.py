@@ -18,6 +18,7 @@ from ava_det.config import config_to_dict, load_config
 from ava_det.evaluation import evaluate_csv
 from ava_det.formats.annotations import AvaRows, load_annotations, load_detections
 from ava_det.formats.label_map import load_label_map
+from ava_det.messages.counts import format_count
 from ava_det.models.build import build_model
 from ava_det.video.file import VideoReader
 from ava_det.video.writer import VideoWriter
@@ -242,7 +243,7 @@ def test_unlike_videos_become_overlays_of_the_same_frames(
     )
     assert code == 0, err
     records = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert f"on {len(records)} keyframes" in out
+    assert f"on {format_count(len(records), 'keyframe')};" in out
     assert len(records) == int(moments[-1]) + 1
     upright = (height, width) if rotation else (width, height)
     assert {(record["width"], record["height"]) for record in records} == {upright}
@@ -269,7 +270,7 @@ def test_a_damaged_middle_is_named_and_the_rest_is_shown(
     assert code == 0, err
     assert err.count(f"warning: {path}: damaged from") == 1
     times = [json.loads(line)["time"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert f"on {len(times)} keyframes" in out
+    assert f"on {format_count(len(times), 'keyframe')};" in out
     assert {0.0, 1.0, 2.0, 11.0} <= set(times)
     assert f"{12 - len(times)} keyframes there are left out" in err
     with VideoReader(path) as reader, VideoReader(tmp_path / "out.mp4") as made:

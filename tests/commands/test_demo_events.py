@@ -13,6 +13,7 @@ import av
 import cv2
 import pytest
 
+from ava_det.messages.counts import format_count
 from ava_det.video.file import VideoReader
 from tests.support.quiet_server import QuietHandler
 from tests.support.tool_runs import RunTool, assert_mistake
@@ -53,7 +54,9 @@ def test_a_file(demo: RunTool, rules: Path, video: Path) -> None:
             expected.append((held, one["time"]))
     assert expected
     assert [(one["start"], one["time"]) for one in found] == expected
-    assert out.splitlines()[-1] == f"{len(expected)} events: somebody {len(expected)}"
+    assert (
+        out.splitlines()[-1] == f"{format_count(len(expected), 'event')}: somebody {len(expected)}"
+    )
     for one in found:
         assert cv2.imread(str(one["picture"])).shape[1] == keyframes[0]["width"]
         with VideoReader(str(one["clip"])) as clip:
@@ -81,7 +84,7 @@ def test_a_camera(demo: RunTool, rules: Path, video: Path, tmp_path: Path) -> No
     assert code == 0, err
     found = lines()
     assert found and str(found[0]["utc"]).endswith("+00:00")
-    assert f"{len(found)} events: somebody" in out
+    assert f"{format_count(len(found), 'event')}: somebody" in out
     assert Path(str(found[0]["picture"])).stat().st_size > 1000
     with VideoReader(str(found[0]["clip"])) as clip:
         assert 0.5 < clip.find_end() <= 3.5

@@ -21,6 +21,7 @@ import av
 import cv2
 import pytest
 
+from ava_det.messages.counts import format_count
 from tests.support.quiet_server import QuietHandler
 from tests.support.rtsp_camera import RtspCamera
 from tests.support.tool_runs import RunTool, assert_mistake
@@ -43,7 +44,7 @@ def watch(demo: RunTool, tmp_path: Path) -> Callable[[str, float], None]:
         assert 1 <= len(records) <= 2 * end + 1
         times = [record["time"] for record in records]
         assert times == sorted(set(times))
-        assert f"on {len(records)} keyframes" in out
+        assert f"on {format_count(len(records), 'keyframe')};" in out
         with av.open(str(overlay)) as made:
             seconds = [frame.time for frame in made.decode(video=0)]
         assert seconds == sorted(set(seconds))

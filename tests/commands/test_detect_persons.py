@@ -210,7 +210,7 @@ def test_a_bad_video_is_named_and_passed_over_and_tried_again(
     ]
     code, out, err = run_tool("detect_persons", *arguments)
     assert code == 1
-    assert "in 1 videos" in out
+    assert "in 1 video;" in out
     passed_over = [line for line in err.splitlines() if line.startswith("passed over: ")]
     assert len(passed_over) == 3  # broken.mp4 has no keyframe, so nobody opens it
     assert cut.name in "".join(passed_over)
@@ -301,7 +301,7 @@ def test_only_the_persons_of_annotations_matter(
     )
     code, out, err = run_tool("detect_persons", *options)
     assert code == 0, err
-    assert "1 labeled boxes on 1 keyframes" in out
+    assert "1 labeled box on 1 keyframe:" in out
 
 
 def test_options_may_change_as_long_as_no_video_is_done(
@@ -343,5 +343,5 @@ def test_a_video_that_is_cut_off_is_looked_at_as_far_as_it_goes(
     options = ("--detector", "motion", "--every", "1", "--output", output)
     code, out, err = run_tool("detect_persons", "--videos", path, *options)
     assert code == 0, err
-    assert "in 1 videos" in out
+    assert "in 1 video;" in out
     assert "cut.mkv: it is cut off" in err

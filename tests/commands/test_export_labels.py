@@ -102,7 +102,7 @@ def test_detections_become_drafts(
         tmp_path / "drafts",
     )
     assert code == 0, error
-    assert f"1 boxes in 1 files (.{suffix})" in out
+    assert f"1 box in 1 file (.{suffix})" in out
     draft = tmp_path / f"drafts/train_00000.{suffix}"
     code, _, error = run_tool(
         "import_annotations", tool, draft, *options, "--output", tmp_path / "mine"

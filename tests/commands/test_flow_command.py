@@ -112,7 +112,7 @@ def test_the_same_command_computes_nothing_again_but_what_is_new(
     times = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
     (tmp_path / "north.mp4").rename(videos / "north.mp4")
     code, out, err = run_tool("flow", "--videos", videos, "--output", output)
-    assert (code, "the flow of 1 videos will take" in out) == (0, True), err
+    assert (code, "the flow of 1 video will take" in out) == (0, True), err
     assert {path: path.stat().st_mtime_ns for path in times} == times
     assert read_all(output) == read_all(written)
     code, out, _ = run_tool("flow", "--videos", videos, "--output", output)

@@ -215,8 +215,8 @@ def test_tubes_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool: RunTo
     code, out, error = run_tool("import_annotations", "gttubes", path, *options)
     assert code == 0, error
     assert "actions: 1 jump (0), 2 wave (5)" in out
-    assert "own-GT.pkl: 1 videos are missing, such as elsewhere" in error
-    assert "have another number of frames" in error  # 120, not 60
+    assert "own-GT.pkl: 1 video missing, such as elsewhere" in error
+    assert "another number of frames in 1 video" in error  # 120, not 60
     rows = load_annotations(tmp_path / "mine/train.csv")
     assert rows.timestamps.tolist() == [901.0, 901.5, 902.0, 902.5, 903.0]
     assert rows.action_ids.tolist() == [2] * 5
@@ -321,7 +321,7 @@ def test_a_second_import_adds(tmp_path: Path, run_tool: RunTool) -> None:
     second = save_table(tmp_path, "second.csv", row("e", 2), row(val[0], 2, person=7))
     code, out, error = run_tool("import_annotations", "csv", second, *folder)
     assert code == 0, error
-    assert "train.csv: 1 videos, 1 keyframes, 1 boxes" in out
+    assert "train.csv: 1 video, 1 keyframe, 1 box," in out
     assert "; with 2 videos of earlier imports it has 3 videos, 3 keyframes, 3 boxes" in out
     assert videos_of(tmp_path / "mine/train.csv") == sorted([*train, "e"])
     after = load_annotations(tmp_path / "mine/val.csv")  # a video stays in its split, with new rows

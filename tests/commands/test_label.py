@@ -88,7 +88,7 @@ def test_bad_videos_are_listed_and_changed_ones_done_again(
     os.utime(good, (1, 1))
     code, said, err = label("--update")
     assert code == 0, err
-    assert "1 videos are new, 2 have changed, 0 are gone" in err
+    assert "1 new video, 2 changed, 0 gone" in err
     assert "4 videos: 3 labeled, 1 there before, 0 failed" in said
     assert set(before) < set((tmp_path / "out" / "results").iterdir())
     assert not list((tmp_path / "out" / "errors").iterdir())

@@ -71,6 +71,19 @@ def test_the_other_methods_give_tubes_of_the_same_labels(
     assert tubes
 
 
+def test_detections_of_nobody_give_no_tube_which_is_said(
+    rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.csv").touch()
+    arguments = ["--frames", str(rendered / "frames.csv"), "--output", str(tmp_path / "t.jsonl")]
+    arguments += ["--label-map", str(rendered / "labelmap.pbtxt")]
+    assert link([*arguments, "--detections", str(tmp_path / "empty.csv")]) == 0
+    said = capsys.readouterr()
+    assert "empty.csv: no tube comes of its 0 rows" in said.err
+    assert "t.jsonl: 0 tubes of 0 videos" in said.out
+    assert list(read_tubes(tmp_path / "t.jsonl")) == []
+
+
 def test_a_video_without_a_rate_is_named(
     rendered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,7 +48,7 @@ def test_a_tree_of_videos_becomes_a_tree_of_results(
     flat = ["--video", folder, "--json", results, "--end", "1"]
     code, said, err = demo(*flat)
     assert code == 0, err
-    assert "1 videos: 1 processed" in said
+    assert "1 video: 1 processed" in said
     assert "3 entries are no videos and are left out: cam1/, cam2/, top.jpg; --recursive" in err
     code, said, err = demo(*flat, "--recursive")
     assert code == 0, err

@@ -88,7 +88,7 @@ def test_options(run_tool: RunTool, lines: Path, tmp_path: Path) -> None:
         assert not err
     target = tmp_path / "t.parquet"
     code, out, err = run_tool("segments", lines, "--output", target)
-    assert (code, out) == (0, f"1 segments; written: {target}\n"), err
+    assert (code, out) == (0, f"1 segment; written: {target}\n"), err
     assert pl.read_parquet(target).rows() == [("v", 1, "stand", 0.0, 3.0, 0.7125, 0.9, 4)]
 
 

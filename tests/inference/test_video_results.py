@@ -41,7 +41,7 @@ def test_it_is_a_sequence_of_what_the_predictor_yields(predictor: Predictor, vid
         assert one.action_scores.equal(other.action_scores)
     assert repr(results) == f"VideoResults('{video}': 4 keyframes, 3 persons)"
     assert [one.keyframe.timestamp for one in results[1:3]] == [901, 902]
-    assert "2 keyframes, 1 persons" in repr(results[1:3])
+    assert "2 keyframes, 1 person)" in repr(results[1:3])
     assert results[-1].keyframe.timestamp == 903
     with pytest.raises(ValueError, match="every"):
         predictor.collect(video, every=0)

@@ -84,7 +84,9 @@ def test_an_annotation_for_each_action(tmp_path: Path) -> None:
     assert boxes[0].corners == pytest.approx(CORNERS)
     assert declared_actions(labels, "person", ()) == ["stand", "read"]
     [note] = labels.notes
-    assert note.startswith(f"{tmp_path / 'walk.json'}: 1 boxes are on pictures between the keyfr")
+    assert note.startswith(
+        f"{tmp_path / 'walk.json'}: left out, being on pictures between the keyframes: 1 box;"
+    )
     assert "--drawn takes every picture" in note
     drawn, labels = read(tmp_path / "walk.json", every=None)
     assert [box.timestamp for box in drawn] == [2.0, 2.5]

@@ -85,10 +85,10 @@ def test_missing_videos_and_other_frames_are_said() -> None:
     truth = truth_of([still("a/walk", 0, 1, 1, BOX), still("b/run", 0, 1, 1, BOX)])
     boxes, _, notes = read(truth)
     assert {box.video_id for box in boxes} == {"walk"}
-    assert notes == ["GT.pkl: 1 videos are missing, such as run"]
+    assert notes == ["GT.pkl: 1 video missing, such as run"]
     short = replace(truth, num_frames=dict.fromkeys(truth.num_frames, 290))
     _, _, notes = read(short, "walk", "run")
-    assert notes[0].startswith("GT.pkl: 2 videos have another number of frames")
+    assert notes[0].startswith("GT.pkl: another number of frames in 2 videos")
     assert notes[0].endswith("run.mp4 has 300, expected 290")
     near = replace(truth, num_frames=dict.fromkeys(truth.num_frames, 296))
     assert read(near, "walk", "run")[2] == []

@@ -19,6 +19,7 @@ from ava_det.datasets.ava.prepared_form import CRF, Form
 from ava_det.datasets.ava.source_video import SourceVideo, TranscodeError
 from ava_det.files import atomic_path, require_other_files
 from ava_det.interrupts import run_in_workers
+from ava_det.messages.counts import format_count
 from ava_det.video.containers import open_container, to_url
 from ava_det.video.decoding import DecodedFrame
 from ava_det.video.file import PREPARED_TAG
@@ -210,7 +211,7 @@ def transcode_folder(
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
     print(
-        f"{output}: {sum(result is True for result in results)} videos made, "
+        f"{output}: {format_count(sum(result is True for result in results), 'video')} made, "
         f"{results.count(False)} there already"
     )
     if failures:

@@ -281,7 +281,7 @@ def test_of_two_cameras_the_first_is_taken_and_said_or_the_chosen_one(
     red, blue = red_and_blue()
     assert red > 150 > 50 > blue
     assert main([*command, "--stream", "1"]) == 0
-    assert "1 videos made, 0 there already" in capsys.readouterr().out
+    assert "1 video made, 0 there already" in capsys.readouterr().out
     red, blue = red_and_blue()
     assert blue > 150 > 50 > red
     assert main([*command, "--stream", "1"]) == 0

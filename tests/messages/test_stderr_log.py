@@ -10,7 +10,7 @@ import pytest
 from tqdm import tqdm
 
 from ava_det.cli import reports_mistakes
-from ava_det.stderr_log import StderrHandler, show_warnings
+from ava_det.messages.stderr_log import StderrHandler, show_warnings
 
 SENTENCE = "a.mp4: 100% of its frames are damaged"
 

@@ -1,0 +1,1 @@
+"""What is said to people: warnings on stderr, and numbers with their nouns."""
