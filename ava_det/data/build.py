@@ -15,7 +15,13 @@ from ava_det.config.networks import FAMILIES
 from ava_det.data.clip_reader import ClipReader, FlowOfClips
 from ava_det.data.feature_bank import FeatureBank
 from ava_det.data.sampling import compute_flow_ticks, compute_slow_indices
-from ava_det.data.transforms import FlowScale, normalize_batch
+from ava_det.data.transforms import (
+    NO_BOX_JITTER,
+    Augmentation,
+    FlowScale,
+    draw_training_augmentation,
+    normalize_batch,
+)
 from ava_det.flow import ComputedFlow, StoredFlow, build_flow
 from ava_det.formats.label_map import load_label_map
 from ava_det.structures import ClipBatch
@@ -107,10 +113,27 @@ def build_flow_of_clips(
     return FlowOfClips(compute_flow_ticks(*shape), data.flow_gap, source, data.flow_center)
 
 
-def choose_box_jitter(data: DataConfig) -> tuple[float, float, float, float]:
-    """Returns the largest shares by which training moves a box's sides, as for `jitter_boxes`."""
+def build_training_augmentation(
+    data: DataConfig, moves_boxes: bool = True
+) -> Callable[[torch.Generator], Augmentation]:
+    """Builds the function that draws the view of a training clip.
+
+    Args:
+        data: Which views there are.
+        moves_boxes: Whether boxes are jittered; those that are the whole frame are not.
+    """
+    low, high = data.train_short_side
     x_out, x_in, y_out, y_in = data.box_jitter_sides or [data.box_jitter] * 4
-    return x_out, x_in, y_out, y_in
+    return partial(
+        draw_training_augmentation,
+        (low, high),
+        data.crop_size,
+        data.flip,
+        (x_out, x_in, y_out, y_in) if moves_boxes else NO_BOX_JITTER,
+        color_jitter=data.colour_jitter,
+        lighting=data.lighting,
+        hsv_jitter=data.hsv_jitter,
+    )
 
 
 def build_device_transform(

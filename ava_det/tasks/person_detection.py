@@ -12,12 +12,11 @@ from torch import nn
 from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError
-from ava_det.data.build import choose_box_jitter, find_config_videos
+from ava_det.data.build import build_training_augmentation, find_config_videos
 from ava_det.data.clip_reader import ClipReader
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler
-from ava_det.data.transforms import draw_training_augmentation
 from ava_det.detectors.faster_rcnn import (
     FasterRCNN,
     FasterRCNNDetector,
@@ -131,21 +130,14 @@ def build_frame_loader(config: Config) -> ClipLoader:
     keyframes = sorted(
         _labeled(config, "train"), key=lambda keyframe: (keyframe.video_id, keyframe.timestamp)
     )
-    sides = (data.train_short_side[0], data.train_short_side[1])
     dataset = ClipDataset(
         keyframes,
         find_config_videos(config),
         data.start_second,
         ClipReader(1, 1, data.clip_fps, np.arange(1), None),
-        partial(
-            draw_training_augmentation,
-            sides,
-            data.crop_size,
-            data.flip,
-            choose_box_jitter(data),
-        ),
+        build_training_augmentation(data),
         config.seed,
-        cache_side=max(sides) if data.cache_clips else None,
+        cache_side=max(data.train_short_side) if data.cache_clips else None,
     )
     dataset.require_a_readable_clip()
     if data.cache_clips:

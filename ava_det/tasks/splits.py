@@ -16,7 +16,7 @@ from ava_det.choices import DETECTORS
 from ava_det.config import Config, ConfigError, SplitConfig
 from ava_det.data.build import (
     build_dataset_reader,
-    choose_box_jitter,
+    build_training_augmentation,
     describe_other_names,
     find_config_videos,
     load_label_map_for,
@@ -24,7 +24,7 @@ from ava_det.data.build import (
 from ava_det.data.dataset import ClipDataset
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
-from ava_det.data.transforms import draw_training_augmentation, evaluation_augmentation
+from ava_det.data.transforms import evaluation_augmentation
 from ava_det.detectors.keyframe_boxes import (
     add_proposals,
     compute_recall,
@@ -272,17 +272,6 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
     ):
         files = " and ".join(data.train.annotation_files)
         raise ConfigError(f"data.train.annotations: {files} has no labeled box to train on")
-    sides = (data.train_short_side[0], data.train_short_side[1])
-    augmentation_for = partial(
-        draw_training_augmentation,
-        sides,
-        data.crop_size,
-        data.flip,
-        choose_box_jitter(data),
-        color_jitter=data.colour_jitter,
-        lighting=data.lighting,
-        hsv_jitter=data.hsv_jitter,
-    )
     sampler = TrainBatchSampler(
         len(keyframes), config.train.batch_size, config.seed, rank(), world_size()
     )
@@ -291,9 +280,9 @@ def build_train_loader(config: Config, split: Split) -> ClipLoader:
         find_config_videos(config),
         data.start_second,
         build_dataset_reader(config),
-        augmentation_for,
+        build_training_augmentation(data),
         config.seed,
-        cache_side=max(sides) if data.cache_clips else None,
+        cache_side=max(data.train_short_side) if data.cache_clips else None,
     )
     dataset.require_a_readable_clip()
     if data.cache_clips:

@@ -13,7 +13,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ava_det.config import Config, ConfigError, SplitConfig
-from ava_det.data.build import build_dataset_reader, build_device_transform
+from ava_det.data.build import (
+    build_dataset_reader,
+    build_device_transform,
+    build_training_augmentation,
+)
 from ava_det.data.labeled_videos import (
     LabeledVideoDataset,
     build_keyframes,
@@ -22,11 +26,7 @@ from ava_det.data.labeled_videos import (
 )
 from ava_det.data.loader import ClipLoader
 from ava_det.data.samplers import TrainBatchSampler, VideoBatchSampler
-from ava_det.data.transforms import (
-    NO_BOX_JITTER,
-    draw_training_augmentation,
-    evaluation_augmentation,
-)
+from ava_det.data.transforms import evaluation_augmentation
 from ava_det.device.precision import resolve_precision
 from ava_det.distributed import gather_objects, is_main_process, merge_over_ranks, rank, world_size
 from ava_det.evaluation.metrics import TopMetrics
@@ -78,12 +78,8 @@ def build_video_loader(config: Config, name: str, classes: dict[int, str]) -> Cl
     keyframes = build_keyframes(
         videos, classes, config.model.num_classes, 1 if is_training else config.eval.num_clips
     )
-    sides = (data.train_short_side[0], data.train_short_side[1])
-    training_view = partial(
-        draw_training_augmentation, sides, data.crop_size, data.flip, NO_BOX_JITTER
-    )
     augmentation_for = (
-        training_view
+        build_training_augmentation(data, moves_boxes=False)
         if is_training
         else partial(evaluation_augmentation, short_side=data.test_short_side)
     )
