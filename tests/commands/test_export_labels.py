@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from ava_det.formats.annotations import load_annotations
+from ava_det.interchange.cvat import load_cvat
+from tests.support.tool_runs import assert_mistake
 
 RunTool = Callable[..., tuple[int, str, str]]
 
@@ -112,3 +114,46 @@ def test_detections_become_drafts(
     assert rows.timestamps.tolist() == [901.0]
     assert rows.action_ids.tolist() == [12]
     assert rows.boxes[0] == pytest.approx([0.1, 0.1, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(("option", "persons"), [("--detections", 2), ("--boxes", 1)])
+def test_a_models_output_becomes_a_draft(
+    tmp_path: Path, synthetic: Path, run_tool: RunTool, option: str, persons: int
+) -> None:
+    path = tmp_path / "found.csv"
+    path.write_text(
+        "train_00000,0901,0.1,0.1,0.5,0.5,12,0.8\ntrain_00000,0901,0.6,0.1,0.9,0.5,14,0.3\n"
+    )
+    given = ["--label-map", synthetic / "labelmap.pbtxt", "--videos", synthetic / "videos"]
+    given += ["--start-second", "900", "--output", tmp_path / "drafts"]
+    code, _, error = run_tool("export-labels", "cvat", option, path, *given)
+    assert code == 0, error
+    [task] = load_cvat(tmp_path / "drafts/train_00000.xml")
+    ticked = [sum(value == "true" for _, value in one.boxes[0].attributes) for one in task.tracks]
+    assert ticked == ([1, 0] if option == "--detections" else [0])
+    assert [one.boxes[0].frame for one in task.tracks] == [15] * persons
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "one of the arguments --annotations"),
+        (["--boxes", "train.csv"], "annotations have person ids there"),
+        (
+            ["--annotations", "train.csv"],
+            "--start-second is the annotation time of the first frame",
+        ),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_writes_nothing(
+    tmp_path: Path,
+    synthetic: Path,
+    run_tool: RunTool,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(synthetic)
+    given = ["--label-map", "labelmap.pbtxt", "--videos", "videos", "--output", tmp_path / "drafts"]
+    assert_mistake(run_tool("export-labels", "cvat", *options, *given), words)
+    assert not list(tmp_path.rglob("*.xml"))

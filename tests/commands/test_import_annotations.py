@@ -1,6 +1,4 @@
-"""The import tool: exports and tables to a dataset that trains, drafts from every source, and every
-user's mistake.
-"""
+"""The import tool: exports and tables to a dataset that trains, and every user's mistake."""
 
 from __future__ import annotations
 
@@ -14,6 +12,7 @@ from ava_det.formats.annotations import load_annotations
 from ava_det.formats.label_map import load_label_map
 from ava_det.interchange.cvat import load_cvat
 from tests.support.cvat_form import attribute, dense_boxes, export, labels, task_meta, track
+from tests.support.tool_runs import assert_mistake
 from tests.support.tube_cases import make_truth, still
 from tests.support.tube_files import plain_truth
 from tests.support.tube_files import save as save_pickle
@@ -23,6 +22,13 @@ RunTool = Callable[..., tuple[int, str, str]]
 SIZE = (192, 144)
 LABELS = labels(attribute("wave"), attribute("stand"))
 BOX = (19.2, 14.4, 96.0, 72.0)
+
+
+@pytest.fixture
+def import_labels(run_tool: RunTool, tmp_path: Path) -> RunTool:
+    """Imports the files of a tool into the folder `mine`, unless there is another --output."""
+    output = ["--output", tmp_path / "mine"]
+    return lambda tool, *arguments: run_tool("import_annotations", tool, *output, *arguments)
 
 
 def save_export(folder: Path, video_id: str, *keyframes: tuple[int, str]) -> Path:
@@ -41,22 +47,15 @@ def save_export(folder: Path, video_id: str, *keyframes: tuple[int, str]) -> Pat
     return path
 
 
-def test_cvat_exports_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool: RunTool) -> None:
+def test_cvat_exports_become_a_dataset(
+    tmp_path: Path, synthetic: Path, import_labels: RunTool
+) -> None:
     names = ["train_00000", "train_00001", "val_0000000"]
     paths = [
         save_export(tmp_path, name, (0, "wave"), (45, "stand"), (61, "none")) for name in names
     ]
-    options = [
-        "--videos",
-        synthetic / "videos",
-        "--start-second",
-        "900",
-        "--output",
-        tmp_path / "mine",
-    ]
-    code, out, error = run_tool(
-        "import_annotations", "cvat", *paths, *options, "--val-share", "0.34"
-    )
+    options = ["--videos", synthetic / "videos", "--start-second", "900"]
+    code, out, error = import_labels("cvat", *paths, *options, "--val-share", "0.34")
     assert (code, error.count("error")) == (0, 0), error
     assert "train.csv: 2 videos, 10 keyframes, 10 boxes, 0 of them without an action" in out
     assert "labelmap.pbtxt: 2 actions, model.num_classes=2" in out
@@ -70,15 +69,14 @@ def test_cvat_exports_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool
     # correcting and importing again keeps the ids, whatever the labels' order then
     again = paths[0].read_text().replace("wave", "walk")
     paths[0].write_text(again)
-    code, _, error = run_tool("import_annotations", "cvat", *paths, *options)
-    assert code == 2
-    assert "expected an action of the label map, found 'walk'" in error
+    mistake = "expected an action of the label map, found 'walk'"
+    assert_mistake(import_labels("cvat", *paths, *options), mistake)
     # nothing was touched
     assert load_annotations(tmp_path / "mine/val.csv").video_names == val.video_names
 
 
 def test_a_table_becomes_a_dataset_and_a_draft(
-    tmp_path: Path, synthetic: Path, run_tool: RunTool
+    tmp_path: Path, synthetic: Path, run_tool: RunTool, import_labels: RunTool
 ) -> None:
     table = tmp_path / "boxes.csv"
     lines = [
@@ -87,22 +85,17 @@ def test_a_table_becomes_a_dataset_and_a_draft(
         "train_00000,15,19,14,96,72,sit,3",
     ]
     table.write_text("\n".join([*lines, "train_00001,30,19,14,96,72,,1"]))
-    options = ["--videos", synthetic / "videos", "--output", tmp_path / "mine"]
-    code, out, error = run_tool("import_annotations", "csv", table, "--pixels", *options)
+    videos = ["--videos", synthetic / "videos"]
+    code, out, error = import_labels("csv", table, "--pixels", *videos)
     assert code == 0, error
     assert "train.csv: 2 videos, 2 keyframes, 2 boxes, 1 of them without an action" in out
     rows = (tmp_path / "mine/train.csv").read_text().splitlines()
     assert [row.split(",")[1] for row in rows] == ["0001", "0001", "0002"]
     assert [row.split(",")[6:] for row in rows] == [["1", "3"], ["2", "3"], ["", "1"]]
     assert not (tmp_path / "mine/val.csv").exists()
-    draft = [
-        "--annotations",
-        tmp_path / "mine/train.csv",
-        "--label-map",
-        tmp_path / "mine/labelmap.pbtxt",
-    ]
-    drafts = ["--videos", synthetic / "videos", "--output", tmp_path / "drafts"]
-    code, out, error = run_tool("export-labels", "cvat", *draft, *drafts)
+    given = ["--annotations", tmp_path / "mine/train.csv", *videos]
+    given += ["--label-map", tmp_path / "mine/labelmap.pbtxt", "--output", tmp_path / "drafts"]
+    code, out, error = run_tool("export-labels", "cvat", *given)
     assert code == 0, error
     assert "2 boxes in 2 files" in out
     assert sorted(path.name for path in (tmp_path / "drafts").iterdir()) == [
@@ -114,41 +107,9 @@ def test_a_table_becomes_a_dataset_and_a_draft(
     assert task.tracks[0].boxes[0].corners == (19.0, 14.0, 96.0, 72.0)
 
 
-@pytest.mark.parametrize(("option", "persons"), [("--detections", 2), ("--boxes", 1)])
-def test_a_models_output_becomes_a_draft(
-    tmp_path: Path, synthetic: Path, run_tool: RunTool, option: str, persons: int
-) -> None:
-    path = tmp_path / "found.csv"
-    path.write_text(
-        "train_00000,0901,0.1,0.1,0.5,0.5,12,0.8\ntrain_00000,0901,0.6,0.1,0.9,0.5,14,0.3\n"
-    )
-    options = [
-        "--label-map",
-        synthetic / "labelmap.pbtxt",
-        "--videos",
-        synthetic / "videos",
-        "--start-second",
-        "900",
-    ]
-    code, _, error = run_tool(
-        "export-labels",
-        "cvat",
-        option,
-        path,
-        *options,
-        "--output",
-        tmp_path / "drafts",
-    )
-    assert code == 0, error
-    [task] = load_cvat(tmp_path / "drafts/train_00000.xml")
-    ticked = [sum(value == "true" for _, value in one.boxes[0].attributes) for one in task.tracks]
-    assert ticked == ([1, 0] if option == "--detections" else [0])
-    assert [one.boxes[0].frame for one in task.tracks] == [15] * persons
-
-
 @pytest.mark.parametrize("name", ["coco", "datumaro"])
 def test_files_of_pictures_become_a_dataset(
-    tmp_path: Path, synthetic: Path, run_tool: RunTool, name: str
+    tmp_path: Path, synthetic: Path, import_labels: RunTool, name: str
 ) -> None:
     attributes = {"occluded": False, "track_id": 3, "wave": False, "stand": True}
     box = {"id": 1, "bbox": [19.2, 14.4, 76.8, 57.6], "attributes": attributes}
@@ -164,31 +125,30 @@ def test_files_of_pictures_become_a_dataset(
         items = [{"id": f"train_00000/frame_{i:06d}", "annotations": boxes} for i in frames]
         content = {"categories": {"label": {"labels": [person]}}, "items": items}
     path = save(tmp_path, content)
-    options = ["--videos", synthetic / "videos", "--output", tmp_path / "mine"]
-    options += ["--start-second", "900", "--first-frame", "1", "--picture-fps", "15"]
-    code, out, error = run_tool("import_annotations", name, path, *options)
+    rate = ["--start-second", "900", "--first-frame", "1", "--picture-fps", "15"]
+    options = ["--videos", synthetic / "videos", *rate]
+    code, out, error = import_labels(name, path, *options)
     assert code == 0, error
     assert "actions: 1 wave (0), 2 stand (7)" in out
     rows = load_annotations(tmp_path / "mine/train.csv")
     assert rows.timestamps.tolist() == [901.0, 902, 903, 904, 905, 906, 907]
     assert rows.person_ids.tolist() == [3] * 7
     assert rows.boxes[0].tolist() == pytest.approx([0.1, 0.1, 0.5, 0.5])
-    code, _, error = run_tool("import_annotations", name, path, *options, "--drawn")
+    code, _, error = import_labels(name, path, *options, "--drawn")
     assert code == 0, error
     assert "21 of 21 boxes" not in error  # 'wave', the first option, is in none
     attributes["wave"], attributes["stand"] = True, False
     save(tmp_path, content)
-    options[3] = tmp_path / "other"
-    code, _, error = run_tool("import_annotations", name, path, *options, "--drawn")
-    assert code == 0
+    other = ["--output", tmp_path / "other"]
+    code, _, error = import_labels(name, path, *options, "--drawn", *other)
+    assert code == 0, error
     assert "project.json: 21 of 21 boxes say only 'wave'" in error
-    code, _, error = run_tool("import_annotations", name, path, "--fps", "15", *options[2:])
-    assert code == 2
-    assert "--picture-fps: expected --videos too" in error
+    result = import_labels(name, path, "--fps", "15", *rate)
+    assert_mistake(result, "--picture-fps: expected --videos too")
 
 
 def test_a_value_that_cvat_sets_by_itself_is_doubted(
-    tmp_path: Path, synthetic: Path, run_tool: RunTool
+    tmp_path: Path, synthetic: Path, import_labels: RunTool
 ) -> None:
     """8 s at 2 keyframes a second, all of which say what the select begins with."""
     pose = labels(attribute("pose", "select", "stand\nsit"), attribute("wave"))
@@ -196,13 +156,13 @@ def test_a_value_that_cvat_sets_by_itself_is_doubted(
     boxes = dense_boxes([(0, BOX, said), (119, BOX, said)], 120)
     path = tmp_path / "export.xml"
     path.write_text(export(task_meta("train_00000.mp4", 120, SIZE, pose), track(0, boxes)))
-    options = ["--videos", synthetic / "videos", "--every", "0.5", "--output", tmp_path / "mine"]
-    code, _, error = run_tool("import_annotations", "cvat", path, *options)
+    options = ["--videos", synthetic / "videos", "--every", "0.5"]
+    code, _, error = import_labels("cvat", path, *options)
     assert code == 0, error
     assert "export.xml: 16 of 16 boxes say only 'stand'" in error
 
 
-def test_tubes_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool: RunTool) -> None:
+def test_tubes_become_a_dataset(tmp_path: Path, synthetic: Path, import_labels: RunTool) -> None:
     """Of the class folder's video that is there; the other one is said to be missing."""
     box = (19.2, 14.4, 96.0, 72.0)
     tubes = [still("run/train_00000", 1, 16, 31, box), still("run/elsewhere", 0, 1, 9, box)]
@@ -210,9 +170,8 @@ def test_tubes_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool: RunTo
         make_truth(tubes), resolution=dict.fromkeys([t.video for t in tubes], (144, 192))
     )
     path = save_pickle(tmp_path / "own-GT.pkl", plain_truth(truth))
-    options = ["--videos", synthetic / "videos", "--start-second", "900"]
-    options += ["--every", "0.5", "--output", tmp_path / "mine"]
-    code, out, error = run_tool("import_annotations", "gttubes", path, *options)
+    options = ["--videos", synthetic / "videos", "--start-second", "900", "--every", "0.5"]
+    code, out, error = import_labels("gttubes", path, *options)
     assert code == 0, error
     assert "actions: 1 jump (0), 2 wave (5)" in out
     assert "own-GT.pkl: 1 video missing, such as elsewhere" in error
@@ -223,76 +182,55 @@ def test_tubes_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool: RunTo
     assert rows.boxes[0].tolist() == pytest.approx([0.1, 0.1, 0.5, 0.5], abs=1e-6)
 
 
-def test_every_mistake_is_a_sentence(tmp_path: Path, synthetic: Path, run_tool: RunTool) -> None:
+def test_every_mistake_is_a_sentence(
+    tmp_path: Path, synthetic: Path, run_tool: RunTool, import_labels: RunTool
+) -> None:
     path = save_export(tmp_path, "train_00000", (0, "wave"), (45, "stand"))
     other = save_export(tmp_path, "elsewhere", (0, "wave"))
     empty = tmp_path / "empty.xml"
     empty.write_text(export(task_meta("train_00000.mp4", 120, SIZE, LABELS)))
     far = tmp_path / "far.csv"
     far.write_text("video,frame,x1,y1,x2,y2,action\ntrain_00000,1e15,0.1,0.1,0.5,0.9,wave\n")
-    output = ["--output", tmp_path / "mine"]
     videos = ["--videos", synthetic / "videos"]
     cases = [
         (
-            ["cvat", path, *output],
+            ["cvat", path],
             "train_00000.xml: expected the videos (--videos) or their frame rate (--fps)",
         ),
-        (["cvat", other, *output, *videos], "elsewhere.xml: expected a video elsewhere in"),
-        (["cvat", path, *output, "--videos", tmp_path / "none"], "no such folder of videos"),
-        (["cvat", path, path, *output, *videos], "expected each keyframe in one export"),
-        (["cvat", empty, *output, *videos], "expected persons on the keyframes, found none"),
+        (["cvat", other, *videos], "elsewhere.xml: expected a video elsewhere in"),
+        (["cvat", path, "--videos", tmp_path / "none"], "no such folder of videos"),
+        (["cvat", path, path, *videos], "expected each keyframe in one export"),
+        (["cvat", empty, *videos], "expected persons on the keyframes, found none"),
         (
-            ["cvat", path, *output, *videos, "--val-share", "0.5"],
+            ["cvat", path, *videos, "--val-share", "0.5"],
             "expected at least two videos to split, found 1",
         ),
         (
-            ["cvat", path, *output, *videos, "--val-share", "2"],
+            ["cvat", path, *videos, "--val-share", "2"],
             "expected a fraction 0..1, received '2'",
         ),
         (
-            ["cvat", path, *output, *videos, "--every", "0"],
+            ["cvat", path, *videos, "--every", "0"],
             "expected a positive number of seconds, 0.001 or more",
         ),
-        (["cvat", path, *output, "--fps", "fast"], "argument --fps"),
+        (["cvat", path, "--fps", "fast"], "argument --fps"),
         (
-            ["cvat", path, *output, "--fps", "15", "--start-second", "nan"],
+            ["cvat", path, "--fps", "15", "--start-second", "nan"],
             "expected a number of seconds, received",
         ),
         (
-            ["csv", far, *output, "--fps", "25"],
+            ["csv", far, "--fps", "25"],
             "line 2: expected frame numbers below 10000000, found 1000000000000000",
         ),
-        (["cvat", path, *output, "--fps", "15", *videos], "not allowed with argument"),
+        (["cvat", path, "--fps", "15", *videos], "not allowed with argument"),
         (
-            ["cvat", path, *output, *videos, "--label-map", tmp_path / "none.pbtxt"],
+            ["cvat", path, *videos, "--label-map", tmp_path / "none.pbtxt"],
             "none.pbtxt: no such file",
         ),
-        ([], "the following arguments are required"),
     ]
     for arguments, expected in cases:
-        code, out, error = run_tool("import_annotations", *arguments)
-        assert code == 2, (arguments, out)
-        assert expected in error.splitlines()[-1]
-        assert "Traceback" not in error
-    code, _, error = run_tool(
-        "export-labels",
-        "cvat",
-        *output,
-        *videos,
-        "--label-map",
-        synthetic / "labelmap.pbtxt",
-    )
-    assert code == 2
-    assert "one of the arguments --annotations" in error
-    draft = ["--label-map", synthetic / "labelmap.pbtxt", *videos, *output]
-    code, _, error = run_tool("export-labels", "cvat", "--boxes", synthetic / "train.csv", *draft)
-    assert code == 2
-    assert "annotations have person ids there" in error
-    code, _, error = run_tool(
-        "export-labels", "cvat", "--annotations", synthetic / "train.csv", *draft
-    )
-    assert code == 2
-    assert "--start-second is the annotation time of the first frame" in error
+        assert_mistake(import_labels(*arguments), expected)
+    assert_mistake(run_tool("import_annotations"), "the following arguments are required")
     assert not (tmp_path / "mine").exists() or not list((tmp_path / "mine").iterdir())
 
 
@@ -313,13 +251,12 @@ def videos_of(path: Path) -> list[str]:
     return sorted(load_annotations(path).video_names)
 
 
-def test_a_second_import_adds(tmp_path: Path, run_tool: RunTool) -> None:
-    folder = ["--output", tmp_path / "mine"]
+def test_a_second_import_adds(tmp_path: Path, import_labels: RunTool) -> None:
     first = save_table(tmp_path, "first.csv", *(row(name, 2) for name in "abcd"))
-    assert run_tool("import_annotations", "csv", first, "--val-share", "0.5", *folder)[0] == 0
+    assert import_labels("csv", first, "--val-share", "0.5")[0] == 0
     train, val = (videos_of(tmp_path / "mine" / name) for name in ("train.csv", "val.csv"))
     second = save_table(tmp_path, "second.csv", row("e", 2), row(val[0], 2, person=7))
-    code, out, error = run_tool("import_annotations", "csv", second, *folder)
+    code, out, error = import_labels("csv", second)
     assert code == 0, error
     assert "train.csv: 1 video, 1 keyframe, 1 box," in out
     assert "; with 2 videos of earlier imports it has 3 videos, 3 keyframes, 3 boxes" in out
@@ -329,72 +266,59 @@ def test_a_second_import_adds(tmp_path: Path, run_tool: RunTool) -> None:
     assert sorted(after.person_ids.tolist()) == [0, 7]
 
 
-def test_an_import_loses_nothing_unseen(tmp_path: Path, run_tool: RunTool) -> None:
-    folder = ["--output", tmp_path / "mine"]
+def test_an_import_loses_nothing_unseen(tmp_path: Path, import_labels: RunTool) -> None:
     first = save_table(tmp_path, "first.csv", row("a", 2), row("a", 3), row("b", 2, "talk"))
-    assert run_tool("import_annotations", "csv", first, *folder)[0] == 0
+    assert import_labels("csv", first)[0] == 0
     before = (tmp_path / "mine/train.csv").read_bytes()
     part = save_table(tmp_path, "part.csv", row("a", 3), row("a", 4))
-    code, _, error = run_tool("import_annotations", "csv", part, *folder)
-    assert code == 2
-    assert "the keyframe a,0002 of an earlier import would be lost" in error
+    lost = "the keyframe a,0002 of an earlier import would be lost"
+    assert_mistake(import_labels("csv", part), lost)
     other = tmp_path / "other.pbtxt"
     other.write_text('item { name: "walk" id: 2 }')
     one = save_table(tmp_path, "one.csv", row("c", 2))
-    code, _, error = run_tool("import_annotations", "csv", one, "--label-map", other, *folder)
-    assert code == 2
-    assert "the label map has no id 1, which this row of an earlier import has" in error
+    unknown = "the label map has no id 1, which this row of an earlier import has"
+    assert_mistake(import_labels("csv", one, "--label-map", other), unknown)
     (tmp_path / "mine/labelmap.pbtxt").unlink()
-    code, _, error = run_tool("import_annotations", "csv", one, *folder)
-    assert code == 2
-    assert "rows of an earlier import without their labelmap.pbtxt" in error
+    unnamed = "rows of an earlier import without their labelmap.pbtxt"
+    assert_mistake(import_labels("csv", one), unnamed)
     assert (tmp_path / "mine/train.csv").read_bytes() == before
 
 
-def test_persons_of_several_tables_are_several(tmp_path: Path, run_tool: RunTool) -> None:
+def test_persons_of_several_tables_are_several(tmp_path: Path, import_labels: RunTool) -> None:
     tables = [save_table(tmp_path, f"{second}.csv", row("a", second)) for second in (2, 3)]
-    assert run_tool("import_annotations", "csv", *tables, "--output", tmp_path / "mine")[0] == 0
+    assert import_labels("csv", *tables)[0] == 0
     assert load_annotations(tmp_path / "mine/train.csv").person_ids.tolist() == [0, 1]
-    code, _, error = run_tool(
-        "import_annotations", "csv", tables[0], tables[0], "--output", tmp_path / "again"
-    )
-    assert code == 2
-    assert "expected each keyframe in one export, found a 2 in" in error
+    again = import_labels("csv", tables[0], tables[0], "--output", tmp_path / "again")
+    assert_mistake(again, "expected each keyframe in one export, found a 2 in")
 
 
-def test_a_new_split_takes_its_videos_from_the_old_one(tmp_path: Path, run_tool: RunTool) -> None:
+def test_a_new_split_takes_videos_from_the_old_one(tmp_path: Path, import_labels: RunTool) -> None:
     table = save_table(tmp_path, "all.csv", *(row(name, 2) for name in "ab"))
-    folder = ["--output", tmp_path / "mine"]
-    assert run_tool("import_annotations", "csv", table, "--val-share", "1", *folder)[0] == 0
+    assert import_labels("csv", table, "--val-share", "1")[0] == 0
     assert not (tmp_path / "mine/train.csv").exists()
-    code, out, _ = run_tool("import_annotations", "csv", table, "--val-share", "0.5", *folder)
+    code, out, _ = import_labels("csv", table, "--val-share", "0.5")
     assert code == 0
     names = [*videos_of(tmp_path / "mine/train.csv"), *videos_of(tmp_path / "mine/val.csv")]
     assert sorted(names) == ["a", "b"]
     assert "actions: 1 walk (2)" in out
 
 
-def test_via_projects_become_a_dataset(tmp_path: Path, synthetic: Path, run_tool: RunTool) -> None:
+def test_via_projects_become_a_dataset(
+    tmp_path: Path, synthetic: Path, import_labels: RunTool
+) -> None:
     box = (2, 19.2, 14.4, 76.8, 57.6)
     regions = [(1, [float(s)], box, {"1": "0", "2": "5"}) for s in range(7)]
     regions += [(2, [float(s)], box, {"1": "0", "2": "5"}) for s in range(6)]
     files = [("train_00000.mp4", 4), ("train_00001.mp4", 4)]
     path = save(tmp_path, project(files, [*regions, (1, [1.0, 2.0], (), {"1": "1"})]))
-    options = [
-        "--videos",
-        synthetic / "videos",
-        "--start-second",
-        "900",
-        "--output",
-        tmp_path / "m",
-    ]
-    code, out, error = run_tool("import_annotations", "via", path, *options)
+    options = ["--videos", synthetic / "videos", "--start-second", "900"]
+    code, out, error = import_labels("via", path, *options)
     assert code == 0, error
     assert "train.csv: 2 videos, 13 keyframes, 13 boxes" in out
     assert "actions: 1 stand (13), 2 walk (0), 3 read (0)" in out
     assert "left out, being no person and no action: time segment (1)" in error
     assert "13 of 13 boxes say only 'stand'" in error
-    rows = load_annotations(tmp_path / "m/train.csv")
+    rows = load_annotations(tmp_path / "mine/train.csv")
     assert rows.timestamps.tolist() == [*range(900, 907), *range(900, 906)]
     assert rows.boxes[0].tolist() == pytest.approx([0.1, 0.1, 0.5, 0.5])
     assert set(rows.person_ids.tolist()) == {5.0}
