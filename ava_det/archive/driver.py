@@ -13,6 +13,7 @@ from ava_det.archive.manifest import Entry
 from ava_det.archive.outcomes import Outcomes
 from ava_det.archive.workers import Died, Done, Failed, Message, Ready, Workers
 from ava_det.jobs.claims import Claims
+from ava_det.messages.counts import format_count
 
 AHEAD = 2  # videos that a worker has, so that it need not wait for the driver after the first
 MAX_BAD_STARTS = 3  # of one worker, one after the other
@@ -161,9 +162,10 @@ class Driver:
             seat.began = time.monotonic()
             if isinstance(message, Failed):
                 if message.is_full:
+                    done = format_count(self.tally.num_done, "video")
                     raise OSError(
-                        f"{message.error}; {self.tally.num_done} videos were labeled, and the same "
-                        "command goes on when there is space"
+                        f"{message.error}; labeled: {done}, and the same command goes on when "
+                        "there is space"
                     )
                 self._count_failure(entry, message.error)
             else:

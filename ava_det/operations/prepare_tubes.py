@@ -22,6 +22,7 @@ from ava_det.formats.mat_file import is_mat
 from ava_det.formats.tubes import TubeTruth
 from ava_det.formats.tubes.frame_table import VideoFrames
 from ava_det.formats.tubes.truth_writer import write_truth
+from ava_det.messages.counts import format_count
 from ava_det.video.folder import open_video
 from ava_det.video.sources import key_by_id, scan_folder
 
@@ -80,14 +81,15 @@ def write_all(
 ) -> None:
     """Writes the files and prints what each has."""
     for file, count in write_dataset(output, truth, frames).items():
-        print(f"{file}: {count} rows")
+        print(f"{file}: {format_count(count, 'row')}")
     if len(args.truth) > 1 or is_mat(args.truth[0]):
         write_truth(output / TRUTH_FILE, truth)
-        print(f"{TRUTH_FILE}: {sum(map(len, truth.tubes.values()))} tubes")
+        num_tubes = sum(map(len, truth.tubes.values()))
+        print(f"{TRUTH_FILE}: {format_count(num_tubes, 'tube')}")
     for split, lines in person_boxes.items():
         file = f"person_boxes_{split}.csv"
         write_text(output / file, "".join(lines))
-        print(f"{file}: {len(lines)} boxes")
+        print(f"{file}: {format_count(len(lines), 'box')}")
 
 
 def read_rates(truth: TubeTruth, videos: Path | None, fps: Fraction) -> dict[str, Fraction]:

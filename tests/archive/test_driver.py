@@ -144,7 +144,7 @@ def test_a_video_that_hangs_fails_at_the_time_limit(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_ends_the_run_and_is_no_fault_of_the_video(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="no space left; 1 videos were labeled"):
+    with pytest.raises(OSError, match="no space left; labeled: 1 video, and"):
         play(tmp_path, 3, {"v001": [Failed("no space left", is_full=True)]})
     assert not (tmp_path / "out" / "errors").exists()
     assert not list((tmp_path / "out" / "claims").iterdir())

@@ -117,9 +117,7 @@ def test_a_file_size_limit_is_a_full_disk(tmp_path: Path) -> None:
     command = [sys.executable, "-c", limited]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 1
-    assert (
-        f"{out}: File too large; 0 videos were labeled, and the same command goes on" in run.stderr
-    )
+    assert f"{out}: File too large; labeled: 0 videos, and the same command goes on" in run.stderr
     assert not read_results(out) and not (out / "errors").exists()
     tally = label(tmp_path / "videos", str(out), ProcessWorkers(FakeLoader(str(out)), 1))
     assert tally.num_done == len(names)
