@@ -33,7 +33,7 @@ HARDWARE_DECODERS = ("cuda", "vaapi", "videotoolbox")
 
 # runtimes a network is exported for, with the suffix of the file
 EXPORT_FORMATS = {"onnx": ".onnx", "openvino": ".xml"}
-EXPORT_PRECISIONS = ("auto", "fp32", "fp16")  # data types of the stored weights
+EXPORT_PRECISIONS = ("auto", "fp32", "fp16", "int8")  # data types of the stored weights
 
 # what the demo and the Predictor load where no weights are named; a name of MODEL_ZOO.md
 DEFAULT_ACTION_WEIGHTS = "pyslowfast/SLOWFAST_32x2_R101_50_50"

@@ -17,5 +17,5 @@ from ava_det.export.export import TOLERANCES
 def test_every_name_is_known() -> None:
     assert tuple(PROTOCOLS) == PROTOCOL_NAMES
     assert tuple(TUBE_PROTOCOLS) == TUBE_PROTOCOL_NAMES
-    assert ("auto", *TOLERANCES) == EXPORT_PRECISIONS
+    assert ("auto", *TOLERANCES, "int8") == EXPORT_PRECISIONS
     assert DEFAULT_ACTION_WEIGHTS in ZOO

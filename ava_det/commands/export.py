@@ -4,6 +4,10 @@ r"""Exports a trained network for onnxruntime or OpenVINO and checks that its ou
         --weights outputs/quickstart/checkpoints/last.pt --format onnx --output slowfast.onnx
     ava-det test --config configs/synthetic/slowfast.yaml --weights slowfast.onnx --runtime onnx
 
+    ava-det export --config configs/synthetic/slowfast.yaml \
+        --weights outputs/quickstart/checkpoints/last.pt --format openvino \
+        --precision int8 --calibrate configs/synthetic/slowfast.yaml --output slowfast.xml
+
 Any number of clips and boxes, any height and width; the number of frames is the config's. See
 docs/export.md.
 """
@@ -37,7 +41,13 @@ def make_parser() -> ToolParser:
         choices=EXPORT_PRECISIONS,
         default="fp32",
         help="data type of the stored weights (fp32); auto: fp16 where this device computes it "
-        "natively and faster",
+        "natively and faster; int8: weights and activations, written only where that pays",
+    )
+    parser.add_argument(
+        "--calibrate",
+        metavar="CONFIG",
+        help="for int8: the config whose train clips set the ranges of activations, and whose val "
+        "clips judge the file",
     )
     parser.add_argument(
         "--video", type=Path, help="compare on this video too; default: the first of data.video_dir"
@@ -50,7 +60,7 @@ def stored_precision(text: str) -> str:
     """Returns the text; bf16, which no file stores, is refused with what does it."""
     if text == "bf16":
         raise argparse.ArgumentTypeError(
-            "expected auto, fp32 or fp16, received 'bf16': files store no bfloat16, OpenVINO "
+            "expected auto, fp32, fp16 or int8, received 'bf16': files store no bfloat16, OpenVINO "
             "computes in it where a file runs with precision=bf16"
         )
     return text
@@ -65,6 +75,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(
             f"argument --output: expected a file name that ends in {suffix}, received "
             f"{str(args.output)!r}"
+        )
+    if (args.precision == "int8") != (args.calibrate is not None):
+        parser.error(
+            "argument --calibrate: expected with --precision int8, and only there: the config "
+            "whose clips set the ranges of activations"
         )
     return args
 

@@ -6,6 +6,7 @@ RoIAlign is part of it.
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import shutil
@@ -73,13 +74,18 @@ def export_model(
         if file_format == "openvino":
             _write_openvino(onnx_file, written, half, facts)
         difference = _compare(model, checks, written, file_format, precision, score)
-        files = [(written, path)]
-        if file_format == "openvino":
-            files.insert(0, (written.with_suffix(".bin"), path.with_suffix(".bin")))
-        for source, target in files:
-            with atomic_path(target) as temporary:
-                shutil.copyfile(source, temporary)
+        copy_whole(written, path, file_format)
     return difference
+
+
+def copy_whole(source: Path, target: Path, file_format: str) -> None:
+    """Copies an exported file, OpenVINO's .bin first; each gets its name when it is whole."""
+    files = [(source, target)]
+    if file_format == "openvino":
+        files.insert(0, (source.with_suffix(".bin"), target.with_suffix(".bin")))
+    for written, path in files:
+        with atomic_path(path) as temporary:
+            shutil.copyfile(written, temporary)
 
 
 class _Traced(nn.Module):
@@ -128,8 +134,21 @@ def _write_onnx(
             verbose=False,
         )
     assert program is not None
+    _name_nodes(program.model.graph)
     program.model.metadata_props[FACTS] = json.dumps(facts)
     program.save(str(path))
+
+
+def _name_nodes(graph: Any) -> None:
+    """Puts a module's name before those of its nodes, such as backbone.slow.stem.bn/node_Conv_1.
+
+    Args:
+        graph: Of torch's exporter, whose newer versions say at each node which module it is of.
+    """
+    for node in graph:
+        scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "[]"))
+        if len(scopes) > 1:  # the last one is the node itself
+            node.name = f"{scopes[-2].removeprefix('model.')}/{node.name}"
 
 
 def _write_openvino(source: Path, path: Path, half: bool, facts: Mapping[str, Any]) -> None:

@@ -54,7 +54,7 @@ def load_trained_model(
     """
     if runtime != "torch":
         exported = load_exported(weights, runtime, device, config.precision)
-        _check_exported(config, exported.facts["config"], weights)
+        require_same_network(config, exported.facts["config"], f"{weights} was exported with")
         return exported, exported.facts["label_map"]
     model, label_map = load_plain_model(config, weights)
     precision = resolve_precision(config.precision, device)
@@ -101,8 +101,13 @@ def _carried_label_map(content: Mapping[str, Any], weights: str | Path) -> dict[
     return label_map
 
 
-def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) -> None:
-    """Checks that an exported network has the layers and clips of the config.
+def require_same_network(config: Config, other: Mapping[str, Any], whose: str) -> None:
+    """Checks that a config has the layers and clips of another one.
+
+    Args:
+        config: The config.
+        other: The other one, as a dict.
+        whose: What the other one is, as a clause: `FILE was exported with`.
 
     Raises:
         ConfigError: A key differs.
@@ -115,12 +120,11 @@ def _check_exported(config: Config, exported: dict[str, Any], path: str | Path) 
         data_keys += FLOW_KEYS
     keys = [("model", key) for key in model_keys] + [("data", key) for key in data_keys]
     for section, key in keys:
-        expected = exported.get(section, {}).get(key, defaults[section][key])
+        expected = other.get(section, {}).get(key, defaults[section][key])
         received = settings[section][key]
         if _without_training(received) != _without_training(expected):
             raise ConfigError(
-                f"{section}.{key}: expected {expected!r}, as {path} was exported with, "
-                f"received {received!r}"
+                f"{section}.{key}: expected {expected!r}, as {whose}, received {received!r}"
             )
 
 

@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ava_det.checkpoint import load_checkpoint
 from ava_det.checkpoint.zoo import choose_weights
@@ -19,11 +20,13 @@ from ava_det.data.loader import collate
 from ava_det.data.transforms import Augmentation, apply_augmentation
 from ava_det.device.precision import choose_stored_precision
 from ava_det.device.select import prepare_torch
-from ava_det.export import export_model
+from ava_det.export import export_int8, export_model
+from ava_det.export.int8 import import_nncf
 from ava_det.files import require_other_files
 from ava_det.inference.batch import compute_scores
 from ava_det.inference.pretrained import check_thresholds
-from ava_det.inference.trained_model import load_plain_model
+from ava_det.inference.trained_model import load_plain_model, require_same_network
+from ava_det.operations.int8_clips import read_int8_clips
 from ava_det.structures import Keyframe
 from ava_det.video.folder import open_video
 from ava_det.video.sources import find_videos, video_id_of
@@ -34,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     args.weights = choose_weights(args.weights)
     require_other_files(
         {"--output": [args.output, args.output.with_suffix(".bin")]},
-        {"--weights": args.weights, "--config": args.config, "--video": args.video},
+        {"--weights": args.weights, "--config": args.config, "--video": args.video}
+        | {"--calibrate": args.calibrate},
     )
     config = load_config(args.config, args.overrides)
     for stream in config.model.split_streams().values():
@@ -44,28 +48,15 @@ def run(args: argparse.Namespace) -> int:
                 f"model.backbone: expected a network that can be exported, {stream.backbone} "
                 f"runs in torch alone: {reason}"
             )
+    if args.precision == "int8":
+        return _run_int8(args, config)
     # OpenVINO runs on CPUs alone
     device = prepare_torch(config) if args.format == "onnx" else torch.device("cpu")
     precision = choose_stored_precision(args.precision, device)
     video = args.video or find_first_video(config)
-    checks = [draw_inputs(config, 2, 3), draw_inputs(config, 1, 0), draw_inputs(config, 3, 1)]
-    if video is not None:
-        checks.append(read_inputs(config, video))
-    model, label_map = load_plain_model(config, args.weights)
-    if (
-        label_map is None
-        and config.data.label_map is not None
-        and Path(config.data.label_map).is_file()
-    ):
-        label_map = load_label_map_for(config)
-    thresholds = check_thresholds(load_checkpoint(args.weights).get("thresholds"), args.weights)
-    facts = {
-        "config": config_to_dict(config),
-        "label_map": label_map,
-        "thresholds": thresholds,
-        "precision": precision,
-    }
+    model, facts = load_with_facts(config, args.weights, precision)
     score = partial(compute_scores, exclusive=config.model.is_exclusive)
+    checks = list_checks(config, video)
     difference = export_model(model, checks, args.output, args.format, precision, facts, score)
     compared = (
         f"random clips and one of {video.name}"
@@ -75,6 +66,70 @@ def run(args: argparse.Namespace) -> int:
     what = "logits" if precision == "fp32" else "scores"
     print(f"{args.output}: {what} within {difference:.1g} of the network's on {compared}")
     return 0
+
+
+def _run_int8(args: argparse.Namespace, config: Config) -> int:
+    """Runs `ava-det export --precision int8` and returns its exit code."""
+    import_nncf()  # before minutes of reading
+    calibration = load_config(args.calibrate, args.overrides)
+    require_same_network(calibration, config_to_dict(config), f"{args.config} has it")
+    model, facts = load_with_facts(config, args.weights, "int8")
+    used, held_out, split = read_int8_clips(calibration)
+    facts["int8"] = {"config": str(args.calibrate), "clips": len(used)} | {
+        "held_out_clips": len(held_out),
+        "held_out_split": split,
+    }
+    names = facts["label_map"] or range(1, config.model.num_classes + 1)
+    made = export_int8(
+        model,
+        list_checks(config, args.video or find_first_video(config)),
+        (used, held_out),
+        args.output,
+        args.format,
+        facts,
+        [action_id - 1 for action_id in names],
+        partial(compute_scores, exclusive=config.model.is_exclusive),
+    )
+    print(
+        f"{args.output}: {made.speedup:.2f} times as fast as float32 on this CPU, rank "
+        f"correlation of the scores {made.correlation:.4f} on {len(held_out)} held-out "
+        f"clips of {split}; in float32: {', '.join(made.float_parts) or 'nothing'}"
+    )
+    return 0
+
+
+def load_with_facts(
+    config: Config, weights: str | Path, precision: str
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Loads a network, and what its file will say of it.
+
+    Args:
+        config: Of the network.
+        weights: Its checkpoint.
+        precision: Of the file.
+
+    Returns:
+        The network, and its config, label map, thresholds and precision as JSON values.
+    """
+    model, label_map = load_plain_model(config, weights)
+    if (
+        label_map is None
+        and config.data.label_map is not None
+        and Path(config.data.label_map).is_file()
+    ):
+        label_map = load_label_map_for(config)
+    return model, {
+        "config": config_to_dict(config),
+        "label_map": label_map,
+        "thresholds": check_thresholds(load_checkpoint(weights).get("thresholds"), weights),
+        "precision": precision,
+    }
+
+
+def list_checks(config: Config, video: Path | None) -> list[dict[str, Tensor]]:
+    """Lists the inputs on which a file is compared: random ones, and a clip of a video if any."""
+    checks = [draw_inputs(config, 2, 3), draw_inputs(config, 1, 0), draw_inputs(config, 3, 1)]
+    return checks if video is None else [*checks, read_inputs(config, video)]
 
 
 def find_first_video(config: Config) -> Path | None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ava_det.config import Config, config_to_dict, load_config
 from ava_det.export import export_model, load_exported
+from ava_det.export.int8 import list_parts, read_network
 from ava_det.export.runtimes import give_extent
 from ava_det.inference.batch import compute_scores
 from ava_det.models.build import build_model
@@ -113,6 +114,20 @@ def test_the_facts_travel(exported: tuple[str, Path, nn.Module]) -> None:
     assert facts["config"]["data"]["mean"] == [0.45, 0.45, 0.45]
     assert facts["config"]["data"]["frame_grid"] == "seconds"
     assert facts["config"]["model"]["width"] == 8
+
+
+def test_layers_are_named_by_their_modules(exported: tuple[str, Path, nn.Module]) -> None:
+    runtime, path, _ = exported
+    stages = [
+        f"{way}.{stage}"
+        for way in ("slow", "fast")
+        for stage in ("stem", "res2", "res3", "res4", "res5")
+    ]
+    parts = {f"backbone.{part}" for part in [*stages, *(f"laterals.{n}" for n in range(4))]}
+    # a layer whose bias is zero has the name of its output in OpenVINO
+    last = {"head": "head"} | {"openvino": {"logits": "head"}}.get(runtime, {})
+    found = list_parts(read_network(path, runtime), runtime)
+    assert {last.get(part, part) for part in found} == {*parts, "head"}
 
 
 def plant(runtime: str, path: Path, value: float) -> None:

@@ -94,5 +94,7 @@ def test_weights_in_bfloat16_are_refused_with_what_to_do(
         export([*ARGUMENTS, "--precision", "bf16"])
     assert caught.value.code == 2
     message = capsys.readouterr().err
-    assert "--precision: expected auto, fp32 or fp16, received 'bf16': files store no" in message
+    assert (
+        "--precision: expected auto, fp32, fp16 or int8, received 'bf16': files store no" in message
+    )
     assert parse_arguments([*ARGUMENTS, "--precision", "auto"]).precision == "auto"

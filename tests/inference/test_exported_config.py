@@ -5,25 +5,26 @@ from __future__ import annotations
 import pytest
 
 from ava_det.config import ConfigError, config_to_dict, load_config
-from ava_det.inference.trained_model import _check_exported
+from ava_det.inference.trained_model import require_same_network
 
 CONFIG = "configs/synthetic/slowfast.yaml"
+WHOSE = "network.onnx was exported with"
 
 
 def test_what_is_only_of_training_may_differ() -> None:
     exported = config_to_dict(load_config(CONFIG))
     del exported["model"]["temporal_difference_init"]  # a file from before there was the key
     del exported["model"]["long_term"]  # likewise: it was exported with the default
-    _check_exported(load_config(CONFIG, ["model.dropout=0.5"]), exported, "network.onnx")
+    require_same_network(load_config(CONFIG, ["model.dropout=0.5"]), exported, WHOSE)
 
 
 def test_a_bank_may_come_from_another_place() -> None:
     exported = config_to_dict(load_config(CONFIG))
     elsewhere = [f"model.long_term.{key}=/elsewhere" for key in ("bank_weights", "bank_dir")]
-    _check_exported(load_config(CONFIG, elsewhere), exported, "network.onnx")
+    require_same_network(load_config(CONFIG, elsewhere), exported, WHOSE)
     wider = load_config(CONFIG, ["model.long_term.window_seconds=8"])
     with pytest.raises(ConfigError, match=r"model\.long_term: expected"):
-        _check_exported(wider, exported, "network.onnx")
+        require_same_network(wider, exported, WHOSE)
 
 
 def test_another_network_or_another_clip_is_named() -> None:
@@ -32,13 +33,13 @@ def test_another_network_or_another_clip_is_named() -> None:
         with pytest.raises(
             ConfigError, match=rf"{key}: expected .* network.onnx was exported with"
         ):
-            _check_exported(load_config(CONFIG, [override]), exported, "network.onnx")
+            require_same_network(load_config(CONFIG, [override]), exported, WHOSE)
 
 
 def test_other_flow_is_named_where_the_network_reads_flow() -> None:
     own = ["model.streams=flow", "model.backbone=slow_only"]
     exported = config_to_dict(load_config(CONFIG, own))
     with pytest.raises(ConfigError, match=r"data\.flow_gap: expected 1, as network\.onnx was exp"):
-        _check_exported(load_config(CONFIG, [*own, "data.flow_gap=2"]), exported, "network.onnx")
+        require_same_network(load_config(CONFIG, [*own, "data.flow_gap=2"]), exported, WHOSE)
     rgb = config_to_dict(load_config(CONFIG))
-    _check_exported(load_config(CONFIG, ["data.flow_gap=2"]), rgb, "network.onnx")
+    require_same_network(load_config(CONFIG, ["data.flow_gap=2"]), rgb, WHOSE)
