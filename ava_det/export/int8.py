@@ -32,7 +32,7 @@ from ava_det.export.runtimes import FACTS, ExportedModel, import_extra, load_exp
 LEAST_CORRELATION = 0.99  # has to be exceeded
 LEAST_SPEEDUP = 1.1
 LEAST_BOXES = 20  # fewer say nothing about ranks
-NUM_TRIAL_CLIPS = 8  # calibrate a network of which one part is in float32
+NUM_TRIAL_CLIPS = 8  # calibrate a network of which one part is in float32, twice as many judge it
 LEAST_ROUNDS = 7
 LEAST_SECONDS = 2.0  # of measuring a speed
 RUNTIME_NAMES = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -168,7 +168,7 @@ class Trials:
         self._score = score
         self._count = 0
         self._reference = load_exported(plain, file_format, torch.device("cpu"))
-        self._expected = self._compute_scores(self._reference, "held-out clips in float32")
+        self._expected = self._compute_scores(self._reference, self._held_out, "in float32")
         if len(self._expected) < LEAST_BOXES:
             raise ValueError(
                 f"--calibrate: expected held-out clips with at least {LEAST_BOXES} boxes, to "
@@ -178,14 +178,17 @@ class Trials:
     def run(self, float_parts: list[str]) -> Trial:
         """Quantizes all but some parts, and measures what came of it."""
         network, model = self._quantize(float_parts, len(self._calibration))
-        return Trial(float_parts, self._correlate(model), self._measure_speedup(model), network)
+        correlation = self._correlate(model, len(self._held_out))
+        return Trial(float_parts, correlation, self._measure_speedup(model), network)
 
     def order_parts(self) -> list[str]:
         """Lists the parts, first that which gives back most when it alone is in float32."""
         parts = list_parts(read_network(self._plain, self._format), self._format)
         bar = tqdm(parts, desc="one part in float32", unit="part", leave=False)
-        num_clips = min(NUM_TRIAL_CLIPS, len(self._calibration))
-        gains = {part: self._correlate(self._quantize([part], num_clips)[1]) for part in bar}
+        gains = {
+            part: self._correlate(self._quantize([part], NUM_TRIAL_CLIPS)[1], 2 * NUM_TRIAL_CLIPS)
+            for part in bar
+        }
         return sorted(parts, key=lambda part: -gains[part])
 
     def _quantize(self, float_parts: Sequence[str], num_clips: int) -> tuple[Any, ExportedModel]:
@@ -197,14 +200,15 @@ class Trials:
         """
         nncf = self._nncf
         ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet.MINMAX
+        source = read_network(self._plain, self._format)
+        left = [
+            name for _, name in _list_nodes(source, self._format) if part_of(name) in float_parts
+        ]
         network = nncf.quantize(
-            read_network(self._plain, self._format),
+            source,
             nncf.Dataset(self._calibration, _to_arrays),
-            subset_size=num_clips,
-            ignored_scope=nncf.IgnoredScope(
-                patterns=[rf"{re.escape(part)}([./].*)?" for part in float_parts],
-                validate=False,
-            ),
+            subset_size=min(num_clips, len(self._calibration)),
+            ignored_scope=nncf.IgnoredScope(names=left, validate=False),
             advanced_parameters=nncf.AdvancedQuantizationParameters(
                 disable_bias_correction=True, activations_range_estimator_params=ranges
             ),
@@ -214,20 +218,23 @@ class Trials:
         _save_network(network, path, self._format, {})
         return network, load_exported(path, self._format, torch.device("cpu"))
 
-    def _correlate(self, model: ExportedModel) -> float:
+    def _correlate(self, model: ExportedModel, num_clips: int) -> float:
+        """Correlates ranks on the first held-out clips."""
         try:
-            received = self._compute_scores(model, "held-out clips in int8")
+            received = self._compute_scores(model, self._held_out[:num_clips], "in int8")
         except Exception as error:  # of the runtime, whose errors share no base class
             reason = " ".join(str(error).split())[:200]
             raise ValueError(
                 f"--precision int8: {RUNTIME_NAMES[self._format]} cannot run what NNCF made of "
                 f"this network ({reason}): nothing was written"
             ) from None
-        return correlate_ranks(self._expected, received)
+        return correlate_ranks(self._expected[: len(received)], received)
 
-    def _compute_scores(self, model: ExportedModel, title: str) -> np.ndarray:
-        """Computes scores of the held-out clips, float64 [N, columns], of which fewer tie."""
-        bar = tqdm(self._held_out, desc=title, unit="clip", leave=False)
+    def _compute_scores(
+        self, model: ExportedModel, clips: Sequence[Inputs], title: str
+    ) -> np.ndarray:
+        """Computes the scores of clips, float64 [N, columns], of which fewer tie."""
+        bar = tqdm(clips, desc=f"held-out clips {title}", unit="clip", leave=False)
         logits = torch.cat([model(**inputs) for inputs in bar])
         return np.asarray(self._score(logits.double())[:, self._columns])
 
@@ -264,15 +271,18 @@ def correlate_ranks(expected: np.ndarray, received: np.ndarray) -> float:
 
 def list_parts(network: Any, file_format: str) -> list[str]:
     """Lists the parts of a network that hold layers to quantize, in the order of its nodes."""
-    if file_format == "openvino":
-        nodes = [(node.get_type_name(), node.get_friendly_name()) for node in network.get_ops()]
-    else:
-        nodes = [(node.op_type, node.name) for node in network.graph.node]
-    names = [_part_of(name) for kind, name in nodes if kind in QUANTIZED_LAYERS]
-    return list(dict.fromkeys(names))
+    nodes = _list_nodes(network, file_format)
+    return list(dict.fromkeys(part_of(name) for kind, name in nodes if kind in QUANTIZED_LAYERS))
 
 
-def _part_of(name: str) -> str:
+def _list_nodes(network: Any, file_format: str) -> list[tuple[str, str]]:
+    """Lists kind and name of all nodes."""
+    if file_format == "onnx":
+        return [(node.op_type, node.name) for node in network.graph.node]
+    return [(node.get_type_name(), node.get_friendly_name()) for node in network.get_ordered_ops()]
+
+
+def part_of(name: str) -> str:
     """Shortens the name of a node to a stage, such as backbone.slow.res2, or to the head."""
     module = name.split("/")[0]
     match = re.match(r"(?:\w+\.)?(?:backbone(?:\.\w+){1,2}|head)", module)

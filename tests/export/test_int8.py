@@ -161,7 +161,7 @@ def test_a_network_that_a_runtime_cannot_run_is_refused() -> None:
     trials._format = "onnx"
     trials._held_out = [{}]
     with pytest.raises(ValueError, match=r"ONNX Runtime cannot run .* \(Non-zero .* code in the R"):
-        trials._correlate(fail)
+        trials._correlate(fail, 1)
 
 
 def build_varied(*overrides: str) -> tuple[Config, nn.Module, list[dict[str, Tensor]]]:
