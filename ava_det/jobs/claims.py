@@ -22,6 +22,7 @@ CLAIMS = "claims"  # folders of a store
 DRIVERS = "drivers"
 PERIOD = 10.0  # seconds between two signs of life
 LEASE = 60.0  # seconds without one, after which a process is taken for dead
+TURN = "%"  # after a claim's name: who has this file may remove the claim; no id ends so
 
 
 class Claims:
@@ -60,54 +61,78 @@ class Claims:
         for item_id in list(self._held):
             self.release(item_id)
         if kind is None:
-            self._remove_free()
+            self._remove_all_dead()
         self._store.remove(self._sign)
 
     def claim(self, item_id: str) -> bool:
         """Returns whether the item is this process's now; False where a living one has it."""
         name = f"{CLAIMS}/{item_id}"
-        if not self._store.create(name, self.name.encode()):
-            if not self._is_free(name):
-                return False
-            self._store.remove(name)
-            if not self._store.create(name, self.name.encode()):
+        if not self._create(name):
+            self._remove_dead(name)
+            if not self._create(name):
                 return False
         self._held.add(item_id)
         return True
 
     def release(self, item_id: str) -> None:
-        """Gives a claim up."""
+        """Gives a claim up, unless another process has it since this one was taken for dead."""
         self._held.discard(item_id)
-        self._store.remove(f"{CLAIMS}/{item_id}")
+        name = f"{CLAIMS}/{item_id}"
+        if self._find_owner(name) == self.name:
+            self._store.remove(name)
 
     def find_living(self) -> set[str]:
         """Finds the processes with a sign of life, this one among them; returns their names."""
         return {name for name in self._store.names(DRIVERS) if not self._is_dead(name)}
 
-    def _remove_free(self) -> None:
+    def _remove_all_dead(self) -> None:
         """Removes claims of dead processes, such as one that died when its item was just done.
 
         Their last signs of life are removed too.
         """
         for item_id in list(self._store.names(CLAIMS)):
-            if self._is_free(f"{CLAIMS}/{item_id}"):
-                self._store.remove(f"{CLAIMS}/{item_id}")
+            self._remove_dead(f"{CLAIMS}/{item_id}")
         for name in set(self._store.names(DRIVERS)) - self.find_living():
             self._store.remove(f"{DRIVERS}/{name}")
 
-    def _is_free(self, claim: str) -> bool:
-        """Returns whether the process that made a claim is dead."""
+    def _remove_dead(self, name: str) -> None:
+        """Removes a claim if its process is dead.
+
+        Many may see that at once. They take turns, so that a slow one does not remove the claim of
+        a living process that was faster.
+        """
+        if not self._is_of_dead(name):
+            return
+        turn = name + TURN
+        if not self._create(turn):
+            self._remove_dead(turn)
+            return
         try:
-            owner = self._store.read(claim).decode()
+            if self._is_of_dead(name):
+                self._store.remove(name)
+        finally:
+            self._store.remove(turn)
+
+    def _create(self, name: str) -> bool:
+        return self._store.create(name, self.name.encode())
+
+    def _find_owner(self, name: str) -> str | None:
+        try:
+            return self._store.read(name).decode()
         except FileNotFoundError:
-            return True
-        return self._is_dead(owner)
+            return None
+
+    def _is_of_dead(self, name: str) -> bool:
+        owner = self._find_owner(name)
+        return owner is not None and self._is_dead(owner)
 
     def _is_dead(self, process: str) -> bool:
         """Returns whether a process is gone, or has given no sign of life for too long."""
         host, _, pid = process.rpartition(".")[0].rpartition(".")
         if host == socket.gethostname() and not _is_alive(int(pid)):
             return True
+        if not self._store.has(self._sign):  # others took this one, suspended for long, for dead
+            self._store.write(self._sign, b"")
         age = self._store.age(f"{DRIVERS}/{process}", now=self._sign)
         return age is None or age > self._lease
 
@@ -119,6 +144,8 @@ class Claims:
 
 
 def _is_alive(pid: int) -> bool:
+    if os.name == "nt":  # where signal 0 is Ctrl-C; signs of life tell
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -78,3 +79,45 @@ def test_a_process_gives_signs_of_life(tmp_path: Path) -> None:
         while sign.stat().st_mtime == 0 and time.monotonic() < deadline:
             time.sleep(0.02)
         assert sign.stat().st_mtime > 0
+
+
+class InterruptedStore(FolderStore):
+    """Calls `meanwhile` once, after the first reading of a claim."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def read(self, name: str) -> bytes:
+        content = super().read(name)
+        act, self.meanwhile = self.meanwhile, None
+        if act is not None:
+            act()
+        return content
+
+
+def test_of_two_that_see_a_dead_process_one_has_its_item(tmp_path: Path) -> None:
+    store = InterruptedStore(tmp_path)
+    store.write("claims/a", b"elsewhere.7.0000")
+    with Claims(FolderStore(tmp_path)) as fast, Claims(store) as slow:
+        store.meanwhile = lambda: fast.claim("a")
+        assert not slow.claim("a")
+        assert store.read("claims/a") == fast.name.encode()
+    assert not names(tmp_path / "claims")
+
+
+def test_who_died_while_removing_a_claim_does_not_keep_it(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    store.write("claims/a", b"elsewhere.7.0000")
+    store.write("claims/a%", b"elsewhere.8.0000")
+    with Claims(store) as mine:
+        assert not mine.claim("a") and mine.claim("a")
+
+
+def test_one_that_was_taken_for_dead_leaves_the_claim_of_another(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    with Claims(store) as suspended, Claims(store) as other:
+        assert suspended.claim("a")
+        store.remove(f"drivers/{suspended.name}")
+        assert other.claim("a")
+        suspended.release("a")
+        assert not suspended.claim("a")
+        assert store.has(f"drivers/{suspended.name}")
