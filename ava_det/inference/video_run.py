@@ -187,7 +187,7 @@ class VideoRun:
                 frames.add_frame(item)
             if pending and (len(pending) == self._batch_size or frames.num_bytes > WAITING_BYTES):
                 predict()
-            yield from frames.release()
+            yield from list(frames.release())  # found at once, which is faster than in turns
         if stop is None or not stop.is_set():
             if pending:
                 predict()

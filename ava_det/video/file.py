@@ -256,7 +256,10 @@ class VideoReader(FrameReader):
             if self._first_pts is None:
                 self._first_pts = decoded.ticks
             ticks = decoded.ticks - (self._first_pts or 0)
-            seconds = self.start_second + float(ticks * self._source.tick)
+            tick = (
+                self._source.tick
+            )  # whole numbers divided are exact, in a tenth of Fraction's time
+            seconds = self.start_second + ticks * tick.numerator / tick.denominator
             self._note_loss(seconds)
             if self._pictures and seconds <= self._pictures[-1].seconds:
                 if self._first_left_out is None:

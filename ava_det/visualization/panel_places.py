@@ -13,6 +13,7 @@ FACE_COST = 20.0
 PANEL_COST = 30.0
 OTHER_PERSON_COST = 1.5
 SAME_PERSON_COST = 1.0
+ORDER_COST = 0.03 * np.arange(14)  # of the places of `_candidate_corners`, the best first
 
 
 class PanelPlaces:
@@ -31,10 +32,14 @@ class PanelPlaces:
         self._text = text
         # faces, persons, and the panels that have a place; the rest is empty and costs nothing
         self._obstacles = np.zeros((3 * count, 4))
-        self._obstacles[:count] = _head_regions(boxes)
+        _find_heads(boxes, self._obstacles[:count])
         self._obstacles[count : 2 * count] = boxes
-        self._areas = (self._obstacles[:, 2:] - self._obstacles[:, :2]).prod(axis=1)
-        self._weights = np.repeat((FACE_COST, OTHER_PERSON_COST, PANEL_COST), count)
+        sides = self._obstacles[:, 2:] - self._obstacles[:, :2]
+        self._areas = sides[:, 0] * sides[:, 1]
+        self._weights = np.empty(3 * count)
+        self._weights[:count] = FACE_COST
+        self._weights[count : 2 * count] = OTHER_PERSON_COST
+        self._weights[2 * count :] = PANEL_COST
         self._next = 2 * count
 
     def take(
@@ -51,16 +56,17 @@ class PanelPlaces:
             The panel, its top left corner (x, y) in even pixels, and its slot: the index of its
             place in the list of `_candidate_corners`.
         """
-        weights = self._weights.copy()
-        weights[len(self._boxes) + index] = SAME_PERSON_COST
+        own = len(self._boxes) + index
+        self._weights[own] = SAME_PERSON_COST
         best: tuple[float, Panel, tuple[int, int], int] | None = None
         for panel in variants:
-            cost, corner, slot = self._find(index, panel, weights, last_slot)
+            cost, corner, slot = self._find(index, panel, last_slot)
             if best is None or cost < best[0]:
                 best = cost, panel, corner, slot
             if cost < 2:
                 break
         assert best is not None
+        self._weights[own] = OTHER_PERSON_COST
         _, panel, (x, y), slot = best
         width, height = panel.size
         self._obstacles[self._next] = x, y, x + width, y + height
@@ -69,7 +75,7 @@ class PanelPlaces:
         return panel, (x, y), slot
 
     def _find(
-        self, index: int, panel: Panel, weights: np.ndarray, last_slot: int | None
+        self, index: int, panel: Panel, last_slot: int | None
     ) -> tuple[float, tuple[int, int], int]:
         """Returns the cost, the corner and the slot of the cheapest place of one panel."""
         width, height = panel.size
@@ -80,7 +86,7 @@ class PanelPlaces:
         overlap = self._overlap(corners, panel.size)
         hidden = overlap[:, 2 * len(self._boxes) :].sum(axis=1)
         away = np.abs(corners - wanted).sum(axis=1) / (4 * self._text)
-        cost = overlap @ weights + 2 * (hidden > 0) + away + 0.03 * np.arange(len(corners))
+        cost = overlap @ self._weights + 2 * (hidden > 0) + away + ORDER_COST
         if last_slot is not None:
             cost[last_slot] -= 1.5  # half as many moves in a moving crowd as with 0.5
         slot = int(cost.argmin())
@@ -134,12 +140,15 @@ def _candidate_corners(box: list[float], width: int, height: int, gap: int) -> n
     )
 
 
-def _head_regions(boxes: np.ndarray) -> np.ndarray:
-    """Estimates where the faces are, [N, 4].
+def _find_heads(boxes: np.ndarray, heads: np.ndarray) -> None:
+    """Estimates where the faces are: fills `heads` [N, 4] from `boxes` [N, 4].
 
     That is the top quarter of a standing person, and the top half of a close-up.
     """
-    width, height = (boxes[:, 2:] - boxes[:, :2]).T
-    deep = height * np.clip(0.6 * width / np.maximum(height, 1), 0.25, 0.55)
-    x1, y1, x2, _ = boxes.T
-    return np.stack((x1 + 0.15 * width, y1, x2 - 0.15 * width, y1 + deep), axis=1)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    width, height = sides[:, 0], sides[:, 1]
+    share = np.minimum(np.maximum(0.6 * width / np.maximum(height, 1), 0.25), 0.55)
+    heads[:, 0] = boxes[:, 0] + 0.15 * width
+    heads[:, 1] = boxes[:, 1]
+    heads[:, 2] = boxes[:, 2] - 0.15 * width
+    heads[:, 3] = boxes[:, 1] + height * share
