@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from ava_det.checkpoint import save_checkpoint
+from ava_det.choices import HARDWARE_DECODERS
 from ava_det.cli import Commands, interval
 from ava_det.config import ConfigError, config_to_dict, find_shipped, load_config
 from ava_det.demo.options import DisplayOptions, Outputs, SamplingOptions
@@ -67,6 +68,9 @@ def add_demo(commands: Commands) -> None:
     )
     parser.add_argument("--config", help="as for the demo")
     parser.add_argument(
+        "--hwaccel", choices=HARDWARE_DECODERS, help="as for the demo, but not for its stages"
+    )
+    parser.add_argument(
         "--detector", default="motion", help="as for the demo (default: %(default)s)"
     )
     parser.add_argument(
@@ -100,8 +104,9 @@ def benchmark_demo(args: argparse.Namespace) -> int:
             overrides=["data.min_person_score=0.1", *args.overrides],
         )
         video = args.video or make_video(folder / "made.mp4", height=args.height)
+        sampling = SamplingOptions(args.every, 0.0, np.inf, 0.0, hwaccel=args.hwaccel)
         work = measure_whole if args.whole else measure
-        runs = [work(predictor, video, args.every, folder) for _ in range(args.repeat)]
+        runs = [work(predictor, video, sampling, folder) for _ in range(args.repeat)]
     medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
     report_speed(medians)
     if not args.whole:
@@ -126,23 +131,25 @@ def save_random_weights(config: str, path: Path) -> Path:
     return path
 
 
-def measure(predictor: Predictor, video: Path, every: float, folder: Path) -> dict[str, float]:
+def measure(
+    predictor: Predictor, video: Path, sampling: SamplingOptions, folder: Path
+) -> dict[str, float]:
     """Measures the seconds of everything that `report` prints."""
-    seconds = measure_stages(predictor, video, every, folder) | measure_reading(
-        predictor, video, every
+    seconds = measure_stages(predictor, video, sampling.every, folder) | measure_reading(
+        predictor, video, sampling.every
     )
     seconds["bare decoder"], seconds["bare decoder and encoder"] = measure_floor(video, folder)
-    clock, cpu = run_demo(predictor, video, every, Outputs(None, None, folder / "a.jsonl", None))
+    clock, cpu = run_demo(predictor, video, sampling, Outputs(None, None, folder / "a.jsonl", None))
     seconds |= {"JSON only, clock": clock, "JSON only, CPU": cpu}
-    return seconds | measure_whole(predictor, video, every, folder)
+    return seconds | measure_whole(predictor, video, sampling, folder)
 
 
 def measure_whole(
-    predictor: Predictor, video: Path, every: float, folder: Path
+    predictor: Predictor, video: Path, sampling: SamplingOptions, folder: Path
 ) -> dict[str, float]:
     """Measures the demo as it runs, stages side by side: frames, seconds of video, clock, CPU."""
     outputs = Outputs(folder / "whole.mp4", None, folder / "whole.jsonl", None)
-    clock, cpu = run_demo(predictor, video, every, outputs)
+    clock, cpu = run_demo(predictor, video, sampling, outputs)
     took = {"whole, clock": clock, "whole, CPU": cpu}
     with VideoReader(video) as reader:
         seconds = reader.find_end() - reader.start_second
@@ -150,11 +157,10 @@ def measure_whole(
 
 
 def run_demo(
-    predictor: Predictor, video: Path, every: float, outputs: Outputs
+    predictor: Predictor, video: Path, sampling: SamplingOptions, outputs: Outputs
 ) -> tuple[float, float]:
     """Runs the demo, and returns its seconds by the clock and of all processors."""
     display = DisplayOptions(predictor.label_map, predictor.thresholds, 5)
-    sampling = SamplingOptions(every, 0.0, np.inf, 0.0)
     began = time.perf_counter()
     cpu = time.process_time()
     process_video(predictor, video, sampling, outputs, display, Event(), quiet=True)
