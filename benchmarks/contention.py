@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,7 +27,8 @@ from ava_det.tasks.recipe import build_optimizer
 from benchmarks.child import run_measurement
 from benchmarks.machine import describe_machine
 from benchmarks.network import build_random_model, draw_clip
-from benchmarks.train import make_step
+from benchmarks.step_profile import Training
+from benchmarks.train import compute_loss, make_step
 
 WARMUP_STEPS = 2
 POLICY = "OMP_WAIT_POLICY"
@@ -117,10 +119,12 @@ def measure_steps(config_path: str, steps: str) -> None:
     optimizer = build_optimizer(config, model)
     batch = config.train.batch_size
     inputs = draw_clip(config, batch, boxes=2 * batch, size=config.data.test_short_side)
+    loss = partial(compute_loss, model, inputs, "fp32")
+    training = Training(model, loss, optimizer, "fp32")
     times = []
     for step in range(WARMUP_STEPS + int(steps)):
         clock, processor = time.perf_counter(), time.process_time()
-        make_step(model, optimizer, inputs, "fp32")
+        make_step(training)
         if step >= WARMUP_STEPS:
             times.append((time.perf_counter() - clock, time.process_time() - processor))
     print(json.dumps(times))

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ava_det.cli import Commands
@@ -33,6 +34,7 @@ from benchmarks.network import (
     with_identity_pools,
     write_report,
 )
+from benchmarks.step_profile import Training, write_step_profile
 
 # every product is made once forward and twice backward, for the input and for the weights
 BACKWARD_AND_FORWARD = 3
@@ -42,6 +44,9 @@ def add_train(commands: Commands) -> None:
     """Adds the parser of `python -m benchmarks train`."""
     parser = commands.add_parser("train", help="one training step, against the plain eager one")
     add_network_options(parser, batch=2, boxes=2, size=224)
+    parser.add_argument(
+        "--profile", type=Path, metavar="FILE", help="write tables by layer, forward and backward"
+    )
     parser.set_defaults(run=benchmark_train)
 
 
@@ -50,53 +55,55 @@ def benchmark_train(args: argparse.Namespace) -> int:
     subject = build_subject(args)
     rows: list[dict[str, Any]] = []
     for batch in args.batch:
-        rows += compare_steps(subject, batch, args)
+        trainings = list_trainings(subject, batch, args)
+        rows += compare_steps(subject, trainings, batch, args)
+        if args.profile and batch == args.batch[0]:
+            write_step_profile(subject, trainings, args)
         # what is measured stays if a larger batch fails
         write_report(args, subject, rates=subject.rulers.rates(), rows=rows)
     print(describe_rates(subject.rulers.rates()))
     return 0
 
 
-def compare_steps(subject: Subject, batch: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+def compare_steps(
+    subject: Subject, trainings: dict[str, Training], batch: int, args: argparse.Namespace
+) -> list[dict[str, Any]]:
     """Measures the ways to make a step in turns, the rulers among them.
 
     Returns:
         The rows of the table, which is printed.
     """
-    inputs = place(draw_clip(subject.config, batch, batch * args.boxes, args.size), subject.device)
-    ways = list_steps(subject, inputs)
-    steps = {name: step for name, (_, step) in ways.items()}
+    steps = {name: partial(make_step, training) for name, training in trainings.items()}
     times = measure_in_turns({**subject.rulers.ways(), **steps}, args.repeat, subject.device)
     kept = {name: measure_kept_memory(step) for name, step in steps.items()}
     floors = compute_floors(
         subject.config, batch, args.size, subject.rulers.rates(), BACKWARD_AND_FORWARD
     )
-    rows = tabulate(
-        batch,
-        {name: precision for name, (precision, _) in ways.items()},
-        times,
-        floors,
-        "kept_mb",
-        kept,
-    )
+    precisions = {name: training.precision for name, training in trainings.items()}
+    rows = tabulate(batch, precisions, times, floors, "kept_mb", kept)
     if subject.device.type == "cuda":
         for row in rows:
             row["peak_mb"] = measure_peak_memory(steps[row["way"]], subject.device)
     return rows
 
 
-def list_steps(subject: Subject, inputs: Inputs) -> dict[str, tuple[str, Callable[[], None]]]:
-    """Lists the ways to make a step; both networks have an optimizer of their own.
+def list_trainings(subject: Subject, batch: int, args: argparse.Namespace) -> dict[str, Training]:
+    """Lists the ways to train; both networks have an optimizer of their own.
+
+    Args:
+        subject: What is measured.
+        batch: Clips at a time.
+        args: The options of the command.
 
     Returns:
-        Name -> (precision, a function that makes one step).
+        Way -> what makes its steps.
     """
     config = subject.config
     device = subject.device
+    inputs = place(draw_clip(config, batch, batch * args.boxes, args.size), device)
     plain = with_identity_pools(subject.model).to(device)
-    parameters = plain.parameters()
     walking = torch.optim.SGD(
-        parameters, lr=1e-4, momentum=config.train.momentum, foreach=False, fused=False
+        plain.parameters(), lr=1e-4, momentum=config.train.momentum, foreach=False, fused=False
     )
     ours = to_device(copy.deepcopy(subject.model), device)
     config.train.lr = 1e-4  # nothing is learned from noise
@@ -105,26 +112,31 @@ def list_steps(subject: Subject, inputs: Inputs) -> dict[str, tuple[str, Callabl
         name: value.contiguous(memory_format=torch.channels_last_3d) if value.ndim == 5 else value
         for name, value in inputs.items()
     }
-    steps: dict[str, tuple[str, Callable[[], None]]] = {
-        "plain fp32": ("fp32", lambda: make_step(plain, walking, inputs, "fp32")),
-        "plain bf16": ("bf16", lambda: make_step(plain, walking, inputs, "bf16")),
-        "ava-det train fp32": ("fp32", lambda: make_step(ours, optimizer, placed, "fp32")),
-        "ava-det train bf16": ("bf16", lambda: make_step(ours, optimizer, placed, "bf16")),
-    }
-    return {name: step for name, step in steps.items() if step[0] in subject.rulers.precisions}
+    trainings = {}
+    for way, model, its_optimizer, clips in (
+        ("plain", plain, walking, inputs),
+        ("ava-det train", ours, optimizer, placed),
+    ):
+        for precision in subject.rulers.precisions:
+            loss = partial(compute_loss, model, clips, precision)
+            trainings[f"{way} {precision}"] = Training(model, loss, its_optimizer, precision)
+    return trainings
 
 
-def make_step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, inputs: Inputs, precision: str
-) -> None:
-    """Makes a step: forward, binary cross-entropy against no action, backward, optimizer."""
+def compute_loss(model: nn.Module, inputs: Inputs, precision: str) -> Tensor:
+    """Computes the binary cross-entropy against no action."""
     model.train()
     device = next(iter(inputs.values())).device
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         logits = model(**inputs)
-    loss = F.binary_cross_entropy_with_logits(
+    return F.binary_cross_entropy_with_logits(
         logits.float(), torch.zeros_like(logits, dtype=torch.float32)
     )
-    optimizer.zero_grad(set_to_none=True)
+
+
+def make_step(training: Training) -> None:
+    """Makes a step: forward, backward, optimizer."""
+    loss = training.compute_loss()
+    training.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    optimizer.step()
+    training.optimizer.step()
