@@ -25,8 +25,8 @@ from torch.nn import functional as F
 
 from ava_det.models.backbone import SingleStreamBackbone
 from ava_det.models.conv_unit import ConvUnit, Size
+from ava_det.models.factorized_conv import FactorizedConv3d
 from ava_det.models.preactivation import LastNorm, PreactivatedBlock, plain_conv
-from ava_det.models.resnet3d import FactorizedConv3d
 
 # (stage, channels in units of C): two blocks each
 STAGES = ((2, 1), (3, 2), (4, 4), (5, 8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ava_det.models.resnet3d import FactorizedConv3d
+from ava_det.models.factorized_conv import FactorizedConv3d
 
 Size = tuple[int, int, int]
 

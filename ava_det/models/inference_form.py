@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ava_det.models.conv_unit import ConvUnit
+from ava_det.models.factorized_conv import FactorizedConv3d
 from ava_det.models.non_local import NonLocal
-from ava_det.models.resnet3d import Bottleneck, FactorizedConv3d, Stem
+from ava_det.models.resnet3d import Bottleneck, Stem
 from ava_det.models.slowfast import LateralConnection
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ava_det.models.conv_unit import ConvUnit, Size
-from ava_det.models.resnet3d import FactorizedConv3d
+from ava_det.models.factorized_conv import FactorizedConv3d
 
 
 class PreactivatedBlock(nn.Module):

@@ -8,127 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ava_det.models.batch_norm import BatchNorm3d
+from ava_det.models.factorized_conv import FactorizedConv3d
 from ava_det.models.non_local import DOT_PRODUCT, NonLocal, NonLocalForm
 
 STAGES = ("res2", "res3", "res4", "res5")
-
-
-class FactorizedConv3d(nn.Conv3d):
-    """Convolves in 3D, as a 2D convolution where the kernel allows it.
-
-    A 1 x k x k kernel is a 2D kernel over frames, a k x 1 x 1 kernel one over (time, position).
-    Where channels are last in memory both are views of the same numbers, and libraries have faster
-    2D kernels: those of the Fast pathway are ten times as fast on a CPU in float32. In other
-    layouts it is the 3D convolution. In training on a CPU the t x k x k kernels of the Fast stem
-    are computed in 2D too, see `convolve_frame_pairs`.
-
-    It is safe for clips shorter than its kernel: oneDNN's bfloat16 weight gradient is wrong, often
-    infinite, when the input has fewer frames than the kernel and the convolution pads them itself
-    (torch 2.15 on a CPU); padding beforehand avoids that kernel.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Convolves input [B, C, T, H, W]."""
-        time, height, width = (int(amount) for amount in self.padding)
-        if input.shape[2] < self.kernel_size[0]:
-            input = F.pad(input, (0, 0, 0, 0, time, time))
-            time = 0
-        viewable = input.is_contiguous(memory_format=torch.channels_last_3d)
-        if viewable and self.kernel_size[0] == self.stride[0] == 1:
-            weight = self.weight.squeeze(2)
-            y = F.conv2d(
-                input.transpose(1, 2).flatten(0, 1),
-                weight,
-                self.bias,
-                self.stride[1:],
-                (height, width),
-                self.dilation[1:],
-                self.groups,
-            )
-            return torch.unflatten(y, 0, (input.shape[0], input.shape[2])).transpose(1, 2)
-        if viewable and self.kernel_size[1:] == self.stride[1:] == (1, 1):
-            weight = self.weight.squeeze(4)
-            y = F.conv2d(
-                input.flatten(3),
-                weight,
-                self.bias,
-                self.stride[:2],
-                (time, 0),
-                self.dilation[:2],
-                self.groups,
-            )
-            return torch.unflatten(y, 3, input.shape[3:])
-        if viewable and self._suits_frame_pairs(input, time):
-            return convolve_frame_pairs(input, self.weight, self.stride[1:], (height, width), time)
-        padding = (time, height, width)
-        return F.conv3d(
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
-
-    def _suits_frame_pairs(self, input: Tensor, padding: int) -> bool:
-        """Returns whether `convolve_frame_pairs` gives the same result faster.
-
-        It does in training, in float32 on a CPU.
-        """
-        is_plain = (
-            self.bias is None
-            and self.stride[0] == 1
-            and self.dilation == (1, 1, 1)
-            and self.groups == 1
-        )
-        keeps_frames = 2 * padding == self.kernel_size[0] - 1 and input.shape[2] % 2 == 0
-        is_training = (
-            torch.is_grad_enabled()
-            and self.weight.requires_grad
-            and not torch.is_autocast_enabled("cpu")
-        )
-        is_thin = self.in_channels <= 4 and self.out_channels <= 16
-        return is_plain and keeps_frames and is_thin and is_training and input.device.type == "cpu"
-
-
-def convolve_frame_pairs(
-    input: Tensor,
-    weight: Tensor,
-    stride: tuple[int, ...],
-    padding: tuple[int, int],
-    time_padding: int,
-) -> Tensor:
-    """Computes `F.conv3d` as a 2D convolution that computes two output frames at a time.
-
-    The channels of the 2D convolution are the t + 1 input frames that the two output frames see.
-    oneDNN computes eight channels at once. Of the three channels of a clip it wastes most, above
-    all in the gradient of the weights, and four output channels fill half of a vector. The zeros
-    that each of the two frames multiplies cost a fifth more arithmetic; forward and backward
-    together take less than half the time.
-
-    Args:
-        input: [B, C, T, H, W] with T even, channels last in memory.
-        weight: [K, C, t, k, k].
-        stride: Of height and width.
-        padding: Of height and width.
-        time_padding: (t - 1) / 2.
-
-    Returns:
-        [B, K, T, h, w], channels last in memory.
-    """
-    frames = F.pad(input.permute(0, 2, 3, 4, 1), (0, 0, 0, 0, 0, 0, time_padding, time_padding))
-    span = weight.shape[2] + 1
-    windows = torch.cat(
-        [frames[:, first : first + input.shape[2] : 2] for first in range(span)], dim=-1
-    )
-    windows = windows.flatten(0, 1).permute(0, 3, 1, 2)
-    # [2K, C, t + 1, k, k]: the first output frame does not see the last input frame, and the second
-    # one does not see the first.
-    pair = torch.cat([F.pad(weight, (0, 0, 0, 0, 0, 1)), F.pad(weight, (0, 0, 0, 0, 1, 0))])
-    y = F.conv2d(windows, pair.transpose(1, 2).flatten(1, 2), None, stride, padding)
-    # [B, T / 2, h, w, 2, K] to [B, T, h, w, K] to channels first
-    pairs: Tensor = y.permute(0, 2, 3, 1).unflatten(0, (input.shape[0], -1)).unflatten(4, (2, -1))
-    return pairs.movedim(4, 2).flatten(1, 2).permute(0, 4, 1, 2, 3)
 
 
 class Bottleneck(nn.Module):

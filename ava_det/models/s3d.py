@@ -31,6 +31,7 @@ from torch.nn import functional as F
 
 from ava_det.config.backbones import S3D_PADDINGS, S3D_STEMS
 from ava_det.models.conv_unit import ConvUnit, Size
+from ava_det.models.factorized_conv import FactorizedConv3d
 from ava_det.models.i3d_inception import SameConvUnit, pool_same
 from ava_det.models.inception3d import (
     MIXED,
@@ -40,7 +41,6 @@ from ava_det.models.inception3d import (
     pad_same,
     scale_widths,
 )
-from ava_det.models.resnet3d import FactorizedConv3d
 
 
 class S3D(InceptionBackbone):

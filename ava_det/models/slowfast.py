@@ -32,8 +32,9 @@ from torch.nn import functional as F
 from ava_det.config.networks import BACKBONES, BLOCKS_PER_STAGE, LATERALS
 from ava_det.models.backbone import Backbone, require_clip
 from ava_det.models.batch_norm import BatchNorm3d
+from ava_det.models.factorized_conv import FactorizedConv3d
 from ava_det.models.non_local import NonLocalForm
-from ava_det.models.resnet3d import FactorizedConv3d, Pathway
+from ava_det.models.resnet3d import Pathway
 
 
 class LateralConnection(nn.Module):

@@ -25,7 +25,8 @@ from torch.nn import functional as F
 
 from ava_det.config.networks import BLOCKS_PER_STAGE
 from ava_det.models.backbone import Backbone, SingleStreamBackbone
-from ava_det.models.resnet3d import FactorizedConv3d, Pathway
+from ava_det.models.factorized_conv import FactorizedConv3d
+from ava_det.models.resnet3d import Pathway
 
 # Pixels before the first row and column so that cell i of the features, unpadded as they are, is
 # centered on pixel 16 i + 8, where RoIAlign expects it: 3 of the 7x7, then 2, 4 and 8 more of the

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from ava_det.models import resnet3d
-from ava_det.models.resnet3d import FactorizedConv3d, Stem
 from ava_det.models.slowfast import LateralConnection, SlowFast
 
 
@@ -104,58 +102,6 @@ def test_half_of_the_temporal_filters_can_start_blind_to_what_stands_still() -> 
         0, :, 2:-2
     ]  # at both ends of the clip the padding is a change
     assert seen[0].abs().amax() < 1e-5 < seen[1].abs().amax()
-
-
-@pytest.mark.parametrize(
-    ("channels", "kernel", "frames"), [(1, 5, 2), (4, 5, 16), (8, 5, 8), (3, 3, 4)]
-)
-def test_frame_pairs_are_the_convolution(
-    channels: int, kernel: int, frames: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Output, and gradients of weights and clip; an odd number of frames goes the usual way."""
-    torch.manual_seed(0)
-    stem = Stem(channels, kernel).double().to(memory_format=torch.channels_last_3d)
-    paired: list[int] = []
-    plain = resnet3d.convolve_frame_pairs
-    monkeypatch.setattr(
-        resnet3d, "convolve_frame_pairs", lambda *args: paired.append(1) or plain(*args)
-    )
-    for length in (frames, frames + 1):
-        clip = torch.randn(2, 3, length, 18, 22, dtype=torch.float64).to(
-            memory_format=torch.channels_last_3d
-        )
-        clip.requires_grad_()
-        ours = stem.conv(clip)
-        whole = torch.nn.functional.conv3d(
-            clip, stem.conv.weight, None, (1, 2, 2), (kernel // 2, 3, 3)
-        )
-        torch.testing.assert_close(ours, whole)
-        weights = torch.randn_like(ours)
-        for wanted in (stem.conv.weight, clip):
-            gradients = [
-                torch.autograd.grad((y * weights).sum(), wanted, retain_graph=True)[0]
-                for y in (ours, whole)
-            ]
-            torch.testing.assert_close(*gradients)
-    assert len(paired) == (
-        frames >= kernel
-    )  # shorter clips are padded first, to an odd number of frames
-
-
-@pytest.mark.parametrize("frames", [1, 2, 3, 4, 6])
-@pytest.mark.parametrize("kernel", [3, 5])
-def test_bf16_weight_gradients_of_short_clips(frames: int, kernel: int) -> None:
-    """The case `FactorizedConv3d` exists for: clips shorter than the kernel under bfloat16."""
-    torch.manual_seed(0)
-    conv = FactorizedConv3d(16, 16, (kernel, 1, 1), padding=(kernel // 2, 0, 0), bias=False)
-    x = torch.randn(2, 16, frames, 6, 8)
-    weights = torch.randn(2, 16, frames, 6, 8)
-    gradients = []
-    for enabled in (False, True):
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            y = conv(x)
-        gradients.append(torch.autograd.grad((y * weights).sum(), conv.weight)[0])
-    assert (gradients[1] - gradients[0]).norm() < 0.02 * gradients[0].norm()
 
 
 @pytest.mark.parametrize(
