@@ -60,7 +60,8 @@ class LiveRecorder:
         """Waits for the frames up to `end`, or the end of the source, and writes them as .mp4.
 
         Raises:
-            ValueError: There is no frame in this time, or the file cannot be written.
+            OSError: The file cannot be written.
+            ValueError: There is no frame in this time.
         """
         with self._changed:
             self._changed.wait_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import secrets
 import shutil
@@ -55,6 +56,20 @@ def name_temporary(path: Path) -> Path:
     signal comes.
     """
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def remove_begun(path: Path) -> None:
+    """Removes the files or folders of `name_temporary` that killed processes left beside `path`.
+
+    A process that still writes one, such as one that was suspended while another took its work
+    over, fails then.
+    """
+    for begun in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}.tmp"):
+        if begun.is_dir():
+            shutil.rmtree(begun, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                begun.unlink()
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:

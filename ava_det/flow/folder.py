@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from ava_det.files import write_json
+from ava_det.files.atomic import name_temporary, remove_begun
 from ava_det.flow.coding import decode_flow, encode_flow
 
 FACTS = "flow.json"
@@ -143,10 +144,10 @@ def encode_pictures(flow: np.ndarray, flow_range: float) -> tuple[bytes, bytes]:
 def _whole_folder(folder: Path) -> Iterator[Path]:
     """Yields a hidden folder beside `folder`, which takes its name if the block ends without error.
 
-    One that a killed process left is removed first.
+    Those that killed processes left are removed first.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    remove_begun(folder)
+    partial = name_temporary(folder)
     partial.mkdir(parents=True)
     try:
         yield partial

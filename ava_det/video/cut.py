@@ -42,7 +42,8 @@ def cut_video(
 
     Raises:
         VideoError: The source cannot be read.
-        ValueError: The target cannot be written, or there is no frame in this time.
+        OSError: The target cannot be written.
+        ValueError: There is no frame in this time.
     """
     begin = max(begin, 0.0)
     with open_video(source, 0.0, stream) as reader:

@@ -6,6 +6,8 @@ The file appears under its final name only when it is complete.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,7 @@ from types import TracebackType
 import av
 import numpy as np
 
+from ava_det.files.atomic import name_temporary, remove_begun
 from ava_det.video.clock import find_rate
 from ava_det.video.containers import to_url
 from ava_det.video.planes import BT601, BT709, rgb_to_planes
@@ -50,7 +53,8 @@ class VideoWriter:
         matrix: The matrix from RGB to what is encoded (planes.py); the file is tagged with it.
 
     Raises:
-        ValueError: The file cannot be written, or no frame was.
+        OSError: The file cannot be written; the error names it.
+        ValueError: No frame was, or the name does not end in .mp4.
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class VideoWriter:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
             raise ValueError(f"{self.path}: expected a file name that ends in .mp4")
-        self._temporary = self.path.with_name(f".{self.path.name}.incomplete")
+        self._temporary = name_temporary(self.path)
         self._size = (height, width)
         self._matrix = matrix
         rate = find_rate(fps)
@@ -74,8 +78,9 @@ class VideoWriter:
         self._last_tick = -1
         self._sound: SoundTrack | None = None
         self._sound_fault: str | None = None
-        try:
+        with self._errors_named():
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            remove_begun(self.path)
             try:
                 self._begin(rate, sound)
             except av.FFmpegError as error:
@@ -84,8 +89,6 @@ class VideoWriter:
                 self._close()
                 self._sound_fault = f"mp4 does not hold it: {error.strerror}"
                 self._begin(rate, None)
-        except OSError as error:
-            raise ValueError(f"{self.path}: cannot be written ({error.strerror})") from None
 
     def _begin(self, rate: Fraction, sound: tuple[Path, float] | None) -> None:
         """Opens the file and writes its header, which names the streams."""
@@ -129,7 +132,8 @@ class VideoWriter:
             seconds: When it is shown, counted from the first frame of the file.
 
         Raises:
-            ValueError: The frame has another shape, or the file cannot be written.
+            OSError: The file cannot be written.
+            ValueError: The frame has another shape.
         """
         if frame.shape != (*self._size, 3):
             raise ValueError(
@@ -178,10 +182,17 @@ class VideoWriter:
 
     def _mux(self, picture: av.VideoFrame | None) -> None:
         """Encodes and writes a frame; None flushes the encoder."""
-        try:
+        with self._errors_named():
             self._container.mux(self._stream.encode(picture))
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        """Names the file in an error, in place of the hidden one beside it."""
+        try:
+            yield
         except OSError as error:
-            raise ValueError(f"{self.path}: cannot be written ({error.strerror})") from None
+            reason = f"cannot be written ({error.strerror})"
+            raise OSError(error.errno, reason, str(self.path)) from None
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -200,9 +211,10 @@ class VideoWriter:
                 if self._sound is not None:
                     self._sound.finish()
                     self._sound_fault = self._sound.fault
-            self._close()
-            if complete:
-                self._temporary.replace(self.path)
+            with self._errors_named():
+                self._close()
+                if complete:
+                    self._temporary.replace(self.path)
         finally:
             self._temporary.unlink(missing_ok=True)
         if kind is None and not complete:

@@ -111,12 +111,14 @@ def test_a_video_that_fails_in_its_middle_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_what_a_killed_process_left_is_removed_and_what_others_wrote_stays(tmp_path: Path) -> None:
-    left = tmp_path / ".walk.partial"
+    left = tmp_path / ".walk.0123abcd.tmp"
     left.mkdir()
+    of_another = tmp_path / ".walk.a.0123abcd.tmp"
+    of_another.mkdir()
     (left / "flow_x_00009.jpg").write_bytes(b"half")
     write_flow_folder(tmp_path / "walk", make_fields(), FACTS)
     assert len(FlowFolder(tmp_path / "walk")) == 3
-    assert not left.exists()
+    assert not left.exists() and of_another.exists()
     other = tmp_path / "other"
     other.mkdir()
     (other / "flow_x_00001.jpg").write_bytes(b"theirs")

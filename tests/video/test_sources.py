@@ -95,7 +95,7 @@ def test_what_is_left_out_is_counted_and_named(folder: Path, film: Path) -> None
     shutil.copy(film, folder / "sub" / "b.mp4")
     for number in range(6):
         (folder / f"table{number}.csv").touch()
-    for hidden in (".a.mp4.incomplete", "._a.mp4"):  # of ours, of macOS
+    for hidden in (".a.mp4.0123abcd.tmp", "._a.mp4"):  # of ours, of macOS
         (folder / hidden).touch()
     source = find_source(str(folder))
     assert [path.name for path in source.videos] == ["a.mp4"]

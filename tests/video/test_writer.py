@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from ava_det.files import is_full
 from ava_det.video.file import VideoReader
 from ava_det.video.writer import VideoWriter
 
@@ -17,6 +20,21 @@ def write(path: Path, width: int, height: int, fps: float, seconds: list[float])
     with VideoWriter(path, width, height, fps) as writer:
         for index, moment in enumerate(seconds):
             writer.write(np.full((height, width, 3), (40, 200 - 5 * index, 40), np.uint8), moment)
+
+
+def write_noise(path: Path, noise: np.ndarray) -> None:
+    with VideoWriter(path, 320, 240, 25) as writer:
+        for index in range(40):
+            writer.write(np.roll(noise, 7 * index, axis=0), index / 25)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Files of this process hold 50 kB."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +100,24 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, small_files: None) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+    with pytest.raises(OSError, match=r"cannot be written.*'.*/out\.mp4'") as caught:
+        write_noise(tmp_path / "out.mp4", noise)
+    assert is_full(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_who_was_overtaken_spoils_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    suspended = VideoWriter(path, 64, 48, 30)
+    suspended.write(np.zeros((48, 64, 3), np.uint8), 0.0)
+    write(path, 64, 48, 30, [0.0, 0.1])
+    content = path.read_bytes()
+    with pytest.raises(OSError, match=r"out\.mp4"), suspended:
+        suspended.write(np.zeros((48, 64, 3), np.uint8), 0.1)
+    assert path.read_bytes() == content and list(tmp_path.iterdir()) == [path]
+
+
 def test_no_frame_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no frame"), VideoWriter(tmp_path / "out.mp4", 64, 48, 30):
         pass
@@ -92,7 +128,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"out\.avi: expected a file name that ends in \.mp4"):
         VideoWriter(tmp_path / "out.avi", 64, 48, 30)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="cannot be written"):
+    with pytest.raises(OSError, match="cannot be written"):
         VideoWriter(tmp_path / "file" / "out.mp4", 64, 48, 30)
     with (
         pytest.raises(ValueError, match="expected frames"),
