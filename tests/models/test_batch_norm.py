@@ -54,3 +54,28 @@ def test_the_table_sums_more_accurately_than_torch() -> None:
     ours, theirs = errors
     assert ours < 1e-6
     assert ours <= theirs
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_under_autocast_it_is_float32(channels: int) -> None:
+    """Of numbers in bfloat16 it computes what float32 does; only the gradient is rounded again."""
+    torch.manual_seed(channels)
+    clip = (3 * torch.randn(2, channels, 4, 8, 8) + 5).to(memory_format=torch.channels_last_3d)
+    half = clip.bfloat16()
+    gradient = torch.randn_like(clip)
+    plain, cast = BatchNorm3d(channels), BatchNorm3d(channels)
+    expected = run(plain, half.float(), gradient)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert cast(half).dtype == torch.float32
+        cast.reset_running_stats()
+        found = run(cast, half, gradient)
+    found[1:2], rounded = [], found[1]
+    expected[1:2], exact = [], expected[1]
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+    torch.testing.assert_close(rounded, exact, rtol=2**-8, atol=0)
+
+
+def test_without_autocast_bfloat16_stays_bfloat16() -> None:
+    clip = torch.randn(2, 4, 4, 8, 8).bfloat16().to(memory_format=torch.channels_last_3d)
+    assert BatchNorm3d(4).bfloat16()(clip).dtype == torch.bfloat16
