@@ -29,7 +29,7 @@ from ava_det.choices import HARDWARE_DECODERS
 from ava_det.cli import Commands, interval
 from ava_det.config import ConfigError, config_to_dict, find_shipped, load_config
 from ava_det.demo.options import DisplayOptions, Outputs, SamplingOptions
-from ava_det.demo.video import paint, process_video
+from ava_det.demo.video import in_groups, paint, process_video
 from ava_det.detectors import PersonDetector
 from ava_det.detectors.keyframe_boxes import keyframe_grid
 from ava_det.files import write_json
@@ -235,10 +235,11 @@ def measure_stages(
         overlay = Overlay(predictor.label_map, predictor.thresholds, 5)
         size = reader.width, reader.height
         with VideoWriter(folder / "drawn.mp4", *size, reader.fps, matrix=reader.matrix) as writer:
-            for frame in predictor.watch(reader, every):
-                planes = watch.run("drawing", partial(paint, frame, overlay, reader))
-                moment = frame.seconds - reader.start_second
-                watch.run("encoding", partial(writer.write_planes, planes, moment))
+            for group in in_groups(predictor.watch(reader, every), reader):
+                drawn = [watch.run("drawing", partial(paint, f, overlay, reader)) for f in group]
+                for frame, planes in zip(group, drawn, strict=True):
+                    moment = frame.seconds - reader.start_second
+                    watch.run("encoding", partial(writer.write_planes, planes, moment))
             closing = time.thread_time()
         watch.seconds["encoding"] += time.thread_time() - closing
         thread_seconds = time.thread_time() - thread_began

@@ -9,9 +9,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from threading import Event
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -37,8 +38,11 @@ from ava_det.visualization import ContactSheet, Overlay, Surface, Window
 
 logger = logging.getLogger("ava_det")
 
-DRAWN_AHEAD = 4  # drawn frames that wait for the encoder
+# Frames of so many bytes are drawn one after the other, and then encoded one after the other. In
+# turns, each stage would find the caches of a core full of the other's code and tables.
+GROUP_BYTES = 4 << 20
 
+Frame = TypeVar("Frame")
 Table = DetectionsCsv | DetectionsJson | SegmentsFile | ViewFile | TubesFile
 
 
@@ -147,25 +151,27 @@ def process_video(
         KeyboardInterrupt: It was stopped and nothing is kept.
     """
     summary = VideoSummary()
-    sheet = (
-        ContactSheet(display.label_map, display.thresholds, display.topk) if outputs.sheet else None
-    )
+    actions = display.label_map, display.thresholds, display.topk
+    sheet = ContactSheet(*actions) if outputs.sheet else None
     opened = open_video(video, predictor.start_second, sampling.stream, sampling.hwaccel)
     with opened as reader, ExitStack() as files:
         writer, tables = _open_files(files, reader, outputs, display, sampling)
-        shown = predictor.watch(
-            reader, sampling.every, sampling.start, sampling.end, sampling.smooth, stop
-        )
+        times = sampling.every, sampling.start, sampling.end, sampling.smooth
         events = watch_file(files, display, reader, sampling.stream)
-        frames = _draw(shown, display, sheet, events, reader, wanted=bool(writer or window))
+        wanted = bool(writer or window)
+        # No name holds the inner iterators: they end, with their threads, when the outer one does.
+        groups = in_groups(
+            _draw(predictor.watch(reader, *times, stop), display, sheet, events, reader, wanted),
+            reader,
+        )
         bar = files.enter_context(_make_progress_bar(video, reader, sampling, quiet))
-        for drawn in prefetch(frames, DRAWN_AHEAD, stop):
+        for drawn in chain.from_iterable(prefetch(groups, 1, stop)):
             for keyframe in drawn.keyframes:
                 _count(summary, keyframe, tables)
             is_open = _output_frame(drawn, reader, sampling.start, writer, window)
             summary.seconds = drawn.seconds
             bar.update()
-            if not is_open:
+            if not is_open or stop.is_set():
                 break
         summary.events = count_events(events)
         if stop.is_set() and not (keep_when_stopped and bar.n):
@@ -267,6 +273,13 @@ def _draw(
                 sheet.add(frame.picture.rgb(None), keyframe, seconds)
         add_keyframes(events, frame)
         yield _Drawn(seconds, paint(frame, overlay, reader) if wanted else None, frame.keyframes)
+
+
+def in_groups(frames: Iterator[Frame], reader: FrameReader) -> Iterator[list[Frame]]:
+    """Yields the frames of a video in lists of at least one, about GROUP_BYTES as planes."""
+    size = max(GROUP_BYTES // (reader.width * reader.height * 3 // 2), 1)
+    while group := list(islice(frames, size)):
+        yield group
 
 
 def paint(frame: ShownFrame, overlay: Overlay, reader: FrameReader) -> np.ndarray:
