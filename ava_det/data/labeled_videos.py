@@ -65,7 +65,9 @@ def find_labeled_videos(source: str | Path, video_dir: str | Path | None) -> lis
 def _find_in_folders(source: Path) -> list[tuple[Path, str]]:
     """Finds videos and the names of their folders; warns of files that are no videos."""
     labeled: list[tuple[Path, str]] = []
-    for folder in sorted(path for path in source.iterdir() if path.is_dir()):
+    for folder in sorted(source.iterdir()):
+        if folder.name.startswith(".") or not folder.is_dir():
+            continue
         content = scan_folder(folder)
         labeled += [(path, folder.name) for path in content.videos]
         left_out = content.describe_others()

@@ -28,12 +28,19 @@ SLOW_TICKS_PER_SECOND = 1000
 # As similar to the source as veryfast at 20 (SSIM), in three quarters of its time and 1.3 to 1.6
 # times its bytes.
 QUALITY = {"crf": "23", "preset": "superfast"}
-# x264's own choice, three threads on two cores, takes a third more processor time than one thread;
-# the other half of the cores decodes, looks and draws.
-THREADS = max(1, (os.cpu_count() or 1) // 2)
 BT709_CURVES = 1
 LIMITED_RANGE = 1  # H.273
 MATRIX_TAGS = {BT601: 6, BT709: 1}
+
+
+def count_threads() -> int:
+    """Returns the number of threads that encode: half of the cores that this process may use.
+
+    x264's own choice, three threads on two cores, takes a third more processor time than one
+    thread; the other half decodes, looks and draws.
+    """
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    return max(1, (len(allowed) or os.cpu_count() or 1) // 2)
 
 
 class VideoWriter:
@@ -100,7 +107,7 @@ class VideoWriter:
         self._stream.height = height + height % 2
         self._stream.pix_fmt = "yuv420p"
         context = self._stream.codec_context
-        context.thread_count = THREADS
+        context.thread_count = count_threads()
         context.time_base = Fraction(1, self._ticks)
         context.color_primaries = BT709_CURVES
         context.color_trc = BT709_CURVES

@@ -20,7 +20,7 @@ from ava_det.data.transforms import Augmentation
 
 
 def test_a_folder_for_each_class(tmp_path: Path) -> None:
-    for name in ("walk/b.mp4", "walk/a.MP4", "run/c.webm", "run/notes.txt"):
+    for name in ("walk/b.mp4", "walk/a.MP4", "run/c.webm", "run/notes.txt", ".hidden/d.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = [(path.name, label) for path, label in find_labeled_videos(tmp_path, None)]

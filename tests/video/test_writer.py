@@ -13,7 +13,7 @@ import pytest
 
 from ava_det.files import is_full
 from ava_det.video.file import VideoReader
-from ava_det.video.writer import VideoWriter
+from ava_det.video.writer import VideoWriter, count_threads
 
 
 def write(path: Path, width: int, height: int, fps: float, seconds: list[float]) -> None:
@@ -116,6 +116,17 @@ def test_who_was_overtaken_spoils_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"out\.mp4"), suspended:
         suspended.write(np.zeros((48, 64, 3), np.uint8), 0.1)
     assert path.read_bytes() == content and list(tmp_path.iterdir()) == [path]
+
+
+def test_threads_are_half_of_the_cores_that_a_process_may_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    for allowed, threads in ((1, 1), (2, 1), (9, 4)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, count=allowed: set(range(count)))
+        assert count_threads() == threads
+    monkeypatch.delattr("os.sched_getaffinity")  # as on macOS
+    assert count_threads() == 32
 
 
 def test_no_frame_no_file(tmp_path: Path) -> None:
