@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
@@ -23,13 +22,11 @@ from ava_det.demo.video import process_video
 from ava_det.distributed import gather_objects, is_main_process, process_group
 from ava_det.inference.predictor import Predictor
 from ava_det.jobs.settings import begin_job
-from ava_det.jobs.shared_job import SharedJob, shared_job
+from ava_det.jobs.shared_job import PATIENCE, SharedJob, shared_job
 from ava_det.messages.counts import format_count
 from ava_det.video.sources import Source, video_id_of
 from ava_det.viewer import write_index
 
-# Processes wait for one another at the end, and one may have a video of hours left to do.
-TIMEOUT = timedelta(days=7)
 SETTINGS = "demo_settings.json"  # stands beside the results
 
 
@@ -87,7 +84,7 @@ def run_job(
         for video in source.videos
     }
     with (
-        process_group(torch.device("cpu"), TIMEOUT),
+        process_group(torch.device("cpu"), PATIENCE),
         shared_job(folders.paths()[0]) as job,
     ):
         if is_main_process():

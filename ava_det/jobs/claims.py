@@ -76,10 +76,13 @@ class Claims:
 
     def release(self, item_id: str) -> None:
         """Gives a claim up, unless another process has it since this one was taken for dead."""
+        if self.has(item_id):
+            self._store.remove(f"{CLAIMS}/{item_id}")
         self._held.discard(item_id)
-        name = f"{CLAIMS}/{item_id}"
-        if self._find_owner(name) == self.name:
-            self._store.remove(name)
+
+    def has(self, item_id: str) -> bool:
+        """Returns whether the item is still this process's."""
+        return self._find_owner(f"{CLAIMS}/{item_id}") == self.name
 
     def find_living(self) -> set[str]:
         """Finds the processes with a sign of life, this one among them; returns their names."""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
@@ -25,6 +26,7 @@ from ava_det.jobs.store import FolderStore
 
 Item = TypeVar("Item")
 WORK = ".work"
+PATIENCE = timedelta(days=7)  # ranks meet when all have finished: one may have hours to do
 POLL = 1.0  # seconds between two looks at items that other processes have
 FINISH = "%finish"  # claimed by who writes what all results make together; no id is like it
 
@@ -98,11 +100,13 @@ class SharedJob:
                     continue
                 if not is_done(item):
                     yield number, item
-                tried.append(number)
                 if is_done(item):
                     self._claims.release(name)
-                else:  # kept, so that no other process of this group tries it too
+                elif self._claims.has(name):  # kept, so that no other rank tries it too
                     undone.append(name)
+                else:  # another process took it over, since this one was suspended
+                    continue
+                tried.append(number)
             ended = {number for part in gather_objects(tried) for number in part}
             for name in undone:
                 self._claims.release(name)

@@ -6,7 +6,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,7 @@ from ava_det.formats.annotations import (
     load_annotations,
     load_boxes,
 )
-from ava_det.jobs.shared_job import SharedJob, shared_job
+from ava_det.jobs.shared_job import PATIENCE, SharedJob, shared_job
 from ava_det.messages.counts import format_count
 from ava_det.structures import Keyframe, KeyframeKey, PersonBoxes, Persons
 from ava_det.video.folder import open_video
@@ -42,7 +41,6 @@ from ava_det.video.sources import find_source, key_by_id
 
 logger = logging.getLogger("ava_det")
 
-PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours to do
 SURE = 0.8  # the score from which AVA's boxes are used by default (data.min_person_score)
 
 

@@ -8,7 +8,6 @@ import logging
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from ava_det.flow import FlowAlgorithm, build_flow, count_pairs, video_flow, wri
 from ava_det.flow.folder import FACTS, encode_pictures, is_flow_folder
 from ava_det.flow.pairs import TimedField
 from ava_det.jobs.settings import begin_job
-from ava_det.jobs.shared_job import SharedJob, shared_job
+from ava_det.jobs.shared_job import PATIENCE, SharedJob, shared_job
 from ava_det.messages.counts import format_count
 from ava_det.video.folder import open_video
 from ava_det.video.reader import VideoError, warn_of_notes
@@ -31,7 +30,6 @@ from ava_det.video.sources import find_source, key_by_id
 
 logger = logging.getLogger("ava_det")
 
-PATIENCE = timedelta(days=7)  # processes meet when all have finished: one may have hours to do
 NUM_SAMPLES = 8  # videos from whose first fields the disk space is estimated
 FIRST_FIELDS = 4  # of each
 BLOCK_SIZE = 4096  # bytes; ext4, XFS, APFS and NTFS give a file whole blocks of that size

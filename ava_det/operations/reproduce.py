@@ -28,7 +28,7 @@ from ava_det.formats.annotations import (
 )
 from ava_det.inference.batch import predict_batch
 from ava_det.inference.trained_model import load_trained_model
-from ava_det.jobs.shared_job import SharedJob, shared_job
+from ava_det.jobs.shared_job import PATIENCE, SharedJob, shared_job
 from ava_det.reproduction.causes import (
     compare,
     find_annotation_problems,
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     device = prepare_torch(config)
     # results and reports name it
     config = replace(config, precision=resolve_precision(config.precision, device))
-    with process_group(device):
+    with process_group(device, PATIENCE):
         plan = make_plan(config, published, device, args.limit)
         if is_main_process():
             for problem in plan.problems:

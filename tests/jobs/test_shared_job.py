@@ -114,6 +114,25 @@ def test_a_failure_that_another_process_mended_is_none(tmp_path: Path) -> None:
         assert job.work_through(["a"], results.is_done, fail_late, "videos") == {}
 
 
+def test_who_was_overtaken_waits_for_the_other(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    store = FolderStore(tmp_path / ".work")
+
+    with Claims(store) as other, shared_job(tmp_path) as job:
+
+        def fail(item: str, _: tqdm) -> None:
+            store.write(f"claims/{item}", other.name.encode())
+            threading.Timer(0.05, finish, [item]).start()
+            raise OSError(2, "the other removed the file")
+
+        def finish(item: str) -> None:
+            (tmp_path / item).write_bytes(b"")
+            other.release(item)
+
+        assert job.work_through(["a"], results.is_done, fail, "videos") == {}
+    assert results.is_done("a")
+
+
 def test_a_full_disk_ends_the_job_and_frees_its_item(tmp_path: Path) -> None:
     def fill(_: str, __: tqdm) -> None:
         raise OSError(28, "No space left on device")
