@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ava_det.files.whole import write_json
+from ava_det.jobs.store import FolderStore
 
 
 class ChangedSetting(NamedTuple):
@@ -27,6 +27,8 @@ class ChangedSetting(NamedTuple):
 def begin_job(path: Path, settings: Mapping[str, Any], absent: Any = None) -> list[ChangedSetting]:
     """Writes the settings of a job to `path`, or compares them with those of an earlier run there.
 
+    Of several processes at once one alone writes them.
+
     Args:
         path: A JSON file; one that exists is not changed.
         settings: Name -> JSON value.
@@ -36,8 +38,8 @@ def begin_job(path: Path, settings: Mapping[str, Any], absent: Any = None) -> li
         What differs from the earlier run, in the order of `settings`. If anything does, the caller
         must refuse to continue with the earlier results.
     """
-    if not path.is_file():
-        write_json(path, settings)
+    content = json.dumps(settings, indent=2, allow_nan=False) + "\n"
+    if FolderStore(path.parent).create(path.name, content.encode("ascii")):
         return []
     return find_changes(json.loads(path.read_text(encoding="utf-8")), settings, absent)
 
