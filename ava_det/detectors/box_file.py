@@ -81,7 +81,8 @@ class BoxParts:
 
         The settings are deleted last, so that a run that is stopped meanwhile can be continued.
         """
-        for part in self.folder.glob("*.csv"):
+        begun = self.folder.glob(".*.tmp")  # by processes that were killed
+        for part in [*self.folder.glob("*.csv"), *begun]:
             part.unlink(missing_ok=True)
         self._settings.unlink(missing_ok=True)
         with suppress(OSError):  # another process has just come

@@ -74,3 +74,13 @@ def test_a_part_that_another_machine_kept_for_itself_is_missed(tmp_path: Path) -
     ):
         parts.merge(["elsewhere"])
     assert not (tmp_path / "boxes.csv").exists()
+
+
+def test_what_a_killed_process_had_begun_goes_with_the_parts(tmp_path: Path) -> None:
+    parts = BoxParts(tmp_path / "boxes.csv")
+    parts.begin({"every": 1.0}, is_alone=True)
+    parts.write("a", one_box("a"))
+    (parts.folder / ".b.csv.0123abcd.tmp").touch()
+    parts.merge(["a"])
+    parts.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["boxes.csv"]
