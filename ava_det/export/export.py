@@ -153,7 +153,8 @@ def _name_nodes(graph: Any) -> None:
 
 def _write_openvino(source: Path, path: Path, half: bool, facts: Mapping[str, Any]) -> None:
     openvino = import_extra("openvino", "openvino")
-    network = openvino.convert_model(str(source))
+    # not convert_model, which tells OpenVINO's makers over the network that it was used
+    network = openvino.Core().read_model(str(source))
     network.set_rt_info(json.dumps(facts), [FACTS])
     openvino.save_model(network, str(path), compress_to_fp16=half)
 
