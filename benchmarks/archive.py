@@ -198,11 +198,12 @@ class SimulatedWorkers:
 
 
 class CountingStore(FolderStore):
-    """Keeps the manifest and nothing else, and counts what it is asked."""
+    """Keeps the manifest and the claims, and counts what it is asked."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.calls: Counter[str] = Counter()
+        self._claims: dict[str, bytes] = {}
 
     def names(self, folder: str) -> Iterator[str]:
         """Yields none."""
@@ -214,9 +215,11 @@ class CountingStore(FolderStore):
         return name == MANIFEST
 
     def read(self, name: str) -> bytes:
-        """Finds nothing."""
+        """Finds claims alone."""
         self.calls["read"] += 1
-        raise FileNotFoundError(name)
+        if name not in self._claims:
+            raise FileNotFoundError(name)
+        return self._claims[name]
 
     def write(self, name: str, content: bytes) -> None:
         """Counts."""
@@ -225,11 +228,12 @@ class CountingStore(FolderStore):
     def create(self, name: str, content: bytes) -> bool:
         """Counts."""
         self.calls["create"] += 1
-        return True
+        return self._claims.setdefault(name, content) is content
 
     def remove(self, name: str) -> None:
         """Counts."""
         self.calls["remove"] += 1
+        self._claims.pop(name, None)
 
 
 def measure_memory() -> int:

@@ -18,7 +18,7 @@ def test_the_simulated_driver_asks_a_handful_of_files_a_video(
     benchmark.write_manifest(store, 2000)
     store.calls.clear()
     benchmark.simulate(store, num_workers=50)
-    assert "create 1.00, has 1.00, read 1.00, remove 2.00" in capsys.readouterr().out
+    assert "create 1.00, has 1.00, read 2.00, remove 2.00" in capsys.readouterr().out
     assert store.calls["create"] == 2000
 
 
