@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.inline_workers import InlineWorkers
 from tests.support.tool_runs import RunTool, assert_mistake
 
 COMMANDS = ("demo", "detect", "label")
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -21,18 +23,6 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         operation, "start_workers", lambda args: InlineWorkers(operation.describe_labeler(args))
     )
-
-
-def run(
-    tool: RunTool, command: str, video: Path, weights: Path, output: Path, *options: str
-) -> tuple[int, str, str]:
-    network = ["--weights", weights, "--every", 2, "--detector", "motion"]
-    given = {
-        "demo": ["--video", video, "--json", output, *network, "data.min_person_score=0.1"],
-        "detect": ["--videos", video, "--output", output, *network[2:]],
-        "label": [video.parent, "--output", output, *network, "data.min_person_score=0.1"],
-    }
-    return tool(command, *given[command], *options)
 
 
 @pytest.fixture
@@ -43,19 +33,30 @@ def video(synthetic: Path, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def run(run_tool: RunTool, video: Path, weights: Path) -> Run:
+    """Runs a command on the video: its name, what it writes, and further options."""
+
+    def run_on_video(command: str, output: Path, *options: str) -> tuple[int, str, str]:
+        network = ["--weights", weights, "--every", 2, "--detector", "motion"]
+        given = {
+            "demo": ["--video", video, "--json", output, *network, "data.min_person_score=0.1"],
+            "detect": ["--videos", video, "--output", output, *network[2:]],
+            "label": [video.parent, "--output", output, *network, "data.min_person_score=0.1"],
+        }
+        return run_tool(command, *given[command], *options)
+
+    return run_on_video
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_device_gives_the_same_results(
-    run_tool: RunTool,
-    video: Path,
-    weights: Path,
-    tmp_path: Path,
-    command: str,
-    monkeypatch: pytest.MonkeyPatch,
+    run: Run, video: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs = [tmp_path / name for name in ("software.jsonl", "device.jsonl")]
-    assert run(run_tool, command, video, weights, outputs[0])[0] == 0
+    assert run(command, outputs[0])[0] == 0
     opened = fake_device.install(monkeypatch)
-    code, _, err = run(run_tool, command, video, weights, outputs[1], "--hwaccel", "cuda")
+    code, _, err = run(command, outputs[1], "--hwaccel", "cuda")
     assert code == 0, err
     assert video in opened
     results = [output if output.is_file() else output / "results" for output in outputs]
@@ -63,34 +64,25 @@ def test_a_device_gives_the_same_results(
     assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
     assert files[0][0].stat().st_size > 100
     if command == "label":  # a level may be another one, so an archive has one decoder
-        found = run(run_tool, command, video, weights, outputs[1])
+        found = run(command, outputs[1])
         assert_mistake(found, "hwaccel", "cuda", "received null")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_device_of_other_levels_is_said_and_not_used(
-    run_tool: RunTool,
-    video: Path,
-    weights: Path,
-    tmp_path: Path,
-    command: str,
-    monkeypatch: pytest.MonkeyPatch,
+    run: Run, video: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_device.install(monkeypatch, fake_device.shift(9))
-    code, _, err = run(
-        run_tool, command, video, weights, tmp_path / "out.jsonl", "--hwaccel", "cuda"
-    )
+    code, _, err = run(command, tmp_path / "out.jsonl", "--hwaccel", "cuda")
     assert code == 0, err
     sentence = f"{video}: is decoded by software, not by cuda: a frame of the device differs by 9"
     assert err.count(sentence) == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_an_absent_device_is_a_mistake(
-    run_tool: RunTool, video: Path, weights: Path, tmp_path: Path, command: str
-) -> None:
+def test_an_absent_device_is_a_mistake(run: Run, tmp_path: Path, command: str) -> None:
     kind = next(kind for kind in HARDWARE_DECODERS if kind not in hwdevices_available())
-    found = run(run_tool, command, video, weights, tmp_path / "out.jsonl", "--hwaccel", kind)
+    found = run(command, tmp_path / "out.jsonl", "--hwaccel", kind)
     assert_mistake(found, f"hwaccel {kind}", "expected one of")
 
 

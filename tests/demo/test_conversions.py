@@ -14,19 +14,14 @@ from ava_det.demo.options import DisplayOptions, Outputs, SamplingOptions
 from ava_det.demo.video import process_video
 from ava_det.structures import KeyframeKey, Persons
 from ava_det.video.pictures import DecodedPicture, FrameConverter
-from ava_det.video.writer import VideoWriter
-from tests.support.scripted_predictor import FPS, HEIGHT, START, WIDTH, make_predictor
+from tests.support.scripted_predictor import FPS, START, make_predictor, write_ramp
 
 NAMES = {1: "sit", 2: "stand", 3: "walk"}
 
 
 @pytest.fixture
 def ramp(tmp_path: Path) -> Path:
-    path = tmp_path / "ramp.mp4"
-    with VideoWriter(path, WIDTH, HEIGHT, FPS) as writer:
-        for index in range(6 * FPS):
-            writer.write(np.full((HEIGHT, WIDTH, 3), 4 * index, np.uint8), index / FPS)
-    return path
+    return write_ramp(tmp_path / "ramp.mp4", 6, 4)
 
 
 @pytest.mark.parametrize("with_overlay", [False, True])

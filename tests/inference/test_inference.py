@@ -20,17 +20,14 @@ from tests.support.scripted_predictor import (
     BrightnessModel,
     ScriptedDetector,
     make_predictor,
+    write_ramp,
 )
 
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     """4 s whose brightness tells the time: gray 60 * second."""
-    path = tmp_path / "ramp.mp4"
-    with VideoWriter(path, WIDTH, HEIGHT, FPS) as writer:
-        for index in range(4 * FPS):
-            writer.write(np.full((HEIGHT, WIDTH, 3), 6 * index, np.uint8), index / FPS)
-    return path
+    return write_ramp(tmp_path / "ramp.mp4", 4, 6)
 
 
 def logits(detections: Detections) -> Tensor:

@@ -18,7 +18,6 @@ from ava_det.inference.streaming import FrameQueue, ShownFrame
 from ava_det.structures import Detections, Keyframe
 from ava_det.tracking.linker import MAX_GAP_SECONDS, Timeline
 from ava_det.video.folder import open_video
-from ava_det.video.writer import VideoWriter
 from ava_det.visualization.png import write_png
 from tests.support.scripted_predictor import (
     FPS,
@@ -28,6 +27,7 @@ from tests.support.scripted_predictor import (
     BrightnessModel,
     ScriptedDetector,
     make_predictor,
+    write_ramp,
 )
 
 # Of a score, between batches of two sizes. The model's mean is a sum of 3 * 48 * 64 < 10 ** 4
@@ -42,11 +42,7 @@ EVERYWHERE = {
 @pytest.fixture
 def ramp(tmp_path: Path) -> Path:
     """4 s whose brightness tells the time: gray 60 * second."""
-    path = tmp_path / "ramp.mp4"
-    with VideoWriter(path, WIDTH, HEIGHT, FPS) as writer:
-        for index in range(4 * FPS):
-            writer.write(np.full((HEIGHT, WIDTH, 3), 6 * index, np.uint8), index / FPS)
-    return path
+    return write_ramp(tmp_path / "ramp.mp4", 4, 6)
 
 
 def watch(path: Path, batch_size: int = 2, **options: Any) -> list[ShownFrame]:

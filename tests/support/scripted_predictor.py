@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,11 +14,20 @@ from ava_det.data.clip_reader import ClipReader
 from ava_det.data.transforms import normalize_batch
 from ava_det.inference.predictor import Predictor
 from ava_det.structures import PersonBoxes
+from ava_det.video.writer import VideoWriter
 
 WIDTH = 64
 HEIGHT = 48
 FPS = 10
 START = 900.0
+
+
+def write_ramp(path: Path, seconds: int, levels: int) -> Path:
+    """Writes a video whose gray level tells the time: so many levels more in each frame."""
+    with VideoWriter(path, WIDTH, HEIGHT, FPS) as writer:
+        for index in range(seconds * FPS):
+            writer.write(np.full((HEIGHT, WIDTH, 3), levels * index, np.uint8), index / FPS)
+    return path
 
 
 class BrightnessModel(nn.Module):
