@@ -27,7 +27,7 @@ PACKAGES: dict[str, set[str]] = {
     "messages": set(),
     "config": {"choices"},
     "files": set(),
-    "jobs": {"distributed", "files"},
+    "jobs": {"distributed", "files", "messages"},
     "distributed": set(),
     "cli": {"choices", "distributed", "interrupts"},
     "device": {"config", "distributed"},

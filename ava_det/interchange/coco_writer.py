@@ -24,24 +24,16 @@ PERSON = {"id": 1, "name": "person", "supercategory": ""}
 
 
 def write_coco(
-    path: str | Path,
+    path: Path,
     source: str,
     clock: FrameClock,
     boxes: Sequence[LabeledBox],
     actions: Sequence[str],
 ) -> None:
-    """Writes the boxes of one video, whole or not at all.
-
-    Args:
-        path: The file (.json).
-        source: The file name of the video.
-        clock: Of this video, with its size.
-        boxes: Its persons.
-        actions: All names, in the order of their attributes.
+    """Writes a file (.json) of one video, see `WriteDraft`.
 
     Raises:
-        ValueError: Two timestamps fall on one frame, the video lacks one, or an action has a name
-            that CVAT uses itself.
+        ValueError: See there; or an action has a name that CVAT uses itself.
     """
     assert clock.size is not None
     frames = frames_of(clock, boxes)

@@ -25,24 +25,13 @@ PERSON = "person"
 
 
 def write_cvat(
-    path: str | Path,
+    path: Path,
     source: str,
     clock: FrameClock,
     boxes: Sequence[LabeledBox],
     actions: Sequence[str],
 ) -> None:
-    """Writes the boxes of one video, whole or not at all.
-
-    Args:
-        path: The export (.xml).
-        source: The file name of the video.
-        clock: Of this video, with its size.
-        boxes: Its persons.
-        actions: All names, in the order in which CVAT lists them.
-
-    Raises:
-        ValueError: Two timestamps fall on one frame, or the video lacks one.
-    """
+    """Writes a file (.xml) of one video, see `WriteDraft`."""
     assert clock.size is not None
     frames = frames_of(clock, boxes)
     following = {frames[one]: frames[other] for one, other in pair_keyframes(frames).items()}

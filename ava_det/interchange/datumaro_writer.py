@@ -25,24 +25,16 @@ LABELS = {"labels": [{"name": "person", "parent": "", "attributes": []}], "attri
 
 
 def write_datumaro(
-    path: str | Path,
+    path: Path,
     source: str,
     clock: FrameClock,
     boxes: Sequence[LabeledBox],
     actions: Sequence[str],
 ) -> None:
-    """Writes the boxes of one video, whole or not at all.
-
-    Args:
-        path: The archive (.zip).
-        source: The file name of the video.
-        clock: Of this video, with its size.
-        boxes: Its persons.
-        actions: All names, in the order of their attributes.
+    """Writes a file (.zip) of one video, see `WriteDraft`.
 
     Raises:
-        ValueError: Two timestamps fall on one frame, the video lacks one, or an action has a name
-            that CVAT uses itself.
+        ValueError: See there; or an action has a name that CVAT uses itself.
     """
     assert clock.size is not None
     frames = frames_of(clock, boxes)

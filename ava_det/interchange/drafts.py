@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -17,6 +19,31 @@ from ava_det.structures import Detections, Keyframe, PersonBoxes
 from ava_det.tracking.linker import TrackLinker
 
 DRAWN_SECONDS = 1.0  # between two keyframes that `ava-det import` reads, unless it is told others
+
+
+class WriteDraft(Protocol):
+    """Writes the boxes of one video as a file of an annotation tool."""
+
+    def __call__(
+        self,
+        path: Path,
+        source: str,
+        clock: FrameClock,
+        boxes: Sequence[LabeledBox],
+        actions: Sequence[str],
+    ) -> None:
+        """Writes the file, whole or not at all.
+
+        Args:
+            path: The file.
+            source: The file name of the video.
+            clock: Of this video, with its size.
+            boxes: Its persons.
+            actions: All names, in the order in which the tool lists them.
+
+        Raises:
+            ValueError: Two timestamps fall on one frame, or the video lacks one.
+        """
 
 
 def boxes_from_annotations(rows: AvaRows, label_map: Mapping[int, str]) -> list[LabeledBox]:

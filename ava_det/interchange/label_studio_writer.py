@@ -20,23 +20,15 @@ PERSON = "person"
 
 
 def write_label_studio(
-    path: str | Path,
+    path: Path,
     source: str,
     clock: FrameClock,
     boxes: Sequence[LabeledBox],
     actions: Sequence[str],
 ) -> None:
-    """Writes the boxes of one video, whole or not at all.
+    """Writes a file (.json) of one video, see `WriteDraft`.
 
-    Args:
-        path: The task (.json).
-        source: The file name of the video.
-        clock: Of this video.
-        boxes: Its persons.
-        actions: All names; Label Studio has them from its labeling configuration.
-
-    Raises:
-        ValueError: Two timestamps fall on one frame, or the video lacks one.
+    Label Studio has the names of actions from its labeling configuration.
     """
     frames = frames_of(clock, boxes)
     num_frames = len(clock.seconds)

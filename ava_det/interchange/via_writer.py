@@ -23,23 +23,15 @@ LOCAL_FILE = 1
 
 
 def write_via(
-    path: str | Path,
+    path: Path,
     source: str,
     clock: FrameClock,
     boxes: Sequence[LabeledBox],
     actions: Sequence[str],
 ) -> None:
-    """Writes the boxes of one video, whole or not at all.
+    """Writes a file (.json) of one video, see `WriteDraft`.
 
-    Args:
-        path: The project (.json).
-        source: The file name of the video, for which VIA asks when the project is opened.
-        clock: Of this video, with its size.
-        boxes: Its persons.
-        actions: All names, in the order in which VIA lists them.
-
-    Raises:
-        ValueError: Two timestamps fall on one frame, or the video lacks one.
+    VIA asks for the video by its name when the project is opened.
     """
     assert clock.size is not None
     frames_of(clock, boxes)

@@ -23,6 +23,7 @@ from ava_det.files import is_full
 from ava_det.jobs.claims import CLAIMS, DRIVERS, LEASE, Claims
 from ava_det.jobs.ids import make_id
 from ava_det.jobs.store import FolderStore
+from ava_det.messages.counts import format_count
 
 Item = TypeVar("Item")
 WORK = ".work"
@@ -114,7 +115,7 @@ class SharedJob:
             if not left:
                 return
             if is_main_process() and not has_said:
-                count = f"{len(left)} video{'s' if len(left) > 1 else ''}"
+                count = format_count(len(left), "video")
                 print(f"waiting for {count} that other processes have", file=sys.stderr)
                 has_said = True
             if pause.wait(POLL):

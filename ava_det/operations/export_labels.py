@@ -16,6 +16,7 @@ from ava_det.interchange.coco_writer import write_coco
 from ava_det.interchange.cvat_writer import write_cvat, write_labels
 from ava_det.interchange.datumaro_writer import write_datumaro
 from ava_det.interchange.drafts import (
+    WriteDraft,
     boxes_from_annotations,
     boxes_from_detections,
     boxes_from_persons,
@@ -26,7 +27,7 @@ from ava_det.interchange.via_writer import write_via
 from ava_det.messages.counts import format_count
 
 # the suffix of a video's file, and what writes it
-WRITERS: dict[str, tuple[str, Callable[..., None]]] = {
+WRITERS: dict[str, tuple[str, WriteDraft]] = {
     "coco": (".json", write_coco),
     "cvat": (".xml", write_cvat),
     "datumaro": (".zip", write_datumaro),
