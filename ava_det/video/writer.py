@@ -151,7 +151,7 @@ class VideoWriter:
     def write_planes(self, planes: np.ndarray, seconds: float) -> None:
         """Adds a frame as planes (planes.py) by the file's matrix; else as `write`.
 
-        They are mostly not copied: the caller leaves them as they are from then on.
+        They are mostly not copied, so the caller must not change them afterwards.
         """
         if planes.shape != (self._stream.height * 3 // 2, self._stream.width):
             raise ValueError(
